@@ -1,0 +1,72 @@
+"""The one family of errors that bad input raises: place, found, expected, way out."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class XperienceError(ValueError):
+    """Bad input, named so that its owner can mend it.
+
+    Parameters
+    ----------
+    place : str
+        File and the path inside it, or the setting, that is at fault.
+    found : str
+        What is there, as a verb phrase ("has shape (400, 20, 3)").
+    expected : str
+        What should be there.
+    way_out : str
+        What the reader can do about it, a full sentence.
+    """
+
+    def __init__(self, place: str, found: str, expected: str, way_out: str):
+        super().__init__(place, found, expected, way_out)
+        self.place, self.found, self.expected, self.way_out = place, found, expected, way_out
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.found}, expected {self.expected}. {self.way_out}"
+
+
+class EpisodeError(XperienceError):
+    """A recording on disk that cannot be used as asked."""
+
+
+class MissingStreamError(EpisodeError):
+    """A stream that the caller asked for is absent from the recording."""
+
+
+class CoordinateFrameError(XperienceError):
+    """Points of two coordinate frames met in one formula."""
+
+
+class ParamsError(XperienceError):
+    """A parameter, in a params file or a call, that names or holds something unknown."""
+
+
+class DownloadError(XperienceError):
+    """A file that could not be fetched whole and unchanged."""
+
+
+class NotebookError(XperienceError):
+    """A notebook that cannot be run, or failed while it ran."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a way out for a misspelt name: the nearest known one, then all of them.
+
+    Parameters
+    ----------
+    name : str
+        The name that was not found.
+    known : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    str
+        One or two sentences, ready for ``way_out``.
+    """
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{hint}Known names: {', '.join(known) or 'none'}."

@@ -1,0 +1,220 @@
+"""Coordinate frames that cannot be mixed by accident, rigid poses, camera models, skeletons.
+
+Points carry the name of the coordinate frame they live in ("world", "rig", or a camera such as
+"fisheye_cam0"); a transform says from which to which it leads. Subtracting a world point from a
+camera point, the flaw of the published hand features, raises instead of returning metres of nonsense.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xperience.errors import CoordinateFrameError
+
+WORLD, RIG = "world", "rig"
+
+SMPLH_BODY_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
+"""Parents of the 22 body joints: pelvis, hips, spine, knees, …, wrists (20 left, 21 right)."""
+
+
+def _hand_parents(wrist: int, first: int) -> tuple[int, ...]:
+    return tuple(wrist if k % 3 == 0 else first + k - 1 for k in range(15))
+
+
+SMPLH_PARENTS = SMPLH_BODY_PARENTS + _hand_parents(20, 22) + _hand_parents(21, 37)
+"""Parents of the 52 SMPL-H joints: 22 of the body, then 15 of each hand (three a finger)."""
+
+SMPLH_BONES = tuple((parent, joint) for joint, parent in enumerate(SMPLH_PARENTS) if parent >= 0)
+
+MANO_PARENTS = (-1, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19)
+"""Parents of the 21 hand joints: wrist, then thumb, index, middle, ring, little, root to tip."""
+
+MANO_BONES = tuple((parent, joint) for joint, parent in enumerate(MANO_PARENTS) if parent >= 0)
+
+PELVIS, HEAD, LEFT_WRIST, RIGHT_WRIST = 0, 15, 20, 21
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points and the coordinate frame that their numbers are in.
+
+    Parameters
+    ----------
+    xyz : float array, shape (..., 3)
+        Coordinates in metres.
+    frame : str
+        "world", "rig" or a camera's name.
+    """
+
+    xyz: np.ndarray
+    frame: str
+
+    def __sub__(self, other: "Points") -> np.ndarray:
+        """Return the difference vectors, shape (..., 3), in metres along this frame's axes."""
+        if self.frame != other.frame:
+            raise CoordinateFrameError(
+                "Points - Points",
+                f"coordinate frames {self.frame!r} and {other.frame!r}",
+                "one coordinate frame on both sides",
+                "Bring one side over with a Transform first.",
+            )
+        return self.xyz - other.xyz
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A rigid motion, or one a frame, from a source to a target coordinate frame.
+
+    Parameters
+    ----------
+    rotation : float array, shape (..., 3, 3)
+    translation : float array, shape (..., 3)
+        Metres, along the target's axes: ``x_target = rotation @ x_source + translation``.
+    source, target : str
+        Names of the coordinate frames.
+    """
+
+    rotation: np.ndarray
+    translation: np.ndarray
+    source: str
+    target: str
+
+    @classmethod
+    def from_matrix(cls, matrix: np.ndarray, source: str, target: str) -> "Transform":
+        """Return the transform of homogeneous matrices, shape (..., 4, 4)."""
+        matrix = np.asarray(matrix)
+        return cls(matrix[..., :3, :3], matrix[..., :3, 3], source, target)
+
+    def inverse(self) -> "Transform":
+        """Return the way back."""
+        back = np.swapaxes(self.rotation, -1, -2)
+        return Transform(back, -_rotate(back, self.translation), self.target, self.source)
+
+    def __matmul__(self, first: "Transform") -> "Transform":
+        """Return ``self`` after ``first``; the coordinate frames between them must agree."""
+        self._expect(first.target, "Transform @ Transform")
+        return Transform(
+            self.rotation @ first.rotation,
+            _rotate(self.rotation, first.translation) + self.translation,
+            first.source,
+            self.target,
+        )
+
+    def __call__(self, points: Points) -> Points:
+        """Return points in the target coordinate frame.
+
+        Parameters
+        ----------
+        points : Points, xyz of shape (..., 3) or (..., n, 3)
+            Leading axes match those of the transform; one more axis holds several points a pose.
+
+        Raises
+        ------
+        CoordinateFrameError
+            If the points are not in the source coordinate frame.
+        """
+        self._expect(points.frame, "Transform(points)")
+        extra = points.xyz.ndim - self.translation.ndim
+        shape = self.translation.shape[:-1] + (1,) * max(extra, 0)
+        moved = _rotate(self.rotation.reshape(*shape, 3, 3), points.xyz)
+        return Points(moved + self.translation.reshape(*shape, 3), self.target)
+
+    def _expect(self, frame: str, place: str) -> None:
+        if frame != self.source:
+            raise CoordinateFrameError(
+                place,
+                f"got points in {frame!r}",
+                f"the transform's source {self.source!r}",
+                f"This transform leads from {self.source!r} to {self.target!r}; use its inverse or another one.",
+            )
+
+
+def _rotate(rotation: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+    return np.einsum("...ij,...j->...i", rotation, xyz)
+
+
+def rotation_from_quaternion(quat_wxyz: np.ndarray) -> np.ndarray:
+    """Return rotation matrices of quaternions, normalised first.
+
+    Parameters
+    ----------
+    quat_wxyz : float array, shape (..., 4)
+        Scalar first. A zero or non-finite quaternion is no rotation.
+
+    Returns
+    -------
+    float64 array, shape (..., 3, 3)
+        NaN where the quaternion is zero or not finite.
+    """
+    quat = np.asarray(quat_wxyz, dtype=np.float64)
+    norm = np.linalg.norm(quat, axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        w, x, y, z = np.moveaxis(np.where(norm > 0, quat / norm, np.nan), -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+@dataclass(frozen=True)
+class CameraModel:
+    """The unified (Mei) camera model; ``xi = 0`` is a pinhole.
+
+    A point is projected to the unit sphere, shifted by ``xi`` along the optical axis and projected
+    to the image. Camera axes: x right, y down, z forward.
+
+    Parameters
+    ----------
+    focal_px, centre_px : (float, float)
+        Focal lengths and principal point, x then y, in pixels.
+    size_px : (int, int)
+        Width and height of the image that they belong to.
+    xi : float
+        Mirror parameter, 0 or above.
+    """
+
+    focal_px: tuple[float, float]
+    centre_px: tuple[float, float]
+    size_px: tuple[int, int]
+    xi: float = 0.0
+
+    def scaled(self, size_px: tuple[int, int]) -> "CameraModel":
+        """Return the model of the same camera whose image was resized to ``size_px``."""
+        sx, sy = size_px[0] / self.size_px[0], size_px[1] / self.size_px[1]
+        return CameraModel(
+            (self.focal_px[0] * sx, self.focal_px[1] * sy),
+            (self.centre_px[0] * sx, self.centre_px[1] * sy),
+            size_px,
+            self.xi,
+        )
+
+    def project(self, xyz: np.ndarray) -> np.ndarray:
+        """Return pixel positions, shape (..., 2); NaN for what the camera cannot see.
+
+        Parameters
+        ----------
+        xyz : float array, shape (..., 3)
+            Points in the camera's coordinate frame, metres.
+        """
+        xyz = np.asarray(xyz, dtype=np.float64)
+        distance = np.linalg.norm(xyz, axis=-1)
+        depth = xyz[..., 2] + self.xi * distance
+        # beyond xi > 1 the sphere folds over itself: only the near side of the fold is seen
+        limit = 0.0 if self.xi <= 1 else distance * (self.xi - 1 / self.xi)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            uv = xyz[..., :2] / np.where(depth > limit, depth, np.nan)[..., None]
+        return uv * self.focal_px + self.centre_px
+
+    def rays(self, uv: np.ndarray) -> np.ndarray:
+        """Return unit directions, shape (..., 3), of pixel positions, shape (..., 2).
+
+        NaN where no ray of the model ends in that pixel.
+        """
+        m = (np.asarray(uv, dtype=np.float64) - self.centre_px) / self.focal_px
+        r2 = (m**2).sum(-1)
+        with np.errstate(invalid="ignore"):
+            root = np.sqrt(1 + (1 - self.xi**2) * r2)
+        scale = (self.xi + root) / (1 + r2)
+        return np.concatenate([m * scale[..., None], (scale - self.xi)[..., None]], axis=-1)
