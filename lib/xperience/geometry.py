@@ -2,7 +2,7 @@
 
 Points carry the name of the coordinate frame they live in ("world", "rig", or a camera such as
 "fisheye_cam0"); a transform says from which to which it leads. Subtracting a world point from a
-camera point, the flaw of the published hand features, raises instead of returning metres of nonsense.
+camera point, the flaw of the published hand features, raises instead of returning a wrong number.
 """
 
 from dataclasses import dataclass
@@ -125,7 +125,7 @@ class Transform:
                 place,
                 f"got points in {frame!r}",
                 f"the transform's source {self.source!r}",
-                f"This transform leads from {self.source!r} to {self.target!r}; use its inverse or another one.",
+                f"It leads from {self.source!r} to {self.target!r}; use its inverse or another.",
             )
 
 
@@ -149,7 +149,7 @@ def rotation_from_quaternion(quat_wxyz: np.ndarray) -> np.ndarray:
     quat = np.asarray(quat_wxyz, dtype=np.float64)
     norm = np.linalg.norm(quat, axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        w, x, y, z = np.moveaxis(np.where(norm > 0, quat / norm, np.nan), -1, 0)
+        w, x, y, z = np.moveaxis(np.where((norm > 0) & (norm < np.inf), quat / norm, np.nan), -1, 0)
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],

@@ -57,7 +57,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write readable JSON, whole or not at all; NaN and infinity are refused, keys keep their order.
+    """Write readable JSON, whole or not at all; NaN and infinity are refused.
 
     Raises
     ------
@@ -68,12 +68,12 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def file_digest(path: Path | str) -> str:
-    """Return the BLAKE2b digest of a file's content, 32 hex digits."""
+    """Return the SHA-256 digest of a file's content, 64 hex digits."""
     with Path(path).open("rb") as source:
-        return hashlib.file_digest(source, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def value_digest(value: Any) -> str:
-    """Return the digest of a JSON-like value, 32 hex digits; equal values give equal digests."""
+    """Return the digest of a JSON-like value, 64 hex digits; equal values give equal digests."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -30,6 +30,7 @@ IMU_KEYFRAMES = "imu/keyframe_indices"
 DEPTH = "depth/depth"
 CONFIDENCE = "depth/confidence"
 DEPTH_MIN, DEPTH_MAX, DEPTH_SCALE = "depth/depth_min", "depth/depth_max", "depth/scale"
+STEREO_BASELINE = "metadata/stereo_baseline_m"
 CAPTION_KEYS = ("caption", "captions")
 VIDEO_STAMPS, VIDEO_NUMBERS = "video/device_timestamp", "video/frame_number"
 

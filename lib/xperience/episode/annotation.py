@@ -1,0 +1,326 @@
+"""``annotation.hdf5``: opened once, checked against the layout, read by slices."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from xperience.episode import layout
+from xperience.episode.layout import STREAMS, Dataset, Stream
+from xperience.errors import EpisodeError, MissingStreamError
+
+_BLOCK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something in a recording that is not as the layout says.
+
+    Parameters
+    ----------
+    stream : str
+        The stream that suffers.
+    place : str
+        File and path inside it.
+    found, expected : str
+        What is there and what should be.
+    """
+
+    stream: str
+    place: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.found}, expected {self.expected}"
+
+
+@dataclass
+class StreamState:
+    """What of a stream is there.
+
+    Parameters
+    ----------
+    status : str
+        "ok", "partial" (usable with gaps), "broken" (there but unusable) or "missing".
+    n_rows : int
+        Rows that can be read.
+    faults : list of Fault
+    """
+
+    status: str
+    n_rows: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the stream can be read at all."""
+        return self.status in ("ok", "partial")
+
+    def add(self, fault: Fault, status: str) -> None:
+        """Record a fault; the status only ever gets worse."""
+        order = ("ok", "partial", "broken", "missing")
+        self.faults.append(fault)
+        self.status = max(self.status, status, key=order.index)
+
+
+class Annotation:
+    """The annotation file of one episode, read-only and lazy.
+
+    Parameters
+    ----------
+    path : Path
+        The HDF5 file. Only headers and frame names are read on opening.
+
+    Raises
+    ------
+    EpisodeError
+        If the file is absent, is not HDF5, is cut off, has no calibration or no group with one row
+        a frame.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.place = f"{path.parent.name}/{path.name}"
+        self.file = _open(path, self.place)
+        try:
+            self._check_required()
+            self.frame_names, self.n_frames = self._frames()
+            self.streams = {stream.name: self._check(stream) for stream in STREAMS}
+        except BaseException as error:
+            self.file.close()
+            if isinstance(error, OSError | RuntimeError | KeyError):
+                raise _damaged(self.place, f"is damaged ({error})") from error
+            raise
+        self._check_names()
+
+    def _check_required(self) -> None:
+        if not isinstance(self.file.get(layout.CALIBRATION), h5py.Group):
+            raise EpisodeError(
+                self.place,
+                "has no group 'calibration'",
+                "one group a camera under 'calibration'",
+                "Export the recording again with its calibration.",
+            )
+
+    def _frames(self) -> tuple[list[str], int]:
+        names = self.file.get(layout.FRAME_NAMES)
+        if _is_names(names):
+            return [_as_text(name) for name in self.read(layout.FRAME_NAMES)], len(names)
+        for dataset in _frame_datasets():
+            rows = self._rows(dataset)
+            if rows:
+                return [f"frame_{index + 1:06d}.jpg" for index in range(rows)], rows
+        raise EpisodeError(
+            self.place,
+            "has no group with one row a frame",
+            f"'{layout.FRAME_NAMES}' or one of hands, body, contacts, IMU keyframes, depth",
+            "Export the recording again; calibration alone is not an episode.",
+        )
+
+    def _check_names(self) -> None:
+        """Record frame names that had to be made up, where poses are there without usable ones."""
+        names, state = self.file.get(layout.FRAME_NAMES), self.streams["pose"]
+        if state.status == "missing" or _is_names(names):
+            return
+        found = "is absent" if names is None else f"has shape {getattr(names, 'shape', None)}"
+        place = f"{self.place}: {layout.FRAME_NAMES}"
+        state.add(Fault("pose", place, found, "one name a frame; numbers stand in"), "partial")
+
+    def _rows(self, dataset: Dataset) -> int | None:
+        """Return the row count of a dataset of the right shape, else None."""
+        node = self.file.get(dataset.path)
+        if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiub":
+            return None
+        shape = _rows_first(node.shape, len(dataset.tail))
+        if shape is None or len(shape) != len(dataset.tail) + 1:
+            return None
+        fits = all(
+            want is None or got == want for want, got in zip(dataset.tail, shape[1:], strict=True)
+        )
+        return shape[0] if fits and 0 not in shape else None
+
+    def _check(self, stream: Stream) -> StreamState:
+        state = StreamState("ok")
+        present = [dataset for dataset in stream.datasets if dataset.path in self.file]
+        if not present:
+            group = stream.datasets[0].path.rpartition("/")[0]
+            fault = Fault(stream.name, self.place, f"has no '{group}' data", stream.meaning)
+            return StreamState("missing", faults=[fault])
+        for dataset in stream.datasets:
+            self._check_dataset(stream, dataset, state)
+        if not state.usable:
+            state.n_rows = 0
+        elif stream.name == "imu":
+            self._check_imu(state)
+        return state
+
+    def _check_dataset(self, stream: Stream, dataset: Dataset, state: StreamState) -> None:
+        place = f"{self.place}: {dataset.path}"
+        expected = _shape_text(dataset)
+        node = self.file.get(dataset.path)
+        if node is None:
+            state.add(Fault(stream.name, place, "is absent", expected), "broken")
+            return
+        rows = self._rows(dataset)
+        if rows is None:
+            found = f"has shape {getattr(node, 'shape', None)} and type {_kind(node)}"
+            state.add(Fault(stream.name, place, found, expected), "broken")
+            return
+        if dataset.rows != "frame":
+            return
+        state.n_rows = min(rows, state.n_rows or rows)
+        if rows != self.n_frames:
+            found = f"has {rows} rows"
+            state.add(Fault(stream.name, place, found, f"{self.n_frames}, one a frame"), "partial")
+
+    def _check_imu(self, state: StreamState) -> None:
+        """Check that samples agree in number and that keyframes point at samples, in order."""
+        place = f"{self.place}: imu"
+        rows = list(map(self.n_rows, (layout.IMU_STAMPS, layout.IMU_ACCEL, layout.IMU_GYRO)))
+        if len(set(rows)) > 1:
+            found = f"has {rows[0]} stamps, {rows[1]} accel and {rows[2]} gyro samples"
+            state.add(Fault("imu", place, found, "one of each a sample"), "partial")
+        try:
+            keys = self.keyframes(0, self.n_frames)
+        except EpisodeError as error:
+            state.add(Fault("imu", error.place, error.found, error.expected), "broken")
+            return
+        outside = int(np.count_nonzero((keys < 0) | (keys >= min(rows))))
+        if outside:
+            found = f"{outside} keyframe indices point outside the {min(rows)} samples"
+            state.add(Fault("imu", place, found, "indices of samples"), "partial")
+        if np.any(np.diff(keys) < 0):
+            state.add(Fault("imu", place, "keyframe indices go back", "growing indices"), "partial")
+
+    def dataset(self, path: str) -> h5py.Dataset:
+        """Return the HDF5 dataset, or raise MissingStreamError naming the place."""
+        node = self.file.get(path)
+        if not isinstance(node, h5py.Dataset):
+            raise MissingStreamError(
+                f"{self.place}: {path}",
+                "is absent",
+                "a dataset",
+                "Run `xperience inspect` on the episode to see what it holds.",
+            )
+        return node
+
+    def n_rows(self, path: str) -> int:
+        """Return how many rows a dataset of the layout has, a leading axis of one left out."""
+        node = self.dataset(path)
+        return _rows_first(node.shape, len(_LAYOUT[path].tail))[0]
+
+    def read(self, path: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Read rows [start, stop) of a dataset of the layout.
+
+        Parameters
+        ----------
+        path : str
+            A path of ``layout``; a leading axis of length one is dropped.
+        start, stop : int
+            First row and one past the last; clipped to what is there.
+
+        Returns
+        -------
+        array, shape (n_rows, ...)
+            In the file's own type.
+
+        Raises
+        ------
+        EpisodeError
+            If the rows cannot be read, as in a file with damaged chunks.
+        """
+        node = self.dataset(path)
+        wrapped = _is_wrapped(node.shape, len(_LAYOUT[path].tail)) if path in _LAYOUT else False
+        try:
+            return node[0, start:stop] if wrapped else node[start:stop]
+        except OSError as error:
+            rows = f"rows {start} to {'the end' if stop is None else stop}"
+            raise _damaged(f"{self.place}: {path}", f"{rows} cannot be read ({error})") from error
+
+    def keyframes(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return the IMU sample of each frame, int64, shape (n,); -1 where there is no number."""
+        keys = self.read(layout.IMU_KEYFRAMES, start, stop).astype(np.float64)
+        keys = np.nan_to_num(keys, nan=-1, posinf=-1, neginf=-1)
+        return keys.clip(-1, 2**53).astype(np.int64)
+
+    def scalar(self, path: str, default: float) -> float:
+        """Return a finite scalar, or the default where it is absent or not a number."""
+        node = self.file.get(path)
+        if not isinstance(node, h5py.Dataset) or node.size != 1 or node.dtype.kind not in "fiu":
+            return default
+        value = float(node[()].reshape(()))
+        return value if np.isfinite(value) else default
+
+    def blocks(self, path: str, n_rows: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (first row, rows) over the first ``n_rows`` rows, a bounded number at a time."""
+        for start in range(0, n_rows, _BLOCK_ROWS):
+            yield start, self.read(path, start, min(start + _BLOCK_ROWS, n_rows))
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+_LAYOUT = {dataset.path: dataset for stream in STREAMS for dataset in stream.datasets}
+
+
+def _frame_datasets() -> list[Dataset]:
+    return [dataset for dataset in _LAYOUT.values() if dataset.rows == "frame"]
+
+
+def _open(path: Path, place: str) -> h5py.File:
+    if not path.is_file():
+        raise EpisodeError(
+            place,
+            "there is no such file",
+            f"{layout.ANNOTATION} in the episode folder",
+            "Give the folder that holds the annotation and the videos.",
+        )
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        cut = "truncated" in str(error)
+        raise EpisodeError(
+            place,
+            "is cut off" if cut else "is not an HDF5 file",
+            "a whole HDF5 file",
+            "Fetch it again: the download stopped early." if cut else "Check what was saved there.",
+        ) from error
+
+
+def _damaged(place: str, found: str) -> EpisodeError:
+    way_out = "Fetch the file again; part of it is damaged."
+    return EpisodeError(place, found, "a whole HDF5 file", way_out)
+
+
+def _is_names(node: object) -> bool:
+    return isinstance(node, h5py.Dataset) and len(node.shape or ()) == 1 and len(node) > 0
+
+
+def _is_wrapped(shape: tuple[int, ...], n_tail: int) -> bool:
+    return len(shape) == n_tail + 2 and shape[0] == 1
+
+
+def _rows_first(shape: tuple[int, ...] | None, n_tail: int) -> tuple[int, ...] | None:
+    if shape is None:
+        return None
+    return shape[1:] if _is_wrapped(shape, n_tail) else shape
+
+
+def _shape_text(dataset: Dataset) -> str:
+    first = {"frame": "n_frames", "imu": "n_samples", "point": "n_points"}[dataset.rows]
+    sizes = [first, *("any" if size is None else str(size) for size in dataset.tail)]
+    return f"numbers of shape ({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+def _kind(node: object) -> str:
+    return str(node.dtype) if isinstance(node, h5py.Dataset) else type(node).__name__.lower()
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.rstrip(b"\0").decode("utf-8", errors="replace")
+    return str(value)

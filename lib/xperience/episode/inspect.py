@@ -1,0 +1,225 @@
+"""What is in an episode, stream by stream: shape, rate, span, coverage, faults."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from xperience.episode import layout
+from xperience.episode.captions import is_labelled
+from xperience.episode.coverage import stream_coverage
+from xperience.episode.episode import Episode
+from xperience.errors import EpisodeError
+
+_DEPTH_SAMPLES = 32
+
+
+@dataclass
+class StreamReport:
+    """One row of the table.
+
+    Parameters
+    ----------
+    stream : str
+    status : str
+        "ok", "partial", "broken" or "missing".
+    shape : list of int
+        Rows first; height and width for video, samples for sound; empty if it cannot be read.
+    dtype : str
+    unit : str
+    rate_hz : float or None
+        Rows a second; None for what has no clock.
+    span_s : float or None
+        From the first row to the last.
+    coverage : float
+        Share of the episode, 0 to 1, for which the stream says something.
+    faults : list of str
+    """
+
+    stream: str
+    status: str
+    shape: list[int] = field(default_factory=list)
+    dtype: str = ""
+    unit: str = ""
+    rate_hz: float | None = None
+    span_s: float | None = None
+    coverage: float = 0.0
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass
+class EpisodeReport:
+    """What `inspect_episode` found.
+
+    Parameters
+    ----------
+    episode : str
+        Name of the folder.
+    usable : bool
+        Whether the pipeline can run on it.
+    n_frames : int
+    fps : float or None
+    main_task : str
+    streams : list of StreamReport
+    faults : list of str
+        Why it is not usable; empty if it is.
+    """
+
+    episode: str
+    usable: bool
+    n_frames: int = 0
+    fps: float | None = None
+    main_task: str = ""
+    streams: list[StreamReport] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Return the report as JSON text."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a stream."""
+        return pd.DataFrame([asdict(stream) for stream in self.streams]).set_index("stream")
+
+    def to_text(self) -> str:
+        """Return the report as a table of fixed width, the faults below it."""
+        if not self.usable:
+            return "\n".join([f"{self.episode}: not usable", *self.faults])
+        head = f"{self.episode}: {self.n_frames} frames at {self.fps:.4f} frames/s"
+        rows = [("stream", "status", "shape", "rate/Hz", "span/s", "covered"), *map(_cells, self.streams)]  # fmt: skip  # noqa: E501
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        faults = [f"- {fault}" for stream in self.streams for fault in stream.faults]
+        task = [f"main task: {self.main_task}"] if self.main_task else []
+        return "\n".join([head, *task, "", *lines, *(["", "faults:", *faults] if faults else [])])
+
+
+def _cells(row: StreamReport) -> tuple[str, ...]:
+    def number(value: float | None, digits: int) -> str:
+        return "" if value is None else f"{value:.{digits}f}"
+
+    shape = "x".join(map(str, row.shape))
+    covered = f"{100 * row.coverage:.1f} %" if row.status not in ("missing", "broken") else ""
+    return row.stream, row.status, shape, number(row.rate_hz, 3), number(row.span_s, 2), covered
+
+
+def inspect_episode(folder: Path | str) -> EpisodeReport:
+    """Return what an episode folder holds; never raises for what it finds there.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    EpisodeReport
+        Not usable if there is no annotation to work from.
+    """
+    try:
+        with Episode(folder) as episode:
+            streams = [_report(episode, name) for name in episode.streams]
+            return EpisodeReport(
+                episode.name,
+                True,
+                episode.n_frames,
+                round(episode.fps, 6),
+                episode.labels.main_task,
+                streams,
+            )
+    except EpisodeError as error:
+        return EpisodeReport(Path(folder).resolve().name, False, faults=[str(error)])
+
+
+def _report(episode: Episode, name: str) -> StreamReport:
+    state = episode.streams[name]
+    row = StreamReport(name, state.status, faults=[str(fault) for fault in state.faults])
+    if state.usable:
+        if name in layout.CAMERAS:
+            _video(episode, row)
+        elif name == "audio":
+            _audio(episode, row)
+        elif name == "captions":
+            _captions(episode, row)
+        elif name == "calibration":
+            values = episode.calibration.vector
+            row.shape, row.dtype, row.unit = [len(values)], "float64", "mixed"
+            row.coverage = float(np.isfinite(values).mean())
+        else:
+            _arrays(episode, row)
+    return row
+
+
+def _arrays(episode: Episode, row: StreamReport) -> None:
+    stream = next(stream for stream in layout.STREAMS if stream.name == row.stream)
+    main = stream.datasets[1] if row.stream == "imu" else stream.datasets[0]
+    node = episode.annotation.dataset(main.path)
+    row.shape, row.dtype, row.unit = list(node.shape), str(node.dtype), main.unit
+    if main.rows == "frame":
+        row.rate_hz, row.span_s = episode.fps, node.shape[-len(main.tail) - 1] / episode.fps
+    if row.stream == "depth":
+        _depth(episode, row)
+        return
+    found = stream_coverage(episode.annotation, row.stream)
+    row.coverage = found.share
+    if found.faults:
+        row.status = "partial" if found.share else "broken"
+        row.faults += map(str, found.faults)
+    if row.stream == "imu" and found.share:
+        _imu_clock(episode, row)
+
+
+def _imu_clock(episode: Episode, row: StreamReport) -> None:
+    stamps_ns = episode.read(layout.IMU_STAMPS)
+    first_ns, last_ns = float(stamps_ns[0]), float(stamps_ns[-1])
+    if np.isfinite([first_ns, last_ns]).all() and last_ns > first_ns:
+        row.span_s = (last_ns - first_ns) / 1e9
+        row.rate_hz = (len(stamps_ns) - 1) / row.span_s
+
+
+def _depth(episode: Episode, row: StreamReport) -> None:
+    """Look at a few frames only: depth is the bulk of a recording."""
+    n_rows = min(episode.n_frames, episode.streams["depth"].n_rows)
+    sampled = np.unique(np.linspace(0, n_rows - 1, _DEPTH_SAMPLES).astype(int))
+    shares, damaged = [], []
+    for frame in sampled:
+        try:
+            depth_m = episode.read(layout.DEPTH, frame, frame + 1)
+            shares.append(float(np.mean(np.isfinite(depth_m) & (depth_m > 0))))
+        except EpisodeError as error:
+            damaged.append(str(error))
+    share = float(np.mean(shares)) if shares else 0.0
+    row.coverage = n_rows / episode.n_frames * len(shares) / len(sampled) * (share > 0)
+    if damaged:
+        row.status = "partial" if shares else "broken"
+        row.faults.append(f"{len(damaged)} of {len(sampled)} frames looked at: {damaged[0]}")
+    elif not share:
+        row.status = "broken"
+        row.faults.append(f"no valid depth in the {len(sampled)} frames looked at")
+
+
+def _captions(episode: Episode, row: StreamReport) -> None:
+    labelled = [is_labelled(action) for action in episode.labels.action]
+    row.shape, row.unit, row.dtype = [episode.n_frames], "label", "str"
+    row.rate_hz, row.span_s = episode.fps, episode.n_frames / episode.fps
+    row.coverage = float(np.mean(labelled))
+
+
+def _video(episode: Episode, row: StreamReport) -> None:
+    info = episode.videos[row.stream]
+    rate = float(info.fps) or None
+    row.shape, row.dtype, row.unit = [info.n_frames, info.height, info.width, 3], "uint8", "RGB"
+    row.rate_hz, row.span_s = rate, info.n_frames / rate if rate else None
+    row.coverage = min(info.n_frames / episode.n_frames, 1.0)
+
+
+def _audio(episode: Episode, row: StreamReport) -> None:
+    info = episode.videos[layout.AUDIO_CAMERA]
+    row.shape = [episode.streams["audio"].n_rows, info.audio_channels]
+    row.dtype, row.unit = "float32", "amplitude"
+    row.rate_hz, row.span_s = float(info.audio_rate_hz), info.audio_s
+    row.coverage = min(info.audio_s * episode.fps / episode.n_frames, 1.0)

@@ -1,0 +1,106 @@
+"""Files are whole or absent; digests follow from content."""
+
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xperience.storage import file_digest, value_digest, whole_file, write_json, write_text
+
+
+def write_half(path: Path, error: type[BaseException]) -> None:
+    with whole_file(path) as scratch:
+        scratch.write_text("half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("old", [None, "old"])
+def test_an_error_leaves_nothing_behind(
+    tmp_path: Path, error: type[BaseException], old: str | None
+) -> None:
+    path = tmp_path / "made" / "file.npy"
+    if old:
+        write_text(path, old)
+    with pytest.raises(error):
+        write_half(path, error)
+    assert [p.read_text() for p in path.parent.iterdir()] == ([old] if old else [])
+
+
+def test_nothing_is_there_before_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "file.npy"
+    with whole_file(path) as scratch:
+        scratch.write_text("whole")
+        assert not path.exists()
+        assert scratch.parent == path.parent
+        assert scratch.suffix == path.suffix
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "whole"
+
+
+def test_two_writers_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    with whole_file(path) as one, whole_file(path) as other:
+        one.write_text("one")
+        other.write_text("other")
+        assert one != other
+    assert path.read_text() == "one"  # the last to finish
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_loses_its_file_raises(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "file.txt") as scratch:
+        scratch.unlink()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_permissions_are_those_of_any_new_file(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "file.txt", "x")
+    finally:
+        assert os.umask(before) == mask
+    assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == 0o666 & ~mask
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [1, float("-inf")]}, {1, 2}])
+def test_json_that_is_no_json_is_refused(tmp_path: Path, value: object) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        write_json(tmp_path / "file.json", value)
+    assert list(tmp_path.iterdir()) == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3),
+)  # fmt: skip
+
+
+@given(JSON)
+def test_json_comes_back(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
+    path = tmp_path_factory.getbasetemp() / "value.json"
+    write_json(path, value)
+    assert json.loads(path.read_text(encoding="utf-8")) == value
+
+
+@given(st.dictionaries(st.text("abcde", max_size=3), st.integers(), max_size=5))
+def test_equal_values_have_equal_digests(value: dict) -> None:
+    turned = dict(reversed(value.items()))
+    assert value_digest(value) == value_digest(turned)
+    assert value_digest(value) != value_digest(value | {"z": 1})
+    assert len(value_digest(value)) == 64
+
+
+@given(st.binary(max_size=200))
+def test_digest_of_a_file(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "content.bin"
+    path.write_bytes(content)
+    assert file_digest(path) == hashlib.sha256(content).hexdigest()
