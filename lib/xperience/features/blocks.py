@@ -1,0 +1,74 @@
+"""The feature blocks of a window: names, sizes, order. The layout is fixed, whatever is missing."""
+
+from dataclasses import dataclass
+
+from xperience.episode import layout
+from xperience.errors import ParamsError, did_you_mean
+
+N_STATS = 7
+N_VIDEO, N_DEPTH, N_AUDIO, N_TEXT = 98, 140, 24, 128
+N_CLOUD, N_CALIBRATION = 22, 117
+
+CONTRACTS = ("published",)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One feature block.
+
+    Parameters
+    ----------
+    name : str
+        Column of the windows table.
+    per_frame : int
+        Values a frame; 0 for a static block, which is the same in every window.
+    dim : int
+        Values a window.
+    modality : str
+        What it measures: "motion", "visual", "audio", "text" or "scene".
+    streams : tuple of str
+        Streams of the recording that it needs, all of them.
+    """
+
+    name: str
+    per_frame: int
+    dim: int
+    modality: str
+    streams: tuple[str, ...]
+
+
+def _moving(name: str, per_frame: int, modality: str, *streams: str) -> Block:
+    return Block(name, per_frame, N_STATS * per_frame, modality, streams)
+
+
+_HAND, _BODY = 3 * layout.N_HAND_JOINTS, 3 * layout.N_BODY_JOINTS
+
+BLOCKS = (
+    _moving("hand_left_joints", _HAND, "motion", "hand_left", "body"),
+    _moving("hand_right_joints", _HAND, "motion", "hand_right", "body"),
+    _moving("body_joints", _BODY, "motion", "body"),
+    _moving("body_contacts", layout.N_CONTACTS, "motion", "contacts"),
+    _moving("camera_translation", 3, "motion", "pose"),
+    _moving("camera_rotation_matrix", 9, "motion", "pose"),
+    _moving("imu_accel_gyro", 6, "motion", "imu"),
+    _moving("depth_confidence", N_DEPTH, "visual", "depth"),
+    *(_moving(f"video_{camera}", N_VIDEO, "visual", camera) for camera in layout.CAMERAS),
+    _moving(f"audio_{layout.AUDIO_CAMERA}_aac", N_AUDIO, "audio", "audio"),
+    _moving("caption_objects_interaction_text", N_TEXT, "text", "captions"),
+    Block("slam_point_cloud", 0, N_CLOUD, "scene", ("point_cloud",)),
+    Block("calibration", 0, N_CALIBRATION, "scene", ("calibration",)),
+)
+BLOCKS_BY_NAME = {block.name: block for block in BLOCKS}
+N_FEATURES = sum(block.dim for block in BLOCKS)
+
+
+def check_contract(contract: str) -> str:
+    """Return a contract's name, or raise ParamsError with the nearest one."""
+    if contract not in CONTRACTS:
+        raise ParamsError(
+            "contract",
+            f"is {contract!r}",
+            "the name of a feature contract",
+            did_you_mean(contract, CONTRACTS),
+        )
+    return contract

@@ -1,0 +1,305 @@
+"""Per-frame features of the long streams: computed side by side, each kept once it is whole.
+
+A stream's rows land in ``<cache>/<block>-<key>.npy``. The key is a digest of the source file's
+content, the settings and the code that reads it, so a changed file, setting or formula never meets
+an old result, and going back finds it again.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from threading import Thread
+
+import av
+import cv2
+import h5py
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from xperience.episode import annotation as annotation_module
+from xperience.episode import layout, media
+from xperience.episode.annotation import Annotation
+from xperience.episode.episode import Episode
+from xperience.errors import EpisodeError
+from xperience.features import audio, blocks, depth, video
+from xperience.progress import OnProgress
+from xperience.storage import file_digest, value_digest, whole_file
+
+_CODE = {
+    "video": (video, media, blocks),
+    "depth": (depth, annotation_module, layout, blocks),
+    "audio": (audio, media, layout, blocks),
+}
+_LIBRARIES = {module.__name__: module.__version__ for module in (av, cv2, h5py, np)}
+
+
+@dataclass(frozen=True)
+class StreamJob:
+    """One stream to turn into rows.
+
+    Parameters
+    ----------
+    block : str
+        Feature block that the rows belong to.
+    kind : {"video", "depth", "audio"}
+    source : Path
+        File that holds the stream.
+    digest : str
+        Digest of that file's content.
+    n_frames : int
+        Frames of the episode; no more are read.
+    fps : float or None
+        Frame rate of the container, for sound.
+    """
+
+    block: str
+    kind: str
+    source: Path
+    digest: str
+    n_frames: int
+    fps: float | None = None
+
+    def path(self, cache: Path) -> Path:
+        """Return where the rows belong, by content, settings, code and versions of libraries."""
+        code = [file_digest(module.__file__) for module in _CODE[self.kind]]
+        settings = {"n_frames": self.n_frames, "fps": self.fps}
+        made_by = {"code": code, "libraries": _LIBRARIES}
+        key = value_digest({"content": self.digest, **made_by, **settings})
+        return cache / f"{self.block}-{key[:32]}.npy"
+
+    def rows(self) -> Iterator[np.ndarray]:
+        """Yield the rows, some at a time."""
+        if self.kind == "video":
+            yield from video.video_rows(self.source, self.n_frames)
+        elif self.kind == "audio":
+            yield from audio.audio_rows(self.source, self.n_frames, self.fps)
+        else:
+            opened = Annotation(self.source)
+            try:
+                yield from depth.depth_rows(opened, self.n_frames)
+            finally:
+                opened.close()
+
+
+@dataclass(frozen=True)
+class StreamRows:
+    """What became of a job.
+
+    Parameters
+    ----------
+    path : Path or None
+        The rows, or None if the stream could not be read.
+    n_rows : int
+    reused : bool
+        Whether an earlier run had done it.
+    problem : str
+        Why there is no path.
+    """
+
+    path: Path | None
+    n_rows: int = 0
+    reused: bool = False
+    problem: str = ""
+
+
+def source_digests(episode: Episode, on_progress: OnProgress | None = None) -> dict[str, str]:
+    """Return {file name: digest of its content} of an episode's annotation and videos."""
+    paths = [episode.annotation.path, *(episode.video_path(camera) for camera in layout.CAMERAS)]
+    paths = [path for path in paths if path.is_file()]
+    digests = {}
+    with ThreadPoolExecutor() as threads:
+        for path, digest in zip(paths, threads.map(file_digest, paths), strict=True):
+            digests[path.name] = digest
+            if on_progress:
+                on_progress("digests", len(digests), len(paths))
+    return digests
+
+
+def stream_jobs(episode: Episode, digests: dict[str, str]) -> list[StreamJob]:
+    """Return a job for every usable video, the sound and the depth, the longest first.
+
+    Parameters
+    ----------
+    episode : Episode
+    digests : dict
+        From `source_digests`.
+    """
+    jobs = []
+    n = episode.n_frames
+
+    def add(block: str, kind: str, path: Path, n_frames: int, fps: float | None = None) -> None:
+        jobs.append(StreamJob(block, kind, path, digests[path.name], n_frames, fps))
+
+    if episode.streams["depth"].usable:
+        n_depth = min(n, episode.streams["depth"].n_rows)
+        add("depth_confidence", "depth", episode.annotation.path, n_depth)
+    for camera in layout.CAMERAS:
+        if episode.streams[camera].usable:
+            add(f"video_{camera}", "video", episode.video_path(camera), n)
+    if episode.streams["audio"].usable:
+        camera = layout.AUDIO_CAMERA
+        fps = float(episode.videos[camera].fps) or episode.fps
+        add(f"audio_{camera}_aac", "audio", episode.video_path(camera), n, fps)
+    return jobs
+
+
+def run_jobs(
+    jobs: list[StreamJob],
+    cache: Path,
+    workers: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict[str, StreamRows]:
+    """Compute what is not in the cache, several streams at a time.
+
+    Parameters
+    ----------
+    jobs : list of StreamJob
+    cache : Path
+        Folder of finished streams; made if absent.
+    workers : int or None
+        Processes; one a core by default. 1 computes in this process.
+    on_progress : callable (block, rows done, rows in all) or None
+
+    Returns
+    -------
+    dict of {block: StreamRows}
+        A stream that could not be read is there too, with its problem.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    report = on_progress or (lambda block, done, total: None)
+    done, todo = {}, []
+    for job in jobs:
+        if kept := _kept(job.path(cache)):
+            done[job.block] = kept
+            report(job.block, job.n_frames, job.n_frames)
+        else:
+            todo.append(job)
+    workers = min(workers or os.cpu_count() or 1, len(todo))
+    if workers > 1:
+        return done | _side_by_side(todo, cache, workers, report)
+    return done | {job.block: _run(job, cache, report) for job in todo}
+
+
+def _kept(path: Path) -> StreamRows | None:
+    """Return the rows of an earlier run; None if there are none, or the file isn't whole."""
+    try:
+        return StreamRows(path, FrameRows(path).n_rows, reused=True)
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def _side_by_side(
+    jobs: list[StreamJob], cache: Path, workers: int, report: OnProgress
+) -> dict[str, StreamRows]:
+    context = multiprocessing.get_context("spawn")
+    channel, stop = context.Queue(), context.Event()
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (channel, stop))
+    try:
+        futures = {job.block: pool.submit(_run_apart, job, cache) for job in jobs}
+        pending = set(futures.values())
+        while pending:
+            pending = wait(pending, timeout=0.1).not_done
+            while not channel.empty():
+                report(*channel.get())
+        for job in jobs:
+            report(job.block, job.n_frames, job.n_frames)
+        return {block: future.result() for block, future in futures.items()}
+    except BaseException:
+        stop.set()  # else an interrupted run would first finish the streams that it is at
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_channel: Queue | None = None
+_stop: Event | None = None
+
+
+def _start_worker(channel: Queue, stop: Event) -> None:
+    """Keep the ways to report and to be stopped; end with the parent, even if that is killed."""
+    global _channel, _stop
+    _channel, _stop = channel, stop
+    channel.cancel_join_thread()
+    threadpool_limits(1)  # a process a core: threads below would only get in each other's way
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent acts on it
+    parent = multiprocessing.parent_process()
+    Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _run_apart(job: StreamJob, cache: Path) -> StreamRows:
+    def report(*progress: str | int) -> None:
+        if _stop.is_set():
+            raise KeyboardInterrupt
+        _channel.put(progress)
+
+    return _run(job, cache, report)
+
+
+def _run(job: StreamJob, cache: Path, report: OnProgress) -> StreamRows:
+    path = job.path(cache)
+    try:
+        with whole_file(path) as scratch:
+            n_rows = _write_rows(scratch, job, report)
+    except EpisodeError as error:
+        return StreamRows(None, problem=str(error))
+    report(job.block, job.n_frames, job.n_frames)
+    return StreamRows(path, n_rows)
+
+
+def _write_rows(path: Path, job: StreamJob, report: OnProgress) -> int:
+    """Stream rows into a .npy file whose length is known only at the end."""
+    n_rows = 0
+    with path.open("wb") as file:
+        for rows in job.rows():
+            if not n_rows:
+                _write_header(file, rows)
+            file.write(np.ascontiguousarray(rows, dtype=np.float32))
+            n_rows += len(rows)
+            report(job.block, n_rows, job.n_frames)
+        if not n_rows:
+            raise EpisodeError(
+                f"{job.source.parent.name}/{job.source.name}",
+                "holds no frame that can be decoded",
+                f"{job.n_frames} frames",
+                "Fetch the file again, or go on without this stream.",
+            )
+        file.seek(0)
+        _write_header(file, np.broadcast_to(rows[:1], (n_rows, rows.shape[1])))
+    return n_rows
+
+
+def _write_header(file, rows: np.ndarray) -> None:
+    """Write a header for float32 rows; NumPy pads it, so a longer count fits the same bytes."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+@dataclass
+class FrameRows:
+    """Random access to the rows of a finished stream, without holding it.
+
+    Parameters
+    ----------
+    path : Path
+    n_rows : int
+    """
+
+    path: Path
+    n_rows: int = field(init=False)
+
+    def __post_init__(self):
+        self.n_rows = len(np.load(self.path, mmap_mode="r"))
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Return rows [start, stop), a copy."""
+        return np.array(np.load(self.path, mmap_mode="r")[rows])
+
+    def count_unread(self) -> int:
+        """Return how many rows are NaN: those of frames that could not be read."""
+        return int(np.isnan(np.load(self.path, mmap_mode="r")[:, 0]).sum())

@@ -1,0 +1,201 @@
+"""The windows table: Parquet that pandas, DuckDB and Hugging Face `datasets` read without us."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xperience.errors import XperienceError, did_you_mean
+from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME
+from xperience.features.windows import WINDOW_FRAMES
+from xperience.storage import whole_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """What a windows table says of itself, in its Parquet metadata, one JSON value a field.
+
+    Parameters
+    ----------
+    contract : str
+        Version of the feature contract.
+    episode : str
+        Name of the episode's folder.
+    main_task : str
+        What the recording shows.
+    n_frames : int
+    fps : float
+        Frames per second.
+    sources : dict of {file name: SHA-256 digest}
+    missing_blocks : dict of {block: reason}
+        Blocks that hold nothing but nulls.
+    partial_blocks : dict of {block: what is odd}
+        Blocks with nulls in some windows, or from a stream with faults.
+    """
+
+    contract: str
+    episode: str
+    main_task: str
+    n_frames: int
+    fps: float
+    sources: dict[str, str]
+    missing_blocks: dict[str, str]
+    partial_blocks: dict[str, str]
+
+
+@dataclass(frozen=True)
+class WindowRows:
+    """Some rows of the table.
+
+    Parameters
+    ----------
+    window, start_frame : int array, shape (n,)
+    action, subtask : list of (label or None, share), length n
+    blocks : dict of {name: float32 array (n, dim) or None}
+        A NaN row is a window that the stream does not cover.
+    """
+
+    window: np.ndarray
+    start_frame: np.ndarray
+    action: list[tuple[str | None, float]]
+    subtask: list[tuple[str | None, float]]
+    blocks: dict[str, np.ndarray | None]
+
+
+_LABEL_FIELDS = (
+    ("window", pa.int32()),
+    ("start_frame", pa.int32()),
+    ("end_frame", pa.int32()),
+    ("center_frame", pa.int32()),
+    ("action", pa.string()),
+    ("action_share", pa.float64()),
+    ("subtask", pa.string()),
+    ("subtask_share", pa.float64()),
+)
+
+
+def _schema(info: TableInfo) -> pa.Schema:
+    columns = [pa.field(name, kind) for name, kind in _LABEL_FIELDS]
+    columns += [pa.field(block.name, pa.list_(pa.float32(), block.dim)) for block in BLOCKS]
+    metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in asdict(info).items()}
+    return pa.schema(columns, metadata=metadata)
+
+
+def write_table(path: Path, info: TableInfo, chunks: Iterable[WindowRows]) -> TableInfo:
+    """Write a windows table, a row group a chunk, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    info : TableInfo
+    chunks : iterable of WindowRows
+        Consumed one at a time.
+
+    Returns
+    -------
+    TableInfo
+        As given.
+    """
+    schema = _schema(info)
+    with (
+        whole_file(path) as scratch,
+        pq.ParquetWriter(scratch, schema, compression="zstd", use_dictionary=False) as writer,
+    ):
+        for rows in chunks:
+            writer.write_table(_arrow(rows, schema))
+    return info
+
+
+def _arrow(rows: WindowRows, schema: pa.Schema) -> pa.Table:
+    end = rows.start_frame + WINDOW_FRAMES - 1
+    columns: list = [rows.window, rows.start_frame, end, (rows.start_frame + end) // 2]
+    for labels in (rows.action, rows.subtask):
+        columns += [[label for label, _ in labels], [share for _, share in labels]]
+    columns += [_block_column(rows.blocks[block.name], len(end), block.dim) for block in BLOCKS]
+    arrays = [pa.array(c, f.type) if not isinstance(c, pa.Array) else c
+              for c, f in zip(columns, schema, strict=True)]  # fmt: skip
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _block_column(values: np.ndarray | None, n_windows: int, dim: int) -> pa.Array:
+    kind = pa.list_(pa.float32(), dim)
+    if values is None:
+        return pa.nulls(n_windows, kind)
+    missing = np.isnan(values).any(axis=1)
+    flat = pa.array(values.reshape(-1), pa.float32())
+    return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=pa.array(missing))
+
+
+class WindowTable:
+    """A windows table on disk: labels at once, blocks on demand.
+
+    Parameters
+    ----------
+    path : path
+        Written by `write_table`.
+
+    Raises
+    ------
+    XperienceError
+        If the file is absent or is not such a table.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        try:
+            self._file = pq.ParquetFile(self.path)
+            raw = self._file.schema_arrow.metadata or {}
+            known = {f.name: json.loads(raw[f.name.encode()]) for f in fields(TableInfo)}
+        except (OSError, KeyError, pa.ArrowInvalid) as error:
+            raise XperienceError(
+                str(self.path),
+                f"is not a windows table ({type(error).__name__})",
+                "a Parquet file written by `xperience features`",
+                "Run `xperience features EPISODE --out` again.",
+            ) from error
+        self.info = TableInfo(**known)
+
+    def __len__(self) -> int:
+        return self._file.metadata.num_rows
+
+    @cached_property
+    def labels(self) -> "pd.DataFrame":
+        """Frames and labels of each window: every column that is not a block."""
+        names = [name for name, _ in _LABEL_FIELDS]
+        return self._file.read(columns=names).to_pandas()
+
+    def block(self, name: str) -> np.ndarray:
+        """Return a block, float32 array of shape (n_windows, dim); NaN where it is null.
+
+        Raises
+        ------
+        XperienceError
+            If there is no block of that name.
+        """
+        if name not in BLOCKS_BY_NAME:
+            way_out = did_you_mean(name, BLOCKS_BY_NAME)
+            raise XperienceError("block", f"is {name!r}", "the name of a feature block", way_out)
+        dim = BLOCKS_BY_NAME[name].dim
+        result = np.full((len(self), dim), np.nan, dtype=np.float32)
+        row = 0
+        for batch in self._file.iter_batches(columns=[name], batch_size=1024):
+            column = batch.column(0)
+            there = column.is_valid().to_numpy(zero_copy_only=False)
+            place = row + np.flatnonzero(there)
+            result[place] = column.flatten().to_numpy().reshape(-1, dim)
+            row += len(column)
+        return result
+
+    def matrix(self, names: Iterable[str] | None = None) -> np.ndarray:
+        """Return blocks side by side, float32 (n_windows, n_features); all of them by default."""
+        names = [block.name for block in BLOCKS] if names is None else list(names)
+        return np.concatenate([self.block(name) for name in names], axis=1)

@@ -1,0 +1,93 @@
+"""Windows over frames: where they lie, their label, and the seven statistics of a window."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from xperience.episode.captions import is_labelled
+
+WINDOW_FRAMES, STRIDE_FRAMES = 20, 5
+MIN_SHARE = 0.6
+
+
+def window_starts(n_frames: int) -> np.ndarray:
+    """Return the first frame of each whole window, int array, shape (n_windows,)."""
+    return np.arange(0, n_frames - WINDOW_FRAMES + 1, STRIDE_FRAMES)
+
+
+def window_label(labels: Sequence[str]) -> tuple[str | None, float]:
+    """Return the label of a window and its share.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        One a frame; empty or ``N/A`` is unlabelled.
+
+    Returns
+    -------
+    str or None
+        The most frequent label among the labelled frames (the one seen first on a tie), or None if
+        its share is below 0.6.
+    float
+        That share, 0 if no frame is labelled.
+    """
+    counts = Counter(label for label in labels if is_labelled(label))
+    if not counts:
+        return None, 0.0
+    label, number = counts.most_common(1)[0]
+    share = number / counts.total()
+    return (label if share >= MIN_SHARE else None), share
+
+
+def stats(frames: np.ndarray) -> np.ndarray:
+    """Return the seven statistics of each column of a window.
+
+    Parameters
+    ----------
+    frames : float array, shape (..., n_frames, n_columns)
+        Values that are not finite count as 0.
+
+    Returns
+    -------
+    float32 array, shape (..., 7 * n_columns)
+        Mean, std (ddof 0), min, max, last minus first, mean and std of the first differences, each
+        over all columns in turn.
+    """
+    frames = clean(frames)
+    steps = np.diff(frames, axis=-2)
+    parts = (
+        frames.mean(-2),
+        frames.std(-2),
+        frames.min(-2),
+        frames.max(-2),
+        frames[..., -1, :] - frames[..., 0, :],
+        steps.mean(-2) if steps.shape[-2] else np.zeros_like(frames[..., 0, :]),
+        steps.std(-2) if steps.shape[-2] else np.zeros_like(frames[..., 0, :]),
+    )
+    return np.concatenate(parts, axis=-1)  # (..., 7 * n_columns)
+
+
+def clean(values: np.ndarray) -> np.ndarray:
+    """Return float32 values, with 0 for what is not finite (a rule of the published contract)."""
+    with np.errstate(over="ignore"):
+        values = np.asarray(values, dtype=np.float32)
+    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def cut(frames: np.ndarray) -> np.ndarray:
+    """Return the windows of consecutive frames.
+
+    Parameters
+    ----------
+    frames : array, shape (n_frames, n_columns)
+        From the first window's first frame on.
+
+    Returns
+    -------
+    array, shape (n_windows, 20, n_columns)
+        A view.
+    """
+    windows = sliding_window_view(frames, WINDOW_FRAMES, axis=0)[::STRIDE_FRAMES]
+    return windows.swapaxes(1, 2)
