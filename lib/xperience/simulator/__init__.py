@@ -1,0 +1,1 @@
+"""Simulated episodes: a wearer makes coffee, and every sensor of the rig records it."""
