@@ -1,0 +1,185 @@
+"""Scores as tidy rows, each with its baseline, counts and reason, and the file they live in.
+
+A metrics file is a JSON list of rows, so ``pandas.read_json(path)`` reads it. What the rows rest on
+(data, parameters, library, versions) stands beside it in ``<section>.provenance.json``.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from xperience.errors import XperienceError
+from xperience.project import provenance_path
+from xperience.storage import write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Status = Literal["ok", "skipped", "degenerate"]
+KEY = ("run", "section", "contract", "task", "head", "variant", "metric", "seed")
+
+
+class RecordError(XperienceError):
+    """A score row that is incomplete or contradicts itself."""
+
+
+class Record(BaseModel):
+    """One score and all that it must not travel without.
+
+    Parameters
+    ----------
+    run, section, contract : str
+        The run, the notebook (or command) that scored, and the benchmark contract it followed.
+    metric, unit : str
+        What was measured, and its unit ("1" for shares and other pure numbers).
+    higher_is_better : bool, optional
+        The metric's direction; None for a description (a count) that has none.
+    task, head, variant : str, optional
+        Which task was scored, by which kind of head, with which inputs.
+    value : float, optional
+        The score; None exactly when there is none, and then ``reason`` says why.
+    ci_low, ci_high : float, optional
+        Ends of the 95 % interval, both or neither.
+    floor, floor_name : float and str, optional
+        The strongest trivial baseline's score and name, both or neither.
+    ceiling : float, optional
+        The best score that the task allows.
+    n_train, n_test : int, optional
+        Samples on each side of the split.
+    n_effective : float, optional
+        Independent test samples that the overlapping ones are worth.
+    seed : int, optional
+        Seed of the head, where it has one.
+    status : {"ok", "skipped", "degenerate"}
+        Whether the score stands, could not be had, or would mean nothing.
+    reason : str, optional
+        Why a row has no score.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If a number is not finite, a pair is half there, or status and value contradict each other.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    run: str
+    section: str
+    contract: str
+    task: str | None = None
+    head: str | None = None
+    variant: str | None = None
+    metric: str
+    unit: str = "1"
+    higher_is_better: bool | None = None
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    floor: float | None = None
+    floor_name: str | None = None
+    ceiling: float | None = None
+    n_train: int | None = None
+    n_test: int | None = None
+    n_effective: float | None = None
+    seed: int | None = None
+    status: Status = "ok"
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Record":
+        _require((self.value is not None) == (self.status == "ok"), "a value exactly if ok")
+        _require(self.status == "ok" or bool(self.reason), "a reason unless the status is ok")
+        _require((self.ci_low is None) == (self.ci_high is None), "both ends of an interval")
+        _require((self.floor is None) == (self.floor_name is None), "a floor with its name")
+        if self.ci_low is not None and self.ci_high is not None:
+            _require(self.ci_low <= self.ci_high, "ci_low not above ci_high")
+        counts = (self.n_train, self.n_test, self.n_effective)
+        _require(all(count is None or count >= 0 for count in counts), "counts of 0 or more")
+        return self
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells this row from every other in its file."""
+        return tuple(getattr(self, name) for name in KEY)
+
+
+def _require(holds: bool, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"a row needs {expected}")
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """Return a number as a row can hold it: NaN and infinity are no score."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def write_records(
+    path: Path | str, rows: Iterable[Record], provenance: Mapping[str, Any] | None = None
+) -> None:
+    """Write rows as a metrics file, with their provenance beside it.
+
+    Parameters
+    ----------
+    path : path
+        The metrics file, ``<section>.json``.
+    rows : iterable of Record
+        At least one; no two may have the same key.
+    provenance : mapping, optional
+        What the rows rest on (see ``xperience.report.provenance``); its file is left alone without.
+
+    Raises
+    ------
+    RecordError
+        If there are no rows, or two rows share a key.
+    """
+    rows = list(rows)
+    _check_rows(rows, Path(path).name)
+    if provenance is not None:
+        write_json(provenance_path(path), dict(provenance))
+    write_json(path, [row.model_dump(mode="json") for row in rows])
+
+
+def _check_rows(rows: list[Record], place: str) -> None:
+    if not rows:
+        raise RecordError(
+            place, "would hold no rows", "at least one", "Write a skipped row with its reason."
+        )
+    key, count = Counter(row.key for row in rows).most_common(1)[0]
+    if count > 1:
+        names = ", ".join(f"{n}={v}" for n, v in zip(KEY, key, strict=True) if v is not None)
+        raise RecordError(
+            f"{place}: {names}", f"stands in {count} rows", "one row", "Tell them apart by variant."
+        )
+
+
+def read_records(path: Path | str) -> list[Record]:
+    """Return the rows of a metrics file, checked.
+
+    Raises
+    ------
+    RecordError
+        If the file is not a list of rows as declared.
+    """
+    path = Path(path)
+    try:
+        rows = [Record.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValidationError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise RecordError(
+            path.name, f"is no metrics file ({reason})", "a list of rows", "Make it again."
+        ) from error
+    _check_rows(rows, path.name)
+    return rows
+
+
+def records_table(rows: Iterable[Record]) -> "pd.DataFrame":
+    """Return rows as a table, one column a field, missing values as NaN."""
+    columns = list(Record.model_fields)
+    import pandas as pd  # noqa: PLC0415 - half a second that only tables need
+
+    return pd.DataFrame([row.model_dump() for row in rows], columns=columns)
