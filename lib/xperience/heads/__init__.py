@@ -1,0 +1,1 @@
+"""Heads: arrays in, predictions out. They know nothing of recordings or tasks."""

@@ -1,0 +1,149 @@
+"""Floors and ceilings: what needs no model, and what no model can exceed."""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SET_SHARE = 0.5
+
+
+def majority(train: Sequence[Hashable], n_test: int) -> list[Hashable]:
+    """Return the most frequent training label n_test times; the one seen first on a tie."""
+    return [Counter(train).most_common(1)[0][0]] * n_test
+
+
+def stratified(train: Sequence[Hashable], n_test: int, rng: np.random.Generator) -> list[Hashable]:
+    """Return labels drawn at the frequencies of the training part."""
+    return [train[place] for place in rng.integers(0, len(train), n_test)]
+
+
+def prior_sets(train: np.ndarray, n_test: int) -> np.ndarray:
+    """Return the labels in at least half of the training sets, for every test sample.
+
+    Parameters
+    ----------
+    train : bool array, shape (n_train, n_labels)
+    n_test : int
+
+    Returns
+    -------
+    bool array, shape (n_test, n_labels)
+        Where no label is that frequent, the most frequent one.
+    """
+    share = np.asarray(train, dtype=float).mean(axis=0)
+    chosen = share >= SET_SHARE
+    if not chosen.any():
+        chosen[share.argmax()] = True
+    return np.repeat(chosen[None], n_test, axis=0)
+
+
+def train_mean(train: np.ndarray, n_test: int) -> np.ndarray:
+    """Return the mean training target, float64 (n_test, n_values)."""
+    return np.repeat(np.asarray(train, dtype=np.float64).mean(axis=0)[None], n_test, axis=0)
+
+
+def zero_velocity(present: np.ndarray, n_frames: int) -> np.ndarray:
+    """Return positions that stay where they are.
+
+    Parameters
+    ----------
+    present : float array, shape (n, ...)
+        Positions in the last frame seen, metres.
+    n_frames : int
+        Frames ahead.
+
+    Returns
+    -------
+    float array, shape (n, n_frames, ...)
+    """
+    return np.repeat(present[:, None], n_frames, axis=1)
+
+
+def constant_velocity(present: np.ndarray, before: np.ndarray, n_frames: int) -> np.ndarray:
+    """Return positions that go on as in the last frame step.
+
+    Parameters
+    ----------
+    present, before : float array, shape (n, ...)
+        Positions in the last frame seen and in the one before it, metres.
+    n_frames : int
+        Frames ahead.
+
+    Returns
+    -------
+    float array, shape (n, n_frames, ...)
+    """
+    steps = np.arange(1, n_frames + 1).reshape(1, -1, *[1] * (present.ndim - 1))
+    return present[:, None] + steps * (present - before)[:, None]
+
+
+def nearest_in_time(train_frames: np.ndarray, test_frames: np.ndarray) -> np.ndarray:
+    """Return the training sample nearest to each test sample; the earlier of two equally near.
+
+    Parameters
+    ----------
+    train_frames, test_frames : array, shape (n_train,), (n_test,)
+        Where each sample lies, in frames.
+
+    Returns
+    -------
+    int array, shape (n_test,)
+    """
+    order = np.argsort(train_frames, kind="stable")
+    known = np.asarray(train_frames)[order]
+    after = np.searchsorted(known, test_frames).clip(0, len(known) - 1)
+    before = (after - 1).clip(0)
+    far = np.abs(known[after] - test_frames) < np.abs(known[before] - test_frames)
+    return order[np.where(far, after, before)]
+
+
+def chance_similarity(candidates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return random similarities that tie where candidates are equal.
+
+    Parameters
+    ----------
+    candidates : array, shape (n, n_values)
+        Equal vectors can't be told apart by any query, so they get equal similarity.
+    rng : numpy Generator
+
+    Returns
+    -------
+    float array, shape (n, n)
+        A query a row, a candidate a column.
+    """
+    _, group = np.unique(candidates, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    return rng.random((len(candidates), group.max(initial=-1) + 1))[:, group]
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The best a closed-set classifier can score where some test classes were never trained.
+
+    Parameters
+    ----------
+    samples : float
+        Share of test samples whose class is in the training part: bounds accuracy and weighted F1.
+    classes : float
+        Share of the classes of the test truth that are: bounds macro-F1 and balanced accuracy.
+    unseen : tuple
+        The other classes, sorted.
+    """
+
+    samples: float
+    classes: float
+    unseen: tuple[Hashable, ...]
+
+
+def closed_set_ceiling(train: Sequence[Hashable], test: Sequence[Hashable]) -> Ceiling:
+    """Return what classes that only the test part has put out of reach."""
+    seen, present = set(train), set(test)
+    unseen = tuple(sorted(present - seen))
+    hits = sum(label in seen for label in test)
+    return Ceiling(
+        samples=hits / len(test) if len(test) else 1.0,
+        classes=1 - len(unseen) / len(present) if present else 1.0,
+        unseen=unseen,
+    )

@@ -1,0 +1,1 @@
+"""Studies: what a notebook calls to get scored rows."""

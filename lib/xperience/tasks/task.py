@@ -1,0 +1,221 @@
+"""The record that declares a task: what is asked, from what, about what, and how it is judged."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from xperience.errors import ParamsError, did_you_mean
+from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME
+from xperience.features.windows import WINDOW_FRAMES
+from xperience.tasks.measures import Measure
+from xperience.tasks.truth import Truth
+
+Kind = Literal["classify", "multilabel", "regress", "retrieve"]
+HEADS = {"classify": "softmax", "multilabel": "logistic", "regress": "ridge", "retrieve": "ridge"}
+"""Family of the linear head for each kind of target."""
+
+SPLITS = ("chronological", "local")
+
+Target = Callable[[Truth, np.ndarray], Sequence[Any]]
+"""(truth, members (n, n_members)) -> one value a sample; None drops the sample."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames relative to a window, both ends included: the window itself by default.
+
+    Parameters
+    ----------
+    since, until : {"start", "center", "end"}
+        Frames of the window that the ends are counted from; "end" is its last frame.
+    first, last : int
+        Frames after (or, if negative, before) them.
+    """
+
+    since: str = "start"
+    first: int = 0
+    until: str = "end"
+    last: int = 0
+
+    def frames(self, starts: np.ndarray, n_frames: int) -> np.ndarray:
+        """Return the first and last frame for windows that start there, int array (n, 2).
+
+        Frames beyond the recording are clipped to it.
+        """
+        starts = np.asarray(starts)
+        end = starts + WINDOW_FRAMES - 1
+        anchors = {"start": starts, "center": (starts + end) // 2, "end": end}
+        ends = np.stack([anchors[self.since] + self.first, anchors[self.until] + self.last], -1)
+        return np.clip(ends, 0, n_frames - 1)
+
+
+WINDOW = Span()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One stretch of a sample's input.
+
+    Parameters
+    ----------
+    blocks : tuple of str
+        Feature blocks, in the order of the windows table.
+    member : int
+        Which of the sample's windows they are taken from.
+    minus : int, optional
+        Which of its windows is subtracted.
+    """
+
+    blocks: tuple[str, ...]
+    member: int = 0
+    minus: int | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of the benchmark.
+
+    Parameters
+    ----------
+    name : str
+        Also its name in rows, tables and files.
+    question : str
+        What is asked, in one sentence.
+    kind : {"classify", "multilabel", "regress", "retrieve"}
+        What an answer is; it fixes the family of heads, see ``HEADS``.
+    pieces : tuple of Piece
+        The input.
+    measures : tuple of Measure
+        Scores; the first is the primary one.
+    source : str
+        Where the target comes from.
+    target : callable, optional
+        (truth, members) to one value a sample; None drops the sample.
+    target_blocks : tuple of str
+        In place of ``target``: feature blocks of the sample's first window, as a vector.
+    target_streams : tuple of str
+        Streams of the recording that ``target`` reads.
+    target_span : Span, optional
+        Frames that the target reads, relative to the sample's first window; None if it reads none.
+    feature_span : Span
+        Frames that the features of each of the sample's windows read.
+    members : callable
+        n_windows to the windows of each sample, int array (n_samples, n_members); each window on
+        its own by default.
+    classes : tuple of str
+        Classes in the order of their codes; in order of appearance if empty.
+    positive : str, optional
+        The class whose F1 is asked for.
+    value_shape : tuple of int, optional
+        Shape of a regression target whose values are joint positions: (frames, joints, 3).
+    query : {"prediction", "target"}
+        What is compared with candidates of the other kind in a retrieval.
+    split : {"chronological", "local"}
+    needs_classes : int
+        Fewest classes (or labels of sets) among the samples for a score to mean anything.
+    naive : mapping of {name: callable (truth, members) -> predictions}
+        Forecasts from what the window shows, scored as floors.
+    settings : mapping
+        Settings of the head that differ from those of its family.
+
+    Raises
+    ------
+    ParamsError
+        If a block, the kind or the split is unknown, or the target is declared twice or not at all.
+    """
+
+    name: str
+    question: str
+    kind: Kind
+    pieces: tuple[Piece, ...]
+    measures: tuple[Measure, ...]
+    source: str
+    target: Target | None = None
+    target_blocks: tuple[str, ...] = ()
+    target_streams: tuple[str, ...] = ()
+    target_span: Span | None = WINDOW
+    feature_span: Span = WINDOW
+    members: Callable[[int], np.ndarray] = field(default=lambda n: np.arange(n)[:, None])
+    classes: tuple[str, ...] = ()
+    positive: str | None = None
+    value_shape: tuple[int, ...] | None = None
+    query: Literal["prediction", "target"] = "prediction"
+    split: str = "chronological"
+    needs_classes: int = 2
+    naive: Mapping[str, Target] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        pieces = [name for piece in self.pieces for name in piece.blocks]
+        for name in [*pieces, *self.target_blocks]:
+            _known(name, BLOCKS_BY_NAME, f"task {self.name!r}: block")
+        _known(self.split, SPLITS, f"task {self.name!r}: split")
+        _known(self.kind, HEADS, f"task {self.name!r}: kind")
+        if not self.measures or (self.target is None) == (not self.target_blocks):
+            raise ParamsError(
+                f"task {self.name!r}",
+                "lacks a measure, or has no target or two",
+                "a primary measure, and either target or target_blocks",
+                "Complete its entry in the catalogue.",
+            )
+
+    @property
+    def primary(self) -> Measure:
+        """The measure that the task is judged by."""
+        return self.measures[0]
+
+    @property
+    def head(self) -> str:
+        """Family of its linear head."""
+        return HEADS[self.kind]
+
+    @property
+    def n_features(self) -> int:
+        """Length of the input."""
+        return sum(BLOCKS_BY_NAME[name].dim for piece in self.pieces for name in piece.blocks)
+
+    @property
+    def input_blocks(self) -> tuple[str, ...]:
+        """Blocks that the input takes in, in the table's order."""
+        named = {name for piece in self.pieces for name in piece.blocks}
+        return tuple(block.name for block in BLOCKS if block.name in named)
+
+    def degenerate(self, values: Sequence[Any]) -> str | None:
+        """Return why no score of these samples would mean anything, or None.
+
+        Parameters
+        ----------
+        values : sequence
+            Targets of all samples, training and test.
+        """
+        if self.kind == "classify":
+            found = list(dict.fromkeys(values))
+            if len(found) < self.needs_classes:
+                return f"one class only: every sample is {found[0]!r}" if found else "no samples"
+        if self.kind == "multilabel" and len({name for one in values for name in one}) < 1:
+            return "no label is in any set"
+        return None
+
+
+def _known(name: str, names: Any, place: str) -> None:
+    if name not in names:
+        raise ParamsError(place, f"is {name!r}", "a known name", did_you_mean(name, names))
+
+
+def registry(tasks: Sequence[Task]) -> dict[str, Task]:
+    """Return tasks by name.
+
+    Raises
+    ------
+    ParamsError
+        If two share a name.
+    """
+    named = {task.name: task for task in tasks}
+    for task in tasks:
+        if named[task.name] is not task:
+            raise ParamsError(
+                f"task {task.name!r}", "is declared twice", "unique names", "Rename one of them."
+            )
+    return named

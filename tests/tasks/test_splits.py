@@ -1,0 +1,146 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xperience.errors import ParamsError
+from xperience.features.windows import window_starts
+from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, TASKS_BY_NAME
+from xperience.tasks.samples import draw, touched
+from xperience.tasks.splits import (
+    LeakError,
+    Split,
+    check_apart,
+    chronological,
+    local,
+    purge,
+    split_samples,
+    touching,
+)
+from xperience.tasks.task import Span
+from xperience.tasks.truth import Truth
+
+
+@st.composite
+def spans(draw, n: int | None = None) -> np.ndarray:
+    n = draw(st.integers(2, 25)) if n is None else n
+    pairs = st.tuples(st.integers(0, 200), st.integers(0, 15))
+    rows = draw(st.lists(st.tuples(pairs, pairs), min_size=n, max_size=n))
+    return np.array([[[a, a + b] for a, b in row] for row in rows])
+
+
+def frames_of(sample: np.ndarray) -> set[int]:
+    return {frame for first, last in sample for frame in range(first, last + 1)}
+
+
+@given(frames=spans(), embargo=st.integers(0, 8), data=st.data())
+def test_purge_drops_exactly_the_samples_that_touch_the_test_part(frames, embargo, data):
+    n = len(frames)
+    test = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))), dtype=int)
+    split = Split(np.setdiff1d(np.arange(n), test), test)
+    purged = purge(split, frames, embargo)
+    tested = {
+        f + k for i in test for f in frames_of(frames[i]) for k in range(-embargo, embargo + 1)
+    }
+    kept = [i for i in split.train if not frames_of(frames[i]) & tested]
+    assert purged.train.tolist() == kept
+    assert set(purged.purged) == set(split.train) - set(kept)
+    assert not touching(frames[purged.train], frames[purged.test], embargo).any()
+    check_apart(purged, frames)
+
+
+@given(st.integers(0, 3000))
+def test_chronological_counts(n):
+    split = chronological(n)
+    assert len(split.train) == round(0.7 * n)
+    assert np.array_equal(np.concatenate([split.train, split.test]), np.arange(n))
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=60))
+def test_local_split_is_stratified(labels):
+    split = local(labels)
+    assert sorted([*split.train, *split.test]) == list(range(len(labels)))
+    for label in set(labels):
+        n = labels.count(label)
+        tested = sum(labels[i] == label for i in split.test)
+        assert tested == (0 if n == 1 else int(np.clip(round(0.25 * n), 1, n - 1)))
+
+
+def test_local_split_is_the_published_one(published):
+    windows = pd.read_csv(published / "episode_task_suite/windows.csv")
+    known = windows[windows["action_label"].notna()]
+    split = local(known["action_label"].tolist())
+    stored = pd.read_csv(published / "all_feature_action/predictions.csv")
+    starts = known["start_frame"].to_numpy()[
+        split.test
+    ]  # the file's window_index counts known ones
+    assert starts.tolist() == stored["start_frame"].tolist()
+
+
+@pytest.mark.parametrize("name", ["timeline_action", "timeline_subtask"])
+def test_chronological_test_windows_are_the_published_ones(published, name):
+    windows = pd.read_csv(published / "episode_task_suite/windows.csv")
+    known = windows[windows[name.removeprefix("timeline_") + "_label"].notna()]
+    stored = pd.read_csv(published / f"episode_task_suite/{name}/predictions.csv")
+    places = chronological(len(known)).test
+    assert known["window_index"].to_numpy()[places].tolist() == stored["window_index"].tolist()
+
+
+def truth_of(n_frames: int = 400) -> Truth:
+    rng = np.random.default_rng(3)
+    names = [f"action {i}" for i in rng.integers(0, 9, n_frames // 25)]
+    return Truth(
+        n_frames=n_frames,
+        starts=window_starts(n_frames),
+        action=[name for name in names for _ in range(25)],
+        subtask=[name for name in names for _ in range(25)],
+        objects=[(name,) for name in names for _ in range(25)],
+        hands=rng.normal(size=(n_frames, 42, 3)).astype(np.float32),
+        contacts=np.zeros((n_frames, 21), np.float32),
+    )
+
+
+@pytest.mark.parametrize("task", [*TASKS, ALL_FEATURE_ACTION], ids=lambda t: t.name)
+def test_every_tasks_purged_split_shares_no_frame(task):
+    truth = truth_of()
+    samples = draw(task, truth, lambda name: np.zeros((len(truth.starts), 2), np.float32))
+    split = split_samples(task.split, samples)
+    with pytest.raises(LeakError, match="Purge the split"):
+        check_apart(split, samples.frames, task.name)
+    purged = purge(split, samples.frames)
+    check_apart(purged, samples.frames)
+    if task.split == "chronological":
+        last = samples.frames[purged.train].max()
+        assert last < samples.frames[purged.test].min()
+        assert len(purged.train)
+
+
+def test_a_target_copied_into_a_feature_across_the_cut_is_caught():
+    """Plant the label of a second ahead in the features, then in the declaration, then purge."""
+    truth = truth_of()
+    honest = TASKS_BY_NAME["timeline_action"]
+    leaky = dataclasses.replace(honest, name="leaky", feature_span=Span("start", 0, "end", 40))
+    members = leaky.members(len(truth.starts))
+    frames = touched(leaky, truth, members)
+    split = chronological(len(members))
+    planted = [truth.action[min(end + 40, truth.n_frames - 1)] for end in truth.ends]
+    tested = {f for i in split.test for f in range(truth.starts[i], truth.ends[i] + 1)}
+    copied = [i for i in split.train if truth.ends[i] + 40 in tested and planted[i]]
+    assert copied, "the planted feature shows test labels to training samples"
+    with pytest.raises(LeakError):
+        check_apart(split, frames)
+    purged = purge(split, frames)
+    assert not set(copied) & set(purged.train)
+    # what the honest declaration purges would have left the copied labels in
+    blind = purge(split, touched(honest, truth, members))
+    assert set(copied) & set(blind.train)
+
+
+def test_unknown_split_says_so():
+    truth = truth_of()
+    samples = draw(TASKS[0], truth, lambda name: None)
+    with pytest.raises(ParamsError, match="Did you mean 'local'"):
+        split_samples("locale", samples)
