@@ -1,0 +1,1 @@
+"""What readers see: where numbers come from, figures, and the site."""

@@ -1,0 +1,20 @@
+"""Figures of one style: each function returns a `Picture`, that is a figure and its description."""
+
+from xperience.report.figures.blocks import draw_blocks
+from xperience.report.figures.coverage import draw_coverage
+from xperience.report.figures.moment import draw_moment
+from xperience.report.figures.samples import draw_samples
+from xperience.report.figures.structure import draw_structure
+from xperience.report.figures.style import Picture, show
+from xperience.report.figures.timeline import draw_timeline
+
+__all__ = [
+    "Picture",
+    "draw_blocks",
+    "draw_coverage",
+    "draw_moment",
+    "draw_samples",
+    "draw_structure",
+    "draw_timeline",
+    "show",
+]

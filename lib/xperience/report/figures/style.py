@@ -1,0 +1,229 @@
+"""The one style of all figures, and the way they reach a notebook, the site and a screen reader.
+
+Colours are those of Okabe and Ito, which stay apart for colour-blind readers and in grey print.
+Figures are 7.2 inches wide and meant to be read at 700 pixels or more.
+"""
+
+import base64
+import html
+import io
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec
+
+import matplotlib as mpl
+import seaborn as sns
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from xperience.storage import whole_file
+
+WIDTH_IN = 7.2
+DPI = 180
+SHOWN_PX = 760
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, RED, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+INK, MUTED, FAINT, PAPER = "#222222", "#5F6368", "#E4E6E8", "#FFFFFF"
+
+MODALITY_COLOURS = {
+    "motion": BLUE,
+    "visual": SKY,
+    "audio": ORANGE,
+    "text": GREEN,
+    "scene": PURPLE,
+}
+LEFT_HAND, RIGHT_HAND, BODY = ORANGE, GREEN, SKY
+MISSING_HATCH = "////"
+_TICKS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
+_MAX_TICKS = 10
+_LINE_CHARS = 1000
+
+STYLE = {
+    **sns.axes_style("white"),
+    "axes.edgecolor": "#9AA0A6",
+    "axes.labelcolor": INK,
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.7,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 8.5,
+    "figure.constrained_layout.h_pad": 0.04,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.04,
+    "figure.facecolor": PAPER,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8.5,
+    "hatch.linewidth": 0.6,
+    "image.interpolation": "antialiased",
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "savefig.facecolor": PAPER,
+    "text.color": INK,
+    "xtick.bottom": True,
+    "xtick.color": MUTED,
+    "xtick.labelsize": 8,
+    "xtick.major.size": 3,
+    "ytick.color": INK,
+    "ytick.labelsize": 8,
+}
+
+Arguments = ParamSpec("Arguments")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and what it shows, in words.
+
+    Parameters
+    ----------
+    figure : Figure
+    title : str
+        The message, computed from the data.
+    alt : str
+        What a reader who can't see the figure needs to know.
+    """
+
+    figure: Figure
+    title: str
+    alt: str
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Set the style for what is drawn inside, and nothing else."""
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def styled(draw: Callable[Arguments, Picture]) -> Callable[Arguments, Picture]:
+    """Make a drawing function use the style."""
+
+    @wraps(draw)
+    def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Picture:
+        with style():
+            return draw(*args, **kwargs)
+
+    return in_style
+
+
+def new_figure(height_in: float) -> Figure:
+    """Return an empty figure of the common width; it belongs to no window and needs no closing."""
+    return Figure(figsize=(WIDTH_IN, height_in), dpi=DPI)
+
+
+def set_title(figure: Figure, title: str, subtitle: str = "") -> None:
+    """Put the message above a figure in bold, with a quieter line or two below it."""
+    main = textwrap.fill(title, 74)
+    small = textwrap.fill(subtitle, 112)
+    height_in = figure.get_size_inches()[1]
+    line_in = 0.19
+    room_in = line_in * (len(main.splitlines()) + 0.85 * len(small.splitlines())) + 0.10
+    options = {"x": 0.012, "ha": "left", "va": "top", "transform": figure.transFigure}
+    figure.text(y=1 - 0.05 / height_in, s=main, fontsize=11, fontweight="bold", **options)
+    if small:
+        top_in = 0.07 + line_in * len(main.splitlines())
+        figure.text(y=1 - top_in / height_in, s=small, fontsize=8.5, color=MUTED, **options)
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - room_in / height_in))
+
+
+def elide(text: str, n: int) -> str:
+    """Return a text of at most n characters, its end replaced by an ellipsis."""
+    return text if len(text) <= n else text[: n - 1].rstrip() + "…"
+
+
+def wrap(text: str, width: int, n_lines: int) -> str:
+    """Return a text on at most so many lines of at most so many characters."""
+    lines = textwrap.wrap(text, width, break_long_words=True, max_lines=n_lines, placeholder=" …")
+    return "\n".join(lines)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 window", "2 windows" or "1,161 windows"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """Return a share for readers; only what is whole reads 100 %, and only what is nothing 0 %."""
+    rounded = round(100 * share)
+    if rounded in (0, 100) and share not in (0, 1):
+        rounded = min(max(round(100 * share, 1), 0.1), 99.9)
+    return f"{rounded} %"
+
+
+def empty_panel(ax: Axes, reason: str, *, width: int = 30, n_lines: int = 7) -> None:
+    """Turn an axes into a hatched panel that says why there is nothing to see."""
+    ax.set(xticks=[], yticks=[], facecolor="#F6F7F8")
+    ax.patch.set(hatch=MISSING_HATCH, edgecolor=FAINT)
+    for spine in ax.spines.values():
+        spine.set(visible=True, color="#C6CACE")
+    box = {"facecolor": PAPER, "edgecolor": "none", "pad": 2.5}
+    text = wrap(reason, width, n_lines)
+    place = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+    ax.text(0.5, 0.5, text, fontsize=8, color=MUTED, bbox=box, **place)
+
+
+def time_axis(ax: Axes, n_frames: int, fps: float) -> None:
+    """Label the x axis in minutes and seconds; its values are seconds."""
+    ax.set_xlim(0, n_frames / fps)
+    step_s = next((s for s in _TICKS_S if n_frames / fps <= _MAX_TICKS * s), _TICKS_S[-1])
+    ax.xaxis.set_major_locator(mpl.ticker.MultipleLocator(step_s))
+    ax.xaxis.set_major_formatter(lambda s, _: f"{int(s // 60)}:{round(s % 60):02d}")
+    ax.set_xlabel("time in the recording (min:s)")
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Return a figure as a PNG of 256 colours: the same figure gives the same bytes.
+
+    Half of the colours are the commonest ones, for pictures; half keep the largest error small, so
+    that no mark changes its meaning.
+    """
+    raw = io.BytesIO()
+    with style():
+        figure.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
+    image = Image.open(raw).convert("RGB")
+    palette: list[int] = []
+    for method in (Image.Quantize.MEDIANCUT, Image.Quantize.MAXCOVERAGE):
+        half = image.quantize(128, method=method).getpalette()[: 3 * 128]
+        palette += half + half[:3] * (128 - len(half) // 3)
+    colours = Image.new("P", (1, 1))
+    colours.putpalette(palette)
+    small = io.BytesIO()
+    image.quantize(palette=colours, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def show(picture: Picture, path: Path | str | None = None) -> None:
+    """Show a picture in the notebook, with its description for screen readers, and save it.
+
+    Parameters
+    ----------
+    picture : Picture
+    path : path or None
+        Where the PNG goes; None saves nothing.
+
+    Notes
+    -----
+    An ``<img>`` of our own carries the description everywhere: JupyterLab and the site drop the one
+    that a plain image output may hold. Line breaks, which browsers take out of an address, keep the
+    notebook's lines short.
+    """
+    content = png_bytes(picture.figure)
+    if path is not None:
+        with whole_file(path) as scratch:
+            scratch.write_bytes(content)
+    source = "\n".join(textwrap.wrap(base64.b64encode(content).decode(), _LINE_CHARS))
+    tag = (
+        f'<img alt="{html.escape(picture.alt)}" width="{SHOWN_PX}" style="max-width: 100%" '
+        f'src="data:image/png;base64,{source}">'
+    )
+    display({"text/html": tag, "text/plain": picture.alt}, raw=True)

@@ -1,0 +1,46 @@
+"""What a notebook starts from: the recording and its windows table, or the way to make them."""
+
+from xperience.episode.episode import Episode
+from xperience.errors import XperienceError
+from xperience.features.table import WindowTable
+from xperience.project import at_root, windows_path
+from xperience.report.provenance import shown_path
+
+
+class InputError(XperienceError):
+    """A notebook's input that is not there or doesn't fit the others."""
+
+
+def open_inputs(run: str, episode: str, contract: str) -> tuple[Episode, WindowTable]:
+    """Return a run's recording, opened read-only, and its windows table.
+
+    Parameters
+    ----------
+    run : str
+    episode : str
+        Folder of the recording, seen from the repository's top.
+    contract : str
+        Version of the feature contract that the table must follow.
+
+    Raises
+    ------
+    InputError
+        If one of them is absent or they don't belong together; it says what makes them.
+    """
+    folder, path = at_root(episode), windows_path(run, episode)
+    way_out = f"Run `make reproduce RUN={run}` in the repository's top folder; it makes both."
+    if not folder.is_dir():
+        raise InputError(shown_path(folder), "is not there", "the run's recording", way_out)
+    if not path.is_file():
+        raise InputError(shown_path(path), "is not there", "the run's windows table", way_out)
+    opened, table = Episode(folder), WindowTable(path)
+    found, wanted = (table.info.contract, table.info.n_frames), (contract, opened.n_frames)
+    if found != wanted:
+        opened.close()
+        raise InputError(
+            shown_path(path),
+            f"follows the contract {found[0]!r} over {found[1]} frames",
+            f"{wanted[0]!r} over the recording's {wanted[1]} frames",
+            way_out,
+        )
+    return opened, table

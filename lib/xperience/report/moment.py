@@ -1,0 +1,383 @@
+"""One frame of an episode as every camera sees it, with depth, hands and body projected into it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from xperience.episode import layout
+from xperience.episode.captions import is_labelled
+from xperience.episode.episode import Episode
+from xperience.errors import EpisodeError
+from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
+from xperience.geometry import (
+    MANO_BONES,
+    RIG,
+    SMPLH_BODY_PARENTS,
+    WORLD,
+    CameraModel,
+    Points,
+    Transform,
+)
+from xperience.report.glance import frame_at
+
+Value = TypeVar("Value")
+
+DEPTH_CAMERA = layout.STEREO_CAMERAS[0]
+"""The camera whose view the depth map is taken to be; the layout doesn't say."""
+
+BODY_BONES = tuple((parent, joint) for joint, parent in enumerate(SMPLH_BODY_PARENTS) if joint)
+_HANDS = {"left hand": layout.HAND_LEFT, "right hand": layout.HAND_RIGHT}
+_HAND_STREAMS = {"left hand": "hand_left", "right hand": "hand_right"}
+_PIECES_A_BONE = 9
+_MAX_DOTS = 360
+_NEAREST_M = 0.05
+_LIVELY_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A body or a hand.
+
+    Parameters
+    ----------
+    joints : Points, xyz of shape (n_joints, 3)
+    bones : tuple of (int, int)
+        Pairs of joints.
+    """
+
+    joints: Points
+    bones: tuple[tuple[int, int], ...]
+
+    def lines(self) -> Points:
+        """Return each bone as a run of points, xyz of shape (n_bones, n_points, 3).
+
+        A straight bone is bent in a fisheye picture, hence more than its two ends.
+        """
+        a, b = (self.joints.xyz[list(ends)] for ends in zip(*self.bones, strict=True))
+        along = np.linspace(0, 1, _PIECES_A_BONE)[:, None]
+        return Points(a[:, None] * (1 - along) + b[:, None] * along, self.joints.frame)
+
+
+@dataclass(frozen=True)
+class View:
+    """What one camera sees.
+
+    Parameters
+    ----------
+    camera : str
+    image : uint8 array, shape (height, width, 3), or None
+    problem : str
+        Why there is no image, or why nothing is projected into it; empty if nothing is wrong.
+    lines_px : dict of {"body", "left hand", "right hand": float array (n_bones, n_points, 2)}
+        Pixel positions, NaN where the camera can't see.
+    dots_px : float array, shape (n_dots, 2)
+        Depth points.
+    dots_m : float array, shape (n_dots,)
+        Their depth in the depth map.
+    """
+
+    camera: str
+    image: np.ndarray | None
+    problem: str = ""
+    lines_px: dict[str, np.ndarray] = field(default_factory=dict)
+    dots_px: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    dots_m: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def n_bones_seen(self) -> int:
+        """Bones with a point inside the image."""
+        if self.image is None:
+            return 0
+        size = (self.image.shape[1], self.image.shape[0])
+        return sum(int(_inside(lines, size).any(axis=-1).sum()) for lines in self.lines_px.values())
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One frame of an episode.
+
+    Parameters
+    ----------
+    frame : int
+    time_s : float
+    action, subtask, interaction : str
+        Empty where nothing is labelled.
+    objects : tuple of str
+    views : list of View
+        One a camera, in the layout's order.
+    depth_m : float array, shape (height, width), or None
+        NaN where there is no depth.
+    depth_range_m : (float, float)
+        The recording's range for colours.
+    shapes : dict of {"body", "left hand", "right hand": Shape}
+        In world coordinates; those that are there.
+    problems : dict of {"depth", "body", "left hand", "right hand", "pose": str}
+        Why something isn't shown.
+    """
+
+    frame: int
+    time_s: float
+    action: str
+    subtask: str
+    interaction: str
+    objects: tuple[str, ...]
+    views: list[View]
+    depth_m: np.ndarray | None
+    depth_range_m: tuple[float, float]
+    shapes: dict[str, Shape]
+    problems: dict[str, str]
+
+
+def read_moment(episode: Episode, frame: int) -> Moment:
+    """Return one frame of an episode; what is missing or broken is said, not raised.
+
+    Parameters
+    ----------
+    episode : Episode
+    frame : int
+        From 0.
+
+    Raises
+    ------
+    EpisodeError
+        If the episode has no such frame.
+    """
+    if not 0 <= frame < episode.n_frames:
+        raise EpisodeError(
+            f"{episode.name}: frame {frame}",
+            "is not in the episode",
+            f"0 to {episode.n_frames - 1}",
+            "Change `moment_frame`, or leave it null to have one chosen.",
+        )
+    problems: dict[str, str] = {}
+    depth_m = _try(problems, "depth", lambda: _depth(episode, frame))
+    rig_from_world = _try(problems, "pose", lambda: _rig_from_world(episode, frame))
+    shapes = _shapes(episode, frame, problems)
+    on_rig, in_world = _both_ways(shapes, rig_from_world)
+    dots, dots_m = _depth_points(episode, depth_m)
+    views = [_view(episode, camera, frame, on_rig, dots, dots_m) for camera in layout.CAMERAS]
+    labels = episode.labels
+    return Moment(
+        frame,
+        frame / episode.fps,
+        *(_label(kind[frame]) for kind in (labels.action, labels.subtask, labels.interaction)),
+        labels.objects[frame],
+        views,
+        depth_m,
+        depth_range_m(episode),
+        in_world,
+        problems,
+    )
+
+
+def _label(text: str) -> str:
+    return text if is_labelled(text) else ""
+
+
+def _try(problems: dict[str, str], name: str, read: Callable[[], Value]) -> Value | None:
+    try:
+        return read()
+    except EpisodeError as error:
+        problems[name] = f"{error.place.rpartition('/')[2]} {error.found}"
+        return None
+
+
+def depth_range_m(episode: Episode) -> tuple[float, float]:
+    """Return the recording's depth range in metres, as the contract reads it."""
+    low = episode.annotation.scalar(layout.DEPTH_MIN, layout.DEFAULT_DEPTH_MIN_M)
+    high = episode.annotation.scalar(layout.DEPTH_MAX, layout.DEFAULT_DEPTH_MAX_M)
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def _row(episode: Episode, path: str, stream: str, frame: int) -> np.ndarray:
+    """Return a stream's row of one frame, or raise EpisodeError saying why there is none."""
+    state = episode.streams[stream]
+    if not state.usable:
+        fault = state.faults[0]
+        raise EpisodeError(fault.place, fault.found, fault.expected, "Choose another recording.")
+    rows = episode.read(path, frame, frame + 1)
+    if not len(rows):
+        raise EpisodeError(stream, f"ends before frame {frame}", "one row a frame", "")
+    return rows[0]
+
+
+def _depth(episode: Episode, frame: int) -> np.ndarray:
+    depth_m = _row(episode, layout.DEPTH, "depth", frame).astype(np.float64)
+    depth_m[~(np.isfinite(depth_m) & (depth_m > 0))] = np.nan
+    if np.isnan(depth_m).all():
+        raise EpisodeError("depth", f"holds no value at frame {frame}", "metres above 0", "")
+    return depth_m
+
+
+def _rig_from_world(episode: Episode, frame: int) -> Transform:
+    state = episode.streams["pose"]
+    if not state.usable:
+        raise EpisodeError("pose", f"is {state.status}", "SLAM poses", "")
+    poses = episode.camera_to_world(frame, frame + 1)
+    if not len(poses.translation) or not np.isfinite(poses.rotation).all():
+        raise EpisodeError("pose", f"is not known at frame {frame}", "a pose", "")
+    pose = Transform(poses.rotation[0], poses.translation[0], poses.source, poses.target)
+    return _rig_from_reference(episode) @ pose.inverse()
+
+
+def _rig_from_reference(episode: Episode) -> Transform:
+    return episode.calibration.reference_from_rig.inverse()
+
+
+def _shapes(episode: Episode, frame: int, problems: dict[str, str]) -> dict[str, Shape]:
+    """Return hands on the rig and the body in the world; say what is not there."""
+    found: dict[str, Shape] = {}
+    xyz = _try(problems, "body", lambda: _row(episode, layout.KEYPOINTS, "body", frame))
+    if _any_estimate(xyz, "body", problems):
+        body = Points(xyz[: len(SMPLH_BODY_PARENTS)].astype(np.float64), WORLD)
+        found["body"] = Shape(body, BODY_BONES)
+    for name, path in _HANDS.items():
+        xyz = _try(problems, name, lambda p=path, n=name: _row(episode, p, _HAND_STREAMS[n], frame))
+        if _any_estimate(xyz, name, problems):
+            hand = Points(xyz.astype(np.float64), episode.reference_camera)
+            found[name] = Shape(_rig_from_reference(episode)(hand), MANO_BONES)
+    return found
+
+
+def _both_ways(
+    shapes: dict[str, Shape], rig_from_world: Transform | None
+) -> tuple[dict[str, Shape], dict[str, Shape]]:
+    """Return shapes on the rig and in the world; without a pose each only where it came from."""
+    homes: tuple[dict[str, Shape], dict[str, Shape]] = ({}, {})
+    for home, frame in zip(homes, (RIG, WORLD), strict=True):
+        for name, shape in shapes.items():
+            if shape.joints.frame == frame:
+                home[name] = shape
+            elif rig_from_world is not None:
+                move = rig_from_world if frame == RIG else rig_from_world.inverse()
+                home[name] = Shape(move(shape.joints), shape.bones)
+    return homes
+
+
+def _any_estimate(xyz: np.ndarray | None, name: str, problems: dict[str, str]) -> bool:
+    if xyz is None:
+        return False
+    there = bool(np.isfinite(xyz).all() and np.any(xyz))
+    if not there:
+        problems[name] = "not estimated at this frame"
+    return there
+
+
+def _depth_points(episode: Episode, depth_m: np.ndarray | None) -> tuple[Points | None, np.ndarray]:
+    """Return depth pixels, thinned out, as points on the rig, and their depths."""
+    model = episode.calibration.model(DEPTH_CAMERA)
+    place = episode.calibration.camera_from_rig(DEPTH_CAMERA)
+    if depth_m is None or model is None or place is None:
+        return None, np.zeros(0)
+    height, width = depth_m.shape
+    step = max(1, round(np.sqrt(height * width / _MAX_DOTS)))
+    v, u = (axis.ravel() for axis in np.mgrid[step // 2 : height : step, step // 2 : width : step])
+    z = depth_m[v, u]
+    rays = model.scaled((width, height)).rays(np.stack([u + 0.5, v + 0.5], axis=-1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        xyz = rays / rays[:, 2:] * z[:, None]
+    kept = np.isfinite(xyz).all(axis=1) & (z > _NEAREST_M)
+    return place.inverse()(Points(xyz[kept], DEPTH_CAMERA)), z[kept]
+
+
+def _view(
+    episode: Episode,
+    camera: str,
+    frame: int,
+    shapes: dict[str, Shape],
+    dots: Points | None,
+    dots_m: np.ndarray,
+) -> View:
+    try:
+        image = _image(episode, camera, frame)
+    except EpisodeError as error:
+        return View(camera, None, f"{Path(error.place).name} {error.found}")
+    model, place = episode.calibration.model(camera), episode.calibration.camera_from_rig(camera)
+    if model is None or place is None:
+        return View(camera, image, f"no {'pose' if model else 'camera model'} in the calibration")
+    model = model.scaled((image.shape[1], image.shape[0]))
+    lines_px = {name: _project(model, place, shape.lines()) for name, shape in shapes.items()}
+    if dots is None:
+        return View(camera, image, "", lines_px)
+    return View(camera, image, "", lines_px, _project(model, place, dots), dots_m)
+
+
+def _image(episode: Episode, camera: str, frame: int) -> np.ndarray:
+    state = episode.streams[camera]
+    if not state.usable:
+        fault = state.faults[0]
+        raise EpisodeError(fault.place, fault.found, fault.expected, "Choose another recording.")
+    return frame_at(episode.video_path(camera), frame)
+
+
+def _project(model: CameraModel, camera_from_rig: Transform, points: Points) -> np.ndarray:
+    """Return pixel positions of rig points; NaN for what lies behind the camera or on its lens."""
+    flat = Points(points.xyz.reshape(-1, 3), points.frame)
+    xyz = camera_from_rig(flat).xyz
+    uv = model.project(xyz)
+    if model.xi == 0:
+        uv[xyz[:, 2] < _NEAREST_M] = np.nan
+    return uv.reshape(*points.xyz.shape[:-1], 2)
+
+
+def _inside(uv: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return ((uv >= 0) & (uv < size_px)).all(axis=-1)
+
+
+def busiest_frame(episode: Episode) -> int:
+    """Return the frame with most going on, to be shown where none is asked for.
+
+    Of the quarter of windows in which the hands move most, it is the centre of the one whose hand
+    joints most cameras see; the middle of the episode if there are no hands.
+    """
+    centres = np.arange(WINDOW_FRAMES // 2, episode.n_frames - WINDOW_FRAMES // 2, STRIDE_FRAMES)
+    if not len(centres):
+        return episode.n_frames // 2
+    moved_m, seen = np.zeros(len(centres)), np.zeros(len(centres))
+    for name, path in _HANDS.items():
+        if not episode.streams[_HAND_STREAMS[name]].usable:
+            continue
+        try:
+            xyz = episode.read(path, 0, episode.n_frames).astype(np.float64)
+        except EpisodeError:
+            continue
+        at = centres[centres + WINDOW_FRAMES // 2 < len(xyz)]
+        moved_m[: len(at)] += _way_m(xyz, at)
+        seen[: len(at)] += _n_seen(episode, xyz[at])
+    if not seen.any():
+        return episode.n_frames // 2
+    lively = moved_m >= np.quantile(moved_m, 1 - _LIVELY_SHARE)
+    score = np.where(lively, seen, -1.0)
+    best = np.flatnonzero(score == score.max())
+    return int(centres[best[np.argmax(moved_m[best])]])
+
+
+def _way_m(xyz: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return how far a hand gets within each window, metres; 0 where it is not estimated."""
+    middle = xyz.mean(axis=1)
+    shifts = np.linspace(-WINDOW_FRAMES // 2, WINDOW_FRAMES // 2, 5).astype(int)
+    spread = middle[centres + shifts[:, None]]  # (5, n, 3)
+    way_m = np.linalg.norm(np.diff(spread, axis=0), axis=-1).sum(axis=0)
+    there = np.isfinite(spread).all((0, 2)) & np.any(spread != 0, axis=2).all(0)
+    return np.where(there, way_m, 0.0)
+
+
+def _n_seen(episode: Episode, xyz: np.ndarray) -> np.ndarray:
+    """Return in how many views each hand joint is, summed over joints, shape (n,)."""
+    hand = Points(xyz.reshape(-1, 3), episode.reference_camera)
+    on_rig = _rig_from_reference(episode)(hand)
+    assert on_rig.frame == RIG
+    total = np.zeros(xyz.shape[:2])
+    for camera in episode.videos:
+        model, place = (
+            episode.calibration.model(camera),
+            episode.calibration.camera_from_rig(camera),
+        )
+        if model is not None and place is not None:
+            seen = _inside(_project(model, place, on_rig), model.size_px)
+            total += seen.reshape(total.shape)
+    return total.sum(axis=1) * np.any(xyz != 0, axis=(1, 2))

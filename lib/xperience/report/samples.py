@@ -1,0 +1,137 @@
+"""Windows spread over an episode, with a picture and three signals each."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xperience.episode import layout
+from xperience.episode.episode import Episode
+from xperience.errors import EpisodeError
+from xperience.features.table import WindowTable
+from xperience.features.windows import WINDOW_FRAMES
+from xperience.geometry import WORLD, Points, Transform
+from xperience.report.glance import frame_at, sound_level
+
+SIGNALS = {"hand speed": "m/s", "turn rate": "rad/s", "sound level": "full scale"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One window.
+
+    Parameters
+    ----------
+    window, start_frame : int
+    action, subtask : str or None
+    image : uint8 array, shape (height, width, 3), or None
+        The centre frame.
+    signals : dict of {name in `SIGNALS`: float array}
+        Samples evenly spread over the window; empty where there are none.
+    problems : dict of {"image" or name of a signal: str}
+        Why something isn't there.
+    """
+
+    window: int
+    start_frame: int
+    action: str | None
+    subtask: str | None
+    image: np.ndarray | None
+    signals: dict[str, np.ndarray]
+    problems: dict[str, str]
+
+
+def read_samples(episode: Episode, table: WindowTable, n: int, camera: str) -> list[Sample]:
+    """Return windows evenly spread over an episode.
+
+    Parameters
+    ----------
+    episode : Episode
+    table : WindowTable
+        Of the same episode.
+    n : int
+        How many, at most.
+    camera : str
+        Whose pictures.
+    """
+    n = min(n, len(table))
+    chosen = np.unique(np.linspace(0, len(table) - 1, n + 2)[1:-1].round().astype(int))
+    return [_sample(episode, row, camera) for row in table.labels.iloc[chosen].itertuples()]
+
+
+def _sample(episode: Episode, row: Any, camera: str) -> Sample:
+    problems: dict[str, str] = {}
+    first, last = int(row.start_frame), int(row.end_frame) + 1
+    image = None
+    try:
+        _check_usable(episode, camera)
+        image = frame_at(episode.video_path(camera), int(row.center_frame))
+    except EpisodeError as error:
+        problems["image"] = f"{camera} {error.found}"
+    signals = {}
+    for name, read in zip(SIGNALS, (_hand_speed, _turn_rate, _sound), strict=True):
+        try:
+            signals[name] = read(episode, first, last)
+        except EpisodeError as error:
+            signals[name] = np.zeros(0)
+            problems[name] = error.found
+    labels = (None if not isinstance(x, str) else x for x in (row.action, row.subtask))
+    return Sample(int(row.window), first, *labels, image, signals, problems)
+
+
+def _check_usable(episode: Episode, stream: str) -> None:
+    state = episode.streams[stream]
+    if not state.usable:
+        fault = state.faults[0]
+        raise EpisodeError(fault.place, fault.found, fault.expected, "Choose another recording.")
+
+
+def _hand_speed(episode: Episode, first: int, last: int) -> np.ndarray:
+    """Return the speed of the faster hand in m/s between frames, world coordinates."""
+    _check_usable(episode, "pose")
+    speeds = []
+    for side, path in (("left", layout.HAND_LEFT), ("right", layout.HAND_RIGHT)):
+        if episode.streams[f"hand_{side}"].usable:
+            speeds.append(_one_hand(episode, path, first, last))
+    if not speeds:
+        _check_usable(episode, "hand_left")
+    speed = np.fmax.reduce([np.resize(part, last - first - 1) for part in speeds])
+    return _some(speed, "hands")
+
+
+def _one_hand(episode: Episode, path: str, first: int, last: int) -> np.ndarray:
+    joints = episode.read(path, first, last).astype(np.float64)
+    joints[~np.any(joints != 0, axis=(1, 2))] = np.nan
+    to_world = episode.camera_to_world(first, last)
+    n = min(len(joints), len(to_world.translation))
+    moved = Transform(
+        to_world.rotation[:n], to_world.translation[:n], episode.reference_camera, WORLD
+    )
+    world = moved(Points(joints[:n].mean(axis=1), episode.reference_camera))
+    speed = np.full(last - first - 1, np.nan)
+    steps = np.linalg.norm(np.diff(world.xyz, axis=0), axis=-1) * episode.fps
+    speed[: len(steps)] = steps
+    return speed
+
+
+def _turn_rate(episode: Episode, first: int, last: int) -> np.ndarray:
+    """Return how fast the head turns, from the gyroscope's samples in the window, rad/s."""
+    _check_usable(episode, "imu")
+    keys = episode.read(layout.IMU_KEYFRAMES, first, last).astype(np.int64)
+    if len(keys) < WINDOW_FRAMES or not 0 <= keys[0] <= keys[-1]:
+        raise EpisodeError("imu", "has no samples for this window", "keyframe indices", "")
+    gyro = episode.read(layout.IMU_GYRO, int(keys[0]), int(keys[-1]) + 1).astype(np.float64)
+    return _some(np.linalg.norm(gyro, axis=1), "imu")
+
+
+def _sound(episode: Episode, first: int, last: int) -> np.ndarray:
+    _check_usable(episode, "audio")
+    camera = layout.AUDIO_CAMERA
+    fps = float(episode.videos[camera].fps) or episode.fps
+    return _some(sound_level(episode.video_path(camera), first, last, fps), "audio")
+
+
+def _some(values: np.ndarray, what: str) -> np.ndarray:
+    if not np.isfinite(values).any():
+        raise EpisodeError(what, "has no value in this window", "numbers", "")
+    return values

@@ -1,0 +1,64 @@
+"""Score rows as tables for the site."""
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from xperience.scoring.records import Record
+
+LANDING_ROWS = 24
+HEAD = ("task", "head", "variant", "metric", "value", "95 % interval", "floor", "test", "note")
+
+
+def landing_table(rows: Iterable[Record]) -> str:
+    """Return a run's first task scores as a table, or what describes the recording as a whole."""
+    rows = list(rows)
+    if not rows:
+        return "This run has no scores yet."
+    chosen = [row for row in rows if row.task] or [row for row in rows if not row.variant] or rows
+    link = f"[All {len(rows)} rows](_run/results.md); what could not be scored says why."
+    return f"{markdown_table(chosen[:LANDING_ROWS])}\n\n{link}"
+
+
+def results_page(rows: Iterable[Record], run: str) -> str:
+    """Return a page with every row of a run, one table a section."""
+    parts = [f"# All scores of the run {run}"]
+    for section, group in groupby(rows, key=lambda row: row.section):
+        parts += [f"## {section}", markdown_table(list(group))]
+    if len(parts) == 1:
+        parts.append("This run has no scores yet.")
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(rows: list[Record]) -> str:
+    """Return rows as a table; columns that are empty throughout are left out."""
+    cells = [_cells(row) for row in rows]
+    used = [column for column in range(len(HEAD)) if any(row[column] for row in cells)]
+    lines = [[HEAD[column] for column in used], ["---"] * len(used)]
+    lines += [[row[column] for column in used] for row in cells]
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f":::{{div}} results\n{body}\n:::"
+
+
+def _cells(row: Record) -> tuple[str, ...]:
+    direction = {True: " ↑", False: " ↓", None: ""}[row.higher_is_better]
+    unit = "" if row.unit == "1" else f" {row.unit}"
+    both = row.ci_low is not None and row.ci_high is not None
+    return (
+        _plain(row.task),
+        _plain(row.head),
+        _plain(row.variant),
+        f"{_plain(row.metric)}{direction}",
+        f"{_number(row.value)}{unit}" if row.value is not None else "–",
+        f"{_number(row.ci_low)} … {_number(row.ci_high)}" if both else "",
+        f"{_number(row.floor)} ({_plain(row.floor_name)})" if row.floor is not None else "",
+        f"{row.n_test}" if row.n_test is not None else "",
+        "" if row.status == "ok" else f"{row.status}: {_plain(row.reason)}",
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _plain(text: str | None) -> str:
+    return (text or "").replace("|", "\\|").replace("_", "\\_").replace("\n", " ")

@@ -1,0 +1,178 @@
+"""The site of a run: its executed notebooks, its scores and the pages of ``docs/``, as HTML.
+
+Pages and notebooks are copied into a staging folder first (links between pages break across
+symbolic links), and only what differs is written, so that an unchanged page isn't built again.
+"""
+
+import base64
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xperience.errors import NotebookError, XperienceError
+from xperience.report.scoreboard import landing_table, results_page
+from xperience.scoring.records import Record, read_records
+
+UNUSED = re.compile(r"\.buildinfo|objects\.inv|_static/.*macros\.html")
+FRONT = "front"
+_IMAGE = re.compile(r'<img alt="([^"]*)"[^>]*base64,([^"]+)"')
+PAGES = ("*.md", "*.py", "*.css", "*.js", "*.svg", "*.png", "*.webp")
+
+
+class SiteError(XperienceError):
+    """The site could not be built."""
+
+
+def page_sources(docs: Path) -> list[Path]:
+    """Return the files of ``docs/`` that the site is made of."""
+    found = {path for pattern in PAGES for path in docs.rglob(pattern)}
+    built = (docs / "_build", docs / "_run")
+    return sorted(p for p in found if not any(p.is_relative_to(folder) for folder in built))
+
+
+def build_site(docs: Path, run_folder: Path, notebooks: Iterable[str], out: Path) -> None:
+    """Build a run's site; it opens from disk and needs no network.
+
+    Parameters
+    ----------
+    docs : Path
+        The folder of the pages and of ``conf.py``.
+    run_folder : Path
+        What the run left: ``notebooks/`` and ``metrics/``; ``cache/`` is used for staging.
+    notebooks : iterable of str
+        Names of its notebooks.
+    out : Path
+        Folder of the site; ``index.html`` is its first page.
+
+    Raises
+    ------
+    NotebookError
+        If a notebook is absent, has an error in it or a cell that never ran.
+    SiteError
+        If Sphinx finds anything wrong with the pages.
+    """
+    work = run_folder / "cache" / "site"
+    _mirror(_stage_files(docs, run_folder, list(notebooks)), work / "pages")
+    _sphinx(work)
+    built = [path for path in (work / "html").rglob("*") if path.is_file()]
+    pages = {path.relative_to(work / "html").as_posix(): path.read_bytes() for path in built}
+    _mirror({name: page for name, page in pages.items() if not UNUSED.fullmatch(name)}, out)
+
+
+def _sphinx(work: Path) -> None:
+    """Build ``pages`` into ``html``; what hasn't changed since the last time isn't built again."""
+    pages = work / "pages"
+    command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q"]
+    command += ["-d", str(work / "doctrees"), str(pages), str(work / "html")]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if built.returncode:
+        shutil.rmtree(work, ignore_errors=True)  # else the next build would not warn again
+        found = (built.stderr or built.stdout).replace(f"{pages}/", "docs/")
+        raise SiteError(
+            "site", f"has faults:\n{found.strip()}\n", "pages without warnings", "Mend those pages."
+        )
+
+
+def _stage_files(docs: Path, run_folder: Path, notebooks: list[str]) -> dict[str, bytes]:
+    """Return the content of every staged file by its path in the staging folder."""
+    files = {path.relative_to(docs).as_posix(): path.read_bytes() for path in page_sources(docs)}
+    executed = {name: _finished(run_folder / "notebooks" / f"{name}.ipynb") for name in notebooks}
+    for name, notebook in executed.items():
+        files[f"_run/notebooks/{name}.ipynb"] = json.dumps(notebook, sort_keys=True).encode()
+    rows = _all_rows(run_folder / "metrics", notebooks)
+    figure = _front_figure(executed)
+    files["_run/landing.md"] = _landing(rows, figure, run_folder.name).encode()
+    files["_run/results.md"] = results_page(rows, run_folder.name).encode()
+    if figure:
+        files["_run/figure.png"] = figure.png
+    return files
+
+
+def _mirror(files: Mapping[str, bytes], stage: Path) -> None:
+    """Make a folder hold just these files, writing only what differs."""
+    for path in [path for path in stage.rglob("*") if path.is_file()]:
+        if path.relative_to(stage).as_posix() not in files:
+            path.unlink()
+    for name, content in files.items():
+        path = stage / name
+        if not path.is_file() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+def _finished(path: Path) -> dict[str, Any]:
+    """Return an executed notebook, refusing one with errors or cells that never ran."""
+    if not path.is_file():
+        raise NotebookError(path.name, "is not executed", "an executed copy", "make reproduce.")
+    notebook: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    for number, cell in enumerate(notebook["cells"], 1):
+        fault = _fault(cell)
+        if fault:
+            raise NotebookError(
+                f"{path.name}, cell {number}", fault, "a cell that ran", "Run it: make reproduce."
+            )
+    return notebook
+
+
+def _fault(cell: dict[str, Any]) -> str | None:
+    if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
+        return None
+    if any(output["output_type"] == "error" for output in cell["outputs"]):
+        return "holds an error"
+    return None if cell["execution_count"] else "never ran"
+
+
+def _all_rows(metrics: Path, notebooks: list[str]) -> list[Record]:
+    files = [metrics / f"{name}.json" for name in notebooks]
+    return [row for file in files if file.is_file() for row in read_records(file)]
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A picture of a notebook, with the words that stand for it."""
+
+    notebook: str
+    alt: str
+    png: bytes
+
+
+def _front_figure(executed: Mapping[str, dict[str, Any]]) -> _Figure | None:
+    """Return the picture of the first cell tagged ``front``, or else the first picture there is."""
+    cells = [(name, cell) for name, notebook in executed.items() for cell in notebook["cells"]]
+    cells.sort(key=lambda entry: FRONT not in entry[1]["metadata"].get("tags", []))
+    for name, cell in cells:
+        for output in cell.get("outputs", []):
+            figure = _figure(name, output.get("data", {}))
+            if figure:
+                return figure
+    return None
+
+
+def _figure(notebook: str, data: dict[str, Any]) -> _Figure | None:
+    shown = _IMAGE.search("".join(data.get("text/html", [])))
+    if shown:
+        return _Figure(notebook, html.unescape(shown[1]), base64.b64decode(shown[2]))
+    if "image/png" in data:
+        png = base64.b64decode("".join(data["image/png"]))
+        return _Figure(notebook, f"The first figure of {notebook}", png)
+    return None
+
+
+def _landing(rows: list[Record], figure: _Figure | None, run: str) -> str:
+    parts = [f"Everything on these pages comes from the run **{run}**."]
+    if figure:
+        alt = " ".join(figure.alt.split())
+        page = f"_run/notebooks/{figure.notebook}"
+        parts.append(
+            f":::{{figure}} _run/figure.png\n:alt: {alt}\n:class: landing\n"
+            f":target: {page}.html\n\nFrom [{figure.notebook}]({page}.ipynb).\n:::"
+        )
+    parts += ["## Results", landing_table(rows)]
+    return "\n\n".join(parts) + "\n"

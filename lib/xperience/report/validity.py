@@ -1,0 +1,101 @@
+"""Which frames of an episode each stream says something about."""
+
+import numpy as np
+
+from xperience.episode import layout
+from xperience.episode.captions import is_labelled
+from xperience.episode.episode import Episode
+from xperience.episode.layout import STREAMS, Dataset
+from xperience.errors import EpisodeError
+
+_DEPTH_SAMPLES = 60
+_STREAMS = {stream.name: stream for stream in STREAMS}
+
+
+def frame_validity(episode: Episode, stream: str) -> np.ndarray | None:
+    """Return whether a stream has a value at each frame.
+
+    Parameters
+    ----------
+    episode : Episode
+    stream : str
+        A name in ``episode.streams``.
+
+    Returns
+    -------
+    bool array, shape (n_frames,), or None
+        None for what does not change over time, such as the map. Depth is looked at in a few
+        frames only, and each speaks for its neighbours.
+
+    Notes
+    -----
+    NaN counts as no value, and so does an all-zero row where the layout says that zero means no
+    estimate.
+    """
+    if stream in ("point_cloud", "calibration"):
+        return None
+    nothing = np.zeros(episode.n_frames, dtype=bool)
+    if not episode.streams[stream].usable:
+        return nothing
+    if stream in layout.CAMERAS:
+        return np.arange(episode.n_frames) < episode.videos[stream].n_frames
+    try:
+        return _OWN_WAYS[stream](episode) if stream in _OWN_WAYS else _rows(episode, stream)
+    except EpisodeError:
+        return nothing
+
+
+def _captions(episode: Episode) -> np.ndarray:
+    return np.array([is_labelled(label) for label in episode.labels.action], dtype=bool)
+
+
+def _audio(episode: Episode) -> np.ndarray:
+    time_s = np.arange(episode.n_frames) / episode.fps
+    return time_s < episode.videos[layout.AUDIO_CAMERA].audio_s
+
+
+def _rows(episode: Episode, stream: str) -> np.ndarray:
+    valid = np.ones(episode.n_frames, dtype=bool)
+    for dataset in _STREAMS[stream].datasets:
+        n_rows = min(episode.annotation.n_rows(dataset.path), episode.n_frames)
+        valid[n_rows:] = False
+        for start, rows in episode.annotation.blocks(dataset.path, n_rows):
+            valid[start : start + len(rows)] &= _says_something(rows, dataset)
+    return valid
+
+
+def _says_something(rows: np.ndarray, dataset: Dataset) -> np.ndarray:
+    flat = rows.reshape(len(rows), -1)
+    return np.isfinite(flat).all(axis=1) & ~(dataset.check_zero & (flat == 0).all(axis=1))
+
+
+def _imu(episode: Episode) -> np.ndarray:
+    """Return whether each frame's own inertial sample is there and finite."""
+    samples = [episode.read(path) for path in (layout.IMU_ACCEL, layout.IMU_GYRO)]
+    n_samples = min(map(len, samples))
+    finite = np.isfinite(np.concatenate([rows[:n_samples] for rows in samples], 1)).all(axis=1)
+    keys = episode.annotation.keyframes(0, episode.n_frames)
+    valid = np.zeros(episode.n_frames, dtype=bool)
+    inside = np.flatnonzero((keys >= 0) & (keys < n_samples))
+    valid[inside] = finite[keys[inside]]
+    return valid
+
+
+def _depth(episode: Episode) -> np.ndarray:
+    n = episode.n_frames
+    n_rows = min(n, episode.streams["depth"].n_rows)
+    looked_at = np.unique(np.linspace(0, n_rows - 1, _DEPTH_SAMPLES).astype(int))
+    good = np.array([_has_depth(episode, int(frame)) for frame in looked_at])
+    nearest = np.abs(np.arange(n)[:, None] - looked_at).argmin(axis=1)
+    return good[nearest] & (np.arange(n) < n_rows)
+
+
+def _has_depth(episode: Episode, frame: int) -> bool:
+    try:
+        depth_m = episode.read(layout.DEPTH, frame, frame + 1)
+    except EpisodeError:
+        return False
+    return bool(np.any(np.isfinite(depth_m) & (depth_m > 0)))
+
+
+_OWN_WAYS = {"captions": _captions, "audio": _audio, "depth": _depth, "imu": _imu}

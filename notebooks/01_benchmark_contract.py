@@ -1,0 +1,246 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1. The benchmark contract
+#
+# What is in one recording, and what do we turn it into before anything is learned from it?
+#
+# *Reads* the recording in `episode` and its windows table, `artifacts/<run>/windows/`.<br>
+# *Writes* `artifacts/<run>/metrics/01_benchmark_contract.json` and the figures
+# `artifacts/<run>/figures/01_*.png`.
+#
+# **An episode** is one person going about one task. The person wears four fisheye cameras, a stereo
+# pair, a microphone and an inertial unit; afterwards the hands, the body, the path of the head and
+# the depth of the scene were estimated frame by frame, and annotators wrote down who does what
+# when. Everything that carries a time is aligned to the video's frames.
+#
+# **The contract** fixes how an episode becomes the numbers and labels that all later notebooks
+# share. Two versions of it live side by side and every score says which one it belongs to:
+# `published` repeats the pipeline behind the published results, quirks included, and `corrected`
+# mends its flaws.
+
+# %% tags=["parameters"]
+run: str = "standin"  # the run's name, its folder under artifacts/
+episode: str = "artifacts/standin/episode"  # folder of the recording
+contract: str = "published"  # version of the benchmark contract
+moment_frame: int | None = None  # frame of the six views; None: a busy one
+n_sample_windows: int = 5  # rows of the figure of sample windows
+interactive: bool = False  # True adds a slider over time (needs a live kernel)
+
+# %% [markdown]
+# ## Load
+
+# %%
+import pandas as pd
+from IPython.display import Markdown, display
+from ipywidgets import IntSlider, interact
+
+from xperience.episode.inspect import inspect_episode
+from xperience.features.blocks import BLOCKS, N_STATS
+from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
+from xperience.project import metrics_path, run_folder
+from xperience.report import figures
+from xperience.report.contract import contract_rows, fault_table, stream_table
+from xperience.report.inputs import open_inputs
+from xperience.report.moment import busiest_frame
+from xperience.report.provenance import provenance, shown_path
+from xperience.report.timeline import Timeline
+from xperience.scoring.records import records_table, write_records
+
+# %%
+pd.set_option("display.max_colwidth", None)
+notebook = "01_benchmark_contract"
+recording, table = open_inputs(run, episode, contract)
+pictures = run_folder(run) / "figures"
+info = table.info
+display(
+    Markdown(
+        f"This recording shows **{info.main_task or 'a task that nobody named'}**: "
+        f"{info.n_frames:,} frames at {info.fps:.3f} frames a second, "
+        f"{info.n_frames / info.fps:,.1f} s in all."
+    )
+)
+
+# %% [markdown]
+# ## Work: look the recording over, count what the contract makes of it
+#
+# Inspecting reads every estimated stream once, looks at the depth of a few frames, and counts the
+# videos' frames without decoding them. Nothing is repaired, and nothing is silently skipped: what
+# is missing or odd gets a name, which follows it into the metrics file.
+
+# %%
+report = inspect_episode(recording.folder)
+rows = contract_rows(run, notebook, table, report)
+stream_table(report)
+
+# %% [markdown]
+# ## Look
+#
+# ### Coverage of every stream
+#
+# A number that isn't there can look like a number that is: trackers write zeros or NaN when they
+# lose a hand, and a video may end early. The strips show where each stream really says something.
+
+# %%
+figures.show(figures.draw_coverage(recording, report), pictures / "01_coverage.png")
+
+# %%
+faults = fault_table(report)
+faults if len(faults) else Markdown("The inspection found no fault in any stream.")
+
+# %% [markdown]
+# ### Windows, and the timeline of actions over them
+#
+# A **window** is a short run of neighbouring frames, and the sample that every task is about.
+# Windows start at regular steps shorter than themselves, so **neighbouring windows share most of
+# their frames**. They aren't independent samples, and a random split into train and test would put
+# the same frames on both sides. That's why the benchmark's main split is *chronological*: the
+# earlier labelled windows train, the later ones test.
+#
+# A chronological cut has a price of its own. In a recording of one task from start to end, some
+# actions only happen after the cut, and no classifier can name what it never saw.
+
+# %%
+display(
+    Markdown(
+        f"Here a window is {WINDOW_FRAMES} frames ({WINDOW_FRAMES / info.fps:.2f} s), "
+        f"one starts every {STRIDE_FRAMES} frames, and neighbours share "
+        f"{WINDOW_FRAMES - STRIDE_FRAMES}. A window takes the label of at least "
+        f"{MIN_SHARE:.0%} of its labelled frames, or none."
+    )
+)
+figures.show(figures.draw_timeline(table), pictures / "01_timeline.png")
+
+# %%
+timeline = Timeline.of(table)
+timeline.steps() if timeline.subtasks else Markdown("No window has a step.")
+
+# %% [markdown]
+# Two things to know about these labels. Annotators leave gaps between actions; the contract fills
+# gaps inside a step from the action before and carries the last label on, so a label can outlive
+# what it names. And a class list made from the whole recording, as `published` makes it, already
+# knows the test set's labels; `corrected` takes its list from the training part and reports the
+# unseen share.
+
+# %% [markdown]
+# ### One moment in all six views
+#
+# Three kinds of coordinates meet in a frame. **Hands** (21 MANO joints each) are given in the
+# reference *camera's* coordinates, the **body** (SMPL-H joints) in *world* coordinates, and a SLAM
+# pose leads from one to the other. Each camera has a place on the rig and a lens model, with which
+# skeletons and depth points can be drawn into its picture. If they land on the hands and things one
+# sees, calibration, poses and estimates agree.
+#
+# The layout doesn't say which camera the depth map belongs to; it is taken here to be the left
+# stereo camera. Nor does it hold the distance between the stereo pair: into the right picture
+# something is drawn only if the recording's metadata give that distance, as the stand-in's do.
+
+# %% tags=["front"]
+frame = busiest_frame(recording) if moment_frame is None else moment_frame
+figures.show(figures.draw_moment(recording, frame), pictures / "01_moment.png")
+
+# %%
+if interactive:
+    slider = IntSlider(frame, 0, recording.n_frames - 1, continuous_update=False)
+    interact(lambda at: figures.show(figures.draw_moment(recording, at)), at=slider)
+
+# %% [markdown]
+# **A quirk that matters.** The `published` hand features subtract the body's root joint from the
+# hand joints *as they are stored*: a point in world coordinates from points in camera coordinates.
+# The difference depends on where the room's origin lies and on how the head is turned, and is no
+# distance between hand and body. `corrected` brings the hands into world coordinates first. In this
+# library such a subtraction can't happen by accident: points carry the name of their coordinate
+# frame.
+
+# %% [markdown]
+# ### The feature blocks
+#
+# Of every frame, each stream gives a few values: joint positions, colour and edge statistics of a
+# tiny copy of the picture, bands of the sound's spectrum, hashed words of the captions. Of every
+# value, the window keeps seven statistics: mean, standard deviation, minimum, maximum, last minus
+# first, and mean and standard deviation of the steps from frame to frame. Two blocks are *static*,
+# one row of numbers for the whole recording: the SLAM map and the calibration.
+#
+# The layout is fixed. A block whose source is missing stays in its place, empty, with its reason.
+
+# %%
+figures.show(figures.draw_blocks(table), pictures / "01_blocks.png")
+
+# %% [markdown]
+# Side by side the blocks make one row of the feature matrix *X*.
+
+# %%
+n_columns = sum(block.dim for block in BLOCKS)
+n_static = sum(block.dim for block in BLOCKS if not block.per_frame)
+display(
+    Markdown(
+        f"For this recording *X* has {len(table):,} rows and {n_columns:,} columns: "
+        f"{n_columns / len(table):.1f} columns for each window, and windows overlap. "
+        f"{n_static} of the columns are static: they can tell recordings apart, never two "
+        f"windows of one."
+    )
+)
+
+# %% [markdown]
+# ### Sample windows
+#
+# What a head has to name: a second or so of pictures, motion and sound.
+
+# %%
+samples = figures.draw_samples(recording, table, n_sample_windows)
+figures.show(samples, pictures / "01_samples.png")
+
+# %% [markdown]
+# ### What the features look like over time
+#
+# Each block's z-scored columns, boiled down to their three main directions. Stretches of one colour
+# that end where the action changes are what a classifier can use; fine stripes are motion or noise.
+# The number beside a block is the share of its variance that the three directions carry.
+
+# %%
+figures.show(figures.draw_structure(table), pictures / "01_structure.png")
+
+# %% [markdown]
+# ## Check
+
+# %%
+values = {(row.metric, row.variant): row for row in rows}
+labels = table.labels
+assert values["n_frames", None].value == recording.n_frames
+assert (labels["end_frame"] - labels["start_frame"] + 1 == WINDOW_FRAMES).all()
+assert (labels["start_frame"].diff().dropna() == STRIDE_FRAMES).all()
+assert labels["end_frame"].iloc[-1] < recording.n_frames
+assert all(block.dim == N_STATS * block.per_frame for block in BLOCKS if block.per_frame)
+assert values["feature_dim", None].value == sum(block.dim for block in BLOCKS)
+assert all(row.status == "ok" or row.reason for row in rows)
+in_rows = [row.variant for row in rows if row.metric == "dim"]
+assert in_rows == [block.name for block in BLOCKS]
+
+# %% [markdown]
+# ## Save
+#
+# One row a number, with its unit, its status and, where there is no number, the reason. Below
+# are the rows of the recording as a whole; those of streams and blocks lie beside them in the file.
+
+# %%
+names = ("run", "contract", "moment_frame", "n_sample_windows")
+parameters = {name: globals()[name] for name in names} | {"episode": shown_path(episode)}
+origin = provenance(notebook, parameters, [table.path]) | {"recording": info.sources}
+write_records(metrics_path(run, notebook), rows, origin)
+recording.close()
+saved = records_table(rows)[["metric", "variant", "value", "unit", "status", "reason"]]
+saved[saved["metric"].ne("coverage") & ~saved["variant"].isin(in_rows)].fillna("")
