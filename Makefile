@@ -1,0 +1,63 @@
+# The front door. `make` alone lists what it can do; the logic is in lib/ and the Snakefile.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+RUN ?= standin
+EPISODE ?=
+AGAIN ?=
+PIP_ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+XPERIENCE := $(BIN)/python -m xperience.run
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce sample site lab pair test test-slow lint format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Settings: RUN=standin|smoke|sample  EPISODE=folder  AGAIN=1"
+
+setup: $(READY) ## make .venv with everything pinned (only if the pins changed)
+
+$(READY): requirements.lock
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.11 setup" >&2; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --no-deps --editable .
+	@touch $@
+
+reproduce: setup ## bring a run up to date: recording, windows, notebooks, site
+	@$(XPERIENCE) reproduce "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)") $(if $(AGAIN),--again)
+
+sample: setup ## download the public sample (its licence is shown) and run everything on it
+	@$(XPERIENCE) reproduce sample $(if $(AGAIN),--again)
+
+site: setup ## build the site of a run from its executed notebooks
+	@$(XPERIENCE) site "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)")
+
+lab: setup ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+pair: setup ## write the .ipynb half of each notebook from its .py half
+	@$(XPERIENCE) pair
+
+lint: setup ## check format, style and layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports
+
+format: setup ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+test: lint ## check everything: lint, pairs, freshness, tests
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-slow: setup ## run the slow tests too (the whole graph, the site in a browser)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
+
+bench: setup ## time the features against what reading costs
+	@$(BIN)/python benchmarks/features.py
+
+clean: ## remove what a run made, but not what is committed (RUN=…)
+	rm -rf $(foreach part,episode windows cache logs site .stamps,"artifacts/$(RUN)/$(part)")

@@ -1,0 +1,94 @@
+# The run graph: recording -> windows -> notebooks -> site.
+# `make reproduce` calls it; the logic is in lib/xperience/run.
+import shlex
+import sys
+
+from xperience.params import BASE_RUN
+from xperience.run.plan import FEATURES, SIMULATOR, SITE, Plan
+from xperience.sources import sources_of
+
+PLAN = Plan.of(config.get("run", BASE_RUN), config.get("episode"))
+PARAMS = PLAN.params
+STEP = f"{shlex.quote(sys.executable)} -m xperience.run"
+RUN = shlex.quote(config.get("run", BASE_RUN))
+OWN = f"--episode {shlex.quote(config['episode'])}" if "episode" in config else ""
+A = "artifacts/{run}"
+
+
+def inside(paths):
+    return [PLAN.shown(path) for path in paths]
+
+
+wildcard_constraints:
+    run=re.escape(PARAMS.run),
+    notebook="|".join(map(re.escape, PARAMS.notebooks)),
+
+
+localrules: all
+
+
+rule all:
+    input:
+        inside(PLAN.deliverables()),
+        inside([PLAN.site_stamp]),
+
+
+if PLAN.makes_episode:
+
+    rule episode:
+        input:
+            inside([*sources_of(SIMULATOR), *PLAN.script] if PARAMS.standin else []),
+        output:
+            inside(PLAN.episode_files()),
+        params:
+            PARAMS.model_dump(mode="json", include={"standin", "sample"}),
+        log:
+            f"artifacts/{PARAMS.run}/logs/episode.log",
+        threads: workflow.cores
+        shell:
+            "{STEP} episode {RUN} | tee {log}"  # stderr stays the terminal's: it has the bars
+
+
+rule windows:
+    input:
+        inside(PLAN.episode_files()),
+        inside(sources_of(FEATURES)),
+    output:
+        inside([PLAN.windows]),
+    params:
+        PARAMS.contract,
+    log:
+        f"artifacts/{PARAMS.run}/logs/windows.log",
+    threads: workflow.cores
+    shell:
+        "{STEP} windows {RUN} {OWN} --workers {threads} | tee {log}"
+
+
+rule notebook:
+    input:
+        inside([PLAN.windows]),
+        lambda w: inside([PLAN.source(w.notebook), *sources_of(PLAN.source(w.notebook))]),
+    output:
+        f"{A}/notebooks/{{notebook}}.ipynb",
+        f"{A}/metrics/{{notebook}}.json",
+        f"{A}/metrics/{{notebook}}.provenance.json",
+    params:
+        lambda w: PLAN.values(w.notebook),
+    log:
+        f"{A}/logs/{{notebook}}.log",
+    threads: 1
+    shell:
+        "{STEP} notebook {wildcards.notebook} {RUN} {OWN} 2>&1 | tee {log}"
+
+
+rule site:
+    input:
+        inside(PLAN.deliverables()),
+        inside(PLAN.page_sources()),
+        inside(sources_of(SITE)),
+    output:
+        inside([PLAN.site_stamp]),
+    log:
+        f"artifacts/{PARAMS.run}/logs/site.log",
+    shell:
+        "{STEP} site {RUN} {OWN} 2>&1 | tee {log}"

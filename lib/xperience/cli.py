@@ -1,0 +1,125 @@
+"""`xperience …`: one thin verb a room."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xperience.errors import ParamsError, XperienceError
+from xperience.progress import progress_bars
+from xperience.run import verbs
+
+app = typer.Typer(
+    help="From one egocentric recording to a benchmark, its studies and their evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.add_typer(verbs.app, name="run")
+
+EpisodeArgument = Annotated[Path, typer.Argument(help="Folder of the recording; only read.")]
+OutOption = Annotated[Path, typer.Option("--out", help="File to write.")]
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn our own errors into a line on stderr and exit status 1; let SIGTERM act as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except XperienceError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+@app.command()
+def inspect(
+    episode: EpisodeArgument,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Print the streams of an episode: shape, rate, span, coverage, faults.
+
+    Exit status: 0 if the episode is usable, 1 if not, 2 for a wrong call.
+    """
+    from xperience.episode.inspect import inspect_episode
+
+    report = inspect_episode(episode)
+    typer.echo(report.to_json() if json else report.to_text())
+    raise typer.Exit(0 if report.usable else 1)
+
+
+@app.command()
+def features(
+    episode: EpisodeArgument,
+    out: OutOption,
+    contract: Annotated[str, typer.Option(help="Version of the feature contract.")] = "published",
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of finished streams; default: beside the table.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one a core.")
+    ] = None,
+) -> None:
+    """Turn an episode into a Parquet table: one row a window, one column a feature block."""
+    from xperience.features.extract import extract
+
+    with _told(), progress_bars() as show:
+        info = extract(
+            episode, out, contract=contract, cache=cache, workers=workers, on_progress=show
+        )
+    for block, reason in info.missing_blocks.items():
+        typer.echo(f"missing: {block} ({reason})", err=True)
+    for block, reason in info.partial_blocks.items():
+        typer.echo(f"partial: {block} ({reason})", err=True)
+    typer.echo(str(out))
+
+
+@app.command()
+def suite(
+    episode: EpisodeArgument,
+    windows: Annotated[Path, typer.Option(help="Windows table of the recording.")],
+    out: OutOption,
+    contract: Annotated[str, typer.Option(help="Version of the contract.")] = "published",
+    heads: Annotated[str, typer.Option(help="Heads, separated by commas.")] = "linear",
+    run: Annotated[str | None, typer.Option(help="Name of the run in the rows.")] = None,
+) -> None:
+    """Score every task of an episode: a JSON list of tidy rows."""
+    from xperience.features.table import WindowTable
+    from xperience.project import episode_name
+    from xperience.scoring.records import write_records
+    from xperience.studies.suite import run_suite, suite_rows
+
+    with _told():
+        table = WindowTable(windows)
+        outcomes = run_suite(episode, table, contract=contract, heads=heads.split(","))
+        write_records(out, suite_rows(outcomes, run or episode_name(episode), contract))
+    typer.echo(str(out))
+
+
+@app.command()
+def standin(
+    out: Annotated[Path, typer.Argument(help="Folder to write the episode to.")],
+    frames: Annotated[int | None, typer.Option(help="Frames at 20 a second.")] = None,
+    size: Annotated[str | None, typer.Option(help="Width and height of the videos: WxH.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seeds wearer, kitchen, noise.")] = None,
+) -> None:
+    """Write a simulated episode in the layout of the recordings."""
+    from xperience.simulator.settings import StandinSettings
+    from xperience.simulator.write import write_episode
+
+    with _told(), progress_bars() as show:
+        asked = {"frames": frames, "size_px": size and _size(size), "seed": seed}
+        given = {key: value for key, value in asked.items() if value is not None}
+        settings = StandinSettings.checked(**given)
+        typer.echo(str(write_episode(out, settings, on_progress=show)))
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise ParamsError("--size", f"is {text!r}", "WxH in pixels", "Write it like 640x480.")
+    return int(width), int(height)

@@ -1,0 +1,216 @@
+"""A run's settings: one flat, typed params file, in which nothing unknown passes."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from xperience.errors import ParamsError, did_you_mean
+from xperience.hub.source import SampleSource
+from xperience.project import at_root, episode_name, project_root
+from xperience.simulator.settings import StandinSettings
+
+BASE_RUN = "standin"
+
+
+class RunParams(BaseModel):
+    """What ``params/<run>.yaml`` may hold.
+
+    Parameters
+    ----------
+    run : str
+        The run's name; also its folder under ``artifacts/``.
+    episode : str
+        Folder of the recording, relative to the repository.
+    contract : {"published", "corrected"}
+        The benchmark contract that windows and scores follow.
+    notebooks : list of str
+        Names of the notebooks of the run, in reading order.
+    standin : StandinSettings, optional
+        How the recording is simulated. Absent for recordings that exist.
+    sample : SampleSource, optional
+        Where the recording is downloaded from.
+    moment_frame : int, optional
+        The frame that the figures of single moments show, counted from 0; None chooses one.
+    n_sample_windows : int, optional
+        How many windows the figure of sample windows shows.
+    interactive : bool, optional
+        Whether notebooks add controls that need a live kernel.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    episode: str
+    contract: Literal["published", "corrected"]
+    notebooks: list[str] = Field(min_length=1)
+    standin: StandinSettings | None = None
+    sample: SampleSource | None = None
+    moment_frame: int | None = Field(default=None, ge=0)
+    n_sample_windows: int = Field(default=5, ge=1)
+    interactive: bool = False
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "RunParams":
+        if self.standin is not None and self.sample is not None:
+            raise ValueError("a recording is either simulated or downloaded, not both")
+        return self
+
+    def for_notebook(self, names: list[str]) -> dict[str, Any]:
+        """Return the values set here for the parameters that a notebook declares."""
+        values = self.model_dump(mode="json", exclude_unset=True)
+        return {name: values[name] for name in names if name in values}
+
+
+def params_file(run: str) -> Path:
+    """Return the params file of a run.
+
+    Raises
+    ------
+    ParamsError
+        If there is none; the nearest name is suggested.
+    """
+    path = at_root("params") / f"{run}.yaml"
+    if not path.is_file():
+        others = sorted(path.parent.glob("*.yaml"))
+        known = [other.stem for other in others if "run" in read_values(other)]
+        raise ParamsError(
+            f"params/{run}.yaml", "is not there", "a params file", did_you_mean(run, known)
+        )
+    return path
+
+
+def load_params(run: str = BASE_RUN, episode: str | None = None) -> RunParams:
+    """Return the checked settings of a run.
+
+    Parameters
+    ----------
+    run : str
+        Name of a file in ``params/``.
+    episode : str, optional
+        Folder of a recording of one's own. The run then takes all other settings from ``run``,
+        but nothing about how the recording came to be, and has a name of its own.
+
+    Raises
+    ------
+    ParamsError
+        If the file is absent or a key or value in it is not as declared.
+    """
+    path = params_file(run)
+    values = read_values(path)
+    if episode is not None:
+        values = _own_recording(values, episode)
+    params = check_params(values, _shown(path))
+    if episode is None and params.run != run:
+        raise ParamsError(
+            f"{_shown(path)}: run",
+            f"is {params.run!r}",
+            f"the file's name, {run!r}",
+            "Runs are named by their params file: change one of the two.",
+        )
+    return params
+
+
+def read_values(path: Path | str) -> dict[str, Any]:
+    """Return the keys and values of a params file, unchecked.
+
+    Raises
+    ------
+    ParamsError
+        If the file is not a YAML mapping.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ParamsError(
+            _shown(path), f"is not YAML ({reason})", "key: value lines", "Mend that line."
+        ) from error
+    if not isinstance(values, dict):
+        raise ParamsError(
+            _shown(path), "holds no keys", "key: value lines", "See params/standin.yaml."
+        )
+    return values
+
+
+def check_params(values: dict[str, Any], place: str) -> RunParams:
+    """Return typed settings from plain values.
+
+    Raises
+    ------
+    ParamsError
+        For the first unknown key, missing key or value of the wrong type; ``place`` is named.
+    """
+    try:
+        return RunParams.model_validate(values)
+    except ValidationError as error:
+        raise _as_params_error(error, place) from error
+
+
+def own_run_name(episode: Path | str) -> str:
+    """Return the run's name for a recording of one's own.
+
+    >>> own_run_name("../small/episode")
+    'episode-small'
+    """
+    return f"episode-{episode_name(Path(episode).absolute())}"
+
+
+def _own_recording(values: dict[str, Any], episode: str) -> dict[str, Any]:
+    folder = at_root(episode)
+    if not folder.is_dir():
+        raise ParamsError(
+            f"EPISODE={episode}", "is not a folder", "a recording's folder", "Check the path."
+        )
+    kept = {key: value for key, value in values.items() if key not in ("standin", "sample")}
+    return {**kept, "run": own_run_name(folder), "episode": episode.rstrip("/")}
+
+
+def _shown(path: Path) -> str:
+    path = path.absolute()
+    root = project_root()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def _as_params_error(error: ValidationError, place: str) -> ParamsError:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    where = f"{place}: {'.'.join(path)}" if path else place
+    if first["type"] == "extra_forbidden":
+        way_out = did_you_mean(path[-1], _known_keys(path[:-1]))
+        return ParamsError(where, "is not a known key", "a declared one", way_out)
+    if first["type"] == "missing":
+        return ParamsError(where, "is missing", "a value", "Add the key; see params/standin.yaml.")
+    found = f"is {first['input']!r}" if path else "contradicts itself"
+    return ParamsError(where, found, _expected(first["msg"]), _way_out(first["input"]))
+
+
+def _expected(message: str) -> str:
+    return message.removeprefix("Input should be ").removeprefix("Value error, ")
+
+
+def _way_out(found: Any) -> str:
+    if isinstance(found, str) and _is_number(found):
+        return "YAML reads this as text: write numbers as 12, 0.001 or 1.0e-3, unquoted."
+    return "Change the value; the comment beside it in params/standin.yaml says its unit."
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    """Return the keys that a (nested) settings model declares."""
+    model: type[BaseModel] = RunParams
+    for part in path:
+        inner = {"standin": StandinSettings, "sample": SampleSource}.get(part)
+        if inner is None:
+            break
+        model = inner
+    return list(model.model_fields)

@@ -1,0 +1,75 @@
+"""Where things lie in the repository, found from any folder inside it."""
+
+import os
+import re
+from pathlib import Path
+
+from xperience.errors import ParamsError
+
+ROOT_VARIABLE = "XPERIENCE_ROOT"
+
+
+def project_root() -> Path:
+    """Return the repository's top folder: the one with ``pyproject.toml`` and ``params/``.
+
+    The environment variable ``XPERIENCE_ROOT`` wins; otherwise the search goes up from the current
+    folder, so that a notebook finds the same files from the top and from ``notebooks/``.
+
+    Raises
+    ------
+    ParamsError
+        If the current folder is not inside a repository of ours.
+    """
+    named = os.environ.get(ROOT_VARIABLE)
+    if named:
+        return Path(named).resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "params").is_dir():
+            return folder
+    raise ParamsError(
+        "current folder",
+        f"is {here}",
+        "a folder inside the repository (with pyproject.toml and params/)",
+        f"Change into the repository, or set {ROOT_VARIABLE} to its top folder.",
+    )
+
+
+def at_root(path: Path | str) -> Path:
+    """Return ``path`` resolved against the repository's top folder; an absolute path stays."""
+    return project_root() / path
+
+
+def episode_name(episode: Path | str) -> str:
+    """Return a short name for a recording: its folder's, or the parent's if that is "episode".
+
+    >>> episode_name("artifacts/standin/episode"), episode_name("/data/ep_0001/")
+    ('standin', 'ep_0001')
+    """
+    folder = Path(episode)
+    named = folder if folder.name != "episode" else folder.parent
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", named.name).strip("-.") or "episode"
+
+
+def run_folder(run: str) -> Path:
+    """Return the folder that a run writes to."""
+    return at_root("artifacts") / run
+
+
+def windows_path(run: str, episode: Path | str) -> Path:
+    """Return where a run keeps the windows table of a recording."""
+    return run_folder(run) / "windows" / f"{episode_name(episode)}.parquet"
+
+
+def metrics_path(run: str, section: str) -> Path:
+    """Return where a run keeps the metric rows of a section (a notebook's name)."""
+    return run_folder(run) / "metrics" / f"{section}.json"
+
+
+def provenance_path(metrics: Path | str) -> Path:
+    """Return where the provenance of a metrics file lies: beside it.
+
+    >>> provenance_path("metrics/01.json").name
+    '01.provenance.json'
+    """
+    return Path(metrics).with_suffix(".provenance.json")

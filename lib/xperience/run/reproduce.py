@@ -1,0 +1,117 @@
+"""``make reproduce``: one run brought up to date, whatever state the folder was left in."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from xperience.params import BASE_RUN
+from xperience.run.fresh import keep_fresh, stale
+from xperience.run.plan import Plan
+
+_say = partial(print, flush=True)  # before what the graph prints, also into a pipe
+
+
+def reproduce(
+    run: str = BASE_RUN,
+    episode: str | None = None,
+    *,
+    cores: int | None = None,
+    again: bool = False,
+) -> int:
+    """Run the graph for what is missing or out of date; return Snakemake's exit status.
+
+    Parameters
+    ----------
+    run : str
+        The params file's name.
+    episode : str, optional
+        A recording of one's own, run with that file's settings under a name of its own.
+    cores : int, optional
+        Jobs at a time; as many as there are cores if absent.
+    again : bool, optional
+        Whether to do every step anew.
+
+    Raises
+    ------
+    ParamsError
+        If the params file or the recording's folder is absent or wrong.
+    """
+    plan = Plan.of(run, episode)
+    if episode:
+        _say(f"Run {plan.params.run}: {episode} with the settings of params/{run}.yaml.")
+    with _alone(plan.root) as lock:
+        _drop_stale_download(plan)
+        kept = [] if again else keep_fresh(plan)
+        if kept:
+            _say(f"Kept as committed, since nothing they follow from changed: {', '.join(kept)}.")
+        forced = [] if again else _forced(plan)
+        command = _snakemake(run, episode, cores) + (["--forceall"] if again else [])
+        command += ["--forcerun", *forced] if forced else []
+        _unlock(plan.root, command)
+        code = subprocess.run(command, cwd=plan.root, pass_fds=[lock], check=False).returncode
+    _tell(plan, code)
+    return code
+
+
+def _forced(plan: Plan) -> list[str]:
+    """Return the executed notebooks that stand there out of date, saying why.
+
+    Snakemake compares with what it remembers; content hashes also know about a clone, of which it
+    remembers nothing. Data is left to Snakemake, which has the file times.
+    """
+    found = [entry for entry in stale(plan, data=False) if plan.executed(entry.notebook).is_file()]
+    for entry in found:
+        _say(f"Out of date: {entry}")
+    return [plan.shown(plan.executed(entry.notebook)) for entry in found]
+
+
+def _snakemake(run: str, episode: str | None, cores: int | None) -> list[str]:
+    command = [sys.executable, "-m", "snakemake"]  # with profiles/default
+    command += ["--cores", str(cores)] if cores else []
+    return [*command, "--config", f"run={run}", *([f"episode={episode}"] if episode else [])]
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[int]:
+    """Hold the folder's lock, waiting for another ``make reproduce`` in it to end.
+
+    The graph's process inherits the lock: it is free exactly when no graph runs any more, also
+    after a kill.
+    """
+    folder = root / ".snakemake"
+    folder.mkdir(exist_ok=True)
+    with (folder / "one-at-a-time").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("Waiting for another make reproduce in this folder to end …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
+
+
+def _unlock(root: Path, command: list[str]) -> None:
+    locks = root / ".snakemake" / "locks"
+    if locks.is_dir() and any(locks.iterdir()):
+        _say("The last run was cut off: unlocking, and redoing the steps it left half done.")
+        subprocess.run([*command, "--unlock"], cwd=root, check=True, capture_output=True)
+
+
+def _drop_stale_download(plan: Plan) -> None:
+    if plan.params.sample and not plan.episode.is_dir():
+        plan.download_stamp.unlink(missing_ok=True)
+
+
+def _tell(plan: Plan, code: int) -> None:
+    if code == 0:
+        _say(f"Done: {os.path.relpath(plan.site / 'index.html')}")
+    else:
+        print(
+            f"Not everything could be done; see above. Failed notebooks and the steps' logs are in "
+            f"{plan.shown(plan.folder / 'logs')}/; what succeeded is kept.",
+            file=sys.stderr,
+        )

@@ -1,0 +1,72 @@
+"""The steps of a run that the graph calls: recording, windows, notebook, site.
+
+What is slow to import is imported by the step that needs it.
+"""
+
+import json
+from pathlib import Path
+
+from xperience.progress import progress_bars
+from xperience.run.plan import Plan
+from xperience.storage import write_text
+
+
+def make_episode(plan: Plan) -> None:
+    """Simulate or download the run's recording, as its params file says."""
+    if plan.params.standin:
+        from xperience.simulator.write import write_episode  # noqa: PLC0415
+
+        with progress_bars() as show:
+            write_episode(plan.episode, plan.params.standin, on_progress=show)
+    elif plan.params.sample:
+        from xperience.hub.download import download_episode  # noqa: PLC0415
+
+        download_episode(plan.params.sample, plan.episode)
+        write_text(plan.download_stamp, plan.params.sample.model_dump_json() + "\n")
+
+
+def make_windows(plan: Plan, workers: int | None = None) -> None:
+    """Turn the run's recording into its windows table; finished streams are kept for a next try."""
+    from xperience.features.extract import extract  # noqa: PLC0415
+
+    with progress_bars() as show:
+        info = extract(
+            plan.episode,
+            plan.windows,
+            contract=plan.params.contract,
+            cache=plan.folder / "cache" / "streams",
+            workers=workers,
+            on_progress=show,
+        )
+    for block, reason in info.missing_blocks.items():
+        print(f"{plan.params.run}: no block {block}: {reason}")
+
+
+def make_notebook(plan: Plan, notebook: str) -> Path:
+    """Execute a notebook with the run's values and keep it, sealed with what it follows from.
+
+    Raises
+    ------
+    NotebookError
+        If it fails, or doesn't leave the metrics and provenance that every section must.
+    """
+    from xperience.run.execute import execute_notebook  # noqa: PLC0415
+    from xperience.run.fresh import seal  # noqa: PLC0415
+
+    for path in (*plan.outputs(notebook), *plan.figures(notebook)):
+        path.unlink(missing_ok=True)
+    return execute_notebook(
+        plan.source(notebook),
+        plan.values(notebook),
+        plan.executed(notebook),
+        log=plan.log(notebook),
+        seal=lambda: seal(plan, notebook),
+    )
+
+
+def make_site(plan: Plan) -> None:
+    """Build the run's site from its executed notebooks and metric files."""
+    from xperience.report.site import build_site  # noqa: PLC0415
+
+    build_site(plan.root / "docs", plan.folder, plan.params.notebooks, plan.site)
+    write_text(plan.site_stamp, json.dumps(plan.params.notebooks) + "\n")

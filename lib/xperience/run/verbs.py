@@ -1,0 +1,123 @@
+"""``xperience run …``: the commands behind ``make`` and the Snakefile."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+
+from xperience.errors import XperienceError
+from xperience.params import BASE_RUN
+from xperience.project import at_root
+from xperience.run import steps
+from xperience.run.fresh import stale
+from xperience.run.plan import Plan
+from xperience.run.reproduce import reproduce as reproduce_run
+
+app = typer.Typer(help="Runs: the graph, its steps and its checks.", no_args_is_help=True)
+Run = Annotated[str, typer.Argument(help="Name of a file in params/.")]
+Own = Annotated[str | None, typer.Option("--episode", help="A recording of your own.")]
+P = ParamSpec("P")
+
+
+def _shows_errors(verb: Callable[P, None]) -> Callable[P, None]:
+    """Print our own errors as one line and exit with 1; any other is a bug and shows itself."""
+
+    @wraps(verb)
+    def shown(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            verb(*args, **kwargs)
+        except XperienceError as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            raise typer.Exit(1) from error
+
+    return shown
+
+
+@contextmanager
+def _step(what: str, result: str) -> Iterator[None]:
+    """Say on the console that a step begins, and where its result is and how long it took."""
+    print(f"… {what}", flush=True)
+    start = time.monotonic()
+    yield
+    print(f"✓ {what}: {result} ({time.monotonic() - start:.0f} s)", flush=True)
+
+
+@app.command()
+@_shows_errors
+def reproduce(
+    run: Run = BASE_RUN,
+    episode: Own = None,
+    cores: Annotated[int | None, typer.Option(help="Jobs at a time; all cores if absent.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Do every step anew.")] = False,
+) -> None:
+    """Bring a run up to date: recording, windows, notebooks, site."""
+    code = reproduce_run(run, episode or None, cores=cores, again=again)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+@_shows_errors
+def episode(run: Run) -> None:
+    """Simulate or download a run's recording."""
+    plan = Plan.of(run)
+    verb = "simulate" if plan.params.standin else "download"
+    with _step(f"{verb} the recording", plan.shown(plan.episode)):
+        steps.make_episode(plan)
+
+
+@app.command()
+@_shows_errors
+def windows(run: Run, episode: Own = None, workers: int | None = None) -> None:
+    """Make a run's windows table."""
+    plan = Plan.of(run, episode)
+    with _step("compute the windows table", plan.shown(plan.windows)):
+        steps.make_windows(plan, workers)
+
+
+@app.command()
+@_shows_errors
+def notebook(name: str, run: Run = BASE_RUN, episode: Own = None) -> None:
+    """Execute one notebook with a run's values."""
+    plan = Plan.of(run, episode)
+    with _step(f"execute notebook {name}", plan.shown(plan.executed(name))):
+        steps.make_notebook(plan, name)
+
+
+@app.command()
+@_shows_errors
+def site(run: Run = BASE_RUN, episode: Own = None) -> None:
+    """Build a run's site from its executed notebooks."""
+    plan = Plan.of(run, episode)
+    with _step("build the site", f"{plan.shown(plan.site)}/index.html"):
+        steps.make_site(plan)
+
+
+@app.command()
+@_shows_errors
+def fresh(run: Run = BASE_RUN, episode: Own = None) -> None:
+    """Say which executed notebooks are out of date; exit 1 if any is."""
+    found = stale(Plan.of(run, episode))
+    for entry in found:
+        print(entry, file=sys.stderr)
+    if found:
+        print(f"Mend it with: make reproduce RUN={run}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command()
+@_shows_errors
+def pair(
+    sources: Annotated[list[Path] | None, typer.Argument(help="Notebooks' .py halves.")] = None,
+) -> None:
+    """Write the .ipynb half of notebooks (all of them if none is named)."""
+    from xperience.run.pairs import write_pair  # noqa: PLC0415
+
+    for source in sources or sorted(at_root("notebooks").glob("[0-9]*.py")):
+        if write_pair(source):
+            print(f"wrote {source.with_suffix('.ipynb').name}")

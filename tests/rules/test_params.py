@@ -1,0 +1,55 @@
+"""Params files, the model that checks them, and the notebooks' parameters cells agree."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from xperience.params import RunParams, load_params
+from xperience.run.parameters import check_parameters, declared_parameters
+
+REPOSITORY = Path(__file__).parents[2]
+RUNS = ("standin", "smoke", "sample")
+SOURCES = sorted((REPOSITORY / "notebooks").glob("*.py"))
+STRUCTURE = {"notebooks", "standin", "sample"}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_params_file_is_valid_and_names_notebooks_that_exist(run):
+    params = load_params(run)
+    assert set(params.notebooks) <= {path.stem for path in SOURCES}
+    assert params.notebooks == sorted(params.notebooks)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_value_is_commented(run):
+    lines = (REPOSITORY / "params" / f"{run}.yaml").read_text(encoding="utf-8").splitlines()
+    values = [line for line in lines if re.match(r"\s*\w+:", line)]
+    assert [line for line in values if "  # " not in line] == []
+
+
+def test_the_smoke_run_differs_from_the_standin_only_in_its_recording():
+    smoke, standin = (load_params(run).model_dump() for run in ("smoke", "standin"))
+    differing = {key for key in standin if smoke[key] != standin[key]}
+    assert differing == {"run", "episode", "standin"}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_a_notebooks_defaults_are_the_standins(source):
+    declared = declared_parameters(source)
+    assert set(declared) <= set(RunParams.model_fields), "declare it in RunParams too"
+    given = load_params("standin").for_notebook(list(declared))
+    check_parameters(given, declared, source.name)
+    assert {name: declared[name] for name in given} == given
+    for name in set(declared) - set(given):
+        assert declared[name] == RunParams.model_fields[name].default
+
+
+def test_every_parameter_is_one_that_some_notebook_declares():
+    declared = {name for source in SOURCES for name in declared_parameters(source)}
+    assert set(RunParams.model_fields) - STRUCTURE == declared
+
+
+def test_every_field_is_described():
+    text = RunParams.__doc__ or ""
+    assert [name for name in RunParams.model_fields if f"\n    {name} : " not in text] == []

@@ -1,0 +1,204 @@
+"""The whole graph in a copy of the repository: what runs, what doesn't, and after what."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+HEADER = (REPOSITORY / "notebooks" / "01_benchmark_contract.py").read_text()
+HEADER = HEADER[: HEADER.index("# ---", 5) + 6]
+PARAMS = """
+run: tiny
+episode: artifacts/tiny/episode
+standin: {frames: 60, size_px: [32, 24], depth_size_px: [16, 16], seed: 7}
+contract: published
+notebooks: [01_first, 02_second]
+"""
+NOTEBOOK = """
+# %% [markdown]
+# # A section
+
+# %% tags=["parameters"]
+run: str = "tiny"
+episode: str = "artifacts/tiny/episode"
+
+# %%
+import pandas as pd
+from xperience.project import metrics_path, windows_path
+from xperience.report.provenance import provenance
+from xperience.scoring.records import Record, write_records
+
+# %%
+table = windows_path(run, episode)
+n = len(pd.read_parquet(table, columns=["window"]))
+row = Record(run=run, section="{name}", contract="published", metric="n_windows", value=n)
+write_records(metrics_path(run, "{name}"), [row], provenance("{name}", {{"run": run}}, [table]))
+"""
+FIRST, SECOND = "execute notebook 01_first", "execute notebook 02_second"
+EPISODE, WINDOWS, SITE = "simulate the recording", "compute the windows table", "build the site"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+class Clone:
+    """A copy of the repository with two tiny notebooks, run like a user does."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for part in ("lib", "docs", "profiles", "params", "Snakefile", "pyproject.toml"):
+            source = REPOSITORY / part
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / part)
+        (folder / "notebooks").mkdir()
+        (folder / "params" / "tiny.yaml").write_text(PARAMS)
+        for name in ("01_first", "02_second"):
+            text = HEADER + NOTEBOOK.format(name=name)
+            (folder / "notebooks" / f"{name}.py").write_text(text)
+
+    def command(self, *arguments: str) -> dict:
+        env = {key: value for key, value in os.environ.items() if key != "XPERIENCE_ROOT"}
+        return {
+            "args": [sys.executable, "-m", "xperience.run", *arguments],
+            "cwd": self.folder,
+            "env": env | {"PYTHONPATH": str(self.folder / "lib")},
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "text": True,
+        }
+
+    def reproduce(self, *arguments: str, code: int = 0) -> tuple[set[str], str]:
+        """Run the graph; return the steps that began and all that was printed."""
+        done = subprocess.run(**self.command("reproduce", *arguments), check=False)
+        assert done.returncode == code, done.stdout
+        return set(re.findall(r"^… (.+)$", done.stdout, re.MULTILINE)), done.stdout
+
+    def edit(self, path: str, before: str, after: str) -> None:
+        file = self.folder / path
+        text = file.read_text()
+        assert before in text
+        file.write_text(text.replace(before, after))
+
+    def append(self, path: str, text: str) -> None:
+        with (self.folder / path).open("a") as file:
+            file.write(text)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Clone:
+    clone = Clone(tmp_path_factory.mktemp("clone"))
+    steps, _ = clone.reproduce("tiny")
+    assert steps == {EPISODE, WINDOWS, FIRST, SECOND, SITE}
+    return clone
+
+
+def test_nothing_is_done_twice_and_file_times_alone_count_for_nothing(clone):
+    assert clone.reproduce("tiny")[0] == set()
+    for path in [*clone.folder.glob("notebooks/*"), *clone.folder.glob("lib/**/*.py")]:
+        path.touch()
+    assert clone.reproduce("tiny")[0] == set()
+
+
+def test_a_change_reruns_what_depends_on_it_and_nothing_else(clone):
+    clone.append("notebooks/02_second.py", "\n# %%\nn\n")
+    assert clone.reproduce("tiny")[0] == {SECOND, SITE}
+
+    clone.append("lib/xperience/hub/download.py", "\n# changed\n")
+    assert clone.reproduce("tiny")[0] == set()
+
+    clone.append("lib/xperience/scoring/records.py", "\n# changed\n")
+    assert clone.reproduce("tiny")[0] == {FIRST, SECOND, SITE}
+
+    clone.append("lib/xperience/features/windows.py", "\n# changed\n")
+    assert clone.reproduce("tiny")[0] == {WINDOWS, FIRST, SECOND, SITE}
+
+    clone.append("docs/howto/reproduce.md", "\nMore.\n")
+    assert clone.reproduce("tiny")[0] == {SITE}
+
+
+def test_a_changed_parameter_reruns_the_notebooks_that_declare_it(clone):
+    parameter = 'run: str = "tiny"\nmoment_frame: int | None = None'
+    clone.edit("notebooks/01_first.py", 'run: str = "tiny"', parameter)
+    assert clone.reproduce("tiny")[0] == {FIRST, SITE}
+    clone.append("params/tiny.yaml", "moment_frame: 3\n")
+    assert clone.reproduce("tiny")[0] == {FIRST, SITE}
+    clone.edit("params/tiny.yaml", "seed: 7", "seed: 8")
+    assert clone.reproduce("tiny")[0] == {EPISODE, WINDOWS, FIRST, SECOND, SITE}
+
+
+def test_a_lost_result_is_made_again(clone):
+    (clone.folder / "artifacts/tiny/metrics/02_second.json").unlink()
+    assert clone.reproduce("tiny")[0] >= {SECOND}
+
+
+def test_a_failing_notebook_shows_its_error_and_does_not_hold_up_the_others(clone):
+    for name in ("01_first", "02_second"):
+        clone.append(f"notebooks/{name}.py", "\n# %%\nlater = 1\n")
+    clone.edit("notebooks/01_first.py", "later = 1", "values = []\nvalues[3]")
+    steps, printed = clone.reproduce("tiny", code=1)
+    assert steps == {FIRST, SECOND}
+    assert "→   2  values[3]" in printed
+    assert "raised IndexError: list index out of range" in printed
+    assert (clone.folder / "artifacts/tiny/logs/01_first.ipynb").is_file()
+    assert not (clone.folder / "artifacts/tiny/notebooks/01_first.ipynb").exists()
+    clone.edit("notebooks/01_first.py", "values = []\nvalues[3]", "later = 1")
+    assert clone.reproduce("tiny")[0] == {FIRST, SITE}
+
+
+def test_a_killed_run_is_unlocked_and_goes_on(clone):
+    clone.append("notebooks/02_second.py", "\n# %%\nimport time\ntime.sleep(0.1)\n")
+    clone.append("notebooks/01_first.py", "\n# %%\nimport time\ntime.sleep(100)\n")
+    running = subprocess.Popen(**clone.command("reproduce", "tiny"), start_new_session=True)
+    log = clone.folder / "artifacts/tiny/logs/01_first.ipynb"
+    deadline = time.monotonic() + 120
+    while not log.is_file():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    clone.edit("notebooks/01_first.py", "time.sleep(100)", "time.sleep(0.1)")
+    steps, printed = clone.reproduce("tiny")
+    assert "was cut off: unlocking" in printed
+    assert steps >= {FIRST, SITE}
+    assert clone.reproduce("tiny")[0] == set()
+
+
+def test_a_fresh_clone_keeps_what_is_committed_as_long_as_it_is_fresh(clone):
+    for part in (".snakemake", *(f"artifacts/tiny/{p}" for p in ("episode", "windows", "site"))):
+        shutil.rmtree(clone.folder / part)
+    shutil.rmtree(clone.folder / "artifacts/tiny/.stamps")
+    for path in clone.folder.rglob("*.py"):
+        path.touch()
+    steps, printed = clone.reproduce("tiny")
+    assert "Kept as committed" in printed
+    assert steps == {SITE}
+    clone.append("notebooks/01_first.py", "\n# %%\nn\n")
+    assert clone.reproduce("tiny")[0] >= {EPISODE, WINDOWS, FIRST, SITE}
+
+
+def test_a_recording_of_ones_own_runs_under_a_name_of_its_own_and_is_only_read(clone, tmp_path):
+    own = tmp_path / "kitchen" / "episode"
+    if not (clone.folder / "artifacts/tiny/episode").is_dir():
+        clone.reproduce("tiny", "--again")
+    shutil.copytree(clone.folder / "artifacts/tiny/episode", own)
+    before = {path: path.stat().st_mtime_ns for path in own.parent.rglob("*")}
+    committed = {p: p.stat().st_mtime_ns for p in (clone.folder / "artifacts/tiny").rglob("*")}
+    steps, printed = clone.reproduce("tiny", "--episode", str(own))
+    assert steps == {WINDOWS, FIRST, SECOND, SITE}
+    assert "Run episode-kitchen" in printed
+    assert (clone.folder / "artifacts/episode-kitchen/site/index.html").is_file()
+    assert {path: path.stat().st_mtime_ns for path in own.parent.rglob("*")} == before
+    assert {p: p.stat().st_mtime_ns for p in committed} == committed
+    assert clone.reproduce("tiny", "--episode", str(own))[0] == set()
+
+
+def test_a_wrong_call_is_one_line(clone):
+    printed = clone.reproduce("tinny", code=1)[1]
+    assert printed.startswith("ParamsError: params/tinny.yaml: is not there")
+    assert printed.count("\n") == 1
+    assert "is not a folder" in clone.reproduce("tiny", "--episode", "/nowhere", code=1)[1]

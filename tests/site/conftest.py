@@ -1,0 +1,102 @@
+"""A tiny run's site, built once, and the site of the committed run."""
+
+import base64
+import json
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+
+from xperience.report.site import build_site
+from xperience.scoring.records import Record, write_records
+
+REPOSITORY = Path(__file__).parents[2]
+DOCS = REPOSITORY / "docs"
+COMMITTED = REPOSITORY / "artifacts" / "standin"
+
+
+def png() -> str:
+    """Return a picture of one red pixel, in base 64."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0\xff\0\0")) + chunk(b"IEND", b"")
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + body).decode()
+
+
+def code_cell(source: str, *outputs: dict, count: int | None = 1, tags: tuple = ()) -> dict:
+    return {
+        "cell_type": "code",
+        "id": f"c{abs(hash(source)) % 10**8}",
+        "execution_count": count,
+        "metadata": {"tags": list(tags)} if tags else {},
+        "outputs": list(outputs),
+        "source": source,
+    }
+
+
+def shown(**data: str) -> dict:
+    return {
+        "output_type": "display_data",
+        "data": {kind.replace("_", "/"): value for kind, value in data.items()},
+        "metadata": {},
+    }
+
+
+def write_executed(folder: Path, name: str, *cells: dict) -> None:
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    title = {"cell_type": "markdown", "id": "t", "metadata": {}, "source": f"# Section {name}"}
+    notebook = {
+        "cells": [title, *cells],
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path = folder / "notebooks" / f"{name}.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(notebook))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("artifacts") / "tiny"
+    picture = png()
+    html = f'<img alt="A &quot;red&quot; dot" width="60" src="data:image/png;base64,{picture}">'
+    hidden = code_cell("n = 12345", tags=("injected-parameters", "remove-cell"))
+    write_executed(
+        run, "01_first", hidden, code_cell("plot()", shown(image_png=picture, text_plain="plain"))
+    )
+    warning = {"output_type": "stream", "name": "stderr", "text": "a warning to the author"}
+    write_executed(run, "02_second", code_cell("show()", shown(text_html=html), warning))
+    row = {"run": "tiny", "section": "01_first", "contract": "published", "metric": "macro_f1"}
+    rows = [
+        Record(**row, task="a|b", higher_is_better=True, value=0.25, ci_low=0.1, ci_high=0.4),
+        Record(**row, task="c", higher_is_better=True, status="skipped", reason="no audio"),
+    ]
+    write_records(run / "metrics" / "01_first.json", rows)
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_site(tiny_run) -> Path:
+    build_site(DOCS, tiny_run, ["01_first", "02_second"], tiny_run / "site")
+    return tiny_run / "site"
+
+
+@pytest.fixture(scope="session")
+def committed_site(tmp_path_factory) -> Path:
+    """The site of what is committed, built outside the repository."""
+    notebooks = sorted(path.stem for path in (COMMITTED / "notebooks").glob("*.ipynb"))
+    if not notebooks:
+        pytest.skip("no executed notebook is committed")
+    run = tmp_path_factory.mktemp("artifacts") / "standin"
+    for part in ("notebooks", "metrics"):
+        shutil.copytree(COMMITTED / part, run / part)
+    build_site(DOCS, run, notebooks, run / "site")
+    return run / "site"

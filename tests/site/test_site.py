@@ -1,0 +1,136 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from xperience.errors import NotebookError
+from xperience.report.scoreboard import markdown_table
+from xperience.report.site import SiteError, build_site
+from xperience.scoring.records import Record
+
+from .conftest import DOCS, code_cell, write_executed
+
+LOADS = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
+
+
+class Page(HTMLParser):
+    """What a page links to, loads and can be linked to by."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.ids: set[str] = set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.ids |= {values[name] for name in ("id", "name") if values.get(name)}
+        if tag == "a" and values.get("href"):
+            self.links.append(values["href"])
+        if tag in LOADS and values.get(LOADS[tag]):
+            self.loads.append(values[LOADS[tag]])
+
+
+def pages(site: Path) -> dict[Path, Page]:
+    return {path: Page(path) for path in site.rglob("*.html")}
+
+
+def is_outside(address: str) -> bool:
+    return bool(urlsplit(address).scheme or urlsplit(address).netloc)
+
+
+def broken_links(site: Path) -> list[str]:
+    found = pages(site)
+    broken = []
+    for path, page in found.items():
+        for address in [link for link in page.links + page.loads if not is_outside(link)]:
+            parts = urlsplit(address)
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            anchor = unquote(parts.fragment)
+            missing = not target.is_file()
+            if missing or (anchor and target in found and anchor not in found[target].ids):
+                broken.append(f"{path.relative_to(site)} -> {address}")
+    return broken
+
+
+def test_every_internal_link_is_good(tiny_site):
+    assert broken_links(tiny_site) == []
+
+
+def test_pages_load_nothing_from_elsewhere(tiny_site):
+    outside = {a for page in pages(tiny_site).values() for a in page.loads if is_outside(a)}
+    assert {address for address in outside if not address.startswith("data:")} == set()
+    for sheet in tiny_site.rglob("*.css"):
+        text = sheet.read_text(encoding="utf-8")
+        assert not re.findall(r"@import[^;]*https?:|url\(['\"]?https?:", text), sheet.name
+
+
+def test_the_landing_page_has_a_figure_and_the_scores(tiny_site):
+    text = (tiny_site / "index.html").read_text(encoding="utf-8")
+    assert "_images/figure.png" in text
+    assert "_run/notebooks/01_first.html" in text
+    assert "a|b" in text
+    assert "0.1 … 0.4" in text
+    assert "skipped: no audio" in text
+
+
+def test_hidden_cells_and_warnings_to_the_author_are_left_out(tiny_site):
+    text = "".join(path.read_text(encoding="utf-8") for path in tiny_site.rglob("*.html"))
+    assert "12345" not in text
+    assert "a warning to the author" not in text
+
+
+def test_building_again_changes_no_file(tiny_run, tiny_site):
+    # the first build links one style sheet before it exists, without its digest
+    build_site(DOCS, tiny_run, ["01_first", "02_second"], tiny_site)
+    before = {path: path.read_bytes() for path in tiny_site.rglob("*") if path.is_file()}
+    build_site(DOCS, tiny_run, ["01_first", "02_second"], tiny_site)
+    after = {path: path.read_bytes() for path in tiny_site.rglob("*") if path.is_file()}
+    assert {path.name for path in after if before.get(path) != after[path]} == set()
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (
+            code_cell("1 / 0", {"output_type": "error", "ename": "E", "evalue": ""}),
+            "holds an error",
+        ),
+        (code_cell("1", count=None), "never ran"),
+    ],
+)
+def test_a_notebook_that_did_not_run_through_is_refused(tmp_path, cell, message):
+    write_executed(tmp_path, "01_first", cell)
+    with pytest.raises(NotebookError, match=message):
+        build_site(DOCS, tmp_path, ["01_first"], tmp_path / "site")
+    with pytest.raises(NotebookError, match="is not executed"):
+        build_site(DOCS, tmp_path, ["02_second"], tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_faulty_page_is_named_each_time(tmp_path):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "conf.py").write_text('extensions = ["myst_nb"]\nnb_execution_mode = "off"\n')
+    (docs / "index.md").write_text("# Title\n\n[nowhere](nowhere.md)\n")
+    for _ in range(2):
+        with pytest.raises(SiteError, match=r"docs/index\.md"):
+            build_site(docs, tmp_path / "run", [], tmp_path / "site")
+
+
+def test_a_table_leaves_out_what_is_empty_and_escapes_what_it_shows():
+    row = {"run": "r", "section": "s", "contract": "c", "metric": "mpjpe", "unit": "m"}
+    table = markdown_table([Record(**row, higher_is_better=False, value=12345.678, variant="a_b")])
+    lines = table.splitlines()
+    assert lines[1] == "| variant | metric | value |"
+    assert lines[3] == "| a\\_b | mpjpe ↓ | 12,346 m |"
+
+
+@pytest.mark.slow
+def test_the_committed_run_gives_a_whole_site(committed_site):
+    assert broken_links(committed_site) == []
+    outside = {a for page in pages(committed_site).values() for a in page.loads if is_outside(a)}
+    assert {address for address in outside if not address.startswith("data:")} == set()
