@@ -28,7 +28,9 @@ def open_inputs(run: str, episode: str, contract: str) -> tuple[Episode, WindowT
         If one of them is absent or they don't belong together; it says what makes them.
     """
     folder, path = at_root(episode), windows_path(run, episode)
-    way_out = f"Run `make reproduce RUN={run}` in the repository's top folder; it makes both."
+    way_out = (
+        f"Run `make reproduce RUN={run} AGAIN=1` in the repository's top folder; it makes both."
+    )
     if not folder.is_dir():
         raise InputError(shown_path(folder), "is not there", "the run's recording", way_out)
     if not path.is_file():
