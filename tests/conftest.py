@@ -77,3 +77,12 @@ def whole_table(whole_tiny: Path, stream_cache: Path) -> WindowTable:
     if not out.is_file():
         extract(whole_tiny, out, cache=stream_cache, workers=1)
     return WindowTable(out)
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    """The published record, read in place."""
+    folder = Path(os.environ.get("XPERIENCE_SHARED", ROOT / ".." / "shared")) / "published"
+    if not folder.is_dir():
+        pytest.skip(f"the published record is not at {folder}; set XPERIENCE_SHARED")
+    return folder
