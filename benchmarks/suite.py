@@ -27,8 +27,10 @@ from xperience.features.blocks import BLOCKS
 from xperience.features.table import WindowTable
 from xperience.features.windows import window_starts
 from xperience.heads import linear
+from xperience.studies.blocks import Blocks
+from xperience.studies.heads import Context, published_linear
+from xperience.studies.posing import design, pose
 from xperience.studies.problem import Outcome, Problem
-from xperience.studies.suite import Blocks, design, linear_head, pose
 from xperience.tasks.catalogue import TASKS
 from xperience.tasks.truth import Truth
 
@@ -130,7 +132,7 @@ def problems_of(args) -> tuple[list[Problem], object]:
         table = WindowTable(args.windows)
         with Episode(args.episode) as episode:
             truth = Truth.of(episode, table.labels["start_frame"].to_numpy())
-        blocks = Blocks(table)
+        blocks = Blocks(table, table.info.missing_blocks)
     else:
         truth = drawn_truth(args.frames)
         blocks = DrawnBlocks(len(truth.starts))
@@ -165,19 +167,20 @@ def paired(problems: list[Problem], blocks, exact: bool) -> float:
     Ours is timed before, amid and after the direct runs, and the middle time counts: other work on
     the machine then weighs on both.
     """
-    ours, answers = timed(lambda: dict(linear_head(problems, blocks)))
+    context = Context(blocks)
+    ours, answers = timed(lambda: dict(published_linear(problems, context)))
     own, total = [ours], 0.0
     print(f"{'task':26s} {'direct s':>9}  agreement")
     for place, problem in enumerate(problems):
         spent, reference = timed(lambda problem=problem: answer_directly(problem, blocks))
         total += spent
-        said = agreement(problem, answers[place], reference)
+        said = agreement(problem, answers[place][0], reference)
         print(f"{problem.task.name:26s} {spent:9.2f}  {said}", flush=True)
         if exact:
-            said = agreement(problem, answers[place], answer_directly(problem, blocks, np.float64))
+            said = agreement(problem, answers[place][0], answer_directly(problem, blocks, np.float64))
             print(f"{'  the direct one in float64':36s}  {said}", flush=True)
         if place in (len(problems) // 2, len(problems) - 1):
-            own.append(timed(lambda: dict(linear_head(problems, blocks)))[0])
+            own.append(timed(lambda: dict(published_linear(problems, context)))[0])
     ours = statistics.median(own)
     print(f"all: direct {total:.2f} s, ours {ours:.2f} s, ratio {total / ours:.1f}")
     return total / ours

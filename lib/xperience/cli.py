@@ -86,16 +86,19 @@ def suite(
     contract: Annotated[str, typer.Option(help="Version of the contract.")] = "published",
     heads: Annotated[str, typer.Option(help="Heads, separated by commas.")] = "linear",
     run: Annotated[str | None, typer.Option(help="Name of the run in the rows.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of heads that start at random.")] = 5,
 ) -> None:
     """Score every task of an episode: a JSON list of tidy rows."""
     from xperience.features.table import WindowTable
     from xperience.project import episode_name
     from xperience.scoring.records import write_records
-    from xperience.studies.suite import run_suite, suite_rows
+    from xperience.studies.rows import suite_rows
+    from xperience.studies.suite import run_suite
 
     with _told():
         table = WindowTable(windows)
-        outcomes = run_suite(episode, table, contract=contract, heads=heads.split(","))
+        chosen = heads.split(",")
+        outcomes = run_suite(episode, table, contract=contract, heads=chosen, n_seeds=seeds)
         write_records(out, suite_rows(outcomes, run or episode_name(episode), contract))
     typer.echo(str(out))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Status = Literal["ok", "skipped", "degenerate"]
-KEY = ("run", "section", "contract", "task", "head", "variant", "metric", "seed")
+KEY = ("run", "section", "contract", "task", "head", "variant", "against", "metric", "seed")
 
 
 class RecordError(XperienceError):
@@ -40,13 +40,21 @@ class Record(BaseModel):
     higher_is_better : bool, optional
         The metric's direction; None for a description (a count) that has none.
     task, head, variant : str, optional
-        Which task was scored, by which kind of head, with which inputs.
+        Which task was scored, by which kind of head, with which inputs or on which samples.
+    against : str, optional
+        Head or baseline whose score is subtracted: the row's value is a paired difference.
     value : float, optional
         The score; None exactly when there is none, and then ``reason`` says why.
     ci_low, ci_high : float, optional
         Ends of the 95 % interval, both or neither.
+    ci_reason : str, optional
+        Why there is no interval, where one was asked for.
+    spread : float, optional
+        Standard deviation over the seeds whose mean the value is.
     floor, floor_name : float and str, optional
         The strongest trivial baseline's score and name, both or neither.
+    skill : float, optional
+        How far the score goes from that floor (0) towards perfection (1); below 0 it is worse.
     ceiling : float, optional
         The best score that the task allows.
     n_train, n_test : int, optional
@@ -74,14 +82,18 @@ class Record(BaseModel):
     task: str | None = None
     head: str | None = None
     variant: str | None = None
+    against: str | None = None
     metric: str
     unit: str = "1"
     higher_is_better: bool | None = None
     value: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
+    ci_reason: str | None = None
+    spread: float | None = None
     floor: float | None = None
     floor_name: str | None = None
+    skill: float | None = None
     ceiling: float | None = None
     n_train: int | None = None
     n_test: int | None = None
@@ -96,6 +108,8 @@ class Record(BaseModel):
         _require(self.status == "ok" or bool(self.reason), "a reason unless the status is ok")
         _require((self.ci_low is None) == (self.ci_high is None), "both ends of an interval")
         _require((self.floor is None) == (self.floor_name is None), "a floor with its name")
+        _require(self.skill is None or self.floor is not None, "a floor for its skill")
+        _require(self.ci_low is None or not self.ci_reason, "an interval or why there is none")
         if self.ci_low is not None and self.ci_high is not None:
             _require(self.ci_low <= self.ci_high, "ci_low not above ci_high")
         counts = (self.n_train, self.n_test, self.n_effective)

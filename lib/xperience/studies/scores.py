@@ -1,6 +1,8 @@
-"""From predictions to scores, floors and ceilings, by what a task's declaration asks for."""
+"""From predictions to scores with intervals, floors and ceilings, by what a task declares."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,30 +11,137 @@ from xperience.heads import baselines
 from xperience.scoring import metrics as scoring
 from xperience.scoring.evidence import Boundaries
 from xperience.scoring.metrics import Score
-from xperience.studies.problem import Problem
+from xperience.scoring.uncertainty import Interval, Resampling, Verdict, difference, interval
+from xperience.studies.problem import Answer, Problem
 from xperience.tasks.measures import Measure
 from xperience.tasks.targets import boundary_frames
 
 FLOOR_SEED, FLOOR_DRAWS = 7, 25
+N_RESAMPLES = 1000
 _CHANCE = "chance"
 
 
-def evidence(problem: Problem, predicted: Sequence[Any]) -> list[Any]:
-    """Return what a task's measures are computed from: truth and prediction side by side.
+@dataclass(frozen=True)
+class Contestant:
+    """Somebody's answers to a problem: a head's, one a seed, or a trivial baseline's.
+
+    Parameters
+    ----------
+    name : str
+    problem : Problem
+    draws : tuple of list of evidence
+        What measures are computed from, one list a seed or random draw.
+    seeds : tuple of int or None
+    """
+
+    name: str
+    problem: Problem
+    draws: tuple[list[Any], ...]
+    seeds: tuple[int | None, ...] = ()
+
+    @property
+    def _as_published(self) -> bool:
+        return self.problem.contract == "published"
+
+    def scores(self, one: Measure) -> list[Score]:
+        """Return a measure's score of each draw."""
+        return [
+            scoring.score(one.metric, _fitting(one, found), as_published=self._as_published)
+            for found in self.draws
+        ]
+
+    def score(self, one: Measure) -> Score:
+        """Return a measure's mean score over draws; without a value where one has none."""
+        found = self.scores(one)
+        reasons = [score.reason for score in found if score.value is None]
+        return Score(None, reasons[0]) if reasons else Score(_mean(s.value for s in found))
+
+    def spread(self, one: Measure) -> float | None:
+        """Return the standard deviation over seeds; None for fewer than two."""
+        values = [score.value for score in self.scores(one)]
+        if len(self.seeds) < 2 or any(value is None for value in values):
+            return None
+        return float(np.std(values, ddof=1))
+
+    def weighted(self, one: Measure) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the mean score over draws as a function of sample weights."""
+        each = [scoring.weighted(one.metric, _fitting(one, found)) for found in self.draws]
+        return each[0] if len(each) == 1 else lambda w: np.mean([of(w) for of in each], axis=0)
+
+    def n(self, one: Measure) -> int:
+        """Return how many samples a measure is computed from."""
+        return len(_fitting(one, self.draws[0]))
+
+    def refusal(self, one: Measure) -> str | None:
+        """Return why a measure of these samples would mean nothing."""
+        return _fitting(one, self.draws[0]).refusal
+
+    @cached_property
+    def resampling(self) -> Resampling:
+        """How the problem's samples are drawn again."""
+        return Resampling(n_resamples=N_RESAMPLES, min_block=self.problem.min_block)
+
+    def interval(self, one: Measure) -> Interval:
+        """Return the interval of a measure's mean score over draws."""
+        if refusal := self.refusal(one):
+            n, level = self.n(one), self.resampling.level
+            return Interval(None, None, None, level, n, None, 0, None, Verdict.UNDEFINED, refusal)
+        return interval(self.weighted(one), self.n(one), self.resampling, one.metric.bounds)
+
+    def minus(self, other: "Contestant", one: Measure) -> Interval:
+        """Return the paired interval of this score minus another's on the same samples."""
+        return difference(self.weighted(one), other.weighted(one), self.n(one), self.resampling)
+
+
+def _fitting(one: Measure, found: list[Any]) -> Any:
+    return next(item for item in found if isinstance(item, one.metric.takes))
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
+
+
+def contestant(
+    name: str, problem: Problem, answers: Sequence[Answer], keep: np.ndarray | None = None
+) -> Contestant:
+    """Return a head's answers, ready to be scored.
+
+    Parameters
+    ----------
+    name : str
+    problem : Problem
+    answers : sequence of Answer
+    keep : bool array, shape (n_test,), optional
+        Test samples that count.
+    """
+    draws = tuple(evidence(problem, answer.predicted, keep) for answer in answers)
+    return Contestant(name, problem, draws, tuple(answer.seed for answer in answers))
+
+
+def evidence(
+    problem: Problem, predicted: Sequence[Any], keep: np.ndarray | None = None
+) -> list[Any]:
+    """Return what a task's measures are computed from: truth and prediction, in time order.
 
     Parameters
     ----------
     problem : Problem
     predicted : list of labels, list of sets, or float array (n_test, n_values)
+    keep : bool array, shape (n_test,), optional
+        Test samples that count.
     """
-    task, truth = problem.task, problem.test_targets
+    task, order = problem.task, problem.by_time
+    order = order if keep is None else order[keep[order]]
+    truth, predicted = _picked(problem.test_targets, order), _picked(predicted, order)
     if task.kind == "classify":
         found = [scoring.labels(truth, predicted, options=problem.labels, positive=_known(problem))]
         if any(one.metric.takes is Boundaries for one in task.measures):
-            found.append(_boundaries(problem, predicted))
+            found.append(_boundaries(problem, predicted, order))
         return found
     if task.kind == "multilabel":
-        return [scoring.label_sets(truth, predicted, vocabulary=problem.labels)]
+        more = (name for names in truth for name in names)
+        vocabulary = tuple(dict.fromkeys([*problem.labels, *more]))
+        return [scoring.label_sets(truth, predicted, vocabulary=vocabulary)]
     if task.kind == "retrieve":
         ways = (predicted, truth) if task.query == "prediction" else (truth, predicted)
         return [scoring.cosine_ranks(*ways)]
@@ -43,63 +152,52 @@ def evidence(problem: Problem, predicted: Sequence[Any]) -> list[Any]:
     return found
 
 
+def _picked(values: Sequence[Any], order: np.ndarray) -> Sequence[Any]:
+    if isinstance(values, np.ndarray):
+        return values[order]
+    return [values[place] for place in order]
+
+
 def _known(problem: Problem) -> Any:
     """Return the task's positive class, if it is one of this recording's."""
     return problem.task.positive if problem.task.positive in problem.labels else None
 
 
-def _boundaries(problem: Problem, predicted: Sequence[Any]) -> Boundaries:
+def _boundaries(problem: Problem, predicted: Sequence[Any], order: np.ndarray) -> Boundaries:
     return scoring.boundaries(
-        problem.samples.centers[problem.split.test],
+        problem.samples.centers[problem.split.test][order],
         np.array([label == problem.task.positive for label in predicted], dtype=bool),
         boundary_frames(problem.truth.action),
     )
 
 
-def scores(problem: Problem, found: list[Any]) -> dict[str, Score]:
-    """Return the score of each of a task's measures, by its name, as the published suite scored."""
-    return {one.name: _score(one, found) for one in problem.task.measures}
+def floors(problem: Problem, keep: np.ndarray | None = None) -> dict[str, Contestant]:
+    """Return every trivial baseline by name; random ones are drawn `FLOOR_DRAWS` times.
 
-
-def _score(one: Measure, found: list[Any]) -> Score:
-    fitting = next(item for item in found if isinstance(item, one.metric.takes))
-    return scoring.score(one.metric, fitting, as_published=True)
-
-
-def floors(problem: Problem) -> dict[str, dict[str, Score]]:
-    """Return the scores of every trivial baseline: {baseline: {measure: score}}.
-
-    Random ones are means over draws.
+    Parameters
+    ----------
+    problem : Problem
+    keep : bool array, shape (n_test,), optional
+        Test samples that count.
     """
     rng = np.random.default_rng(FLOOR_SEED)
-    result = {
-        name: scores(problem, evidence(problem, predicted))
-        for name, predicted in _answers(problem).items()
+    draws = {
+        name: (evidence(problem, predicted, keep),) for name, predicted in _answers(problem).items()
     }
     task = problem.task
     if task.kind == "classify":
         n_test = len(problem.split.test)
-        draws = (
-            evidence(problem, baselines.stratified(problem.train_targets, n_test, rng))
+        draws["stratified_random"] = tuple(
+            evidence(problem, baselines.stratified(problem.train_targets, n_test, rng), keep)
             for _ in range(FLOOR_DRAWS)
         )
-        result["stratified_random"] = _mean(scores(problem, found) for found in draws)
     if task.kind == "retrieve":
-        candidates = np.asarray(problem.test_targets)
-        draws = (baselines.chance_similarity(candidates, rng) for _ in range(FLOOR_DRAWS))
-        result[_CHANCE] = _mean(scores(problem, [scoring.ranks(draw)]) for draw in draws)
-    return result
-
-
-def _mean(runs: Any) -> dict[str, Score]:
-    """Return the mean of scores over runs; without a value where a run has none."""
-    runs = list(runs)
-    return {
-        name: Score(float(np.mean([run[name].value for run in runs])))
-        if all(run[name].value is not None for run in runs)
-        else next(run[name] for run in runs if run[name].value is None)
-        for name in runs[0]
-    }
+        candidates = np.asarray(problem.test_targets)[problem.by_time]
+        draws[_CHANCE] = tuple(
+            [scoring.ranks(baselines.chance_similarity(candidates, rng))]
+            for _ in range(FLOOR_DRAWS)
+        )
+    return {name: Contestant(name, problem, found) for name, found in draws.items()}
 
 
 def _answers(problem: Problem) -> dict[str, Sequence[Any]]:
@@ -125,23 +223,21 @@ def _answers(problem: Problem) -> dict[str, Sequence[Any]]:
 
 
 def _whole(problem: Problem, answer: Sequence[Any]) -> Sequence[Any]:
-    """Fill the gaps of a naive forecast with the majority class."""
+    """Return a naive forecast as an answer, its gaps filled with the majority class."""
     if problem.task.kind != "classify":
-        return answer
+        return np.asarray(answer)
     common = baselines.majority(problem.train_targets, 1)[0]
     return [common if label is None else label for label in answer]
 
 
-def strongest(
-    one: Measure, found: dict[str, dict[str, Score]]
-) -> tuple[float, str] | tuple[None, None]:
+def strongest(one: Measure, found: dict[str, Contestant]) -> tuple[Score, str] | tuple[None, None]:
     """Return the best baseline's score on a measure, and its name; the first of equal ones."""
-    known = {name: run[one.name].value for name, run in found.items()}
-    known = {name: value for name, value in known.items() if value is not None}
+    scores = {name: baseline.score(one) for name, baseline in found.items()}
+    known = {name: score.value for name, score in scores.items() if score.value is not None}
     if not known:
         return None, None
     best = (max if one.metric.higher_is_better else min)(known, key=known.get)
-    return known[best], best
+    return scores[best], best
 
 
 def ceiling(problem: Problem, one: Measure) -> float | None:

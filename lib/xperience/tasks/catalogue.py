@@ -1,6 +1,10 @@
 """The tasks of the benchmark, each declared once. Add an entry to ``TASKS`` to add a task."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from xperience.features.blocks import BLOCKS
+from xperience.features.windows import STRIDE_FRAMES
 from xperience.tasks import measures, targets
 from xperience.tasks.task import Piece, Span, Task, registry
 
@@ -137,6 +141,7 @@ TASKS = (
         pieces=(Piece(ALL), Piece(ALL, member=1), Piece(ALL, member=1, minus=0)),
         target=targets.paired("right", "reversed"),
         target_span=None,
+        remembers=False,
         classes=("reversed", "right"),
         positive="right",
         measures=measures.pair_measures("f1_right"),
@@ -172,3 +177,39 @@ ALL_FEATURE_ACTION = Task(
 """The reference beside the twelve: overlapping neighbours of test windows are trained on."""
 
 TASKS_BY_NAME = registry((*TASKS, ALL_FEATURE_ACTION))
+
+HISTORY_WINDOWS = 8
+"""Windows that a temporal head reads under `corrected`: the sample's own and those before it."""
+
+
+def tasks_of(contract: str, tasks: Sequence[Task] = (*TASKS, ALL_FEATURE_ACTION)) -> list[Task]:
+    """Return tasks as a contract asks them.
+
+    Parameters
+    ----------
+    contract : {"published", "corrected"}
+    tasks : sequence of Task
+        Declarations, as under `published`.
+
+    Notes
+    -----
+    Under `corrected` features may reach `HISTORY_WINDOWS` back, so that heads with and without a
+    memory are trained and tested on the same samples; equal candidates tie; a target made of
+    feature blocks is in training standard deviations; hand forecasts start from the present pose;
+    and the local split holds out whole stretches.
+    """
+    return [_corrected(task) if contract == "corrected" else task for task in tasks]
+
+
+def _corrected(task: Task) -> Task:
+    history = HISTORY_WINDOWS if task.remembers else 1
+    span = replace(task.feature_span, first=task.feature_span.first - STRIDE_FRAMES * (history - 1))
+    judged = {measures.RANKS: measures.TIED_RANKS, measures.VECTORS: measures.SCALED_VECTORS}
+    return replace(
+        task,
+        history=history,
+        feature_span=span,
+        measures=judged.get(task.measures, task.measures),
+        anchor="zero_velocity" if "zero_velocity" in task.naive else task.anchor,
+        split="local_blocks" if task.split == "local" else task.split,
+    )

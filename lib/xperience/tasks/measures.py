@@ -134,6 +134,19 @@ RANKS = (
 )
 VECTORS = (measure("r2"), measure("mae", "mae_mixed"), measure("mse", "mse_mixed"))
 
+TIED_RANKS = (
+    measure("mrr"),
+    measure("median_rank"),
+    measure("mean_rank"),
+    measure("top1_accuracy", "top1"),
+    measure("top5_accuracy", "top5"),
+    measure("top10_accuracy", "top10"),
+)
+"""Equal candidates share their ranks, instead of standing in the order of the recording."""
+
+SCALED_VECTORS = (measure("r2"), measure("mae", "mae_sd"))
+"""Of values in training standard deviations, so that no unit outweighs another."""
+
 
 def pair_measures(f1: str) -> tuple[Measure, ...]:
     """Return the measures of a pair task whose primary one is a named class's F1."""

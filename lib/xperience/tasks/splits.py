@@ -72,6 +72,61 @@ def local(labels: Sequence[Hashable], seed: int = LOCAL_SEED) -> Split:
     return Split(*sides)
 
 
+def local_blocks(labels: Sequence[Hashable], centers: np.ndarray, seed: int = LOCAL_SEED) -> Split:
+    """Return a quarter of each class to test, as one stretch of neighbours at a random place.
+
+    Parameters
+    ----------
+    labels : sequence of hashable, length n
+    centers : int array, shape (n,)
+        Where each sample lies in time.
+    seed : int
+
+    Notes
+    -----
+    A class with one sample trains only. At the stretch's ends neighbours still share frames:
+    see `purge`.
+    """
+    rng = np.random.default_rng(seed)
+    tested = np.zeros(len(labels), dtype=bool)
+    for label in dict.fromkeys(labels):
+        places = np.flatnonzero([other == label for other in labels])
+        places = places[np.argsort(centers[places], kind="stable")]
+        n_test = min(max(round(LOCAL_TEST_SHARE * len(places)), 1), len(places) - 1)
+        first = int(rng.integers(0, len(places) - n_test + 1))
+        tested[places[first : first + n_test]] = True
+    return Split(np.flatnonzero(~tested), np.flatnonzero(tested))
+
+
+def blocked_folds(
+    frames: np.ndarray, n_folds: int = 5, n_blocks: int = 3
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return folds of samples that each hold out several stretches of time.
+
+    Parameters
+    ----------
+    frames : int array, shape (n, n_spans, 2)
+        What each sample's features and target touch.
+    n_folds : int
+    n_blocks : int
+        Stretches a fold holds out, spread over the recording: one alone would often hold out all
+        there is of a class.
+
+    Returns
+    -------
+    list of (int array, int array)
+        Samples to fit on, none of which touches a frame of the samples held out; and those.
+    """
+    order = np.argsort(frames.reshape(len(frames), -1).max(axis=1), kind="stable")
+    stretches = np.array_split(order, n_folds * n_blocks)
+    folds = []
+    for fold in range(n_folds):
+        held = np.sort(np.concatenate(stretches[fold::n_folds]))
+        split = purge(Split(np.setdiff1d(order, held), held), frames)
+        folds.append((split.train, split.test))
+    return folds
+
+
 def split_samples(name: str, samples: Samples) -> Split:
     """Return the named split of a task's samples.
 
@@ -84,7 +139,10 @@ def split_samples(name: str, samples: Samples) -> Split:
         raise ParamsError(
             "split", f"is {name!r}", "the name of a split", did_you_mean(name, SPLITS)
         )
-    return chronological(len(samples)) if name == "chronological" else local(list(samples.values))
+    if name == "chronological":
+        return chronological(len(samples))
+    labels = list(samples.values)
+    return local(labels) if name == "local" else local_blocks(labels, samples.centers)
 
 
 def touching(frames: np.ndarray, others: np.ndarray, embargo_frames: int = 0) -> np.ndarray:

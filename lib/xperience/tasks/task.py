@@ -16,7 +16,7 @@ Kind = Literal["classify", "multilabel", "regress", "retrieve"]
 HEADS = {"classify": "softmax", "multilabel": "logistic", "regress": "ridge", "retrieve": "ridge"}
 """Family of the linear head for each kind of target."""
 
-SPLITS = ("chronological", "local")
+SPLITS = ("chronological", "local", "local_blocks")
 
 Target = Callable[[Truth, np.ndarray], Sequence[Any]]
 """(truth, members (n, n_members)) -> one value a sample; None drops the sample."""
@@ -112,11 +112,18 @@ class Task:
         Shape of a regression target whose values are joint positions: (frames, joints, 3).
     query : {"prediction", "target"}
         What is compared with candidates of the other kind in a retrieval.
-    split : {"chronological", "local"}
+    split : {"chronological", "local", "local_blocks"}
     needs_classes : int
         Fewest classes (or labels of sets) among the samples for a score to mean anything.
     naive : mapping of {name: callable (truth, members) -> predictions}
         Forecasts from what the window shows, scored as floors.
+    anchor : str, optional
+        Name of the naive forecast that heads of the corrected contract start from: they predict
+        what to add to it.
+    remembers : bool
+        Whether windows before the sample's own may be read; not if they would give the answer away.
+    history : int
+        Windows that a temporal head reads, the sample's own included.
     settings : mapping
         Settings of the head that differ from those of its family.
 
@@ -145,6 +152,9 @@ class Task:
     split: str = "chronological"
     needs_classes: int = 2
     naive: Mapping[str, Target] = field(default_factory=dict)
+    anchor: str | None = None
+    remembers: bool = True
+    history: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -153,6 +163,8 @@ class Task:
             _known(name, BLOCKS_BY_NAME, f"task {self.name!r}: block")
         _known(self.split, SPLITS, f"task {self.name!r}: split")
         _known(self.kind, HEADS, f"task {self.name!r}: kind")
+        if self.anchor is not None:
+            _known(self.anchor, self.naive, f"task {self.name!r}: anchor")
         if not self.measures or (self.target is None) == (not self.target_blocks):
             raise ParamsError(
                 f"task {self.name!r}",

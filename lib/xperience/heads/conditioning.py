@@ -1,0 +1,137 @@
+"""Inputs of the corrected contract: z-scores that cannot explode, in few coordinates.
+
+Under the published contract a column whose training deviation is rounding noise turns into values
+of thousands as soon as it moves in the test part, and one such column can carry a whole prediction.
+Here
+
+- columns that hardly vary in training are dropped (a deviation below `MIN_STD` of the column's
+  size, or below `TINY_STD`),
+- z-scores are clipped at `MAX_SCORE` deviations,
+- what is missing (NaN) takes the training mean,
+- and samples are written in the principal axes of the training part, strongest first. Heads that
+  only use inner products lose nothing by that, and 8,546 columns become at most as many as there
+  are training samples.
+
+All is fitted on training samples only.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+
+from xperience.heads.gram import CHUNK_COLUMNS, BlockSource, Design, Part
+
+TINY_STD = 1e-6
+MIN_STD = 1e-4
+MAX_SCORE = 10.0
+KEPT_VARIANCE = 1e-7
+"""Axes with less variance than this share of the strongest one's are rounding."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Samples in the principal axes of the training part.
+
+    Parameters
+    ----------
+    train : float32 array, shape (n_train, n_axes)
+    test : float32 array, shape (n_test, n_axes)
+    n_dropped : int
+        Columns left out because they hardly vary in training.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    n_dropped: int = 0
+
+    def first(self, n_axes: int) -> "Inputs":
+        """Return the strongest axes only."""
+        return Inputs(self.train[:, :n_axes], self.test[:, :n_axes], self.n_dropped)
+
+    def rows(self, fit: np.ndarray, held: np.ndarray) -> "Inputs":
+        """Return some training samples as training part and others as test part."""
+        return Inputs(self.train[fit], self.train[held], self.n_dropped)
+
+
+def conditioned(design: Design, source: BlockSource) -> Inputs:
+    """Return the samples of a design, z-scored without explosions, in principal axes.
+
+    Parameters
+    ----------
+    design : Design
+    source : callable (block name) -> float32 array (n_windows, dim)
+        NaN is missing.
+
+    Returns
+    -------
+    Inputs
+        As many axes as the training samples span, strongest first.
+    """
+    n_train, n_test = len(design.train), len(design.test)
+    train, test, n_dropped = np.zeros((n_train, n_train)), np.zeros((n_test, n_train)), 0
+    for part in design.parts:
+        for block in part.blocks:
+            values = source(block)
+            for first in range(0, values.shape[1], CHUNK_COLUMNS):
+                rows = _samples(part, values[:, first : first + CHUNK_COLUMNS])
+                moments = Moments.of(rows[design.train])
+                fit, held = moments(rows[design.train]), moments(rows[design.test])
+                n_dropped += int((~moments.keep).sum())
+                train += fit @ fit.T
+                test += held @ fit.T
+    return _in_axes(train, test, n_dropped)
+
+
+def _samples(part: Part, values: np.ndarray) -> np.ndarray:
+    """Return the part's rows, float32 (n_samples, n_columns)."""
+    rows = values[part.plus]
+    return rows if part.minus is None else rows - values[part.minus]
+
+
+def _in_axes(train: np.ndarray, test: np.ndarray, n_dropped: int) -> Inputs:
+    """Return coordinates whose inner products are those given."""
+    variance, axes = eigh(train)
+    variance, axes = variance[::-1], axes[:, ::-1]
+    kept = variance > KEPT_VARIANCE * max(variance[0], 0.0) if len(variance) else variance > 0
+    scale = np.sqrt(variance[kept])
+    fit, held = axes[:, kept] * scale, test @ axes[:, kept] / scale
+    return Inputs(fit.astype(np.float32), held.astype(np.float32), n_dropped)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and deviation of columns over training samples, and which columns vary at all.
+
+    Parameters
+    ----------
+    mean, std : float array, shape (n_columns,)
+    keep : bool array, shape (n_columns,)
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    keep: np.ndarray
+
+    @classmethod
+    def of(cls, train: np.ndarray) -> "Moments":
+        """Return the moments of training samples; NaN is left out."""
+        there = np.isfinite(train)
+        n = np.maximum(there.sum(axis=0), 1)
+        known = np.where(there, train, 0).astype(np.float64)
+        mean = known.sum(axis=0) / n
+        deviation = np.where(there, known - mean, 0)
+        std = np.sqrt(np.square(deviation).sum(axis=0) / n)
+        size = np.abs(known).max(axis=0, initial=0)
+        return cls(mean, std, std > np.maximum(TINY_STD, MIN_STD * size))
+
+    def __call__(self, rows: np.ndarray, most: float = MAX_SCORE) -> np.ndarray:
+        """Return z-scores of the columns that vary, float32 (n, n_kept); NaN becomes 0."""
+        scores = (rows[:, self.keep] - self.mean[self.keep]) / self.std[self.keep]
+        return np.clip(np.nan_to_num(scores, nan=0.0), -most, most).astype(np.float32)
+
+    def back(self, scores: np.ndarray) -> np.ndarray:
+        """Return values from z-scores; a column that was dropped is its mean, float64 (n, d)."""
+        values = np.repeat(self.mean[None], len(scores), axis=0)
+        values[:, self.keep] += scores * self.std[self.keep]
+        return values
