@@ -177,7 +177,8 @@ def paired(problems: list[Problem], blocks, exact: bool) -> float:
         said = agreement(problem, answers[place][0], reference)
         print(f"{problem.task.name:26s} {spent:9.2f}  {said}", flush=True)
         if exact:
-            said = agreement(problem, answers[place][0], answer_directly(problem, blocks, np.float64))
+            exactly = answer_directly(problem, blocks, np.float64)
+            said = agreement(problem, answers[place][0], exactly)
             print(f"{'  the direct one in float64':36s}  {said}", flush=True)
         if place in (len(problems) // 2, len(problems) - 1):
             own.append(timed(lambda: dict(published_linear(problems, context)))[0])

@@ -85,7 +85,6 @@ def suite(
     out: OutOption,
     contract: Annotated[str, typer.Option(help="Version of the contract.")] = "published",
     heads: Annotated[str, typer.Option(help="Heads, separated by commas.")] = "linear",
-    run: Annotated[str | None, typer.Option(help="Name of the run in the rows.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of heads that start at random.")] = 5,
 ) -> None:
     """Score every task of an episode: a JSON list of tidy rows."""
@@ -99,7 +98,7 @@ def suite(
         table = WindowTable(windows)
         chosen = heads.split(",")
         outcomes = run_suite(episode, table, contract=contract, heads=chosen, n_seeds=seeds)
-        write_records(out, suite_rows(outcomes, run or episode_name(episode), contract))
+        write_records(out, suite_rows(outcomes, episode_name(episode), contract))
     typer.echo(str(out))
 
 
