@@ -54,9 +54,7 @@ rule windows:
         inside(PLAN.episode_files()),
         inside(sources_of(FEATURES)),
     output:
-        inside([PLAN.windows]),
-    params:
-        PARAMS.contract,
+        inside(PLAN.tables()),
     log:
         f"artifacts/{PARAMS.run}/logs/windows.log",
     threads: workflow.cores
@@ -66,7 +64,7 @@ rule windows:
 
 rule notebook:
     input:
-        inside([PLAN.windows]),
+        inside(PLAN.tables()),
         lambda w: inside([PLAN.source(w.notebook), *sources_of(PLAN.source(w.notebook))]),
     output:
         f"{A}/notebooks/{{notebook}}.ipynb",

@@ -56,9 +56,10 @@ def run_folder(run: str) -> Path:
     return at_root("artifacts") / run
 
 
-def windows_path(run: str, episode: Path | str) -> Path:
-    """Return where a run keeps the windows table of a recording."""
-    return run_folder(run) / "windows" / f"{episode_name(episode)}.parquet"
+def windows_path(run: str, episode: Path | str, contract: str = "published") -> Path:
+    """Return where a run keeps the windows table of a recording under a contract."""
+    kind = "" if contract == "published" else f".{contract}"
+    return run_folder(run) / "windows" / f"{episode_name(episode)}{kind}.parquet"
 
 
 def metrics_path(run: str, section: str) -> Path:

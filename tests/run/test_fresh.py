@@ -28,7 +28,8 @@ def plan(root, write_notebook):
     write_notebook(SAVES, parameters=PARAMETERS)
     set_params(root)
     plan = Plan.of("tiny")
-    write_text(plan.windows, "windows")
+    for table in plan.tables():
+        write_text(table, "windows")
     steps.make_notebook(plan, "01_tiny")
     return plan
 
@@ -52,7 +53,7 @@ def test_each_kind_of_change_makes_stale_and_only_content_counts(plan, root):
     assert reasons() == []
     source = plan.source("01_tiny")
     text = source.read_text()
-    for path in (source, plan.windows, *plan.outputs("01_tiny")):
+    for path in (source, *plan.tables(), *plan.outputs("01_tiny")):
         path.touch()
     assert reasons() == []
 
@@ -68,10 +69,11 @@ def test_each_kind_of_change_makes_stale_and_only_content_counts(plan, root):
     assert reasons() == ["changed since: origin"]
     set_params(root)
 
-    plan.windows.write_text("other windows")
+    plan.windows("published").write_text("other windows")
     assert reasons() == ["changed since: artifacts/tiny/windows/tiny.parquet"]
     assert stale(plan, data=False) == []
-    plan.windows.unlink()
+    for table in plan.tables():
+        table.unlink()
     assert reasons() == [], "a clone has no data, which is no fault of its notebooks"
 
 
@@ -99,7 +101,8 @@ def test_a_changed_library_file_is_named(plan):
 
 def test_a_clone_keeps_what_is_fresh_and_only_that(plan, root):
     assert keep_fresh(plan) == [], "with data there, the graph decides"
-    plan.windows.unlink()
+    for table in plan.tables():
+        table.unlink()
     assert keep_fresh(plan) == ["01_tiny"]
     set_params(root, n_sample_windows=4)
     assert keep_fresh(Plan.of("tiny")) == []
@@ -115,7 +118,8 @@ def test_a_section_without_scores_is_refused(root, write_notebook):
     write_notebook("print(n_sample_windows)", parameters=PARAMETERS)
     set_params(root)
     plan = Plan.of("tiny")
-    write_text(plan.windows, "windows")
+    for table in plan.tables():
+        write_text(table, "windows")
     with pytest.raises(NotebookError, match=r"left no artifacts/tiny/metrics/01_tiny\.json"):
         steps.make_notebook(plan, "01_tiny")
     assert not plan.executed("01_tiny").exists()

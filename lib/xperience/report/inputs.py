@@ -27,7 +27,7 @@ def open_inputs(run: str, episode: str, contract: str) -> tuple[Episode, WindowT
     InputError
         If one of them is absent or they don't belong together; it says what makes them.
     """
-    folder, path = at_root(episode), windows_path(run, episode)
+    folder, path = at_root(episode), windows_path(run, episode, contract)
     way_out = (
         f"Run `make reproduce RUN={run} AGAIN=1` in the repository's top folder; it makes both."
     )

@@ -46,7 +46,7 @@ def seal(plan: Plan, notebook: str) -> dict[str, Any]:
                 "a metrics file with its provenance from every section",
                 "Call write_records(metrics_path(run, section), …) in its last cell.",
             )
-    data = {plan.shown(plan.windows): file_digest(plan.windows)}
+    data = {plan.shown(path): file_digest(path) for path in plan.tables()}
     left = [*plan.outputs(notebook), *plan.figures(notebook)]
     outputs = {plan.shown(path): file_digest(path) for path in left}
     return {**plan.record(notebook), "data": data, "outputs": outputs}
@@ -93,7 +93,7 @@ def keep_fresh(plan: Plan) -> list[str]:
     list of str
         The notebooks that count as done.
     """
-    if plan.windows.exists():
+    if any(path.exists() for path in plan.tables()):
         return []
     kept = [name for name in plan.params.notebooks if why_stale(plan, name) is None]
     for name in kept:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xperience.episode.layout import ANNOTATION, CAMERAS
+from xperience.features.blocks import CONTRACTS
 from xperience.params import RunParams, load_params
 from xperience.project import (
     at_root,
@@ -76,10 +77,13 @@ class Plan:
         """The file that says that the download is whole."""
         return self.folder / ".stamps" / "episode"
 
-    @property
-    def windows(self) -> Path:
-        """The windows table."""
-        return windows_path(self.params.run, self.params.episode)
+    def windows(self, contract: str) -> Path:
+        """Return the windows table of a contract."""
+        return windows_path(self.params.run, self.params.episode, contract)
+
+    def tables(self) -> list[Path]:
+        """Return the windows tables, one a contract."""
+        return [self.windows(contract) for contract in CONTRACTS]
 
     @property
     def site(self) -> Path:
@@ -126,10 +130,10 @@ class Plan:
         return self.params.for_notebook(list(declared_parameters(self.source(notebook))))
 
     def origin(self) -> dict[str, Any]:
-        """Return what the run's settings say of how the windows table comes to be."""
+        """Return what the run's settings say of how the windows tables come to be."""
         settings = self.params.model_dump(
             mode="json",
-            include={"contract": True, "sample": True, "standin": True},
+            include={"sample": True, "standin": True},
             exclude={"standin": {"workers", "script"}},
             exclude_unset=True,
         )

@@ -26,18 +26,20 @@ def make_episode(plan: Plan) -> None:
 
 
 def make_windows(plan: Plan, workers: int | None = None) -> None:
-    """Turn the run's recording into its windows table; finished streams are kept for a next try."""
+    """Turn the run's recording into its windows tables; finished streams serve all contracts."""
+    from xperience.features.blocks import CONTRACTS  # noqa: PLC0415
     from xperience.features.extract import extract  # noqa: PLC0415
 
     with progress_bars() as show:
-        info = extract(
-            plan.episode,
-            plan.windows,
-            contract=plan.params.contract,
-            cache=plan.folder / "cache" / "streams",
-            workers=workers,
-            on_progress=show,
-        )
+        for contract in CONTRACTS:
+            info = extract(
+                plan.episode,
+                plan.windows(contract),
+                contract=contract,
+                cache=plan.folder / "cache" / "streams",
+                workers=workers,
+                on_progress=show,
+            )
     for block, reason in info.missing_blocks.items():
         print(f"{plan.params.run}: no block {block}: {reason}")
 

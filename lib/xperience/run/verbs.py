@@ -74,9 +74,9 @@ def episode(run: Run) -> None:
 @app.command()
 @_shows_errors
 def windows(run: Run, episode: Own = None, workers: int | None = None) -> None:
-    """Make a run's windows table."""
+    """Make a run's windows tables."""
     plan = Plan.of(run, episode)
-    with _step("compute the windows table", plan.shown(plan.windows)):
+    with _step("compute the windows tables", plan.shown(plan.windows("published").parent)):
         steps.make_windows(plan, workers)
 
 
