@@ -13,9 +13,11 @@ from xperience.tasks.samples import draw, touched
 from xperience.tasks.splits import (
     LeakError,
     Split,
+    blocked_folds,
     check_apart,
     chronological,
     local,
+    local_blocks,
     purge,
     split_samples,
     touching,
@@ -144,3 +146,26 @@ def test_unknown_split_says_so():
     samples = draw(TASKS[0], truth, lambda name: None)
     with pytest.raises(ParamsError, match="Did you mean 'local'"):
         split_samples("locale", samples)
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=80), st.integers(0, 9))
+def test_local_blocks_hold_out_one_stretch_of_each_class(labels, seed):
+    centers = np.arange(len(labels)) * 5
+    split = local_blocks(labels, centers, seed)
+    assert sorted([*split.train, *split.test]) == list(range(len(labels)))
+    for label in set(labels):
+        places = [i for i in range(len(labels)) if labels[i] == label]
+        tested = [place for place, i in enumerate(places) if i in set(split.test)]
+        assert tested == list(range(tested[0], tested[-1] + 1)) if tested else True
+        assert len(tested) == min(max(round(0.25 * len(places)), 1), len(places) - 1)
+
+
+@given(st.integers(30, 200), st.integers(2, 5), st.integers(1, 4), st.integers(1, 60))
+def test_blocked_folds_share_no_frame_and_hold_out_everything_once(n, n_folds, n_blocks, extent):
+    starts = np.arange(n) * 5
+    frames = np.stack([starts, starts + extent - 1], axis=-1)[:, None]
+    folds = blocked_folds(frames, n_folds, n_blocks)
+    assert sorted(np.concatenate([held for _, held in folds])) == list(range(n))
+    for fit, held in folds:
+        check_apart(Split(fit, held), frames)
+        assert len(set(fit) & set(held)) == 0
