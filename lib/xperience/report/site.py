@@ -18,6 +18,7 @@ from typing import Any
 
 from xperience.errors import NotebookError, XperienceError
 from xperience.report.scoreboard import landing_table, results_page
+from xperience.report.tasks import tasks_page
 from xperience.scoring.records import Record, read_records
 
 UNUSED = re.compile(r"\.buildinfo|objects\.inv|_static/.*macros\.html")
@@ -89,6 +90,7 @@ def _stage_files(docs: Path, run_folder: Path, notebooks: list[str]) -> dict[str
     rows = _all_rows(run_folder / "metrics", notebooks)
     figure = _front_figure(executed)
     files["_run/landing.md"] = _landing(rows, figure, run_folder.name).encode()
+    files["_run/tasks.md"] = tasks_page().encode()
     files["_run/results.md"] = results_page(rows, run_folder.name).encode()
     if figure:
         files["_run/figure.png"] = figure.png

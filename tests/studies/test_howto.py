@@ -1,0 +1,81 @@
+"""The how-to pages that add a task and a head: their code runs as it stands there."""
+
+import re
+
+import pytest
+
+from xperience.features.extract import extract
+from xperience.features.table import WindowTable
+from xperience.project import at_root
+from xperience.report.tasks import tasks_page
+from xperience.simulator.settings import StandinSettings
+from xperience.simulator.write import write_episode
+from xperience.studies.heads import HEADS
+from xperience.studies.rows import suite_rows
+from xperience.studies.suite import run_suite
+from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("howto")
+    settings = StandinSettings(frames=600, size_px=(32, 24), workers=1)
+    episode = write_episode(folder / "episode", settings)
+    extract(episode, folder / "windows.parquet", workers=1)
+    return episode, folder / "windows.parquet"
+
+
+def code_of(page: str) -> list[str]:
+    """Return the Python of a how-to page, block by block."""
+    text = at_root(f"docs/howto/{page}.md").read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_a_thirteenth_task_is_one_record(recording):
+    names = {"episode": recording[0], "windows": recording[1]}
+    for block in code_of("your-own-task"):
+        exec(block, names)
+    own = [row for row in names["rows"] if row.head == "linear" and row.against is None]
+    assert own[0].metric == "macro_f1"
+    assert own[0].task == "new_object"
+    assert own[0].status == "ok"
+    assert own[0].floor is not None
+    against = {row.against for row in names["rows"] if row.head == "linear"}
+    assert own[0].floor_name in against
+    page = tasks_page([*TASKS, names["NEW_OBJECT"]])
+    assert names["NEW_OBJECT"].question in page
+
+
+def test_its_purge_follows_from_what_it_declares(recording):
+    names: dict = {}
+    exec(code_of("your-own-task")[0], names)
+    table = WindowTable(recording[1])
+    (outcome,) = run_suite(recording[0], table, tasks=[names["NEW_OBJECT"]])
+    frames = outcome.problem.samples.frames
+    reach = frames[..., 1].max(axis=1) - frames[..., 0].min(axis=1) + 1
+    assert set(reach) == {20 + names["AHEAD"]}
+
+
+def test_a_head_is_one_function(recording, monkeypatch):
+    monkeypatch.setitem(HEADS, "corrected", dict(HEADS["corrected"]))
+    names: dict = {}
+    for block in code_of("your-own-head"):
+        exec(block, names)
+    table = WindowTable(recording[1].with_name("corrected.parquet"))
+    outcomes = list(
+        run_suite(recording[0], table, contract="corrected", heads=["linear", "copycat"])
+    )
+    rows = suite_rows(outcomes, "howto", "corrected")
+    answered = {row.task for row in rows if row.head == "copycat" and row.status == "ok"}
+    assert len(answered) > len(TASKS) / 2
+    assert {row.against for row in rows if row.head == "copycat"} >= {"linear"}
+
+
+@pytest.mark.parametrize("name", TASKS_BY_NAME)
+def test_every_task_has_a_card(name):
+    page = tasks_page()
+    task = TASKS_BY_NAME[name]
+    body = page.split(f"## {name}\n")[1].split("\n## ")[0]
+    assert task.question in body
+    assert f"`{task.primary.name}`" in body
+    assert f"{task.n_features:,} features" in body
