@@ -1,17 +1,18 @@
 """Coordinate frames that cannot be mixed by accident, rigid poses, camera models, skeletons.
 
-Points carry the name of the coordinate frame they live in ("world", "rig", or a camera such as
-"fisheye_cam0"); a transform says from which to which it leads. Subtracting a world point from a
+Points carry the name of the coordinate frame they live in ("world", "rig", "body", or a camera such
+as "fisheye_cam0"); a transform says from which to which it leads. Subtracting a world point from a
 camera point, the flaw of the published hand features, raises instead of returning a wrong number.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from xperience.errors import CoordinateFrameError
 
-WORLD, RIG = "world", "rig"
+WORLD, RIG, BODY = "world", "rig", "body"
 
 SMPLH_BODY_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
 """Parents of the 22 body joints: pelvis, hips, spine, knees, …, wrists (20 left, 21 right)."""
@@ -31,7 +32,10 @@ MANO_PARENTS = (-1, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 
 
 MANO_BONES = tuple((parent, joint) for joint, parent in enumerate(MANO_PARENTS) if parent >= 0)
 
-PELVIS, HEAD, LEFT_WRIST, RIGHT_WRIST = 0, 15, 20, 21
+PELVIS, LEFT_HIP, RIGHT_HIP, HEAD, LEFT_WRIST, RIGHT_WRIST = 0, 1, 2, 15, 20, 21
+
+_LEAST_LEVEL = 0.1
+"""Hips whose line is so steep (84 degrees; only this share of it is level) show no heading."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Points:
     xyz : float array, shape (..., 3)
         Coordinates in metres.
     frame : str
-        "world", "rig" or a camera's name.
+        "world", "rig", "body" or a camera's name.
     """
 
     xyz: np.ndarray
@@ -90,6 +94,10 @@ class Transform:
         back = np.swapaxes(self.rotation, -1, -2)
         return Transform(back, -_rotate(back, self.translation), self.target, self.source)
 
+    def __getitem__(self, index: Any) -> "Transform":
+        """Return some of the poses, picked along the leading axes as NumPy does."""
+        return Transform(self.rotation[index], self.translation[index], self.source, self.target)
+
     def __matmul__(self, first: "Transform") -> "Transform":
         """Return ``self`` after ``first``; the coordinate frames between them must agree."""
         self._expect(first.target, "Transform @ Transform")
@@ -127,6 +135,36 @@ class Transform:
                 f"the transform's source {self.source!r}",
                 f"It leads from {self.source!r} to {self.target!r}; use its inverse or another.",
             )
+
+
+def body_frames(joints: Points, up: np.ndarray) -> Transform:
+    """Return the way into the body's own coordinate frame, one a pose.
+
+    Its origin is the pelvis; x points forward, y to the left, z up. Only the heading turns with the
+    body: leaning and bending don't tilt it, so that "up" and "in front" mean the same in each pose.
+
+    Parameters
+    ----------
+    joints : Points, xyz of shape (..., n_joints, 3)
+        SMPL-H joints in metres; the pelvis and both hips are read.
+    up : float array, shape (3,)
+        Unit vector that points away from the ground, along the axes of the joints' frame.
+
+    Returns
+    -------
+    Transform, rotation (..., 3, 3) and translation (..., 3)
+        From the joints' coordinate frame to "body". NaN where a joint is not a number, or where the
+        line of the hips is so steep that it shows no heading.
+    """
+    across = joints.xyz[..., LEFT_HIP, :] - joints.xyz[..., RIGHT_HIP, :]
+    level = across - (across @ up)[..., None] * up
+    length = np.linalg.norm(level, axis=-1, keepdims=True)
+    seen = length > _LEAST_LEVEL * np.linalg.norm(across, axis=-1, keepdims=True)
+    left = level / np.where(seen, length, np.nan)
+    rows = (np.cross(left, up), left, np.where(seen, up, np.nan))
+    rotation = np.stack(rows, axis=-2)  # (..., 3, 3)
+    root = joints.xyz[..., PELVIS, :]
+    return Transform(rotation, -_rotate(rotation, root), joints.frame, BODY)
 
 
 def _rotate(rotation: np.ndarray, xyz: np.ndarray) -> np.ndarray:

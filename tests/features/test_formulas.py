@@ -153,7 +153,8 @@ def plain_depth(depth_m: np.ndarray, sure: np.ndarray, near_m: float, far_m: flo
     unit = np.clip((known - near_m) / (far_m - near_m), 0, 1).astype(np.float32)
     share = sure.astype(np.float32) / (255 if sure.max() > 1 else 1)
     pictures = [cv2.resize(p, (8, 8), interpolation=cv2.INTER_AREA) for p in (unit, share)]
-    four = [share.mean(), share.std(), 0, share.max()]
+    sure_of = share[np.isfinite(depth_m) & (depth_m > 0)]
+    four = [share.mean(), share.std(), sure_of.min(initial=1) if sure_of.size else 0, share.max()]
     return np.concatenate([eight, pictures[0].reshape(-1), four, pictures[1].reshape(-1)])
 
 

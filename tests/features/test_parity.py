@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from xperience.features.blocks import BLOCKS, N_FEATURES
+from xperience.features.depth import as_published
 from xperience.features.extract import extract
 from xperience.features.streams import FrameRows
 from xperience.features.table import WindowTable
@@ -76,7 +77,10 @@ def test_nothing_is_missing_or_odd(table: WindowTable) -> None:
 def test_each_frame_is_the_published_one(oracle: Path, made: Path, block: str, file: str) -> None:
     (path,) = (made / "cache").glob(f"{block}-*.npy")
     with np.load(oracle / "expected" / f"frames_{file}.npz") as stored:
-        assert_close(block, FrameRows(path)[:], stored["features"])
+        rows = FrameRows(path)[:]
+        if file == "depth":
+            rows = as_published(rows)  # kept rows hold the true minimum, which serves `corrected`
+        assert_close(block, rows, stored["features"])
 
 
 def test_frames_labels_and_shares_are_the_published_ones(oracle: Path, table: WindowTable) -> None:

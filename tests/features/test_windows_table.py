@@ -88,7 +88,7 @@ def test_imu(whole_table: WindowTable, builder: ModuleType) -> None:
 
 
 def test_depth(whole_table: WindowTable, builder: ModuleType) -> None:
-    rows = depth.frame_features(*builder.depth_maps(0, 60), (0.0, 5.0))
+    rows = depth.as_published(depth.frame_features(*builder.depth_maps(0, 60), (0.0, 5.0)))
     assert_windows(whole_table, "depth_confidence", lambda s: seven(rows[s : s + 20]))
 
 

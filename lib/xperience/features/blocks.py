@@ -9,7 +9,7 @@ N_STATS = 7
 N_VIDEO, N_DEPTH, N_AUDIO, N_TEXT = 98, 140, 24, 128
 N_CLOUD, N_CALIBRATION = 22, 117
 
-CONTRACTS = ("published",)
+CONTRACTS = ("published", "corrected")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Block:
     modality : str
         What it measures: "motion", "visual", "audio", "text" or "scene".
     streams : tuple of str
-        Streams of the recording that it needs, all of them.
+        Streams of the recording that it needs, all of them; see `streams_needed`.
     """
 
     name: str
@@ -60,6 +60,23 @@ BLOCKS = (
 )
 BLOCKS_BY_NAME = {block.name: block for block in BLOCKS}
 N_FEATURES = sum(block.dim for block in BLOCKS)
+
+
+_ALSO = {
+    "hand_left_joints": ("pose",),
+    "hand_right_joints": ("pose",),
+    "camera_translation": ("body",),
+    "camera_rotation_matrix": ("body",),
+}
+
+
+def streams_needed(block: Block, contract: str) -> tuple[str, ...]:
+    """Return the streams that a block needs under a contract, all of them.
+
+    Under `corrected` the pose brings hands from the camera to the world, and the body's heading is
+    what the camera's motion is told by.
+    """
+    return block.streams + (_ALSO.get(block.name, ()) if contract == "corrected" else ())
 
 
 def check_contract(contract: str) -> str:

@@ -13,6 +13,8 @@ from xperience.errors import EpisodeError
 from xperience.features.blocks import N_DEPTH
 
 _SMALL, _BATCH_BYTES = 8, 16 * 2**20
+_VALID_SHARE, _LEAST_SURE = 7, 8 + _SMALL**2 + 2
+"""Columns of the share of valid depths and of the minimum of the confidence."""
 _LEVELS = (0.1, 0.5, 0.9)
 _HALF_INFINITY = 0x7C00
 _POSITIVE_HALVES = np.arange(1, _HALF_INFINITY, dtype=np.uint16).view(np.float16).astype(np.float64)
@@ -94,13 +96,37 @@ def frame_features(
     -------
     float32 array, shape (n, 140)
         Mean, std, min, max, p10, p50, p90 of the valid depths and their share (8); the normalised
-        depth, 8x8 (64); mean, std, min and max of the confidence (4), where the published minimum
-        is taken together with 0 and so is always 0; the confidence, 8x8 (64).
+        depth, 8x8 (64); mean, std, min and max of the confidence (4), the minimum over the valid
+        depths and 0 without one; the confidence, 8x8 (64).
     """
     rows = [
         _one_frame(depth, sure, range_m) for depth, sure in zip(depth_m, confidence, strict=True)
     ]
     return np.stack(rows)
+
+
+def as_published(rows: np.ndarray) -> np.ndarray:
+    """Return rows whose minimum of the confidence is 0: the published one is taken together with 0.
+
+    Parameters
+    ----------
+    rows : float32 array, shape (n, 140)
+        From `depth_rows`.
+    """
+    rows = rows.copy()
+    rows[~np.isnan(rows[:, _LEAST_SURE]), _LEAST_SURE] = 0
+    return rows
+
+
+def as_corrected(rows: np.ndarray) -> np.ndarray:
+    """Return rows that are NaN where the frame holds no valid depth.
+
+    Parameters
+    ----------
+    rows : float32 array, shape (n, 140)
+        From `depth_rows`.
+    """
+    return np.where(rows[:, [_VALID_SHARE]] > 0, rows, np.float32(np.nan))
 
 
 def _one_frame(
@@ -110,15 +136,19 @@ def _one_frame(
         bits = depth_m.view(np.uint16).astype(np.intp)
         statistics = _half_statistics(bits.reshape(-1))
         unit = _unit_of_half(*range_m).take(bits)
+        valid = (bits > 0) & (bits < _HALF_INFINITY)
     else:
         statistics = _statistics(depth_m.reshape(-1))
         unit = _unit(depth_m, *range_m)
+        with np.errstate(invalid="ignore"):
+            valid = (depth_m > 0) & (depth_m < np.inf)
     if confidence.dtype != np.uint8:
         confidence = np.nan_to_num(confidence.astype(np.float32))
     mean, std = (float(value[0, 0]) for value in cv2.meanStdDev(confidence))
     highest = float(confidence.max())
     scale = np.float32(1 / 255 if highest > 1 else 1)
-    sure = np.array([mean, std, 0.0, highest], dtype=np.float32) * scale
+    least = cv2.minMaxLoc(confidence, valid.view(np.uint8))[0]  # 0 where nothing is valid
+    sure = np.array([mean, std, least, highest], dtype=np.float32) * scale
     return np.concatenate(
         [statistics, _small(unit), sure, _small(confidence.astype(np.float32)) * scale]
     )

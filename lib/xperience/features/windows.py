@@ -1,5 +1,6 @@
 """Windows over frames: where they lie, their label, and the seven statistics of a window."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,6 +11,8 @@ from xperience.episode.captions import is_labelled
 
 WINDOW_FRAMES, STRIDE_FRAMES = 20, 5
 MIN_SHARE = 0.6
+MIN_KNOWN_SHARE = 0.8
+"""Share of a window's rows (16 of 20 frames) that must be there under `corrected`."""
 
 
 def window_starts(n_frames: int) -> np.ndarray:
@@ -56,7 +59,10 @@ def stats(frames: np.ndarray) -> np.ndarray:
         over all columns in turn.
     """
     frames = clean(frames)
-    steps = np.diff(frames, axis=-2)
+    return _seven(frames, np.diff(frames, axis=-2))
+
+
+def _seven(frames: np.ndarray, steps: np.ndarray) -> np.ndarray:
     parts = (
         frames.mean(-2),
         frames.std(-2),
@@ -67,6 +73,40 @@ def stats(frames: np.ndarray) -> np.ndarray:
         steps.std(-2) if steps.shape[-2] else np.zeros_like(frames[..., 0, :]),
     )
     return np.concatenate(parts, axis=-1)  # (..., 7 * n_columns)
+
+
+def stats_of_known(parts: np.ndarray) -> np.ndarray:
+    """Return the seven statistics of windows over the rows that are there.
+
+    Parameters
+    ----------
+    parts : float array, shape (n_windows, n_rows, n_columns)
+        A row with a value that is not finite is not there.
+
+    Returns
+    -------
+    float32 array, shape (n_windows, 7 * n_columns)
+        As `stats`; NaN for windows with less than `MIN_KNOWN_SHARE` of their rows. First
+        differences are those of neighbours that are both there, so that a gap is not a jump.
+    """
+    with np.errstate(over="ignore"):
+        parts = np.asarray(parts, dtype=np.float32)
+    n_windows, n_rows, n_columns = parts.shape
+    known = np.isfinite(parts).all(axis=2)  # (n_windows, n_rows)
+    whole = known.all(axis=1) & (n_rows > 0)
+    result = np.full((n_windows, 7 * n_columns), np.nan, dtype=np.float32)
+    result[whole] = stats(parts[whole])
+    for window in np.flatnonzero(enough(known) & ~whole):
+        there = known[window]
+        steps = np.diff(parts[window], axis=0)[there[1:] & there[:-1]]
+        result[window] = _seven(parts[window, there], steps)
+    return result
+
+
+def enough(known: np.ndarray) -> np.ndarray:
+    """Return which windows have enough of their rows, bool (n,), from which are there (n, rows)."""
+    n_rows = known.shape[1]
+    return known.sum(axis=1) >= max(1, math.ceil(MIN_KNOWN_SHARE * n_rows))
 
 
 def clean(values: np.ndarray) -> np.ndarray:

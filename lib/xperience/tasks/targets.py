@@ -68,36 +68,43 @@ def present_action(truth: Truth, members: np.ndarray) -> list[str | None]:
 
 
 def future_hands(truth: Truth, members: np.ndarray) -> list[np.ndarray | None]:
-    """Return the hands in the 10 frames after the window, float32 (1260,): frames, joints, xyz."""
-    return [
-        truth.hands[end + 1 : end + 1 + FORECAST_FRAMES].reshape(-1)
-        if end + FORECAST_FRAMES < truth.n_frames
-        else None
-        for end in truth.ends[members[:, 0]]
-    ]
+    """Return the hands in the 10 frames after the window, float32 (1260,): frames, joints, xyz.
+
+    Metres. Under `corrected` as seen from the body in the window's last frame, the same for all 10;
+    None where a hand is lost in one of them or in the window's last two, which forecasts start
+    from, or where the body is lost in its last.
+    """
+    ends = truth.ends[members[:, 0]]
+    reach = ends[:, None] + np.arange(-1, FORECAST_FRAMES + 1)  # (n, 12)
+    inside = reach[:, -1] < truth.n_frames
+    hands = truth.hands_at(np.minimum(reach, truth.n_frames - 1), ends).astype(np.float32)
+    there = inside & np.isfinite(hands).all(axis=(1, 2, 3))
+    return [row[2:].reshape(-1) if kept else None for row, kept in zip(hands, there, strict=True)]
 
 
 def resting_hands(truth: Truth, members: np.ndarray) -> np.ndarray:
     """Return the forecast of hands that stay where they are at the window's end, (n, 1260)."""
-    present = truth.hands[truth.ends[members[:, 0]]]
+    ends = truth.ends[members[:, 0]]
+    present = truth.hands_at(ends[:, None], ends)[:, 0]
     return zero_velocity(present, FORECAST_FRAMES).reshape(len(members), -1)
 
 
 def coasting_hands(truth: Truth, members: np.ndarray) -> np.ndarray:
     """Return the forecast of hands that go on as in the window's last frame step, (n, 1260)."""
     ends = truth.ends[members[:, 0]]
-    ahead = constant_velocity(truth.hands[ends], truth.hands[ends - 1], FORECAST_FRAMES)
-    return ahead.reshape(len(members), -1)
+    before, present = np.moveaxis(truth.hands_at(ends[:, None] + [-1, 0], ends), 1, 0)
+    return constant_velocity(present, before, FORECAST_FRAMES).reshape(len(members), -1)
 
 
-def any_contact(truth: Truth, members: np.ndarray) -> list[str]:
-    """Return "contact" where any body part touches something during the window."""
-    touching = (truth.contacts > 0).any(axis=1)
-    starts = truth.starts[members[:, 0]]
-    return [
-        "contact" if touching[start : start + WINDOW_FRAMES].any() else "no_contact"
-        for start in starts
-    ]
+def any_contact(truth: Truth, members: np.ndarray) -> list[str | None]:
+    """Return "contact" where any body part touches something during the window.
+
+    Under `corrected` None where nobody knows: no frame shows a contact and some show nothing.
+    """
+    frames = truth.starts[members[:, 0], None] + np.arange(WINDOW_FRAMES)  # (n, 20)
+    touching = (truth.contacts > 0).any(axis=1)[frames].any(axis=1)
+    unknown = np.isnan(truth.contacts).any(axis=1)[frames].any(axis=1)
+    return np.where(touching, "contact", np.where(unknown, None, "no_contact")).tolist()
 
 
 def named_objects(truth: Truth, members: np.ndarray) -> list[tuple[str, ...]]:

@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from xperience.episode import layout
 from xperience.episode.episode import Episode
+from xperience.features.blocks import check_contract
+from xperience.features.posture import HAND_PATHS, Postures, known_rows
+from xperience.features.source import stream_state
 from xperience.features.windows import WINDOW_FRAMES, clean
+from xperience.geometry import WORLD, Points, Transform
 
 
 @dataclass(frozen=True)
@@ -22,14 +27,18 @@ class Truth:
     action, subtask : sequence of str, length n_frames
     objects : sequence of tuple of str, length n_frames
     hands : float32 array, shape (n_frames, 42, 3), optional
-        Left then right joints minus the body's root, metres. As published, the joints are in camera
-        axes and the root in world axes. What is not finite is 0.
+        Under `published`: left then right joints minus the body's root, metres; the joints are in
+        camera axes and the root in world axes. What is not finite is 0.
     contacts : array, shape (n_frames, 21), optional
-        Above 0 is contact.
+        Above 0 is contact. Under `corrected` NaN where nothing is known, else 0.
     missing : dict of {stream: reason}
         Streams that cannot be read.
     odd : dict of {stream: reason}
-        Streams that were read, with gaps filled by zeros.
+        Streams that were read and have gaps: zeros under `published`, NaN under `corrected`.
+    world_hands : Points, xyz of shape (n_frames, 42, 3), optional
+        Under `corrected`: left then right joints, metres in the world; NaN where there is no hand.
+    to_body : Transform, n_frames poses, optional
+        Under `corrected`: from the world into each frame's body frame; NaN where there is no body.
     """
 
     n_frames: int
@@ -41,6 +50,8 @@ class Truth:
     contacts: np.ndarray | None = None
     missing: dict[str, str] = field(default_factory=dict)
     odd: dict[str, str] = field(default_factory=dict)
+    world_hands: Points | None = None
+    to_body: Transform | None = None
 
     @property
     def ends(self) -> np.ndarray:
@@ -52,8 +63,28 @@ class Truth:
         """Centre frame of each window, shape (n_windows,)."""
         return (self.starts + self.ends) // 2
 
+    def hands_at(self, frames: np.ndarray, viewpoints: np.ndarray) -> np.ndarray:
+        """Return where the hands are in some frames.
+
+        Parameters
+        ----------
+        frames : int array, shape (n, n_times)
+        viewpoints : int array, shape (n,)
+            Under `corrected` a row's positions are told from the body in this frame, whatever
+            frames they are of. Under `published` nothing depends on it.
+
+        Returns
+        -------
+        float array, shape (n, n_times, 42, 3)
+            Metres; NaN under `corrected` where a hand, or the body in the viewpoint, isn't there.
+        """
+        if self.to_body is None:
+            return self.hands[frames]
+        joints = Points(self.world_hands.xyz[frames], self.world_hands.frame)
+        return self.to_body[viewpoints[:, None]](joints).xyz
+
     @classmethod
-    def of(cls, episode: Episode, starts: np.ndarray) -> "Truth":
+    def of(cls, episode: Episode, starts: np.ndarray, contract: str = "published") -> "Truth":
         """Read the truth of an episode.
 
         Parameters
@@ -61,25 +92,16 @@ class Truth:
         episode : Episode
         starts : int array, shape (n_windows,)
             First frame of each window.
+        contract : {"published", "corrected"}
 
         Raises
         ------
         EpisodeError
             If a stream that looked usable cannot be read.
+        ParamsError
+            If there is no such contract.
         """
-        states = {name: episode.streams[name] for name in _STREAMS}
-        missing = {
-            name: "; ".join(map(str, state.faults)) or state.status
-            for name, state in states.items()
-            if not state.usable
-        }
-        odd: dict[str, str] = {}
-        hands = contacts = None
-        if not missing.keys() & {"hand_left", "hand_right", "body"}:
-            hands = _filled(_hands(episode), episode.n_frames, ("hand_left", "hand_right"), odd)
-        if "contacts" not in missing:
-            rows = episode.read(layout.CONTACTS)
-            contacts = _filled(rows, episode.n_frames, ("contacts",), odd)
+        read = _corrected if check_contract(contract) == "corrected" else _published
         labels = episode.labels
         return cls(
             n_frames=episode.n_frames,
@@ -87,14 +109,63 @@ class Truth:
             action=labels.action,
             subtask=labels.subtask,
             objects=labels.objects,
-            hands=hands,
-            contacts=contacts,
-            missing=missing,
-            odd=odd,
+            **read(episode),
         )
 
 
 _STREAMS = ("hand_left", "hand_right", "body", "contacts", "captions")
+
+
+def _published(episode: Episode) -> dict[str, Any]:
+    """Return what is measured as published: gaps count as zeros."""
+    states = {name: episode.streams[name] for name in _STREAMS}
+    missing = {
+        name: "; ".join(map(str, state.faults)) or state.status
+        for name, state in states.items()
+        if not state.usable
+    }
+    odd: dict[str, str] = {}
+    found: dict[str, Any] = {"missing": missing, "odd": odd}
+    if not missing.keys() & {"hand_left", "hand_right", "body"}:
+        sides = ("hand_left", "hand_right")
+        found["hands"] = _filled(_hands(episode), episode.n_frames, sides, odd)
+    if "contacts" not in missing:
+        rows = episode.read(layout.CONTACTS)
+        found["contacts"] = _filled(rows, episode.n_frames, ("contacts",), odd)
+    return found
+
+
+def _corrected(episode: Episode) -> dict[str, Any]:
+    """Return what is measured in one coordinate frame; gaps stay gaps.
+
+    Hands are placed in the world by the camera's pose: without it they are missing.
+    """
+    states = {name: stream_state(episode, name) for name in (*_STREAMS, "pose")}
+    missing = {name: why or "says nothing" for name, (usable, why) in states.items() if not usable}
+    if lost := missing.pop("pose", ""):
+        missing |= {side: f"pose: {lost}" for side in HAND_PATHS if side not in missing}
+    odd: dict[str, str] = {}
+    found: dict[str, Any] = {"missing": missing, "odd": odd}
+    n = episode.n_frames
+    if not missing.keys() & {*HAND_PATHS, "body"}:
+        postures = Postures.of(episode)
+        hands = {side: postures.hand(side, 0, n).xyz for side in HAND_PATHS}
+        found["world_hands"] = Points(np.concatenate(list(hands.values()), axis=1), WORLD)
+        found["to_body"] = postures.to_body(0, n)
+        for name, rows in (hands | {"body": found["to_body"].translation}).items():
+            _note_gaps(name, rows, odd)
+        if postures.up.odd:
+            odd["body"] = "; ".join(filter(None, (postures.up.odd, odd.get("body", ""))))
+    if "contacts" not in missing:
+        found["contacts"] = known_rows(episode, layout.CONTACTS, 0, n)
+        _note_gaps("contacts", found["contacts"], odd)
+    return found
+
+
+def _note_gaps(stream: str, rows: np.ndarray, odd: dict[str, str]) -> None:
+    """Say in ``odd`` how many frames a stream lacks."""
+    if lost := int(np.isnan(rows).reshape(len(rows), -1).any(axis=1).sum()):
+        odd[stream] = f"{lost} of {len(rows)} frames have none; samples that need them are dropped"
 
 
 def _hands(episode: Episode) -> np.ndarray:

@@ -1,0 +1,246 @@
+"""Blocks under the ``corrected`` contract: one coordinate frame, and gaps that stay gaps.
+
+Hands, body and camera are told from the body (see `xperience.features.posture`). A frame that a
+stream does not cover is NaN on its way here; a window with too few frames left is null.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from xperience.episode import layout
+from xperience.episode.episode import Episode
+from xperience.features import windows
+from xperience.features.blocks import BLOCKS_BY_NAME, Block
+from xperience.features.depth import as_corrected
+from xperience.features.posture import HAND_PATHS, Postures, known_rows
+from xperience.features.source import Source, check_streams, repeated, static_values
+from xperience.features.streams import FrameRows, StreamRows
+from xperience.features.text import text_rows
+from xperience.geometry import PELVIS, Transform
+
+_SCAN_ROWS = 4096
+_POSED = ("hand_left_joints", "hand_right_joints", "body_joints",
+          "camera_translation", "camera_rotation_matrix")  # fmt: skip
+
+Rows = Callable[[int, int], np.ndarray]
+"""Frames [start, stop) -> values, shape (stop - start, n_columns); NaN where a frame has none."""
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """Sources of the corrected blocks of an episode.
+
+    Parameters
+    ----------
+    episode : Episode
+    streams : dict of {block: StreamRows}
+        Rows of the long streams.
+    """
+
+    episode: Episode
+    streams: dict[str, StreamRows]
+
+    @cached_property
+    def postures(self) -> Postures:
+        """Hands, body and camera in one coordinate frame."""
+        return Postures.of(self.episode)
+
+    def source(self, block: Block) -> Source:
+        """Return how a block is computed, or why it cannot be."""
+        lost, odd = check_streams(block, self.episode, "corrected")
+        if lost:
+            return Source(None, lost)
+        if not block.per_frame:
+            return self._static(block, odd)
+        if block.name in _POSED:
+            odd = _joined(odd, self._odd_posture)
+        if block.name == "imu_accel_gyro":
+            return self._imu(odd)
+        if block.name.startswith("camera_"):
+            return self._camera(block, odd)
+        return self._framewise(block, odd)
+
+    @cached_property
+    def _odd_posture(self) -> str:
+        """What is strange about the body's coordinate frame; empty if nothing is."""
+
+        def lost(start: int, stop: int) -> np.ndarray:
+            root = self.postures.body(start, stop).xyz[:, PELVIS]
+            return _finite(root) & ~_finite(self.postures.to_body(start, stop).translation)
+
+        n_lost = int(self._scan(lost).sum())
+        note = f"the hips show no heading in {n_lost} frames" if n_lost else ""
+        return _joined(self.postures.up.odd, note)
+
+    def _framewise(self, block: Block, odd: str) -> Source:
+        """Return a block whose frames are told one by one."""
+        if block.name in self.streams and self.streams[block.name].path is None:
+            return Source(None, self.streams[block.name].problem)
+        rows = self._rows(block)
+        odd = _joined(odd, _gaps(self._scan(lambda a, b: _finite(rows(a, b)))))
+        return Source(lambda starts: _pooled(rows, starts), odd)
+
+    def _rows(self, block: Block) -> Rows:
+        """Return what a block says of each frame."""
+        if block.name in self.streams:
+            return _stored(FrameRows(self.streams[block.name].path), block)
+        if block.name == "body_contacts":
+            return lambda start, stop: known_rows(self.episode, layout.CONTACTS, start, stop)
+        if block.name == "body_joints":
+            return self._body
+        if block.name == "caption_objects_interaction_text":
+            said = self.episode.labels
+            return lambda start, stop: text_rows(
+                said.objects[start:stop], said.interaction[start:stop]
+            )
+        side = block.name.removesuffix("_joints")
+        assert side in HAND_PATHS
+        return lambda start, stop: self._hand(side, start, stop)
+
+    def _body(self, start: int, stop: int) -> np.ndarray:
+        seen = self.postures.to_body(start, stop)(self.postures.body(start, stop))
+        return seen.xyz.reshape(stop - start, -1)
+
+    def _hand(self, side: str, start: int, stop: int) -> np.ndarray:
+        seen = self.postures.to_body(start, stop)(self.postures.hand(side, start, stop))
+        return seen.xyz.reshape(stop - start, -1)
+
+    def _camera(self, block: Block, odd: str) -> Source:
+        """Return the camera's motion as seen from the body in the window's first known frame."""
+
+        def known(start: int, stop: int) -> np.ndarray:
+            camera, to_body = self.postures.camera(start, stop), self.postures.to_body(start, stop)
+            return _finite(camera.translation) & _finite(to_body.translation)
+
+        def compute(starts: np.ndarray) -> np.ndarray:
+            first, last = _span(starts)
+            camera, to_body = self.postures.camera(first, last), self.postures.to_body(first, last)
+            seen = _seen_from_first(camera, to_body, starts - first)
+            if block.name == "camera_translation":
+                return windows.stats_of_known(seen.translation)
+            return windows.stats_of_known(seen.rotation.reshape(*seen.rotation.shape[:2], 9))
+
+        return Source(compute, _joined(odd, _gaps(self._scan(known))))
+
+    def _imu(self, odd: str) -> Source:
+        def compute(starts: np.ndarray) -> np.ndarray:
+            return _inertial(self.episode, starts)
+
+        starts = windows.window_starts(self.episode.n_frames)
+        chunks = [starts[i : i + _SCAN_ROWS] for i in range(0, len(starts), _SCAN_ROWS)]
+        nulls = sum(int(np.isnan(compute(chunk)[:, 0]).sum()) for chunk in chunks)
+        return Source(compute, _joined(odd, _counted(nulls, 0, len(starts))))
+
+    def _static(self, block: Block, odd: str) -> Source:
+        values = static_values(block, self.episode)
+        if isinstance(values, str) or not np.isfinite(values).all():
+            return Source(None, values if isinstance(values, str) else odd)
+        return repeated(values.astype(np.float32), odd)
+
+    def _scan(self, test: Callable[[int, int], np.ndarray]) -> np.ndarray:
+        """Return what a test says of each frame of the recording, bool (n_frames,)."""
+        n_frames = self.episode.n_frames
+        starts = range(0, n_frames, _SCAN_ROWS)
+        return np.concatenate([test(a, min(a + _SCAN_ROWS, n_frames)) for a in starts])
+
+
+def _stored(stored: FrameRows, block: Block) -> Rows:
+    """Return the rows of a long stream, NaN beyond its end."""
+
+    def rows(start: int, stop: int) -> np.ndarray:
+        result = np.full((stop - start, block.per_frame), np.nan, dtype=np.float32)
+        found = stored[start:stop]
+        result[: len(found)] = as_corrected(found) if block.name == "depth_confidence" else found
+        return result
+
+    return rows
+
+
+def _finite(rows: np.ndarray) -> np.ndarray:
+    return np.isfinite(rows).all(axis=1)
+
+
+def _span(starts: np.ndarray) -> tuple[int, int]:
+    return int(starts[0]), int(starts[-1]) + windows.WINDOW_FRAMES
+
+
+def _pooled(rows: Rows, starts: np.ndarray) -> np.ndarray:
+    """Return the statistics of consecutive windows over the frames that are there, (n, dim)."""
+    return windows.stats_of_known(windows.cut(rows(*_span(starts))))
+
+
+def _seen_from_first(camera: Transform, to_body: Transform, starts: np.ndarray) -> Transform:
+    """Return the camera's poses in each window as seen from the body in its first known frame.
+
+    Parameters
+    ----------
+    camera, to_body : Transform, n_frames poses
+        Camera to world, world to body.
+    starts : int array, shape (n_windows,)
+        First frames, counted from that of the poses.
+
+    Returns
+    -------
+    Transform, rotation (n_windows, 20, 3, 3) and translation (n_windows, 20, 3)
+        Camera to body; translations from that of the first known frame. NaN where a frame lacks
+        the camera or the body.
+    """
+    place = starts[:, None] + np.arange(windows.WINDOW_FRAMES)  # (n_windows, 20)
+    known = (_finite(camera.translation) & _finite(to_body.translation))[place]
+    every = np.arange(len(starts))
+    first = known.argmax(axis=1)
+    seen = to_body[place[every, first], None] @ camera[place]
+    shift = seen.translation - seen.translation[every, first][:, None]
+    return Transform(
+        np.where(known[..., None, None], seen.rotation, np.nan),
+        np.where(known[..., None], shift, np.nan),
+        seen.source,
+        seen.target,
+    )
+
+
+def _inertial(episode: Episode, starts: np.ndarray) -> np.ndarray:
+    """Return the statistics of the IMU samples between a window's first and last keyframe."""
+    first, last = _span(starts)
+    keys = episode.annotation.keyframes(first, last)
+    n_samples = min(map(episode.annotation.n_rows, (layout.IMU_ACCEL, layout.IMU_GYRO)))
+    result = np.full((len(starts), BLOCKS_BY_NAME["imu_accel_gyro"].dim), np.nan, np.float32)
+    inside = keys[(keys >= 0) & (keys < n_samples)]
+    if not inside.size:
+        return result
+    base, end = int(inside.min()), int(inside.max()) + 1
+    parts = [episode.read(path, base, end) for path in (layout.IMU_ACCEL, layout.IMU_GYRO)]
+    samples = np.concatenate(parts, axis=1)  # (n, 6)
+    for row, start in enumerate(starts - first):
+        ends = keys[start : start + windows.WINDOW_FRAMES]
+        if len(ends) == windows.WINDOW_FRAMES and 0 <= ends[0] <= ends[-1] < n_samples:
+            between = samples[ends[0] - base : ends[-1] - base + 1]
+            result[row] = windows.stats_of_known(between[None])[0]
+    return result
+
+
+def _gaps(known: np.ndarray) -> str:
+    """Return what the frames that are there mean for windows; empty if all are."""
+    parts = windows.cut(known[:, None])[..., 0]  # (n_windows, 20)
+    enough = windows.enough(parts)
+    return _counted(int((~enough).sum()), int((enough & ~parts.all(axis=1)).sum()), len(parts))
+
+
+def _counted(n_null: int, n_thinned: int, n_windows: int) -> str:
+    least = int(windows.MIN_KNOWN_SHARE * windows.WINDOW_FRAMES)
+    notes = []
+    if n_null:
+        notes.append(f"{n_null} of {n_windows} windows are null")
+    if n_thinned:
+        notes.append(
+            f"{n_thinned} of {n_windows} windows rest on {least} to "
+            f"{windows.WINDOW_FRAMES - 1} of their {windows.WINDOW_FRAMES} frames"
+        )
+    return "; ".join(notes)
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))

@@ -1,0 +1,188 @@
+"""Hands, body and camera of a recording in one world, and the body's own coordinate frame.
+
+The recording gives hands in camera axes, the body in world axes, and a world whose axes differ from
+one recording to the next. Here all are brought to the world by the camera's pose, and seen from the
+body: pelvis at the origin, x forward, y left, z up. A frame without a measurement is NaN.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xperience.episode import layout
+from xperience.episode.episode import Episode
+from xperience.features.source import stream_state
+from xperience.geometry import HEAD, PELVIS, WORLD, Points, Transform, body_frames
+
+HAND_PATHS = {"hand_left": layout.HAND_LEFT, "hand_right": layout.HAND_RIGHT}
+
+_SCAN_ROWS = 4096
+_GREATEST_TILT_DEG = 45
+_CHECK_ZERO = {dataset.path: dataset.check_zero
+               for stream in layout.STREAMS for dataset in stream.datasets}  # fmt: skip
+
+
+def known_rows(episode: Episode, path: str, start: int, stop: int) -> np.ndarray:
+    """Return one row a frame, NaN throughout where the recording says nothing.
+
+    Parameters
+    ----------
+    episode : Episode
+    path : str
+        A dataset of ``layout`` with a row a frame.
+    start, stop : int
+        Frames [start, stop) of the episode.
+
+    Returns
+    -------
+    float64 array, shape (stop - start, ...)
+        NaN for a row with a value that is not finite, for one of zeros where zeros mean that
+        nothing was estimated, and beyond the dataset's end.
+    """
+    rows = np.asarray(episode.read(path, start, stop), dtype=np.float64)
+    flat = rows.reshape(len(rows), -1)
+    lost = ~np.isfinite(flat).all(axis=1) | (_CHECK_ZERO[path] & (flat == 0).all(axis=1))
+    result = np.full((stop - start, *rows.shape[1:]), np.nan)
+    result[: len(rows)][~lost] = rows[~lost]
+    return result
+
+
+@dataclass(frozen=True)
+class Up:
+    """Which way is up in a recording's world.
+
+    Parameters
+    ----------
+    direction : float64 array, shape (3,)
+        Unit vector along world axes; NaN if nothing tells, as in a recording without a body.
+    origin : {"gravity", "trunk", ""}
+        What told it.
+    odd : str
+        What is strange about it; empty if nothing is.
+    """
+
+    direction: np.ndarray
+    origin: str
+    odd: str = ""
+
+
+def find_up(episode: Episode) -> Up:
+    """Return which way is up, from the recording itself: no axis of its world is taken on trust.
+
+    Parameters
+    ----------
+    episode : Episode
+
+    Notes
+    -----
+    At rest an accelerometer measures what holds it up. Turned into the world by the camera's pose
+    and averaged over the recording, that is gravity, reversed. It is believed where it lies within
+    45 degrees of the mean direction from pelvis to head; a sensor mounted along other axes than
+    the calibration says does not. Else that direction is taken: people lean, so it is some degrees
+    off, but the same for the whole recording. Both are means of unit vectors: a jolt or a wrong
+    frame counts as much as any other, and turning the world turns the result.
+    """
+    gravity, trunk = _mean_directions(episode)
+    if np.isnan(trunk).any():
+        return Up(gravity, "" if np.isnan(gravity).any() else "gravity")
+    if np.isnan(gravity).any():
+        return Up(trunk, "trunk", "up is the mean direction from pelvis to head: no gravity")
+    tilt_deg = float(np.degrees(np.arccos(np.clip(gravity @ trunk, -1, 1))))
+    if tilt_deg <= _GREATEST_TILT_DEG:
+        return Up(gravity, "gravity")
+    odd = (
+        f"up is the mean direction from pelvis to head: measured gravity is {tilt_deg:.0f} deg off"
+    )
+    return Up(trunk, "trunk", odd)
+
+
+def _mean_directions(episode: Episode) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean directions against gravity and from pelvis to head, NaN where unknown."""
+    totals = np.zeros((2, 3))
+    usable = {name: stream_state(episode, name)[0] for name in ("imu", "pose", "body")}
+    for start in range(0, episode.n_frames, _SCAN_ROWS):
+        stop = min(start + _SCAN_ROWS, episode.n_frames)
+        if usable["imu"] and usable["pose"]:
+            totals[0] += _sum_of_directions(_support(episode, start, stop))
+        if usable["body"]:
+            joints = known_rows(episode, layout.KEYPOINTS, start, stop)
+            totals[1] += _sum_of_directions(joints[:, HEAD] - joints[:, PELVIS])
+    length = np.linalg.norm(totals, axis=1, keepdims=True)
+    gravity, trunk = totals / np.where(length > 0, length, np.nan)
+    return gravity, trunk
+
+
+def _sum_of_directions(vectors: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    known = np.isfinite(length[:, 0]) & (length[:, 0] > 0)
+    return (vectors[known] / length[known]).sum(axis=0)
+
+
+def _support(episode: Episode, start: int, stop: int) -> np.ndarray:
+    """Return the acceleration measured at each frame's IMU sample, along world axes, (n, 3)."""
+    keys = episode.annotation.keyframes(start, stop)
+    n_samples = episode.annotation.n_rows(layout.IMU_ACCEL)
+    felt = np.full((stop - start, 3), np.nan)
+    inside = (keys >= 0) & (keys < n_samples)
+    if inside.any():
+        base, last = int(keys[inside].min()), int(keys[inside].max())
+        samples = episode.read(layout.IMU_ACCEL, base, last + 1)
+        felt[: len(keys)][inside] = samples[keys[inside] - base]
+    rig = episode.calibration.rig
+    to_world = camera_to_world(episode, start, stop) @ episode.calibration.reference_from_rig
+    return to_world(Points(felt, rig)) - to_world(Points(np.zeros_like(felt), rig))
+
+
+def camera_to_world(episode: Episode, start: int, stop: int) -> Transform:
+    """Return the camera's pose in each frame, NaN where it isn't known, (stop - start) of them."""
+    pose = episode.camera_to_world(start, stop)
+    n = len(pose.translation)
+    rotation, translation = (
+        np.full((stop - start, 3, 3), np.nan),
+        np.full((stop - start, 3), np.nan),
+    )
+    known = np.isfinite(pose.translation).all(axis=1) & np.isfinite(pose.rotation).all(axis=(1, 2))
+    rotation[:n][known], translation[:n][known] = pose.rotation[known], pose.translation[known]
+    return Transform(rotation, translation, pose.source, pose.target)
+
+
+@dataclass(frozen=True)
+class Postures:
+    """Where hands, body and camera of a recording are, frame by frame.
+
+    Parameters
+    ----------
+    episode : Episode
+        Open; read on demand, some frames at a time.
+    up : Up
+        From `find_up`.
+    """
+
+    episode: Episode
+    up: Up
+
+    @classmethod
+    def of(cls, episode: Episode) -> "Postures":
+        """Return the postures of an episode, after finding which way is up."""
+        return cls(episode, find_up(episode))
+
+    def body(self, start: int, stop: int) -> Points:
+        """Return the SMPL-H joints, (n, 52, 3) metres in the world; NaN where there is no body."""
+        return Points(known_rows(self.episode, layout.KEYPOINTS, start, stop), WORLD)
+
+    def hand(self, side: str, start: int, stop: int) -> Points:
+        """Return the joints of "hand_left" or "hand_right", (n, 21, 3) metres in the world.
+
+        NaN where there is no hand or no pose of the camera that saw it.
+        """
+        joints = known_rows(self.episode, HAND_PATHS[side], start, stop)
+        camera = self.camera(start, stop)
+        return camera(Points(joints, self.episode.reference_camera))
+
+    def camera(self, start: int, stop: int) -> Transform:
+        """Return the pose of the reference camera, camera to world, (n,) poses; NaN where lost."""
+        return camera_to_world(self.episode, start, stop)
+
+    def to_body(self, start: int, stop: int) -> Transform:
+        """Return the way from the world into each frame's body frame, (n,); NaN without a body."""
+        return body_frames(self.body(start, stop), self.up.direction)
