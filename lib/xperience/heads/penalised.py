@@ -31,7 +31,6 @@ class Chosen:
     Parameters
     ----------
     test : float64 array, shape (n_test, n_outputs)
-    train : float64 array, shape (n_train, n_outputs)
     penalty : float
         The penalty that served held-out stretches best, as a share of the inputs' size.
     losses : tuple of float
@@ -39,7 +38,6 @@ class Chosen:
     """
 
     test: np.ndarray
-    train: np.ndarray
     penalty: float
     losses: tuple[float, ...]
 
@@ -58,18 +56,18 @@ def ridge(inputs: Inputs, targets: np.ndarray, folds: Folds) -> Chosen:
         moments = Moments.of(targets[fit])
         known, true = moments(targets[fit], np.inf), moments(targets[held], np.inf)
         path = _ridge_path(inputs.rows(fit, held), known, PENALTIES)
-        return np.array([np.square(one[1] - true).mean() for one in path])
+        return np.array([np.square(one - true).mean() for one in path])
 
     penalty, losses = _choose(folds, loss)
     moments = Moments.of(targets)
-    ((train, test),) = _ridge_path(inputs, moments(targets, np.inf), (penalty,))
-    return Chosen(moments.back(test), moments.back(train), penalty, losses)
+    (test,) = _ridge_path(inputs, moments(targets, np.inf), (penalty,))
+    return Chosen(moments.back(test), penalty, losses)
 
 
 def _ridge_path(
     inputs: Inputs, targets: np.ndarray, penalties: Sequence[float]
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return z-scored predictions of training and test part for each penalty: one factorisation."""
+) -> list[np.ndarray]:
+    """Return z-scored predictions of the test part for each penalty: one factorisation."""
     mean = inputs.train.mean(axis=0, dtype=np.float64)
     train, test = inputs.train - mean, inputs.test - mean
     u, s, vt = np.linalg.svd(train, full_matrices=False)
@@ -79,7 +77,7 @@ def _ridge_path(
     found = []
     for penalty in penalties:
         weights = along / (s**2 + penalty * scale * len(train))[:, None]
-        found.append(((u * s**2) @ weights, seen @ (s[:, None] * weights)))
+        found.append(seen @ (s[:, None] * weights))
     return found
 
 
@@ -172,18 +170,17 @@ def _classifier(inputs: Inputs, truth: np.ndarray, folds: Folds, loss: Loss) -> 
     def held_out(fit: np.ndarray, held: np.ndarray) -> np.ndarray:
         sides, seen = inputs.rows(fit, held), truth[fit].any(axis=0)
         path = _descend_path(sides, truth[fit], loss, PENALTIES)
-        return np.array([loss.judge(scores, truth[held], seen) for _, scores in path])
+        return np.array([loss.judge(scores, truth[held], seen) for scores in path])
 
     penalty, losses = _choose(folds, held_out)
-    ((train, test),) = _descend_path(inputs, truth, loss, (penalty,))
-    train, test = (loss.probabilities(scores, axis=1) for scores in (train, test))
-    return Chosen(test, train, penalty, losses)
+    (scores,) = _descend_path(inputs, truth, loss, (penalty,))
+    return Chosen(loss.probabilities(scores, axis=1), penalty, losses)
 
 
 def _descend_path(
     inputs: Inputs, truth: np.ndarray, loss: Loss, penalties: Sequence[float]
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return scores of training and test part for each penalty, from strong to weak and back.
+) -> list[np.ndarray]:
+    """Return scores of the test part for each penalty.
 
     Each fit starts where the one with the next stronger penalty ended.
     """
@@ -206,7 +203,7 @@ def _descend_path(
         options = {"maxiter": 200, "ftol": 1e-7, "gtol": 1e-5}
         start = minimize(value, start.ravel(), jac=True, method="L-BFGS-B", options=options).x
         start = start.reshape(shape)
-        found[penalty] = (train @ start[:-1] + start[-1], test @ start[:-1] + start[-1])
+        found[penalty] = test @ start[:-1] + start[-1]
     return [found[penalty] for penalty in penalties]
 
 

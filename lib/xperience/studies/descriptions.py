@@ -34,7 +34,7 @@ def descriptions(outcome: Outcome) -> list[dict[str, Any]]:
     directions = {"train_final_accuracy": ("1", True), "train_final_loss": ("nat", False)}
     rows = [_row(name, unit, None, value, None) for name, (unit, value) in facts.items()]
     return rows + [
-        _row(name, *directions[name], value, answer.seed)
+        _row(name, *directions.get(name, ("1", None)), value, answer.seed)
         for name, value in (answer.facts or {}).items()
     ]
 

@@ -96,7 +96,7 @@ def pose_all(
     with Episode(episode) as opened:
         _check(opened, table, check_contract(contract))
         starts = table.labels["start_frame"].to_numpy()
-        truth = Truth.of(opened, starts)
+        truth = Truth.of(opened, starts, contract)
     blocks = Blocks(table, table.info.missing_blocks)
     posed = [pose(task, truth, blocks, contract) for task in tasks_of(contract, tasks)]
     return posed, blocks
