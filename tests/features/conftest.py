@@ -1,0 +1,28 @@
+"""A person who moves as people do, and the tools to put that recording into another world."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from xperience.simulator.settings import StandinSettings
+from xperience.simulator.write import write_episode
+
+N_WALK = 120
+
+
+@pytest.fixture(scope="session")
+def worlds() -> ModuleType:
+    """The module that moves the world of an episode."""
+    spec = importlib.util.spec_from_file_location("worlds", Path(__file__).with_name("worlds.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated episode of six seconds that nobody changes."""
+    settings = StandinSettings(frames=N_WALK, size_px=(32, 24), workers=1)
+    return write_episode(tmp_path_factory.mktemp("walk") / "ep", settings)
