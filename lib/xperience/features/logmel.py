@@ -1,0 +1,203 @@
+"""588 log-mel values for the sound of a window: what the audio study sets beside the 24 a frame.
+
+The sound is read once, forwards, and no more of it is held than a few overlapping windows.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from xperience.episode import layout
+from xperience.episode.episode import Episode
+from xperience.episode.media import read_mono
+from xperience.errors import MissingStreamError
+from xperience.features.windows import WINDOW_FRAMES
+
+RATE_HZ = layout.AUDIO_RATE_HZ
+N_FFT, HOP, N_MELS, LOWEST_HZ = 512, 160, 64, 40.0
+
+_OVER_TIME = ("mean", "std", "min", "max", "p10", "p50", "p90", "step_mean", "step_std")
+_OF_SAMPLES = (
+    "rms", "mean_abs", "std_abs", "max_abs", "zero_crossings", "log1p_power",
+    "mean_abs_third_1", "mean_abs_third_2", "mean_abs_third_3", "mean_abs_rise",
+    "duration_s", "n_stft_frames",
+)  # fmt: skip
+LOGMEL_COLUMNS = (
+    *(f"logmel_{band:02d}_{name}" for name in _OVER_TIME for band in range(N_MELS)),
+    *(f"sound_{name}" for name in _OF_SAMPLES),
+)
+"""Names of the values, in order."""
+
+_BATCH = 32
+
+
+def sound_place(episode: Episode) -> tuple[Path, float]:
+    """Return the file that holds an episode's sound, and the frame rate of its container.
+
+    Raises
+    ------
+    MissingStreamError
+        If there is no sound that can be decoded.
+    """
+    state = episode.streams["audio"]
+    if not state.usable:
+        fault = state.faults[0]
+        raise MissingStreamError(
+            fault.place,
+            fault.found,
+            fault.expected,
+            "Go on without sound, or fetch the file again.",
+        )
+    camera = layout.AUDIO_CAMERA
+    return episode.video_path(camera), float(episode.videos[camera].fps) or episode.fps
+
+
+def window_bounds(starts: np.ndarray, fps: float) -> np.ndarray:
+    """Return the first sample of each window and the one after its last, int array (n, 2).
+
+    Parameters
+    ----------
+    starts : int array, shape (n,)
+        First frames.
+    fps : float
+        Frames per second.
+    """
+    frames = np.stack([starts, np.asarray(starts) + WINDOW_FRAMES], axis=1)
+    return np.round(frames / fps * RATE_HZ).astype(np.int64)
+
+
+def sound_segments(path: Path, bounds: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the samples of each window of a video's sound.
+
+    Parameters
+    ----------
+    path : Path
+        A video with an audio stream.
+    bounds : int array, shape (n, 2)
+        First sample of each window and the one after its last; the first ones never decrease.
+
+    Yields
+    ------
+    float32 array, shape (n_samples,)
+        16 kHz mono, in [-1, 1]; shorter, or empty, where the sound ends.
+    """
+    parts, held, position = read_mono(path, RATE_HZ), np.zeros(0, np.float32), 0
+    for start, stop in bounds:
+        pieces, length = [held], len(held)
+        while position + length < stop and (part := next(parts, None)) is not None:
+            pieces.append(part)
+            length += len(part)
+        held = np.concatenate(pieces)[max(start - position, 0) :]
+        position = max(start, position)
+        yield held[: stop - start]
+
+
+def logmel_windows(episode: Episode, starts: np.ndarray) -> np.ndarray:
+    """Return the log-mel features of an episode's windows.
+
+    Parameters
+    ----------
+    episode : Episode
+    starts : int array, shape (n_windows,)
+        First frames, ascending.
+
+    Returns
+    -------
+    float32 array, shape (n_windows, 588)
+        NaN for windows without a single sample.
+
+    Raises
+    ------
+    MissingStreamError
+        If the episode has no sound.
+    """
+    path, fps = sound_place(episode)
+    bounds = window_bounds(starts, fps)
+    rows = np.full((len(bounds), len(LOGMEL_COLUMNS)), np.nan, dtype=np.float32)
+    segments = sound_segments(path, bounds)
+    for first in range(0, len(bounds), _BATCH):
+        batch = list(islice(segments, _BATCH))
+        rows[first : first + len(batch)] = logmel_features(batch)
+    return rows
+
+
+def logmel_features(segments: list[np.ndarray]) -> np.ndarray:
+    """Return the log-mel features of pieces of sound.
+
+    Parameters
+    ----------
+    segments : list of float array
+        16 kHz mono samples; pieces of one length are computed together.
+
+    Returns
+    -------
+    float32 array, shape (n_segments, 588)
+        In the order of ``LOGMEL_COLUMNS``; NaN for a piece without samples.
+    """
+    rows = np.full((len(segments), len(LOGMEL_COLUMNS)), np.nan, dtype=np.float32)
+    lengths = np.array([len(segment) for segment in segments], dtype=np.int64)
+    for length in np.unique(lengths[lengths > 0]):
+        where = np.flatnonzero(lengths == length)
+        samples = np.stack([segments[place] for place in where]).astype(np.float64)
+        logmel = _logmel(samples)
+        parts = [_over_time(logmel), _of_samples(samples, logmel.shape[1])]
+        rows[where] = np.concatenate(parts, axis=1)
+    return rows
+
+
+def _logmel(samples: np.ndarray) -> np.ndarray:
+    """Return log1p of the mel powers, shape (n, n_stft_frames, 64)."""
+    short = max(N_FFT - samples.shape[1], 0)
+    padded = np.pad(samples, ((0, 0), (0, short)))
+    frames = sliding_window_view(padded, N_FFT, axis=1)[:, ::HOP]  # (n, n_stft_frames, 512)
+    spectrum = np.fft.rfft(frames * np.hanning(N_FFT), axis=-1)
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    return np.log1p(power @ mel_filters().T)
+
+
+@lru_cache(maxsize=1)
+def mel_filters() -> np.ndarray:
+    """Return the triangular filters on HTK's mel scale, shape (64, 257), each summing to 1.
+
+    Corners lie on whole bins. A centre that falls on its left corner moves one bin up, and so does
+    a right corner that falls on its centre, so that no filter is empty.
+    """
+    low, high = (2595 * np.log10(1 + hz / 700) for hz in (LOWEST_HZ, RATE_HZ / 2))
+    corners_hz = 700 * (10 ** (np.linspace(low, high, N_MELS + 2) / 2595) - 1)
+    corner = np.floor((N_FFT + 1) * corners_hz / RATE_HZ)[:, None]  # (66, 1)
+    left = corner[:-2]
+    centre = np.maximum(corner[1:-1], left + 1)
+    right = np.maximum(corner[2:], centre + 1)
+    bins = np.arange(N_FFT // 2 + 1)
+    rising, falling = (bins - left) / (centre - left), (right - bins) / (right - centre)
+    weights = np.clip(np.minimum(rising, falling), 0, None)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _over_time(logmel: np.ndarray) -> np.ndarray:
+    """Return the statistics of each band over time, shape (n, 9 * 64)."""
+    steps = np.diff(logmel, axis=1) if logmel.shape[1] > 1 else np.zeros_like(logmel)
+    tenths = np.percentile(logmel, [10, 50, 90], axis=1)  # (3, n, 64)
+    parts = [logmel.mean(1), logmel.std(1), logmel.min(1), logmel.max(1), *tenths]
+    return np.concatenate([*parts, steps.mean(1), steps.std(1)], axis=1)
+
+
+def _of_samples(samples: np.ndarray, n_stft_frames: int) -> np.ndarray:
+    """Return level, crossings, envelope and size of each piece, shape (n, 12)."""
+    n, length = samples.shape
+    size = np.abs(samples)
+    power = np.square(samples).mean(1)
+    crossings = np.zeros(n)
+    if length > 1:
+        crossings = (np.diff(np.signbit(samples), axis=1) != 0).mean(1)
+    thirds = [
+        part.mean(1) if part.shape[1] else np.zeros(n) for part in np.array_split(size, 3, axis=1)
+    ]
+    columns = [np.sqrt(power), size.mean(1), size.std(1), size.max(1), crossings, np.log1p(power)]
+    columns += [*thirds, thirds[2] - thirds[0]]
+    columns += [np.full(n, length / RATE_HZ), np.full(n, n_stft_frames)]
+    return np.stack(columns, axis=1)

@@ -1,0 +1,111 @@
+"""What the field's own library hears in a window: level, log-mel, MFCC, spectral shape, onsets.
+
+Every value is computed from the window's own samples: STFT frames lie wholly inside it, and no
+level is taken relative to a maximum found elsewhere. So a window's features do not depend on what
+comes after it, nor on how many windows are computed at a time, and levels stay comparable within
+and across recordings: dB are relative to a power of 1.
+"""
+
+from collections.abc import Callable
+
+import librosa
+import numpy as np
+
+from xperience.episode.episode import Episode
+from xperience.features.logmel import RATE_HZ, sound_place, sound_segments, window_bounds
+
+N_FFT, HOP, N_MELS, N_MFCC, N_CONTRAST = 1024, 320, 40, 13, 6
+FLOOR_POWER = 1e-10
+"""Power below this counts as silence, -100 dB."""
+
+_STATISTICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mean": lambda rows: rows.mean(axis=-1),
+    "std": lambda rows: rows.std(axis=-1),
+    "p10": lambda rows: np.percentile(rows, 10, axis=-1),
+    "p90": lambda rows: np.percentile(rows, 90, axis=-1),
+    "max": lambda rows: rows.max(axis=-1),
+}
+_ROWS = (
+    *(f"logmel_{band:02d}_db" for band in range(N_MELS)),
+    *(f"mfcc_{place:02d}" for place in range(N_MFCC)),
+    "centroid_hz", "bandwidth_hz", "rolloff_hz", "flatness",
+    *(f"contrast_{band}_db" for band in range(N_CONTRAST + 1)),
+    "rms", "zero_crossings", "onset_strength_db",
+)  # fmt: skip
+SOUND_COLUMNS = tuple(f"{row}_{name}" for name in _STATISTICS for row in _ROWS)
+"""Names of the values, in order: each row's statistics over the window, with the row's unit."""
+
+
+def sound_windows(episode: Episode, starts: np.ndarray) -> np.ndarray:
+    """Return the sound features of an episode's windows.
+
+    Parameters
+    ----------
+    episode : Episode
+    starts : int array, shape (n_windows,)
+        First frames, ascending.
+
+    Returns
+    -------
+    float32 array, shape (n_windows, n_columns)
+        In the order of ``SOUND_COLUMNS``; NaN for windows with less sound than one STFT frame.
+
+    Raises
+    ------
+    MissingStreamError
+        If the episode has no sound.
+    """
+    path, fps = sound_place(episode)
+    bounds = window_bounds(starts, fps)
+    rows = np.full((len(bounds), len(SOUND_COLUMNS)), np.nan, dtype=np.float32)
+    for row, segment in zip(rows, sound_segments(path, bounds), strict=True):
+        row[:] = sound_features(segment)
+    return rows
+
+
+def sound_features(samples: np.ndarray) -> np.ndarray:
+    """Return the features of a piece of sound.
+
+    Parameters
+    ----------
+    samples : float array, shape (n_samples,)
+        16 kHz mono.
+
+    Returns
+    -------
+    float32 array, shape (n_columns,)
+        NaN for a piece shorter than one STFT frame of 1,024 samples.
+    """
+    if len(samples) < N_FFT:
+        return np.full(len(SOUND_COLUMNS), np.nan, dtype=np.float32)
+    rows = _rows(np.asarray(samples, dtype=np.float32))  # (n_rows, n_stft_frames)
+    return np.concatenate([of(rows) for of in _STATISTICS.values()]).astype(np.float32)
+
+
+def _rows(samples: np.ndarray) -> np.ndarray:
+    """Return what is measured in each STFT frame, shape (n_rows, n_stft_frames)."""
+    where = {"n_fft": N_FFT, "hop_length": HOP}
+    magnitude = np.abs(librosa.stft(samples, center=False, **where))  # (513, n_stft_frames)
+    mel = librosa.feature.melspectrogram(S=magnitude**2, sr=RATE_HZ, n_mels=N_MELS)
+    logmel_db = _db(mel)
+    spectral = {"S": magnitude, "sr": RATE_HZ, **where}
+    frames = {"frame_length": N_FFT, "hop_length": HOP, "center": False}
+    onset_db = librosa.onset.onset_strength(S=logmel_db, sr=RATE_HZ, center=False)
+    rows = [
+        logmel_db,
+        librosa.feature.mfcc(S=logmel_db, n_mfcc=N_MFCC),
+        librosa.feature.spectral_centroid(**spectral),
+        librosa.feature.spectral_bandwidth(**spectral),
+        librosa.feature.spectral_rolloff(**spectral),
+        librosa.feature.spectral_flatness(S=magnitude),
+        librosa.feature.spectral_contrast(**spectral, n_bands=N_CONTRAST, fmin=100.0),
+        librosa.feature.rms(y=samples, **frames),
+        librosa.feature.zero_crossing_rate(samples, **frames),
+        onset_db[None],
+    ]
+    return np.concatenate(rows)
+
+
+def _db(power: np.ndarray) -> np.ndarray:
+    """Return power in dB relative to 1, no lower than silence; nothing is clipped from above."""
+    return librosa.power_to_db(power, ref=1.0, amin=FLOOR_POWER, top_db=None)
