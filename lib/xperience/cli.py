@@ -103,6 +103,30 @@ def suite(
 
 
 @app.command()
+def audio(
+    episode: EpisodeArgument,
+    windows: Annotated[Path, typer.Option(help="Windows table of the recording.")],
+    out: OutOption,
+    contract: Annotated[str, typer.Option(help="Version of the contract.")] = "published",
+    details: Annotated[
+        bool, typer.Option("--details", help="Add other measures, gains and their means.")
+    ] = False,
+) -> None:
+    """Score every task of an episode with and without sound: a row a task and variant."""
+    from xperience.features.table import WindowTable
+    from xperience.project import episode_name
+    from xperience.scoring.records import write_records
+    from xperience.studies.audio import run_audio
+    from xperience.studies.audio_rows import study_rows, variant_rows
+
+    with _told():
+        outcomes = list(run_audio(episode, WindowTable(windows), contract=contract))
+        rows = study_rows if details else variant_rows
+        write_records(out, rows(outcomes, episode_name(episode), contract))
+    typer.echo(str(out))
+
+
+@app.command()
 def standin(
     out: Annotated[Path, typer.Argument(help="Folder to write the episode to.")],
     frames: Annotated[int | None, typer.Option(help="Frames at 20 a second.")] = None,

@@ -1,0 +1,95 @@
+"""Effects: what they measure, and that twelve looks at nothing find nothing."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import lfilter
+
+from xperience.scoring.resampling import Resampling
+from xperience.studies.audio_effects import adjusted, claims, effect
+
+FEW = Resampling(n_resamples=400)
+N_TASKS, N = 12, 348
+
+
+def dependent(rng: np.random.Generator, n_series: int, correlation: float) -> np.ndarray:
+    """Series whose neighbours are correlated, shape (n_series, 348)."""
+    noise = rng.normal(size=(n_series, N + 100))
+    return lfilter([1], [1, -correlation], noise, axis=1)[:, 100:]
+
+
+def test_gain_is_the_difference_of_means_and_wins_count_samples():
+    first, second = np.array([1.0, 1, 0, 5] * 20), np.array([0.0, 1, 1, 0] * 20)
+    found = effect(first, second, FEW)
+    assert found.gain.estimate == pytest.approx(1.25)
+    assert found.net_wins.estimate == pytest.approx(0.25)
+
+
+def test_wins_do_not_heed_the_unit():
+    first, second = dependent(np.random.default_rng(0), 2, 0.5)
+    one, other = effect(first, second, FEW), effect(1000 * first, 1000 * second, FEW)
+    assert one.net_wins == other.net_wins
+    assert other.gain.estimate == pytest.approx(1000 * one.gain.estimate)
+    assert other.p == pytest.approx(one.p)
+
+
+def test_turning_the_sides_turns_the_signs():
+    first, second = dependent(np.random.default_rng(1), 2, 0.5)
+    one, other = effect(first, second, FEW), effect(second, first, FEW)
+    assert other.gain.estimate == pytest.approx(-one.gain.estimate)
+    assert other.net_wins.estimate == pytest.approx(-one.net_wins.estimate)
+    assert other.p == pytest.approx(one.p)
+
+
+def test_equal_answers_are_no_claim():
+    same = np.random.default_rng(2).normal(size=N)
+    found = effect(same, same, FEW)
+    assert found.gain.estimate == found.net_wins.estimate == 0
+    assert found.p is None
+    assert claims([found]) == [False]
+
+
+def test_a_clear_difference_is_claimed_among_eleven_nulls():
+    rng = np.random.default_rng(3)
+    first, second = dependent(rng, N_TASKS, 0.5), dependent(rng, N_TASKS, 0.5)
+    first[4] += 1.5
+    found = claims([effect(a, b, FEW) for a, b in zip(first, second, strict=True)])
+    assert found == [place == 4 for place in range(N_TASKS)]
+
+
+def test_recordings_are_the_units_where_there_are_several():
+    rng = np.random.default_rng(4)
+    groups = np.repeat(np.arange(12), 29)
+    own = rng.normal(size=12)[groups] + 0.01 * rng.normal(size=N)  # differs between, not within
+    found = effect(own, np.zeros(N), Resampling(400, groups=groups))
+    assert found.gain.n_blocks == 12
+    assert found.p > 0.01
+
+
+@settings(max_examples=15)
+@given(st.lists(st.one_of(st.none(), st.floats(1e-6, 1)), max_size=12))
+def test_adjusted_p_values_are_holms(p_values):
+    found = adjusted(p_values)
+    assert [one is None for one in found] == [one is None for one in p_values]
+    known = sorted((p, q) for p, q in zip(p_values, found, strict=True) if p is not None)
+    running = 0.0
+    for place, (p, q) in enumerate(known):
+        running = max(running, min(1.0, p * (len(p_values) - place)))
+        assert q == pytest.approx(running)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.8])
+def test_twelve_looks_at_nothing_seldom_claim_anything(correlation):
+    """At most 5 % of studies should; 9 % is three standard errors above, for 200 studies."""
+    rng = np.random.default_rng(5)
+    false, uncorrected, n_studies = 0, 0, 200
+    for _ in range(n_studies):
+        first, second = (dependent(rng, N_TASKS, correlation) for _ in range(2))
+        found = [effect(a, b, FEW) for a, b in zip(first, second, strict=True)]
+        false += any(claims(found))
+        uncorrected += any(one.gain.excludes_zero for one in found)
+    assert false / n_studies <= 0.10
+    assert uncorrected / n_studies > 0.25  # what looking twelve times without correction does
