@@ -61,7 +61,9 @@ def test_a_head_is_one_function(recording, monkeypatch):
     names: dict = {}
     for block in code_of("your-own-head"):
         exec(block, names)
-    table = WindowTable(recording[1].with_name("corrected.parquet"))
+    path = recording[1].with_name("corrected.parquet")
+    extract(recording[0], path, contract="corrected", workers=1)
+    table = WindowTable(path)
     outcomes = list(
         run_suite(recording[0], table, contract="corrected", heads=["linear", "copycat"])
     )

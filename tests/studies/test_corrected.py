@@ -1,0 +1,166 @@
+"""The suite under corrected: what is purged, what is open, what a row must carry."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from xperience.errors import ParamsError
+from xperience.features.extract import extract
+from xperience.features.table import WindowTable
+from xperience.scoring.metrics import score
+from xperience.simulator.settings import StandinSettings
+from xperience.simulator.write import write_episode
+from xperience.studies.heads import HEADS
+from xperience.studies.problem import Answer, Problem
+from xperience.studies.rows import suite_rows
+from xperience.studies.scores import contestant, floors
+from xperience.studies.suite import pose_all, run_suite
+from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
+from xperience.tasks.splits import check_apart
+from xperience.tasks.task import Span
+
+
+@pytest.fixture(scope="module")
+def episode(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corrected")
+    return write_episode(
+        folder / "episode", StandinSettings(frames=2000, size_px=(32, 24), workers=1)
+    )
+
+
+@pytest.fixture(scope="module")
+def table(episode):
+    path = episode.parent / "windows.parquet"
+    extract(episode, path, contract="corrected", workers=1)
+    return WindowTable(path)
+
+
+@pytest.fixture(scope="module")
+def posed(episode, table) -> dict:
+    found, _ = pose_all(episode, table, "corrected")
+    return {one.task.name: one for one in found}
+
+
+@pytest.fixture(scope="module")
+def outcomes(episode, table) -> list:
+    return list(run_suite(episode, table, contract="corrected"))
+
+
+@pytest.fixture(scope="module")
+def rows(outcomes) -> list:
+    return suite_rows(outcomes, "short", "corrected")
+
+
+@pytest.mark.parametrize("name", TASKS_BY_NAME)
+def test_no_training_sample_touches_a_test_frame(name, posed):
+    problem = posed[name]
+    assert isinstance(problem, Problem), problem.reason
+    check_apart(problem.split, problem.samples.frames, name)
+    assert len(problem.split.purged)
+    if problem.task.kind == "classify":
+        known = tuple(dict.fromkeys(problem.train_targets))
+        assert problem.labels == (problem.task.classes or known)
+
+
+def test_a_leak_across_the_cut_is_purged_with_what_declares_it(episode, table):
+    """A target that reads a second ahead: told so, the purge takes more samples away."""
+    honest = TASKS_BY_NAME["timeline_action"]
+    ahead = dataclasses.replace(honest, name="ahead", target_span=Span("end", 1, "end", 40))
+    found, _ = pose_all(episode, table, "corrected", [honest, ahead])
+    for one, reach in zip(found, (0, 40), strict=True):
+        starts = one.truth.starts[one.samples.members[:, 0]]
+        first_tested = starts[one.split.test].min() - 5 * (one.task.history - 1)
+        kept, gone = one.split.train, one.split.purged
+        assert (starts[kept] + 19 + reach < first_tested).all()
+        assert (starts[gone] + 19 + reach >= first_tested).all()
+    assert len(found[1].split.purged) > len(found[0].split.purged)
+
+
+def test_forecasts_start_from_the_present_pose_and_do_not_explode(rows):
+    found = {
+        r.metric: r
+        for r in rows
+        if (r.task, r.head, r.against) == ("hand_trajectory_forecast", "linear", None)
+    }
+    assert found["mpjpe"].floor_name in ("zero_velocity", "constant_velocity")
+    assert found["mpjpe"].value < 3 * found["mpjpe"].floor
+    assert found["r2"].value > -5
+
+
+def test_what_is_open_is_counted(rows, posed):
+    problem = posed["timeline_action"]
+    (row,) = [r for r in rows if (r.task, r.metric) == ("timeline_action", "open_set_share")]
+    train = set(problem.train_targets)
+    assert row.value == pytest.approx(np.mean([t not in train for t in problem.test_targets]))
+    for one in [r for r in rows if r.task == "timeline_action" and r.variant == "seen_classes"]:
+        assert one.n_test == sum(t in train for t in problem.test_targets)
+
+
+def test_every_score_has_its_floor_its_skill_and_an_interval_or_the_reason(rows):
+    scored = [r for r in rows if r.head == "linear" and r.higher_is_better is not None
+              and r.status == "ok" and r.metric != "train_final_accuracy"]  # fmt: skip
+    assert len(scored) > 3 * len(TASKS)
+    for row in scored:
+        assert (row.ci_low is None) == bool(row.ci_reason), row
+        if row.against is None:
+            assert row.floor is not None, row
+        if row.ci_low is not None:
+            assert row.ci_low <= row.value <= row.ci_high
+
+
+def test_differences_are_differences(rows):
+    by_key = {(r.task, r.head, r.metric): r for r in rows if r.against is None and not r.variant}
+    floors_of = {(r.task, r.head, r.metric): r for r in rows if r.variant == "floor"}
+    found = [r for r in rows if r.against and r.status == "ok"]
+    assert found
+    for row in found:
+        mine = by_key[row.task, row.head, row.metric].value
+        assert row.value == pytest.approx(mine - floors_of[row.task, row.against, row.metric].value)
+
+
+def test_a_head_with_seeds_is_their_mean_and_spread(posed):
+    problem = posed["transition_detection"]
+    rng = np.random.default_rng(0)
+    truth = np.array(problem.test_targets)
+    answers = []
+    for seed in range(4):
+        predicted = truth.copy()
+        wrong = rng.choice(len(truth), 5 + seed, replace=False)
+        predicted[wrong] = np.where(truth[wrong] == "transition", "steady", "transition")
+        answers.append(Answer(predicted.tolist(), seed=seed))
+    mine, one = contestant("mine", problem, answers), problem.task.measures[1]
+    values = [s.value for s in mine.scores(one)]
+    assert len(set(values)) > 1
+    assert mine.score(one).value == pytest.approx(np.mean(values))
+    assert mine.spread(one) == pytest.approx(np.std(values, ddof=1))
+    found = mine.interval(one)
+    assert found.estimate == pytest.approx(np.mean(values))
+
+
+def test_floors_are_there_for_every_kind(posed):
+    wanted = {
+        "timeline_action": {"majority", "stratified_random"},
+        "next_action": {"majority", "stratified_random", "persistence"},
+        "hand_trajectory_forecast": {"zero_velocity", "constant_velocity", "train_mean"},
+        "object_relevance": {"prior"},
+        "cross_modal_retrieval": {"chance", "nearest_in_time"},
+        "modality_reconstruction": {"train_mean", "nearest_in_time"},
+        "temporal_order": {"majority", "stratified_random", "always_right"},
+    }
+    for name, names in wanted.items():
+        assert names <= set(floors(posed[name])), name
+
+
+def test_evidence_is_in_the_order_of_the_recording(posed):
+    problem = posed["all_feature_action"]
+    mine = contestant("mine", problem, [Answer(list(problem.test_targets))])
+    centers = problem.samples.centers[problem.split.test][problem.by_time]
+    assert (np.diff(centers) > 0).all()
+    assert score("accuracy", mine.draws[0][0]).value == 1
+
+
+def test_published_heads_are_not_corrected_ones(episode, table):
+    assert HEADS["published"]["linear"] is not HEADS["corrected"]["linear"]
+    with pytest.raises(ParamsError, match="published"):
+        list(run_suite(episode, table, contract="published"))
