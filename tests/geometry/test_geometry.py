@@ -95,6 +95,20 @@ def test_a_pose_a_frame_moves_one_or_many_points_each() -> None:
     np.testing.assert_allclose(one, moved[:, 0], atol=1e-12)
 
 
+def test_some_of_many_poses() -> None:
+    rng = np.random.default_rng(1)
+    poses = Transform(
+        rotation_from_quaternion(rng.normal(size=(6, 4))), rng.normal(size=(6, 3)), "rig", "world"
+    )
+    points = Points(rng.normal(size=(2, 4, 3)), "rig")
+    picked = np.array([[1, 5, 5, 0], [2, 2, 3, 4]])
+    seen = poses[picked](points)
+    assert seen.frame == "world"
+    for place, frame in np.ndenumerate(picked):
+        want = poses.rotation[frame] @ points.xyz[place] + poses.translation[frame]
+        np.testing.assert_allclose(seen.xyz[place], want, atol=1e-12)
+
+
 def test_coordinate_frames_do_not_mix() -> None:
     rig_to_world = Transform(np.eye(3), np.zeros(3), "rig", "world")
     hand, root = Points(np.ones(3), "fisheye_cam0"), Points(np.zeros(3), "world")
