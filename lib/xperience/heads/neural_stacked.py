@@ -1,0 +1,233 @@
+"""Small networks of several seeds, trained at once and stopped by a held-out stretch of time.
+
+The weights of all seeds lie in one tensor, seeds first, and a batched product serves them all. Each
+seed has its own generator for initial weights, order of batches and dropout, so that what a seed
+gives doesn't depend on its company but for rounding.
+
+Training goes in two rounds. The first fits on one part of the training samples and judges every
+epoch on the other, until no seed has improved for some epochs; each seed's best epoch is kept. The
+second starts anew with all training samples and answers for each seed after as many epochs.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from xperience.heads.neural_goals import (
+    Device,
+    Fit,
+    Goal,
+    Objective,
+    Validation,
+    epoch_rows,
+    pick_device,
+)
+
+LEAST_DEVIATION = 1e-2
+"""Vector components count by no less than this share of the largest deviation."""
+
+
+@dataclass(frozen=True)
+class StackedSettings:
+    """Settings of a small network and its training.
+
+    Parameters
+    ----------
+    width : int
+        Hidden units.
+    reduced : int
+        Units that inputs are brought to first; 0 where they enter as they are.
+    dropout : float
+    rate, decay : float
+        Step and weight decay of AdamW.
+    batch : int
+        Samples a step.
+    epochs : int
+        At most.
+    patience : int
+        Epochs without improvement before a seed is done.
+    unjudged : int
+        Epochs where nothing is held out.
+    """
+
+    width: int = 64
+    reduced: int = 0
+    dropout: float = 0.3
+    rate: float = 1e-3
+    decay: float = 1e-2
+    batch: int = 128
+    epochs: int = 120
+    patience: int = 15
+    unjudged: int = 30
+
+
+class Network(Protocol):
+    """Networks of several seeds over the same samples."""
+
+    chances: "Chances"
+    parameters: list[torch.Tensor]
+
+    def __call__(self, samples: torch.Tensor, dropout: float = 0.0) -> torch.Tensor:
+        """Return outputs (n_seeds, n, n_outputs) of samples, int (n_seeds, n)."""
+        ...
+
+
+class Chances:
+    """One generator a seed.
+
+    Parameters
+    ----------
+    seeds : sequence of int
+    device : str
+        Where draws are brought.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: str = "cpu"):
+        self._each = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._device = device
+
+    def __len__(self) -> int:
+        return len(self._each)
+
+    def uniform(self, *shape: int) -> torch.Tensor:
+        """Return draws from [0, 1), (n_seeds, *shape)."""
+        return torch.stack([torch.rand(shape, generator=g) for g in self._each]).to(self._device)
+
+    def orders(self, n: int) -> torch.Tensor:
+        """Return an order of n samples for each seed, (n_seeds, n)."""
+        return torch.stack([torch.randperm(n, generator=g) for g in self._each]).to(self._device)
+
+    def linear(self, n_in: int, n_out: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return weights (n_seeds, n_in, n_out) and biases (n_seeds, 1, n_out) to start from."""
+        bound = 1 / math.sqrt(n_in)
+        drawn = ((2 * self.uniform(*shape) - 1) * bound for shape in ((n_in, n_out), (1, n_out)))
+        weights, bias = (one.requires_grad_() for one in drawn)
+        return weights, bias
+
+    def dropped(self, hidden: torch.Tensor, share: float) -> torch.Tensor:
+        """Return hidden values (n_seeds, …) with a share of them zeroed and the rest scaled up."""
+        if not share:
+            return hidden
+        return hidden * (self.uniform(*hidden.shape[1:]) >= share) / (1 - share)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a stack of networks is trained for.
+
+    Parameters
+    ----------
+    goal : Goal
+    validation : Validation
+    seeds : tuple of int
+    settings : StackedSettings
+    train, test : int array
+        Samples as the network counts them; the goal's values are of ``train``.
+    device : str
+    """
+
+    goal: Goal
+    validation: Validation
+    seeds: tuple[int, ...]
+    settings: StackedSettings
+    train: np.ndarray
+    test: np.ndarray
+    device: Device = "cpu"
+
+
+def fits(job: Job, make: Callable[[Chances], Network]) -> list[Fit]:
+    """Return each seed's fit: epochs chosen on what is held out, weights from all samples.
+
+    Parameters
+    ----------
+    job : Job
+    make : callable
+        Makes the networks anew.
+    """
+    began, device = time.perf_counter(), pick_device(job.device)
+    if not job.seeds:
+        return []
+    first = _Round(job, make(Chances(job.seeds, device)), job.validation.fit, device)
+    best = first.judged(job.validation.validate)
+    whole = _Round(job, make(Chances(job.seeds, device)), np.arange(len(job.train)), device)
+    answers = whole.answered(best)
+    spent = (time.perf_counter() - began) / len(job.seeds)
+    return [
+        Fit(test, train, first.curve(place), seed, int(best[place]), spent, device)
+        for place, (seed, (train, test)) in enumerate(zip(job.seeds, answers, strict=True))
+    ]
+
+
+class _Round:
+    """Networks on their way through the epochs, on some of the training samples."""
+
+    def __init__(self, job: Job, network: Network, fit: np.ndarray, device: str):
+        self._job, self._network, self._device = job, network, device
+        self._objective = Objective(job.goal, fit, device, LEAST_DEVIATION)
+        self._fit = torch.from_numpy(np.asarray(fit, np.int64)).to(device)
+        self._places = torch.from_numpy(np.asarray(job.train, np.int64)).to(device)
+        self._train_losses: list[np.ndarray] = []
+        self._held_losses: list[np.ndarray] = []
+        settings = job.settings
+        self._adam = torch.optim.AdamW(
+            network.parameters, lr=settings.rate, weight_decay=settings.decay, fused=True
+        )
+
+    def _epoch(self) -> None:
+        settings, total = self._job.settings, 0.0
+        order = self._fit[self._network.chances.orders(len(self._fit))]  # (n_seeds, n_fit)
+        for batch in order.split(settings.batch, dim=1):
+            outputs = self._network(self._places[batch], settings.dropout)
+            losses = self._objective.losses(outputs, batch)  # (n_seeds, n_batch)
+            self._adam.zero_grad()
+            losses.mean(dim=1).sum().backward()
+            self._adam.step()
+            total = total + losses.detach().sum(dim=1)
+        self._train_losses.append((total / max(len(self._fit), 1)).cpu().numpy())
+
+    @torch.no_grad()
+    def _outputs(self, samples: np.ndarray) -> torch.Tensor:
+        """Return outputs of samples as the network counts them, (n_seeds, n, n_outputs)."""
+        places = torch.from_numpy(np.asarray(samples, np.int64)).to(self._device)
+        return self._network(places.expand(len(self._job.seeds), -1))
+
+    def judged(self, held: np.ndarray) -> np.ndarray:
+        """Train until held-out samples stop to gain; return each seed's best epoch, from 1."""
+        settings, n_seeds = self._job.settings, len(self._job.seeds)
+        weight = self._objective.counted(held)
+        if not weight or not len(self._fit):
+            return np.full(n_seeds, settings.unjudged)
+        samples = torch.from_numpy(np.asarray(held, np.int64)).to(self._device)
+        samples = samples.expand(n_seeds, -1)
+        for epoch in range(settings.epochs):
+            self._epoch()
+            outputs = self._outputs(self._job.train[held])
+            losses = self._objective.losses(outputs, samples).sum(dim=1) / weight
+            self._held_losses.append(losses.cpu().numpy())
+            best = np.argmin(self._held_losses, axis=0)
+            if (epoch - best >= settings.patience).all():
+                break
+        return best + 1
+
+    def answered(self, epochs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Train; return training and test answers of each seed after its number of epochs."""
+        found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for epoch in range(1, int(epochs.max()) + 1):
+            self._epoch()
+            done = np.flatnonzero(epochs == epoch)
+            if len(done):
+                sides = [self._outputs(places) for places in (self._job.train, self._job.test)]
+                for place in done:
+                    train, test = (self._objective.answers(side[place]) for side in sides)
+                    found[int(place)] = (train, test)
+        return [found[place] for place in range(len(epochs))]
+
+    def curve(self, place: int) -> tuple:
+        """Return the learning curve of a seed."""
+        held = [float(losses[place]) for losses in self._held_losses] or None
+        return epoch_rows([float(losses[place]) for losses in self._train_losses], held)
