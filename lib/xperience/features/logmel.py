@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from threadpoolctl import threadpool_limits
 
 from xperience.episode import layout
 from xperience.episode.episode import Episode
@@ -119,9 +120,10 @@ def logmel_windows(episode: Episode, starts: np.ndarray) -> np.ndarray:
     bounds = window_bounds(starts, fps)
     rows = np.full((len(bounds), len(LOGMEL_COLUMNS)), np.nan, dtype=np.float32)
     segments = sound_segments(path, bounds)
-    for first in range(0, len(bounds), _BATCH):
-        batch = list(islice(segments, _BATCH))
-        rows[first : first + len(batch)] = logmel_features(batch)
+    with threadpool_limits(1):  # products this small wait longer for a second thread than they take
+        for first in range(0, len(bounds), _BATCH):
+            batch = list(islice(segments, _BATCH))
+            rows[first : first + len(batch)] = logmel_features(batch)
     return rows
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import librosa
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from xperience.episode.episode import Episode
 from xperience.features.logmel import RATE_HZ, sound_place, sound_segments, window_bounds
@@ -58,8 +59,9 @@ def sound_windows(episode: Episode, starts: np.ndarray) -> np.ndarray:
     path, fps = sound_place(episode)
     bounds = window_bounds(starts, fps)
     rows = np.full((len(bounds), len(SOUND_COLUMNS)), np.nan, dtype=np.float32)
-    for row, segment in zip(rows, sound_segments(path, bounds), strict=True):
-        row[:] = sound_features(segment)
+    with threadpool_limits(1):  # products this small wait longer for a second thread than they take
+        for row, segment in zip(rows, sound_segments(path, bounds), strict=True):
+            row[:] = sound_features(segment)
     return rows
 
 
