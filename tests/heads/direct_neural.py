@@ -21,10 +21,8 @@ def network(n_features, n_outputs, *, width=128, dropout=0.1):
     )
 
 
-def fit(
-    model, z, losses, *, epochs=80, batch=128, rate=1e-3, decay=1e-4, loader=False, orders=None
-):
-    """Train in place. ``losses``: (outputs, places) -> (n,); ``orders``: a permutation an epoch."""
+def fit(model, z, loss, *, epochs=80, batch=128, rate=1e-3, decay=1e-4, loader=False, orders=None):
+    """Train in place. ``loss``: (outputs, places) -> scalar; ``orders``: a permutation an epoch."""
     adam = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
     places = torch.arange(len(z))
     data = DataLoader(TensorDataset(z, places), batch_size=batch, shuffle=True)
@@ -33,7 +31,7 @@ def fit(
         order = orders[epoch] if orders is not None else torch.randperm(len(z))
         for rows, own in data if loader else ((z[own], own) for own in order.split(batch)):
             adam.zero_grad()
-            losses(model(rows), own).mean().backward()
+            loss(model(rows), own).backward()
             adam.step()
     return model
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from xperience.heads.gram import BlockSource, Design
 from xperience.heads.neural_dense import DENSE, dense
+from xperience.heads.neural_fused import FusedLayer
 from xperience.heads.neural_goals import (
     Device,
     Epoch,
@@ -26,7 +27,7 @@ from xperience.heads.neural_goals import (
     pick_device,
 )
 from xperience.heads.neural_inputs import NormedInputs
-from xperience.heads.neural_layer import NormedLinear
+from xperience.heads.neural_layer import Adam, Layer, NormedLinear
 
 __all__ = [
     "DENSE",
@@ -131,14 +132,13 @@ class _Network:
             [side.to(self._device) for side in _start(n_in, n_out, self._chance)]
             for n_in, n_out in ((inputs.n_features, width), (width, width), (width, n_outputs))
         ]
-        self._first = NormedLinear(inputs, *first)
+        adam = Adam(settings.rate, settings.decay)
+        layer = FusedLayer if self._device.type == "cpu" else NormedLinear
+        self._first: Layer = layer(inputs, *first, adam)
         self._rest = [side.requires_grad_() for layer in rest for side in layer]
         self._n = len(inputs.scale)
         self._adam = torch.optim.AdamW(
-            [*self._first.parameters, *self._rest],
-            lr=settings.rate,
-            weight_decay=settings.decay,
-            fused=True,
+            self._rest, lr=settings.rate, weight_decay=settings.decay, fused=True
         )
 
     def epoch(self, objective: Objective) -> float:
@@ -150,9 +150,9 @@ class _Network:
             batch = order[first : first + settings.batch]
             hidden = self._first(batch).requires_grad_()  # (batch, width)
             outputs = self._tail(hidden, masks[:, first : first + settings.batch])
-            loss = objective.losses(outputs, batch).mean()
+            loss = objective.loss(outputs, batch)
             loss.backward()
-            self._first.backward(hidden.grad)
+            self._first.learn(hidden.grad)
             self._adam.step()
             self._adam.zero_grad()
             total += loss.item() * len(batch)

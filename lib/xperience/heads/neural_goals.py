@@ -206,6 +206,12 @@ class Objective:
             ).mean(dim=-1)
         return (outputs - targets).square().mean(dim=-1)
 
+    def loss(self, outputs: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
+        """Return the mean loss of samples, a scalar."""
+        if self.kind == "vectors":
+            return functional.mse_loss(outputs, self.targets[samples])
+        return self.losses(outputs, samples).mean()
+
     def counted(self, samples: np.ndarray) -> float:
         """Return by what the summed losses of some samples are divided for their mean: weights."""
         if self.kind == "classify" and len(samples):

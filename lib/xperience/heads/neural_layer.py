@@ -1,10 +1,39 @@
 """LayerNorm and the linear layer after it as one, with the gradients written out."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
 from xperience.heads.neural_inputs import NormedInputs, Piece
+
+BETAS = (0.9, 0.999)
+EPS = 1e-8
+"""What AdamW keeps of its moments at each step, and adds to a root: PyTorch's own defaults."""
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Step and weight decay of AdamW."""
+
+    rate: float
+    decay: float
+
+
+class Layer(Protocol):
+    """A first layer that trains itself."""
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return what it gives for some training samples, (n_batch, n_hidden)."""
+        ...
+
+    def learn(self, slope: torch.Tensor) -> None:
+        """Take a step, given the loss's gradient with respect to what the last call gave."""
+        ...
+
+    def test(self) -> torch.Tensor:
+        """Return what it gives for the test samples, (n_test, n_hidden)."""
+        ...
 
 
 @dataclass
@@ -28,14 +57,11 @@ class _Weights:
         """Return the parameters of a piece before training, γ = 1 and β = 0."""
         weight = weight.T[piece.columns].contiguous()  # (k, n_hidden)
         gain = torch.ones_like(weight[:, :1])
-        made = cls(piece, gain, torch.zeros_like(gain), weight)
-        for one in (made.gain, made.shift, made.weight):
-            one.grad = torch.zeros_like(one)
-        return made
+        return cls(piece, gain, torch.zeros_like(gain), weight)
 
 
 class NormedLinear:
-    """LayerNorm with affine, then a linear layer, over a design's samples.
+    """LayerNorm with affine, then a linear layer, with AdamW, over a design's samples, anywhere.
 
     Parameters
     ----------
@@ -43,20 +69,24 @@ class NormedLinear:
     weight : float32 tensor, shape (n_hidden, n_features)
         To start from.
     bias : float32 tensor, shape (n_hidden,)
+    adam : Adam
     """
 
-    def __init__(self, inputs: NormedInputs, weight: torch.Tensor, bias: torch.Tensor):
+    def __init__(self, inputs: NormedInputs, weight: torch.Tensor, bias: torch.Tensor, adam: Adam):
         self._inputs = inputs
         self._parts = [_Weights.of(piece, weight) for piece in inputs.pieces]
         self._bias = bias
         self._rows: list[torch.Tensor] = []
         self._batch = torch.empty(0)
-
-    @property
-    def parameters(self) -> list[torch.Tensor]:
-        """All that is trained."""
-        found = [side for one in self._parts for side in (one.gain, one.shift, one.weight)]
-        return [*found, self._bias]
+        trained = [side for one in self._parts for side in (one.gain, one.shift, one.weight)]
+        self._adam = torch.optim.AdamW(
+            [*trained, bias],
+            lr=adam.rate,
+            weight_decay=adam.decay,
+            betas=BETAS,
+            eps=EPS,
+            fused=True,
+        )
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
         """Return what the layer gives for some training samples, (n_batch, n_hidden).
@@ -81,8 +111,8 @@ class NormedLinear:
         total = sum(rows @ weight for rows, weight in zip(self._rows, folded, strict=True))
         return inputs.scale[batch] * (total + offset - inputs.mean[batch] * ones) + bias
 
-    def backward(self, slope: torch.Tensor) -> None:
-        """Set the gradients of all parameters, for the samples of the last call.
+    def learn(self, slope: torch.Tensor) -> None:
+        """Take an AdamW step, for the samples of the last call.
 
         Parameters
         ----------
@@ -107,6 +137,7 @@ class NormedLinear:
             part.shift.grad = (part.weight @ whole)[:, None]
             part.weight.grad = torch.addcmul(part.shift * whole, part.gain, grad)
         self._bias.grad = whole
+        self._adam.step()
 
     def test(self) -> torch.Tensor:
         """Return what the layer gives for the test samples, (n_test, n_hidden)."""

@@ -40,8 +40,6 @@ class StackedSettings:
     ----------
     width : int
         Hidden units.
-    reduced : int
-        Units that inputs are brought to first; 0 where they enter as they are.
     dropout : float
     rate, decay : float
         Step and weight decay of AdamW.
@@ -56,7 +54,6 @@ class StackedSettings:
     """
 
     width: int = 64
-    reduced: int = 0
     dropout: float = 0.3
     rate: float = 1e-3
     decay: float = 1e-2

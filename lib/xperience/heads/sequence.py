@@ -1,17 +1,19 @@
-"""A small recurrent network over successive windows: what came before counts, and its order."""
+"""A small causal network over successive windows: what came before counts, and its order."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from xperience.errors import ParamsError
 from xperience.heads.neural_dense import rms
 from xperience.heads.neural_goals import Device, Fit, Goal, Validation, pick_device
 from xperience.heads.neural_stacked import Chances, Job, StackedSettings, fits
 
-TEMPORAL = StackedSettings(width=64, reduced=48)
+TEMPORAL = StackedSettings()
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,11 @@ def temporal(
     settings: StackedSettings = TEMPORAL,
     device: Device = "auto",
 ) -> list[Fit]:
-    """Train a gated recurrent network that answers after the last step, for all seeds at once.
+    """Train a causal convolutional network that answers at the last step, for all seeds at once.
 
     Each step shows the parts of its window and how they differ from the step before, brought to
-    ``settings.reduced`` units. Steps before the recording's start leave the state untouched.
+    ``settings.width`` units; convolutions of two taps with dilations 1, 2, 4, … join the steps.
+    Steps before the recording's start are zeros.
 
     Parameters
     ----------
@@ -95,74 +98,77 @@ def temporal(
     place = pick_device(device)
     job = Job(goal, validation, tuple(seeds), settings, inputs.train, inputs.test, place)
     shown = _Shown(inputs, place)
-    return fits(job, lambda chances: _Recurrent(shown, goal.n_outputs, settings, chances))
+    return fits(job, lambda chances: _Convolved(shown, goal.n_outputs, settings, chances))
 
 
 class _Shown:
     """What samples show at each step: windows and their changes, each part to its own scale."""
 
     def __init__(self, inputs: Sequences, device: str):
-        self._parts = []
+        self._parts: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._scales: list[torch.Tensor] = []
+        train = torch.from_numpy(np.asarray(inputs.train, np.int64)).to(device)
         for part in inputs.parts:
             values = torch.from_numpy(np.ascontiguousarray(part.values, np.float32)).to(device)
             windows = torch.from_numpy(np.asarray(part.windows, np.int64)).to(device)
-            known = windows[torch.from_numpy(np.asarray(inputs.train, np.int64)).to(device)]
+            known = windows[train]
             values = values / rms(values[known[known >= 0].unique()])
-            changes = self._changes(values, known)
-            self._parts.append((values, windows, 1 / rms(changes[changes.any(dim=-1)])))
-        self.n_steps = inputs.parts[0].windows.shape[1]
-        self.n_axes = sum(values.shape[1] for values, _, _ in self._parts)
-
-    @staticmethod
-    def _changes(values: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
-        """Return each step minus the one before, 0 where there is none, (…, n_steps, n_axes)."""
-        rows = values[windows.clamp_min(0)]
-        there = (windows[..., 1:] >= 0) & (windows[..., :-1] >= 0)
-        changes = torch.zeros_like(rows)
-        changes[..., 1:, :] = (rows[..., 1:, :] - rows[..., :-1, :]) * there[..., None]
-        return changes
+            self._parts.append((values, windows))
+            changes = _changes(values, known)[1]
+            self._scales.append(1 / rms(changes[changes.any(dim=-1)]))
+        n_steps = inputs.parts[0].windows.shape[1]
+        self.n_levels = math.ceil(math.log2(max(n_steps, 1)))
+        self.n_axes = sum(values.shape[1] for values, _ in self._parts)
 
     def __call__(self, samples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return rows (n_seeds, n, n_steps, 2 n_axes) and whether all parts are there (…, 1)."""
-        rows, there = [], None
-        for values, windows, scale in self._parts:
-            own = windows[samples]  # (n_seeds, n, n_steps)
-            own_there = (own >= 0)[..., None]
-            rows += [values[own.clamp_min(0)] * own_there, self._changes(values, own) * scale]
-            there = own_there if there is None else there & own_there
-        return torch.cat(rows, dim=-1), there
+        """Return rows (…, n_steps, 2 n_axes) and whether all parts are there (…, n_steps, 1)."""
+        rows, there = [], []
+        for (values, windows), scale in zip(self._parts, self._scales, strict=True):
+            own = windows[samples]  # (…, n_steps)
+            now, change = _changes(values, own)
+            rows += [now, change * scale]
+            there.append(own >= 0)
+        return torch.cat(rows, dim=-1), torch.stack(there).all(dim=0)[..., None]
 
 
-class _Recurrent:
-    """rows → reduced → gated recurrent units → outputs."""
+def _changes(values: torch.Tensor, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return windows, and each one minus the step before; 0 where there is none."""
+    there = (windows >= 0)[..., None]
+    rows = values[windows.clamp_min(0)] * there  # (…, n_steps, n_axes)
+    changes = torch.zeros_like(rows)
+    both = there[..., 1:, :] & there[..., :-1, :]
+    changes[..., 1:, :] = (rows[..., 1:, :] - rows[..., :-1, :]) * both
+    return rows, changes
+
+
+class _Convolved:
+    """Rows → width → causal convolutions of two taps, dilated 1, 2, 4, … → outputs.
+
+    Only what the last step's answer rests on is computed: neighbours are joined two by two until
+    one is left.
+    """
 
     def __init__(self, shown: _Shown, n_outputs: int, settings: StackedSettings, chances: Chances):
-        self._shown, self._width, self.chances = shown, settings.width, chances
-        self._reduce = chances.linear(2 * shown.n_axes, settings.reduced)
-        self._enter = chances.linear(settings.reduced, 3 * settings.width)
-        self._recur = chances.linear(settings.width, 3 * settings.width)
-        self._out = chances.linear(settings.width, n_outputs)
-        self.parameters = [*self._reduce, *self._enter, *self._recur, *self._out]
+        self._shown, self.chances = shown, chances
+        width = settings.width
+        self._enter = chances.linear(2 * shown.n_axes, width)
+        self._join = [chances.linear(2 * width, width) for _ in range(shown.n_levels)]
+        self._out = chances.linear(width, n_outputs)
+        layers = (self._enter, *self._join, self._out)
+        self.parameters = [side for layer in layers for side in layer]
 
     def __call__(self, samples: torch.Tensor, dropout: float = 0.0) -> torch.Tensor:
-        rows, there = self._shown(samples)
-        n_seeds, n, n_steps, _ = rows.shape
-        reduced = torch.baddbmm(
-            self._reduce[1], rows.reshape(n_seeds, n * n_steps, -1), self._reduce[0]
-        )
-        reduced = self.chances.dropped(reduced, dropout)
-        entered = torch.baddbmm(self._enter[1], reduced, self._enter[0])
-        entered = entered.view(n_seeds, n, n_steps, -1)  # (n_seeds, n, n_steps, 3 width)
-        state = rows.new_zeros(n_seeds, n, self._width)
-        for step in range(n_steps):
-            state = torch.where(there[:, :, step], self._next(entered[:, :, step], state), state)
-        return torch.baddbmm(self._out[1], self.chances.dropped(state, dropout), self._out[0])
+        rows, there = self._shown(samples)  # (n_seeds, n, n_steps, …)
+        state = self._linear(self._enter, rows) * there
+        n_seeds, n, n_steps, width = state.shape
+        state = functional.pad(state, (0, 0, 2 ** len(self._join) - n_steps, 0))
+        for layer in self._join:
+            state = self.chances.dropped(state, dropout).view(n_seeds, n, -1, 2 * width)
+            state = state[..., width:] + functional.gelu(self._linear(layer, state))
+        return self._linear(self._out, self.chances.dropped(state[:, :, 0], dropout))
 
-    def _next(self, entered: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        """Return the state after a step, (n_seeds, n, width)."""
-        keep, reset, new = entered.chunk(3, dim=-1)
-        own_keep, own_reset, own_new = torch.baddbmm(self._recur[1], state, self._recur[0]).chunk(
-            3, dim=-1
-        )
-        keep, reset = torch.sigmoid(keep + own_keep), torch.sigmoid(reset + own_reset)
-        return keep * state + (1 - keep) * torch.tanh(new + reset * own_new)
+    @staticmethod
+    def _linear(layer: tuple[torch.Tensor, torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
+        weights, bias = layer
+        flat = torch.baddbmm(bias, rows.flatten(1, -2), weights)
+        return flat.view(*rows.shape[:-1], -1)
