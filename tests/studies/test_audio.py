@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.errors import ParamsError
 from xperience.features.blocks import BLOCKS
+from xperience.features.extract import extract
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
 from xperience.scoring.metrics import score
 from xperience.scoring.records import read_records, records_table
@@ -25,6 +26,7 @@ from xperience.studies.audio_rows import (
 )
 from xperience.studies.audio_variants import (
     AS_IS,
+    LIBROSA,
     LOGMEL,
     RAW_ONLY,
     REPLACED,
@@ -255,3 +257,22 @@ def test_gains_are_differences_of_scores(outcomes, rows):
                 & (rows["metric"] == f"{contest.primary.name}_gain")
             ]
             assert found["value"].item() == pytest.approx(sign * (mine - other), abs=1e-9)
+
+
+@pytest.mark.slow
+def test_under_corrected_no_mean_mixes_units(oracle, tmp_path_factory):
+    path = tmp_path_factory.mktemp("corrected") / "windows.parquet"
+    extract(oracle / "episode", path, contract="corrected", workers=1)
+    tasks = [TASKS_BY_NAME[name] for name in ("timeline_action", "contact_prediction")]
+    found = list(
+        run_audio(oracle / "episode", WindowTable(path), contract="corrected", tasks=tasks)
+    )
+    assert {one.head for one in found} == {"linear"}
+    assert {one.problem.contract for one in found} == {"corrected"}
+    by_variant = {one.task.variant: one.task for one in found}
+    assert by_variant[RAW_ONLY].input_blocks == (LIBROSA.name,)
+    rows = records_table(study_rows(found, "small", "corrected"))
+    assert MIXED_MEAN not in set(rows["metric"])
+    over = rows[rows["task"].isna()]
+    assert set(over["unit"]) == {"1", "task"}
+    assert over["value"].notna().all()
