@@ -5,14 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xperience.heads import gram, linear, penalised
+from xperience.heads import gram, linear, neural, penalised
 from xperience.heads.conditioning import Inputs, conditioned
+from xperience.heads.sequence import Sequences, Steps, temporal
 from xperience.studies.blocks import Blocks
 from xperience.studies.posing import design
 from xperience.studies.problem import Answer, Problem
-from xperience.tasks.splits import blocked_folds
+from xperience.tasks.splits import Split, blocked_folds
 
 FIRST_SEED = 7
+VALIDATION_FOLD = 2
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,110 @@ def answer_penalised(problem: Problem, inputs: Inputs) -> Answer:
     return Answer(problem.forecast(fit.test), facts={"penalty": fit.penalty})
 
 
+def published_neural(
+    problems: Sequence[Problem], context: Context
+) -> Iterator[tuple[int, Sequence[Answer]]]:
+    """Answer problems with the published network."""
+    for place, problem in enumerate(problems):
+        goal = _goal(problem)
+        fits = neural.published_mlp(design(problem), context.blocks.filled, goal, context.seeds)
+        yield place, [_answer(problem, fit) for fit in fits]
+
+
+def corrected_neural(
+    problems: Sequence[Problem], context: Context
+) -> Iterator[tuple[int, Sequence[Answer]]]:
+    """Answer problems with a small network on principal axes, stopped by held-out stretches."""
+    for place, problem in enumerate(problems):
+        inputs = conditioned(design(problem), context.blocks.raw).first(penalised.N_AXES)
+        goal = _goal(problem)
+        fits = neural.dense(inputs, goal, _validation(problem), context.seeds)
+        yield place, [_answer(problem, fit) for fit in fits]
+
+
+def corrected_temporal(
+    problems: Sequence[Problem], context: Context
+) -> Iterator[tuple[int, Sequence[Answer]]]:
+    """Answer problems with a recurrent network that reads the windows before the sample's own."""
+    for place, problem in enumerate(problems):
+        goal = _goal(problem)
+        sequences = _sequences(problem, context.blocks)
+        fits = temporal(sequences, goal, _validation(problem), context.seeds)
+        yield place, [_answer(problem, fit) for fit in fits]
+
+
+def _goal(problem: Problem) -> neural.Goal:
+    """Return what a network shall predict."""
+    if problem.task.kind == "classify":
+        return neural.Goal("classify", problem.train_codes, len(problem.labels))
+    if problem.task.kind == "multilabel":
+        members = problem.membership(problem.train_targets)
+        return neural.Goal("multilabel", members, len(problem.labels))
+    values = problem.to_fit.astype(np.float32)
+    return neural.Goal("vectors", values, values.shape[1])
+
+
+def _validation(problem: Problem) -> neural.Validation:
+    """Return stretches of the training part, spread over it, that decide when to stop."""
+    fit, held = blocked_folds(problem.samples.frames[problem.split.train])[VALIDATION_FOLD]
+    return neural.Validation(fit, held)
+
+
+def _answer(problem: Problem, fit: neural.Fit) -> Answer:
+    """Return a fitted network's answer."""
+    facts = {"epochs": float(fit.epochs)}
+    if fit.curve:
+        facts["train_final_loss"] = float(fit.curve[-1].train_loss)
+    if problem.task.kind == "classify":
+        answer = classified(problem, fit.test, facts)
+    elif problem.task.kind == "multilabel":
+        answer = chosen(problem, fit.test, facts)
+    else:
+        answer = Answer(problem.forecast(fit.test.astype(np.float64)), facts=facts)
+    return replace(answer, seed=fit.seed, curve=fit.curve)
+
+
+def _sequences(problem: Problem, blocks: Blocks) -> Sequences:
+    """Return a problem's samples as short histories of windows, oldest first.
+
+    A pair whose order is asked for is its own two steps; any other sample's steps are the windows
+    that lead up to it, the two sides of a pair each with their own.
+    """
+    task, members = problem.task, problem.samples.members
+    if not task.remembers and members.shape[1] > 1:
+        steps = {task.pieces[0].blocks: members}
+    else:
+        ago = np.arange(task.history - 1, -1, -1)
+        steps = {
+            piece.blocks: np.maximum(members[:, piece.member, None] - ago, -1)
+            for piece in task.pieces
+            if piece.minus is None
+        }
+    parts = tuple(
+        Steps(_windows(names, at, problem.split, blocks), at) for names, at in steps.items()
+    )
+    return Sequences(parts, problem.split.train, problem.split.test)
+
+
+def _windows(names: tuple[str, ...], at: np.ndarray, split: Split, blocks: Blocks) -> np.ndarray:
+    """Return every window on the axes of those that training samples read, (n_windows, n_axes)."""
+    n_windows = len(blocks.raw(names[0]))
+    train = np.unique(at[split.train])
+    train = train[train >= 0]
+    rest = np.setdiff1d(np.arange(n_windows), train)
+    whole = gram.Design((gram.Part(names, np.arange(n_windows)),), train, rest)
+    inputs = conditioned(whole, blocks.raw).first(penalised.N_AXES)
+    values = np.empty((n_windows, inputs.train.shape[1]), np.float32)
+    values[train], values[rest] = inputs.train, inputs.test
+    return values
+
+
 HEADS: dict[str, dict[str, Head]] = {
-    "published": {"linear": published_linear},
-    "corrected": {"linear": corrected_linear},
+    "published": {"linear": published_linear, "neural": published_neural},
+    "corrected": {
+        "linear": corrected_linear,
+        "neural": corrected_neural,
+        "temporal": corrected_temporal,
+    },
 }
 """Heads of each contract, by the name that rows carry."""

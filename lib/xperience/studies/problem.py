@@ -81,7 +81,7 @@ class Problem:
 
     @property
     def to_fit(self) -> np.ndarray:
-        """What heads of the corrected contract fit: targets minus where the forecast starts."""
+        """What is fitted: targets minus where the forecast starts, if it starts somewhere."""
         return np.asarray(self.train_targets, dtype=np.float64) - self._start(self.split.train)
 
     def forecast(self, fitted: np.ndarray) -> np.ndarray:
