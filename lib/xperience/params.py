@@ -37,6 +37,8 @@ class RunParams(BaseModel):
         How many windows the figure of sample windows shows.
     interactive : bool, optional
         Whether notebooks add controls that need a live kernel.
+    published : str, optional
+        Folder of the published record, relative to the repository; it need not be there.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -50,6 +52,7 @@ class RunParams(BaseModel):
     moment_frame: int | None = Field(default=None, ge=0)
     n_sample_windows: int = Field(default=5, ge=1)
     interactive: bool = False
+    published: str = "../shared/published"
 
     @model_validator(mode="after")
     def _one_origin(self) -> "RunParams":
