@@ -35,7 +35,8 @@ sample: setup ## download the public sample (its licence is shown) and run every
 site: setup ## build the site of a run from its executed notebooks
 	@$(XPERIENCE) site "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)")
 
-lab: setup ## open the notebooks in JupyterLab
+lab: setup ## open the notebooks in JupyterLab, with the recording and windows that they read
+	@$(XPERIENCE) reproduce "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)") --data
 	$(BIN)/jupyter lab notebooks
 
 pair: setup ## write the .ipynb half of each notebook from its .py half

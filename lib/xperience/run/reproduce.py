@@ -22,6 +22,7 @@ def reproduce(
     *,
     cores: int | None = None,
     again: bool = False,
+    data_only: bool = False,
 ) -> int:
     """Run the graph for what is missing or out of date; return Snakemake's exit status.
 
@@ -35,6 +36,8 @@ def reproduce(
         Jobs at a time; as many as there are cores if absent.
     again : bool, optional
         Whether to do every step anew.
+    data_only : bool, optional
+        Whether to stop at what notebooks read: recording and windows tables.
 
     Raises
     ------
@@ -46,15 +49,16 @@ def reproduce(
         _say(f"Run {plan.params.run}: {episode} with the settings of params/{run}.yaml.")
     with _alone(plan.root) as lock:
         _drop_stale_download(plan)
-        kept = [] if again else keep_fresh(plan)
+        kept = [] if again or data_only else keep_fresh(plan)
         if kept:
             _say(f"Kept as committed, since nothing they follow from changed: {', '.join(kept)}.")
-        forced = [] if again else _forced(plan)
+        forced = [] if again or data_only else _forced(plan)
         command = _snakemake(run, episode, cores) + (["--forceall"] if again else [])
+        command += ["--until", "windows"] if data_only else []
         command += ["--forcerun", *forced] if forced else []
         _unlock(plan.root, command)
         code = subprocess.run(command, cwd=plan.root, pass_fds=[lock], check=False).returncode
-    _tell(plan, code)
+    _tell(plan, code, plan.windows("published").parent if data_only else plan.site / "index.html")
     return code
 
 
@@ -106,9 +110,9 @@ def _drop_stale_download(plan: Plan) -> None:
         plan.download_stamp.unlink(missing_ok=True)
 
 
-def _tell(plan: Plan, code: int) -> None:
+def _tell(plan: Plan, code: int, made: Path) -> None:
     if code == 0:
-        _say(f"Done: {os.path.relpath(plan.site / 'index.html')}")
+        _say(f"Done: {os.path.relpath(made)}")
     else:
         print(
             f"Not everything could be done; see above. Failed notebooks and the steps' logs are in "

@@ -54,9 +54,10 @@ def reproduce(
     episode: Own = None,
     cores: Annotated[int | None, typer.Option(help="Jobs at a time; all cores if absent.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Do every step anew.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Stop at what notebooks read.")] = False,
 ) -> None:
     """Bring a run up to date: recording, windows, notebooks, site."""
-    code = reproduce_run(run, episode or None, cores=cores, again=again)
+    code = reproduce_run(run, episode or None, cores=cores, again=again, data_only=data)
     if code:
         raise typer.Exit(code)
 
