@@ -53,6 +53,22 @@ def inspect(
 
 
 @app.command()
+def sync(
+    episode: EpisodeArgument,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+) -> None:
+    """Say whether sound, picture, poses and gyroscope share one clock; no labels are needed.
+
+    Exit status: 0 whatever the verdicts are, 1 if the episode cannot be opened, 2 for a wrong call.
+    """
+    from xperience.sync.audit import audit_episode
+
+    with _told():
+        audit = audit_episode(episode)
+    typer.echo(audit.to_json() if json else audit.to_text())
+
+
+@app.command()
 def features(
     episode: EpisodeArgument,
     out: OutOption,

@@ -1,0 +1,115 @@
+"""The clock of a video file against the device's own: rates, gaps and jitter."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from xperience.scoring.resampling import block_weights
+from xperience.sync.lags import Line
+
+_STRETCHES, _BLOCK, _N_RESAMPLES = 24, 2, 400
+_GAP = 1.5  # frames
+
+
+def frame_times_in_file_s(path: Path) -> np.ndarray:
+    """Return when each frame of a video is shown, shape (n,), seconds, without decoding.
+
+    Parameters
+    ----------
+    path : Path
+        A video that can be opened.
+
+    Returns
+    -------
+    float array, shape (n,)
+        In order of showing. A file that is cut off gives the frames before the cut.
+    """
+    ticks: list[int] = []
+    with av.open(str(path), metadata_errors="replace") as container:
+        stream = container.streams.video[0]
+        try:
+            ticks.extend(p.pts for p in container.demux(stream) if p.size and p.pts is not None)
+        except (av.FFmpegError, EOFError):
+            # the file ends early: what came before is there
+            return _in_order(ticks, float(stream.time_base))
+        return _in_order(ticks, float(stream.time_base))
+
+
+def _in_order(ticks: list[int], tick_s: float) -> np.ndarray:
+    return np.sort(np.array(ticks, dtype=np.float64)) * tick_s
+
+
+@dataclass(frozen=True)
+class ClockLine:
+    """A clock against another, both read at the same frames.
+
+    Parameters
+    ----------
+    line, resampled : Line
+        Least squares through the differences, and the same for each resample of stretches.
+    jitter_ms : float
+        Standard deviation around the line.
+    gaps : (int, int)
+        Steps of more than one and a half frames in the first and in the second clock.
+    length_s : float
+    n_frames, n_stretches : int
+    """
+
+    line: Line
+    resampled: Line
+    jitter_ms: float
+    gaps: tuple[int, int]
+    length_s: float
+    n_frames: int
+    n_stretches: int
+
+
+def compare_clocks(late_s: np.ndarray, reference_s: np.ndarray, seed: int = 0) -> ClockLine:
+    """Return how one clock runs away from another, both being 0 at the first frame.
+
+    Parameters
+    ----------
+    late_s, reference_s : float array, shape (n_frames,)
+        Times of the same frames in seconds; at least 48 of them.
+    seed : int
+        Draws the resamples.
+
+    Returns
+    -------
+    ClockLine
+        Positive where the first clock is ahead. Where the clocks agree to the last digit the
+        interval has no width.
+    """
+    late_s, reference_s = late_s - late_s[0], reference_s - reference_s[0]
+    length_s = float(reference_s[-1])
+    away_s = late_s - reference_s
+    from_middle_s = reference_s - length_s / 2
+    stretch = np.arange(len(away_s)) * _STRETCHES // len(away_s)
+    terms = (np.ones(len(away_s)), from_middle_s, from_middle_s**2, away_s, from_middle_s * away_s)
+    sums = np.stack([np.bincount(stretch, term) for term in terms], axis=1)  # (_STRETCHES, 5)
+    whole, drawn = (
+        _fit(weights @ sums)
+        for weights in (
+            np.ones((1, _STRETCHES)),
+            block_weights(_STRETCHES, _BLOCK, _N_RESAMPLES, seed),
+        )
+    )
+    line = Line(float(whole.offset_s[0]), float(whole.drift[0]))
+    jitter_s = float(np.std(away_s - line.at(from_middle_s)))
+    gaps = tuple(int(np.sum(_steps(clock) > _GAP)) for clock in (late_s, reference_s))
+    return ClockLine(line, drawn, 1e3 * jitter_s, gaps, length_s, len(away_s), _STRETCHES)
+
+
+def _steps(clock_s: np.ndarray) -> np.ndarray:
+    steps_s = np.diff(clock_s)
+    return steps_s / np.median(steps_s)
+
+
+def _fit(sums: np.ndarray) -> Line:
+    """Return the least-squares line from sums of 1, x, x², y and xy, shape (n_fits, 5)."""
+    n, x, xx, y, xy = sums.T
+    spread = n * xx - x**2
+    drift = (n * xy - x * y) / spread
+    return Line((y - drift * x) / n, drift)
