@@ -54,6 +54,8 @@ def ridge(inputs: Inputs, targets: np.ndarray, folds: Folds) -> Chosen:
 
     def loss(fit: np.ndarray, held: np.ndarray) -> np.ndarray:
         moments = Moments.of(targets[fit])
+        if not moments.keep.any():
+            return np.full(len(PENALTIES), np.nan)
         known, true = moments(targets[fit], np.inf), moments(targets[held], np.inf)
         path = _ridge_path(inputs.rows(fit, held), known, PENALTIES)
         return np.array([np.square(one - true).mean() for one in path])
