@@ -1,11 +1,10 @@
-"""The published network as one would write it first: nn.Module, batches of samples, AdamW.
+"""The published network as one would write it first: nn.Module, shuffled batches, AdamW.
 
 The reference that `xperience.heads.neural` is held to, for equality and for speed.
 """
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 
 def network(n_features, n_outputs, *, width=128, dropout=0.1):
@@ -21,19 +20,18 @@ def network(n_features, n_outputs, *, width=128, dropout=0.1):
     )
 
 
-def fit(model, z, loss, *, epochs=80, batch=128, rate=1e-3, decay=1e-4, loader=False, orders=None):
-    """Train in place. ``loss``: (outputs, places) -> scalar; ``orders``: a permutation an epoch."""
-    adam = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
-    places = torch.arange(len(z))
-    data = DataLoader(TensorDataset(z, places), batch_size=batch, shuffle=True)
+def adam(model, rate=1e-3, decay=1e-4):
+    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
+
+
+def epoch(model, optimiser, z, loss, *, batch=128, order=None):
+    """Train one epoch in place. ``loss``: (outputs, places of the batch) -> scalar."""
     model.train()
-    for epoch in range(epochs):
-        order = orders[epoch] if orders is not None else torch.randperm(len(z))
-        for rows, own in data if loader else ((z[own], own) for own in order.split(batch)):
-            adam.zero_grad()
-            loss(model(rows), own).backward()
-            adam.step()
-    return model
+    order = torch.randperm(len(z)) if order is None else order
+    for own in order.split(batch):
+        optimiser.zero_grad()
+        loss(model(z[own]), own).backward()
+        optimiser.step()
 
 
 @torch.no_grad()

@@ -113,15 +113,23 @@ def _train(
 ) -> Fit:
     """Return the fit of one seed."""
     began = time.perf_counter()
-    network = _Network(inputs, n_outputs, seed, settings)
+    network = Network(inputs, n_outputs, seed, settings)
     curve = [network.epoch(objective) for _ in range(settings.epochs)]
     train, test = (objective.answers(outputs) for outputs in network.outputs())
     spent, device = time.perf_counter() - began, inputs.scale.device.type
     return Fit(test, train, epoch_rows(curve), seed, settings.epochs, spent, device)
 
 
-class _Network:
-    """The published network on its way through the epochs."""
+class Network:
+    """The published network on its way through the epochs.
+
+    Parameters
+    ----------
+    inputs : NormedInputs
+    n_outputs : int
+    seed : int
+    settings : Settings
+    """
 
     def __init__(self, inputs: NormedInputs, n_outputs: int, seed: int, settings: Settings):
         self._settings, self._device = settings, inputs.scale.device
@@ -129,7 +137,7 @@ class _Network:
         self._dropped = torch.Generator(self._device).manual_seed(seed)
         width = settings.width
         first, *rest = [
-            [side.to(self._device) for side in _start(n_in, n_out, self._chance)]
+            [side.to(self._device) for side in start(n_in, n_out, self._chance)]
             for n_in, n_out in ((inputs.n_features, width), (width, width), (width, n_outputs))
         ]
         adam = Adam(settings.rate, settings.decay)
@@ -181,7 +189,7 @@ class _Network:
         return torch.cat(train), self._tail(self._first.test())
 
 
-def _start(n_in: int, n_out: int, chance: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def start(n_in: int, n_out: int, chance: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Return weights (n_out, n_in) and biases (n_out,), uniform as PyTorch starts its layers."""
     bound = 1 / math.sqrt(n_in)
     shapes = ((n_out, n_in), (n_out,))

@@ -40,9 +40,10 @@ def dense(
     Returns
     -------
     list of Fit
-        One a seed. The curve is of the first round, where losses are judged.
+        One a seed. The curve is of the first round, where losses are judged, if there was one.
     """
     place = pick_device(device)
+    inputs = inputs.first(settings.axes)
     rows = torch.from_numpy(np.concatenate([inputs.train, inputs.test])).to(place)
     n = len(inputs.train)
     rows = rows / rms(rows[:n])

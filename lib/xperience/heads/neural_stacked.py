@@ -38,6 +38,8 @@ class StackedSettings:
 
     Parameters
     ----------
+    axes : int
+        Strongest axes of the inputs, of each part, that are used.
     width : int
         Hidden units.
     dropout : float
@@ -53,6 +55,7 @@ class StackedSettings:
         Epochs where nothing is held out.
     """
 
+    axes: int = 256
     width: int = 64
     dropout: float = 0.3
     rate: float = 1e-3
@@ -155,7 +158,15 @@ def fits(job: Job, make: Callable[[Chances], Network]) -> list[Fit]:
     answers = whole.answered(best)
     spent = (time.perf_counter() - began) / len(job.seeds)
     return [
-        Fit(test, train, first.curve(place), seed, int(best[place]), spent, device)
+        Fit(
+            test,
+            train,
+            first.curve(place) or whole.curve(place),
+            seed,
+            int(best[place]),
+            spent,
+            device,
+        )
         for place, (seed, (train, test)) in enumerate(zip(job.seeds, answers, strict=True))
     ]
 

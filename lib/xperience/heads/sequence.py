@@ -13,7 +13,9 @@ from xperience.heads.neural_dense import rms
 from xperience.heads.neural_goals import Device, Fit, Goal, Validation, pick_device
 from xperience.heads.neural_stacked import Chances, Job, StackedSettings, fits
 
-TEMPORAL = StackedSettings()
+LEAST_CHANGE = 1e-3
+"""Changes of an axis count by no less than this share of the largest."""
+TEMPORAL = StackedSettings(axes=64, dropout=0.5)
 
 
 @dataclass(frozen=True)
@@ -93,29 +95,33 @@ def temporal(
     Returns
     -------
     list of Fit
-        One a seed. The curve is of the first round, where losses are judged.
+        One a seed. The curve is of the first round, where losses are judged, if there was one.
     """
     place = pick_device(device)
     job = Job(goal, validation, tuple(seeds), settings, inputs.train, inputs.test, place)
-    shown = _Shown(inputs, place)
+    shown = _Shown(inputs, settings.axes, place)
     return fits(job, lambda chances: _Convolved(shown, goal.n_outputs, settings, chances))
 
 
 class _Shown:
-    """What samples show at each step: windows and their changes, each part to its own scale."""
+    """What samples show at each step: windows and their changes.
 
-    def __init__(self, inputs: Sequences, device: str):
+    Windows of a part have one scale, so that strong axes stay strong; changes have one an axis,
+    since what moves least from window to window is as telling as what moves most.
+    """
+
+    def __init__(self, inputs: Sequences, n_axes: int, device: str):
         self._parts: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._scales: list[torch.Tensor] = []
         train = torch.from_numpy(np.asarray(inputs.train, np.int64)).to(device)
         for part in inputs.parts:
-            values = torch.from_numpy(np.ascontiguousarray(part.values, np.float32)).to(device)
+            strongest = np.ascontiguousarray(part.values[:, :n_axes], np.float32)
+            values = torch.from_numpy(strongest).to(device)
             windows = torch.from_numpy(np.asarray(part.windows, np.int64)).to(device)
             known = windows[train]
             values = values / rms(values[known[known >= 0].unique()])
             self._parts.append((values, windows))
-            changes = _changes(values, known)[1]
-            self._scales.append(1 / rms(changes[changes.any(dim=-1)]))
+            self._scales.append(1 / _spread(_changes(values, known)[1]))
         n_steps = inputs.parts[0].windows.shape[1]
         self.n_levels = math.ceil(math.log2(max(n_steps, 1)))
         self.n_axes = sum(values.shape[1] for values, _ in self._parts)
@@ -129,6 +135,13 @@ class _Shown:
             rows += [now, change * scale]
             there.append(own >= 0)
         return torch.cat(rows, dim=-1), torch.stack(there).all(dim=0)[..., None]
+
+
+def _spread(changes: torch.Tensor) -> torch.Tensor:
+    """Return the root mean square of each axis's changes, none far below the largest."""
+    known = changes[changes.any(dim=-1)]  # (n, n_axes)
+    spread = (known.square().sum(dim=0) / max(len(known), 1)).sqrt()
+    return spread.clamp_min(max(float(spread.max()) * LEAST_CHANGE, LEAST_CHANGE))
 
 
 def _changes(values: torch.Tensor, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -159,7 +172,7 @@ class _Convolved:
 
     def __call__(self, samples: torch.Tensor, dropout: float = 0.0) -> torch.Tensor:
         rows, there = self._shown(samples)  # (n_seeds, n, n_steps, …)
-        state = self._linear(self._enter, rows) * there
+        state = functional.gelu(self._linear(self._enter, rows)) * there
         n_seeds, n, n_steps, width = state.shape
         state = functional.pad(state, (0, 0, 2 ** len(self._join) - n_steps, 0))
         for layer in self._join:
