@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xperience.heads.conditioning import MAX_SCORE, Moments, conditioned
+from xperience.heads.conditioning import MAX_SCORE, Moments, conditioned, conditioned_together
 from xperience.heads.gram import Design, Part
 
 TRAIN, TEST = np.arange(40), np.arange(40, 60)
@@ -85,3 +85,48 @@ def test_missing_rows_do_not_move_the_moments():
     holed = np.vstack([rows, np.full((5, 3), np.nan)])
     np.testing.assert_allclose(Moments.of(holed).mean, rows.mean(axis=0))
     np.testing.assert_allclose(Moments.of(holed).std, rows.std(axis=0))
+
+
+def test_designs_made_together_are_those_made_alone(values):
+    windows = np.arange(60)
+    both = Design((Part(("a", "b"), windows),), TRAIN, TEST)
+    one = Design((Part(("b",), windows),), TRAIN, TEST)
+    pairs = (Part(("a",), windows[:-1]), Part(("a",), windows[1:], windows[:-1]))
+    other = Design(pairs, np.arange(40), np.arange(40, 59))
+    designs = [both, one, other, both]
+    found = dict(_by_place(conditioned_together(designs, source(values))))
+    assert found[0] is found[3]
+    for place, design in enumerate(designs):
+        alone = conditioned(design, source(values))
+        np.testing.assert_allclose(
+            found[place].test @ found[place].train.T, alone.test @ alone.train.T, atol=1e-3
+        )
+        assert found[place].n_dropped == alone.n_dropped
+
+
+def _by_place(made):
+    return ((place, inputs) for places, inputs in made for place in places)
+
+
+def test_a_block_is_read_once_for_all_designs_of_the_same_samples(values):
+    asked = []
+
+    def counted(name):
+        asked.append(name)
+        return values[name]
+
+    windows = np.arange(60)
+    designs = [
+        Design((Part(blocks, windows),), TRAIN, TEST) for blocks in (("a", "b"), ("b",), ("a",))
+    ]
+    assert len(list(conditioned_together(designs, counted))) == 3
+    assert sorted(asked) == ["a", "b"]
+
+
+def test_a_block_that_stands_twice_counts_twice(values):
+    windows = np.arange(60)
+    twice = conditioned(Design((Part(("a", "a"), windows),), TRAIN, TEST), source(values))
+    once = conditioned(Design((Part(("a",), windows),), TRAIN, TEST), source(values))
+    np.testing.assert_allclose(
+        twice.train @ twice.train.T, 2 * once.train @ once.train.T, atol=1e-3
+    )

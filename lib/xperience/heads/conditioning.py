@@ -15,6 +15,8 @@ Here
 All is fitted on training samples only.
 """
 
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,19 +70,92 @@ def conditioned(design: Design, source: BlockSource) -> Inputs:
     Inputs
         As many axes as the training samples span, strongest first.
     """
-    n_train, n_test = len(design.train), len(design.test)
-    train, test, n_dropped = np.zeros((n_train, n_train)), np.zeros((n_test, n_train)), 0
+    ((_, inputs),) = conditioned_together([design], source)
+    return inputs
+
+
+def conditioned_together(
+    designs: Sequence[Design], source: BlockSource
+) -> Iterator[tuple[list[int], Inputs]]:
+    """Yield the inputs of each distinct design; those that share samples share block products.
+
+    Parameters
+    ----------
+    designs : sequence of Design
+    source : callable (block name) -> float32 array (n_windows, dim)
+        NaN is missing.
+
+    Yields
+    ------
+    list of int, Inputs
+        The designs that the inputs are of: equal designs share them.
+
+    Notes
+    -----
+    z-scores, clipping and dropping act by column, so a design's inner products are a sum over its
+    blocks. A block is multiplied once for all designs with the same training and test samples.
+    Memory is that of the inner products of such designs.
+    """
+    by_samples: dict[Hashable, list[int]] = {}
+    for place, design in enumerate(designs):
+        samples = design.train.tobytes(), design.test.tobytes()
+        by_samples.setdefault(samples, []).append(place)
+    for places in by_samples.values():
+        example = designs[places[0]]
+        same: dict[tuple[Hashable, ...], list[int]] = {}
+        terms: dict[Hashable, tuple[Part, str]] = {}
+        for place in places:
+            found = _terms(designs[place])
+            terms |= found
+            same.setdefault(tuple(found), []).append(place)
+        made = _sums(list(same), terms, example, source)
+        for names in list(same):
+            yield same[names], _in_axes(*made.pop(names))
+
+
+def _terms(design: Design) -> dict[Hashable, tuple[Part, str]]:
+    """Return what a design's inner products are a sum of: a block of a part each, by identity."""
+    found: dict[Hashable, tuple[Part, str]] = {}
+    times: Counter[Hashable] = Counter()
     for part in design.parts:
+        windows = part.plus.tobytes(), None if part.minus is None else part.minus.tobytes()
         for block in part.blocks:
-            values = source(block)
-            for first in range(0, values.shape[1], CHUNK_COLUMNS):
-                rows = _samples(part, values[:, first : first + CHUNK_COLUMNS])
-                moments = Moments.of(rows[design.train])
-                fit, held = moments(rows[design.train]), moments(rows[design.test])
-                n_dropped += int((~moments.keep).sum())
-                train += fit @ fit.T
-                test += held @ fit.T
-    return _in_axes(train, test, n_dropped)
+            times[block, windows] += 1
+            found[block, windows, times[block, windows]] = part, block
+    return found
+
+
+def _sums(
+    wanted: list[tuple[Hashable, ...]],
+    terms: dict[Hashable, tuple[Part, str]],
+    example: Design,
+    source: BlockSource,
+) -> dict[tuple[Hashable, ...], tuple[np.ndarray, np.ndarray, int]]:
+    """Return (train products, test products, columns dropped) of each wanted set of terms."""
+    n_train, n_test = len(example.train), len(example.test)
+    sums = {
+        names: (np.zeros((n_train, n_train)), np.zeros((n_test, n_train)), 0) for names in wanted
+    }
+    for name, (part, block) in terms.items():
+        for train, test, n_dropped in _products(part, source(block), example):
+            for names in wanted:
+                if name in names:
+                    whole, held, n_before = sums[names]
+                    whole += train
+                    held += test
+                    sums[names] = whole, held, n_before + n_dropped
+    return sums
+
+
+def _products(
+    part: Part, values: np.ndarray, example: Design
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Yield the inner products of some columns at a time, and how many were dropped."""
+    for first in range(0, values.shape[1], CHUNK_COLUMNS):
+        rows = _samples(part, values[:, first : first + CHUNK_COLUMNS])
+        moments = Moments.of(rows[example.train])
+        fit, held = moments(rows[example.train]), moments(rows[example.test])
+        yield fit @ fit.T, held @ fit.T, int((~moments.keep).sum())
 
 
 def _samples(part: Part, values: np.ndarray) -> np.ndarray:
