@@ -17,8 +17,9 @@ MEMORIES, DAMPINGS = (1, 2, 3, 5), tuple(round(0.1 * k, 1) for k in range(11))
 STRIDE = 3
 """Every third training sample is enough: those in between share nearly all their frames."""
 HISTORY_STEPS, JOINT_STEPS = 10, 5
-"""Frame steps that forecasts may read, and those that the regression of all joints reads."""
+"""Frame steps that forecasts may read, and those that forecasts from all joints at once read."""
 SEEDS = (7, 8, 9)
+BRIEF = replace(TEMPORAL, epochs=60)
 VALIDATION_FOLD = 2
 
 
@@ -101,7 +102,7 @@ def damped(histories: Histories) -> list[Forecast]:
     training part best.
     """
     n_ahead = histories.ahead.shape[1]
-    judged = histories.thinned.split.train
+    judged = histories.split.train
 
     def forecast(samples: np.ndarray, memory: int, damping: float) -> np.ndarray:
         velocity = histories.steps[samples, :memory].mean(axis=1)
@@ -152,15 +153,16 @@ def recurrent(histories: Histories) -> list[Forecast]:
     """Forecast all coordinates with the temporal head: a recurrent network over the last steps."""
     histories = histories.thinned
     train, test = histories.split.train, histories.split.test
-    n, n_steps = histories.steps.shape[:2]
-    oldest_first = histories.steps[:, ::-1].reshape(n * n_steps, -1)
-    scaled = Moments.of(histories.steps[train].reshape(len(train) * n_steps, -1))
+    steps = histories.steps[:, JOINT_STEPS - 1 :: -1]  # oldest first
+    n, n_steps = steps.shape[:2]
+    rows = steps.reshape(n * n_steps, -1)
+    scaled = Moments.of(steps[train].reshape(len(train) * n_steps, -1))
     at = np.arange(n * n_steps).reshape(n, n_steps)
-    shown = Sequences((Steps(scaled(oldest_first), at),), train, test)
+    shown = Sequences((Steps(scaled(rows), at),), train, test)
     known = _flat(histories.ahead[train])
     goal = Goal("vectors", known.astype(np.float32), known.shape[1])
     stop = Validation(*histories.folds[VALIDATION_FOLD])
-    fits = temporal(shown, goal, stop, SEEDS, TEMPORAL, "cpu")
+    fits = temporal(shown, goal, stop, SEEDS, BRIEF, "cpu")
     shape = histories.ahead.shape[1:]
     return [
         Forecast(fit.test.reshape(-1, *shape), {"epochs": float(fit.epochs)}, fit.seed)

@@ -3,6 +3,12 @@
 from xperience.report.figures.blocks import draw_blocks
 from xperience.report.figures.coverage import draw_coverage
 from xperience.report.figures.moment import draw_moment
+from xperience.report.figures.record import (
+    draw_agreement,
+    draw_differences,
+    draw_hand_forecasts,
+    draw_scores,
+)
 from xperience.report.figures.samples import draw_samples
 from xperience.report.figures.structure import draw_structure
 from xperience.report.figures.style import Picture, show
@@ -10,10 +16,14 @@ from xperience.report.figures.timeline import draw_timeline
 
 __all__ = [
     "Picture",
+    "draw_agreement",
     "draw_blocks",
     "draw_coverage",
+    "draw_differences",
+    "draw_hand_forecasts",
     "draw_moment",
     "draw_samples",
+    "draw_scores",
     "draw_structure",
     "draw_timeline",
     "show",

@@ -1,0 +1,349 @@
+"""The published record for readers: its table, and sentences that follow from the numbers."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from xperience.report.figures.style import counted, percent
+from xperience.report.record_rows import PRIMARY, Rows, winners, words
+from xperience.scoring.records import Record
+from xperience.storage import file_digest
+from xperience.studies.audio_variants import RAW_ONLY
+from xperience.studies.record import PublishedRecord
+from xperience.studies.record_hands import STITCHED, WALK, ZERO
+from xperience.studies.record_note import Figure
+from xperience.studies.record_scores import HANDS, HEADS, PRESENT_KNOWN
+from xperience.studies.rows import FLOOR
+from xperience.tasks.catalogue import TASKS_BY_NAME
+
+
+def figures_table(figures: Sequence[Figure]) -> pd.DataFrame:
+    """Return the note's figures as a table for readers, one row each.
+
+    Parameters
+    ----------
+    figures : sequence of Figure
+    """
+    rows = [
+        {
+            "where": one.section,
+            "figure": one.what,
+            "published": _printed(one.published, one.digits),
+            "recomputed": _printed(one.recomputed, one.digits),
+            "status": one.status,
+            "why": one.reason or "",
+        }
+        for one in figures
+    ]
+    return pd.DataFrame(rows).set_index(["where", "figure"])
+
+
+def _printed(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def agreement_sentence(figures: Sequence[Figure]) -> str:
+    """Return how many of the note's figures come out, and how well."""
+    told = [one for one in figures if one.status != "skipped"]
+    if not told:
+        reason = figures[0].reason if figures else "there are no figures"
+        return f"Nothing could be recomputed: {reason}."
+    count = {one.status: 0 for one in told} | dict.fromkeys(("exact", "differs"), 0)
+    for one in told:
+        count[one.status] += 1
+    known = len(told) - count.get("not recomputable", 0)
+    near, off = count.get("within tolerance", 0), count["differs"]
+    more = f", {near} within tolerance" if near else ""
+    rest = f" and **{off} differ**" if off else " and none differs"
+    return (
+        f"Of {counted(len(told), 'figure')}, {known} can be recomputed from what was published: "
+        f"**{count['exact']} exactly**{more}{rest}. For the other {len(told) - known} the table "
+        f"says what is lacking."
+    )
+
+
+def beyond_sentences(rows: Iterable[Record]) -> str:
+    """Return what the real data say that the note doesn't, as a Markdown list.
+
+    Parameters
+    ----------
+    rows : iterable of Record
+        Of the published predictions.
+    """
+    rows = Rows(rows)
+    said = [text for text in (one(rows) for one in _BEYOND) if text]
+    return "\n".join(f"- {text}" for text in said) or "There are no scores to speak of."
+
+
+def _local(rows: Rows) -> str | None:
+    score = rows.one(task="all_feature_action", head="linear", metric="macro_f1")
+    shared = rows.one(task="all_feature_action", metric="test_windows_sharing_frames")
+    frames = rows.one(task="all_feature_action", metric="test_frames_trained_on")
+    copied = rows.one(
+        task="all_feature_action", head="nearest_in_time", variant=FLOOR, metric="macro_f1"
+    )
+    if None in (score, shared, frames, copied):
+        return None
+    verdict = "more than the model" if copied.value > score.value else "the model scores more"
+    return (
+        f"**The local split tests what it trained on.** {percent(shared.value)} of its test "
+        f"windows share frames with a training window, and {percent(frames.value)} of their frames "
+        f"were trained on. Copying the label of the training window nearest in time, without "
+        f"looking at a feature, gives macro-F1 {copied.value:.4f} where the model has "
+        f"{score.value:.4f}: {verdict}."
+    )
+
+
+def _unseen(rows: Rows) -> str | None:
+    row = rows.one(task="timeline_action", head="linear", metric="accuracy")
+    if row is None or row.ceiling is None:
+        return None
+    return (
+        f"**Most of the action test can't be answered.** {percent(1 - row.ceiling)} of its windows "
+        f"show an action that no training window has; a closed set of classes can reach "
+        f"{row.ceiling:.1%} accuracy at most. The linear head has {row.value:.1%}."
+    )
+
+
+def _persistence(rows: Rows) -> str | None:
+    floor = rows.one(task="next_action", head="persistence", variant=FLOOR, metric="macro_f1")
+    heads = rows.all(task="next_action", metric="macro_f1", contract="published")
+    best = max((row.value for row in heads if row.value is not None), default=None)
+    if floor is None or best is None:
+        return None
+    return (
+        f"**Next action is the present one.** To say that the action goes on has macro-F1 "
+        f"{floor.value:.3f}; the better published head has {best:.3f}. Repeating a label needs no "
+        f"list of trained classes."
+    )
+
+
+def _pairs(rows: Rows) -> str | None:
+    texts = []
+    for task, name in (("temporal_order", "order"), ("misalignment_detection", "synchronisation")):
+        mine = rows.one(task=task, head="neural", metric="f1")
+        if mine is None or mine.floor is None:
+            continue
+        found = rows.one(task=task, head="neural", metric="f1", against=mine.floor_name)
+        texts.append(f"{name} {mine.value:.3f} against {mine.floor:.3f}: {_claim(found)}")
+    if not texts:
+        return None
+    return (
+        "**A pair task has a high floor.** Half of its pairs are true ones, so always saying so "
+        "has an F1 of two thirds, not one half. The neural heads: " + "; ".join(texts) + "."
+    )
+
+
+def _claim(found: Record | None) -> str:
+    if found is None or found.ci_low is None or found.ci_high is None:
+        return "no interval for the difference"
+    ends = f"{found.ci_low:+.3f} to {found.ci_high:+.3f}"
+    if found.ci_low <= 0 <= found.ci_high:
+        return f"not told apart from it ({ends})"
+    better = (found.value > 0) == (found.higher_is_better is not False)
+    return f"{'better' if better else 'worse'} than it ({ends})"
+
+
+def _resting(rows: Rows) -> str | None:
+    floors = [
+        rows.one(task=HANDS, head=name, variant=FLOOR, metric="mpjpe")
+        for name in (ZERO, "constant_velocity")
+    ]
+    mine = rows.one(task=HANDS, head="neural", variant=PRESENT_KNOWN, metric="mpjpe")
+    if mine is None or None in floors:
+        return None
+    still, steady = floors
+    ratio = mine.value / still.value
+    end = f"{ratio:.1f} times the error" if ratio > 1 else "less than that"
+    return (
+        f"**Hands that rest.** On the {mine.n_test} test windows whose present pose is known, zero "
+        f"velocity errs by {still.value:.4f} m, constant velocity by {steady.value:.4f} m, and the "
+        f"published neural head by {mine.value:.4f} m: {end} of doing nothing."
+    )
+
+
+def _grounding(rows: Rows) -> str | None:
+    mine = rows.one(task="caption_grounding", head="neural", metric="mrr")
+    if mine is None or mine.floor is None:
+        return None
+    found = rows.one(task="caption_grounding", head="neural", metric="mrr", against="chance")
+    return (
+        f"**Grounding and chance.** Random rankings of the {mine.n_test} candidates have an MRR of "
+        f"{mine.floor:.4f}; the neural head's {mine.value:.4f} is {_claim(found)}."
+    )
+
+
+def _contact(rows: Rows) -> str | None:
+    found = rows.all(task="contact_prediction", metric="macro_f1")
+    found = [row for row in found if row.ci_reason and row.value is not None]
+    if not found:
+        return None
+    return (
+        f"**Contact tests nothing.** Every test window is in contact, so the majority class scores "
+        f"{found[0].value:.1f} as well."
+    )
+
+
+_BEYOND = (_local, _unseen, _persistence, _pairs, _resting, _grounding, _contact)
+
+
+def forecast_verdict(rows: Iterable[Record]) -> str:
+    """Return in words whether any forecast of the real hands beats doing nothing.
+
+    Parameters
+    ----------
+    rows : iterable of Record
+        Of the stitched trajectory.
+    """
+    rows = Rows(rows)
+    parts = [_walked(rows), *_split(rows)]
+    texts = [text for text in parts if text]
+    return "\n\n".join(texts) or "There is no real trajectory to forecast."
+
+
+def _gains(rows: Rows, variant: str | None) -> list[Record]:
+    return [
+        row
+        for row in rows.all(task=STITCHED, metric="mpjpe", against=ZERO, variant=variant)
+        if row.value is not None
+    ]
+
+
+def _walked(rows: Rows) -> str | None:
+    found = _gains(rows, WALK)
+    if not found:
+        return None
+    n_test, won = found[0].n_test, winners(found)
+    if not won:
+        return (
+            f"**Nothing beats doing nothing.** Walked forward over {n_test:,} samples, no forecast "
+            f"has an interval of its difference from zero velocity below 0."
+        )
+    texts = [f"{words(row.head)} by {_mm(-row.value)} ({_ends(row)})" for row in won]
+    rest = [words(row.head) for row in found if row not in won]
+    others = f" The interval of {' and '.join(rest)} holds 0." if rest else ""
+    return (
+        f"**Something beats doing nothing, by little.** Walked forward over {n_test:,} samples, "
+        f"each part forecast from all before it, zero velocity is beaten by {', '.join(texts)}."
+        f"{others}"
+    )
+
+
+def _split(rows: Rows) -> list[str]:
+    found = _gains(rows, None)
+    if not found:
+        return []
+    won = [words(row.head) for row in winners(found)]
+    best = min(found, key=lambda row: row.value)
+    verdict = f"{', '.join(won)} beat it" if won else "nothing beats it with an interval"
+    return [
+        f"On the one chronological split ({found[0].n_test:,} test samples) {verdict}; the nearest "
+        f"is {words(best.head)}, {_mm(best.value)} from zero velocity ({_ends(best)})."
+    ]
+
+
+def _mm(metres: float) -> str:
+    return f"{1000 * metres:.1f} mm"
+
+
+def _ends(row: Record) -> str:
+    if row.ci_low is None or row.ci_high is None:
+        return row.ci_reason or "no interval"
+    return f"{1000 * row.ci_low:+.1f} to {1000 * row.ci_high:+.1f} mm"
+
+
+def trajectory_sentence(rows: Iterable[Record]) -> str:
+    """Return how long the stitched trajectory is, and whether its pieces agree.
+
+    Parameters
+    ----------
+    rows : iterable of Record
+        Of the stitched trajectory.
+    """
+    rows = Rows(rows)
+    length = rows.one(task=STITCHED, metric="stitched_frames")
+    apart = rows.one(task=STITCHED, metric="overlap_disagreement")
+    if length is None or apart is None:
+        reason = next((row.reason for row in rows if row.reason), "nothing was scored")
+        return f"There is no trajectory: {reason}."
+    same = "to the last bit" if apart.value == 0 else f"within {1000 * apart.value:.3g} mm"
+    return (
+        f"The targets stitch into **{length.value:,.0f} frames**; where they overlap they agree "
+        f"{same}."
+    )
+
+
+def scores_table(rows: Iterable[Record], contract: str = "published") -> pd.DataFrame:
+    """Return the primary score of every published head as a table, one row a task and head.
+
+    Parameters
+    ----------
+    rows : iterable of Record
+        Of the published predictions.
+    contract : str
+    """
+    wanted = {TASKS_BY_NAME[name].primary.name for name in TASKS_BY_NAME}
+    heads = [row for row in rows if row.head in HEADS and row.contract == contract]
+    return _table(heads, {None, PRESENT_KNOWN}, wanted, "head")
+
+
+def logmel_table(rows: Iterable[Record]) -> pd.DataFrame:
+    """Return the primary scores of log-mel alone as a table, one row a task and contract.
+
+    Parameters
+    ----------
+    rows : iterable of Record
+        Of log-mel alone.
+    """
+    wanted = {*PRIMARY.values(), "mpjpe", "mae", "r2", "real_logmel"}
+    return _table([row for row in rows if row.head or not row.task], {RAW_ONLY, None}, wanted,
+                  "contract")  # fmt: skip
+
+
+def _table(
+    rows: Sequence[Record], variants: set[str | None], metrics: set[str], second: str
+) -> pd.DataFrame:
+    found: dict[tuple, Record] = {}
+    for row in rows:
+        if row.variant in variants and row.against is None and row.metric in metrics:
+            # The primary measure is a task's first, and what has a floor says more.
+            key = (row.task, getattr(row, second))
+            if key not in found or (found[key].metric == row.metric and not found[key].floor_name):
+                found[key] = row
+    cells = [
+        {
+            "task": words(row.task) or "all",
+            second: getattr(row, second),
+            "metric": f"{row.metric}{'' if row.unit == '1' else f' ({row.unit})'}",
+            "score": _three(row.value),
+            "95 % interval": _interval(row),
+            "best floor": f"{row.floor:.3f} {words(row.floor_name)}" if row.floor_name else "",
+            "note": row.reason or row.ci_reason or "",
+        }
+        for row in found.values()
+    ]
+    table = pd.DataFrame(cells or [{"task": "none", second: ""}]).set_index(["task", second])
+    order = list(dict.fromkeys(table.index.get_level_values("task")))
+    return table.loc[order]
+
+
+def _three(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _interval(row: Record) -> str:
+    both = row.ci_low is not None and row.ci_high is not None
+    return f"{row.ci_low:.3f} to {row.ci_high:.3f}" if both else ""
+
+
+def record_digests(record: PublishedRecord) -> dict[str, str]:
+    """Return the digest of each file of the record that is there, by its place in it.
+
+    Parameters
+    ----------
+    record : PublishedRecord
+    """
+    return {
+        f"published/{path.relative_to(record.folder).as_posix()}": file_digest(path)
+        for path in record.files()
+    }
