@@ -143,6 +143,24 @@ def audio(
 
 
 @app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="Answers, one JSON object a line.")],
+    options: Annotated[Path, typer.Option(help="JSON list of the labels to choose from.")],
+    out: OutOption,
+    model: Annotated[
+        str | None, typer.Option(help="Who answered; default: the predictions' folder.")
+    ] = None,
+) -> None:
+    """Score answers in strict JSON: the published figures, and honest ones beside them."""
+    from xperience.answers.evaluate import evaluate_to, summary
+
+    with _told():
+        rows = evaluate_to(predictions, options, out, model=model)
+    typer.echo(summary(rows))
+    typer.echo(str(out))
+
+
+@app.command()
 def standin(
     out: Annotated[Path, typer.Argument(help="Folder to write the episode to.")],
     frames: Annotated[int | None, typer.Option(help="Frames at 20 a second.")] = None,
