@@ -76,11 +76,11 @@ def _agreement_title(figures: Sequence[Figure]) -> str:
         return "No published record, nothing recomputed"
     exact, off = (sum(one.status == name for one in told) for name in ("exact", "differs"))
     known = sum(one.recomputed is not None for one in told)
+    whole = f"of {counted(known, 'recomputable figure')} come{'s' if known == 1 else ''} out"
     if off:
-        return f"{off} of {counted(known, 'recomputable figure')} come out differently"
+        return f"{off} {whole} differently"
     near = known - exact
-    more = f", {near} nearly" if near else ""
-    return f"{exact} of {counted(known, 'recomputable figure')} come out exactly{more}"
+    return f"{exact} {whole} exactly" + (f", {near} nearly" if near else "")
 
 
 def _identity(ax: Axes, known: Sequence[Figure]) -> None:

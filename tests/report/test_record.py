@@ -1,0 +1,150 @@
+"""Pictures and sentences of the published record follow from the numbers, whichever they are."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from xperience.report import figures
+from xperience.report.figures.style import png_bytes
+from xperience.report.record import (
+    agreement_sentence,
+    beyond_sentences,
+    figures_table,
+    forecast_verdict,
+    logmel_table,
+    scores_table,
+    trajectory_sentence,
+)
+from xperience.scoring.records import Record
+from xperience.studies.record_note import Figure
+
+DRAWN_FROM_ROWS = [figures.draw_scores, figures.draw_differences, figures.draw_hand_forecasts]
+
+
+def row(**fields):
+    base = {"run": "test", "section": "08", "contract": "published", "value": 0.5}
+    return Record(**(base | fields))
+
+
+def figure(status, published=0.5, recomputed=0.5, reason=None):
+    return Figure("name", "label shift", "what", "1", published, 4, recomputed, status, reason)
+
+
+def check(picture):
+    assert picture.title in picture.alt
+    image = Image.open(io.BytesIO(png_bytes(picture.figure)))
+    assert len(np.unique(np.asarray(image))) > 5
+    return picture.title
+
+
+def gain(head, value, low, high, variant="walk_forward"):
+    return row(
+        contract="corrected", task="stitched_hand_forecast", head=head, metric="mpjpe", unit="m",
+        higher_is_better=False, variant=variant, against="zero_velocity", value=value, ci_low=low,
+        ci_high=high, n_test=100,
+    )  # fmt: skip
+
+
+def pair(neural, low, high):
+    shared = {"task": "temporal_order", "metric": "f1", "higher_is_better": True}
+    floor, ends = {"floor": 0.6, "floor_name": "majority"}, {"ci_low": low, "ci_high": high}
+    return [
+        row(**shared, **floor, head="linear", value=0.55),
+        row(**shared, **floor, head="neural", value=neural, ci_low=neural - 0.1, ci_high=1.0),
+        row(**shared, **ends, head="neural", against="majority", value=neural - 0.6),
+        row(**shared, **ends, head="neural", against="linear", value=neural - 0.55),
+    ]
+
+
+def test_the_agreement_follows_the_statuses():
+    right = [figure("exact"), figure("not recomputable", recomputed=None, reason="it is lost")]
+    assert check(figures.draw_agreement(right)) == "1 of 1 recomputable figure comes out exactly"
+    assert "none differs" in agreement_sentence(right)
+    wrong = [*right, figure("differs", recomputed=0.9)]
+    assert "1 of 2 recomputable figures come out differently" in check(
+        figures.draw_agreement(wrong)
+    )
+    assert "**1 differ**" in agreement_sentence(wrong)
+
+
+def test_an_absent_record_is_drawn_and_said():
+    lost = [figure("skipped", recomputed=None, reason="it is not there")]
+    assert check(figures.draw_agreement(lost)) == "No published record, nothing recomputed"
+    assert "it is not there" in agreement_sentence(lost)
+    assert figures_table(lost)["recomputed"].tolist() == ["–"]
+    skipped = [row(metric="real_hands", value=None, status="skipped", reason="it is not there")]
+    for draw in DRAWN_FROM_ROWS:
+        assert check(draw(skipped)).startswith("No ")
+    for say in (beyond_sentences, forecast_verdict):
+        assert "no" in say(skipped).lower()
+    assert "it is not there" in trajectory_sentence(skipped)
+    assert len(scores_table(skipped)) == len(logmel_table([])) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "claimed"), [(0.1, 0.4, "1 of them"), (-0.1, 0.4, "none of them")]
+)
+def test_a_score_is_claimed_above_its_floor_by_its_interval_only(low, high, claimed):
+    title = check(figures.draw_scores(pair(0.8, low, high)))
+    assert title.startswith("1 of 2 published scores lie above their best floor")
+    assert claimed in title
+    said = beyond_sentences(pair(0.8, low, high))
+    assert ("better than it" if low > 0 else "not told apart from it") in said
+
+
+@pytest.mark.parametrize(
+    ("neural", "low", "high", "title"),
+    [
+        (0.8, 0.1, 0.4, "Neural beats linear in 1 of 1 task and loses in none"),
+        (0.6, -0.1, 0.2, "Neural beats linear in none of 1 task and loses in none"),
+        (0.2, -0.5, -0.1, "Neural beats linear in none of 1 task and loses in 1"),
+    ],
+)
+def test_differences_are_counted_by_their_intervals(neural, low, high, title):
+    assert check(figures.draw_differences(pair(neural, low, high))) == title
+
+
+def test_the_forecast_verdict_follows_the_intervals():
+    better = [
+        gain("damped_velocity", -0.004, -0.007, -0.001),
+        gain("ridge_joint", -0.001, -0.004, 0.002),
+    ]
+    title = check(figures.draw_hand_forecasts(better))
+    assert title == "Only damped velocity beats hands that rest: 4.0 mm less error"
+    said = forecast_verdict(better)
+    assert "beaten by damped velocity by 4.0 mm (-7.0 to -1.0 mm)" in said
+    assert "The interval of ridge joint holds 0" in said
+    none = [gain("damped_velocity", -0.004, -0.009, 0.001)]
+    assert "Nothing tried" in check(figures.draw_hand_forecasts(none))
+    assert "Nothing beats doing nothing" in forecast_verdict(none)
+    worse = [gain("damped_velocity", 0.004, 0.001, 0.009, variant=None)]
+    assert "nothing beats it with an interval" in forecast_verdict(worse)
+
+
+def test_resting_hands_are_compared_either_way():
+    def hands(neural):
+        shared = {"task": "hand_trajectory_forecast", "metric": "mpjpe", "unit": "m"}
+        return [
+            row(**shared, head="zero_velocity", variant="floor", value=0.02),
+            row(**shared, head="constant_velocity", variant="floor", value=0.04),
+            row(**shared, head="neural", variant="present_known", value=neural, n_test=9),
+        ]
+
+    assert "5.0 times the error of doing nothing" in beyond_sentences(hands(0.1))
+    assert "less than that" in beyond_sentences(hands(0.01))
+
+
+def test_the_local_split_is_judged_by_the_copied_label():
+    def local(copied):
+        shared = {"task": "all_feature_action"}
+        return [
+            row(**shared, head="linear", metric="macro_f1", value=0.9),
+            row(**shared, head="nearest_in_time", metric="macro_f1", variant="floor", value=copied),
+            row(**shared, metric="test_windows_sharing_frames", value=1.0),
+            row(**shared, metric="test_frames_trained_on", value=0.97),
+        ]
+
+    assert "more than the model" in beyond_sentences(local(0.95))
+    assert "the model scores more" in beyond_sentences(local(0.5))
