@@ -35,6 +35,8 @@ class RunParams(BaseModel):
         The frame that the figures of single moments show, counted from 0; None chooses one.
     n_sample_windows : int, optional
         How many windows the figure of sample windows shows.
+    near_frames : int, optional
+        How near in time, in frames between centres, an answer counts as a near miss.
     interactive : bool, optional
         Whether notebooks add controls that need a live kernel.
     published : str, optional
@@ -51,6 +53,7 @@ class RunParams(BaseModel):
     sample: SampleSource | None = None
     moment_frame: int | None = Field(default=None, ge=0)
     n_sample_windows: int = Field(default=5, ge=1)
+    near_frames: int = Field(default=20, ge=1)
     interactive: bool = False
     published: str = "../shared/published"
 

@@ -1,14 +1,18 @@
 """Figures of one style: each function returns a `Picture`, that is a figure and its description."""
 
+from xperience.report.figures.alignment import draw_place_and_moment, draw_similarity
 from xperience.report.figures.blocks import draw_blocks
 from xperience.report.figures.coverage import draw_coverage
+from xperience.report.figures.hits import draw_hits
 from xperience.report.figures.moment import draw_moment
+from xperience.report.figures.rebuilt import draw_rebuilt, draw_weights
 from xperience.report.figures.record import (
     draw_agreement,
     draw_differences,
     draw_hand_forecasts,
     draw_scores,
 )
+from xperience.report.figures.retrieval import draw_ranks, draw_tolerance
 from xperience.report.figures.samples import draw_samples
 from xperience.report.figures.structure import draw_structure
 from xperience.report.figures.style import Picture, show
@@ -21,10 +25,17 @@ __all__ = [
     "draw_coverage",
     "draw_differences",
     "draw_hand_forecasts",
+    "draw_hits",
     "draw_moment",
+    "draw_place_and_moment",
+    "draw_ranks",
+    "draw_rebuilt",
     "draw_samples",
     "draw_scores",
+    "draw_similarity",
     "draw_structure",
     "draw_timeline",
+    "draw_tolerance",
+    "draw_weights",
     "show",
 ]
