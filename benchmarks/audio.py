@@ -24,7 +24,7 @@ from xperience.features.sound import sound_windows
 from xperience.features.table import WindowTable
 from xperience.heads import gram, linear
 from xperience.studies.audio import blocks_with_sound, run_audio
-from xperience.studies.audio_rows import detail_rows, variant_rows
+from xperience.studies.audio_rows import study_rows, variant_rows
 from xperience.studies.audio_variants import LOGMEL
 from xperience.studies.problem import Outcome, Problem
 
@@ -128,7 +128,7 @@ def print_parts(folder: Path, table: WindowTable, outcomes: list[Outcome]) -> No
         print(f"log-mel: {timed(lambda: LOGMEL.compute(episode, starts))[0]:6.2f} s")
         print(f"librosa: {timed(lambda: sound_windows(episode, starts))[0]:6.2f} s")
     print(f"72 rows: {timed(lambda: variant_rows(outcomes, 'bench'))[0]:6.2f} s")
-    print(f"details: {timed(lambda: detail_rows(outcomes, 'bench'))[0]:6.2f} s")
+    print(f"all rows:{timed(lambda: study_rows(outcomes, 'bench'))[0]:6.2f} s")
 
 
 if __name__ == "__main__":

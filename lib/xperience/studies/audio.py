@@ -6,7 +6,7 @@ errors stay in those units, predictions are the queries of every retrieval. Unde
 are asked as in the suite, and any of the suite's heads answers.
 
 A variant is the same problem with other blocks, so inner products of blocks are shared between
-variants and tasks: see `xperience.heads.gram`.
+variants and tasks: see `xperience.heads.gram` and `xperience.heads.conditioning`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +21,7 @@ from xperience.errors import MissingStreamError
 from xperience.features.blocks import check_contract
 from xperience.features.table import WindowTable
 from xperience.heads import gram, linear
+from xperience.heads.conditioning import Inputs, conditioned_together
 from xperience.studies.audio_variants import (
     LIBROSA,
     LOGMEL,
@@ -32,7 +33,7 @@ from xperience.studies.audio_variants import (
     variant_task,
 )
 from xperience.studies.blocks import Blocks
-from xperience.studies.heads import HEADS, Context, Head
+from xperience.studies.heads import HEADS, Context, Head, answer_penalised
 from xperience.studies.posing import design
 from xperience.studies.problem import Answer, Outcome, Problem
 from xperience.studies.suite import pose_all
@@ -41,6 +42,7 @@ from xperience.tasks.catalogue import AUDIO, TASKS
 from xperience.tasks.task import Target, Task
 
 UNLABELLED = "N/A"
+_VECTORS = ("regress", "retrieve")
 MEASURES = {
     "classify": (
         measures.measure("macro_f1", "macro_f1_union"),
@@ -79,6 +81,40 @@ def _ridge_answer(problem: Problem, hat: np.ndarray) -> Answer:
     return Answer(hat @ np.asarray(problem.train_targets, dtype=float))
 
 
+def shared_linear(
+    problems: Sequence[Problem], context: Context
+) -> Iterator[tuple[int, Sequence[Answer]]]:
+    """Answer as the suite's corrected linear head does, making once what problems share.
+
+    Problems with the same samples share the products of their blocks; those with the same input
+    and the same vectors to fit share the fit.
+    """
+    designs = [design(problem) for problem in problems]
+    for places, inputs in conditioned_together(designs, context.blocks.raw):
+        fitted: list[tuple[Problem, Answer]] = []
+        for place in places:
+            yield place, [_answer_once(problems[place], inputs, fitted)]
+
+
+def _answer_once(problem: Problem, inputs: Inputs, fitted: list[tuple[Problem, Answer]]) -> Answer:
+    """Return an answer; of those already ``fitted`` to these inputs if one fits this problem."""
+    if problem.task.kind not in _VECTORS:
+        return answer_penalised(problem, inputs)
+    for other, answer in fitted:
+        if _same_fit(problem, other):
+            return answer
+    fitted.append((problem, answer_penalised(problem, inputs)))
+    return fitted[-1][1]
+
+
+def _same_fit(one: Problem, other: Problem) -> bool:
+    """Return whether two problems with the same inputs want the same fit and forecast."""
+    if one.task.anchor or other.task.anchor:  # forecasts start from what the task says
+        return False
+    sides = [problem.samples.frames[problem.split.train] for problem in (one, other)]
+    return np.array_equal(*sides) and np.array_equal(one.to_fit, other.to_fit)
+
+
 def asked_as_published(task: Task) -> Task:
     """Return a task as the published audio study asked it."""
     changes: dict[str, Any] = {"measures": MEASURES[task.kind], "query": "prediction"}
@@ -95,7 +131,7 @@ def _labelled(target: Target) -> Target:
 
 def _scored_in_deviations(problem: Problem) -> Problem:
     """Return a problem whose vectors, and naive forecasts of them, are z-scored on training."""
-    if problem.task.kind not in ("regress", "retrieve"):
+    if problem.task.kind not in _VECTORS:
         return problem
     mean, std = gram.column_moments(np.asarray(problem.train_targets, dtype=np.float32))
 
@@ -150,7 +186,10 @@ SETTINGS = {
         scores_degenerate=True,
     ),
     "corrected": Setting(
-        head="linear", heads=HEADS["corrected"], raw=LIBROSA, stand_in="its training mean"
+        head="linear",
+        heads=HEADS["corrected"] | {"linear": shared_linear},
+        raw=LIBROSA,
+        stand_in="its training mean",
     ),
 }
 

@@ -7,7 +7,7 @@ to do with one another.
 *Net wins* can: the share of test samples that the first answers better, minus the share that the
 second does. It lies in [-1, 1] and means the same for every task, whatever the metric's unit; ties,
 all of them where a task has one class, count for neither side; and no task can outweigh the others.
-A difference of skill scores was tried and put aside as the common scale: skill is unbounded below,
+A difference of skill scores was put aside as the common scale: skill is unbounded below,
 the published ridge heads err by several training deviations, and one such task then makes the mean
 whatever it likes, which is just what is wrong with the mean over mixed units.
 
@@ -16,8 +16,8 @@ out in the tails, where Holm's correction reads it (0.4 %). There block bootstra
 intervals' own corrections for dependence, inverted, 12 true nulls of 200 to 350 dependent samples
 gave a false claim in 7 to 17 % of simulated studies instead of 5 %. So p comes from a t-test over
 the means of `N_BATCHES` long stretches of the recording, which pays for few independent stretches
-by its fat tails (5 to 9 % in the same simulation, correlation of neighbours 0 to 0.9), and a claim
-needs the bootstrap interval to exclude 0 as well.
+by its fat tails (5 to 9 % in the same simulation at 348 samples, correlation of neighbours 0 to
+0.9), and a claim needs the bootstrap interval to exclude 0 as well.
 """
 
 from collections.abc import Callable, Sequence

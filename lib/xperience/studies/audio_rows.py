@@ -1,8 +1,6 @@
 """The tidy rows of the audio study: scores of variants, gains between them, and their means."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,70 +8,16 @@ import numpy as np
 from xperience.scoring import metrics as scoring
 from xperience.scoring.catalogue import MIXED
 from xperience.scoring.records import Record
-from xperience.studies.audio_effects import Effect, adjusted, claims, effect_between
-from xperience.studies.audio_variants import AS_IS, REPLACED, WITHOUT
+from xperience.studies.audio_looks import COMPARED, Contest, Finding, Heard, Look, contests
 from xperience.studies.problem import Outcome
 from xperience.studies.rows import Labels, interval_fields
-from xperience.studies.scores import Contestant, ceiling, contestant, floors, strongest
+from xperience.studies.scores import ceiling, strongest
 from xperience.tasks.measures import Measure
 
+__all__ = ["COMPARED", "MIXED_MEAN", "NET_WINS", "contests", "heard_rows", "variant_rows"]
+
 SECTION = "audio"
-COMPARED = ((AS_IS, WITHOUT), (REPLACED, AS_IS))
-"""(variant, against): what the sound of the windows table gains, and what another account does."""
-
 NET_WINS, MIXED_MEAN, P_HOLM = "net_wins", "mean_gain_mixed_units", "gain_p_holm"
-
-
-@dataclass(frozen=True)
-class Contest:
-    """One task's variants, all answers to the same samples.
-
-    Parameters
-    ----------
-    outcomes : dict of {variant: Outcome}
-    """
-
-    outcomes: dict[str, Outcome]
-
-    @cached_property
-    def contestants(self) -> dict[str, Contestant]:
-        """Those variants that have an answer."""
-        return {
-            variant: contestant(variant, one.problem, one.answers)
-            for variant, one in self.outcomes.items()
-            if one.answers
-        }
-
-    @cached_property
-    def floors(self) -> dict[str, Contestant]:
-        """Trivial baselines: the same for all variants, whose targets are the same."""
-        first = next((one.problem for one in self.outcomes.values() if one.answers), None)
-        return {} if first is None else floors(first)
-
-    @property
-    def primary(self) -> Measure:
-        """The measure that the task is judged by."""
-        return next(iter(self.outcomes.values())).task.primary
-
-    def missing(self, variants: Iterable[str]) -> Outcome | None:
-        """Return the first of some variants that has no answer."""
-        found = (self.outcomes[variant] for variant in variants)
-        return next((one for one in found if not one.answers), None)
-
-    def effect(self, variant: str, against: str) -> Effect | None:
-        """Return how much better a variant is than another; None if either has no answer."""
-        if self.missing((variant, against)):
-            return None
-        sides = (self.contestants[name] for name in (variant, against))
-        return effect_between(*sides, self.primary)
-
-
-def contests(outcomes: Iterable[Outcome]) -> dict[str, Contest]:
-    """Return a study's outcomes by task."""
-    by_task: dict[str, dict[str, Outcome]] = {}
-    for one in outcomes:
-        by_task.setdefault(one.task.name, {})[one.task.variant] = one
-    return {name: Contest(found) for name, found in by_task.items()}
 
 
 def variant_rows(
@@ -94,40 +38,46 @@ def variant_rows(
     list of Record
         With interval, best floor and skill; where there is no score, with the reason.
     """
-    labels = Labels(run, SECTION, contract)
+    return _variant_rows(contests(outcomes).values(), Labels(run, SECTION, contract))
+
+
+def _variant_rows(found: Iterable[Contest], labels: Labels) -> list[Record]:
     return [
         _score_row(one, contest, contest.primary, labels)
-        for contest in contests(outcomes).values()
+        for contest in found
         for one in contest.outcomes.values()
     ]
 
 
-def detail_rows(outcomes: Iterable[Outcome], run: str, contract: str = "published") -> list[Record]:
-    """Return what stands behind the primary scores.
+def heard_rows(study: Heard, run: str, section: str = SECTION) -> list[Record]:
+    """Return all rows of a study under one contract.
 
     Parameters
     ----------
-    outcomes : iterable of Outcome
-        All variants in `COMPARED` of each task.
-    run, contract : str
+    study : Heard
+    run : str
+        Name of the run.
+    section : str
+        Notebook or command that scores.
 
     Returns
     -------
     list of Record
-        The other measures and the number of features of each variant; then for each pair of
-        `COMPARED` and each task the gain in the primary measure (``<measure>_gain``, above 0 is
-        better), net wins, and Holm's p-value over the tasks; then over the tasks the number of
-        gains that may be claimed, and mean net wins. Under `published` also the two figures of the
-        note: the number of gains above 0, whatever their size, and ``mean_gain_mixed_units``, which
-        adds F1, MRR and errors and is comparable with nothing else.
+        The primary score of every task and variant (see `variant_rows`); the other measures and
+        the number of features of each variant; then for each question and each task the gain in
+        the primary measure (``<measure>_gain``, above 0 is better), net wins, and Holm's p-value
+        over the tasks; then over the tasks the number of gains that may be claimed, and mean net
+        wins. Under `published` also the two figures of the note: the number of gains above 0,
+        whatever their size, and ``mean_gain_mixed_units``, which adds F1, MRR and errors and is
+        comparable with nothing else.
     """
-    labels, found = Labels(run, SECTION, contract), contests(outcomes)
-    rows: list[Record] = []
-    for contest in found.values():
+    labels = Labels(run, section, study.contract)
+    rows = _variant_rows(study.contests.values(), labels)
+    for contest in study.contests.values():
         for one in contest.outcomes.values():
             rows += _other_rows(one, contest, labels)
-    for pair in COMPARED:
-        rows += _comparison(found, pair, labels)
+    for pair, looks in study.looks.items():
+        rows += _comparison(list(looks.values()), pair, labels)
     return rows
 
 
@@ -167,78 +117,73 @@ def _other_rows(one: Outcome, contest: Contest, labels: Labels) -> Iterator[Reco
         yield Record(**base, value=one.task.n_features)
 
 
-def _comparison(
-    found: dict[str, Contest], pair: tuple[str, str], labels: Labels
-) -> Iterator[Record]:
-    effects = {name: contest.effect(*pair) for name, contest in found.items()}
-    known = [name for name, one in effects.items() if one is not None]
-    p_values = dict(zip(known, adjusted([effects[name].p for name in known]), strict=True))
-    for name, contest in found.items():
-        base = _base(contest.outcomes[pair[0]], labels, contest.primary) | {"against": pair[1]}
-        if effects[name] is None:
-            lost = contest.missing(pair)
-            yield Record(**base | _gain(contest), status=lost.status, reason=lost.reason)
+def _comparison(looks: Sequence[Look], pair: tuple[str, str], labels: Labels) -> Iterator[Record]:
+    for look in looks:
+        base = _base(look.contest.outcomes[pair[0]], labels, look.contest.primary)
+        base |= {"against": pair[1]}
+        if look.effect is None:
+            lost = look.contest.missing(pair)
+            yield Record(**base | _gain(look.contest), status=lost.status, reason=lost.reason)
         else:
-            yield from _effect_rows(effects[name], p_values[name], contest, base)
-    yield from _means(found, effects, pair, labels)
+            yield from _effect_rows(look, base)
+    yield from _means(looks, pair, labels)
 
 
 def _gain(contest: Contest) -> dict[str, Any]:
     return {"metric": f"{contest.primary.name}_gain", "higher_is_better": True}
 
 
-def _effect_rows(
-    one: Effect, p_holm: float | None, contest: Contest, base: dict[str, Any]
-) -> Iterator[Record]:
+def _effect_rows(look: Look, base: dict[str, Any]) -> Iterator[Record]:
+    gain, net_wins = look.effect.gain, look.effect.net_wins
     plain = base | {"unit": "1", "higher_is_better": True}
-    yield Record(**base | _gain(contest), value=one.gain.estimate, **interval_fields(one.gain))
+    yield Record(**base | _gain(look.contest), value=gain.estimate, **interval_fields(gain))
     yield Record(
-        **plain | {"metric": NET_WINS}, value=one.net_wins.estimate, **interval_fields(one.net_wins)
+        **plain | {"metric": NET_WINS}, value=net_wins.estimate, **interval_fields(net_wins)
     )
     named = plain | {"metric": P_HOLM, "higher_is_better": None}
-    if p_holm is None:
-        why = f"the gain has no interval: {one.gain.reason}"
+    if look.p_holm is None:
+        why = f"the gain has no interval: {gain.reason}"
         yield Record(**named, status="degenerate", reason=why)
     else:
-        yield Record(**named, value=p_holm)
+        yield Record(**named, value=look.p_holm)
 
 
-def _means(
-    found: dict[str, Contest],
-    effects: dict[str, Effect | None],
-    pair: tuple[str, str],
-    labels: Labels,
-) -> Iterator[Record]:
+def _means(looks: Sequence[Look], pair: tuple[str, str], labels: Labels) -> Iterator[Record]:
     """Yield what sums tasks up; nothing if a task is missing, for that would sum up others."""
     base = {"run": labels.run, "section": labels.section, "contract": labels.contract}
-    base |= {"head": next(iter(found.values())).outcomes[pair[0]].head, "higher_is_better": True}
+    base |= {"head": looks[0].contest.outcomes[pair[0]].head, "higher_is_better": True}
     base |= {"variant": pair[0], "against": pair[1]}
-    lost = [name for name, one in effects.items() if one is None]
-    why = f"{len(lost)} of {len(effects)} tasks cannot be compared: {', '.join(lost)}"
-    known = [one for one in effects.values() if one is not None]
+    lost = [look.contest.outcomes[pair[0]].task.name for look in looks if look.effect is None]
+    why = f"{len(lost)} of {len(looks)} tasks cannot be compared: {', '.join(lost)}"
     for metric, unit, of in _SUMMARIES:
         if metric in _PUBLISHED_ONLY and labels.contract != "published":
             continue
-        said = {"status": "skipped", "reason": why} if lost else {"value": float(of(known))}
+        said = {"status": "skipped", "reason": why} if lost else {"value": float(of(looks))}
         yield Record(**base, metric=metric, unit=unit, **said)
 
 
-def _claimed(effects: Sequence[Effect]) -> int:
+def _claimed(looks: Sequence[Look]) -> int:
     """Return how many tasks the variant may be claimed to gain in."""
-    return sum(
-        claim and one.gain.estimate > 0 for claim, one in zip(claims(effects), effects, strict=True)
-    )
+    return sum(look.finding is Finding.BETTER for look in looks)
+
+
+def _mean_gain(looks: Sequence[Look]) -> float:
+    return float(np.mean([look.effect.gain.estimate for look in looks]))
+
+
+def _mean_net_wins(looks: Sequence[Look]) -> float:
+    return float(np.mean([look.effect.net_wins.estimate for look in looks]))
 
 
 _PUBLISHED_ONLY = (MIXED_MEAN, "tasks_with_gain")
-_SUMMARIES: tuple[tuple[str, str, Callable[[Sequence[Effect]], float]], ...] = (
-    (MIXED_MEAN, MIXED, lambda effects: np.mean([one.gain.estimate for one in effects])),
-    ("tasks_with_gain", "task", lambda effects: sum(one.gain.estimate > 0 for one in effects)),
+_SUMMARIES: tuple[tuple[str, str, Callable[[Sequence[Look]], float]], ...] = (
+    (MIXED_MEAN, MIXED, _mean_gain),
+    ("tasks_with_gain", "task", lambda looks: sum(one.effect.gain.estimate > 0 for one in looks)),
     ("tasks_with_claimed_gain", "task", _claimed),
-    (f"mean_{NET_WINS}", "1", lambda effects: np.mean([one.net_wins.estimate for one in effects])),
+    (f"mean_{NET_WINS}", "1", _mean_net_wins),
 )
 
 
-def study_rows(outcomes: Sequence[Outcome], run: str, contract: str = "published") -> list[Record]:
-    """Return `variant_rows`, then `detail_rows`."""
-    return variant_rows(outcomes, run, contract) + detail_rows(outcomes, run, contract)
+def study_rows(outcomes: Iterable[Outcome], run: str, contract: str = "published") -> list[Record]:
+    """Return `heard_rows` of a study's outcomes."""
+    return heard_rows(Heard.of(outcomes, contract), run)
