@@ -44,24 +44,14 @@ from IPython.display import Markdown, display
 
 from xperience.project import metrics_path, run_folder
 from xperience.report import figures
+from xperience.report import record as words
 from xperience.report.provenance import provenance
-from xperience.report.record import (
-    agreement_sentence,
-    beyond_sentences,
-    figures_table,
-    forecast_verdict,
-    logmel_table,
-    record_digests,
-    scores_table,
-    trajectory_sentence,
-)
-
-# %%
 from xperience.scoring.records import write_records
 from xperience.studies.record import NOTE, open_record
 from xperience.studies.record_note import STATUSES, note_figures
 from xperience.studies.record_parts import note_rows, part_rows
 
+# %%
 pd.set_option("display.max_colwidth", None)
 notebook = "08_published_record"
 record = open_record(published)
@@ -84,7 +74,7 @@ Markdown(record.absence or f"The record holds {len(record.files())} files of {re
 
 # %%
 scored = part_rows(record, "published_scores", run, notebook)
-scores_table(scored)
+words.scores_table(scored)
 
 # %% [markdown]
 # ### The real sound, heard by our heads
@@ -96,7 +86,7 @@ scores_table(scored)
 # %%
 heard = part_rows(record, "real_logmel", run, notebook)
 told = note_figures(record, [*scored, *heard])
-Markdown(agreement_sentence(told))
+Markdown(words.agreement_sentence(told))
 
 # %% [markdown]
 # ## Look
@@ -107,11 +97,11 @@ Markdown(agreement_sentence(told))
 # float32 numbers that come out on either side of chance. *not recomputable*: the reason says what
 # wasn't published; such a figure is never filled in from elsewhere.
 
-# %% tags=["front"]
+# %%
 figures.show(figures.draw_agreement(told), pictures / "08_agreement.png")
 
 # %%
-figures_table(told)
+words.figures_table(told)
 
 # %% [markdown]
 # ### What the scores are worth
@@ -128,7 +118,7 @@ figures.show(figures.draw_scores(scored), pictures / "08_scores.png")
 figures.show(figures.draw_differences(scored), pictures / "08_differences.png")
 
 # %%
-Markdown(beyond_sentences(scored))
+Markdown(words.beyond_sentences(scored))
 
 # %% [markdown]
 # ### One real trajectory, and a forecast of it
@@ -146,14 +136,14 @@ Markdown(beyond_sentences(scored))
 
 # %%
 moved = part_rows(record, "real_hands", run, notebook)
-Markdown(trajectory_sentence(moved))
+Markdown(words.trajectory_sentence(moved))
 
 # %%
 shown = figures.draw_hand_forecasts([*scored, *moved])
 figures.show(shown, pictures / "08_hand_forecasts.png")
 
 # %%
-Markdown(forecast_verdict(moved))
+Markdown(words.forecast_verdict(moved))
 
 # %% [markdown]
 # The forecasts, from simple to less so: **damped velocity** goes on as the hands did, slower every
@@ -166,7 +156,7 @@ Markdown(forecast_verdict(moved))
 # The primary scores of log-mel alone, under both contracts.
 
 # %%
-logmel_table(heard)
+words.logmel_table(heard)
 
 # %% [markdown]
 # ## Check
@@ -187,7 +177,7 @@ assert count["figures_differs"] == 0
 
 # %%
 origin = provenance(notebook, {"run": run}, [NOTE]) | {"source": record.note["source"]}
-origin["data"] |= record_digests(record)
+origin["data"] |= words.record_digests(record)
 write_records(metrics_path(run, notebook), rows, origin)
 saved = pd.Series([row.contract for row in rows]).value_counts()
 display(Markdown(f"{len(rows):,} rows: " + ", ".join(f"{n:,} {k}" for k, n in saved.items()) + "."))
