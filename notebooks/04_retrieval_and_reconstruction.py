@@ -50,16 +50,9 @@ from IPython.display import Markdown
 
 from xperience.features.blocks import CONTRACTS
 from xperience.project import at_root, metrics_path, run_folder
-from xperience.report import figures
+from xperience.report import figures, retrieval
 from xperience.report.inputs import open_inputs
 from xperience.report.provenance import provenance, shown_path
-from xperience.report.retrieval import (
-    closer_table,
-    fit_and_unit,
-    read_examples,
-    score_table,
-    why_missing,
-)
 from xperience.scoring.records import write_records
 from xperience.studies.retrieval_rows import Closely, retrieval_rows
 
@@ -82,7 +75,7 @@ studies = {
     contract: Closely.of(at_root(episode), table, contract) for contract, table in tables.items()
 }
 rows = [row for study in studies.values() for row in retrieval_rows(study, run, notebook)]
-missing = why_missing(studies)
+missing = retrieval.why_missing(studies)
 missing if len(missing) else Markdown("Every task and input has an answer under both contracts.")
 
 # %% [markdown]
@@ -116,7 +109,7 @@ missing if len(missing) else Markdown("Every task and input has an answer under 
 figures.show(figures.draw_ranks(studies), pictures / "04_ranks.png")
 
 # %%
-score_table(rows)
+retrieval.score_table(rows)
 
 # %% [markdown]
 # An interval is left out where the test part is too short for one: blocks of time are drawn
@@ -165,7 +158,7 @@ figures.show(figures.draw_place_and_moment(studies), pictures / "04_place_and_mo
 # %%
 judged = studies["corrected"].rankings
 for task, ranking in judged.items():
-    answered = read_examples(recordings[0], ranking, near_frames)
+    answered = retrieval.read_examples(recordings[0], ranking, near_frames)
     picture = figures.draw_hits(ranking, answered, near_frames)
     figures.show(picture, pictures / f"04_hits_{task}.png")
 
@@ -203,7 +196,7 @@ figures.show(figures.draw_weights(studies), pictures / "04_weights.png")
 # rows of the same name for the fit.
 
 # %%
-fit_and_unit(studies).round(3)
+retrieval.fit_and_unit(studies).round(3)
 
 # %% [markdown]
 # ## Check
@@ -235,4 +228,4 @@ origin |= {"recording": tables["published"].info.sources}
 write_records(metrics_path(run, notebook), rows, origin)
 for recording in recordings:
     recording.close()
-closer_table(rows)
+retrieval.closer_table(rows)

@@ -258,15 +258,18 @@ def test_the_closer_table_leaves_single_actions_out():
         row("within_action_auc", 0.5, variant="action: pour"),
         row("mrr", 0.9, variant="equal_targets_ceiling"),
         row("mrr_shift_p", None, status="skipped", reason="few windows"),
+        row("median_answer_distance", 130.5, unit="frame"),
     ]
     found = closer_table(rows).reset_index()
     assert found["metric"].tolist() == [
         "within_action_auc",
         "mrr equal_targets_ceiling",
         "mrr_shift_p",
+        "median_answer_distance",
     ]
-    assert found["value"].tolist() == ["0.75", "0.9", ""]
-    assert found["reason"].tolist() == ["", "", "few windows"]
+    assert found["value"].tolist() == ["0.75", "0.9", "", "130.5"]
+    assert found["unit"].tolist() == ["", "", "", "frame"]
+    assert found["reason"].tolist() == ["", "", "few windows", ""]
 
 
 # --- pictures of answers ----------------------------------------------------------------------

@@ -136,12 +136,12 @@ def closer_table(rows: Iterable[Record]) -> pd.DataFrame:
     """
     found = [
         (task_words(row.task), " ".join(filter(None, (row.metric, row.variant))), row.contract,
-         row.value, _interval(row), row.reason or "")
+         row.value, row.unit.replace("1", ""), _interval(row), row.reason or "")
         for row in rows
         if row.task in RETRIEVALS and (row.metric in _CLOSER or row.variant in _CLOSER_VARIANTS)
         and not (row.variant or "").startswith("action: ")
     ]  # fmt: skip
-    columns = ["task", "metric", "contract", "value", "95 % interval", "reason"]
+    columns = ["task", "metric", "contract", "value", "unit", "95 % interval", "reason"]
     return _indexed(found, columns)
 
 
@@ -164,7 +164,7 @@ def _floor(row: Record) -> str:
 
 def _indexed(rows: list[tuple], columns: list[str]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns)
-    table["value"] = [f"{value:.3g}" if pd.notna(value) else "" for value in table["value"]]
+    table["value"] = [f"{value:.4g}" if pd.notna(value) else "" for value in table["value"]]
     order = {name: {key: i for i, key in enumerate(dict.fromkeys(table[name]))}
              for name in columns[:3]}  # fmt: skip
     table = table.sort_values(columns[:3], key=lambda column: column.map(order[column.name]))

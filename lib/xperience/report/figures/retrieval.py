@@ -228,6 +228,8 @@ def _draw_tolerance(above: Axes, below: Axes, task: str, studies: Studies) -> No
     names = [f"{frames}\n{frames / fps:.3g} s" for frames in TOLERANCES_FRAMES]
     below.set_xticks(places, names)
     below.set(yscale="log", xlabel="tolerance: frames between centres, seconds")
+    below.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    below.yaxis.set_minor_locator(mpl.ticker.NullLocator())
     below.yaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:g}"))
     above.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0, symbol=" %"))
     _draw_chance(above, below, nears)
