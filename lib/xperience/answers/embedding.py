@@ -7,8 +7,10 @@ only carries them.
 
 import importlib.util
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,86 @@ WEIGHTS_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 LONGEST = 128
 """Tokens of a sentence that are read, as the model's own tokenizer file says."""
 BATCH_TOKENS = 2048
+N_HIDDEN = 384
 
 
 def missing_packages() -> list[str]:
     """Return what must be installed before sentences can be embedded; empty if all is there."""
     return [name for name in NEEDS if importlib.util.find_spec(name) is None]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A transformer of the BERT kind, layers normalised after each step.
+
+    Parameters
+    ----------
+    weights : dict of {name: float32 array}
+        Named as in the published file.
+    n_layers, n_heads : int
+    epsilon : float
+        Added to variances.
+    """
+
+    weights: Mapping[str, np.ndarray]
+    n_layers: int
+    n_heads: int
+    epsilon: float
+
+    def encode(self, ids: np.ndarray) -> np.ndarray:
+        """Return sentence vectors of length 1.
+
+        Parameters
+        ----------
+        ids : int array, shape (n, n_tokens)
+            Sentences of one length.
+
+        Returns
+        -------
+        float32 array, shape (n, n_hidden)
+            The mean over the tokens of the last layer, scaled.
+        """
+        w = self.weights
+        x = (
+            w["embeddings.word_embeddings.weight"][ids]
+            + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
+            + w["embeddings.token_type_embeddings.weight"][0]
+        )  # (n, n_tokens, n_hidden)
+        x = self._normalised("embeddings.LayerNorm", x)
+        for layer in range(self.n_layers):
+            x = self._layer(f"encoder.layer.{layer}", x)
+        mean = x.mean(axis=1)  # (n, n_hidden)
+        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+
+    def _layer(self, name: str, x: np.ndarray) -> np.ndarray:
+        attended = self._dense(f"{name}.attention.output.dense", self._attended(name, x))
+        x = self._normalised(f"{name}.attention.output.LayerNorm", x + attended)
+        wide = self._dense(f"{name}.intermediate.dense", x)  # (n, n_tokens, 4 * n_hidden)
+        wide *= 0.5 * (1 + erf(wide / np.float32(np.sqrt(2))))
+        narrow = self._dense(f"{name}.output.dense", wide)
+        return self._normalised(f"{name}.output.LayerNorm", x + narrow)
+
+    def _attended(self, name: str, x: np.ndarray) -> np.ndarray:
+        n, n_tokens, n_hidden = x.shape
+        shape = (n, n_tokens, self.n_heads, n_hidden // self.n_heads)
+        query, key, value = (
+            self._dense(f"{name}.attention.self.{part}", x).reshape(shape).transpose(0, 2, 1, 3)
+            for part in ("query", "key", "value")
+        )  # each (n, n_heads, n_tokens, n_hidden / n_heads)
+        scores = query @ key.transpose(0, 1, 3, 2) / np.float32(np.sqrt(shape[-1]))
+        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        scores /= scores.sum(axis=-1, keepdims=True)  # (n, n_heads, n_tokens, n_tokens)
+        return (scores @ value).transpose(0, 2, 1, 3).reshape(n, n_tokens, n_hidden)
+
+    def _dense(self, name: str, x: np.ndarray) -> np.ndarray:
+        rows = x.reshape(-1, x.shape[-1])  # one product, not one a sentence
+        out = rows @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+        return out.reshape(*x.shape[:-1], -1)
+
+    def _normalised(self, name: str, x: np.ndarray) -> np.ndarray:
+        x = x - x.mean(axis=-1, keepdims=True)
+        deviation = np.sqrt((x**2).mean(axis=-1, keepdims=True) + np.float32(self.epsilon))
+        return x / deviation * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
 
 def embed(sentences: Sequence[str]) -> np.ndarray:
@@ -41,7 +118,7 @@ def embed(sentences: Sequence[str]) -> np.ndarray:
     Returns
     -------
     float32 array, shape (n, 384)
-        The mean over the tokens of the last layer, scaled to length 1.
+        As the sentence-transformers library gives them, to rounding.
 
     Raises
     ------
@@ -53,11 +130,11 @@ def embed(sentences: Sequence[str]) -> np.ndarray:
             "sentence embedding", f"lacks {', '.join(absent)}", "the extra `answers`",
             "Install it in your clone: pip install -e '.[answers]'.",
         )  # fmt: skip
-    model = _model()
-    vectors = np.empty((len(sentences), model["hidden"]), dtype=np.float32)
-    tokens = [one.ids for one in model["tokenizer"].encode_batch(list(sentences))]
+    tokenizer, encoder = _model(WEIGHTS_DIGEST)
+    tokens = [one.ids for one in tokenizer.encode_batch(list(sentences))]
+    vectors = np.empty((len(tokens), N_HIDDEN), dtype=np.float32)
     for places in _batches([len(ids) for ids in tokens]):
-        vectors[places] = _pooled(model, np.array([tokens[place] for place in places]))
+        vectors[places] = encoder.encode(np.array([tokens[place] for place in places]))
     return vectors
 
 
@@ -73,78 +150,24 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 @lru_cache(maxsize=1)
-def _model() -> dict[str, Any]:
-    from safetensors.numpy import load_file  # noqa: PLC0415 - an extra
-    from tokenizers import Tokenizer  # noqa: PLC0415 - an extra
-
+def _model(expected: str) -> tuple[Any, Encoder]:
+    """Return tokenizer and encoder, of weights with this digest."""
+    tokenizers, safetensors = map(import_module, ("tokenizers", "safetensors.numpy"))
     folder = Path(importlib.util.find_spec(PACKAGE).origin).parent / "model"
     weights = folder / "model.safetensors"
     digest = file_digest(weights)
-    if digest != WEIGHTS_DIGEST:
+    if digest != expected:
         raise AnswersError(
             f"{PACKAGE}/model/{weights.name}", f"has the digest {digest[:16]}…",
-            f"{WEIGHTS_DIGEST[:16]}…", "Install version 0.1.0 of the package.",
+            f"{expected[:16]}…", "Install version 0.1.0 of the package.",
         )  # fmt: skip
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(LONGEST)
-    return {
-        "weights": load_file(weights),
-        "tokenizer": tokenizer,
-        "hidden": config["hidden_size"],
-        "heads": config["num_attention_heads"],
-        "layers": config["num_hidden_layers"],
-        "epsilon": config["layer_norm_eps"],
-    }
-
-
-def _pooled(model: dict[str, Any], ids: np.ndarray) -> np.ndarray:
-    """Return vectors of length 1 for token ids, int (n, n_tokens), as float32 (n, hidden)."""
-    w = model["weights"]
-    x = (
-        w["embeddings.word_embeddings.weight"][ids]
-        + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
-        + w["embeddings.token_type_embeddings.weight"][0]
-    )  # (n, n_tokens, hidden)
-    x = _normalised(model, "embeddings.LayerNorm", x)
-    for layer in range(model["layers"]):
-        x = _encoded(model, f"encoder.layer.{layer}", x)
-    mean = x.mean(axis=1)  # (n, hidden)
-    return mean / np.linalg.norm(mean, axis=1, keepdims=True)
-
-
-def _encoded(model: dict[str, Any], layer: str, x: np.ndarray) -> np.ndarray:
-    attended = _dense(model, f"{layer}.attention.output.dense", _attended(model, layer, x))
-    x = _normalised(model, f"{layer}.attention.output.LayerNorm", x + attended)
-    wide = _dense(model, f"{layer}.intermediate.dense", x)  # (n, n_tokens, 4 * hidden)
-    wide *= 0.5 * (1 + erf(wide / np.float32(np.sqrt(2))))
-    narrow = _dense(model, f"{layer}.output.dense", wide)
-    return _normalised(model, f"{layer}.output.LayerNorm", x + narrow)
-
-
-def _attended(model: dict[str, Any], layer: str, x: np.ndarray) -> np.ndarray:
-    n, n_tokens, hidden = x.shape
-    shape = (n, n_tokens, model["heads"], hidden // model["heads"])
-    query, key, value = (
-        _dense(model, f"{layer}.attention.self.{part}", x).reshape(shape).transpose(0, 2, 1, 3)
-        for part in ("query", "key", "value")
-    )  # each (n, heads, n_tokens, hidden / heads)
-    scores = query @ key.transpose(0, 1, 3, 2) / np.float32(np.sqrt(shape[-1]))
-    scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    scores /= scores.sum(axis=-1, keepdims=True)  # (n, heads, n_tokens, n_tokens)
-    return (scores @ value).transpose(0, 2, 1, 3).reshape(n, n_tokens, hidden)
-
-
-def _dense(model: dict[str, Any], name: str, x: np.ndarray) -> np.ndarray:
-    w = model["weights"]
-    rows = x.reshape(-1, x.shape[-1])  # one product, not one a sentence
-    out = rows @ w[f"{name}.weight"].T + w[f"{name}.bias"]
-    return out.reshape(*x.shape[:-1], -1)
-
-
-def _normalised(model: dict[str, Any], name: str, x: np.ndarray) -> np.ndarray:
-    w = model["weights"]
-    x = x - x.mean(axis=-1, keepdims=True)
-    deviation = np.sqrt((x**2).mean(axis=-1, keepdims=True) + np.float32(model["epsilon"]))
-    return x / deviation * w[f"{name}.weight"] + w[f"{name}.bias"]
+    return tokenizer, Encoder(
+        weights=safetensors.load_file(weights),
+        n_layers=config["num_hidden_layers"],
+        n_heads=config["num_attention_heads"],
+        epsilon=config["layer_norm_eps"],
+    )

@@ -11,12 +11,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 
 ARTICLES = frozenset(["a", "an", "the"])
 CONJUNCTIONS = frozenset(["and", "or", "then", "while"])
 _PARTICLES = (
-    "about across against along aside at away back backward between by down for forward from in "
-    "inside into near of off on onto out over through to together toward towards under up with"
+    "about across against along around aside at away back backward between by down for forward "
+    "from in inside into near of off on onto out over through to together toward towards under up "
+    "with"
 )
 PARTICLES = frozenset(_PARTICLES.split())
 """Prepositions, and adverbs that go with a verb."""
@@ -65,9 +67,8 @@ def lemma(word: str, kind: str) -> str:
     kind : {"VERB", "NOUN"}
         "cutting" is a form of "cut" as a verb, and a word of its own as a noun.
     """
-    from lemminflect import getLemma  # noqa: PLC0415 - an extra
-
-    return next(iter(getLemma(word, upos=kind)), word)
+    lemminflect = import_module("lemminflect")  # an extra, slow to load
+    return next(iter(lemminflect.getLemma(word, upos=kind)), word)
 
 
 def split(label: str, lemma_of: Callable[[str, str], str] = lemma) -> Parts:

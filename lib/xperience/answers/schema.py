@@ -6,7 +6,6 @@ seven keys can be found in the text. What is strictly valid is leniently valid, 
 """
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,9 +25,6 @@ NOT_JSON, WRONG_KEYS, WRONG_VALUE, TOO_MANY_OBJECTS, NOT_AN_OPTION = (
     "not_json", "wrong_keys", "wrong_value", "too_many_objects", "not_an_option",
 )  # fmt: skip
 FAULTS = (NOT_JSON, WRONG_KEYS, WRONG_VALUE, TOO_MANY_OBJECTS, NOT_AN_OPTION)
-
-_FENCED = re.compile(r"\A\s*```[a-zA-Z]*\s*(.*?)\s*```\s*\Z", re.DOTALL)
-_BRACED = re.compile(r"\{.*\}", re.DOTALL)
 
 Label = Annotated[str, Field(min_length=1)]
 Ternary = Literal["yes", "no", "unknown"]
@@ -292,17 +288,13 @@ def read_answer(text: str, options: Options) -> Reading:
 
 
 def _found_object(text: str) -> dict[str, Any]:
-    """Return the object within fences, or between the first and the last brace; else none."""
-    fenced = _FENCED.match(text)
-    braced = _BRACED.search(text)
-    for part in (fenced and fenced[1], braced and braced[0]):
-        try:
-            value = json.loads(part) if part else None
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            return value
-    return {}
+    """Return the object between the first and the last brace, fences or not; else none."""
+    first, last = text.find("{"), text.rfind("}")
+    try:
+        value = json.loads(text[first : last + 1]) if 0 <= first < last else None
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def published_label(text: str, reading: Reading, options: Options) -> str:
