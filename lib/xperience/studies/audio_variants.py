@@ -40,6 +40,11 @@ AS_IS, WITHOUT = "all_handcrafted_audio", "all_except_audio"
 HANDCRAFTED_ONLY, RAW_ONLY = "handcrafted_audio_only", "raw_logmel_audio_only"
 REPLACED, BOTH = "replace_handcrafted_with_raw", "all_plus_raw_logmel"
 VARIANTS = (AS_IS, WITHOUT, HANDCRAFTED_ONLY, RAW_ONLY, REPLACED, BOTH)
+STUDIED = {
+    "published": VARIANTS,
+    "corrected": tuple(name for name in VARIANTS if name != RAW_ONLY),
+}
+"""Variants that notebooks ask for, by contract; one sound alone is enough where fits are dear."""
 
 
 @dataclass(frozen=True)
