@@ -1,6 +1,8 @@
 """Figures of one style: each function returns a `Picture`, that is a figure and its description."""
 
 from xperience.report.figures.alignment import draw_place_and_moment, draw_similarity
+from xperience.report.figures.audio import draw_audio_forest, draw_mixed_mean
+from xperience.report.figures.audio_time import draw_sound, draw_when
 from xperience.report.figures.blocks import draw_blocks
 from xperience.report.figures.coverage import draw_coverage
 from xperience.report.figures.hits import draw_hits
@@ -21,11 +23,13 @@ from xperience.report.figures.timeline import draw_timeline
 __all__ = [
     "Picture",
     "draw_agreement",
+    "draw_audio_forest",
     "draw_blocks",
     "draw_coverage",
     "draw_differences",
     "draw_hand_forecasts",
     "draw_hits",
+    "draw_mixed_mean",
     "draw_moment",
     "draw_place_and_moment",
     "draw_ranks",
@@ -33,9 +37,11 @@ __all__ = [
     "draw_samples",
     "draw_scores",
     "draw_similarity",
+    "draw_sound",
     "draw_structure",
     "draw_timeline",
     "draw_tolerance",
     "draw_weights",
+    "draw_when",
     "show",
 ]
