@@ -171,23 +171,25 @@ def looks_table(studies: Studies, pair: tuple[str, str]) -> pd.DataFrame:
         for study in studies.values()
         for task, look in study.looks[pair].items()
     ]
-    return pd.DataFrame(rows).set_index(["contract", "task"])
+    columns = ["measure", "gain", "95 % interval", "p (Holm)"]
+    columns += ["net wins", "their interval", "finding"]
+    return pd.DataFrame(rows).set_index(["contract", "task"])[columns]
 
 
 def _look_row(task: str, look: Look, contract: str) -> dict[str, object]:
     row: dict[str, object] = {"contract": contract, "task": task_words(task)}
-    row |= {"measure": look.contest.primary.name, "finding": str(look.finding)}
-    empty = dict.fromkeys(("gain", "95 % interval", "p (Holm)", "net wins", "its interval"), "")
+    row |= {"measure": look.contest.primary.name}
     if look.effect is None:
-        return row | empty | {"why": look.reason}
+        empty = dict.fromkeys(("gain", "p (Holm)", "net wins", "their interval"), "")
+        return row | empty | {"95 % interval": look.reason, "finding": str(look.finding)}
     gain, wins = look.effect.gain, look.effect.net_wins
     return row | {
         "gain": f"{gain.estimate:+.3g}",
-        "95 % interval": interval_text(gain),
+        "95 % interval": interval_text(gain) or look.reason,
         "p (Holm)": "" if look.p_holm is None else f"{look.p_holm:.3f}",
         "net wins": f"{wins.estimate:+.2g}",
-        "its interval": interval_text(wins),
-        "why": look.reason,
+        "their interval": interval_text(wins),
+        "finding": str(look.finding),
     }
 
 
@@ -209,7 +211,7 @@ def score_table(study: Heard) -> pd.DataFrame:
         for variant in contest.outcomes:
             mine = contest.contestants.get(variant)
             score = None if mine is None else mine.score(contest.primary).value
-            row[variant_words(variant, study.contract)] = score
+            row[variant_words(variant, study.contract)] = "" if score is None else f"{score:.3f}"
         floor, name = strongest(contest.primary, contest.floors)
         best = "" if floor is None else f"{floor.value:.3f} ({task_words(name)})"
         rows.append(row | {"best floor": best})

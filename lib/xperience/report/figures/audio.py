@@ -32,6 +32,8 @@ from xperience.studies.audio_mean import MixedMean
 
 _LOOKS = {"published": (ORANGE, "s", -0.17), "corrected": (BLUE, "o", 0.17)}
 _KIND_COLOURS = {"F1": SKY, "MRR": PURPLE, "MAE": RED}
+_OUTWEIGHS = 1.5
+"""Weight of a kind of score, as a multiple of its share of the tasks, that is worth a title."""
 _FACTORS = np.geomspace(0.05, 20, 121)
 
 
@@ -174,7 +176,7 @@ def draw_mixed_mean(looks: Mapping[str, Look]) -> Picture:
         reason = "; ".join(dict.fromkeys(look.reason for look in looks.values()))
         empty_panel(figure.subplots(), reason, width=80)
         return Picture(figure, title, f"An empty panel. {title}. The reason: {reason}.")
-    figure = new_figure(1.6 + 0.24 * max(len(mixed.gains), 8))
+    figure = new_figure(1.85 + 0.24 * max(len(mixed.gains), 8))
     set_title(
         figure,
         title,
@@ -183,6 +185,7 @@ def draw_mixed_mean(looks: Mapping[str, Look]) -> Picture:
     parts, line = figure.subplots(1, 2, width_ratios=(1.15, 1))
     _draw_parts(parts, mixed)
     _draw_rescaled(line, mixed)
+    figure.legend(loc="outside lower center", ncols=len(mixed.n_tasks))
     return Picture(figure, title, _mean_alt(mixed, title))
 
 
@@ -191,13 +194,19 @@ def _mean_title(mixed: MixedMean) -> str:
         return "No task has both answers, so there is no mean"
     if not any(mixed.gains.values()):
         return "Every gain is zero, in any unit"
-    kind, n = mixed.heaviest, len(mixed.gains)
-    own, size = mixed.n_tasks[kind], percent(mixed.size[kind])
-    weight = f"{kind} tasks are {own} of {n}" if own > 1 else f"One {kind} task of {n}"
-    turns = any(mixed.turning_factor(other) is not None for other in mixed.n_tasks)
-    makes = "and make up" if own > 1 else "makes up"
+    turns = any(mixed.turning_factor(kind) is not None for kind in mixed.n_tasks)
     tail = "another unit could turn its sign" if turns else "no unit turns its sign"
-    return f"{weight} {makes} {size} of the gains’ summed size; {tail}"
+    return f"{_weight_words(mixed)}; {tail}"
+
+
+def _weight_words(mixed: MixedMean) -> str:
+    """Return whether one kind of score weighs more in the mean than its tasks are many."""
+    kind, n = mixed.heaviest, len(mixed.gains)
+    own, size = mixed.n_tasks[kind], mixed.size[kind]
+    if size < _OUTWEIGHS * own / n:
+        return "No kind of score outweighs the others in the mixed mean"
+    who = f"{own} {kind} tasks of {n} make" if own > 1 else f"One {kind} task of {n} makes"
+    return f"{who} up {percent(size)} of what the mixed mean sums"
 
 
 def _draw_parts(ax: Axes, mixed: MixedMean) -> None:
@@ -235,7 +244,6 @@ def _draw_rescaled(ax: Axes, mixed: MixedMean) -> None:
     most = 3 * max(abs(mixed.mean), *(abs(part) for part in mixed.part.values()))
     ax.set_ylim(-most or None, most or None)
     ax.grid(color=FAINT, linewidth=0.6)
-    ax.legend(loc="lower left", bbox_to_anchor=(-0.05, 1.0), ncols=3, borderaxespad=0)
 
 
 def _mean_alt(mixed: MixedMean, title: str) -> str:
