@@ -130,10 +130,15 @@ def test_without_an_answer_the_picture_gives_the_reason(draw):
     assert "stereo_left" in check(draw(both())).alt
 
 
-@pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
-def test_one_retrieval_alone_makes_a_picture(draw):
-    alone = {"corrected": study({"cross_modal_retrieval": aligned})}
-    check(draw(alone))
+@pytest.mark.parametrize("task", RETRIEVALS)
+@pytest.mark.parametrize("name", ["ranks", "tolerance", "place_and_moment"])
+def test_a_retrieval_alone_keeps_its_axis(name, task):
+    picture = DRAW[name](both({task: aligned}))
+    left, right = picture.figure.axes[:2]
+    kept, empty = (left, right) if task == RETRIEVALS[0] else (right, left)
+    assert len(kept.get_yticks()) > 2
+    assert len(empty.get_yticks()) == 0
+    assert "is missing: no target" in picture.alt
 
 
 @pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
@@ -245,11 +250,16 @@ def test_the_score_table_shows_intervals_or_why_there_is_none():
         row("median_rank", 12.0, ci_reason="too_few_blocks: 5 blocks of 64 samples"),
         row("mrr", 0.2, against="chance"),
         row("mrr", 0.9, variant="equal_targets_ceiling"),
+        row("mean_rank", None, status="degenerate", reason="one candidate"),
     ]
     found = score_table(rows).reset_index()
-    assert found["score"].tolist() == ["mrr", "median_rank"]
-    assert found["95 % interval"].tolist() == ["0.125 to 0.5", "none: too few blocks"]
-    assert found["best floor"].tolist() == ["0.02 (chance)", ""]
+    assert found["score"].tolist() == ["mrr", "median_rank", "mean_rank"]
+    assert found["95 % interval"].tolist() == [
+        "0.125 to 0.5",
+        "none: too few blocks",
+        "degenerate",
+    ]
+    assert found["best floor"].tolist() == ["0.02 (chance)", "", ""]
 
 
 def test_the_closer_table_leaves_single_actions_out():

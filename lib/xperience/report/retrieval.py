@@ -153,6 +153,8 @@ _CLOSER_VARIANTS = (SHIFTED, CEILING)
 
 
 def _interval(row: Record) -> str:
+    if row.value is None:
+        return row.status
     if row.ci_low is not None:
         return f"{row.ci_low:.3g} to {row.ci_high:.3g}"
     return f"none: {row.ci_reason.partition(':')[0].replace('_', ' ')}" if row.ci_reason else ""

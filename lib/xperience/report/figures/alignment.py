@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from xperience.report.figures.retrieval import (
     CONTRACT_COLOURS,
     Studies,
+    all_there,
     best_study,
     having,
     quoted,
@@ -161,16 +162,16 @@ def draw_place_and_moment(studies: Studies) -> Picture:
     small = "Candidates that share frames with the true window don't count. Lines: intervals."
     small = f"{small} {quoted(studies)}"
     set_title(figure, title, small)
-    axes = figure.subplots(1, len(RETRIEVALS), sharey=True)
+    rows = ["all actions", *(elide(name, 26) for name in names)]
+    axes = figure.subplots(1, len(RETRIEVALS), sharey=all_there(studies))
     for ax, task in zip(axes, RETRIEVALS, strict=True):
         ax.set_title(capital(task_words(task)), fontweight="bold")
         if having(studies, task):
             _draw_actions(ax, task, studies, names)
+            ax.set_yticks(range(len(rows)), rows)
+            ax.set_ylim(len(rows) - 0.5, -0.5)
         else:
             empty_panel(ax, reasons(studies, task))
-    rows = ["all actions", *names]
-    axes[0].set_yticks(range(len(rows)), [elide(name, 26) for name in rows])
-    axes[0].set_ylim(len(rows) - 0.5, -0.5)
     handles = _handles(studies)
     place = {"loc": "outside lower center", "ncols": len(handles), "columnspacing": 1.4}
     figure.legend(handles=handles, handlelength=1.2, **place)

@@ -46,7 +46,7 @@ def draw_ranks(studies: Studies) -> Picture:
     title = _rank_title(studies)
     small = "Bands: 95 % of pairings shifted in time, which keep the runs that time makes."
     set_title(figure, title, small)
-    axes = figure.subplots(1, len(RETRIEVALS), sharey=True)
+    axes = figure.subplots(1, len(RETRIEVALS), sharey=all_there(studies))
     for ax, task in zip(axes, RETRIEVALS, strict=True):
         _draw_curves(ax, task, studies)
     axes[0].set_ylabel("queries answered by then")
@@ -56,6 +56,14 @@ def draw_ranks(studies: Studies) -> Picture:
 def having(studies: Studies, task: str) -> dict[str, Closely]:
     """Return the contracts under which a retrieval has an answer."""
     return {name: study for name, study in studies.items() if task in study.rankings}
+
+
+def all_there(studies: Studies) -> bool:
+    """Return whether every retrieval has an answer, so that panels can share an axis.
+
+    A panel that only says why it is empty has no ticks, and would take its neighbours' away.
+    """
+    return all(having(studies, task) for task in RETRIEVALS)
 
 
 def reasons(studies: Studies, task: str) -> str:
@@ -179,11 +187,12 @@ def draw_tolerance(studies: Studies) -> Picture:
     small = "Neighbouring windows share frames. Below: where the first such window ranks."
     small = f"{small} {quoted(studies)}"
     set_title(figure, title, small)
-    grid = figure.subplots(2, len(RETRIEVALS), sharex=True, sharey="row")
+    shared = "row" if all_there(studies) else False
+    grid = figure.subplots(2, len(RETRIEVALS), sharex="col", sharey=shared)
     for (above, below), task in zip(grid.T, RETRIEVALS, strict=True):
         above.set_title(capital(task_words(task)), fontweight="bold")
         _draw_tolerance(above, below, task, studies)
-    grid[0, 0].set_ylim(0, None)
+        above.set_ylim(0, None)
     grid[0, 0].set_ylabel("first answers that near")
     grid[1, 0].set_ylabel("median rank of the\nfirst window that near")
     return Picture(figure, title, _distance_alt(studies, title))
