@@ -85,15 +85,15 @@ class ClassPlace:
     label : str
     train, test, purged : int array
         Centre frames of its windows in each part of the split, in time order.
-    hit : bool array, shape (n_test,)
-        Which test windows the head names rightly.
+    hit : bool array, shape (n_test,), optional
+        Which test windows the head names rightly; None where it has no answer.
     """
 
     label: str
     train: np.ndarray
     test: np.ndarray
     purged: np.ndarray
-    hit: np.ndarray
+    hit: np.ndarray | None = None
 
     @property
     def unseen(self) -> bool:
@@ -102,8 +102,8 @@ class ClassPlace:
 
     @property
     def recall(self) -> float | None:
-        """Share of its test windows that are named rightly; None without any."""
-        return float(self.hit.mean()) if len(self.test) else None
+        """Share of its test windows that are named rightly; None without tests or answers."""
+        return None if self.hit is None or not len(self.test) else float(self.hit.mean())
 
 
 @dataclass(frozen=True)
@@ -142,29 +142,33 @@ class SplitCase:
         Parameters
         ----------
         head : str
-            Whose answers count as hits; without answers there are none.
+            Whose answers count as hits.
         """
         if self.problem is None:
             return []
         samples, split = self.problem.samples, self.problem.split
         labels = np.array(list(samples.values), dtype=object)
-        hit = np.zeros(len(samples), dtype=bool)
-        outcome = self.by_head.get(head)
-        if outcome is not None and outcome.answer is not None:
-            said = np.array(list(outcome.answer.predicted), dtype=object)
-            hit[split.test] = said == labels[split.test]
+        hits = self._hits(head, labels)
         order = np.argsort(samples.centers, kind="stable")
 
         def of(part: np.ndarray, label: str) -> np.ndarray:
-            inside = np.isin(order, part)
-            return order[inside & (labels[order] == label)]
+            return order[np.isin(order, part) & (labels[order] == label)]
 
         found = []
         for label in dict.fromkeys(labels[order]):
-            train, test, gone = (of(p, label) for p in (split.train, split.test, split.purged))
-            at = samples.centers
-            found.append(ClassPlace(label, at[train], at[test], at[gone], hit[test]))
+            parts = [of(part, label) for part in (split.train, split.test, split.purged)]
+            centers = [samples.centers[part] for part in parts]
+            found.append(ClassPlace(label, *centers, None if hits is None else hits[parts[1]]))
         return found
+
+    def _hits(self, head: str, labels: np.ndarray) -> np.ndarray | None:
+        """Return which samples a head names rightly, bool (n_samples,); None without its answer."""
+        outcome = self.by_head.get(head)
+        if outcome is None or outcome.answer is None:
+            return None
+        test, hits = self.problem.split.test, np.zeros(len(labels), dtype=bool)
+        hits[test] = np.array(list(outcome.answer.predicted), dtype=object) == labels[test]
+        return hits
 
 
 @dataclass(frozen=True)
@@ -256,7 +260,8 @@ def _with_split(problem: Problem, split: Split) -> Problem | Outcome:
     n_classes = len(set(found.train_targets))
     if n_classes >= problem.task.needs_classes:
         return found
-    reason = f"{len(split.train)} training windows of {n_classes} classes are left"
+    left = f"training windows left: {len(split.train)}, classes among them: {n_classes}"
+    reason = f"{left}, at least {problem.task.needs_classes} are needed"
     return Outcome(problem.task, "", found, status="degenerate", reason=reason)
 
 

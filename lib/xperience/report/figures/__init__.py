@@ -5,6 +5,7 @@ from xperience.report.figures.audio import draw_audio_forest, draw_mixed_mean
 from xperience.report.figures.audio_time import draw_sound, draw_when
 from xperience.report.figures.blocks import draw_blocks
 from xperience.report.figures.coverage import draw_coverage
+from xperience.report.figures.embargo import draw_embargo
 from xperience.report.figures.hits import draw_hits
 from xperience.report.figures.moment import draw_moment
 from xperience.report.figures.rebuilt import draw_rebuilt, draw_weights
@@ -16,6 +17,8 @@ from xperience.report.figures.record import (
 )
 from xperience.report.figures.retrieval import draw_ranks, draw_tolerance
 from xperience.report.figures.samples import draw_samples
+from xperience.report.figures.shift import draw_split_scores, draw_splits
+from xperience.report.figures.shift_classes import draw_class_times
 from xperience.report.figures.structure import draw_structure
 from xperience.report.figures.style import Picture, show
 from xperience.report.figures.timeline import draw_timeline
@@ -25,8 +28,10 @@ __all__ = [
     "draw_agreement",
     "draw_audio_forest",
     "draw_blocks",
+    "draw_class_times",
     "draw_coverage",
     "draw_differences",
+    "draw_embargo",
     "draw_hand_forecasts",
     "draw_hits",
     "draw_mixed_mean",
@@ -38,6 +43,8 @@ __all__ = [
     "draw_scores",
     "draw_similarity",
     "draw_sound",
+    "draw_split_scores",
+    "draw_splits",
     "draw_structure",
     "draw_timeline",
     "draw_tolerance",
