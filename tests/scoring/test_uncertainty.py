@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from arch.bootstrap import CircularBlockBootstrap
 from scipy.signal import lfilter
 
 from xperience.scoring import uncertainty
@@ -286,6 +287,13 @@ def test_the_effective_sample_size_stays_between_one_and_n():
     assert effective_sample_size(np.arange(300)) < 6
     assert effective_sample_size(np.tile([0.0, 1.0], 50)) == 100
     assert spells(np.array([1.0, 0, 1, 1, 0, 1])) == 2
+
+
+@pytest.mark.parametrize(("n", "length"), [(348, 7), (50, 1), (50, 50), (10, 7)])
+def test_block_weights_are_those_of_arch(n, length):
+    plain = CircularBlockBootstrap(length, np.arange(n), seed=np.random.default_rng(3))
+    drawn = [np.bincount(plain.update_indices(), minlength=n) for _ in range(40)]
+    assert (block_weights(n, length, 40, seed=3) == np.array(drawn)).all()
 
 
 def test_block_weights_draw_every_sample_alike_and_neighbours_together():

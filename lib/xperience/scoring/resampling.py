@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from arch.bootstrap import CircularBlockBootstrap, optimal_block_length
+from arch.bootstrap import optimal_block_length
 
 WeightedScore = Callable[[np.ndarray], np.ndarray]
 
@@ -157,12 +157,17 @@ def block_weights(n: int, block_length: int, n_resamples: int, seed: int = 0) ->
     -------
     float array, shape (n_resamples, n)
         Whole numbers; each row sums to n.
+
+    Notes
+    -----
+    The draws are those of ``arch.bootstrap.CircularBlockBootstrap``, all resamples at once.
     """
-    draws = CircularBlockBootstrap(block_length, np.arange(n), seed=np.random.default_rng(seed))
-    weights = np.empty((n_resamples, n))
-    for row in weights:
-        row[:] = np.bincount(draws.update_indices(), minlength=n)
-    return weights
+    n_blocks = -(-n // block_length)
+    starts = np.random.default_rng(seed).integers(n, size=(n_resamples, n_blocks, 1))
+    drawn = (starts + np.arange(block_length)).reshape(n_resamples, -1)[:, :n] % n
+    drawn += n * np.arange(n_resamples)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=n * n_resamples)
+    return counts.reshape(n_resamples, n).astype(float)
 
 
 def group_weights(groups: np.ndarray, n_resamples: int, seed: int = 0) -> np.ndarray:
