@@ -163,7 +163,8 @@ Markdown(claim_sentences(studies, SOUND))
 
 # %% [markdown]
 # Task by task: the gain in the task's own score with its interval (above zero, sound helps), the
-# corrected p-value, the net wins, and where there is no interval, why.
+# corrected p-value and the net wins. Why an interval is left out stands in the metrics file; *no
+# difference* means that no test sample scores differently, so there is nothing to resample.
 
 # %%
 looks_table(studies, SOUND)
@@ -229,4 +230,5 @@ for recording in recordings:
     recording.close()
 saved = records_table([row for row in rows if row.task is None])
 own = ["contract", "variant", "against", "metric", "value", "unit", "status", "reason"]
-saved[own].set_index(own[:4]).round(4).fillna("")
+shown = saved[own].set_index(own[:4]).round(4).astype(object)
+shown.where(shown.notna(), "")

@@ -185,7 +185,7 @@ def _look_row(task: str, look: Look, contract: str) -> dict[str, object]:
     gain, wins = look.effect.gain, look.effect.net_wins
     return row | {
         "gain": f"{gain.estimate:+.3g}",
-        "95 % interval": interval_text(gain) or look.reason,
+        "95 % interval": interval_text(gain),
         "p (Holm)": "" if look.p_holm is None else f"{look.p_holm:.3f}",
         "net wins": f"{wins.estimate:+.2g}",
         "their interval": interval_text(wins),
@@ -275,7 +275,7 @@ def _loud_said(one: Moments, window_db: np.ndarray) -> str:
     name = f"*{capital(task_words(one.task))}*"
     if found.estimate is None:
         return f"{name}: all windows are equally loud."
-    said = f"{name}: net wins in the louder half are {found.estimate:+.2f} off those in the other"
+    said = f"{name}: net wins of the louder half minus those of the quieter: {found.estimate:+.2f}"
     if found.low is None:
         return f"{said} ({str(found.verdict).replace('_', ' ')} for an interval)."
     sure = "" if found.excludes_zero else ", so nothing can be claimed"

@@ -134,9 +134,13 @@ class Moments:
         return float(self.won.mean())
 
     def louder(self, window_db: np.ndarray) -> np.ndarray:
-        """Return which samples are louder than their median, bool (n,)."""
+        """Return which samples are the louder half, bool (n,).
+
+        Those at the median count as quiet, unless that leaves no loud ones.
+        """
         own_db = np.nan_to_num(window_db[self.window], nan=SILENCE_DB)
-        return own_db > np.median(own_db)
+        above = own_db > np.median(own_db)
+        return above if above.any() else own_db >= np.median(own_db)
 
     def loud_minus_quiet(self, window_db: np.ndarray) -> Interval:
         """Return how many more net wins the louder half of the samples has than the quieter.

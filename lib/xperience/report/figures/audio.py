@@ -76,9 +76,8 @@ def _forest_title(studies: Studies) -> str:
         return "Nothing can be asked about sound"
     said = {name: _claimed_words(study) for name, study in known.items()}
     if len(said) > 1 and len(set(said.values())) == 1:
-        return f"Sound may be said to help in {next(iter(said.values()))}, under both contracts"
-    parts = [f"in {words} ({name})" for name, words in said.items()]
-    return f"Sound may be said to help {' and '.join(parts)}"
+        return f"Sound may be said to {next(iter(said.values()))}, under both contracts"
+    return "Sound may be said to " + "; ".join(f"{what} ({name})" for name, what in said.items())
 
 
 def _n_asked(study: Heard) -> int:
@@ -90,8 +89,8 @@ def _claimed_words(study: Heard) -> str:
     better, worse = found[Finding.BETTER], found[Finding.WORSE]
     n = counted(_n_asked(study), "task")
     named = " and ".join(task_words(task) for task in better) if len(better) <= 2 else ""
-    words = named or f"{len(better) or 'none'} of {n}"
-    return words + (f", and to hurt in {len(worse)}," if worse else "")
+    words = f"help in {named or f'{len(better) or "none"} of {n}'}"
+    return words + (f" and hurt in {len(worse)}" if worse else "")
 
 
 def _draw_forest(ax: Axes, tasks: Sequence[str], looks: Mapping[str, Mapping[str, Look]]) -> None:

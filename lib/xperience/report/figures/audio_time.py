@@ -196,7 +196,9 @@ def draw_when(
         return Picture(figure, title, f"An empty panel. {title}: {why}.")
     figure = new_figure(2.6 + 0.85 * len(moments))
     small = "Test windows. Up, blue: right, or nearer, only with sound; down, orange: without it."
-    set_title(figure, title, f"{small} Line: their running mean. Strip below the loudness: actions.")
+    set_title(
+        figure, title, f"{small} Line: their running mean. Strip below the loudness: actions."
+    )
     n = len(moments)
     axes = figure.subplots(n + 1, 1, sharex=True, height_ratios=[1.1] + [1] * n)
     _draw_test_level(axes[0], line, moments, window_db)
