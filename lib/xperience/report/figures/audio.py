@@ -89,7 +89,8 @@ def _claimed_words(study: Heard) -> str:
     better, worse = found[Finding.BETTER], found[Finding.WORSE]
     n = counted(_n_asked(study), "task")
     named = " and ".join(task_words(task) for task in better) if len(better) <= 2 else ""
-    words = f"help in {named or f'{len(better) or "none"} of {n}'}"
+    few = f"{len(better) or 'none'} of {n}"
+    words = f"help in {named or few}"
     return words + (f" and hurt in {len(worse)}" if worse else "")
 
 
