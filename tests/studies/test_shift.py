@@ -338,6 +338,23 @@ def test_the_curve_starts_at_the_splits(curve, rows):
             assert row.value == own[head, split]
 
 
+def test_points_of_the_curve_have_the_suites_floors_and_intervals(curve):
+    point = next(one for one in curve if one.split == "local" and one.embargo_frames == -5)
+    answered = [one for one in point.outcomes if one.head != THINNED]
+    kept = ("value", "ci_low", "ci_high", "floor", "floor_name", "skill", "ceiling", "n_train")
+    expected = {
+        row.head: {name: getattr(row, name) for name in kept}
+        for row in suite_rows(answered, "short", "published", "shift")
+        if row.metric == "macro_f1" and not row.variant and not row.against
+    }
+    found = {
+        row.head: {name: getattr(row, name) for name in kept}
+        for row in embargo_rows([point], "short", "shift")
+        if row.head != THINNED and not row.against
+    }
+    assert found == expected
+
+
 def test_a_recording_without_labels_says_so(cases, tmp_path):
     some = cases["published", "timeline_action", "local"]
     lost = dataclasses.replace(

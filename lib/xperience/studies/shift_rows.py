@@ -8,10 +8,11 @@ embargo curve.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from xperience.scoring.metrics import skill
 from xperience.scoring.records import Record, finite_or_none
 from xperience.studies.problem import Outcome
 from xperience.studies.rows import Labels, interval_fields, suite_rows
-from xperience.studies.scores import contestant
+from xperience.studies.scores import ceiling, contestant, floors, strongest
 from xperience.studies.shift import (
     CHRONOLOGICAL,
     LINEAR,
@@ -20,6 +21,7 @@ from xperience.studies.shift import (
     EmbargoPoint,
     SplitCase,
 )
+from xperience.tasks.task import Task
 
 CLASS, EMBARGO = "class=", "embargo="
 SPLIT_FACTS = ("purged_samples", "open_set_share")
@@ -125,9 +127,7 @@ def _difference(
         yield Record(
             **names.of(first.task, first.head, first.problem),
             **fields,
-            metric=one.name,
-            unit=one.metric.unit,
-            higher_is_better=one.metric.higher_is_better,
+            **_measured(first.task),
             value=scores[0] - scores[1],
             **interval_fields(mine.minus(other, one)),
         )
@@ -155,12 +155,42 @@ def embargo_rows(points: Iterable[EmbargoPoint], run: str, section: str) -> list
 
 
 def _point_rows(point: EmbargoPoint, run: str, section: str) -> Iterator[Record]:
+    names = Labels(run, section, "published")
     by_head = {one.head: one for one in point.outcomes}
     control = by_head.pop(THINNED, None)  # it has a training part of its own
     for outcomes in (list(by_head.values()), [control] if control else []):
-        for row in suite_rows(outcomes, run, "published", section):
-            if row.metric == point.task.primary.name and not row.variant and not row.against:
-                yield row
+        yield from _primary_rows(outcomes, names)
     if control:
-        names = Labels(run, section, "published")
         yield from _difference(by_head[LINEAR], control, names, {"against": THINNED})
+
+
+def _primary_rows(outcomes: Sequence[Outcome], names: Labels) -> Iterator[Record]:
+    """Yield the primary score of each answer to one problem, with interval, floor and ceiling."""
+    answered = [one for one in outcomes if one.answer is not None]
+    if answered:
+        problem, measure = answered[0].problem, answered[0].task.primary
+        floor, floor_name = strongest(measure, floors(problem))
+    for one in outcomes:
+        fields = names.of(one.task, one.head, one.problem) | _measured(one.task)
+        if one.answer is None:
+            yield Record(**fields, value=None, status=one.status, reason=one.reason)
+            continue
+        mine = contestant(one.head, one.problem, one.answers)
+        said = mine.score(measure)
+        fields |= {"value": said.value, "status": said.status, "reason": said.reason}
+        if floor is not None:
+            fields |= {"floor": floor.value, "floor_name": floor_name}
+            fields["skill"] = skill(measure.metric, said, floor).value
+        if said.value is not None:
+            fields |= interval_fields(mine.interval(measure))
+        yield Record(**fields, ceiling=ceiling(problem, measure))
+
+
+def _measured(task: Task) -> dict[str, Any]:
+    """Return the fields that say what the primary measure is."""
+    one = task.primary
+    return {
+        "metric": one.name,
+        "unit": one.metric.unit,
+        "higher_is_better": one.metric.higher_is_better,
+    }

@@ -75,7 +75,7 @@ def _draw_class(ax: Axes, row: int, place: ClassPlace, fps: float) -> None:
     for centers, height, colour in parts:
         place_y = (row - height / 2, height)
         ax.broken_barh(_spans(centers, fps), place_y, linewidth=0, facecolor=colour)
-    recall = "" if place.recall is None else percent(place.recall)
+    recall = "" if place.recall is None else f"{place.recall:.2f}"
     at = {"transform": ax.get_yaxis_transform(), "va": "center", "ha": "right", "fontsize": 8}
     texts = (f"{len(place.train)}", f"{len(place.test)}", recall)
     for x, text in zip(_COLUMNS, texts, strict=True):
@@ -83,7 +83,7 @@ def _draw_class(ax: Axes, row: int, place: ClassPlace, fps: float) -> None:
         ax.text(x, row, text, color=colour, clip_on=False, **at)
 
 
-_COLUMNS = (1.055, 1.115, 1.215)
+_COLUMNS = (1.055, 1.11, 1.18)
 
 
 def _spans(centers: np.ndarray, fps: float) -> list[tuple[float, float]]:
