@@ -22,16 +22,11 @@ from xperience.studies.record import (
     real_truth,
 )
 from xperience.studies.record_audio import logmel_rows
+from xperience.studies.record_contests import copied, score_rows, shared_frames
 from xperience.studies.record_hands import Trajectory, forecasts, pose_forecast, stitch
 from xperience.studies.record_note import FACTS, agreement, note_figures
 from xperience.studies.record_parts import PARTS, note_rows, part_rows
-from xperience.studies.record_scores import (
-    PRESENT_KNOWN,
-    copied,
-    pose_labelled,
-    score_rows,
-    shared_frames,
-)
+from xperience.studies.record_scores import PRESENT_KNOWN, pose_labelled
 from xperience.studies.rows import FLOOR, Labels
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS_BY_NAME
 from xperience.tasks.splits import check_apart

@@ -12,7 +12,8 @@ from xperience.report.glance import frame_at
 from xperience.scoring.records import Record
 from xperience.scoring.uncertainty import Interval
 from xperience.studies.reconstruction import UNITS
-from xperience.studies.retrieval import HEAD, RETRIEVALS, SOURCES, Example, Ranking, examples
+from xperience.studies.retrieval import HEAD, RETRIEVALS, SOURCES, Ranking
+from xperience.studies.retrieval_looks import Example, examples
 from xperience.studies.retrieval_rows import AUC_CHANCE, CEILING, SHIFTED, Closely
 from xperience.tasks.measures import TIED_RANKS
 

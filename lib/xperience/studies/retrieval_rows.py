@@ -22,13 +22,10 @@ from xperience.studies.retrieval import (
     TOLERANCES_FRAMES,
     Ranking,
     Shifted,
-    Split,
     answer,
-    contrast,
-    near,
-    place_and_moment,
     shifted,
 )
+from xperience.studies.retrieval_looks import Split, contrast, near, place_and_moment
 from xperience.studies.rows import Labels, interval_fields, suite_rows
 
 SHIFTED, CEILING = "time_shifted", "equal_targets_ceiling"

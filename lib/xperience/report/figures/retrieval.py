@@ -20,7 +20,8 @@ from xperience.report.figures.style import (
     styled,
 )
 from xperience.report.retrieval import above_chance, capital, task_words
-from xperience.studies.retrieval import RETRIEVALS, TOLERANCES_FRAMES, Near, near
+from xperience.studies.retrieval import RETRIEVALS, TOLERANCES_FRAMES
+from xperience.studies.retrieval_looks import Near, near
 from xperience.studies.retrieval_rows import Closely
 
 CONTRACT_COLOURS = {"published": ORANGE, "corrected": BLUE}
