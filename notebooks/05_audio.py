@@ -46,9 +46,6 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from xperience.features.blocks import CONTRACTS
-from xperience.project import at_root, metrics_path, run_folder
-from xperience.report import figures
 from xperience.report.audio import (
     OTHER,
     SOUND,
@@ -61,6 +58,9 @@ from xperience.report.audio import (
 )
 
 # %%
+from xperience.features.blocks import CONTRACTS
+from xperience.project import at_root, metrics_path, run_folder
+from xperience.report import figures
 from xperience.report.inputs import open_inputs
 from xperience.report.provenance import provenance, shown_path
 from xperience.scoring.records import records_table, write_records
