@@ -46,6 +46,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
+from xperience.features.blocks import CONTRACTS
+from xperience.project import at_root, metrics_path, run_folder
+from xperience.report import figures
+
+# %%
 from xperience.report.audio import (
     OTHER,
     SOUND,
@@ -56,14 +61,11 @@ from xperience.report.audio import (
     open_sound,
     score_table,
 )
-
-# %%
-from xperience.features.blocks import CONTRACTS
-from xperience.project import at_root, metrics_path, run_folder
-from xperience.report import figures
 from xperience.report.inputs import open_inputs
 from xperience.report.provenance import provenance, shown_path
 from xperience.scoring.records import records_table, write_records
+
+# %%
 from xperience.studies.audio import run_audio
 from xperience.studies.audio_looks import Heard
 from xperience.studies.audio_mean import MixedMean
