@@ -157,6 +157,14 @@ def test_the_embargos_title_claims_what_its_interval_allows(ends, said):
     assert said in check(figures.draw_embargo(curve(*ends))).title
 
 
+def test_the_embargos_subtitle_names_the_point():
+    far = figures.draw_embargo(curve(-0.4, -0.5, -0.2)).figure.texts[1].get_text()
+    assert "whole stretches, 40 frames apart" in far.replace("\n", " ")
+    near = row("linear", "local/embargo=-5", -0.1, against="linear_thinned")
+    shared = figures.draw_embargo([row("linear", "local/embargo=-5", 0.5), near])
+    assert "drawn singly, sharing 5 frames at most" in shared.figure.texts[1].get_text()
+
+
 def test_an_embargo_without_scores_says_so():
     nothing = [
         row("linear", "local/embargo=0", None),

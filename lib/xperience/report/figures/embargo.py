@@ -130,8 +130,9 @@ def _subtitle(rows: Sequence[Record]) -> str:
     far = _farthest(rows)
     if far is None:
         return counts
-    where = _PANELS[split_of(far)]
-    return f"The title's number: {where}, {embargo_of(far)} frames apart. {counts}"
+    frames = embargo_of(far)
+    apart = f"{frames} frames apart" if frames >= 0 else f"sharing {-frames} frames at most"
+    return f"The title is about {_PANELS[split_of(far)]}, {apart}. {counts}"
 
 
 def _alt(rows: Sequence[Record], title: str) -> str:
