@@ -37,6 +37,10 @@ class RunParams(BaseModel):
         How many windows the figure of sample windows shows.
     near_frames : int, optional
         How near in time, in frames between centres, an answer counts as a near miss.
+    n_seeds : int, optional
+        Seeds of the networks of the corrected contract.
+    n_published_seeds : int, optional
+        Seeds of the published network, which is larger; its own is the first.
     interactive : bool, optional
         Whether notebooks add controls that need a live kernel.
     published : str, optional
@@ -54,6 +58,8 @@ class RunParams(BaseModel):
     moment_frame: int | None = Field(default=None, ge=0)
     n_sample_windows: int = Field(default=5, ge=1)
     near_frames: int = Field(default=20, ge=1)
+    n_seeds: int = Field(default=5, ge=1)
+    n_published_seeds: int = Field(default=1, ge=1)
     interactive: bool = False
     published: str = "../shared/published"
 

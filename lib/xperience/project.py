@@ -67,6 +67,11 @@ def metrics_path(run: str, section: str) -> Path:
     return run_folder(run) / "metrics" / f"{section}.json"
 
 
+def predictions_path(run: str, section: str) -> Path:
+    """Return where a run keeps what a section's heads answered."""
+    return run_folder(run) / "predictions" / f"{section}.parquet"
+
+
 def provenance_path(metrics: Path | str) -> Path:
     """Return where the provenance of a metrics file lies: beside it.
 

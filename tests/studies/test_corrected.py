@@ -3,15 +3,19 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from xperience.errors import ParamsError
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
+from xperience.report import figures
+from xperience.report.figures.hands import forecasts, moments
 from xperience.scoring.metrics import score
 from xperience.simulator.settings import StandinSettings
 from xperience.simulator.write import write_episode
 from xperience.studies.heads import HEADS
+from xperience.studies.predictions import COLUMNS, joint_errors, write_predictions
 from xperience.studies.problem import Answer, Problem
 from xperience.studies.rows import suite_rows
 from xperience.studies.scores import contestant, floors
@@ -164,3 +168,37 @@ def test_published_heads_are_not_corrected_ones(episode, table):
     assert HEADS["published"]["linear"] is not HEADS["corrected"]["linear"]
     with pytest.raises(ParamsError, match="published"):
         list(run_suite(episode, table, contract="published"))
+
+
+def test_predictions_are_kept_sample_by_sample(outcomes, rows, tmp_path):
+    table = write_predictions(tmp_path / "p.parquet", outcomes)
+    stored = pd.read_parquet(tmp_path / "p.parquet")
+    assert list(stored) == list(COLUMNS)
+    assert len(stored) == len(table)
+    for outcome in outcomes:
+        of = stored[stored["task"] == outcome.task.name]
+        assert len(of) == len(outcome.answers) * (outcome.problem is not None) * len(
+            outcome.problem.split.test if outcome.problem else ()
+        )
+    hands = stored[stored["task"] == "hand_trajectory_forecast"]
+    scored = {(r.task, r.metric): r.value for r in rows
+              if (r.head, r.against, r.variant) == ("linear", None, None)}  # fmt: skip
+    assert hands["error"].mean() == pytest.approx(
+        scored["hand_trajectory_forecast", "mpjpe"], rel=1e-5
+    )
+    actions = stored[stored["task"] == "transition_detection"]
+    right = (actions["truth"] == actions["predicted"]).mean()
+    assert right == pytest.approx(scored["transition_detection", "accuracy"])
+
+
+def test_forecast_hands_are_drawn_with_the_message_of_the_numbers(outcomes):
+    problem, answers = forecasts(outcomes)
+    picture = figures.draw_horizon({"corrected": outcomes})
+    ratio = joint_errors(problem, answers["linear"][0]).mean()
+    ratio /= joint_errors(problem, answers["zero_velocity"][0]).mean()
+    assert f"{ratio:.1f} times that of hands that keep still under corrected" in picture.title
+    places, moved = moments(problem, answers)
+    assert moved[places["fastest"]] == moved.max()
+    assert "moments drawn" in figures.draw_hands(outcomes).title
+    assert figures.draw_hands([]).title == "No hands were forecast"
+    assert figures.draw_horizon({"corrected": []}).title == "No hands were forecast"

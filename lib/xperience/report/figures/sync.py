@@ -1,0 +1,110 @@
+"""How far the clocks of a recording are apart: each pair's correlation, and its offset over time."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from xperience.report.figures.style import (
+    BLUE,
+    FAINT,
+    GREEN,
+    MUTED,
+    ORANGE,
+    RED,
+    Picture,
+    empty_panel,
+    new_figure,
+    set_title,
+    styled,
+    time_axis,
+    wrap,
+)
+from xperience.sync.audit import SyncAudit
+from xperience.sync.pair import ClockPair, Verdict
+
+_COLOURS = {Verdict.IN_STEP: GREEN, Verdict.OFF: RED, Verdict.CANNOT_TELL: MUTED}
+_NUMBERS = ("No", "One", "Two", "Three", "All four")
+
+
+@styled
+def draw_sync(audit: SyncAudit) -> Picture:
+    """Return a row a pair of clocks: where they fit best, and how far they are apart over time.
+
+    Parameters
+    ----------
+    audit : SyncAudit
+        From `audit_episode`.
+    """
+    figure = new_figure(1.0 + 1.45 * len(audit.pairs))
+    title = _title(audit)
+    half_ms = audit.frame_ms / 2
+    subtitle = (
+        "Left: correlation at each offset, drift taken out. Right: offset over the recording with "
+        f"its 95 % interval; grey is what one may be off by, half a frame ({half_ms:.0f} ms)."
+    )
+    set_title(figure, title, subtitle)
+    grid = figure.subplots(len(audit.pairs), 2, width_ratios=(1.0, 1.25), squeeze=False)
+    for (left, right), pair in zip(grid, audit.pairs, strict=True):
+        left.set_title(f"{pair.late} – {pair.reference}", fontweight="bold")
+        right.set_title(wrap(pair.headline, 58, 2), color=_COLOURS[pair.verdict])
+        _draw_curve(left, pair)
+        _draw_offset(right, pair, audit.length_s)
+    for left, _ in grid[:-1]:
+        left.set_xlabel("")
+    return Picture(figure, title, _alt(audit, title))
+
+
+def _title(audit: SyncAudit) -> str:
+    found = {verdict: [p for p in audit.pairs if p.verdict is verdict] for verdict in Verdict}
+    n_good, off = len(found[Verdict.IN_STEP]), found[Verdict.OFF]
+    unknown = found[Verdict.CANNOT_TELL]
+    parts = [f"{_NUMBERS[n_good]} pair{'' if n_good == 1 else 's'} of clocks in step"]
+    if off:
+        parts.append(f"{', '.join(f'the {pair.late}' for pair in off)} off")
+    if unknown:
+        parts.append(f"{len(unknown)} cannot be told")
+    return "; ".join(parts)
+
+
+def _draw_curve(ax: Axes, pair: ClockPair) -> None:
+    """Draw correlation against offset, or say what was compared instead."""
+    if pair.curve is None:
+        empty_panel(ax, pair.evidence or "nothing was compared", width=44)
+        return
+    offset_ms, height = pair.curve.offset_ms, pair.curve.correlation
+    ax.axvline(0, color=FAINT, linewidth=1, zorder=0)
+    ax.plot(offset_ms, height, color=BLUE, linewidth=1.1)
+    if pair.misalignment:
+        at_ms = pair.misalignment.offset_ms.value
+        ax.plot(at_ms, np.interp(at_ms, offset_ms, height), "o", color=ORANGE, markersize=4.5)
+    ax.set(xlim=(offset_ms[0], offset_ms[-1]), ylabel="correlation", xlabel="offset (ms)")
+
+
+def _draw_offset(ax: Axes, pair: ClockPair, length_s: float) -> None:
+    """Draw the offset and its interval from the start to the end of the recording."""
+    found, colour = pair.misalignment, _COLOURS[pair.verdict]
+    if found is None:
+        empty_panel(ax, pair.reason or "", width=52)
+        return
+    time_s = np.array([0, length_s / 2, length_s])
+    low, value, high = (
+        [getattr(at, name) for at in found.moments] for name in ("low", "value", "high")
+    )
+    half_ms = pair.frame_ms / 2
+    ax.axhspan(-half_ms, half_ms, color=FAINT, linewidth=0, zorder=0)
+    ax.fill_between(time_s, low, high, color=colour, alpha=0.3, linewidth=0)
+    ax.plot(time_s, value, color=colour, linewidth=1.4)
+    reach_ms = max(pair.frame_ms, 1.1 * np.abs([low, high]).max())
+    ax.set(ylim=(-reach_ms, reach_ms), ylabel="offset (ms)")
+    time_axis(ax, round(length_s), 1.0)
+    if ax.get_subplotspec() and not ax.get_subplotspec().is_last_row():
+        ax.set_xlabel("")
+
+
+def _alt(audit: SyncAudit, title: str) -> str:
+    parts = [f"Two panels for each of {len(audit.pairs)} pairs of clocks. {title}."]
+    for pair in audit.pairs:
+        text = f"{pair.late} against {pair.reference}: {pair.headline}"
+        if pair.misalignment:
+            text += f", middle {pair.misalignment.offset_ms} ms"
+        parts.append(f"{text}.")
+    return " ".join(parts)

@@ -1,0 +1,197 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 3. Neural against linear heads
+#
+# Does a network on top of the features beat a linear head, and does either beat doing nothing?
+#
+# *Reads* the recording in `episode` and its windows tables, `artifacts/<run>/windows/`.<br>
+# *Writes* `artifacts/<run>/metrics/03_neural_heads.json`, the predictions of every head
+# `artifacts/<run>/predictions/03_neural_heads.parquet` and the figures
+# `artifacts/<run>/figures/03_*.png`.
+#
+# A score alone says little, so every head is asked three questions here. Does it beat the **best
+# trivial baseline** of its task: the most frequent class, the label that goes on, hands that keep
+# still? Does it beat the **linear head**? And does the interval of that difference, drawn from
+# blocks of neighbouring windows, exclude zero? Only then is it called better or worse.
+
+# %% tags=["parameters"]
+run: str = "standin"  # the run's name, its folder under artifacts/
+episode: str = "artifacts/standin/episode"  # folder of the recording
+n_seeds: int = 5  # seeds of the networks of the corrected contract
+n_published_seeds: int = 1  # seeds of the published network, which is larger; its own is the first
+
+# %% [markdown]
+# ## Load
+
+# %%
+import pandas as pd
+from IPython.display import Markdown, display
+
+from xperience.project import metrics_path, predictions_path, run_folder
+from xperience.report import figures
+from xperience.report.heads import claim_text, heads_table, primaries
+from xperience.report.inputs import open_inputs
+from xperience.report.provenance import provenance, shown_path
+from xperience.scoring.records import write_records
+from xperience.studies.heads import HEADS
+from xperience.studies.predictions import write_predictions
+from xperience.studies.rows import suite_rows
+from xperience.studies.suite import run_suite
+
+# %%
+pd.set_option("display.max_colwidth", None)
+notebook = "03_neural_heads"
+opened = {contract: open_inputs(run, episode, contract) for contract in HEADS}
+tables = {contract: table for contract, (_, table) in opened.items()}
+recording = opened["published"][0]
+pictures = run_folder(run) / "figures"
+seeds = {"published": n_published_seeds, "corrected": n_seeds}
+
+# %% [markdown]
+# ## Work: every task, every head, both contracts
+#
+# Under `published` the **linear** head is full-batch gradient descent or ridge regression, and the
+# **neural** one the note's network: layer normalisation, two hidden layers, a fixed number of
+# epochs, no held-out part to stop it.
+#
+# Under `corrected` training windows that touch test frames are purged, columns that hardly vary in
+# training are dropped, and samples are written in the principal axes of the training part. The
+# **linear** head chooses its penalty on held-out stretches of time inside the training part. The
+# **neural** head, a small network, stops by them, and is then trained anew on the whole training
+# part for as long. The **temporal** head does the same and reads the windows that lead up to the
+# sample as well, oldest first; where the order of two windows is asked for, it reads just those
+# two. Networks start at random, so each is trained from several seeds; its score is the mean over
+# seeds, its spread their standard deviation.
+
+# %%
+outcomes = {}
+for contract, table in tables.items():
+    heads = list(HEADS[contract])
+    asked = {"contract": contract, "heads": heads, "n_seeds": seeds[contract]}
+    outcomes[contract] = list(run_suite(recording.folder, table, **asked))
+rows = {
+    contract: suite_rows(found, run, contract, notebook) for contract, found in outcomes.items()
+}
+tasks = {contract: primaries(found) for contract, found in outcomes.items()}
+studied = {contract: (rows[contract], tasks[contract]) for contract in rows}
+
+# %% [markdown]
+# ## Look
+#
+# ### What is gained over knowing nothing
+#
+# Tasks have different units, so gains are put on one scale without a unit: 0 is the best trivial
+# baseline of the task, 1 is perfection. The interval is that of the *paired* difference: head and
+# baseline are scored on the same redrawn windows.
+
+# %% tags=["front"]
+figures.show(figures.draw_gains(studied), pictures / "03_gains.png")
+
+# %% [markdown]
+# ### What networks gain over the linear head
+
+# %%
+shown = figures.draw_gains(studied, rival="linear")
+figures.show(shown, pictures / "03_over_linear.png")
+
+# %% [markdown]
+# ### Every task
+#
+# A score is followed by its standard deviation over seeds (±) and its interval, where one can be
+# trusted. *Too few blocks*: the windows that decide the comparison form too few independent
+# stretches, as a short recording often does; a longer one, or more recordings, would be needed.
+
+# %%
+heads_table(rows["published"], tasks["published"])
+
+# %%
+heads_table(rows["corrected"], tasks["corrected"])
+
+# %% [markdown]
+# ### How they learn
+#
+# Training loss falls as long as one likes. What counts is the loss on stretches of time that the
+# network doesn't train on: where it turns, training stops. The published network has no such part.
+
+# %%
+networks = [one for one in outcomes["corrected"] if one.head != "linear"]
+figures.show(figures.draw_curves(networks), pictures / "03_curves.png")
+
+# %% [markdown]
+# ### Hands, true and forecast
+#
+# Hands hardly move within the half second that is forecast, so the first thing to beat is a hand
+# that keeps still. Under `published` positions mix two coordinate frames and heads forecast them
+# from scratch; under `corrected` hands are seen from the body, in metres, and heads forecast what
+# to add to the present pose.
+
+# %%
+figures.show(figures.draw_horizon(outcomes), pictures / "03_horizon.png")
+
+# %%
+figures.show(figures.draw_hands(outcomes["corrected"]), pictures / "03_hands.png")
+
+# %% [markdown]
+# ### What may be said of the note's claims
+#
+# The note reports that neural heads help hand forecasting and the order of windows. On this
+# recording:
+
+# %%
+claimed = ("hand_trajectory_forecast", "temporal_order")
+said = [
+    f"- {claim_text(rows[contract], tasks[contract][name], head)}"
+    for name in claimed
+    for contract in rows
+    for head in HEADS[contract]
+    if head != "linear"
+]
+display(Markdown("\n".join(said)))
+
+# %% [markdown]
+# ## Check
+
+# %%
+every = [row for found in rows.values() for row in found]
+named = {(row.contract, row.task, row.head) for row in every if row.head is not None}
+for contract, found in outcomes.items():
+    assert {(contract, one.task.name, one.head) for one in found} <= named
+assert all(row.status == "ok" or row.reason for row in every)
+assert all(row.ci_low is None or row.ci_low <= row.value <= row.ci_high for row in every)
+scored = {
+    (c, one.task.name) for c, found in outcomes.items() for one in found if one.status == "ok"
+}
+assert {(row.contract, row.task) for row in every if row.metric == "purged_samples"} == scored
+
+# %% [markdown]
+# ## Save
+#
+# One row a measure, head and contract, with floors, differences and each seed's own score; and one
+# row a test sample with what every head answered.
+
+# %%
+parameters = {"run": run, "n_seeds": n_seeds, "n_published_seeds": n_published_seeds}
+parameters |= {"episode": shown_path(episode)}
+origin = provenance(notebook, parameters, [table.path for table in tables.values()])
+origin |= {"recording": tables["published"].info.sources}
+write_records(metrics_path(run, notebook), every, origin)
+answered = [one for found in outcomes.values() for one in found]
+kept = write_predictions(predictions_path(run, notebook), answered)
+for opened_recording, _ in opened.values():
+    opened_recording.close()
+Markdown(f"{len(every):,} rows, {len(kept):,} predictions.")

@@ -1,0 +1,129 @@
+"""What is said and drawn of heads follows from intervals, whichever way they fall."""
+
+import numpy as np
+import pytest
+
+from xperience.heads.neural import Epoch
+from xperience.report import figures
+from xperience.report.heads import (
+    BETTER,
+    FEW,
+    FLOOR,
+    NONE,
+    OPEN,
+    WORSE,
+    claim_text,
+    difference_of,
+    gained,
+    heads_table,
+    verdict,
+)
+from xperience.report.record_rows import Rows
+from xperience.scoring.records import Record
+from xperience.studies.problem import Answer, Outcome
+from xperience.tasks.catalogue import TASKS_BY_NAME
+
+HANDS, ACTION = TASKS_BY_NAME["hand_trajectory_forecast"], TASKS_BY_NAME["timeline_action"]
+
+
+def row(task, head, value, against=None, ends=None, **more) -> Record:
+    metric = task.primary.metric
+    fields = {"metric": task.primary.name, "unit": metric.unit, "value": value}
+    fields |= {"higher_is_better": metric.higher_is_better, "against": against}
+    if ends:
+        fields |= {"ci_low": ends[0], "ci_high": ends[1]}
+    fields |= {"run": "r", "section": "s", "contract": "corrected", "task": task.name, "head": head}
+    return Record(**fields | more)
+
+
+def scores(task, floor, *heads) -> list[Record]:
+    """Return rows of heads: (name, score, ends of the difference from floor, from linear)."""
+    rows = []
+    for name, value, to_floor, to_linear in heads:
+        known = {"floor": floor, "floor_name": "still", "skill": 0.0}
+        rows.append(row(task, name, value, **known))
+        rows.append(row(task, name, value - floor, "still", to_floor))
+        if name != "linear":
+            rows.append(row(task, name, value - heads[0][1], "linear", to_linear))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("task", "ends", "said"),
+    [
+        (ACTION, (0.1, 0.3), BETTER),
+        (ACTION, (-0.3, -0.1), WORSE),
+        (ACTION, (-0.1, 0.1), OPEN),
+        (HANDS, (0.1, 0.3), WORSE),
+        (HANDS, (-0.3, -0.1), BETTER),
+    ],
+)
+def test_a_verdict_needs_an_interval_on_one_side_of_zero(task, ends, said):
+    assert verdict(row(task, "neural", np.mean(ends), "linear", ends)) == said
+
+
+def test_a_verdict_without_interval_says_why():
+    few = row(ACTION, "neural", 0.2, "linear", ci_reason="too_few_blocks: 3 blocks")
+    assert verdict(few) == FEW
+    alike = row(ACTION, "neural", 0.0, "linear", ci_reason="no_variation: all alike")
+    assert verdict(alike) == OPEN
+    assert verdict(None) == NONE
+
+
+def test_gains_are_shares_of_the_way_to_perfection():
+    assert gained(row(ACTION, "a", 0.2, "still", (0.1, 0.3)), 0.6, ACTION) == pytest.approx(
+        (0.5, 0.25, 0.75)
+    )
+    value, low, high = gained(row(HANDS, "a", -0.01, "still", (-0.02, 0.01)), 0.04, HANDS)
+    assert (value, low, high) == pytest.approx((0.25, -0.25, 0.5))
+
+
+def test_the_note_s_claim_comes_out_as_better_than_linear_and_far_worse_than_resting_hands():
+    rows = scores(
+        HANDS, 0.0276, ("linear", 0.5, (0.4, 0.5), None),
+        ("neural", 0.1079, (0.06, 0.1), (-0.45, -0.35)),
+    )  # fmt: skip
+    said = claim_text(rows, HANDS)
+    assert "**better** than the linear head (-0.392 m" in said
+    assert "**worse** than the best floor (still) (+0.0803 m" in said
+    assert claim_text(rows, HANDS, "temporal") == (
+        "The temporal head has no score on hand_trajectory_forecast."
+    )
+
+
+def studied(*heads) -> dict:
+    return {"corrected": (scores(ACTION, 0.2, *heads), {ACTION.name: ACTION})}
+
+
+def test_the_figure_s_title_follows_the_rows():
+    won = studied(("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.6, (0.3, 0.5), (0.1, 0.4)))
+    assert "in 1 of 1 task under corrected" in figures.draw_gains(won).title
+    assert "in 1 of 1 task" in figures.draw_gains(won, rival="linear").title
+    lost = studied(("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.1, (-0.3, 0.5), (-0.4, 0.1)))
+    assert "in none of 1 task" in figures.draw_gains(lost).title
+    assert "neural -0.12 (can't tell)" in figures.draw_gains(lost).alt
+
+
+def test_the_table_has_a_line_a_task_and_a_verdict_a_head():
+    rows, tasks = studied(
+        ("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.6, (0.3, 0.5), (0.1, 0.4))
+    )["corrected"]
+    (line,) = heads_table(rows, tasks).to_dict("records")
+    assert line["best floor"] == "0.2 still"
+    assert (line["neural − floor"], line["neural − linear"]) == (BETTER, BETTER)
+    assert difference_of(Rows(rows), ACTION, "linear", FLOOR).value == pytest.approx(0.1)
+
+
+def curve(held) -> tuple[Epoch, ...]:
+    return tuple(Epoch(i + 1, 1 / (i + 1), loss) for i, loss in enumerate(held))
+
+
+def test_learning_curves_tell_where_they_turn():
+    turning = Answer([], curve=curve([3, 2, 1, 2, 3]))
+    picture = figures.draw_curves([Outcome(ACTION, "neural", answers=(turning,))])
+    assert "least after 3 epochs" in picture.title
+    assert "1 of 1 curve rise" in picture.title
+    unjudged = Answer([], curve=curve([None, None]))
+    picture = figures.draw_curves([Outcome(ACTION, "neural", answers=(unjudged,))])
+    assert picture.title == "No learning curve was judged on held-out stretches"
+    assert "No learning" in figures.draw_curves([]).title
