@@ -97,9 +97,9 @@ def stats_of_known(parts: np.ndarray) -> np.ndarray:
     result = np.full((n_windows, 7 * n_columns), np.nan, dtype=np.float32)
     result[whole] = stats(parts[whole])
     for window in np.flatnonzero(enough(known) & ~whole):
-        there = known[window]
-        steps = np.diff(parts[window], axis=0)[there[1:] & there[:-1]]
-        result[window] = _seven(parts[window, there], steps)
+        rows, there = parts[window], known[window]
+        both = there[1:] & there[:-1]
+        result[window] = _seven(rows[there], rows[1:][both] - rows[:-1][both])
     return result
 
 

@@ -25,12 +25,8 @@ from xperience.tasks.catalogue import TASKS_BY_NAME
 from xperience.tasks.splits import Split, purge, touching
 from xperience.tasks.task import Task
 
-LOCAL, BLOCKS, CHRONOLOGICAL, PURGED = (
-    "local",
-    "local_blocks",
-    "chronological",
-    "chronological_purged",
-)
+LOCAL, BLOCKS = "local", "local_blocks"
+CHRONOLOGICAL, PURGED = "chronological", "chronological_purged"
 SPLITS = {
     "published": (LOCAL, BLOCKS, CHRONOLOGICAL, PURGED),
     "corrected": (BLOCKS, PURGED),
