@@ -57,8 +57,13 @@ test: lint ## check everything: lint, pairs, freshness, tests
 test-slow: setup ## run the slow tests too (the whole graph, the site in a browser)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
-bench: setup ## time the features against what reading costs
+bench: setup ## time features, suite, networks and audio study against plain references
 	@$(BIN)/python benchmarks/features.py
+	@$(BIN)/python benchmarks/suite.py
+	@$(BIN)/python benchmarks/neural.py
+	@$(XPERIENCE) reproduce standin --data
+	@$(BIN)/python benchmarks/audio.py --direct --windows artifacts/standin/windows/standin.parquet \
+		--episode artifacts/standin/episode
 
 clean: ## remove what a run made, but not what is committed (RUN=…)
 	rm -rf $(foreach part,episode windows cache logs site .stamps,"artifacts/$(RUN)/$(part)")

@@ -59,7 +59,7 @@ def draw_horizon(by_contract: Mapping[str, Sequence[Outcome]]) -> Picture:
     title = _horizon_title(errors)
     canvas = new_figure(2.9)
     set_title(canvas, title, "Mean error of 42 hand joints by frames ahead, means over seeds.")
-    panels = canvas.subplots(1, len(errors), squeeze=False)[0]
+    panels = canvas.subplots(1, len(errors), squeeze=False, sharey=True)[0]
     for ax, (contract, found) in zip(panels, errors.items(), strict=True):
         ax.set_title(contract)
         if not found:

@@ -198,8 +198,8 @@ def _curves_title(shown: Mapping[str, Mapping[str, list]]) -> str:
     middle = int(np.median([best for best, _ in bottoms]))
     early = sum(best < n for best, n in bottoms)
     return (
-        f"Held-out loss is least after {counted(middle, 'epoch')} in the middle; "
-        f"{early} of {counted(len(bottoms), 'curve')} rise after that"
+        f"At the median held-out loss is least after {counted(middle, 'epoch')}; "
+        f"{early} of {counted(len(bottoms), 'curve')} rise after their least"
     )
 
 
