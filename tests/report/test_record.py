@@ -112,7 +112,7 @@ def test_the_forecast_verdict_follows_the_intervals():
         gain("ridge_joint", -0.001, -0.004, 0.002),
     ]
     title = check(figures.draw_hand_forecasts(better))
-    assert title == "Only damped velocity beats hands that rest: 4.0 mm less error"
+    assert title == "Walked forward, only damped velocity beats hands that rest: 4.0 mm less error"
     said = forecast_verdict(better)
     assert "beaten by damped velocity by 4.0 mm (-7.0 to -1.0 mm)" in said
     assert "The interval of ridge joint holds 0" in said

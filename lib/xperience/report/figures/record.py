@@ -319,7 +319,9 @@ def _forecast_title(rows: Rows) -> str:
         return "Nothing tried forecasts the real hands better than doing nothing"
     names = " and ".join(words(row.head) for row in won)
     beats = f"Only {names} beats" if len(won) == 1 else f"{names.capitalize()} beat"
-    return f"{beats} hands that rest: {-_MM * won[0].value:.1f} mm less error"
+    walked = "Walked forward, " if won[0].variant == WALK else ""
+    said = f"{beats} hands that rest: {-_MM * won[0].value:.1f} mm less error"
+    return walked + (said[0].lower() + said[1:] if walked else said)
 
 
 def _from_zero(rows: Rows, variant: str | None) -> list[Record]:
