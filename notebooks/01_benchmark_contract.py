@@ -54,12 +54,14 @@ from xperience.features.blocks import BLOCKS, N_STATS
 from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.project import metrics_path, run_folder
 from xperience.report import figures
-from xperience.report.contract import contract_rows, fault_table, stream_table
+from xperience.report.contract import Section, contract_rows, fault_table, stream_table
 from xperience.report.inputs import open_inputs
 from xperience.report.moment import busiest_frame
 from xperience.report.provenance import provenance, shown_path
+from xperience.report.sync import sync_rows, sync_table
 from xperience.report.timeline import Timeline
 from xperience.scoring.records import records_table, write_records
+from xperience.sync.audit import PAIRS, audit_episode
 
 # %%
 pd.set_option("display.max_colwidth", None)
@@ -101,6 +103,33 @@ figures.show(figures.draw_coverage(recording, report), pictures / "01_coverage.p
 # %%
 faults = fault_table(report)
 faults if len(faults) else Markdown("The inspection found no fault in any stream.")
+
+# %% [markdown]
+# ### Do the clocks agree?
+#
+# Every feature that joins two sensors trusts that they were aligned. Nobody labelled that, but it
+# can be heard and seen: when the head turns, the gyroscope, the SLAM poses and the picture must
+# turn with it; when a foot lands or a cup is put down, a microphone should hear it; and a video
+# file's frames should come as fast as the device took them.
+#
+# Each pair of signals is shifted until it fits best, with one offset and one drift for the whole
+# recording. **Offset** is what the first is late by at the middle of the recording, **drift** how
+# much that grows, a microsecond a second being one part in a million (ppm). The interval comes from
+# drawing stretches of the recording anew. A pair is *in step* if it is off by no more than half a
+# frame from start to end, and where a stream is missing, silent or still, the audit says that it
+# cannot tell.
+#
+# Sound has the least to go by: most movements make no noise, and a hand slows down before it
+# touches. Its correlation is small; what counts is how far it stands above the same signals paired
+# at the wrong time.
+
+# %%
+audit = audit_episode(recording.folder)
+rows += sync_rows(Section(run, notebook, contract), audit)
+figures.show(figures.draw_sync(audit), pictures / "01_sync.png")
+
+# %%
+sync_table(audit)
 
 # %% [markdown]
 # ### Windows, and the timeline of actions over them
@@ -229,6 +258,7 @@ assert values["feature_dim", None].value == sum(block.dim for block in BLOCKS)
 assert all(row.status == "ok" or row.reason for row in rows)
 in_rows = [row.variant for row in rows if row.metric == "dim"]
 assert in_rows == [block.name for block in BLOCKS]
+assert [row.variant for row in rows if row.metric == "clocks_in_step"] == list(PAIRS)
 
 # %% [markdown]
 # ## Save

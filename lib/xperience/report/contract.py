@@ -29,7 +29,9 @@ class Section:
     section: str
     contract: str
 
-    def row(self, metric: str, unit: str, value: float | None, **more: str | bool | None) -> Record:
+    def row(
+        self, metric: str, unit: str, value: float | None, **more: str | float | bool | None
+    ) -> Record:
         """Return a row of this section; with a reason and no value it is a skipped one."""
         status = "ok" if value is not None else "skipped"
         own = {"run": self.run, "section": self.section, "contract": self.contract}

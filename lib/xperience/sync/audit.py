@@ -15,7 +15,7 @@ from xperience.sync.container import compare_clocks, frame_times_in_file_s
 from xperience.sync.events import body_events, event_signal
 from xperience.sync.lags import SHORTEST_S, measure_lag, regular_grid
 from xperience.sync.pair import ClockPair, Misalignment, Names, Range, Verdict
-from xperience.sync.sound import SILENT_PEAK, OnsetTrack
+from xperience.sync.sound import SILENT_PEAK, STEP_S, OnsetTrack
 
 LEAST_TURN_RAD_S = 0.02
 """A head whose fastest twentieth of the time is slower than this hardly turns."""
@@ -29,6 +29,7 @@ _WORDS = {
     "container_device": ("video file's clock", "device clock"),
 }
 PAIRS = tuple(_WORDS)
+_BODY = ("body", "contacts", "hand_left", "hand_right")
 
 
 @dataclass(frozen=True)
@@ -177,10 +178,9 @@ def _gyro(job: _Job) -> ClockPair:
     job.need("imu")
     grid_s = job.grid_s(job.time_s)
     reference = motion.between_frames(job.time_s, turning[:, None], grid_s)
-    stamps_ns = job.episode.stamps_ns
+    stamps_ns = motion.frame_stamps_ns(job.episode)
     if stamps_ns is None:
-        first = int(job.episode.annotation.keyframes(0, 1)[0])
-        stamps_ns = job.episode.read(layout.IMU_STAMPS, first, first + 1)
+        raise _CannotTellError("neither frame names nor keyframes tie inertial samples to frames")
     span_s = float(np.median(np.diff(job.time_s)))
     late = motion.gyro_rad_s(job.episode, stamps_ns[0], grid_s, span_s)
     _moving("the gyroscope", late)
@@ -206,12 +206,17 @@ def _flow(job: _Job) -> ClockPair:
 def _sound(job: _Job) -> ClockPair:
     episode = job.episode
     job.need("audio")
-    if not any(episode.streams[name].usable for name in ("body", "contacts", "hand_left")):
+    if not any(episode.streams[name].usable for name in _BODY):
         raise _CannotTellError("neither body nor contacts nor hands can be read")
     path = episode.video_path(layout.AUDIO_CAMERA)
     shown_s = frame_times_in_file_s(path)
     grid_s = job.grid_s(shown_s - shown_s[:1])
     onsets = OnsetTrack(path, episode.videos[layout.AUDIO_CAMERA].audio_start_s)
+    if len(onsets.strength_db) * STEP_S < SHORTEST_S:
+        raise _CannotTellError(
+            f"there are {len(onsets.strength_db) * STEP_S:.1f} s of sound, "
+            f"at least {SHORTEST_S:.0f} s are needed"
+        )
     if onsets.peak < SILENT_PEAK:
         raise _CannotTellError("the sound is silent")
     events = body_events(episode)
@@ -259,6 +264,7 @@ def _container(job: _Job) -> ClockPair:
     if len(shown_s) != len(job.time_s):
         evidence += f"; the file has {len(shown_s):,} frames, the recording {len(job.time_s):,}"
     more = {"evidence": evidence, "n_events": n, "n_stretches": found.n_stretches}
+    more["furthest_ms"] = found.furthest_ms
     return job.names.judged(Misalignment.of(found.line, found.resampled, found.length_s), **more)
 
 

@@ -51,6 +51,8 @@ class ClockLine:
         Least squares through the differences, and the same for each resample of stretches.
     jitter_ms : float
         Standard deviation around the line.
+    furthest_ms : float
+        The greatest difference of the clocks at any frame, with its sign.
     gaps : (int, int)
         Steps of more than one and a half frames in the first and in the second clock.
     length_s : float
@@ -60,6 +62,7 @@ class ClockLine:
     line: Line
     resampled: Line
     jitter_ms: float
+    furthest_ms: float
     gaps: tuple[int, int]
     length_s: float
     n_frames: int
@@ -99,7 +102,9 @@ def compare_clocks(late_s: np.ndarray, reference_s: np.ndarray, seed: int = 0) -
     line = Line(float(whole.offset_s[0]), float(whole.drift[0]))
     jitter_s = float(np.std(away_s - line.at(from_middle_s)))
     gaps = tuple(int(np.sum(_steps(clock) > _GAP)) for clock in (late_s, reference_s))
-    return ClockLine(line, drawn, 1e3 * jitter_s, gaps, length_s, len(away_s), _STRETCHES)
+    furthest_ms = round(1e3 * float(away_s[np.abs(away_s).argmax()]), 6)
+    more = (gaps, length_s, len(away_s), _STRETCHES)
+    return ClockLine(line, drawn, 1e3 * jitter_s, furthest_ms, *more)
 
 
 def _steps(clock_s: np.ndarray) -> np.ndarray:

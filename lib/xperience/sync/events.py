@@ -149,18 +149,18 @@ def stops(xyz_m: np.ndarray, fps: float) -> np.ndarray:
 
 def _movements(speed: np.ndarray, least: float) -> list[tuple[int, int]]:
     """Return (last peak, rest after it) of each movement that is fast enough and really ends."""
-    rises = np.r_[True, speed[1:] > speed[:-1]]
+    rises = np.r_[True, speed[1:] >= speed[:-1]]  # of a plateau, the last counts
     falls = np.r_[speed[1:] < speed[:-1], True]
     peaks = np.flatnonzero(rises & falls & (speed > least))
     lows = np.flatnonzero(
         np.r_[False, speed[1:] < speed[:-1]] & np.r_[speed[1:] >= speed[:-1], False]
     )
+    unknown = np.maximum.accumulate(np.where(np.isfinite(speed), -1, np.arange(len(speed))))
     found, last = [], -1
     for low in lows:
-        own = peaks[np.searchsorted(peaks, last, "right") : np.searchsorted(peaks, low)]
-        if len(own) == 0 or not np.isfinite(speed[last + 1 : low + 1]).all():
-            last = low if len(own) else last
-        elif speed[low] <= _AT_REST_SHARE * speed[own].max():
+        first = max(last, int(unknown[low]))  # what came before a gap is another movement
+        own = peaks[np.searchsorted(peaks, first, "right") : np.searchsorted(peaks, low)]
+        if len(own) and speed[low] <= _AT_REST_SHARE * speed[own].max():
             found.append((int(own[-1]), int(low)))
             last = low
     return found

@@ -106,13 +106,20 @@ def regular_grid(length_s: float) -> np.ndarray:
     return (np.arange(int(length_s * RATE_HZ)) + 0.5) / RATE_HZ
 
 
+def forwards(time_s: np.ndarray) -> np.ndarray:
+    """Return which instants are later than all before them, bool array, shape (n,)."""
+    latest = np.maximum.accumulate(time_s)
+    return np.r_[True, time_s[1:] > latest[:-1]][: len(time_s)]
+
+
 def on_grid(time_s: np.ndarray, values: np.ndarray, grid_s: np.ndarray, gap_s: float) -> np.ndarray:
     """Return a sampled quantity on another grid, by straight lines.
 
     Parameters
     ----------
     time_s, values : float array, shape (n,)
-        Ascending instants and what was measured; NaN where nothing was.
+        Instants and what was measured; NaN where nothing was. A sample whose clock has run back
+        is left out.
     grid_s : float array, shape (m,)
     gap_s : float
         No line is drawn between samples further apart than this.
@@ -123,6 +130,7 @@ def on_grid(time_s: np.ndarray, values: np.ndarray, grid_s: np.ndarray, gap_s: f
         NaN in gaps, before the first sample and after the last.
     """
     good = np.isfinite(values) & np.isfinite(time_s)
+    good[good] = forwards(time_s[good])
     time_s, values = time_s[good], values[good]
     if len(time_s) < 2:
         return np.full(len(grid_s), np.nan)
@@ -175,7 +183,9 @@ def _centred(values: np.ndarray) -> tuple[np.ndarray, float]:
     """Return channels about their means, 0 where unknown, shape (n, d), and their joint length."""
     values = np.asarray(values, dtype=float)
     values = values.reshape(len(values), -1)
-    values = np.nan_to_num(values - np.nanmean(values, axis=0))
+    known = np.isfinite(values)
+    mean = np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1)
+    values = np.where(known, values - mean, 0.0)
     return values, max(float(np.linalg.norm(values)), 1e-300)
 
 

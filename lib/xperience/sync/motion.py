@@ -9,7 +9,7 @@ import numpy as np
 from xperience.episode import layout
 from xperience.episode.episode import Episode
 from xperience.episode.media import read_rgb
-from xperience.sync.lags import on_grid
+from xperience.sync.lags import forwards, on_grid
 
 _SMALL_PX, _TILE_PX = (96, 64), 32
 N_TILES = _SMALL_PX[0] * _SMALL_PX[1] // _TILE_PX**2
@@ -21,20 +21,28 @@ _LEAST_TEXTURE = 1.0
 """Grey levels of standard deviation below which a tile shows nothing to follow."""
 
 
-def frame_times_s(episode: Episode) -> np.ndarray:
-    """Return the device time of each frame since the first, shape (n_frames,), in seconds.
+def frame_stamps_ns(episode: Episode) -> np.ndarray | None:
+    """Return the device time of each frame in ns, shape (n_frames,), or None if nothing tells it.
 
     Notes
     -----
     From the frame names or the video group; else from the inertial samples that the keyframes
-    name; else counted at the recording's frame rate.
+    name.
     """
-    stamps_ns = episode.stamps_ns
-    if stamps_ns is None and episode.streams["imu"].usable:
-        samples = episode.read(layout.IMU_STAMPS)
-        keys = episode.annotation.keyframes()
-        if len(keys) == episode.n_frames and ((keys >= 0) & (keys < len(samples))).all():
-            stamps_ns = samples[keys]
+    if episode.stamps_ns is not None or not episode.streams["imu"].usable:
+        return episode.stamps_ns
+    samples = episode.read(layout.IMU_STAMPS)
+    keys = episode.annotation.keyframes()
+    fits = len(keys) == episode.n_frames and ((keys >= 0) & (keys < len(samples))).all()
+    return samples[keys] if fits else None
+
+
+def frame_times_s(episode: Episode) -> np.ndarray:
+    """Return when each frame was taken, in seconds since the first, shape (n_frames,).
+
+    Device time where there is one, else counted at the recording's frame rate.
+    """
+    stamps_ns = frame_stamps_ns(episode)
     if stamps_ns is None:
         return np.arange(episode.n_frames) / episode.fps
     return since_ns(stamps_ns, stamps_ns[0])
@@ -90,7 +98,7 @@ def gyro_rad_s(episode: Episode, first_ns: float, grid_s: np.ndarray, span_s: fl
     time_s = since_ns(episode.read(layout.IMU_STAMPS, 0, rows), first_ns)
     rate = episode.read(layout.IMU_GYRO, 0, rows).astype(np.float64)
     good = np.isfinite(time_s) & np.isfinite(rate).all(1)
-    good[good] &= np.r_[True, np.diff(np.maximum.accumulate(time_s[good])) > 0]
+    good[good] = forwards(time_s[good])
     time_s, rate = time_s[good], rate[good]
     if len(time_s) < 2:
         return np.full(len(grid_s), np.nan)
@@ -153,7 +161,8 @@ def matched(moved: np.ndarray, motion: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """
     n = min(len(moved), len(motion))
     moved, motion = moved[:n], motion[:n]
-    shifts = range(-_MOST_FRAMES, _MOST_FRAMES + 1)
+    most = min(_MOST_FRAMES, n // 4)
+    shifts = range(-most, most + 1)
     best = max(shifts, key=lambda by: _fit(*_shifted(moved, motion, by))[1])
     clean = moved
     for _ in range(2):  # hands pass through the picture: the second fit leaves them out

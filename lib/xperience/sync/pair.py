@@ -8,6 +8,9 @@ import numpy as np
 
 from xperience.sync.lags import LEVEL, MAX_DRIFT, MAX_OFFSET_S, STANDS_OUT, Lag, Line
 
+_DIGITS = 6
+"""Decimals kept of ms and ppm: beyond them the same recording differs from machine to machine."""
+
 
 class Verdict(StrEnum):
     """Whether two clocks agree."""
@@ -26,7 +29,8 @@ class Range:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:+.1f} ({self.low:+.1f} to {self.high:+.1f})"
+        value, low, high = (round(end, 1) + 0.0 for end in (self.value, self.low, self.high))
+        return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"  # no minus before a zero
 
     def within(self, bound: float) -> bool:
         """Return whether the whole interval lies within so much of 0."""
@@ -63,7 +67,7 @@ class Misalignment:
         drift = _range(line.drift, resampled.drift, 1e6)
         return cls(
             _range(line.offset_s, resampled.offset_s, 1e3),
-            drift if drift.high - drift.low < 1e6 * MAX_DRIFT else None,
+            drift if _is_told(drift) else None,
             _range(line.at(-half_s), resampled.at(-half_s), 1e3),
             _range(line.at(half_s), resampled.at(half_s), 1e3),
         )
@@ -74,11 +78,17 @@ class Misalignment:
         return self.start_ms, self.offset_ms, self.end_ms
 
 
+def _is_told(drift_ppm: Range) -> bool:
+    """Return whether a drift is more than where the search began and ended."""
+    most_ppm = 1e6 * MAX_DRIFT
+    return drift_ppm.high - drift_ppm.low < most_ppm and abs(drift_ppm.value) < 0.999 * most_ppm
+
+
 def _range(value: float, resampled: np.ndarray, scale: float) -> Range:
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(resampled, [tail, 1 - tail])
-    value = float(value)
-    return Range(scale * value, scale * min(float(low), value), scale * max(float(high), value))
+    ends = (value, min(low, value), max(high, value))
+    return Range(*(round(scale * float(end), _DIGITS) for end in ends))
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,8 @@ class ClockPair:
         Standard deviations by which that exceeds wrongly paired signals.
     n_events : int, optional
         Events, or frames, that were compared; None for continuous signals.
+    furthest_ms : float, optional
+        The greatest difference at any frame, where clocks were read frame by frame.
     n_stretches : int
         Stretches of the recording behind the interval.
     curve : Curve, optional
@@ -130,18 +142,29 @@ class ClockPair:
     correlation: float | None = None
     stands_out: float | None = None
     n_events: int | None = None
+    furthest_ms: float | None = None
     n_stretches: int = 0
     curve: Curve | None = None
+
+    @property
+    def strays(self) -> bool:
+        """Whether some frame is more than a frame away, and further than the line says."""
+        if self.furthest_ms is None or self.misalignment is None:
+            return False
+        on_line = max(abs(at.value) for at in self.misalignment.moments)
+        return abs(self.furthest_ms) > max(self.frame_ms, on_line + self.frame_ms / 2)
 
     @property
     def headline(self) -> str:
         """The verdict in one line."""
         if self.verdict is Verdict.CANNOT_TELL or self.misalignment is None:
             return f"{self.verdict}: {self.reason}"
+        if self.strays:
+            return f"off by up to {self.furthest_ms:+.0f} ms"
         worst = max(self.misalignment.moments, key=lambda at: abs(at.value))
         steady = self.misalignment.offset_ms
         if abs(worst.value - steady.value) <= self.frame_ms / 2:
-            by = f"{steady.value:+.0f} ms"
+            by = f"{round(steady.value) + 0:+d} ms"
         else:
             first, _, last = self.misalignment.moments
             by = f"{first.value:+.0f} ms at the start, {last.value:+.0f} ms at the end"
@@ -174,8 +197,9 @@ class Names:
         Notes
         -----
         "Off": at the start, the middle or the end the offset is more than half a frame, and surely
-        not 0. "In step": it is not, and all three intervals lie within one frame. Between the two,
-        the interval is too wide to tell.
+        not 0; or some frame strays by more than a frame from what the line says. "In step": none of
+        this, and all three intervals lie within one frame. Between the two, the interval is too
+        wide to tell.
         """
         moments = misalignment.moments
         if any(moment.beyond(self.frame_ms / 2) for moment in moments):
@@ -190,7 +214,8 @@ class Names:
                 f"holds 0 and more than one frame"
             )
         own = asdict(self) | {"verdict": verdict, "reason": reason, "misalignment": misalignment}
-        return ClockPair(**own, **more)
+        pair = ClockPair(**own, **more)
+        return replace(pair, verdict=Verdict.OFF, reason=None) if pair.strays else pair
 
     def of_lag(self, lag: Lag, evidence: str, n_events: int | None = None) -> ClockPair:
         """Return the pair whose signals were correlated."""

@@ -12,6 +12,7 @@ from xperience.sync.lags import on_grid
 
 N_FFT, HOP, N_MELS = 256, 80, 24
 """Short spectra: 16 ms long, one every 5 ms, so that an onset's time is known to some ms."""
+STEP_S = HOP / AUDIO_RATE_HZ
 SILENT_PEAK = 1e-4
 """Sound that never gets louder, -80 dB, holds nothing to hear."""
 

@@ -1,4 +1,4 @@
-"""How far the clocks of a recording are apart: each pair's correlation, and its offset over time."""
+"""How far the clocks of a recording are apart: each pair's correlation, its offset over time."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ from xperience.sync.audit import SyncAudit
 from xperience.sync.pair import ClockPair, Verdict
 
 _COLOURS = {Verdict.IN_STEP: GREEN, Verdict.OFF: RED, Verdict.CANNOT_TELL: MUTED}
-_NUMBERS = ("No", "One", "Two", "Three", "All four")
+_NUMBERS = ("no", "one", "two", "three", "all four")
 
 
 @styled
@@ -45,30 +45,37 @@ def draw_sync(audit: SyncAudit) -> Picture:
     grid = figure.subplots(len(audit.pairs), 2, width_ratios=(1.0, 1.25), squeeze=False)
     for (left, right), pair in zip(grid, audit.pairs, strict=True):
         left.set_title(f"{pair.late} – {pair.reference}", fontweight="bold")
-        right.set_title(wrap(pair.headline, 58, 2), color=_COLOURS[pair.verdict])
+        headline = pair.headline if pair.misalignment else str(pair.verdict)
+        right.set_title(wrap(headline, 58, 2), color=_COLOURS[pair.verdict])
         _draw_curve(left, pair)
         _draw_offset(right, pair, audit.length_s)
-    for left, _ in grid[:-1]:
-        left.set_xlabel("")
+    _label_lowest(grid[:, 0], "offset (ms)")
+    _label_lowest(grid[:, 1], "time in the recording (min:s)")
     return Picture(figure, title, _alt(audit, title))
+
+
+def _label_lowest(column: np.ndarray, label: str) -> None:
+    """Put the label below the lowest of a column's axes that has a scale."""
+    scaled = [ax for ax in column if len(ax.get_xticks())]
+    for ax in scaled:
+        ax.set_xlabel(label if ax is scaled[-1] else "")
 
 
 def _title(audit: SyncAudit) -> str:
     found = {verdict: [p for p in audit.pairs if p.verdict is verdict] for verdict in Verdict}
-    n_good, off = len(found[Verdict.IN_STEP]), found[Verdict.OFF]
-    unknown = found[Verdict.CANNOT_TELL]
-    parts = [f"{_NUMBERS[n_good]} pair{'' if n_good == 1 else 's'} of clocks in step"]
-    if off:
+    n_good, unknown = len(found[Verdict.IN_STEP]), len(found[Verdict.CANNOT_TELL])
+    parts = [f"{_NUMBERS[n_good].capitalize()} pair{'s' * (n_good > 1)} of clocks in step"]
+    if off := found[Verdict.OFF]:
         parts.append(f"{', '.join(f'the {pair.late}' for pair in off)} off")
     if unknown:
-        parts.append(f"{len(unknown)} cannot be told")
+        parts.append(f"{_NUMBERS[unknown]} cannot be told")
     return "; ".join(parts)
 
 
 def _draw_curve(ax: Axes, pair: ClockPair) -> None:
     """Draw correlation against offset, or say what was compared instead."""
     if pair.curve is None:
-        empty_panel(ax, pair.evidence or "nothing was compared", width=44)
+        empty_panel(ax, pair.evidence or "not compared", width=44)
         return
     offset_ms, height = pair.curve.offset_ms, pair.curve.correlation
     ax.axvline(0, color=FAINT, linewidth=1, zorder=0)
@@ -76,7 +83,7 @@ def _draw_curve(ax: Axes, pair: ClockPair) -> None:
     if pair.misalignment:
         at_ms = pair.misalignment.offset_ms.value
         ax.plot(at_ms, np.interp(at_ms, offset_ms, height), "o", color=ORANGE, markersize=4.5)
-    ax.set(xlim=(offset_ms[0], offset_ms[-1]), ylabel="correlation", xlabel="offset (ms)")
+    ax.set(xlim=(offset_ms[0], offset_ms[-1]), ylabel="correlation")
 
 
 def _draw_offset(ax: Axes, pair: ClockPair, length_s: float) -> None:
@@ -96,8 +103,6 @@ def _draw_offset(ax: Axes, pair: ClockPair, length_s: float) -> None:
     reach_ms = max(pair.frame_ms, 1.1 * np.abs([low, high]).max())
     ax.set(ylim=(-reach_ms, reach_ms), ylabel="offset (ms)")
     time_axis(ax, round(length_s), 1.0)
-    if ax.get_subplotspec() and not ax.get_subplotspec().is_last_row():
-        ax.set_xlabel("")
 
 
 def _alt(audit: SyncAudit, title: str) -> str:
