@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import h5py
 import numpy as np
 import pytest
 
@@ -30,10 +31,14 @@ class Recording:
     scene: Scene
 
     def with_knobs(self, folder: Path, **knobs: Any) -> Path:
-        """Write the same recording again with other clocks; pictures are copied, not drawn."""
+        """Write the same recording again, its sound and its inertial stamps moved; return it."""
         settings = self.settings.model_copy(update=knobs)
         folder.mkdir()
-        annotation.write_annotation(folder / layout.ANNOTATION, self.scene, settings, None)
+        shutil.copy(self.folder / layout.ANNOTATION, folder)
+        samples = sensors.inertial(self.scene, settings)
+        with h5py.File(folder / layout.ANNOTATION, "r+") as file:
+            file[layout.IMU_STAMPS][...] = samples.stamp_ns
+            file[layout.IMU_KEYFRAMES][...] = samples.keyframe
         sound = folder / "sound.m4a"
         video.encode_sound(soundtrack(self.scene.plan.events, settings), sound)
         join(self.folder / f"{CAMERA}.mp4", sound, folder / f"{CAMERA}.mp4")

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from xperience.cli import app
 from xperience.episode import layout
+from xperience.errors import ParamsError
 from xperience.report import figures
 from xperience.report.contract import Section
 from xperience.report.sync import sync_rows, sync_table
@@ -62,7 +63,7 @@ def test_pictures_that_lag_behind_the_poses_are_off(copied):
         for path in (layout.QUATERNION, layout.TRANSLATION):
             rows = file[path][()]
             file[path][...] = np.concatenate([rows[4:], np.repeat(rows[-1:], 4, axis=0)])
-    audit = audit_episode(folder)
+    audit = audit_episode(folder, ["gyro_rotation", "flow_camera"])
     assert offset_ms(audit, "flow_camera") == pytest.approx(200, abs=FRAME_MS / 2)
     assert offset_ms(audit, "gyro_rotation") == pytest.approx(200, abs=FRAME_MS / 5)
     assert audit["flow_camera"].verdict is audit["gyro_rotation"].verdict is Verdict.OFF
@@ -70,7 +71,7 @@ def test_pictures_that_lag_behind_the_poses_are_off(copied):
 
 def reason(folder: Path, pair: str) -> str:
     """Why a pair cannot be told; it must hold no number then."""
-    found = audit_episode(folder)[pair]
+    found = audit_episode(folder, [pair])[pair]
     assert found.verdict is Verdict.CANNOT_TELL
     assert found.misalignment is None
     return found.reason
@@ -156,7 +157,7 @@ def test_a_device_clock_that_jumps_puts_the_file_off(copied):
         stamps[320:] += 2_000_000_000
         del file[layout.FRAME_NAMES]
         file[layout.FRAME_NAMES] = np.array([f"{stamp}.jpg" for stamp in stamps], dtype="S32")
-    found = audit_episode(folder)["container_device"]
+    found = audit_episode(folder, ["container_device"])["container_device"]
     assert found.verdict is Verdict.OFF
     assert "on the device 2" in found.evidence
 
@@ -167,7 +168,7 @@ def test_names_without_times_leave_the_gyro_to_the_keyframes(short, copied):
         n = len(file[layout.FRAME_NAMES])
         del file[layout.FRAME_NAMES], file[layout.VIDEO_STAMPS]
         file[layout.FRAME_NAMES] = np.array([f"frame_{k:06d}.jpg" for k in range(n)], "S32")
-    audit = audit_episode(folder)
+    audit = audit_episode(folder, ["gyro_rotation", "container_device"])
     assert audit["gyro_rotation"].verdict is Verdict.IN_STEP
     assert "no device times" in audit["container_device"].reason
 
@@ -180,14 +181,17 @@ def test_a_few_seconds_are_too_short_and_never_an_error(whole_tiny):
         assert audit[pair].misalignment is None
 
 
+def test_a_misspelt_pair_is_told_the_nearest(short):
+    with pytest.raises(ParamsError, match="Did you mean 'sound_body'"):
+        audit_episode(short.folder, ["sound_boddy"])
+
+
 def test_the_verb_prints_lines_or_json(short, as_it_is, tmp_path):
     run = CliRunner().invoke
-    text = run(app, ["sync", str(short.folder)])
-    assert text.exit_code == 0
-    assert "gyroscope against SLAM rotation: in step" in text.stdout
-    found = json.loads(run(app, ["sync", str(short.folder), "--json"]).stdout)
-    assert [pair["name"] for pair in found["pairs"]] == list(PAIRS)
-    assert found == json.loads(as_it_is.to_json())
+    found = run(app, ["sync", str(short.folder), "--json"])
+    assert found.exit_code == 0
+    assert json.loads(found.stdout) == json.loads(as_it_is.to_json())
+    assert "gyroscope against SLAM rotation: in step" in as_it_is.to_text()
     assert run(app, ["sync", str(tmp_path / "nothing")]).exit_code == 1
 
 

@@ -1,7 +1,7 @@
 """The audit of a whole episode: four pairs of clocks, each with a verdict."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from xperience.episode import layout
 from xperience.episode.episode import Episode
-from xperience.errors import EpisodeError
+from xperience.errors import EpisodeError, ParamsError, did_you_mean
 from xperience.sync import motion
 from xperience.sync.container import compare_clocks, frame_times_in_file_s
 from xperience.sync.events import body_events, event_signal
@@ -45,7 +45,7 @@ class SyncAudit:
     frame_ms : float
         Time of one frame.
     pairs : tuple of ClockPair
-        In the order of `PAIRS`.
+        Those asked for, in that order.
     """
 
     episode: str
@@ -54,8 +54,8 @@ class SyncAudit:
     pairs: tuple[ClockPair, ...]
 
     def __getitem__(self, name: str) -> ClockPair:
-        """Return the pair of a name in `PAIRS`."""
-        return self.pairs[PAIRS.index(name)]
+        """Return the pair of a name."""
+        return next(pair for pair in self.pairs if pair.name == name)
 
     def to_json(self) -> str:
         """Return the audit as JSON text."""
@@ -78,13 +78,15 @@ class SyncAudit:
         return "\n".join(lines)
 
 
-def audit_episode(folder: Path | str, seed: int = 0) -> SyncAudit:
+def audit_episode(folder: Path | str, pairs: Sequence[str] = PAIRS, seed: int = 0) -> SyncAudit:
     """Return whether the streams of a recording belong to the same moments, without any label.
 
     Parameters
     ----------
     folder : path
         The episode; only read. Videos and sound are streamed.
+    pairs : sequence of str
+        Names in `PAIRS`; only these are looked at.
     seed : int
         Draws the resamples behind the intervals.
 
@@ -98,15 +100,20 @@ def audit_episode(folder: Path | str, seed: int = 0) -> SyncAudit:
     ------
     EpisodeError
         If there is no usable annotation.
+    ParamsError
+        If there is no pair of a name.
     """
+    if unknown := [name for name in pairs if name not in PAIRS]:
+        hint = did_you_mean(unknown[0], PAIRS)
+        raise ParamsError("pairs", f"holds {unknown[0]!r}", "names of pairs of clocks", hint)
     with Episode(folder) as episode:
         time_s = motion.frame_times_s(episode)
         frame_ms = 1e3 / episode.fps
-        pairs = tuple(
+        found = tuple(
             _audited(_Job(episode, Names(name, *_WORDS[name], frame_ms), time_s, seed))
-            for name in PAIRS
+            for name in pairs
         )
-        return SyncAudit(episode.name, float(time_s[-1] - time_s[0]), frame_ms, pairs)
+        return SyncAudit(episode.name, float(time_s[-1] - time_s[0]), frame_ms, found)
 
 
 @dataclass(frozen=True)
