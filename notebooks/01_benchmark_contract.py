@@ -53,6 +53,8 @@ from xperience.episode.inspect import inspect_episode
 from xperience.features.blocks import BLOCKS, N_STATS
 from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.project import metrics_path, run_folder
+
+# %%
 from xperience.report import figures
 from xperience.report.contract import Section, contract_rows, fault_table, stream_table
 from xperience.report.inputs import open_inputs
