@@ -5,18 +5,29 @@ from itertools import groupby
 
 from xperience.scoring.records import Record
 
-LANDING_ROWS = 24
-HEAD = ("task", "head", "variant", "metric", "value", "95 % interval", "floor", "test", "note")
+LANDING_ROWS = 48
+HEAD = ("contract", "task", "head", "variant", "minus", "metric", "seed", "value", "95 % interval",
+        "floor", "skill", "test", "note")  # fmt: skip
 
 
 def landing_table(rows: Iterable[Record]) -> str:
-    """Return a run's first task scores as a table, or what describes the recording as a whole."""
+    """Return a run's primary task scores as a table, or what describes the recording as a whole."""
     rows = list(rows)
     if not rows:
         return "This run has no scores yet."
-    chosen = [row for row in rows if row.task] or [row for row in rows if not row.variant] or rows
+    chosen = _primary(rows) or [row for row in rows if not row.variant] or rows
     link = f"[All {len(rows)} rows](_run/results.md); what could not be scored says why."
     return f"{markdown_table(chosen[:LANDING_ROWS])}\n\n{link}"
+
+
+def _primary(rows: Iterable[Record]) -> list[Record]:
+    """Return each head's first score on each task: those under `corrected`, if there are any."""
+    first: dict[tuple[str | None, ...], Record] = {}
+    for row in rows:
+        if row.task and row.head and row.variant is None and row.against is None:
+            first.setdefault((row.contract, row.task, row.head), row)
+    found = sorted(first.values(), key=lambda row: row.contract)
+    return [row for row in found if row.contract == "corrected"] or found
 
 
 def results_page(rows: Iterable[Record], run: str) -> str:
@@ -44,13 +55,17 @@ def _cells(row: Record) -> tuple[str, ...]:
     unit = "" if row.unit == "1" else f" {row.unit}"
     both = row.ci_low is not None and row.ci_high is not None
     return (
+        row.contract,
         _plain(row.task),
         _plain(row.head),
         _plain(row.variant),
+        _plain(row.against),
         f"{_plain(row.metric)}{direction}",
+        "" if row.seed is None else f"{row.seed}",
         f"{_number(row.value)}{unit}" if row.value is not None else "–",
         f"{_number(row.ci_low)} … {_number(row.ci_high)}" if both else "",
         f"{_number(row.floor)} ({_plain(row.floor_name)})" if row.floor is not None else "",
+        _number(row.skill),
         f"{row.n_test}" if row.n_test is not None else "",
         "" if row.status == "ok" else f"{row.status}: {_plain(row.reason)}",
     )
