@@ -125,8 +125,8 @@ def test_a_table_leaves_out_what_is_empty_and_escapes_what_it_shows():
     row = {"run": "r", "section": "s", "contract": "c", "metric": "mpjpe", "unit": "m"}
     table = markdown_table([Record(**row, higher_is_better=False, value=12345.678, variant="a_b")])
     lines = table.splitlines()
-    assert lines[1] == "| variant | metric | value |"
-    assert lines[3] == "| a\\_b | mpjpe ↓ | 12,346 m |"
+    assert lines[1] == "| contract | variant | metric | value |"
+    assert lines[3] == "| c | a\\_b | mpjpe ↓ | 12,346 m |"
 
 
 @pytest.mark.slow
