@@ -7,10 +7,11 @@ PIP_ARGS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
+EXTRAS := .venv/.extras
 XPERIENCE := $(BIN)/python -m xperience.run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce sample site lab pair test test-slow lint format bench clean
+.PHONY: help setup extras reproduce sample site lab pair test test-slow lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +25,13 @@ $(READY): requirements.lock
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --no-deps --editable .
+	@touch $@
+
+extras: $(EXTRAS) ## add what Qwen3-Omni, Slurm and the exports need (about 1 GB more)
+
+$(EXTRAS): requirements-extras.lock $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
+		--constraint requirements.lock -r requirements-extras.lock
 	@touch $@
 
 reproduce: setup ## bring a run up to date: recording, windows, notebooks, site

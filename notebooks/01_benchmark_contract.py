@@ -53,10 +53,17 @@ from xperience.episode.inspect import inspect_episode
 from xperience.features.blocks import BLOCKS, N_STATS
 from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.project import metrics_path, run_folder
+from xperience.report.contract import Section, contract_rows, fault_table, stream_table
 
 # %%
-from xperience.report import figures
-from xperience.report.contract import Section, contract_rows, fault_table, stream_table
+from xperience.report.figures import show
+from xperience.report.figures.blocks import draw_blocks
+from xperience.report.figures.coverage import draw_coverage
+from xperience.report.figures.moment import draw_moment
+from xperience.report.figures.samples import draw_samples
+from xperience.report.figures.structure import draw_structure
+from xperience.report.figures.sync import draw_sync
+from xperience.report.figures.timeline import draw_timeline
 from xperience.report.inputs import open_inputs
 from xperience.report.moment import busiest_frame
 from xperience.report.provenance import provenance, shown_path
@@ -100,7 +107,7 @@ stream_table(report)
 # lose a hand, and a video may end early. The strips show where each stream really says something.
 
 # %%
-figures.show(figures.draw_coverage(recording, report), pictures / "01_coverage.png")
+show(draw_coverage(recording, report), pictures / "01_coverage.png")
 
 # %%
 faults = fault_table(report)
@@ -128,7 +135,7 @@ faults if len(faults) else Markdown("The inspection found no fault in any stream
 # %%
 audit = audit_episode(recording.folder)
 rows += sync_rows(Section(run, notebook, contract), audit)
-figures.show(figures.draw_sync(audit), pictures / "01_sync.png")
+show(draw_sync(audit), pictures / "01_sync.png")
 
 # %%
 sync_table(audit)
@@ -154,7 +161,7 @@ display(
         f"{MIN_SHARE:.0%} of its labelled frames, or none."
     )
 )
-figures.show(figures.draw_timeline(table), pictures / "01_timeline.png")
+show(draw_timeline(table), pictures / "01_timeline.png")
 
 # %%
 timeline = Timeline.of(table)
@@ -182,12 +189,12 @@ timeline.steps() if timeline.subtasks else Markdown("No window has a step.")
 
 # %% tags=["front"]
 frame = busiest_frame(recording) if moment_frame is None else moment_frame
-figures.show(figures.draw_moment(recording, frame), pictures / "01_moment.png")
+show(draw_moment(recording, frame), pictures / "01_moment.png")
 
 # %%
 if interactive:
     slider = IntSlider(frame, 0, recording.n_frames - 1, continuous_update=False)
-    interact(lambda at: figures.show(figures.draw_moment(recording, at)), at=slider)
+    interact(lambda at: show(draw_moment(recording, at)), at=slider)
 
 # %% [markdown]
 # **A quirk that matters.** The `published` hand features subtract the body's root joint from the
@@ -209,7 +216,7 @@ if interactive:
 # The layout is fixed. A block whose source is missing stays in its place, empty, with its reason.
 
 # %%
-figures.show(figures.draw_blocks(table), pictures / "01_blocks.png")
+show(draw_blocks(table), pictures / "01_blocks.png")
 
 # %% [markdown]
 # Side by side the blocks make one row of the feature matrix *X*.
@@ -232,8 +239,8 @@ display(
 # What a head has to name: a second or so of pictures, motion and sound.
 
 # %%
-samples = figures.draw_samples(recording, table, n_sample_windows)
-figures.show(samples, pictures / "01_samples.png")
+samples = draw_samples(recording, table, n_sample_windows)
+show(samples, pictures / "01_samples.png")
 
 # %% [markdown]
 # ### What the features look like over time
@@ -243,7 +250,7 @@ figures.show(samples, pictures / "01_samples.png")
 # The number beside a block is the share of its variance that the three directions carry.
 
 # %%
-figures.show(figures.draw_structure(table), pictures / "01_structure.png")
+show(draw_structure(table), pictures / "01_structure.png")
 
 # %% [markdown]
 # ## Check

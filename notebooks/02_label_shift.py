@@ -46,8 +46,11 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from xperience.project import metrics_path, run_folder
-from xperience.report import figures
 from xperience.report import shift as words
+from xperience.report.figures import show
+from xperience.report.figures.embargo import draw_embargo
+from xperience.report.figures.shift import draw_split_scores, draw_splits
+from xperience.report.figures.shift_classes import draw_class_times
 from xperience.report.inputs import open_inputs
 from xperience.report.provenance import provenance, shown_path
 from xperience.scoring.records import records_table, write_records
@@ -103,7 +106,7 @@ published = [case for case in actions if case.contract == "published"]
 # single cut, or at both ends of every stretch.
 
 # %%
-figures.show(figures.draw_splits(published, info), pictures / "02_splits.png")
+show(draw_splits(published, info), pictures / "02_splits.png")
 display(Markdown(words.leak_text(cases)))
 
 # %%
@@ -117,7 +120,7 @@ words.split_table(cases, info.fps)
 
 # %% tags=["front"]
 chronological = by_name["published", "timeline_action", CHRONOLOGICAL]
-figures.show(figures.draw_class_times(chronological, info), pictures / "02_classes.png")
+show(draw_class_times(chronological, info), pictures / "02_classes.png")
 display(Markdown(words.shift_text(cases)))
 
 # %% [markdown]
@@ -126,7 +129,7 @@ display(Markdown(words.shift_text(cases)))
 
 # %%
 stretches = by_name["published", "timeline_action", BLOCKS]
-figures.show(figures.draw_class_times(stretches, info), pictures / "02_stretches.png")
+show(draw_class_times(stretches, info), pictures / "02_stretches.png")
 
 # %% [markdown]
 # ### What the splits are worth
@@ -136,7 +139,7 @@ figures.show(figures.draw_class_times(stretches, info), pictures / "02_stretches
 # on too few separate stretches of time to say how sure it is, or all its windows score the same.
 
 # %%
-figures.show(figures.draw_split_scores(rows), pictures / "02_scores.png")
+show(draw_split_scores(rows), pictures / "02_scores.png")
 
 # %%
 words.score_table(rows, "timeline_action")
@@ -187,7 +190,7 @@ seen if len(seen) else Markdown(nowhere)
 # one lies near its test windows: the dotted line is the ceiling that this leaves.
 
 # %%
-figures.show(figures.draw_embargo(curve_rows), pictures / "02_embargo.png")
+show(draw_embargo(curve_rows), pictures / "02_embargo.png")
 
 # %% [markdown]
 # ## Check

@@ -43,7 +43,9 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from xperience.project import metrics_path, predictions_path, run_folder
-from xperience.report import figures
+from xperience.report.figures import show
+from xperience.report.figures.hands import draw_hands, draw_horizon
+from xperience.report.figures.heads import draw_curves, draw_gains
 from xperience.report.heads import claim_text, heads_table, primaries
 from xperience.report.inputs import open_inputs
 from xperience.report.provenance import provenance, shown_path
@@ -100,14 +102,14 @@ studied = {contract: (rows[contract], tasks[contract]) for contract in rows}
 # baseline are scored on the same redrawn windows.
 
 # %% tags=["front"]
-figures.show(figures.draw_gains(studied), pictures / "03_gains.png")
+show(draw_gains(studied), pictures / "03_gains.png")
 
 # %% [markdown]
 # ### What networks gain over the linear head
 
 # %%
-shown = figures.draw_gains(studied, rival="linear")
-figures.show(shown, pictures / "03_over_linear.png")
+shown = draw_gains(studied, rival="linear")
+show(shown, pictures / "03_over_linear.png")
 
 # %% [markdown]
 # ### Every task
@@ -130,7 +132,7 @@ heads_table(rows["corrected"], tasks["corrected"])
 
 # %%
 networks = [one for one in outcomes["corrected"] if one.head != "linear"]
-figures.show(figures.draw_curves(networks), pictures / "03_curves.png")
+show(draw_curves(networks), pictures / "03_curves.png")
 
 # %% [markdown]
 # ### Hands, true and forecast
@@ -141,10 +143,10 @@ figures.show(figures.draw_curves(networks), pictures / "03_curves.png")
 # to add to the present pose.
 
 # %%
-figures.show(figures.draw_horizon(outcomes), pictures / "03_horizon.png")
+show(draw_horizon(outcomes), pictures / "03_horizon.png")
 
 # %%
-figures.show(figures.draw_hands(outcomes["corrected"]), pictures / "03_hands.png")
+show(draw_hands(outcomes["corrected"]), pictures / "03_hands.png")
 
 # %% [markdown]
 # ### What may be said of the note's claims

@@ -50,7 +50,12 @@ from IPython.display import Markdown
 
 from xperience.features.blocks import CONTRACTS
 from xperience.project import at_root, metrics_path, run_folder
-from xperience.report import figures, retrieval
+from xperience.report import retrieval
+from xperience.report.figures import show
+from xperience.report.figures.alignment import draw_place_and_moment, draw_similarity
+from xperience.report.figures.hits import draw_hits
+from xperience.report.figures.rebuilt import draw_rebuilt, draw_weights
+from xperience.report.figures.retrieval import draw_ranks, draw_tolerance
 from xperience.report.inputs import open_inputs
 from xperience.report.provenance import provenance, shown_path
 from xperience.scoring.records import write_records
@@ -106,7 +111,7 @@ missing if len(missing) else Markdown("Every task and input has an answer under 
 # others, and there is nothing to score.
 
 # %%
-figures.show(figures.draw_ranks(studies), pictures / "04_ranks.png")
+show(draw_ranks(studies), pictures / "04_ranks.png")
 
 # %%
 retrieval.score_table(rows)
@@ -126,7 +131,7 @@ retrieval.score_table(rows)
 # away. The title says which.
 
 # %%
-figures.show(figures.draw_tolerance(studies), pictures / "04_tolerance.png")
+show(draw_tolerance(studies), pictures / "04_tolerance.png")
 
 # %% [markdown]
 # ### The place or the moment?
@@ -137,7 +142,7 @@ figures.show(figures.draw_tolerance(studies), pictures / "04_tolerance.png")
 # a diagonal**. The last column shows how much of either the true vectors have among themselves.
 
 # %%
-figures.show(figures.draw_similarity(studies), pictures / "04_similarity.png")
+show(draw_similarity(studies), pictures / "04_similarity.png")
 
 # %% [markdown]
 # In numbers: of the candidates of the *same* action, what share does the true window beat? That is
@@ -146,7 +151,7 @@ figures.show(figures.draw_similarity(studies), pictures / "04_similarity.png")
 # nobody should have to beat those.
 
 # %%
-figures.show(figures.draw_place_and_moment(studies), pictures / "04_place_and_moment.png")
+show(draw_place_and_moment(studies), pictures / "04_place_and_moment.png")
 
 # %% [markdown]
 # ### What a hit looks like
@@ -159,8 +164,8 @@ figures.show(figures.draw_place_and_moment(studies), pictures / "04_place_and_mo
 judged = studies["corrected"].rankings
 for task, ranking in judged.items():
     answered = retrieval.read_examples(recordings[0], ranking, near_frames)
-    picture = figures.draw_hits(ranking, answered, near_frames)
-    figures.show(picture, pictures / f"04_hits_{task}.png")
+    picture = draw_hits(ranking, answered, near_frames)
+    show(picture, pictures / f"04_hits_{task}.png")
 
 # %% [markdown]
 # ### Which part of a picture can be told from motion and sound
@@ -177,7 +182,7 @@ for task, ranking in judged.items():
 # depends on where one is.
 
 # %%
-figures.show(figures.draw_rebuilt(studies), pictures / "04_reconstruction.png")
+show(draw_rebuilt(studies), pictures / "04_reconstruction.png")
 
 # %% [markdown]
 # ### One R² of many units
@@ -188,7 +193,7 @@ figures.show(figures.draw_rebuilt(studies), pictures / "04_reconstruction.png")
 # about the same.
 
 # %%
-figures.show(figures.draw_weights(studies), pictures / "04_weights.png")
+show(draw_weights(studies), pictures / "04_weights.png")
 
 # %% [markdown]
 # So the two contracts' numbers differ for two reasons, the unit and the fit. Scoring each

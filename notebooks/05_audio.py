@@ -48,7 +48,6 @@ from IPython.display import Markdown, display
 
 from xperience.features.blocks import CONTRACTS
 from xperience.project import at_root, metrics_path, run_folder
-from xperience.report import figures
 
 # %%
 from xperience.report.audio import (
@@ -61,6 +60,9 @@ from xperience.report.audio import (
     open_sound,
     score_table,
 )
+from xperience.report.figures import show
+from xperience.report.figures.audio import draw_audio_forest, draw_mixed_mean
+from xperience.report.figures.audio_time import draw_sound, draw_when
 from xperience.report.inputs import open_inputs
 from xperience.report.provenance import provenance, shown_path
 from xperience.scoring.records import records_table, write_records
@@ -90,8 +92,8 @@ recordings = [recording for recording, _ in opened.values()]
 
 # %%
 sound, silence = open_sound(recordings[0], tables["published"])
-picture = figures.draw_sound(tables["published"], sound, silence)
-figures.show(picture, pictures / "05_sound.png")
+picture = draw_sound(tables["published"], sound, silence)
+show(picture, pictures / "05_sound.png")
 
 # %% [markdown]
 # Sounds that last as long as an action (grinding, pouring) tell *what* is going on, and so do
@@ -134,7 +136,7 @@ for study in studies.values():
 
 # %%
 question = studies["published"].looks[SOUND]
-figures.show(figures.draw_mixed_mean(question), pictures / "05_mixed_mean.png")
+show(draw_mixed_mean(question), pictures / "05_mixed_mean.png")
 
 # %%
 display(Markdown(mean_sentences(question)))
@@ -158,7 +160,7 @@ display(Markdown(f"*Log-mel instead:* {mean_sentences(studies['published'].looks
 # p-value, corrected by Holm's method for all looks of the same question, is small.
 
 # %% tags=["front"]
-figures.show(figures.draw_audio_forest(studies), pictures / "05_forest.png")
+show(draw_audio_forest(studies), pictures / "05_forest.png")
 
 # %%
 Markdown(claim_sentences(studies, SOUND))
@@ -191,8 +193,8 @@ looks_table(studies, OTHER)
 # %%
 moments = telling(studies["corrected"].looks[SOUND], 3)
 window_db = None if sound is None else sound.window_db
-when = figures.draw_when(tables["corrected"], moments, window_db)
-figures.show(when, pictures / "05_when.png")
+when = draw_when(tables["corrected"], moments, window_db)
+show(when, pictures / "05_when.png")
 
 # %%
 Markdown(moments_sentences(moments, window_db))

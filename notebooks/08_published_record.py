@@ -43,8 +43,14 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from xperience.project import metrics_path, run_folder
-from xperience.report import figures
 from xperience.report import record as words
+from xperience.report.figures import show
+from xperience.report.figures.record import (
+    draw_agreement,
+    draw_differences,
+    draw_hand_forecasts,
+    draw_scores,
+)
 from xperience.report.provenance import provenance
 from xperience.scoring.records import write_records
 from xperience.studies.record import NOTE, open_record
@@ -98,7 +104,7 @@ Markdown(words.agreement_sentence(told))
 # wasn't published; such a figure is never filled in from elsewhere.
 
 # %%
-figures.show(figures.draw_agreement(told), pictures / "08_agreement.png")
+show(draw_agreement(told), pictures / "08_agreement.png")
 
 # %%
 words.figures_table(told)
@@ -112,10 +118,10 @@ words.figures_table(told)
 # trained classes allows at most.
 
 # %%
-figures.show(figures.draw_scores(scored), pictures / "08_scores.png")
+show(draw_scores(scored), pictures / "08_scores.png")
 
 # %%
-figures.show(figures.draw_differences(scored), pictures / "08_differences.png")
+show(draw_differences(scored), pictures / "08_differences.png")
 
 # %%
 Markdown(words.beyond_sentences(scored))
@@ -139,8 +145,8 @@ moved = part_rows(record, "real_hands", run, notebook)
 Markdown(words.trajectory_sentence(moved))
 
 # %%
-shown = figures.draw_hand_forecasts([*scored, *moved])
-figures.show(shown, pictures / "08_hand_forecasts.png")
+shown = draw_hand_forecasts([*scored, *moved])
+show(shown, pictures / "08_hand_forecasts.png")
 
 # %%
 Markdown(words.forecast_verdict(moved))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xperience.report import figures
 from xperience.report.audio import (
     SOUND,
     claim_sentences,
@@ -16,7 +15,8 @@ from xperience.report.audio import (
     open_sound,
     score_table,
 )
-from xperience.report.figures.audio_time import action_levels
+from xperience.report.figures.audio import draw_audio_forest, draw_mixed_mean
+from xperience.report.figures.audio_time import action_levels, draw_sound, draw_when
 from xperience.report.figures.style import png_bytes
 from xperience.report.timeline import Timeline
 from xperience.scoring.uncertainty import Interval, Verdict
@@ -86,7 +86,7 @@ MUTE = {name: look(name, None) for name in FOUR}
     ids=["helps", "open", "mute"],
 )
 def test_the_forests_title_says_what_may_be_claimed(found, title):
-    assert drawn(figures.draw_audio_forest(found)).title == title
+    assert drawn(draw_audio_forest(found)).title == title
 
 
 def test_sentences_name_every_task_once_by_what_it_shows():
@@ -127,7 +127,7 @@ def test_a_table_has_a_row_a_task_and_contract():
 )
 def test_the_mixed_means_title_says_which_unit_weighs(gains, title):
     looks = {name: look(name, gain) for name, gain in zip(FOUR, gains, strict=True)}
-    assert drawn(figures.draw_mixed_mean(looks)).title == title
+    assert drawn(draw_mixed_mean(looks)).title == title
     said = mean_sentences(looks)
     if gains[0] is None:
         assert said == "No task has both answers, so there is no mean."
@@ -149,11 +149,11 @@ def test_the_sounds_title_names_loudest_and_quietest_action(episode, make_table)
     loud, quiet = sorted(levels, key=levels.get, reverse=True)
     apart = levels[loud] - levels[quiet]
     want = f"“{loud}” is the loudest action, {apart:.0f} dB above “{quiet}”"
-    assert drawn(figures.draw_sound(table, sound)).title == want
+    assert drawn(draw_sound(table, sound)).title == want
 
 
 def test_a_recording_without_sound_says_so(make_table):
-    picture = figures.draw_sound(make_table(["pour"] * 4), None, "no audio stream")
+    picture = draw_sound(make_table(["pour"] * 4), None, "no audio stream")
     assert drawn(picture).title == "This recording has no sound"
     assert "no audio stream" in picture.alt
 
@@ -177,12 +177,12 @@ def answered(folder, table) -> Heard:
 def test_wins_over_time_are_counted_in_the_title(answered, table):
     moments = telling(answered.looks[SOUND], 3)
     n = len(moments[0].won)
-    picture = drawn(figures.draw_when(table, moments, None))
+    picture = drawn(draw_when(table, moments, None))
     assert picture.title == (
         f"Sound decides 2 of {n} samples of transition detection (2 won, 0 lost)"
     )
     window_db = np.linspace(-60, -20, len(table))
-    louder = drawn(figures.draw_when(table, moments, window_db))
+    louder = drawn(draw_when(table, moments, window_db))
     assert louder.title.endswith(", not surely more where it is loud")
     loud = moments[0].louder(window_db)
     apart = moments[0].won[loud].mean() - moments[0].won[~loud].mean()
@@ -190,7 +190,7 @@ def test_wins_over_time_are_counted_in_the_title(answered, table):
 
 
 def test_nothing_decided_is_said(table):
-    picture = drawn(figures.draw_when(table, [], None))
+    picture = drawn(draw_when(table, [], None))
     assert picture.title == "Hearing or not makes no difference to any answer"
     assert moments_sentences([], None).startswith("Hearing or not")
 

@@ -11,21 +11,24 @@ from xperience.episode.episode import Episode
 from xperience.episode.inspect import inspect_episode
 from xperience.errors import EpisodeError
 from xperience.features.blocks import N_FEATURES
-from xperience.report import figures
-from xperience.report.figures import style
+from xperience.report.figures import show, style
+from xperience.report.figures.blocks import draw_blocks
+from xperience.report.figures.coverage import draw_coverage
+from xperience.report.figures.moment import draw_moment
+from xperience.report.figures.samples import draw_samples
+from xperience.report.figures.structure import draw_structure
 from xperience.report.figures.style import elide, percent, png_bytes, wrap
+from xperience.report.figures.timeline import draw_timeline
 
 FROM_TABLE = {
-    "timeline": figures.draw_timeline,
-    "blocks": figures.draw_blocks,
-    "structure": figures.draw_structure,
+    "timeline": draw_timeline,
+    "blocks": draw_blocks,
+    "structure": draw_structure,
 }
 FROM_EPISODE = {
-    "coverage": lambda episode, table: figures.draw_coverage(
-        episode, inspect_episode(episode.folder)
-    ),
-    "moment": lambda episode, table: figures.draw_moment(episode, 40),
-    "samples": lambda episode, table: figures.draw_samples(episode, table, 3),
+    "coverage": lambda episode, table: draw_coverage(episode, inspect_episode(episode.folder)),
+    "moment": lambda episode, table: draw_moment(episode, 40),
+    "samples": lambda episode, table: draw_samples(episode, table, 3),
 }
 
 
@@ -65,45 +68,45 @@ def test_a_broken_episode_makes_a_picture_that_says_so(draw, folder, table, tmp_
 
 
 def test_the_timelines_title_follows_the_labels(make_table):
-    few = figures.draw_timeline(make_table(["pour"] * 6 + [None] * 2 + ["stir"] * 2))
+    few = draw_timeline(make_table(["pour"] * 6 + [None] * 2 + ["stir"] * 2))
     assert few.title == "2 actions in 1 step; 80 % of the windows carry a label"
-    more = figures.draw_timeline(make_table(["pour", "stir", "sip", "stir"] * 2))
+    more = draw_timeline(make_table(["pour", "stir", "sip", "stir"] * 2))
     assert more.title == "3 actions in 1 step; 100 % of the windows carry a label"
 
 
 def test_the_timeline_counts_actions_after_the_cut(make_table):
-    picture = figures.draw_timeline(make_table(["pour"] * 8 + ["sip"] * 2))
+    picture = draw_timeline(make_table(["pour"] * 8 + ["sip"] * 2))
     assert "1 of the 2 actions lie wholly after it" in picture.alt
 
 
 def test_no_label_at_all_is_said(make_table):
-    picture = figures.draw_timeline(make_table([None] * 4, [None] * 4))
+    picture = draw_timeline(make_table([None] * 4, [None] * 4))
     assert picture.title == "No labels: none of the 4 windows has an action"
 
 
 def test_missing_blocks_leave_the_title_and_stay_in_the_figure(make_table):
-    whole = figures.draw_blocks(make_table(["pour"] * 4))
+    whole = draw_blocks(make_table(["pour"] * 4))
     assert whole.title == f"A window is {N_FEATURES:,} features in 18 blocks"
-    lost = figures.draw_blocks(make_table(["pour"] * 4, missing=["depth_confidence"]))
+    lost = draw_blocks(make_table(["pour"] * 4, missing=["depth_confidence"]))
     assert f"{N_FEATURES - 980:,} of {N_FEATURES:,}" in lost.title
     assert "depth_confidence" in lost.alt
 
 
 def test_a_moment_outside_the_episode_is_refused(episode):
     with pytest.raises(EpisodeError, match="moment_frame"):
-        figures.draw_moment(episode, episode.n_frames)
+        draw_moment(episode, episode.n_frames)
 
 
 def test_the_same_picture_gives_the_same_bytes(table):
-    first, second = (png_bytes(figures.draw_blocks(table).figure) for _ in range(2))
+    first, second = (png_bytes(draw_blocks(table).figure) for _ in range(2))
     assert first == second
 
 
 def test_show_saves_and_describes(table, tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(style, "display", lambda data, raw: shown.append(data))
-    picture = figures.draw_blocks(table)
-    figures.show(picture, tmp_path / "deep" / "blocks.png")
+    picture = draw_blocks(table)
+    show(picture, tmp_path / "deep" / "blocks.png")
     assert (tmp_path / "deep" / "blocks.png").read_bytes().startswith(b"\x89PNG")
     assert shown[0]["text/plain"] == picture.alt
     assert f'alt="{picture.alt}"' in shown[0]["text/html"]

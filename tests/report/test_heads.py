@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xperience.heads.neural import Epoch
-from xperience.report import figures
+from xperience.report.figures.heads import draw_curves, draw_gains
 from xperience.report.heads import (
     BETTER,
     FEW,
@@ -97,11 +97,11 @@ def studied(*heads) -> dict:
 
 def test_the_figure_s_title_follows_the_rows():
     won = studied(("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.6, (0.3, 0.5), (0.1, 0.4)))
-    assert "in 1 of 1 task under corrected" in figures.draw_gains(won).title
-    assert "in 1 of 1 task" in figures.draw_gains(won, rival="linear").title
+    assert "in 1 of 1 task under corrected" in draw_gains(won).title
+    assert "in 1 of 1 task" in draw_gains(won, rival="linear").title
     lost = studied(("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.1, (-0.3, 0.5), (-0.4, 0.1)))
-    assert "in none of 1 task" in figures.draw_gains(lost).title
-    assert "neural -0.12 (can't tell)" in figures.draw_gains(lost).alt
+    assert "in none of 1 task" in draw_gains(lost).title
+    assert "neural -0.12 (can't tell)" in draw_gains(lost).alt
 
 
 def test_the_table_has_a_line_a_task_and_a_verdict_a_head():
@@ -120,10 +120,10 @@ def curve(held) -> tuple[Epoch, ...]:
 
 def test_learning_curves_tell_where_they_turn():
     turning = Answer([], curve=curve([3, 2, 1, 2, 3]))
-    picture = figures.draw_curves([Outcome(ACTION, "neural", answers=(turning,))])
+    picture = draw_curves([Outcome(ACTION, "neural", answers=(turning,))])
     assert "least after 3 epochs" in picture.title
     assert "1 of 1 curve rise" in picture.title
     unjudged = Answer([], curve=curve([None, None]))
-    picture = figures.draw_curves([Outcome(ACTION, "neural", answers=(unjudged,))])
+    picture = draw_curves([Outcome(ACTION, "neural", answers=(unjudged,))])
     assert picture.title == "No learning curve was judged on held-out stretches"
-    assert "No learning" in figures.draw_curves([]).title
+    assert "No learning" in draw_curves([]).title

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xperience.report import figures
+from xperience.report.figures.record import (
+    draw_agreement,
+    draw_differences,
+    draw_hand_forecasts,
+    draw_scores,
+)
 from xperience.report.figures.style import png_bytes
 from xperience.report.record import (
     agreement_sentence,
@@ -20,7 +25,7 @@ from xperience.report.record import (
 from xperience.scoring.records import Record
 from xperience.studies.record_note import Figure
 
-DRAWN_FROM_ROWS = [figures.draw_scores, figures.draw_differences, figures.draw_hand_forecasts]
+DRAWN_FROM_ROWS = [draw_scores, draw_differences, draw_hand_forecasts]
 
 
 def row(**fields):
@@ -60,18 +65,16 @@ def pair(neural, low, high):
 
 def test_the_agreement_follows_the_statuses():
     right = [figure("exact"), figure("not recomputable", recomputed=None, reason="it is lost")]
-    assert check(figures.draw_agreement(right)) == "1 of 1 recomputable figure comes out exactly"
+    assert check(draw_agreement(right)) == "1 of 1 recomputable figure comes out exactly"
     assert "none differs" in agreement_sentence(right)
     wrong = [*right, figure("differs", recomputed=0.9)]
-    assert "1 of 2 recomputable figures come out differently" in check(
-        figures.draw_agreement(wrong)
-    )
+    assert "1 of 2 recomputable figures come out differently" in check(draw_agreement(wrong))
     assert "**1 differ**" in agreement_sentence(wrong)
 
 
 def test_an_absent_record_is_drawn_and_said():
     lost = [figure("skipped", recomputed=None, reason="it is not there")]
-    assert check(figures.draw_agreement(lost)) == "No published record, nothing recomputed"
+    assert check(draw_agreement(lost)) == "No published record, nothing recomputed"
     assert "it is not there" in agreement_sentence(lost)
     assert figures_table(lost)["recomputed"].tolist() == ["–"]
     skipped = [row(metric="real_hands", value=None, status="skipped", reason="it is not there")]
@@ -87,7 +90,7 @@ def test_an_absent_record_is_drawn_and_said():
     ("low", "high", "claimed"), [(0.1, 0.4, "1 of them"), (-0.1, 0.4, "none of them")]
 )
 def test_a_score_is_claimed_above_its_floor_by_its_interval_only(low, high, claimed):
-    title = check(figures.draw_scores(pair(0.8, low, high)))
+    title = check(draw_scores(pair(0.8, low, high)))
     assert title.startswith("1 of 2 published scores lie above their best floor")
     assert claimed in title
     said = beyond_sentences(pair(0.8, low, high))
@@ -103,7 +106,7 @@ def test_a_score_is_claimed_above_its_floor_by_its_interval_only(low, high, clai
     ],
 )
 def test_differences_are_counted_by_their_intervals(neural, low, high, title):
-    assert check(figures.draw_differences(pair(neural, low, high))) == title
+    assert check(draw_differences(pair(neural, low, high))) == title
 
 
 def test_the_forecast_verdict_follows_the_intervals():
@@ -111,13 +114,13 @@ def test_the_forecast_verdict_follows_the_intervals():
         gain("damped_velocity", -0.004, -0.007, -0.001),
         gain("ridge_joint", -0.001, -0.004, 0.002),
     ]
-    title = check(figures.draw_hand_forecasts(better))
+    title = check(draw_hand_forecasts(better))
     assert title == "Walked forward, only damped velocity beats hands that rest: 4.0 mm less error"
     said = forecast_verdict(better)
     assert "beaten by damped velocity by 4.0 mm (-7.0 to -1.0 mm)" in said
     assert "The interval of ridge joint holds 0" in said
     none = [gain("damped_velocity", -0.004, -0.009, 0.001)]
-    assert "Nothing tried" in check(figures.draw_hand_forecasts(none))
+    assert "Nothing tried" in check(draw_hand_forecasts(none))
     assert "Nothing beats doing nothing" in forecast_verdict(none)
     worse = [gain("damped_velocity", 0.004, 0.001, 0.009, variant=None)]
     assert "nothing beats it with an interval" in forecast_verdict(worse)

@@ -9,7 +9,10 @@ from PIL import Image
 
 from xperience.episode.episode import Episode
 from xperience.features.windows import STRIDE_FRAMES
-from xperience.report import figures
+from xperience.report.figures.alignment import draw_place_and_moment, draw_similarity
+from xperience.report.figures.hits import draw_hits
+from xperience.report.figures.rebuilt import draw_rebuilt, draw_weights
+from xperience.report.figures.retrieval import draw_ranks, draw_tolerance
 from xperience.report.figures.style import style
 from xperience.report.retrieval import (
     above_chance,
@@ -32,8 +35,12 @@ from xperience.tasks.catalogue import TASKS_BY_NAME, VISUAL
 
 N = 240
 DRAW = {
-    name: getattr(figures, f"draw_{name}")
-    for name in ("ranks", "tolerance", "similarity", "place_and_moment", "rebuilt", "weights")
+    "ranks": draw_ranks,
+    "tolerance": draw_tolerance,
+    "similarity": draw_similarity,
+    "place_and_moment": draw_place_and_moment,
+    "rebuilt": draw_rebuilt,
+    "weights": draw_weights,
 }
 WHY = "no target (video_stereo_left: the file is not there)"
 
@@ -147,20 +154,20 @@ def test_a_handful_of_windows_makes_a_picture(draw):
 
 
 def test_the_title_of_ranks_follows_the_ranks():
-    good = figures.draw_ranks(both(GOOD)).title
+    good = draw_ranks(both(GOOD)).title
     assert good.startswith("Cross-modal retrieval beats chance (median rank ")
     assert "caption grounding likewise" in good
-    bad = figures.draw_ranks(both(BAD)).title
+    bad = draw_ranks(both(BAD)).title
     assert bad.startswith("Cross-modal retrieval doesn't surely beat chance")
-    mixed = figures.draw_ranks({"published": study(BAD, "published"), "corrected": study(GOOD)})
+    mixed = draw_ranks({"published": study(BAD, "published"), "corrected": study(GOOD)})
     assert "beats chance under corrected only" in mixed.title
-    assert "can't be told" in figures.draw_ranks(both(SHORT)).title
+    assert "can't be told" in draw_ranks(both(SHORT)).title
 
 
 def test_the_median_rank_in_the_title_is_the_rankings():
     one = study(GOOD)
     median = np.median(one.rankings["cross_modal_retrieval"].ranks.expected)
-    title = figures.draw_ranks({"corrected": one}).title
+    title = draw_ranks({"corrected": one}).title
     assert f"(median rank {median:g} of {N})" in title
 
 
@@ -181,17 +188,17 @@ def test_the_title_of_tolerance_is_the_distance_of_first_answers():
     n, late = 60, 12
     far = np.roll(np.eye(n), late, axis=1)
     one = study({"cross_modal_retrieval": lambda: far})
-    title = figures.draw_tolerance({"corrected": one}).title
+    title = draw_tolerance({"corrected": one}).title
     assert title.startswith(f"Half of the first answers lie {late * STRIDE_FRAMES / 20:.1f} s")
 
 
 def test_the_title_says_place_or_moment():
-    title = figures.draw_place_and_moment(both(PLACE)).title
+    title = draw_place_and_moment(both(PLACE)).title
     assert title == (
         "Cross-modal retrieval finds the place, not the moment; "
         "caption grounding finds neither place nor moment for sure"
     )
-    moment = figures.draw_place_and_moment(both(GOOD)).title
+    moment = draw_place_and_moment(both(GOOD)).title
     assert moment == "Cross-modal retrieval finds the moment; caption grounding likewise"
 
 
@@ -203,22 +210,22 @@ def test_a_few_windows_find_nothing():
 
 def test_the_title_of_similarity_is_the_contrast():
     one = {"corrected": study({"cross_modal_retrieval": lambda: np.eye(101)})}
-    title = figures.draw_similarity(one).title
+    title = draw_similarity(one).title
     assert "stands out by 10.0 standard deviations in cross-modal retrieval" in title
     assert "(its action: −0.1)" in title
 
 
 def test_the_title_of_the_reconstruction_counts_what_beats_every_floor():
-    assert figures.draw_rebuilt(both(GOOD, gain=(0.1, 0.4))).title == (
+    assert draw_rebuilt(both(GOOD, gain=(0.1, 0.4))).title == (
         "Surely above every floor, of 14 blocks and statistics: "
         "motion on 14 (published) and 14 (corrected), audio on 0 and 0"
     )
-    below = figures.draw_rebuilt(both(GOOD, gain=(-0.1, 0.4))).title
+    below = draw_rebuilt(both(GOOD, gain=(-0.1, 0.4))).title
     assert below.endswith("motion on 0 (published) and 0 (corrected), audio on 0 and 0")
 
 
 def test_the_title_of_weights_names_the_heaviest_block():
-    title = figures.draw_weights(both(GOOD)).title
+    title = draw_weights(both(GOOD)).title
     assert title.startswith("Depth confidence holds 14 % of the columns; in raw units")
     assert "60 % of the R², scaled 14 %" in title
 
@@ -299,7 +306,7 @@ def test_hits_are_drawn_with_their_times(episode):
     assert answered["near miss"].answers[0].center == found.centers[2]
     assert answered["hit"].query.image is not None
     assert answered["failure"].example.rank > 1
-    picture = check(figures.draw_hits(found, answered, 5))
+    picture = check(draw_hits(found, answered, 5))
     assert picture.title == (
         "First answers of cross-modal retrieval: 70 % hits, 10 % near misses, 20 % failures"
     )
@@ -307,7 +314,7 @@ def test_hits_are_drawn_with_their_times(episode):
 
 def test_a_kind_that_does_not_occur_is_said(episode):
     found = ranking(first_answers(*range(9)), "caption_grounding")
-    picture = check(figures.draw_hits(found, read_examples(episode, found, 5), 5))
+    picture = check(draw_hits(found, read_examples(episode, found, 5), 5))
     assert "No query is a failure." in picture.alt
     assert "100 % hits, 0 % near misses, 0 % failures" in picture.title
 
@@ -321,5 +328,5 @@ def test_without_videos_the_pictures_are_missing_and_say_so(folder, tmp_path):
         assert shot.problem
         assert shot.action
         found = ranking(first_answers(0, 0, 2), "cross_modal_retrieval")
-        picture = check(figures.draw_hits(found, read_examples(episode, found, 20), 20))
+        picture = check(draw_hits(found, read_examples(episode, found, 20), 20))
     assert f"Pictures missing: {shot.problem}." in picture.alt

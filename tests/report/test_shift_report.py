@@ -8,8 +8,10 @@ from PIL import Image
 
 from xperience.features.table import TableInfo
 from xperience.features.windows import WINDOW_FRAMES
-from xperience.report import figures
 from xperience.report import shift as words
+from xperience.report.figures.embargo import draw_embargo
+from xperience.report.figures.shift import draw_split_scores, draw_splits
+from xperience.report.figures.shift_classes import draw_class_times
 from xperience.report.figures.style import png_bytes
 from xperience.scoring.records import Record
 from xperience.studies.problem import Answer, Outcome, Problem
@@ -78,36 +80,36 @@ def check(picture):
 
 
 def test_the_strips_say_what_is_shared():
-    shared = check(figures.draw_splits([LOCAL, LATE, PURGED], INFO))
+    shared = check(draw_splits([LOCAL, LATE, PURGED], INFO))
     assert shared.title.startswith("100 % of the local split's test windows share frames")
-    apart = check(figures.draw_splits([PURGED], INFO))
+    apart = check(draw_splits([PURGED], INFO))
     assert apart.title.startswith("No test window of the chronological, purged split shares")
     assert "11 training, 6 test, 3 purged" in shared.alt
 
 
 def test_the_strips_of_nothing_say_why():
-    picture = check(figures.draw_splits([LOST], INFO))
+    picture = check(draw_splits([LOST], INFO))
     assert "no captions" in picture.alt
 
 
 def test_class_times_follow_the_classes():
-    unseen = check(figures.draw_class_times(LATE, INFO))
+    unseen = check(draw_class_times(LATE, INFO))
     assert unseen.title == (
         "Chronological: 1 of 1 tested classes never trained, 100 % of the test windows"
     )
     assert "sip: never trained, recall 0 %" in unseen.alt
-    known = check(figures.draw_class_times(LOCAL, INFO))
+    known = check(draw_class_times(LOCAL, INFO))
     assert known.title.endswith("100 % of the test windows are named rightly")
     half = case_of("local", [i for i in range(20) if i % 4], range(0, 20, 4), predicted="fill")
-    assert "40 % of the test windows" in figures.draw_class_times(half, INFO).title
+    assert "40 % of the test windows" in draw_class_times(half, INFO).title
 
 
 def test_class_times_without_answers_claim_no_recall():
     silent = case_of("local", [i for i in range(20) if i % 4], range(0, 20, 4), predicted=None)
-    picture = check(figures.draw_class_times(silent, INFO))
+    picture = check(draw_class_times(silent, INFO))
     assert picture.title.endswith("but nobody answered")
     assert "recall" not in picture.alt
-    assert "no captions" in check(figures.draw_class_times(LOST, INFO)).alt
+    assert "no captions" in check(draw_class_times(LOST, INFO)).alt
 
 
 @pytest.mark.parametrize(
@@ -120,18 +122,18 @@ def test_class_times_without_answers_claim_no_recall():
     ],
 )
 def test_the_scores_title_follows_the_scores(values, said):
-    title = check(figures.draw_split_scores(scores(*values))).title
+    title = check(draw_split_scores(scores(*values))).title
     assert all(text in title for text in said)
 
 
 def test_scores_count_those_without_an_interval():
-    subtitle = figures.draw_split_scores(scores(0.9, 0.2, 0.9)).figure.texts[1].get_text()
+    subtitle = draw_split_scores(scores(0.9, 0.2, 0.9)).figure.texts[1].get_text()
     assert "3 of 4 scores have none" in subtitle.replace("\n", " ")
 
 
 def test_scores_that_are_not_there_are_not_claimed():
     rows = [row(head, split, None) for head in HEADS for split in ("local", "chronological")]
-    assert figures.draw_split_scores(rows).title.startswith("Not every split")
+    assert draw_split_scores(rows).title.startswith("Not every split")
 
 
 def curve(value: float, low: float | None, high: float | None) -> list[Record]:
@@ -154,14 +156,14 @@ def curve(value: float, low: float | None, high: float | None) -> list[Record]:
     ],
 )
 def test_the_embargos_title_claims_what_its_interval_allows(ends, said):
-    assert said in check(figures.draw_embargo(curve(*ends))).title
+    assert said in check(draw_embargo(curve(*ends))).title
 
 
 def test_the_embargos_subtitle_names_the_point():
-    far = figures.draw_embargo(curve(-0.4, -0.5, -0.2)).figure.texts[1].get_text()
+    far = draw_embargo(curve(-0.4, -0.5, -0.2)).figure.texts[1].get_text()
     assert "whole stretches, 40 frames apart" in far.replace("\n", " ")
     near = row("linear", "local/embargo=-5", -0.1, against="linear_thinned")
-    shared = figures.draw_embargo([row("linear", "local/embargo=-5", 0.5), near])
+    shared = draw_embargo([row("linear", "local/embargo=-5", 0.5), near])
     assert "drawn singly, sharing 5 frames at most" in shared.figure.texts[1].get_text()
 
 
@@ -170,9 +172,9 @@ def test_an_embargo_without_scores_says_so():
         row("linear", "local/embargo=0", None),
         row("linear", "local_blocks/embargo=0", None),
     ]
-    assert figures.draw_embargo(nothing).title == "No distance can be scored"
+    assert draw_embargo(nothing).title == "No distance can be scored"
     alone = [row("linear", "local/embargo=-15", 0.9)]
-    assert figures.draw_embargo(alone).title.startswith("No distance beyond the split itself")
+    assert draw_embargo(alone).title.startswith("No distance beyond the split itself")
 
 
 def test_sentences_hold_the_counts():

@@ -13,7 +13,11 @@ REPOSITORY = Path(__file__).parents[2]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DECLARED = [Requirement(line) for line in PROJECT["dependencies"] + EXTRAS["site"] + EXTRAS["test"]]
+OPTIONAL = [
+    Requirement(line) for name in ("answers", "cluster", "exports") for line in EXTRAS[name]
+]
 LOCK = (REPOSITORY / "requirements.lock").read_text().splitlines()
+EXTRAS_LOCK = (REPOSITORY / "requirements-extras.lock").read_text().splitlines()
 
 
 def test_the_conda_environment_asks_for_what_the_project_asks_for():
@@ -26,12 +30,14 @@ def test_the_conda_environment_asks_for_what_the_project_asks_for():
     assert minor in PROJECT["requires-python"]
 
 
-def test_the_lock_pins_every_package_to_a_version_and_to_no_place():
-    assert [line for line in LOCK if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][\w.!]*", line)] == []
-    assert len({canonicalize_name(line.partition("==")[0]) for line in LOCK}) == len(LOCK)
+def test_the_locks_pin_every_package_to_a_version_and_to_no_place():
+    lock = LOCK + EXTRAS_LOCK
+    assert [line for line in lock if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][\w.!]*", line)] == []
+    assert len({canonicalize_name(line.partition("==")[0]) for line in lock}) == len(lock)
 
 
-@pytest.mark.parametrize("requirement", DECLARED, ids=lambda requirement: requirement.name)
-def test_the_lock_holds_a_fitting_version_of_each_declared_package(requirement):
-    pinned = {canonicalize_name(n): v for n, _, v in (line.partition("==") for line in LOCK)}
+@pytest.mark.parametrize("requirement", DECLARED + OPTIONAL, ids=lambda one: one.name)
+def test_the_locks_hold_a_fitting_version_of_each_declared_package(requirement):
+    lock = LOCK + (EXTRAS_LOCK if requirement in OPTIONAL else [])
+    pinned = {canonicalize_name(n): v for n, _, v in (line.partition("==") for line in lock)}
     assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)])

@@ -43,6 +43,8 @@ def test_cells_are_short_have_no_outputs_and_define_nothing(half):
         source = "".join(cell["source"])
         assert cell["outputs"] == []
         assert cell["execution_count"] is None
-        assert len(source.splitlines()) <= MAX_CELL_LINES, source
+        tree = ast.parse(source)
+        imports_only = all(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body)
+        assert imports_only or len(source.splitlines()) <= MAX_CELL_LINES, source
         defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        assert not any(isinstance(node, defined) for node in ast.walk(ast.parse(source))), source
+        assert not any(isinstance(node, defined) for node in ast.walk(tree)), source

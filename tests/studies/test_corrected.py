@@ -9,8 +9,7 @@ import pytest
 from xperience.errors import ParamsError
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
-from xperience.report import figures
-from xperience.report.figures.hands import forecasts, moments
+from xperience.report.figures.hands import draw_hands, draw_horizon, forecasts, moments
 from xperience.scoring.metrics import score
 from xperience.simulator.settings import StandinSettings
 from xperience.simulator.write import write_episode
@@ -193,12 +192,12 @@ def test_predictions_are_kept_sample_by_sample(outcomes, rows, tmp_path):
 
 def test_forecast_hands_are_drawn_with_the_message_of_the_numbers(outcomes):
     problem, answers = forecasts(outcomes)
-    picture = figures.draw_horizon({"corrected": outcomes})
+    picture = draw_horizon({"corrected": outcomes})
     ratio = joint_errors(problem, answers["linear"][0]).mean()
     ratio /= joint_errors(problem, answers["zero_velocity"][0]).mean()
     assert f"{ratio:.1f} times that of hands that keep still under corrected" in picture.title
     places, moved = moments(problem, answers)
     assert moved[places["fastest"]] == moved.max()
-    assert "moments drawn" in figures.draw_hands(outcomes).title
-    assert figures.draw_hands([]).title == "No hands were forecast"
-    assert figures.draw_horizon({"corrected": []}).title == "No hands were forecast"
+    assert "moments drawn" in draw_hands(outcomes).title
+    assert draw_hands([]).title == "No hands were forecast"
+    assert draw_horizon({"corrected": []}).title == "No hands were forecast"

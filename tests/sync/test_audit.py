@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.episode import layout
 from xperience.errors import ParamsError
-from xperience.report import figures
 from xperience.report.contract import Section
+from xperience.report.figures.sync import draw_sync
 from xperience.report.sync import sync_rows, sync_table
 from xperience.simulator.video import encode_sound
 from xperience.sync.audit import PAIRS, Verdict, audit_episode
@@ -208,7 +208,7 @@ def test_rows_table_and_figure_say_what_the_audit_says(as_it_is, copied):
             assert row.value == (pair.misalignment.offset_ms.value if told else None)
             assert row.status == ("ok" if told else "skipped")
             assert pair.headline in sync_table(audit)["verdict"].tolist()
-        picture = figures.draw_sync(audit)
+        picture = draw_sync(audit)
         n_good = sum(pair.verdict is Verdict.IN_STEP for pair in audit.pairs)
         assert picture.title.startswith(("No", "One", "Two", "Three", "All four")[n_good])
         assert all(pair.headline in picture.alt for pair in audit.pairs)

@@ -1,0 +1,1 @@
+"""Many recordings: which to take, on which side each stands, and the work on each of them."""
