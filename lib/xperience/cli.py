@@ -1,16 +1,17 @@
 """`xperience …`: one thin verb a room."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from xperience.errors import ParamsError, XperienceError
+from xperience.answers import verbs as answers_verbs
+from xperience.cohort import verbs as cohort_verbs
+from xperience.console import told
+from xperience.errors import ParamsError
 from xperience.progress import progress_bars
-from xperience.run import verbs
+from xperience.report import verbs as report_verbs
+from xperience.run import verbs as run_verbs
 
 app = typer.Typer(
     help="From one egocentric recording to a benchmark, its studies and their evidence.",
@@ -19,21 +20,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-app.add_typer(verbs.app, name="run")
+app.add_typer(run_verbs.app, name="run")
+app.add_typer(cohort_verbs.app, name="cohort")
+app.add_typer(answers_verbs.app, name="answers")
+app.add_typer(report_verbs.app)
 
 EpisodeArgument = Annotated[Path, typer.Argument(help="Folder of the recording; only read.")]
 OutOption = Annotated[Path, typer.Option("--out", help="File to write.")]
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn our own errors into a line on stderr and exit status 1; let SIGTERM act as Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except XperienceError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        raise typer.Exit(1) from error
 
 
 @app.command()
@@ -63,7 +56,7 @@ def sync(
     """
     from xperience.sync.audit import audit_episode
 
-    with _told():
+    with told():
         audit = audit_episode(episode)
     typer.echo(audit.to_json() if json else audit.to_text())
 
@@ -83,7 +76,7 @@ def features(
     """Turn an episode into a Parquet table: one row a window, one column a feature block."""
     from xperience.features.extract import extract
 
-    with _told(), progress_bars() as show:
+    with told(), progress_bars() as show:
         info = extract(
             episode, out, contract=contract, cache=cache, workers=workers, on_progress=show
         )
@@ -110,7 +103,7 @@ def suite(
     from xperience.studies.rows import suite_rows
     from xperience.studies.suite import run_suite
 
-    with _told():
+    with told():
         table = WindowTable(windows)
         chosen = heads.split(",")
         outcomes = run_suite(episode, table, contract=contract, heads=chosen, n_seeds=seeds)
@@ -135,7 +128,7 @@ def audio(
     from xperience.studies.audio import run_audio
     from xperience.studies.audio_rows import study_rows, variant_rows
 
-    with _told():
+    with told():
         outcomes = list(run_audio(episode, WindowTable(windows), contract=contract))
         rows = study_rows if details else variant_rows
         write_records(out, rows(outcomes, episode_name(episode), contract))
@@ -154,7 +147,7 @@ def evaluate(
     """Score answers in strict JSON: the published figures, and honest ones beside them."""
     from xperience.answers.evaluate import evaluate_to, summary
 
-    with _told():
+    with told():
         rows = evaluate_to(predictions, options, out, model=model)
     typer.echo(summary(rows))
     typer.echo(str(out))
@@ -171,7 +164,7 @@ def standin(
     from xperience.simulator.settings import StandinSettings
     from xperience.simulator.write import write_episode
 
-    with _told(), progress_bars() as show:
+    with told(), progress_bars() as show:
         asked = {"frames": frames, "size_px": size and _size(size), "seed": seed}
         given = {key: value for key, value in asked.items() if value is not None}
         settings = StandinSettings.checked(**given)

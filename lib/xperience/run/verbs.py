@@ -117,7 +117,7 @@ def pair(
     sources: Annotated[list[Path] | None, typer.Argument(help="Notebooks' .py halves.")] = None,
 ) -> None:
     """Write the .ipynb half of notebooks (all of them if none is named)."""
-    from xperience.run.pairs import write_pair  # noqa: PLC0415
+    from xperience.run.pairs import write_pair
 
     for source in sources or sorted(at_root("notebooks").glob("[0-9]*.py")):
         if write_pair(source):
