@@ -9,10 +9,12 @@ import pytest
 from xperience.errors import ParamsError
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
+from xperience.heads.neural_stacked import StackedSettings
 from xperience.report.figures.hands import draw_hands, draw_horizon, forecasts, moments
 from xperience.scoring.metrics import score
 from xperience.simulator.settings import StandinSettings
 from xperience.simulator.write import write_episode
+from xperience.studies import heads
 from xperience.studies.heads import HEADS
 from xperience.studies.predictions import COLUMNS, joint_errors, write_predictions
 from xperience.studies.problem import Answer, Problem
@@ -167,6 +169,25 @@ def test_published_heads_are_not_corrected_ones(episode, table):
     assert HEADS["published"]["linear"] is not HEADS["corrected"]["linear"]
     with pytest.raises(ParamsError, match="published"):
         list(run_suite(episode, table, contract="published"))
+
+
+def test_two_questions_to_one_forecast_are_answered_as_each_alone(episode, table, monkeypatch):
+    tasks = [TASKS_BY_NAME["cross_modal_retrieval"], TASKS_BY_NAME["modality_reconstruction"]]
+    trained = []
+    dense = heads.neural.dense
+    brief = StackedSettings(epochs=3)
+    monkeypatch.setattr(
+        heads.neural, "dense", lambda *given: trained.append(given) or dense(*given, brief)
+    )
+
+    def answers(*asked):
+        given = {"contract": "corrected", "heads": ["neural"], "n_seeds": 1}
+        return [one.answer.predicted for one in run_suite(episode, table, tasks=asked, **given)]
+
+    together = answers(*tasks)
+    assert len(trained) == 1
+    for shared, task in zip(together, tasks, strict=True):
+        np.testing.assert_array_equal(shared, *answers(task))
 
 
 def test_predictions_are_kept_sample_by_sample(outcomes, rows, tmp_path):
