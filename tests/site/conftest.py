@@ -5,9 +5,11 @@ import json
 import shutil
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from xperience.report.site import build_site
 from xperience.scoring.records import Record, write_records
@@ -15,6 +17,15 @@ from xperience.scoring.records import Record, write_records
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 COMMITTED = REPOSITORY / "artifacts" / "standin"
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+]
 
 
 def png() -> str:
@@ -100,3 +111,21 @@ def committed_site(tmp_path_factory) -> Path:
         shutil.copytree(COMMITTED / part, run / part)
     build_site(DOCS, run, notebooks, run / "site")
     return run / "site"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def watched(browser: Browser, complaints: list[str]) -> Page:
+    """Return a page without network that notes everything it complains about."""
+    page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
+    page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+    page.on("request", lambda r: r.url.startswith("http") and complaints.append(f"asks {r.url}"))
+    return page

@@ -1,21 +1,10 @@
 """The site in a real browser, opened from disk, with no network."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-]
+from .conftest import CHROMIUM, watched
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,27 +12,9 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture(params=["tiny_site", "committed_site"])
 def site(request) -> Path:
     return request.getfixturevalue(request.param)
-
-
-def watched(browser: Browser, complaints: list[str]) -> Page:
-    """Return a page without network that notes everything it complains about."""
-    page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
-    page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
-    page.on("request", lambda r: r.url.startswith("http") and complaints.append(f"asks {r.url}"))
-    return page
 
 
 def test_every_page_opens_quietly_and_shows_its_figures(browser, site):

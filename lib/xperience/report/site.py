@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from xperience.errors import NotebookError, XperienceError
+from xperience.report.explorer import explorer_files
 from xperience.report.scoreboard import landing_table, results_page
 from xperience.report.tasks import tasks_page
 from xperience.scoring.records import Record, read_records
@@ -31,6 +32,25 @@ class SiteError(XperienceError):
     """The site could not be built."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What the episode page is drawn from; each may be absent, and the page then says so.
+
+    Parameters
+    ----------
+    windows : Path, optional
+        Windows table of the recording.
+    predictions : Path, optional
+        What heads answered.
+    recording : Path, optional
+        Its folder.
+    """
+
+    windows: Path | None = None
+    predictions: Path | None = None
+    recording: Path | None = None
+
+
 def page_sources(docs: Path) -> list[Path]:
     """Return the files of ``docs/`` that the site is made of."""
     found = {path for pattern in PAGES for path in docs.rglob(pattern)}
@@ -38,7 +58,13 @@ def page_sources(docs: Path) -> list[Path]:
     return sorted(p for p in found if not any(p.is_relative_to(folder) for folder in built))
 
 
-def build_site(docs: Path, run_folder: Path, notebooks: Iterable[str], out: Path) -> None:
+def build_site(
+    docs: Path,
+    run_folder: Path,
+    notebooks: Iterable[str],
+    out: Path,
+    shown: Shown = Shown(),
+) -> None:
     """Build a run's site; it opens from disk and needs no network.
 
     Parameters
@@ -51,6 +77,8 @@ def build_site(docs: Path, run_folder: Path, notebooks: Iterable[str], out: Path
         Names of its notebooks.
     out : Path
         Folder of the site; ``index.html`` is its first page.
+    shown : Shown, optional
+        What the episode page is drawn from.
 
     Raises
     ------
@@ -60,7 +88,9 @@ def build_site(docs: Path, run_folder: Path, notebooks: Iterable[str], out: Path
         If Sphinx finds anything wrong with the pages.
     """
     work = run_folder / "cache" / "site"
-    _mirror(_stage_files(docs, run_folder, list(notebooks)), work / "pages")
+    files = _stage_files(docs, run_folder, list(notebooks))
+    files |= explorer_files(shown.windows, shown.predictions, shown.recording)
+    _mirror(files, work / "pages")
     _sphinx(work)
     built = [path for path in (work / "html").rglob("*") if path.is_file()]
     pages = {path.relative_to(work / "html").as_posix(): path.read_bytes() for path in built}

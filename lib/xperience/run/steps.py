@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from xperience.progress import progress_bars
+from xperience.project import predictions_path
 from xperience.run.plan import Plan
 from xperience.storage import write_text
 
@@ -68,7 +69,9 @@ def make_notebook(plan: Plan, notebook: str) -> Path:
 
 def make_site(plan: Plan) -> None:
     """Build the run's site from its executed notebooks and metric files."""
-    from xperience.report.site import build_site  # noqa: PLC0415
+    from xperience.report.site import Shown, build_site  # noqa: PLC0415
 
-    build_site(plan.root / "docs", plan.folder, plan.params.notebooks, plan.site)
+    answers = predictions_path(plan.params.run, "03_neural_heads")
+    shown = Shown(plan.windows("published"), answers, plan.episode)
+    build_site(plan.root / "docs", plan.folder, plan.params.notebooks, plan.site, shown)
     write_text(plan.site_stamp, json.dumps(plan.params.notebooks) + "\n")

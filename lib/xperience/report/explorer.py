@@ -1,0 +1,198 @@
+"""The episode page of the site: labels, every head's answers and the views, at one cursor.
+
+The page works from disk, where a browser fetches nothing: data comes as a script that sets one
+variable, and each camera's pictures as one sheet of tiles.
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from xperience.episode.episode import Episode
+from xperience.episode.layout import CAMERAS
+from xperience.episode.media import read_rgb
+from xperience.errors import EpisodeError
+from xperience.features.table import WindowTable
+from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
+from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS
+
+PAGE, DATA = "explorer", "explorer-data.js"
+TILE_WIDTH_PX = 160
+MAX_TILES = 600
+COLUMNS = 25
+QUALITY = 60
+NOT_HERE = "the recording isn't on the machine that built this page"
+_ABOUT = {task.name: task.question for task in (*TASKS, ALL_FEATURE_ACTION)}
+_HEAD = "# The episode\n\n"
+_NO_WINDOWS = """There is no windows table here to draw from: `make lab` makes it and the recording,
+then `make site` draws this page.
+"""
+_BODY = """Move the cursor over the timeline, drag the slider or use the arrow keys: views, labels
+and what every head said of the window at the cursor follow. Colours stand for labels; red marks
+where a head is wrong, or by how much. Heads that start at random show their first seed.
+
+```{raw} html
+<div id="explorer" class="explorer"><noscript>This page needs JavaScript: the timeline is drawn by
+it. The same labels and scores are in the notebooks.</noscript></div>
+<script src="_static/run/explorer-data.js"></script>
+<script src="_static/explorer.js"></script>
+```
+"""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One camera's tiles, row by row on one picture.
+
+    Parameters
+    ----------
+    webp : bytes
+    n_tiles, width_px, height_px : int
+        How many tiles, and the size of each.
+    """
+
+    webp: bytes
+    n_tiles: int
+    width_px: int
+    height_px: int
+
+
+def explorer_files(
+    windows: Path | None, predictions: Path | None, recording: Path | None = None
+) -> dict[str, bytes]:
+    """Return the files of the episode page by their path in the staging folder.
+
+    Parameters
+    ----------
+    windows : Path, optional
+        Windows table of the recording, for labels and times; it may be absent.
+    predictions : Path, optional
+        What heads answered (see `xperience.studies.predictions`); it may be absent.
+    recording : Path, optional
+        Folder of the recording, for the views; it may be absent.
+
+    Returns
+    -------
+    dict
+        The page alone, saying so, without a windows table. Views that can't be had are named on
+        the page, with the reason.
+    """
+    if windows is None or not windows.is_file():
+        return {f"{PAGE}.md": (_HEAD + _NO_WINDOWS).encode()}
+    table = WindowTable(windows)
+    every = max(1, -(-table.info.n_frames // MAX_TILES))
+    files, views, missing = {}, {}, {}
+    for camera, sheet in _sheets(recording, every):
+        if isinstance(sheet, str):
+            missing[camera] = sheet
+            continue
+        files[f"_static/run/view_{camera}.webp"] = sheet.webp
+        views[camera] = [sheet.n_tiles, sheet.width_px, sheet.height_px]
+    data = {
+        **_labels(table),
+        "tasks": _tasks(predictions),
+        "views": {"every": every, "columns": COLUMNS, "cameras": views, "missing": missing},
+    }
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True)
+    files[f"_static/run/{DATA}"] = f"window.XPERIENCE_EPISODE={text};\n".encode()
+    files[f"{PAGE}.md"] = (_HEAD + _BODY).encode()
+    return files
+
+
+def _labels(table: WindowTable) -> dict[str, Any]:
+    """Return the recording's windows and labels; a label is its place among the names, or -1."""
+    labels = table.labels
+    found: dict[str, Any] = {
+        "frames": table.info.n_frames,
+        "fps": table.info.fps,
+        "window": WINDOW_FRAMES,
+        "stride": STRIDE_FRAMES,
+        "starts": labels["start_frame"].tolist(),
+    }
+    for name in ("action", "subtask"):
+        codes, names = pd.factorize(labels[name])
+        found[name] = {"names": list(names), "codes": codes.tolist()}
+    return found
+
+
+def _tasks(predictions: Path) -> list[dict[str, Any]]:
+    """Return what heads answered, one entry a task and contract."""
+    if predictions is None or not predictions.is_file():
+        return []
+    table = pd.read_parquet(predictions)
+    return [
+        _task(str(contract), str(task), group)
+        for (task, contract), group in table.groupby(["task", "contract"], sort=False)
+    ]
+
+
+def _task(contract: str, task: str, rows: pd.DataFrame) -> dict[str, Any]:
+    rows = rows[rows["seed"].isna() | (rows["seed"] == rows["seed"].min())]
+    said = pd.concat([rows["truth"], rows["predicted"]]).dropna()
+    names = list(dict.fromkeys(said))
+    code = {name: place for place, name in enumerate(names)}
+    heads = {str(head): _head(group, code) for head, group in rows.groupby("head", sort=False)}
+    units = rows["unit"].dropna()
+    return {
+        "task": task,
+        "contract": contract,
+        "about": _ABOUT.get(task, ""),
+        "names": names,
+        "unit": units.iloc[0] if len(units) else "",
+        "heads": heads,
+    }
+
+
+def _head(rows: pd.DataFrame, code: dict[str, int]) -> dict[str, Any]:
+    """Return a head's answers in the order of time; samples of one window stay side by side."""
+    rows = rows.sort_values(["start_frame", "window"], kind="stable")
+    found: dict[str, Any] = {"at": rows["start_frame"].tolist()}
+    if rows["predicted"].notna().any():
+        found["truth"] = [code[name] for name in rows["truth"]]
+        found["said"] = [code[name] for name in rows["predicted"]]
+    else:
+        found["error"] = [float(f"{value:.4g}") for value in rows["error"]]
+    return found
+
+
+def _sheets(recording: Path | None, every: int) -> Iterator[tuple[str, Sheet | str]]:
+    """Yield each camera's sheet of tiles, or why there is none."""
+    if recording is None or not recording.is_dir():
+        yield from ((camera, NOT_HERE) for camera in CAMERAS)
+        return
+    with Episode(recording) as episode:
+        for camera in CAMERAS:
+            state = episode.streams[camera]
+            if not state.usable:
+                yield camera, "; ".join(map(str, state.faults)) or state.status
+                continue
+            try:
+                yield camera, _sheet(episode.video_path(camera), every)
+            except EpisodeError as error:
+                yield camera, str(error)
+
+
+def _sheet(video: Path, every: int) -> Sheet:
+    """Return every so many frames of a video as tiles; only the tiles are held."""
+    tiles: list[Image.Image] = []
+    for number, frame in enumerate(read_rgb(video)):
+        if number % every == 0:
+            height = round(frame.shape[0] * TILE_WIDTH_PX / frame.shape[1])
+            whole = Image.fromarray(np.ascontiguousarray(frame))
+            tiles.append(whole.resize((TILE_WIDTH_PX, height), Image.Resampling.BOX))
+    if not tiles:
+        raise EpisodeError(video.name, "holds no frame", "a video", "Record or copy it again.")
+    width, height = tiles[0].size
+    sheet = Image.new("RGB", (COLUMNS * width, -(-len(tiles) // COLUMNS) * height))
+    for place, tile in enumerate(tiles):
+        sheet.paste(tile, (place % COLUMNS * width, place // COLUMNS * height))
+    coded = io.BytesIO()
+    sheet.save(coded, "WEBP", quality=QUALITY, method=4)
+    return Sheet(coded.getvalue(), len(tiles), width, height)
