@@ -14,7 +14,7 @@ from xperience.simulator.motion import quaternion_from_rotation
 from xperience.simulator.picture import Gallery, Picture
 from xperience.simulator.scene import Scene
 from xperience.simulator.script import captions, load_script
-from xperience.simulator.settings import FPS, StandinSettings
+from xperience.simulator.settings import StandinSettings
 
 DEPTH_MIN_M, DEPTH_MAX_M = 0.2, 4.0
 GENERATOR = "xperience.simulator"
@@ -41,7 +41,7 @@ def write_annotation(path: Path, scene: Scene, settings: StandinSettings, galler
     Hands are in the axes of camera 0 of ``cam01`` (which is fisheye camera 0), bodies in world
     axes. Poses lead from world to rig; the rig is the inertial unit: x ahead, y left, z up.
     """
-    stamps = sensors.frame_stamps_ns(settings.frames)
+    stamps = sensors.frame_stamps_ns(settings.frames, settings.fps)
     names = [f"{stamp}.jpg" for stamp in stamps]
     document = captions(load_script(settings.script), names)
     with h5py.File(path, "w") as file:
@@ -97,7 +97,7 @@ def _write_body(file: h5py.File, scene: Scene, settings: StandinSettings) -> Non
 
 def _write_metadata(file: h5py.File, scene: Scene, settings: StandinSettings) -> None:
     group = file.create_group("metadata")
-    events = sound.sound_events(scene.plan.events, FPS, settings.duration_s)
+    events = sound.sound_events(scene.plan.events, settings.fps, settings.duration_s)
     asked = settings.model_dump(mode="json", exclude={"workers", "script"})
     group["generator"] = GENERATOR
     group["settings"] = json.dumps(asked)

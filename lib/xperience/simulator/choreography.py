@@ -27,7 +27,9 @@ def _capped(span: tuple[float, float], length_s: float) -> tuple[float, float]:
     return span[0], min(span[1], span[0] + length_s)
 
 
-def choreograph(script: Script, n_frames: int, places: dict, hand_scale: float) -> Plan:
+def choreograph(
+    script: Script, n_frames: int, places: dict, hand_scale: float, fps: float = FPS
+) -> Plan:
     """Return the plan of a whole episode.
 
     Parameters
@@ -37,10 +39,12 @@ def choreograph(script: Script, n_frames: int, places: dict, hand_scale: float) 
     places : dict of {str: float array, shape (3,)}
         Where each thing stands at the start, world axes, metres.
     hand_scale : float
+    fps : float, optional
+        Frames a second.
     """
     plan = Plan(places, hand_scale)
     for span in script.spans(n_frames):
-        start_s, end_s = span.start / FPS, (span.end + 1) / FPS
+        start_s, end_s = span.start / fps, (span.end + 1) / fps
         if span.action is None:
             for hand in plan.hands.values():
                 if hand.hold is None:
@@ -51,7 +55,7 @@ def choreograph(script: Script, n_frames: int, places: dict, hand_scale: float) 
             moves, _parts((start_s, end_s), *(m.part for m in moves)), strict=True
         ):
             _perform(plan, move, part)
-    _end_hum(plan, n_frames / FPS)
+    _end_hum(plan, n_frames / fps)
     return plan
 
 

@@ -240,19 +240,22 @@ FILLS = {("carafe", 0.045): "dripper", ("cup", 0.0755): "cup"}
 """Solids, by thing and height, that are there only once a liquid has run into something."""
 
 
-def homes(rng: np.random.Generator) -> dict[str, np.ndarray]:
+def homes(rng: np.random.Generator, variety: float = 1.0) -> dict[str, np.ndarray]:
     """Return where each thing stands in world axes, each place moved a little by the seed.
 
     Parameters
     ----------
     rng : numpy.random.Generator
+    variety : float, optional
+        How far things stray from their usual places, against a usual kitchen.
 
     Returns
     -------
     dict of {str: float array, shape (3,)}
         Stacked things keep standing on one another.
     """
-    shift = {name: np.append(rng.uniform(-0.012, 0.012, 2), 0.0) for name in KITCHEN}
+    far_m = 0.012 * variety
+    shift = {name: np.append(rng.uniform(-far_m, far_m, 2), 0.0) for name in KITCHEN}
     shift["kettle"], shift["dripper"] = shift["base"], shift["carafe"]
     lift = np.array([0.0, 0.0, TABLE_HEIGHT_M])
     return {name: np.array(thing.home) + lift + shift[name] for name, thing in KITCHEN.items()}

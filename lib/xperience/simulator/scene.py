@@ -22,7 +22,7 @@ from xperience.simulator.kitchen import (
 )
 from xperience.simulator.plan import Plan, Stream
 from xperience.simulator.script import load_script
-from xperience.simulator.settings import FPS, StandinSettings
+from xperience.simulator.settings import StandinSettings
 from xperience.simulator.wearer import SIDES, Wearer
 
 STREAM_COLOURS = {
@@ -100,10 +100,12 @@ def build_scene(settings: StandinSettings) -> Scene:
     """
     script = load_script(settings.script)
     rng = np.random.default_rng([settings.seed, 1])
-    size, hand_scale = rng.uniform(0.985, 1.025), rng.uniform(0.95, 1.05)
-    plan = choreograph(script, settings.frames, homes(rng), hand_scale)
+    size = 1.005 + settings.variety * rng.uniform(-0.02, 0.02)
+    hand_scale = 1.0 + settings.variety * rng.uniform(-0.05, 0.05)
+    places = homes(rng, settings.variety)
+    plan = choreograph(script, settings.frames, places, hand_scale, settings.fps)
     wearer = Wearer.draw(plan, size, rng)
-    time_s = np.arange(settings.frames) / FPS
+    time_s = np.arange(settings.frames) / settings.fps
     body, hands = wearer.body(time_s)
     things = _things(plan, time_s, hands)
     solids = _Assembly(plan, time_s, things, rng).solids(body, hands)

@@ -80,9 +80,9 @@ class Inertial:
     keyframe: np.ndarray
 
 
-def frame_stamps_ns(n_frames: int) -> np.ndarray:
+def frame_stamps_ns(n_frames: int, fps: float = FPS) -> np.ndarray:
     """Return the device time of each frame, shape (n_frames,)."""
-    return FIRST_STAMP_NS + np.round(np.arange(n_frames) * 1e9 / FPS).astype(np.int64)
+    return FIRST_STAMP_NS + np.round(np.arange(n_frames) * 1e9 / fps).astype(np.int64)
 
 
 def inertial(scene: Scene, settings: StandinSettings) -> Inertial:
@@ -102,7 +102,7 @@ def inertial(scene: Scene, settings: StandinSettings) -> Inertial:
         both with white noise and a constant bias. Stamps share the frames' device clock, but for
         the offset and drift asked for.
     """
-    n_samples = round((settings.frames - 1) / FPS * IMU_RATE_HZ) + 21
+    n_samples = round((settings.frames - 1) / settings.fps * IMU_RATE_HZ) + 21
     time_s = np.arange(n_samples) / IMU_RATE_HZ - 0.05
     before, now, after = (scene.wearer.rig(time_s + shift) for shift in (-_STEP_S, 0.0, _STEP_S))
     accel = (after[0] - 2 * now[0] + before[0]) / _STEP_S**2
@@ -117,7 +117,8 @@ def inertial(scene: Scene, settings: StandinSettings) -> Inertial:
     gyro += rng.normal(0, GYRO_NOISE_RAD_S, gyro.shape) + rng.normal(0, GYRO_BIAS_RAD_S, 3)
     clock_s = time_s * (1 + settings.clock_drift_ppm * 1e-6) + settings.imu_offset_s
     stamp_ns = FIRST_STAMP_NS + np.round(clock_s * 1e9).astype(np.int64)
-    return Inertial(stamp_ns, force, gyro, _nearest(stamp_ns, frame_stamps_ns(settings.frames)))
+    frames = frame_stamps_ns(settings.frames, settings.fps)
+    return Inertial(stamp_ns, force, gyro, _nearest(stamp_ns, frames))
 
 
 def _nearest(stamps: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -21,7 +21,9 @@ class StandinSettings(BaseModel):
     Parameters
     ----------
     frames : int
-        Frames of every stream, at 20 a second.
+        Frames of every stream.
+    fps : float
+        Frames a second.
     size_px : (int, int)
         Width and height of the six videos, even numbers.
     depth_size_px : (int, int)
@@ -30,6 +32,8 @@ class StandinSettings(BaseModel):
         Draws the wearer's build and habits, the kitchen's colours and places, and every noise.
     script : Path
         What happens, as in ``params/timeline.yaml``.
+    variety : float
+        How far build and places stray from average ones, against a usual wearer and kitchen.
     audio_offset_s : float
         How much later than in the scene the sound is heard in the videos.
     imu_offset_s : float
@@ -43,10 +47,12 @@ class StandinSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     frames: int = Field(5821, ge=40, le=200_000)
+    fps: float = Field(FPS, ge=5, le=60)
     size_px: tuple[_Side, _Side] = (160, 120)
     depth_size_px: tuple[_Side, _Side] = (64, 48)
     seed: int = Field(7, ge=0, lt=2**32)
     script: Path = DEFAULT_SCRIPT
+    variety: float = Field(1.0, ge=0, le=2)
     audio_offset_s: float = Field(0.0, ge=-5, le=5)
     imu_offset_s: float = Field(0.0, ge=-5, le=5)
     clock_drift_ppm: float = Field(0.0, ge=-10_000, le=10_000)
@@ -83,4 +89,4 @@ class StandinSettings(BaseModel):
     @property
     def duration_s(self) -> float:
         """Length of the videos in seconds."""
-        return self.frames / FPS
+        return self.frames / self.fps

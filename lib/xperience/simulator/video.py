@@ -9,7 +9,7 @@ import numpy as np
 
 from xperience.geometry import CameraModel, Transform
 from xperience.simulator.picture import Gallery, Picture
-from xperience.simulator.settings import FPS, SOUND_RATE_HZ
+from xperience.simulator.settings import SOUND_RATE_HZ
 
 _AUDIO_BIT_RATE, _AUDIO_BLOCK = 64_000, 1024
 _VIDEO_OPTIONS = {"preset": "veryfast", "crf": "25", "threads": "1"}
@@ -30,6 +30,8 @@ class VideoJob:
         Folder that holds the scene.
     sound : Path
         Encoded sound to copy into the file.
+    fps : float
+        Frames a second.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class VideoJob:
     translation: np.ndarray
     gallery: Path
     sound: Path
+    fps: float
 
 
 def encode_sound(samples: np.ndarray, path: Path) -> None:
@@ -73,12 +76,13 @@ def write_video(job: VideoJob) -> str:
     """
     picture = Picture(job.model, Gallery.load(job.gallery))
     poses = Transform(job.rotation, job.translation, "world", "camera")
+    rate = Fraction(job.fps).limit_denominator(1001)
     options = {"fflags": "+bitexact", "movflags": "+faststart"}
     with (
         av.open(str(job.sound)) as sound,
         av.open(str(job.path), "w", format="mp4", options=options) as container,
     ):
-        video = _video_stream(container, job.model.size_px)
+        video = _video_stream(container, job.model.size_px, rate)
         audio = container.add_stream_from_template(sound.streams.audio[0])
         packets = _packets(sound)
         waiting = next(packets, None)
@@ -86,9 +90,9 @@ def write_video(job: VideoJob) -> str:
             pose = Transform(poses.rotation[number], poses.translation[number], "world", "camera")
             picture.draw(number, pose)
             frame = av.VideoFrame.from_ndarray(picture.rgb, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, int(FPS))
+            frame.pts, frame.time_base = number, 1 / rate
             container.mux(video.encode(frame))
-            while waiting is not None and waiting.pts * waiting.time_base <= number / FPS:
+            while waiting is not None and waiting.pts * waiting.time_base <= number / rate:
                 waiting.stream = audio
                 container.mux(waiting)
                 waiting = next(packets, None)
@@ -100,8 +104,10 @@ def write_video(job: VideoJob) -> str:
     return job.path.name
 
 
-def _video_stream(container: av.container.OutputContainer, size_px: tuple[int, int]):
-    video = container.add_stream("libx264", rate=int(FPS), options=_VIDEO_OPTIONS)
+def _video_stream(
+    container: av.container.OutputContainer, size_px: tuple[int, int], rate: Fraction
+) -> av.VideoStream:
+    video = container.add_stream("libx264", rate=rate, options=_VIDEO_OPTIONS)
     video.width, video.height = size_px
     video.pix_fmt = "yuv420p"
     video.codec_context.gop_size = _GOP

@@ -124,6 +124,7 @@ def _jobs(
                 pose.translation,
                 shared,
                 shared / "sound.mp4",
+                settings.fps,
             )
         )
     return jobs
