@@ -112,9 +112,14 @@ class Gap(_Strict):
     gap: float = Field(gt=0)
 
 
+def _kind(item: Any) -> str:
+    gap = "gap" in item if isinstance(item, dict) else isinstance(item, Gap)
+    return "gap" if gap else "step"
+
+
 _Item = Annotated[
     Annotated[Step, Tag("step")] | Annotated[Gap, Tag("gap")],
-    Discriminator(lambda item: "gap" if isinstance(item, dict) and "gap" in item else "step"),
+    Discriminator(_kind),
 ]
 
 
