@@ -1,0 +1,1 @@
+"""Held-out episodes: every task trained on some recordings, chosen on others, tested on others."""

@@ -1,0 +1,206 @@
+"""A task asked of a whole cohort: samples of each recording, their targets and their inputs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from xperience.heads.conditioning import Inputs
+from xperience.heads.penalised import N_AXES
+from xperience.studies.heldout.axes import Blocks, Projected, Space
+from xperience.studies.heldout.cohort import Recording
+from xperience.tasks.samples import Samples, draw, touched
+from xperience.tasks.task import Task
+
+LEARN, TEST = ("train", "val"), "test"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One recording's samples of a task.
+
+    Parameters
+    ----------
+    recording : Recording
+    projected : Projected
+    samples : Samples
+        Values of block targets are coordinates on the target's axes.
+    """
+
+    recording: Recording
+    projected: Projected
+    samples: Samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A task posed to a cohort.
+
+    Parameters
+    ----------
+    task : Task
+    space : Space
+    parts : dict of {side: list of Part}
+        Recordings that have samples, in the roster's order.
+    unasked : dict of {episode: reason}
+        Recordings that the task cannot be posed to.
+    """
+
+    task: Task
+    space: Space
+    parts: dict[str, list[Part]]
+    unasked: dict[str, str]
+
+    contract = "corrected"
+
+    @cached_property
+    def learnt(self) -> list[Any] | np.ndarray:
+        """Targets of training, then of validation recordings."""
+        return _joined([part.samples.values for side in LEARN for part in self.parts[side]])
+
+    @cached_property
+    def n_fit(self) -> int:
+        """Samples of training recordings; those of validation recordings come after them."""
+        return sum(map(len, self.parts["train"]))
+
+    @property
+    def n_test(self) -> int:
+        """Samples of test recordings."""
+        return sum(map(len, self.parts[TEST]))
+
+    @cached_property
+    def labels(self) -> tuple[Any, ...]:
+        """Classes, or names that sets are made of, of the recordings that may be learnt from."""
+        if self.task.kind == "classify":
+            return self.task.classes or tuple(dict.fromkeys(self.learnt))
+        if self.task.kind == "multilabel":
+            return tuple(dict.fromkeys(name for names in self.learnt for name in names))
+        return ()
+
+    @cached_property
+    def episodes(self) -> np.ndarray:
+        """Number of each test sample's recording, int array (n_test,)."""
+        sizes = [len(part) for part in self.parts[TEST]]
+        return np.repeat(np.arange(len(sizes)), sizes)
+
+    @property
+    def folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The one fold by which settings are chosen: fit on training, judge on validation."""
+        whole = np.arange(len(self.learnt))
+        return [(whole[: self.n_fit], whole[self.n_fit :])]
+
+    def why_not(self) -> tuple[str, str] | None:
+        """Return (status, reason) if the task cannot be asked of this cohort."""
+        for side in (*LEARN, TEST):
+            if not sum(map(len, self.parts[side])):
+                reasons = "; ".join(dict.fromkeys(self.unasked.values())) or "no sample"
+                return "skipped", f"no {side} recording can be asked: {reasons}"
+        found = self.task.degenerate(self.learnt)
+        return ("degenerate", found) if found else None
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """Samples to learn from, training first, and test samples, in coordinates."""
+        each = N_AXES // len(self.task.pieces)
+        columns = []
+        for piece in self.task.pieces:
+            rows = {side: self._rows(side, piece, each) for side in (*LEARN, TEST)}
+            size = np.sqrt(np.square(rows["train"]).sum(axis=1).mean()) or 1.0
+            fit = np.concatenate([rows[side] for side in LEARN]) / size
+            columns.append((fit, rows[TEST] / size))
+        fit, test = (np.concatenate(some, axis=1) for some in zip(*columns, strict=True))
+        return Inputs(fit.astype(np.float32), test.astype(np.float32))
+
+    def _rows(self, side: str, piece: Any, n_axes: int) -> np.ndarray:
+        found = [np.zeros((0, min(n_axes, self.space.axes[piece.blocks].n_axes)), np.float32)]
+        for part in self.parts[side]:
+            windows = part.projected.coordinates[piece.blocks][:, :n_axes]
+            members = part.samples.members
+            rows = windows[members[:, piece.member]]
+            found.append(rows if piece.minus is None else rows - windows[members[:, piece.minus]])
+        return np.concatenate(found)
+
+    def naive(self, name: str, side: str = TEST) -> list[Any] | np.ndarray:
+        """Return a naive forecast of every sample of a side."""
+        say = self.task.naive[name]
+        return _joined(
+            [say(part.recording.truth, part.samples.members) for part in self.parts[side]]
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What had to be filled in or left out."""
+        names = self.task.input_blocks
+        gone = [f"{name} is left out: {self.space.absent[name]}" for name in names
+                if name in self.space.absent]  # fmt: skip
+        recordings = [part for side in (*LEARN, TEST) for part in self.parts[side]]
+        for name in names:
+            lost = sum(not part.projected.known[name].any() for part in recordings)
+            if lost and name not in self.space.absent:
+                gone.append(
+                    f"{name} is its training mean in {lost} of {len(recordings)} recordings"
+                )
+        return (*gone, *(f"{name} is not asked: {why}" for name, why in self.unasked.items()))
+
+
+def ask(
+    task: Task, recordings: Sequence[Recording], projected: Sequence[Projected], space: Space
+) -> Asked:
+    """Return a task posed to a cohort.
+
+    Parameters
+    ----------
+    task : Task
+        As the contract `corrected` asks it.
+    recordings, projected : sequence of Recording, of Projected
+        The same recordings.
+    space : Space
+    """
+    parts: dict[str, list[Part]] = {side: [] for side in (*LEARN, TEST)}
+    unasked = {}
+    for recording, own in zip(recordings, projected, strict=True):
+        why = _unavailable(task, recording, own)
+        samples = None if why else _samples(task, recording, own)
+        if samples is None or not len(samples):
+            unasked[recording.entry.episode] = why or "no window has a target"
+            continue
+        parts[recording.entry.side].append(Part(recording, own, samples))
+    return Asked(task, space, parts, unasked)
+
+
+def _unavailable(task: Task, recording: Recording, own: Projected) -> str:
+    missing = recording.truth.missing
+    lost = [f"{name}: {missing[name]}" for name in task.target_streams if name in missing]
+    lost += [f"no {name}" for name in task.target_blocks if not own.known[name].any()]
+    if all(not own.known[name].any() for name in task.input_blocks):
+        lost.append("no input")
+    return "; ".join(lost)
+
+
+def _samples(task: Task, recording: Recording, own: Projected) -> Samples:
+    truth = recording.truth
+    if not task.target_blocks:
+        return draw(task, truth, recording.table.block)
+    members = task.members(len(truth.starts))
+    there = np.all([own.known[name] for name in task.target_blocks], axis=0)
+    members = members[there[members[:, 0]]]
+    values = own.coordinates[task.target_blocks][members[:, 0]]
+    return Samples(members, values, touched(task, truth, members), truth.centers[members[:, 0]])
+
+
+def sets_of(tasks: Sequence[Task]) -> list[Blocks]:
+    """Return every set of blocks that tasks read or predict."""
+    read = [piece.blocks for task in tasks for piece in task.pieces]
+    return list(dict.fromkeys([*read, *(t.target_blocks for t in tasks if t.target_blocks)]))
+
+
+def _joined(parts: Sequence[Any]) -> list[Any] | np.ndarray:
+    """Return the values of several recordings one after the other."""
+    if parts and all(isinstance(part, np.ndarray) for part in parts):
+        return np.concatenate(parts)
+    return [value for part in parts for value in part]

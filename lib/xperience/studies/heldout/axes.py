@@ -1,0 +1,168 @@
+"""Features of a cohort in few coordinates, fitted on training recordings, read one at a time.
+
+z-scores (clipped, near-constant columns dropped, gaps at the training mean: see
+`xperience.heads.conditioning`) and principal axes are fitted on an even sample of the training
+windows: neighbours share most of their frames, so that leaving out most of them loses little.
+Then every recording is read once and projected. What is held is the sample and the coordinates.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+
+from xperience.heads.conditioning import KEPT_VARIANCE, Moments
+from xperience.studies.heldout.cohort import Recording
+
+MAX_WINDOWS = 4096
+"""Training windows that axes are fitted on, at most."""
+
+Blocks = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The principal axes of some feature blocks.
+
+    Parameters
+    ----------
+    weights : dict of {block: float32 array, shape (n_kept, n_axes)}
+        From a block's z-scores to its share of the coordinates.
+    kept_variance : float
+        Share of the training sample's variance that the axes hold.
+    """
+
+    weights: dict[str, np.ndarray]
+    kept_variance: float
+
+    @property
+    def n_axes(self) -> int:
+        """Coordinates."""
+        return next(iter(self.weights.values())).shape[1]
+
+    def back(self, coordinates: np.ndarray) -> np.ndarray:
+        """Return z-scores of all blocks from coordinates, float64 (n, n_kept_of_all_blocks)."""
+        return np.concatenate([coordinates @ w.T for w in self.weights.values()], axis=1)
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where a cohort's features live: moments of each block, axes of each set of blocks.
+
+    Parameters
+    ----------
+    moments : dict of {block: Moments}
+    axes : dict of {blocks: Axes}
+    absent : dict of {block: reason}
+        Blocks that no training recording has: they are left out everywhere.
+    """
+
+    moments: dict[str, Moments]
+    axes: dict[Blocks, Axes]
+    absent: dict[str, str]
+
+    def scores(self, recording: Recording, blocks: Blocks) -> np.ndarray:
+        """Return the z-scores of some blocks of a recording side by side, float32 (n_windows, …).
+
+        What is missing is 0, the training mean.
+        """
+        source = recording.blocks()
+        there = [name for name in blocks if name not in self.absent]
+        return np.concatenate([self.moments[name](source.raw(name)) for name in there], axis=1)
+
+
+@dataclass(frozen=True)
+class Projected:
+    """One recording's coordinates.
+
+    Parameters
+    ----------
+    coordinates : dict of {blocks: float32 array, shape (n_windows, n_axes)}
+    known : dict of {block: bool array, shape (n_windows,)}
+        Windows in which a block is there.
+    """
+
+    coordinates: dict[Blocks, np.ndarray]
+    known: dict[str, np.ndarray]
+
+
+def fit_space(recordings: Sequence[Recording], sets: Iterable[Blocks], n_axes: int) -> Space:
+    """Fit moments and axes on an even sample of training windows.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        Of the training side.
+    sets : iterable of tuple of str
+        Sets of feature blocks that tasks read or predict.
+    n_axes : int
+        Axes a set, at most.
+    """
+    sets = list(dict.fromkeys(sets))
+    names = list(dict.fromkeys(name for blocks in sets for name in blocks))
+    step = max(1, -(-sum(one.n_windows for one in recordings) // MAX_WINDOWS))
+    moments, scores, absent = {}, {}, {}
+    for name in names:  # a block at a time: the sample of one block is all that is held in full
+        rows = np.concatenate([one.table.block(name)[::step] for one in recordings])
+        if not np.isfinite(rows).any():
+            absent[name] = "no training recording has it"
+            continue
+        moments[name] = Moments.of(rows)
+        scores[name] = moments[name](rows)
+    products = {name: rows @ rows.T for name, rows in scores.items()}
+    axes = {}
+    for blocks in sets:
+        there = [name for name in blocks if name in scores]
+        if there:
+            axes[blocks] = _axes({name: scores[name] for name in there}, products, n_axes)
+    return Space(moments, axes, absent)
+
+
+def _axes(scores: dict[str, np.ndarray], products: dict[str, np.ndarray], n_axes: int) -> Axes:
+    gram = sum(products[name].astype(np.float64) for name in scores)
+    n = len(gram)
+    first = max(0, n - n_axes)
+    variance, vectors = eigh(gram, subset_by_index=(first, n - 1))
+    variance, vectors = variance[::-1], vectors[:, ::-1]
+    kept = variance > KEPT_VARIANCE * max(variance[0], 0.0)
+    vectors = vectors[:, kept] / np.sqrt(variance[kept])
+    weights = {name: (rows.T @ vectors).astype(np.float32) for name, rows in scores.items()}
+    return Axes(weights, float(variance[kept].sum() / max(np.trace(gram), 1e-12)))
+
+
+def project(
+    recordings: Sequence[Recording],
+    space: Space,
+    on_episode: Callable[[int, int], None] | None = None,
+) -> list[Projected]:
+    """Return the coordinates of every recording, each read once.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+    space : Space
+    on_episode : callable (done, total), optional
+    """
+    found = []
+    for number, recording in enumerate(recordings, 1):
+        found.append(_projected(recording, space))
+        if on_episode:
+            on_episode(number, len(recordings))
+    return found
+
+
+def _projected(recording: Recording, space: Space) -> Projected:
+    n = recording.n_windows
+    coordinates = {
+        blocks: np.zeros((n, axes.n_axes), np.float32) for blocks, axes in space.axes.items()
+    }
+    known = {name: np.zeros(n, dtype=bool) for name in space.absent}
+    for name, moments in space.moments.items():
+        rows = recording.table.block(name)
+        known[name] = np.isfinite(rows).any(axis=1)
+        scores = moments(rows)
+        for blocks, axes in space.axes.items():
+            if name in axes.weights:
+                coordinates[blocks] += scores @ axes.weights[name]
+    return Projected(coordinates, known)

@@ -1,0 +1,128 @@
+"""The recordings of a cohort as tasks want them: labels and targets held, features left on disk."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xperience.cohort.roster import Entry, Roster
+from xperience.episode.episode import Episode
+from xperience.errors import EpisodeError, ParamsError, XperienceError
+from xperience.features.blocks import check_contract
+from xperience.features.table import WindowTable
+from xperience.studies.blocks import Blocks
+from xperience.tasks.truth import Truth
+
+CONTRACT = "corrected"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording of a cohort.
+
+    Parameters
+    ----------
+    entry : Entry
+        Its row of the roster.
+    truth : Truth
+        Labels and targets, frame by frame.
+    table : WindowTable
+        Its windows; only read when asked.
+    """
+
+    entry: Entry
+    truth: Truth
+    table: WindowTable
+
+    @property
+    def n_windows(self) -> int:
+        """Windows laid over it."""
+        return len(self.truth.starts)
+
+    def blocks(self) -> Blocks:
+        """Return its feature blocks, to be read once each and let go."""
+        return Blocks(self.table, self.table.info.missing_blocks)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Recordings by side, and those that cannot be used.
+
+    Parameters
+    ----------
+    recordings : tuple of Recording
+    lost : dict of {episode: reason}
+        What the roster names but cannot be opened.
+    """
+
+    recordings: tuple[Recording, ...]
+    lost: dict[str, str] = field(default_factory=dict)
+
+    def on(self, side: str) -> list[Recording]:
+        """Return the recordings of one side."""
+        return [one for one in self.recordings if one.entry.side == side]
+
+
+def open_cohort(
+    roster: Roster,
+    tables: Callable[[Entry], Path],
+    contract: str = CONTRACT,
+    on_episode: Callable[[int, int], None] | None = None,
+) -> Cohort:
+    """Read the labels and targets of a cohort; features stay on disk.
+
+    Parameters
+    ----------
+    roster : Roster
+        Whose folders hold at least each recording's annotation.
+    tables : callable (Entry) -> Path
+        Where each recording's windows table is.
+    contract : {"published", "corrected"}
+    on_episode : callable (done, total), optional
+
+    Returns
+    -------
+    Cohort
+        A recording that cannot be read is in ``lost``, with the reason.
+
+    Raises
+    ------
+    ParamsError
+        If a side has no recording that can be used.
+    """
+    check_contract(contract)
+    found, lost = [], {}
+    for number, entry in enumerate(roster, 1):
+        try:
+            found.append(_opened(roster, entry, tables(entry), contract))
+        except (XperienceError, OSError) as error:
+            lost[entry.episode] = " ".join(str(error).split())
+        if on_episode:
+            on_episode(number, len(roster))
+    cohort = Cohort(tuple(found), lost)
+    for side in ("train", "val", "test"):
+        if not cohort.on(side):
+            raise ParamsError(
+                f"roster: {side}", f"has no recording that can be used ({_some(lost)})",
+                "at least one a side", "Make the windows tables first, or mend the roster.",
+            )  # fmt: skip
+    return cohort
+
+
+def _opened(roster: Roster, entry: Entry, path: Path, contract: str) -> Recording:
+    table = WindowTable(path)
+    with Episode(roster.folder(entry)) as episode:
+        info = table.info
+        if info.contract != contract or info.n_frames != episode.n_frames:
+            raise EpisodeError(
+                path.name,
+                f"holds windows of {info.n_frames} frames under {info.contract!r}",
+                f"the {episode.n_frames} frames of {entry.episode} under {contract!r}",
+                "Make the table of this recording again.",
+            )
+        starts = table.labels["start_frame"].to_numpy()
+        truth = Truth.of(episode, starts, contract)
+    return Recording(entry, truth, table)
+
+
+def _some(lost: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in list(lost.items())[:2]) or "none named"
