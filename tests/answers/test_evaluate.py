@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from xperience.answers import embedding, evaluate, labels
+from xperience.answers import embedding, evaluate
 from xperience.answers.evaluate import evaluate as evaluated
 from xperience.answers.evaluate import evaluate_to, summary
 from xperience.answers.predictions import read_predictions
 from xperience.answers.rows import Author
 from xperience.answers.schema import AnswersError, read_options
 from xperience.cli import app
+from xperience.episode import labels
 from xperience.project import provenance_path
 from xperience.scoring.records import read_records
 

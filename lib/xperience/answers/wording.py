@@ -12,11 +12,12 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from xperience.answers import embedding, labels
+from xperience.answers import embedding
 from xperience.answers.predictions import Item, Predictions
 from xperience.answers.rows import HONEST, Author, metric, named
 from xperience.answers.schema import UNKNOWN
 from xperience.answers.tallies import Measured, share
+from xperience.episode import labels
 from xperience.scoring.catalogue import Metric
 from xperience.scoring.records import Record
 

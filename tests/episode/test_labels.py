@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xperience.answers.labels import Parts, can_split, lemma, split, words_of
+from xperience.episode.labels import Parts, can_split, lemma, split, words_of
 
 needs_lemmas = pytest.mark.skipif(not can_split(), reason="lemminflect is not installed")
 
