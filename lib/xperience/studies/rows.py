@@ -90,7 +90,7 @@ def _task_rows(outcomes: list[Outcome], labels: Labels) -> Iterator[Record]:
     for name, floor in arena.floors.items():
         base = labels.of(task, name, problem) | {"variant": FLOOR}
         for one in task.measures:
-            yield _scored(floor, one, base)
+            yield scored(floor, one, base)
     for outcome in outcomes:
         yield from _head_rows(outcome, arena, labels)
     if problem.contract == "corrected" and task.kind == "classify" and problem.unseen.any():
@@ -133,12 +133,11 @@ class Arena:
 def _without_score(outcome: Outcome, labels: Labels) -> Iterator[Record]:
     base = labels.of(outcome.task, outcome.head, outcome.problem)
     for one in outcome.task.measures:
-        yield Record(
-            **base, **_named(one), value=None, status=outcome.status, reason=outcome.reason
-        )
+        yield Record(**base, **named(one), value=None, status=outcome.status, reason=outcome.reason)
 
 
-def _named(one: Measure) -> dict[str, Any]:
+def named(one: Measure) -> dict[str, Any]:
+    """Return a measure's name, unit and direction as fields of a row."""
     metric = one.metric
     return {
         "metric": one.name,
@@ -163,11 +162,11 @@ def _head_rows(outcome: Outcome, arena: Arena, labels: Labels) -> Iterator[Recor
     mine = arena.heads[outcome.head]
     noted = {"reason": "; ".join(problem.notes) or None}
     for one in task.measures:
-        yield _scored(mine, one, base | noted, arena.floors)
+        yield scored(mine, one, base | noted, arena.floors)
         if len(mine.seeds) > 1:
             yield from _seed_rows(mine, one, base)
     for name, rival in arena.rivals(outcome.head, task.primary).items():
-        yield _difference(mine, rival, task.primary, base | {"against": name})
+        yield difference_row(mine, rival, task.primary, base | {"against": name})
     for fact in descriptions(outcome):
         yield Record(**base, **fact)
 
@@ -182,10 +181,10 @@ def _seen_rows(outcomes: list[Outcome], labels: Labels) -> Iterator[Record]:
         base = labels.of(task, name, problem) | {"variant": SEEN, "n_test": int(keep.sum())}
         for one in task.measures:
             if isinstance(mine.draws[0][0], one.metric.takes):
-                yield _scored(mine, one, base, arena.floors, bounded=False)
+                yield scored(mine, one, base, arena.floors, bounded=False)
 
 
-def _scored(
+def scored(
     mine: Contestant,
     one: Measure,
     base: dict[str, Any],
@@ -194,7 +193,7 @@ def _scored(
 ) -> Record:
     """Return the row of a measure: mean over seeds, interval, floor, skill, ceiling."""
     said = mine.score(one)
-    found = base | _named(one) | {"value": said.value, "status": said.status}
+    found = base | named(one) | {"value": said.value, "status": said.status}
     found["reason"] = said.reason or base.get("reason")
     floor, floor_name = strongest(one, baselines or {})
     if floor is not None:
@@ -219,20 +218,22 @@ def interval_fields(found: Interval) -> dict[str, Any]:
 
 def _seed_rows(mine: Contestant, one: Measure, base: dict[str, Any]) -> Iterator[Record]:
     for seed, said in zip(mine.seeds, mine.scores(one), strict=True):
-        yield Record(**base, **_named(one), **_value(said), seed=seed)
+        yield Record(**base, **named(one), **_value(said), seed=seed)
 
 
 def _value(said: Score) -> dict[str, Any]:
     return {"value": said.value, "status": said.status, "reason": said.reason}
 
 
-def _difference(mine: Contestant, rival: Contestant, one: Measure, base: dict) -> Record:
+def difference_row(
+    mine: Contestant, rival: Contestant, one: Measure, base: dict[str, Any]
+) -> Record:
     """Return the row of a paired difference in the measure's own unit."""
     scores = [side.score(one) for side in (mine, rival)]
     refusal = mine.refusal(one) or next((s.reason for s in scores if s.value is None), None)
     if refusal:
-        return Record(**base, **_named(one), value=None, status="degenerate", reason=refusal)
+        return Record(**base, **named(one), value=None, status="degenerate", reason=refusal)
     found = mine.minus(rival, one)
     return Record(
-        **base, **_named(one), value=scores[0].value - scores[1].value, **interval_fields(found)
+        **base, **named(one), value=scores[0].value - scores[1].value, **interval_fields(found)
     )
