@@ -84,3 +84,62 @@ def _dataset(name: str) -> "SampleSource":
         raise ParamsError(
             "LISTING", f"is {HUB}{name}", f"{HUB}owner/name[@revision]", "Correct the name."
         ) from error
+
+
+@app.command()
+def rebalance(
+    roster: Annotated[Path, typer.Argument(help="Roster of recordings that are on disk.")],
+    out: RosterOption,
+    same: Annotated[
+        str, typer.Option(help="When two activities count as one; same_noun, for instance.")
+    ] = "same_text",
+    seed: Annotated[int, typer.Option(help="Seeds the order of dealing.")] = 7,
+) -> None:
+    """Read captions and balance the sides by activity; episodes without captions are left out.
+
+    Exit status: 0 also if some are left out (stderr names them), 1 if nothing remains.
+    """
+    from xperience.cohort import balance
+    from xperience.cohort.roster import read_roster, write_roster
+    from xperience.cohort.wordings import read_wordings, way_named
+    from xperience.progress import progress_bars
+
+    with told(), progress_bars() as show:
+        before, key_of = read_roster(roster), way_named(same).phrase
+        reading = read_wordings(before, on_progress=show)
+        sizes = balance.resized(before, reading.roster)
+        after = balance.rebalance(reading.roster, key_of, seed, sizes)
+        write_roster(out, balance.rerooted(after, out.parent))
+    _name_left_out(reading.left_out)
+    typer.echo(balance.balance_text(after, key_of))
+    typer.echo(str(out))
+
+
+@app.command()
+def overlap(
+    roster: Annotated[Path, typer.Argument(help="Roster of recordings that are on disk.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Metrics file to write.")] = None,
+) -> None:
+    """Say how much of what validation and test ask for ever occurs in training."""
+    from xperience.cohort.overlap import overlap_rows, overlap_table
+    from xperience.cohort.roster import read_roster
+    from xperience.cohort.wordings import read_wordings
+    from xperience.progress import progress_bars
+    from xperience.project import episode_name
+    from xperience.scoring.records import write_records
+
+    with told(), progress_bars() as show:
+        reading = read_wordings(read_roster(roster), on_progress=show)
+        run = episode_name(roster.absolute().parent)
+        rows = list(overlap_rows(reading.roster, reading.wordings, run, "cohort_overlap"))
+        if out is not None:
+            write_records(out, rows)
+    _name_left_out(reading.left_out)
+    typer.echo(overlap_table(rows).to_string(float_format="{:.3f}".format, na_rep="-"))
+    if out is not None:
+        typer.echo(str(out))
+
+
+def _name_left_out(left_out: dict[str, str]) -> None:
+    for episode, reason in left_out.items():
+        typer.echo(f"left out: {episode} ({reason})", err=True)
