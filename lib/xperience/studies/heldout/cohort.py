@@ -1,7 +1,7 @@
 """The recordings of a cohort as tasks want them: labels and targets held, features left on disk."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from xperience.cohort.roster import Entry, Roster
@@ -60,6 +60,12 @@ class Cohort:
     def on(self, side: str) -> list[Recording]:
         """Return the recordings of one side."""
         return [one for one in self.recordings if one.entry.side == side]
+
+    def on_sides_of(self, roster: Roster) -> "Cohort":
+        """Return the same recordings on the sides that another roster gives them."""
+        entries = {entry.episode: entry for entry in roster}
+        moved = (replace(one, entry=entries[one.entry.episode]) for one in self.recordings)
+        return replace(self, recordings=tuple(moved))
 
 
 def open_cohort(

@@ -89,17 +89,25 @@ def run_heldout(
     ParamsError
         If a head is unknown or a side has no recording that can be used.
     """
-    chosen = {name: HEADS[_known(name)] for name in heads}
+    heads = [_known(name) for name in heads]
     tell = on_progress or (lambda stage, done, total: None)
     cohort = open_cohort(
         roster, tables_in(windows), CONTRACT, lambda done, of: tell("labels", done, of)
     )
-    return cohort, _answered(cohort, chosen, tasks_of(CONTRACT, tasks), n_seeds, tell)
+    return cohort, answer_cohort(cohort, heads, tasks, n_seeds, tell)
 
 
-def _answered(
-    cohort: Cohort, heads: dict, tasks: Sequence[Task], n_seeds: int, tell: OnProgress
+def answer_cohort(
+    cohort: Cohort,
+    heads: Iterable[str],
+    tasks: Sequence[Task] = TASKS,
+    n_seeds: int = 1,
+    on_progress: OnProgress | None = None,
 ) -> Iterator[Held]:
+    """Answer every task across the recordings of an open cohort; see `run_heldout`."""
+    tell = on_progress or (lambda stage, done, total: None)
+    chosen = {name: HEADS[_known(name)] for name in heads}
+    tasks = tasks_of(CONTRACT, tasks)
     space = fit_space(cohort.on("train"), sets_of(tasks), N_AXES)
     projected = project(cohort.recordings, space, lambda done, of: tell("features", done, of))
     seeds = tuple(range(FIRST_SEED, FIRST_SEED + n_seeds))
@@ -109,7 +117,7 @@ def _answered(
         if why:
             yield Held(asked, status=why[0], reason=why[1])
         else:
-            answers = {name: head(asked, seeds) for name, head in heads.items()}
+            answers = {name: head(asked, seeds) for name, head in chosen.items()}
             yield Held(asked, answers, gap_of(asked, answers))
         tell("tasks", number, len(tasks))
 
