@@ -35,7 +35,7 @@ class AnswersError(XperienceError):
 
 
 class EvidenceWindow(BaseModel):
-    """The frames that an answer rests on.
+    """The frames that an answer rests on, counted in whatever the model was shown.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ class Answer(BaseModel):
     contact, transition : {"yes", "no", "unknown"}
         Whether a body part touches something, whether the action changes.
     evidence_window : EvidenceWindow
-        Kept out of every score: prompts have been seen to print it.
+        Scored only where the prediction says how long the clip was: prompts have been seen to
+        print it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -76,6 +77,37 @@ class Answer(BaseModel):
 
 
 KEYS = tuple(Answer.model_fields)
+
+
+def answer_text(answer: Answer | dict[str, Any]) -> str:
+    """Return an answer as text: the one way in which ours are written.
+
+    Parameters
+    ----------
+    answer : Answer or dict
+        A dict has exactly the fields of one; it may hold what a model may not say, such as a label
+        that is no option or more than eight objects.
+
+    Returns
+    -------
+    str
+        JSON on one line: fields as declared, a space after each comma and colon, letters as they
+        are. Equal answers give equal texts.
+
+    Raises
+    ------
+    AnswersError
+        If a dict lacks a field or has another one.
+    """
+    value = answer.model_dump() if isinstance(answer, Answer) else answer
+    if value.keys() != set(KEYS):
+        raise AnswersError(
+            "answer", f"has the fields {', '.join(value) or 'none'}", ", ".join(KEYS),
+            "Build it with all fields of an answer and no other.",
+        )  # fmt: skip
+    evidence = {name: value["evidence_window"][name] for name in EvidenceWindow.model_fields}
+    ordered = {name: value[name] for name in KEYS} | {"evidence_window": evidence}
+    return json.dumps(ordered, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
