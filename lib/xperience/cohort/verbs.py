@@ -143,3 +143,53 @@ def overlap(
 def _name_left_out(left_out: dict[str, str]) -> None:
     for episode, reason in left_out.items():
         typer.echo(f"left out: {episode} ({reason})", err=True)
+
+
+@app.command()
+def measure(
+    episode: Annotated[Path, typer.Argument(help="Folder of a recording; only read.")],
+    out: Annotated[Path, typer.Option("--out", help="Measurements to write, JSON.")],
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one a core.")
+    ] = None,
+) -> None:
+    """Featurise an episode under both contracts, say what it took, and keep nothing else."""
+    from xperience.cohort.rates import as_report
+    from xperience.cohort.rates import measure as measure_episode
+    from xperience.progress import progress_bars
+    from xperience.storage import write_json
+
+    with told(), progress_bars() as show:
+        one = measure_episode(episode, workers=workers, on_progress=show)
+        write_json(out, as_report([one]))
+    typer.echo(
+        f"{one.n_frames:,} frames in {one.seconds:.1f} s, {one.cores_taken_s:.1f} core-seconds"
+    )
+    typer.echo(str(out))
+
+
+@app.command()
+def cost(
+    measured: Annotated[
+        Path, typer.Option(help="A run with shards, or a file that `measure` wrote.")
+    ],
+    roster: Annotated[
+        Path | None, typer.Argument(help="Roster or listing; default: episodes as measured.")
+    ] = None,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="How many; default: all of the roster or listing.")
+    ] = None,
+    frames: Annotated[
+        float | None, typer.Option(min=1, help="Frames an episode; default: as measured.")
+    ] = None,
+    cores: Annotated[int, typer.Option(min=1, help="Cores, over all machines.")] = 1,
+    mbit: Annotated[float, typer.Option(help="Bandwidth of the download, Mbit/s.")] = 1000,
+) -> None:
+    """Say what a cohort would take, in bytes and hours, and what that is extrapolated from."""
+    from xperience.cohort.cost import Machine, cost_of, cost_text, plan_volume
+    from xperience.cohort.rates import read_rates
+
+    with told():
+        rates, machine = read_rates(measured), Machine(cores, mbit)
+        volume = plan_volume(rates, roster, episodes, frames)
+        typer.echo(cost_text(cost_of(volume, rates, machine)))
