@@ -193,3 +193,54 @@ def cost(
         rates, machine = read_rates(measured), Machine(cores, mbit)
         volume = plan_volume(rates, roster, episodes, frames)
         typer.echo(cost_text(cost_of(volume, rates, machine)))
+
+
+@app.command()
+def shard(
+    roster: Annotated[Path, typer.Argument(help="Roster of recordings.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    shard: Annotated[int, typer.Option(min=0, help="Which shard, from 0.")] = 0,
+    of: Annotated[int, typer.Option(min=1, help="How many shards there are.")] = 1,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Drop depth, cloud and videos when windows are made.")
+    ] = False,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Where absent episodes are downloaded from: owner/name@revision."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes a recording.")] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any episode failed.")] = False,
+) -> None:
+    """Stage and featurise the episodes of one shard; what is done is not done again.
+
+    Exit status: 0 also if episodes failed (stderr names them) unless --strict, 1 if the shard
+    could not be worked on.
+    """
+    from xperience.cohort.roster import read_roster
+    from xperience.cohort.shards import Work, run_shard
+    from xperience.cohort.staging import stage_from
+    from xperience.progress import progress_bars
+
+    with told(), progress_bars() as show:
+        stage = stage_from(_dataset(dataset)) if dataset else None
+        work = Work(out, discard, stage, workers)
+        report = run_shard(read_roster(roster), shard, of, work, on_progress=show)
+    for one in report.failed:
+        typer.echo(f"failed: {one.episode}: {one.reason}", err=True)
+    good = len(report.episodes) - len(report.failed)
+    typer.echo(f"shard {shard} of {of}: {good} of {len(report.episodes)} episodes have windows")
+    if strict and report.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    roster: Annotated[Path, typer.Argument(help="Roster of recordings.")],
+    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+) -> None:
+    """Say how far a cohort is: shards, episodes, faults, throughput."""
+    from xperience.cohort.roster import read_roster
+    from xperience.cohort.shards import read_reports, status_text
+
+    with told():
+        typer.echo(status_text(read_roster(roster), read_reports(run)))

@@ -1,0 +1,307 @@
+"""The work on many recordings, a shard at a time: stage, featurise, discard if asked, report.
+
+A shard is minutes of work. What is done stays done: a shard that is started again goes on where it
+stopped. A recording that cannot be used is reported with its fault, and the rest goes on.
+"""
+
+import heapq
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from xperience.cohort.roster import Entry, Roster
+from xperience.cohort.slim import slim
+from xperience.episode.inspect import inspect_episode
+from xperience.errors import XperienceError
+from xperience.features.blocks import CONTRACTS
+from xperience.features.extract import extract
+from xperience.features.table import WindowTable
+from xperience.progress import OnProgress
+from xperience.sources import source_digests, sources_of
+from xperience.storage import value_digest, write_text
+
+Stage = Callable[[Entry, Path], object]
+"""Brings an episode's files into a folder."""
+
+
+class ShardError(XperienceError):
+    """A shard that cannot be worked on."""
+
+
+class Done(BaseModel):
+    """What became of one episode.
+
+    Parameters
+    ----------
+    episode : str
+    status : {"ok", "failed"}
+    reason : str
+        Why it failed.
+    n_frames, n_windows : int
+    bytes_read : int
+        Bytes of its files when windows were made.
+    bytes_freed : int
+        Bytes of depth, cloud and videos that were discarded.
+    seconds : float
+        Wall time of featurising, when it was done.
+    workers : int
+        Processes that shared it.
+    table_bytes : int
+        Of its windows tables.
+    missing : dict of {block: reason}
+        Feature blocks that the recording doesn't have.
+    key : tuple of str
+        What the windows were made from: files (before and after discarding) and code.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    episode: str
+    status: Literal["ok", "failed"]
+    reason: str = ""
+    n_frames: int = 0
+    n_windows: int = 0
+    bytes_read: int = 0
+    bytes_freed: int = 0
+    seconds: float = 0.0
+    workers: int = 1
+    table_bytes: int = 0
+    missing: dict[str, str] = {}
+    key: tuple[str, ...] = ()
+
+
+class ShardReport(BaseModel):
+    """What became of the episodes of a shard.
+
+    Parameters
+    ----------
+    shard, of : int
+        Number of the shard, from 0, and how many there are.
+    episodes : tuple of Done
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shard: int
+    of: int
+    episodes: tuple[Done, ...]
+
+    @property
+    def failed(self) -> list[Done]:
+        """The episodes that could not be used."""
+        return [one for one in self.episodes if one.status == "failed"]
+
+
+def split_shards(roster: Roster, n_shards: int) -> list[list[Entry]]:
+    """Return the episodes of every shard: about the same bytes each, the same split every time.
+
+    Parameters
+    ----------
+    roster : Roster
+    n_shards : int
+
+    Raises
+    ------
+    ShardError
+        If there are fewer episodes than shards.
+    """
+    if not 1 <= n_shards <= len(roster):
+        raise ShardError(
+            "shards", f"are {n_shards}", f"1 to {len(roster)}, the episodes there are",
+            "Take fewer shards.",
+        )  # fmt: skip
+    shards: list[list[Entry]] = [[] for _ in range(n_shards)]
+    loads = [(0, 0, number) for number in range(n_shards)]
+    for entry in sorted(roster, key=lambda one: (-one.size_bytes, one.episode)):
+        load, count, number = heapq.heappop(loads)
+        shards[number].append(entry)
+        heapq.heappush(loads, (load + entry.size_bytes, count + 1, number))
+    return [sorted(shard, key=lambda one: one.episode) for shard in shards]
+
+
+def report_path(out: Path, shard: int) -> Path:
+    """Return where a shard's report is."""
+    return Path(out) / "shards" / f"shard-{shard:04d}.json"
+
+
+@dataclass(frozen=True)
+class Work:
+    """How episodes are worked on.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder: tables go to ``windows/``, reports to ``shards/``.
+    discard : bool
+        Whether to drop depth, cloud and videos of an episode whose windows are made.
+    stage : callable (entry, folder), optional
+        Brings an episode that is not there; without it such an episode is a failed one.
+    workers : int
+        Processes a recording.
+    """
+
+    out: Path
+    discard: bool = False
+    stage: Stage | None = None
+    workers: int = 1
+
+
+def run_shard(
+    roster: Roster,
+    shard: int,
+    n_shards: int,
+    work: Work,
+    on_progress: OnProgress | None = None,
+) -> ShardReport:
+    """Work on the episodes of one shard and write its report.
+
+    Parameters
+    ----------
+    roster : Roster
+    shard, n_shards : int
+        Which shard, from 0, of how many.
+    work : Work
+    on_progress : callable, optional
+        Called with the stage "episodes", what is done and the total.
+
+    Raises
+    ------
+    ShardError
+        If there is no such shard.
+    """
+    if not 0 <= shard < n_shards:
+        raise ShardError("shard", f"is {shard}", f"0 to {n_shards - 1}", "Count from 0.")
+    entries = split_shards(roster, n_shards)[shard]
+    tell = on_progress or (lambda stage, done, total: None)
+    code = value_digest(source_digests(sources_of("xperience.features")))[:16]
+    found = []
+    for number, entry in enumerate(entries):
+        tell("episodes", number, len(entries))
+        folder = roster.folder(entry)
+        one = _kept(work.out, folder, entry, code)
+        if one is None:
+            one = _worked(folder, entry, work, code)
+            write_text(_done_path(work.out, entry), one.model_dump_json() + "\n")
+        found.append(one)
+    tell("episodes", len(entries), len(entries))
+    report = ShardReport(shard=shard, of=n_shards, episodes=tuple(found))
+    write_text(report_path(work.out, shard), report.model_dump_json(indent=1) + "\n")
+    return report
+
+
+def tables_of(out: Path, episode: str) -> list[Path]:
+    """Return where an episode's windows tables are, one a contract."""
+    kinds = ["" if contract == "published" else f".{contract}" for contract in CONTRACTS]
+    return [Path(out) / "windows" / f"{episode}{kind}.parquet" for kind in kinds]
+
+
+def _done_path(out: Path, entry: Entry) -> Path:
+    return Path(out) / "shards" / "episodes" / f"{entry.episode}.json"
+
+
+def _kept(out: Path, folder: Path, entry: Entry, code: str) -> Done | None:
+    """Return what an earlier start made of an episode, if it still holds."""
+    path = _done_path(out, entry)
+    try:
+        done = Done.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None  # never done, or cut off: it is done now
+    whole = all(table.is_file() for table in tables_of(out, entry.episode))
+    return done if done.status == "ok" and whole and _key(folder, code) in done.key else None
+
+
+def _worked(folder: Path, entry: Entry, work: Work, code: str) -> Done:
+    """Return what became of an episode: its windows are made, or a reason is given."""
+    try:
+        if work.stage is not None and not folder.is_dir():
+            work.stage(entry, folder)
+        report = inspect_episode(folder)
+        if not report.usable:
+            faults = "; ".join(map(str, report.faults)) or "it cannot be read"
+            return Done(episode=entry.episode, status="failed", reason=faults)
+        before, read = _key(folder, code), _bytes(folder)
+        began = time.perf_counter()
+        missing = _featurise(folder, entry, work)
+        spent = time.perf_counter() - began
+        freed = slim(folder) if work.discard else 0
+    except (XperienceError, OSError) as error:
+        reason = " ".join(str(error).split())
+        return Done(episode=entry.episode, status="failed", reason=reason)
+    tables = tables_of(work.out, entry.episode)
+    return Done(
+        episode=entry.episode,
+        status="ok",
+        n_frames=report.n_frames,
+        n_windows=len(WindowTable(tables[0])),
+        bytes_read=read,
+        bytes_freed=freed,
+        seconds=round(spent, 3),
+        workers=work.workers,
+        table_bytes=sum(table.stat().st_size for table in tables),
+        missing=missing,
+        key=(before, _key(folder, code)),
+    )
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _featurise(folder: Path, entry: Entry, work: Work) -> dict[str, str]:
+    cache, missing = Path(work.out) / "cache" / entry.episode, {}
+    for contract, table in zip(CONTRACTS, tables_of(work.out, entry.episode), strict=True):
+        info = extract(folder, table, contract=contract, cache=cache, workers=work.workers)
+        missing = info.missing_blocks
+    shutil.rmtree(cache)  # finished streams only serve the other contract
+    return missing
+
+
+def _key(folder: Path, code: str) -> str:
+    """Return what stands for a recording's files, without reading them, and for the code."""
+    files = sorted(path for path in folder.glob("*") if path.is_file())
+    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return value_digest([code, stats])[:16]
+
+
+def read_reports(out: Path) -> list[ShardReport]:
+    """Return the reports of all shards that are done.
+
+    Raises
+    ------
+    ShardError
+        If a report cannot be read.
+    """
+    found = []
+    for path in sorted((Path(out) / "shards").glob("shard-*.json")):
+        try:
+            found.append(ShardReport.model_validate(json.loads(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError) as error:
+            raise ShardError(
+                path.name, f"is no report ({error})", "what a shard writes", "Run that shard again."
+            ) from error
+    return found
+
+
+def status_text(roster: Roster, reports: Sequence[ShardReport]) -> str:
+    """Return how far a cohort is: shards, episodes, faults, throughput."""
+    done = [one for report in reports for one in report.episodes]
+    failed = [one for one in done if one.status == "failed"]
+    of = reports[0].of if reports else 0
+    lines = [f"shards: {len(reports)} of {of or 'none planned yet'}"]
+    lines.append(f"episodes: {len(done) - len(failed)} ok, {len(failed)} failed, "
+                 f"{len(roster) - len(done)} to do")  # fmt: skip
+    worked = [one for one in done if one.status == "ok" and one.seconds]
+    if worked:
+        seconds = sum(one.seconds for one in worked)
+        frames, read = (sum(getattr(one, name) for one in worked)
+                        for name in ("n_frames", "bytes_read"))  # fmt: skip
+        lines.append(f"throughput: {frames / seconds:.0f} frames and "
+                     f"{read / seconds / 1e6:.1f} MB a second and job")  # fmt: skip
+    lines += [f"failed: {one.episode}: {one.reason}" for one in failed]
+    return "\n".join(lines)

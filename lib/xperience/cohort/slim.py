@@ -1,0 +1,51 @@
+"""A recording without its bulk: labels, poses, hands and body stay; depth, cloud and videos go."""
+
+from pathlib import Path
+
+import h5py
+
+from xperience.episode import layout
+from xperience.storage import whole_file
+
+BULK = ("depth", layout.POINT_CLOUD)
+"""What is not needed once the windows are made: most of an annotation's bytes."""
+
+
+def slim(episode: Path) -> int:
+    """Drop the bulk of a recording in place; return the bytes freed.
+
+    Parameters
+    ----------
+    episode : Path
+        Its folder; windows should have been made from it before. Captions in files of their own
+        stay.
+
+    Notes
+    -----
+    The annotation is copied without its bulk and replaced only when the copy is whole; videos are
+    removed after that, so that an interrupted call can be made again.
+    """
+    path = episode / layout.ANNOTATION
+    videos = [episode / f"{camera}.mp4" for camera in layout.CAMERAS]
+    before = _bytes(path, *videos)
+    with whole_file(path) as scratch, h5py.File(path) as source, h5py.File(scratch, "w") as target:
+        _copy(source, target)
+    for video in videos:
+        video.unlink(missing_ok=True)
+    return before - _bytes(path, *videos)
+
+
+def _copy(source: h5py.Group, target: h5py.Group, above: str = "") -> None:
+    target.attrs.update(source.attrs)
+    for name, item in source.items():
+        path = f"{above}/{name}".lstrip("/")
+        if path in BULK:
+            continue
+        if isinstance(item, h5py.Group):
+            _copy(item, target.create_group(name), path)
+        else:
+            source.copy(item, target, name)
+
+
+def _bytes(*paths: Path) -> int:
+    return sum(path.stat().st_size for path in paths if path.is_file())
