@@ -1,0 +1,196 @@
+"""The media of an episode's clips: written once, kept while what they rest on stays the same."""
+
+import json
+import shutil
+import wave
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xperience.answers import mosaic
+from xperience.answers.clips import Clip, ExportSettings
+from xperience.answers.schema import AnswersError
+from xperience.answers.supervised import Lost, Media
+from xperience.episode import layout
+from xperience.episode.episode import Episode
+from xperience.errors import XperienceError
+from xperience.features.logmel import sound_place, sound_segments
+from xperience.sources import source_digests
+from xperience.storage import file_digest, value_digest, whole_file, write_json
+
+MEDIA, INDEX = "media", "media.json"
+_RATE_HZ = layout.AUDIO_RATE_HZ
+_SOURCES = ("clips.py", "media_files.py", "mosaic.py", "supervised.py")
+_LEAST_SHARE = 0.99
+"""Sound that covers less of a clip than this is said to be short."""
+
+
+def media_of(
+    out: Path, name: str, episode: Episode, clips: Sequence[Clip], settings: ExportSettings
+) -> list[Media]:
+    """Return the media of an episode's clips; files that are there and whole are kept.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the export; paths are relative to it.
+    name : str
+        The episode's name in the roster.
+    episode : Episode
+    clips : sequence of Clip
+    settings : ExportSettings
+
+    Returns
+    -------
+    list of Media
+        One a clip.
+
+    Raises
+    ------
+    AnswersError
+        If the episode has no video at all.
+    """
+    if not episode.videos:
+        raise AnswersError(
+            name, "has no video that can be opened", "at least one camera's",
+            "Export records before videos are discarded, or fetch them again.",
+        )  # fmt: skip
+    folder = out / MEDIA / name
+    key = _key(episode, clips, settings)
+    kept = _kept(out, folder / INDEX, key)
+    if kept is not None:
+        return kept
+    if folder.exists():
+        shutil.rmtree(folder)
+    sounds = dict(_sounds(out, folder, episode, clips))
+    pictures = mosaic.clip_pictures(episode, clips, settings.tile_px)
+    found = [
+        _media(out, folder, episode, (clip, tiles, there), settings.crf) | sounds[clip]
+        for clip, tiles, there in pictures
+    ]
+    write_json(folder / INDEX, {"key": key, "media": found})
+    return [Media.model_validate(one) for one in found]
+
+
+def _key(episode: Episode, clips: Sequence[Clip], settings: ExportSettings) -> str:
+    videos = {camera: file_digest(episode.video_path(camera)) for camera in episode.videos}
+    here = Path(__file__).parent
+    return value_digest(
+        {
+            "videos": videos,
+            "fps": episode.fps,
+            "clips": [[clip.start_frame, *clip.shown] for clip in clips],
+            "pictures": [settings.fps, *settings.tile_px, settings.crf],
+            "tools": source_digests([here / one for one in _SOURCES], here.parent),
+            "versions": {package: version(package) for package in ("av", "opencv-python-headless")},
+        }
+    )
+
+
+def _kept(out: Path, index: Path, key: str) -> list[Media] | None:
+    """Return what an earlier call wrote, if it rests on the same and all files are whole."""
+    try:
+        told = json.loads(index.read_text(encoding="utf-8"))
+        found = [Media.model_validate(one) for one in told["media"]] if told["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # nothing there, or not of our making: it is written anew
+    return found if found is not None and all(_whole(out, one) for one in found) else None
+
+
+def _whole(out: Path, one: Media) -> bool:
+    files = {one.video: one.video_sha256, one.audio: one.audio_sha256}
+    named = {name: digest for name, digest in files.items() if name is not None}
+    return all(
+        (out / name).is_file() and file_digest(out / name) == digest
+        for name, digest in named.items()
+    )
+
+
+def _media(
+    out: Path,
+    folder: Path,
+    episode: Episode,
+    shown: tuple[Clip, list[np.ndarray], np.ndarray],
+    crf: int,
+) -> dict[str, Any]:
+    """Write a clip's video; return what is to be said of it, without its sound."""
+    clip, pictures, there = shown
+    path = folder / f"{clip.start_frame:06d}.mp4"
+    mosaic.write_mp4(path, pictures, clip.fps, crf)
+    return {
+        "video": path.relative_to(out).as_posix(),
+        "video_sha256": file_digest(path),
+        "fps": clip.fps,
+        "n_frames": len(pictures),
+        "seconds": (clip.end_frame + 1 - clip.shown[0]) / clip.source_fps,
+        "cameras": list(mosaic.CAMERAS),
+        "lost": _lost(episode, there),
+    }
+
+
+def _lost(episode: Episode, there: np.ndarray) -> dict[str, Any]:
+    """Return what is to be said of cameras that are not there in all frames, bool (n, 6)."""
+    found = {}
+    for camera, seen in zip(mosaic.CAMERAS, there.T, strict=True):
+        if not seen.all():
+            faults = episode.streams[camera].faults
+            reason = "; ".join(fault.found for fault in faults) or "cannot be decoded to its end"
+            found[camera] = Lost(from_frame=int(seen.argmin()), reason=reason).model_dump()
+    return found
+
+
+def _sounds(
+    out: Path, folder: Path, episode: Episode, clips: Sequence[Clip]
+) -> Iterator[tuple[Clip, dict[str, Any]]]:
+    """Write each clip's sound; yield what is to be said of it."""
+    try:
+        path, fps = sound_place(episode)
+    except XperienceError as error:
+        yield from ((clip, _no_sound(error.found)) for clip in clips)
+        return
+    forwards = sorted(clips, key=lambda clip: clip.shown[0])
+    spans = np.array([(clip.shown[0], clip.end_frame + 1) for clip in forwards])
+    bounds = np.round(spans / fps * _RATE_HZ).astype(np.int64)
+    segments = sound_segments(path, bounds)
+    for clip, (start, stop), samples in zip(forwards, bounds, segments, strict=True):
+        if not len(samples):
+            yield clip, _no_sound("ends before the clip")
+            continue
+        wav = folder / f"{clip.start_frame:06d}.wav"
+        write_wav(wav, samples)
+        short = len(samples) < _LEAST_SHARE * (stop - start)
+        yield (
+            clip,
+            {
+                "audio": wav.relative_to(out).as_posix(),
+                "audio_sha256": file_digest(wav),
+                "audio_rate_hz": _RATE_HZ,
+                "audio_seconds": len(samples) / _RATE_HZ,
+                "why_no_audio": "ends within the clip" if short else None,
+            },
+        )
+
+
+def _no_sound(reason: str) -> dict[str, Any]:
+    nothing = {"audio": None, "audio_sha256": None, "audio_seconds": 0.0}
+    return nothing | {"audio_rate_hz": _RATE_HZ, "why_no_audio": reason}
+
+
+def write_wav(path: Path, samples: np.ndarray) -> None:
+    """Write 16 kHz mono sound as 16-bit WAV, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    samples : float array, shape (n_samples,)
+        In [-1, 1]; what lies beyond is cut off.
+    """
+    values = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2")
+    with whole_file(path) as scratch, wave.open(str(scratch), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(_RATE_HZ)
+        file.writeframes(values.tobytes())
