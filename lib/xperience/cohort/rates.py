@@ -15,6 +15,8 @@ from pathlib import Path
 import h5py
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from xperience.cohort.shards import tables_of
+from xperience.cohort.slim import BULK
 from xperience.episode.episode import Episode
 from xperience.episode.layout import ANNOTATION, CAMERAS
 from xperience.errors import EpisodeError, XperienceError
@@ -23,8 +25,6 @@ from xperience.features.extract import extract
 from xperience.progress import OnProgress
 from xperience.project import episode_name
 
-BULKY = ("depth", "slam/point_cloud")
-"""What a slim annotation leaves out: what features are made from and truth never needs."""
 _WAY_OUT = (
     "Name a run whose shards are done, or a file that `xperience cohort measure EPISODE` wrote."
 )
@@ -50,7 +50,7 @@ class Measured(BaseModel):
     workers : int
         Processes that shared the work.
     table_bytes, slim_bytes : int, optional
-        Of its windows tables, and of its annotation without `BULKY`.
+        Of its windows tables, and of its annotation once it is slim.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -132,7 +132,7 @@ def read_rates(path: Path | str) -> Rates:
         If there is no such file, it is of another form, or no episode in it was measured.
     """
     path = Path(path)
-    files = sorted((path / "shards").glob("*.json")) if path.is_dir() else [path]
+    files = sorted((path / "shards").glob("shard-*.json")) if path.is_dir() else [path]
     rows = [row for file in files for row in _rows(file)]
     done = [row for row in rows if row.get("status", "ok") == "ok" and row.get("seconds")]
     if not done:
@@ -181,7 +181,7 @@ def _sizes_in(run: Path) -> Callable[..., dict]:
 
     def sized(**row: object) -> dict:
         name = str(row.get("episode"))
-        tables = [run / "windows" / f"{name}{kind}.parquet" for kind in ("", ".corrected")]
+        tables = tables_of(run, name)
         annotation = run / "episodes" / name / ANNOTATION
         found = {}
         if all(table.is_file() for table in tables):
@@ -210,7 +210,7 @@ def slim_bytes(annotation: Path | str) -> int:
 
     def count(name: str, node: h5py.Group | h5py.Dataset) -> None:
         if isinstance(node, h5py.Dataset) and not f"{name}/".startswith(
-            tuple(f"{bulky}/" for bulky in BULKY)
+            tuple(f"{bulky}/" for bulky in BULK)
         ):
             sizes.append(node.id.get_storage_size())
 
