@@ -16,6 +16,7 @@ from typing import Any
 
 from xperience.answers import wording
 from xperience.answers.fields import field_rows, object_rows, openness_rows, validity_rows
+from xperience.answers.grounding import EVIDENCE, evidence_rows
 from xperience.answers.official import PREFIX, official_rows
 from xperience.answers.predictions import Predictions, read_predictions
 from xperience.answers.rows import SECTION, Author
@@ -36,6 +37,7 @@ PARTS: dict[str, Part] = {
     "openness": openness_rows,
     **{field: partial(field_rows, field=field) for field in TEXT_FIELDS},
     "objects": object_rows,
+    "evidence": evidence_rows,
     **{f"wording_{field}": partial(wording.wording_rows, field=field) for field in wording.FIELDS},
 }
 
@@ -184,7 +186,9 @@ def _in_parts(
         yield from map(Record.model_validate, json.loads(path.read_text(encoding="utf-8")))
 
 
-SHOWN = ("strict_validity", "lenient_validity", "accuracy", "macro_f1_present", "micro_f1")
+SHOWN = (
+    "strict_validity", "lenient_validity", "accuracy", "macro_f1_present", "micro_f1", EVIDENCE,
+)  # fmt: skip
 
 
 def summary(rows: Iterable[Record]) -> str:

@@ -242,7 +242,7 @@ def _records(
             clip=Span(start_frame=clip.shown[0], end_frame=clip.end_frame),
             answer=answer_text(answer),
             target=answer_text(as_target(answer, options)),
-            action_is_option=answer["action"] in options.action,
+            action_is_option=answer["action"] in options.allowed("action"),
         )
 
 

@@ -14,8 +14,9 @@ from xperience.scoring.records import Record
 
 LABEL_METRICS = ("accuracy", "macro_f1_present")
 FLOOR_DRAWS, FLOOR_SEED = 25, 7
-PARSED, STRICT = "parsed", "strict"
-"""Variants: what could be read from an answer counts; only answers that are valid whole count."""
+PARSED, STRICT, ANSWERABLE = "parsed", "strict", "answerable"
+"""Variants: what could be read from an answer counts; only answers that are valid whole count; only
+windows count whose true label may be said."""
 VARIANTS: dict[str, Callable[[Item], bool]] = {
     PARSED: lambda item: True,
     STRICT: lambda item: item.strict,
@@ -52,7 +53,10 @@ def _measured(one: Metric, hits: np.ndarray, episodes: np.ndarray) -> Measured:
 
 def openness_rows(predictions: Predictions, author: Author) -> Iterator[Record]:
     """Yield what bounds the scores: labels never trained, options taken from the test side."""
-    items, options = predictions.items, predictions.options
+    options = predictions.options
+    items = [one for one in predictions.items if one.truth["action"] != UNKNOWN]
+    if not items:
+        return
     in_options = float(np.mean([item.truth["action"] in options.action for item in items]))
     note = "1 means that the options were not drawn from training episodes alone"
     tells = all(item.seen is not None for item in items)
@@ -91,7 +95,7 @@ def field_rows(predictions: Predictions, author: Author, field: str) -> Iterator
     and among the windows of their recording. The last knows what a recording is about, but not what
     happens when.
     """
-    known = np.array([item.truth[field] != UNKNOWN for item in predictions.items])
+    known = _known(predictions.items, field)
     if not known.any():
         yield _nothing(author, field, "every true label is unknown", 0)
         return
@@ -107,6 +111,30 @@ def field_rows(predictions: Predictions, author: Author, field: str) -> Iterator
         said = [_labels(item, field, counts(item)) for item in items]
         for measured in _measures(truth, said, episodes, options):
             yield from author.rows(measured, TRUTH_FLOORS, task=field, variant=variant)
+    yield from _answerable_rows(items, field, options, author)
+
+
+def _known(items: Sequence[Item], field: str) -> np.ndarray:
+    return np.array([item.truth[field] != UNKNOWN for item in items])
+
+
+def _answerable_rows(
+    items: Sequence[Item], field: str, options: frozenset[str], author: Author
+) -> Iterator[Record]:
+    """Yield the scores over windows whose true label is an option, if some others' isn't."""
+    able = [item for item in items if item.truth[field] in options]
+    truth = [item.truth[field] for item in able]
+    if not options or len(able) == len(items):
+        return
+    if len(set(truth)) < 2:
+        reason = f"{len(able)} of {len(items)} true labels are options, of {len(set(truth))} kinds"
+        shown = named(METRICS[LABEL_METRICS[0]]) | {"n_test": len(able), "variant": ANSWERABLE}
+        yield author.row(HONEST, task=field, **shown, status="degenerate", reason=reason)
+        return
+    _, episodes = np.unique([item.episode for item in able], return_inverse=True)
+    said = [_labels(item, field, True) for item in able]
+    for measured in _measures(truth, said, episodes, options):
+        yield from author.rows(measured, TRUTH_FLOORS, task=field, variant=ANSWERABLE)
 
 
 def _nothing(author: Author, field: str, reason: str, n_test: int) -> Record:
@@ -138,11 +166,13 @@ def _measures(
         "shuffled_within_episode": [counted(dealt) for dealt in shuffled(said, episodes)],
     }
     mine, n_episodes = counted(said), int(episodes.max()) + 1
+    able = float(np.mean([name in options for name in truth])) if options else None
     for name in LABEL_METRICS:
         trivial = {
             floor: average([one.score_of(name) for one in draws]) for floor, draws in floors.items()
         }
-        yield Measured(METRICS[name], mine.score_of(name), n_episodes, len(true), trivial)
+        most = able if name == "accuracy" else None
+        yield Measured(METRICS[name], mine.score_of(name), n_episodes, len(true), trivial, most)
 
 
 def shuffled(said: Sequence, episodes: np.ndarray | None = None) -> Iterator[list]:
@@ -191,8 +221,19 @@ def object_rows(predictions: Predictions, author: Author) -> Iterator[Record]:
             predictions.n_episodes,
             len(items),
             floors,
+            _most_objects(predictions, truth),
         )
         yield from author.rows(measured, TRUTH_FLOORS, task="objects", variant=variant)
+
+
+def _most_objects(predictions: Predictions, truth: Sequence[frozenset[str]]) -> float | None:
+    """Return the micro-F1 of naming every true object that is an option, if they are a list."""
+    allowed = predictions.options.allowed("objects")
+    if allowed is None:
+        return None
+    said = [names & allowed for names in truth]
+    weights = np.ones((1, predictions.n_episodes))
+    return float(_micro_f1(truth, said, predictions.episodes)(weights)[0])
 
 
 def _micro_f1(truth: Sequence, said: Sequence, episodes: np.ndarray) -> WeightedScore:

@@ -125,6 +125,7 @@ def _media(
         "video_sha256": file_digest(path),
         "fps": clip.fps,
         "n_frames": len(pictures),
+        "window_frames": len(clip.in_window),
         "seconds": (clip.end_frame + 1 - clip.shown[0]) / clip.source_fps,
         "cameras": list(mosaic.CAMERAS),
         "lost": _lost(episode, there),

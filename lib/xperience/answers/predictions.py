@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xperience.answers.schema import (
     TEXT_FIELDS,
+    UNKNOWN,
     AnswersError,
     Label,
     Options,
+    Reading,
     Ternary,
     published_label,
     read_answer,
@@ -27,7 +29,10 @@ LONGEST_LABEL = 300
 
 
 class Truth(BaseModel):
-    """The true answer of a window; other keys (its evidence window) are ignored."""
+    """The true answer of a window; other keys are ignored.
+
+    Its evidence window counts only where the line says how long the clip was.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -37,6 +42,7 @@ class Truth(BaseModel):
     contact: Ternary
     transition: Ternary
     objects: list[str]
+    evidence_window: Any = None
 
 
 class _Line(BaseModel):
@@ -51,6 +57,33 @@ class _Line(BaseModel):
     true_label_seen_in_train: int | bool | None = None
     predicted_label: str | None = None
     pred_json: dict[str, Any] | None = Field(default=None)
+    clip_frames: int | None = Field(default=None, ge=1)
+    window_frames: int | None = Field(default=None, ge=1)
+
+
+Frames = tuple[int, int]
+"""First and last frame, both included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Where in a clip the true action goes on, and where it was said to.
+
+    Parameters
+    ----------
+    n_frames : int
+        Frames of the clip.
+    window : (int, int)
+        The frames that were asked about, which the prompt names.
+    truth : (int, int)
+    said : (int, int), optional
+        None where nothing usable was said.
+    """
+
+    n_frames: int
+    window: Frames
+    truth: Frames
+    said: Frames | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +107,8 @@ class Item:
         Whether the true action occurs in training, if the file says so.
     agrees : bool, optional
         Whether the file's own parsing, if it has one, is what we read.
+    grounding : Grounding, optional
+        None where the file doesn't say how long the clip was, or nothing is known to go on.
     """
 
     episode: str
@@ -87,6 +122,7 @@ class Item:
     published: str
     seen: bool | None
     agrees: bool | None
+    grounding: Grounding | None = None
 
 
 @dataclass(frozen=True)
@@ -211,7 +247,20 @@ def _item(line: _Line, options: Options) -> Item:
         published=_short(label),
         seen=None if seen is None else bool(seen),
         agrees=_agrees(line, reading.value, label),
+        grounding=_grounding(line, reading),
     )
+
+
+def _grounding(line: _Line, reading: Reading) -> Grounding | None:
+    """Return what can be scored of the evidence window; an unknown action goes on nowhere."""
+    if line.clip_frames is None or line.true_json.action == UNKNOWN:
+        return None
+    true = Reading({"evidence_window": line.true_json.evidence_window}, ()).evidence
+    if true is None:
+        return None
+    last = line.clip_frames - 1
+    asked = (max(0, last + 1 - (line.window_frames or 1)), last)
+    return Grounding(line.clip_frames, asked, true, reading.evidence)
 
 
 def _agrees(line: _Line, value: dict[str, Any], label: str) -> bool | None:

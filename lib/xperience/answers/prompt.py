@@ -62,7 +62,7 @@ def user_message(clip: Clip, media: Media) -> str:
     media : Media
     """
     rows = [media.cameras[: len(media.cameras) // 2], media.cameras[len(media.cameras) // 2 :]]
-    first = clip.in_window[0]
+    first = media.n_frames - media.window_frames
     return " ".join(
         [
             f"The video has {media.n_frames} frames, numbered 0 to {media.n_frames - 1}, "
@@ -71,8 +71,7 @@ def user_message(clip: Clip, media: Media) -> str:
             f"{', '.join(rows[0])} above, {', '.join(rows[1])} below.",
             *(_hatched(camera, media) for camera in media.cameras if camera in media.lost),
             _sound(media),
-            f"Describe the last {clip.window_s:.3g} seconds, frames {first} to "
-            f"{media.n_frames - 1}.",
+            f"Describe the last {clip.window_s:.3g} s, frames {first} to {media.n_frames - 1}.",
         ]
     )
 
@@ -87,5 +86,5 @@ def _sound(media: Media) -> str:
     if media.audio is None:
         return "There is no sound."
     if media.why_no_audio:
-        return f"The sound covers the first {media.audio_seconds:.3g} seconds only."
+        return f"The sound covers the first {media.audio_seconds:.3g} s only."
     return "The sound is of the same time."

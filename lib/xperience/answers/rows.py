@@ -91,7 +91,7 @@ def ends(found: Interval) -> dict[str, Any]:
 
 def _scored(measured: Measured, note: str | None) -> dict[str, Any]:
     score, (floor_name, floor) = measured.score, measured.floor
-    fields = said(score) | {"reason": score.reason or note}
+    fields = said(score) | {"reason": score.reason or note, "ceiling": measured.ceiling}
     if floor_name is not None:
         fields |= {"floor": floor.value, "floor_name": floor_name}
         fields["skill"] = skill(measured.metric, score, floor).value

@@ -297,6 +297,15 @@ class Reading:
         return {k: _clean(self.value[k]) for k in TEXT_FIELDS if isinstance(self.value.get(k), str)}
 
     @property
+    def evidence(self) -> tuple[int, int] | None:
+        """First and last frame of the evidence window; None where none is written as declared."""
+        try:
+            found = EvidenceWindow.model_validate(self.value.get("evidence_window"))
+        except ValidationError:
+            return None
+        return found.start_frame, found.end_frame
+
+    @property
     def objects(self) -> frozenset[str]:
         """The names of objects, none if there is no list of them."""
         named = self.value.get("objects")

@@ -64,6 +64,8 @@ class Media(BaseModel):
         Frames a second of that video.
     n_frames : int
         Frames of that video; the last one shows the last frame of the window.
+    window_frames : int
+        How many of them, the last ones, show the window.
     seconds : float
         From its first to its last frame, that one included.
     cameras : list of str
@@ -85,6 +87,7 @@ class Media(BaseModel):
     video_sha256: str
     fps: float = Field(gt=0)
     n_frames: int = Field(ge=1)
+    window_frames: int = Field(ge=1)
     seconds: float = Field(gt=0)
     cameras: list[str]
     lost: dict[str, Lost]
@@ -114,7 +117,7 @@ class Supervised(BaseModel):
     target : str
         What a model can be taught to say; strictly valid.
     action_is_option : bool
-        Whether the true action occurs in training episodes.
+        Whether the true action may be said: it occurs in training episodes, or is "unknown".
     """
 
     model_config = _STRICT
@@ -252,6 +255,7 @@ def prediction_line(record: Supervised, raw: str) -> dict[str, Any]:
         "true_json": record.truth,
         "true_label_seen_in_train": int(record.action_is_option),
         "clip_frames": record.media.n_frames,
+        "window_frames": record.media.window_frames,
     }
 
 

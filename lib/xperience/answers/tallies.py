@@ -130,6 +130,8 @@ class Measured:
     n_episodes, n_samples : int
     floors : dict of {name: function}
         Trivial baselines' scores.
+    ceiling : float, optional
+        What an answer that says all that may be said would score.
     """
 
     metric: Metric
@@ -137,6 +139,7 @@ class Measured:
     n_episodes: int
     n_samples: int
     floors: dict[str, WeightedScore] = field(default_factory=dict)
+    ceiling: float | None = None
 
     @cached_property
     def score(self) -> Score:
