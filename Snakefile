@@ -22,6 +22,7 @@ def inside(paths):
 wildcard_constraints:
     run=re.escape(PARAMS.run),
     notebook="|".join(map(re.escape, PARAMS.notebooks)),
+    shard=r"\d+",
 
 
 localrules: all
@@ -37,11 +38,11 @@ if PLAN.makes_episode:
 
     rule episode:
         input:
-            inside([*sources_of(SIMULATOR), *PLAN.script] if PARAMS.standin else []),
+            inside([] if PARAMS.sample else [*sources_of(SIMULATOR), *PLAN.script]),
         output:
             inside(PLAN.episode_files()),
         params:
-            PARAMS.model_dump(mode="json", include={"standin", "sample"}),
+            PARAMS.model_dump(mode="json", include={"standin", "sample", "family"}),
         log:
             f"artifacts/{PARAMS.run}/logs/episode.log",
         threads: workflow.cores
@@ -49,17 +50,33 @@ if PLAN.makes_episode:
             "{STEP} episode {RUN} | tee {log}"  # stderr stays the terminal's: it has the bars
 
 
-rule windows:
-    input:
-        inside(PLAN.episode_files()),
-        inside(sources_of(FEATURES)),
-    output:
-        inside(PLAN.tables()),
-    log:
-        f"artifacts/{PARAMS.run}/logs/windows.log",
-    threads: workflow.cores
-    shell:
-        "{STEP} windows {RUN} {OWN} --workers {threads} | tee {log}"
+if PLAN.is_cohort:
+
+    rule shard:
+        input:
+            inside(PLAN.episode_files()),
+            inside(sources_of(FEATURES)),
+        output:
+            f"{A}/shards/shard-{{shard}}.json",
+        log:
+            f"{A}/logs/shard-{{shard}}.log",
+        threads: 1
+        shell:
+            "{STEP} shard {RUN} $((10#{wildcards.shard})) | tee {log}"
+
+else:
+
+    rule windows:
+        input:
+            inside(PLAN.episode_files()),
+            inside(sources_of(FEATURES)),
+        output:
+            inside(PLAN.tables()),
+        log:
+            f"artifacts/{PARAMS.run}/logs/windows.log",
+        threads: workflow.cores
+        shell:
+            "{STEP} windows {RUN} {OWN} --workers {threads} | tee {log}"
 
 
 rule notebook:

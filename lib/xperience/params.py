@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from xperience.errors import ParamsError, did_you_mean
 from xperience.hub.source import SampleSource
 from xperience.project import at_root, episode_name, project_root
-from xperience.simulator.settings import StandinSettings
+from xperience.simulator.settings import FamilySettings, StandinSettings
 
 BASE_RUN = "standin"
 
@@ -21,16 +21,28 @@ class RunParams(BaseModel):
     ----------
     run : str
         The run's name; also its folder under ``artifacts/``.
-    episode : str
+    episode : str, optional
         Folder of the recording, relative to the repository.
+    episodes : str, optional
+        In its place: the roster of a cohort, relative to the repository.
     contract : {"published", "corrected"}
         The benchmark contract that windows and scores follow.
     notebooks : list of str
         Names of the notebooks of the run, in reading order.
     standin : StandinSettings, optional
         How the recording is simulated. Absent for recordings that exist.
+    family : FamilySettings, optional
+        How the recordings of a cohort are simulated. Absent for recordings that exist.
     sample : SampleSource, optional
         Where the recording is downloaded from.
+    n_shards : int, optional
+        Shards that the work on a cohort is divided into.
+    discard : bool, optional
+        Whether depth, cloud and videos of a cohort's recordings are dropped once used.
+    n_turns : int, optional
+        How often the sides of a cohort rotate, so that each recording is tested; 0 for never.
+    companions : list of str, optional
+        Runs whose executed notebooks the site shows too.
     moment_frame : int, optional
         The frame that the figures of single moments show, counted from 0; None chooses one.
     n_sample_windows : int, optional
@@ -50,11 +62,17 @@ class RunParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    episode: str
+    episode: str | None = None
+    episodes: str | None = None
     contract: Literal["published", "corrected"]
     notebooks: list[str] = Field(min_length=1)
     standin: StandinSettings | None = None
+    family: FamilySettings | None = None
     sample: SampleSource | None = None
+    n_shards: int = Field(default=4, ge=1)
+    discard: bool = False
+    n_turns: int = Field(default=0, ge=0)
+    companions: list[str] = []
     moment_frame: int | None = Field(default=None, ge=0)
     n_sample_windows: int = Field(default=5, ge=1)
     near_frames: int = Field(default=20, ge=1)
@@ -67,6 +85,11 @@ class RunParams(BaseModel):
     def _one_origin(self) -> "RunParams":
         if self.standin is not None and self.sample is not None:
             raise ValueError("a recording is either simulated or downloaded, not both")
+        if (self.episode is None) == (self.episodes is None):
+            raise ValueError("a run has either an episode or, for a cohort, episodes")
+        single = self.standin is not None or self.sample is not None
+        if (single and self.episodes is not None) or (self.family is not None and self.episode):
+            raise ValueError("standin and sample make an episode, family makes episodes")
         return self
 
     def for_notebook(self, names: list[str]) -> dict[str, Any]:
@@ -176,7 +199,8 @@ def _own_recording(values: dict[str, Any], episode: str) -> dict[str, Any]:
         raise ParamsError(
             f"EPISODE={episode}", "is not a folder", "a recording's folder", "Check the path."
         )
-    kept = {key: value for key, value in values.items() if key not in ("standin", "sample")}
+    origin = ("standin", "sample", "family", "episodes", "companions")
+    kept = {key: value for key, value in values.items() if key not in origin}
     return {**kept, "run": own_run_name(folder), "episode": episode.rstrip("/")}
 
 
@@ -221,7 +245,8 @@ def _known_keys(path: list[str]) -> list[str]:
     """Return the keys that a (nested) settings model declares."""
     model: type[BaseModel] = RunParams
     for part in path:
-        inner = {"standin": StandinSettings, "sample": SampleSource}.get(part)
+        known = {"standin": StandinSettings, "sample": SampleSource, "family": FamilySettings}
+        inner = known.get(part)
         if inner is None:
             break
         model = inner

@@ -11,7 +11,15 @@ from xperience.run.parameters import check_parameters, declared_parameters
 REPOSITORY = Path(__file__).parents[2]
 RUNS = ("standin", "smoke", "sample")
 SOURCES = sorted((REPOSITORY / "notebooks").glob("*.py"))
-STRUCTURE = {"notebooks", "standin", "sample"}
+STRUCTURE = {
+    "notebooks",
+    "standin",
+    "sample",
+    "family",
+    "n_shards",
+    "discard",
+    "companions",
+}
 FEWER = ("n_seeds",)
 """Settings that make a run shorter, not another one."""
 READ_NO_RECORDING = {"08_published_record"}
@@ -44,7 +52,8 @@ def test_the_smoke_run_is_the_standins_on_less():
 def test_a_notebooks_defaults_are_the_standins(source):
     declared = declared_parameters(source)
     assert set(declared) <= set(RunParams.model_fields), "declare it in RunParams too"
-    given = load_params("standin").for_notebook(list(declared))
+    owner = next(run for run in ("standin", "family") if source.stem in load_params(run).notebooks)
+    given = load_params(owner).for_notebook(list(declared))
     check_parameters(given, declared, source.name)
     assert {name: declared[name] for name in given} == given
     for name in set(declared) - set(given):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xperience.cohort.roster import read_roster
+from xperience.cohort.shards import report_path, tables_of
 from xperience.episode.layout import ANNOTATION, CAMERAS
 from xperience.features.blocks import CONTRACTS
 from xperience.params import RunParams, load_params
@@ -53,12 +55,23 @@ class Plan:
     @property
     def makes_episode(self) -> bool:
         """Whether the run simulates or downloads its recording."""
-        return self.params.standin is not None or self.params.sample is not None
+        params = self.params
+        return not (params.standin is None and params.sample is None and params.family is None)
+
+    @property
+    def is_cohort(self) -> bool:
+        """Whether the run is of many recordings."""
+        return self.params.episodes is not None
+
+    @property
+    def roster(self) -> Path:
+        """The roster of a cohort."""
+        return at_root(str(self.params.episodes))
 
     @property
     def episode(self) -> Path:
-        """The recording's folder."""
-        return at_root(self.params.episode)
+        """The recording's folder, or that of a cohort's roster."""
+        return self.roster.parent if self.is_cohort else at_root(str(self.params.episode))
 
     def episode_files(self) -> list[Path]:
         """Return the files that stand for the recording in the graph.
@@ -68,6 +81,8 @@ class Plan:
         """
         if self.params.sample:
             return [self.download_stamp]
+        if self.is_cohort:
+            return [self.roster]
         names = (ANNOTATION, *(f"{camera}.mp4" for camera in CAMERAS))
         files = [self.episode / name for name in names]
         return [file for file in files if self.params.standin or file.is_file()]
@@ -79,11 +94,26 @@ class Plan:
 
     def windows(self, contract: str) -> Path:
         """Return the windows table of a contract."""
-        return windows_path(self.params.run, self.params.episode, contract)
+        return windows_path(self.params.run, str(self.params.episode), contract)
 
     def tables(self) -> list[Path]:
-        """Return the windows tables, one a contract."""
+        """Return the files that stand for what notebooks read.
+
+        Of a recording its windows tables, one a contract; of a cohort the shards' reports.
+        """
+        if self.is_cohort:
+            return [report_path(self.folder, shard) for shard in range(self.params.n_shards)]
         return [self.windows(contract) for contract in CONTRACTS]
+
+    def data(self) -> list[Path]:
+        """Return the data files whose content notebooks follow from, as far as they are there."""
+        if not self.is_cohort:
+            return self.tables()
+        if not self.roster.is_file():
+            return []
+        entries = read_roster(self.roster)
+        tables = (path for entry in entries for path in tables_of(self.folder, entry.episode))
+        return [self.roster, *(path for path in tables if path.is_file())]
 
     @property
     def site(self) -> Path:
@@ -133,15 +163,17 @@ class Plan:
         """Return what the run's settings say of how the windows tables come to be."""
         settings = self.params.model_dump(
             mode="json",
-            include={"sample": True, "standin": True},
-            exclude={"standin": {"workers", "script"}},
+            include={"sample": True, "standin": True, "family": True},
+            exclude={"standin": {"workers", "script"}, "family": {"workers", "activities"}},
             exclude_unset=True,
         )
         return {**settings, "script": [file_digest(path) for path in self.script]}
 
     @property
     def script(self) -> list[Path]:
-        """The file that says what happens in a simulated recording, if it is one."""
+        """The files that say what happens in simulated recordings, if they are."""
+        if self.params.family:
+            return sorted((self.root / self.params.family.activities).glob("*.yaml"))
         return [self.root / self.params.standin.script] if self.params.standin else []
 
     def record(self, notebook: str) -> dict[str, Any]:
@@ -149,7 +181,8 @@ class Plan:
 
         The library files are those that the notebook imports and those that make its inputs.
         """
-        upstream = [FEATURES] + ([SIMULATOR] if self.params.standin else [])
+        simulated = self.params.standin or self.params.family
+        upstream = [FEATURES] + ([SIMULATOR] if simulated else [])
         return {
             "notebook": file_digest(self.source(notebook)),
             "parameters": self.values(notebook),

@@ -54,11 +54,11 @@ def reproduce(
             _say(f"Kept as committed, since nothing they follow from changed: {', '.join(kept)}.")
         forced = [] if again or data_only else _forced(plan)
         command = _snakemake(run, episode, cores) + (["--forceall"] if again else [])
-        command += ["--until", "windows"] if data_only else []
+        command += ["--until", "shard" if plan.is_cohort else "windows"] if data_only else []
         command += ["--forcerun", *forced] if forced else []
         _unlock(plan.root, command)
         code = subprocess.run(command, cwd=plan.root, pass_fds=[lock], check=False).returncode
-    _tell(plan, code, plan.windows("published").parent if data_only else plan.site / "index.html")
+    _tell(plan, code, plan.folder / "windows" if data_only else plan.site / "index.html")
     return code
 
 

@@ -6,15 +6,20 @@ What is slow to import is imported by the step that needs it.
 import json
 from pathlib import Path
 
+from xperience.cohort.roster import Entry, make_roster, read_roster, write_roster
+from xperience.cohort.shards import ShardReport
 from xperience.progress import progress_bars
 from xperience.project import predictions_path
 from xperience.run.plan import Plan
+from xperience.simulator.settings import FamilySettings
 from xperience.storage import write_text
 
 
 def make_episode(plan: Plan) -> None:
-    """Simulate or download the run's recording, as its params file says."""
-    if plan.params.standin:
+    """Simulate or download the run's recordings, as its params file says."""
+    if plan.params.family:
+        _make_family(plan, plan.params.family)
+    elif plan.params.standin:
         from xperience.simulator.write import write_episode  # noqa: PLC0415
 
         with progress_bars() as show:
@@ -24,6 +29,26 @@ def make_episode(plan: Plan) -> None:
 
         download_episode(plan.params.sample, plan.episode)
         write_text(plan.download_stamp, plan.params.sample.model_dump_json() + "\n")
+
+
+def _make_family(plan: Plan, settings: FamilySettings) -> None:
+    from xperience.simulator.family import write_family  # noqa: PLC0415
+
+    with progress_bars() as show:
+        rows = write_family(plan.episode, settings, on_progress=show)
+    entries = (Entry.model_validate(row) for row in rows)
+    write_roster(plan.roster, make_roster(entries, plan.episode))
+
+
+def make_shard(plan: Plan, shard: int) -> ShardReport:
+    """Work on one shard of the run's cohort."""
+    from xperience.cohort.shards import Work, run_shard  # noqa: PLC0415
+
+    work = Work(plan.folder, plan.params.discard)
+    with progress_bars() as show:
+        return run_shard(
+            read_roster(plan.roster), shard, plan.params.n_shards, work, on_progress=show
+        )
 
 
 def make_windows(plan: Plan, workers: int | None = None) -> None:
@@ -72,6 +97,6 @@ def make_site(plan: Plan) -> None:
     from xperience.report.site import Shown, build_site  # noqa: PLC0415
 
     answers = predictions_path(plan.params.run, "03_neural_heads")
-    shown = Shown(plan.windows("published"), answers, plan.episode)
+    shown = Shown() if plan.is_cohort else Shown(plan.windows("published"), answers, plan.episode)
     build_site(plan.root / "docs", plan.folder, plan.params.notebooks, plan.site, shown)
     write_text(plan.site_stamp, json.dumps(plan.params.notebooks) + "\n")

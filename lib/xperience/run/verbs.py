@@ -67,8 +67,9 @@ def reproduce(
 def episode(run: Run) -> None:
     """Simulate or download a run's recording."""
     plan = Plan.of(run)
-    verb = "simulate" if plan.params.standin else "download"
-    with _step(f"{verb} the recording", plan.shown(plan.episode)):
+    verb = "download" if plan.params.sample else "simulate"
+    what = "recordings" if plan.is_cohort else "recording"
+    with _step(f"{verb} the {what}", plan.shown(plan.episode)):
         steps.make_episode(plan)
 
 
@@ -79,6 +80,16 @@ def windows(run: Run, episode: Own = None, workers: int | None = None) -> None:
     plan = Plan.of(run, episode)
     with _step("compute the windows tables", plan.shown(plan.windows("published").parent)):
         steps.make_windows(plan, workers)
+
+
+@app.command()
+@_shows_errors
+def shard(run: Run, shard: int) -> None:
+    """Make the windows tables of one shard of a cohort; episodes that fail are named."""
+    plan = Plan.of(run)
+    with _step(f"work on shard {shard}", plan.shown(plan.tables()[shard])):
+        for one in steps.make_shard(plan, shard).failed:
+            print(f"failed: {one.episode}: {one.reason}", flush=True)
 
 
 @app.command()

@@ -12,71 +12,23 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from xperience.progress import OnProgress
 from xperience.simulator import mishaps
 from xperience.simulator.script import Script
-from xperience.simulator.settings import FPS, StandinSettings
+from xperience.simulator.settings import FPS, FamilySettings, StandinSettings
 from xperience.simulator.wording import activities, choose_words, read_words, worded
 from xperience.simulator.write import write_episode
 
 SIDES = ("train", "val", "test")
-DEFAULT_ACTIVITIES = Path(__file__).resolve().parents[3] / "params" / "activities"
 VARIETY = 1.5
 """How far wearers and kitchens of a family stray from average ones, against the stand-in's."""
 
 TWO_EPISODES_SHARE = 0.4
 OTHER_FPS = (15.0, 30000 / 1001)
-
-_Size = tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]]
-
-
-class FamilySettings(BaseModel):
-    """A family of simulated episodes; equal settings give equal annotations.
-
-    Parameters
-    ----------
-    sides : (int, int, int)
-        Episodes to train on, to choose on and to test on.
-    frames : (int, int)
-        Least and most frames of an episode.
-    size_px, depth_size_px : (int, int)
-        Width and height of the videos and of the depth map.
-    seed : int
-        Draws sessions, wearers, kitchens, words, lengths and mishaps.
-    activities : Path
-        Folder of activity files and ``words.yaml``.
-    mishaps : bool
-        Whether some episodes have another frame rate, lack a modality or lose a stream.
-    workers : int
-        Episodes written at a time; no result depends on it.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sides: tuple[int, int, int] = (16, 4, 4)
-    frames: tuple[int, int] = (450, 700)
-    size_px: _Size = (64, 48)
-    depth_size_px: _Size = (32, 24)
-    seed: int = Field(7, ge=0, lt=2**32)
-    activities: Path = DEFAULT_ACTIVITIES
-    mishaps: bool = True
-    workers: int = Field(2, ge=1, le=64)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "FamilySettings":
-        if min(self.sides) < 1:
-            raise ValueError("each side needs an episode")
-        if not 40 <= self.frames[0] <= self.frames[1] <= 200_000:
-            raise ValueError("frames go from at least 40 up")
-        if any(side % 2 for side in self.size_px):
-            raise ValueError("width and height must be even, the video codec halves the colours")
-        return self
 
 
 @dataclass(frozen=True)

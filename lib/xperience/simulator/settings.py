@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from xperience.errors import ParamsError, did_you_mean
 
+DEFAULT_ACTIVITIES = Path(__file__).resolve().parents[3] / "params" / "activities"
 DEFAULT_SCRIPT = Path(__file__).resolve().parents[3] / "params" / "timeline.yaml"
 FPS = 20.0
 IMU_RATE_HZ = 200.0
@@ -90,3 +91,46 @@ class StandinSettings(BaseModel):
     def duration_s(self) -> float:
         """Length of the videos in seconds."""
         return self.frames / self.fps
+
+
+class FamilySettings(BaseModel):
+    """A family of simulated episodes; equal settings give equal annotations.
+
+    Parameters
+    ----------
+    sides : (int, int, int)
+        Episodes to train on, to choose on and to test on.
+    frames : (int, int)
+        Least and most frames of an episode.
+    size_px, depth_size_px : (int, int)
+        Width and height of the videos and of the depth map.
+    seed : int
+        Draws sessions, wearers, kitchens, words, lengths and mishaps.
+    activities : Path
+        Folder of activity files and ``words.yaml``.
+    mishaps : bool
+        Whether some episodes have another frame rate, lack a modality or lose a stream.
+    workers : int
+        Episodes written at a time; no result depends on it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sides: tuple[int, int, int] = (16, 4, 4)
+    frames: tuple[int, int] = (450, 700)
+    size_px: tuple[_Side, _Side] = (64, 48)
+    depth_size_px: tuple[_Side, _Side] = (32, 24)
+    seed: int = Field(7, ge=0, lt=2**32)
+    activities: Path = DEFAULT_ACTIVITIES
+    mishaps: bool = True
+    workers: int = Field(2, ge=1, le=64)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "FamilySettings":
+        if min(self.sides) < 1:
+            raise ValueError("each side needs an episode")
+        if not 40 <= self.frames[0] <= self.frames[1] <= 200_000:
+            raise ValueError("frames go from at least 40 up")
+        if any(side % 2 for side in self.size_px):
+            raise ValueError("width and height must be even, the video codec halves the colours")
+        return self

@@ -5,7 +5,7 @@ that there are as many independent recordings to draw from as the roster has. Ea
 and chosen on other sessions than it is tested on.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,10 +27,10 @@ from xperience.studies.heldout.contest import (
     merged,
     truths_of,
 )
-from xperience.studies.heldout.study import Held, OnProgress, answer_cohort
+from xperience.studies.heldout.study import CONTRACT, SECTION, Held, OnProgress, answer_cohort
 from xperience.studies.heldout.within import WITHIN, Gap
 from xperience.studies.rows import difference_row, named, scored
-from xperience.tasks.catalogue import TASKS
+from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
 from xperience.tasks.task import Task
 
 ROTATED, ROTATED_GAP = "rotated", "rotated_gap"
@@ -137,6 +137,16 @@ def run_turns(
         if on_progress:
             on_progress("turns", number, n_turns)
     return found
+
+
+def turn_rows(found: Mapping[str, Sequence[Turn | str]], run: str) -> list[Record]:
+    """Return the rows of every task, pooled over turns."""
+    base = {"run": run, "section": SECTION, "contract": CONTRACT}
+    return [
+        row
+        for name, turned in found.items()
+        for row in rotated_rows(TASKS_BY_NAME[name], turned, base | {"task": name})
+    ]
 
 
 def rotated_rows(task: Task, found: Sequence[Turn | str], base: dict[str, Any]) -> Iterator[Record]:

@@ -15,12 +15,11 @@ from xperience.studies.heldout.contest import (
     floors_of,
     truths_of,
 )
-from xperience.studies.heldout.study import CONTRACT, Held
+from xperience.studies.heldout.study import CONTRACT, SECTION, Held
 from xperience.studies.heldout.within import WITHIN, Gap
 from xperience.studies.heldout.words import word_rows
 from xperience.studies.rows import FLOOR, difference_row, named, scored
 
-SECTION = "06_heldout_episodes"
 ACROSS, ENDS, GAP = "across", "across_ends", "gap"
 """Variants: all windows of test recordings; those of their ends, where heads within are tested;
 and the difference of the two on these."""

@@ -18,6 +18,7 @@ from xperience.tasks.catalogue import TASKS, tasks_of
 from xperience.tasks.task import Task
 
 CONTRACT = "corrected"
+SECTION = "06_heldout_episodes"
 OnProgress = Callable[[str, int, int], None]
 
 

@@ -1,0 +1,189 @@
+"""The words and tables of the section on held-out episodes, from its rows."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from xperience.cohort.roster import Roster
+from xperience.scoring.records import Record
+from xperience.studies.heldout.rotation import ROTATED, ROTATED_GAP
+from xperience.studies.heldout.rows import ACROSS, ENDS
+from xperience.studies.heldout.within import WITHIN
+from xperience.tasks.catalogue import TASKS_BY_NAME
+
+Rows = Sequence[Record]
+
+
+def primary_of(task: str) -> str:
+    """Return the name of a task's primary measure."""
+    return TASKS_BY_NAME[task].primary.name
+
+
+def find(
+    rows: Iterable[Record], task: str, head: str | None, variant: str, against: str | None = None
+) -> Record | None:
+    """Return a task's primary score, or difference, of a head under a variant."""
+    wanted = (task, head, variant, against, primary_of(task))
+    keyed = ((r.task, r.head, r.variant, r.against, r.metric) == wanted for r in rows)
+    return next((row for row, hit in zip(rows, keyed, strict=True) if hit), None)
+
+
+def tasks_in(rows: Iterable[Record]) -> list[str]:
+    """Return the tasks that rows are about, in order; other rows describe the cohort."""
+    return list(dict.fromkeys(row.task for row in rows if row.task in TASKS_BY_NAME))
+
+
+def roster_table(roster: Roster) -> pd.DataFrame:
+    """Return how many episodes of each activity are on each side."""
+    table = pd.DataFrame(
+        [{"activity": one.activity or "unknown", "side": one.side} for one in roster]
+    )
+    sides = ["train", "val", "test"]
+    counts = pd.crosstab(table["activity"], table["side"]).reindex(columns=sides, fill_value=0)
+    return counts.sort_values(sides, ascending=False)
+
+
+def score_table(rows: Rows, head: str) -> pd.DataFrame:
+    """Return a head's primary scores: on the test side, and pooled over turns with intervals."""
+    found = []
+    for task in tasks_in(rows):
+        across, turned = find(rows, task, head, ACROSS), find(rows, task, head, ROTATED)
+        found.append(
+            {
+                "task": task,
+                "measure": primary_of(task),
+                "test side": _number(across),
+                "every recording": _number(turned),
+                "95 % interval": _interval(turned),
+                "best floor": _floor(turned if turned and turned.floor is not None else across),
+                "note": _note(across),
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def gap_table(rows: Rows, head: str) -> pd.DataFrame:
+    """Return a head's scores across and within recordings on the same windows, and the gap."""
+    found = []
+    for task in tasks_in(rows):
+        within, across = find(rows, task, "linear", WITHIN), find(rows, task, head, ENDS)
+        gap = find(rows, task, head, ROTATED_GAP, WITHIN)
+        if within is None and across is None:
+            continue
+        found.append(
+            {
+                "task": task,
+                "measure": primary_of(task),
+                "within": _number(within),
+                "across": _number(across),
+                "gap, every recording": _number(gap),
+                "95 % interval": _interval(gap),
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def verdict(row: Record | None) -> str:
+    """Return what a difference allows to be said: "better", "worse", "open" or "unknown".
+
+    Parameters
+    ----------
+    row : Record or None
+        A paired difference; better and worse need an interval without 0.
+    """
+    if row is None or row.value is None or row.ci_low is None or row.ci_high is None:
+        return "unknown"
+    if row.ci_low <= 0 <= row.ci_high:
+        return "open"
+    return "better" if (row.value > 0) == bool(row.higher_is_better) else "worse"
+
+
+def gap_title(rows: Rows, head: str) -> str:
+    """Return what the gaps of all tasks say together."""
+    found = [verdict(find(rows, task, head, ROTATED_GAP, WITHIN)) for task in tasks_in(rows)]
+    told = [one for one in found if one != "unknown"]
+    if not told:
+        return "Too few recordings to tell what training on others costs or brings"
+    better, worse = told.count("better"), told.count("worse")
+    return (
+        f"Training on other recordings helps in {better} and harms in {worse} of {len(told)} "
+        f"tasks, against a recording's own beginning"
+    )
+
+
+def floor_title(rows: Rows, head: str) -> str:
+    """Return in how many tasks a head across recordings beats the best trivial baseline."""
+    found = []
+    for task in tasks_in(rows):
+        differences = (
+            row
+            for row in rows
+            if (row.task, row.head, row.variant) == (task, head, ROTATED)
+            and row.against
+            and row.metric == primary_of(task)
+        )
+        found.append(verdict(next(differences, None)))
+    told = [one for one in found if one != "unknown"]
+    if not told:
+        return "Too few recordings to tell whether heads beat trivial baselines"
+    return (
+        f"On unseen recordings the {head} head beats the best trivial baseline in "
+        f"{told.count('better')} of {len(told)} tasks"
+    )
+
+
+def word_scores(rows: Rows, head: str) -> pd.DataFrame:
+    """Return a head's label scores under each comparison, a row a task and comparison."""
+    found = [
+        {
+            "task": row.task,
+            "comparison": row.metric.removeprefix("wording_"),
+            "value": row.value,
+            "floor": row.floor,
+            "reason": row.reason if row.value is None else "",
+        }
+        for row in rows
+        if row.metric.startswith("wording_") and row.head == head and row.against is None
+    ]
+    return pd.DataFrame(found, columns=["task", "comparison", "value", "floor", "reason"])
+
+
+def word_title(table: pd.DataFrame) -> str:
+    """Return what is left of exact scores and what looser comparisons add."""
+    known = table.dropna(subset=["value"])
+    action = known[known["task"] == "timeline_action"].set_index("comparison")["value"]
+    if not {"exact", "same_verb"} <= set(action.index):
+        return "How right labels are depends on how they are compared"
+    return (
+        f"{_percent(action['exact'])} of the action labels are right as texts, "
+        f"{_percent(action['same_verb'])} have the right verb"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _number(row: Record | None) -> str:
+    return "–" if row is None or row.value is None else f"{row.value:.3f}{_unit(row)}"
+
+
+def _unit(row: Record) -> str:
+    return "" if row.unit == "1" else f" {row.unit}"
+
+
+def _interval(row: Record | None) -> str:
+    if row is None or row.value is None:
+        return "–"
+    if row.ci_low is None or row.ci_high is None:
+        return row.ci_reason or "none"
+    return f"{row.ci_low:.3f} … {row.ci_high:.3f}"
+
+
+def _floor(row: Record | None) -> str:
+    known = row is not None and row.floor is not None
+    return f"{row.floor:.3f} ({row.floor_name})" if known and row is not None else "–"
+
+
+def _note(row: Record | None) -> str:
+    return "" if row is None or row.status == "ok" else f"{row.status}: {row.reason}"
