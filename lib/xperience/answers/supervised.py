@@ -139,6 +139,11 @@ class Supervised(BaseModel):
         """The true answer, parsed."""
         return json.loads(self.answer)
 
+    @cached_property
+    def taught(self) -> dict[str, Any]:
+        """The target, parsed."""
+        return json.loads(self.target)
+
 
 @dataclass(frozen=True)
 class Export:
