@@ -11,11 +11,11 @@ EXTRAS := .venv/.extras
 XPERIENCE := $(BIN)/python -m xperience.run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup extras reproduce sample site lab pair test test-slow lint format bench clean
+.PHONY: help setup extras reproduce sample family site lab pair test test-slow test-extras lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Settings: RUN=standin|smoke|sample  EPISODE=folder  AGAIN=1"
+	@echo "  Settings: RUN=standin|smoke|sample|family  EPISODE=folder  AGAIN=1"
 
 setup: $(READY) ## make .venv with everything pinned (only if the pins changed)
 
@@ -39,6 +39,9 @@ reproduce: setup ## bring a run up to date: recording, windows, notebooks, site
 
 sample: setup ## download the public sample (its licence is shown) and run everything on it
 	@$(XPERIENCE) reproduce sample $(if $(AGAIN),--again)
+
+family: setup ## simulate a family of recordings and run the held-out section on it
+	@$(XPERIENCE) reproduce family $(if $(AGAIN),--again)
 
 site: setup ## build the site of a run from its executed notebooks
 	@$(XPERIENCE) site "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)")
@@ -64,6 +67,9 @@ test: lint ## check everything: lint, pairs, freshness, tests
 
 test-slow: setup ## run the slow tests too (the whole graph, the site in a browser)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
+
+test-extras: extras ## run the fast tests that need the extras
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow" tests/answers tests/exports tests/studies
 
 bench: setup ## time features, suite, networks and audio study against plain references
 	@$(BIN)/python benchmarks/features.py
