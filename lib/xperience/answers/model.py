@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from xperience.answers.prompter import Prompter, picture_of
 from xperience.answers.schema import AnswersError
+from xperience.errors import did_you_mean
 from xperience.storage import file_digest, value_digest
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("transformers", "peft", "accelerate", "safetensors", "tokenizers", "xgrammar")
 WHOLE, THINKER = "qwen3_omni_moe", "qwen3_omni_moe_thinker"
+DTYPES = ("float32", "bfloat16", "float16")
 MOST_PIXELS = 768 * 32 * 32
 """Of a frame: the upper bound that the model family states."""
 
@@ -44,6 +46,12 @@ class Source:
     dtype: str = "float32"
     device_map: str | None = None
     most_pixels: int = MOST_PIXELS
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise AnswersError(
+                "dtype", f"is {self.dtype!r}", "a type of weights", did_you_mean(self.dtype, DTYPES)
+            )
 
     @property
     def digest(self) -> str:

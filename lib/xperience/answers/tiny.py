@@ -5,13 +5,16 @@ byte-level tokenizer, the special tokens and the feature settings. It knows noth
 drawn, so whatever it answers well it was taught, or the grammar made it so.
 """
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xperience.answers.schema import AnswersError
+from xperience.answers.model import require
+from xperience.answers.schema import AnswersError, Options, read_options
+from xperience.answers.supervised import open_export
 from xperience.storage import write_json
 
 if TYPE_CHECKING:
@@ -56,8 +59,9 @@ def make_tiny(
     Raises
     ------
     AnswersError
-        If the folder exists.
+        If the folder exists or a package is missing.
     """
+    require()
     folder = Path(folder)
     if folder.exists():
         raise AnswersError(
@@ -75,6 +79,38 @@ def make_tiny(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
+
+
+def words_of(records: Path | None = None, options: Path | None = None) -> list[str]:
+    """Return texts whose words a tokenizer should know.
+
+    Parameters
+    ----------
+    records : Path, optional
+        A finished export: its options, and prompts and targets of its training side.
+    options : Path, optional
+        A file of options instead.
+
+    Raises
+    ------
+    AnswersError
+        If neither or both are named, or one cannot be read.
+    """
+    if (records is None) == (options is None):
+        raise AnswersError(
+            "words", "come from nowhere" if records is None else "come from two places",
+            "either records or options", "Name one of the two.",
+        )  # fmt: skip
+    if records is None:
+        return _labels(read_options(options))
+    export = open_export(records)
+    said = [text for one in export.records("train") for text in (one.system, one.user, one.target)]
+    return _labels(export.options) + said
+
+
+def _labels(options: Options) -> list[str]:
+    lists = (options.action, options.subtask, options.objects)
+    return [json.dumps(name, ensure_ascii=False) for some in lists for name in some or ()]
 
 
 def tiny_config(tokenizer: "PreTrainedTokenizerFast") -> "Qwen3OmniMoeThinkerConfig":
