@@ -22,6 +22,8 @@ CAMERAS = layout.CAMERAS
 """Tiles in order, row by row, three a row."""
 
 _HATCH_PX, _LIGHT, _DARK = 8, 150, 60
+_CODEC = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
+# Macroblock trees are off: with them the encoder writes other bits from one call to the next.
 _LABEL_FROM_PX = 64
 """Tiles less high than this carry no name: it could not be read."""
 
@@ -178,9 +180,7 @@ def write_mp4(path: Path, pictures: Sequence[np.ndarray], fps: float, crf: int) 
     options = {"fflags": "+bitexact", "movflags": "+faststart"}
     height, width = pictures[0].shape[:2]
     with whole_file(path) as scratch, av.open(str(scratch), "w", "mp4", options=options) as file:
-        video = file.add_stream(
-            "libx264", rate=rate, options={"crf": str(crf), "preset": "veryfast", "threads": "1"}
-        )
+        video = file.add_stream("libx264", rate=rate, options=_CODEC | {"crf": str(crf)})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         video.codec_context.gop_size = len(pictures)
         video.codec_context.thread_count = 1
