@@ -36,6 +36,7 @@ from xperience.cohort.shards import Work, run_shard
 from xperience.cohort.slim import slim
 from xperience.cohort.stock import ListingError
 from xperience.errors import EpisodeError, ParamsError
+from xperience.hub.listing import VIDEOS
 from xperience.scoring.records import write_records
 
 ONE = Measured(
@@ -155,6 +156,14 @@ def test_a_roster_and_a_listing_say_how_much_there_is(tmp_path):
     scaled = plan_volume(rates(), listing, n_episodes=200)
     assert (scaled.n_episodes, scaled.download_bytes, scaled.n_frames) == (200, 4000, 200_000)
     assert "scaled from 2 to 200" in scaled.basis
+
+
+def test_only_whole_episodes_of_a_listing_count(tmp_path):
+    names = ("annotation.hdf5", *VIDEOS)
+    files = [f"{folder}/{name},10" for folder in ("a", "b") for name in names]
+    path = tmp_path / "files.csv"
+    path.write_text("\n".join(["path,size", *files[:-1]]) + "\n")
+    assert volume_of(path)[:2] == (1, 70)
 
 
 def test_a_roster_without_sizes_is_no_basis(tmp_path):

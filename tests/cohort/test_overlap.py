@@ -74,7 +74,7 @@ def test_labels_are_counted_by_window():
     said = FrameLabels.empty(30, main_task="Make tea")
     said.action[:] = ["Pour water"] * 18 + ["N/A"] * 12
     said.subtask[:] = ["Brew"] * 10 + ["Serve"] * 20
-    said.objects[24] = ("cup", "kettle", "cup")
+    said.objects[24] = ("cup", "kettle", "cup", "N/A")
     said.objects[26] = ("cup",)
     found = wording_of(said, 30)  # windows at frames 0, 5, 10
     assert (found.activity, found.n_windows) == ("Make tea", 3)
@@ -88,17 +88,24 @@ def test_labels_are_counted_by_window():
 
 # Sides by activity.
 
-PEOPLE = st.lists(st.sampled_from("aaaabbbccdef"), min_size=8, max_size=60)
+
+def invented(seed, most_a_session):
+    """Return a roster of sessions with common and rare activities, sides drawn by lot."""
+    rng = np.random.default_rng(seed)
+    n_kinds = int(rng.integers(2, 30))
+    often = 1 / np.arange(1, n_kinds + 1)
+    entries = []
+    for number in range(int(rng.integers(16, 100))):
+        side = str(rng.choice(SIDES, p=(0.7, 0.15, 0.15)))
+        for part in range(int(rng.integers(1, most_a_session + 1))):
+            kind = f"k{rng.choice(n_kinds, p=often / often.sum())}"
+            entries.append(entry(f"e{number}_{part}", side, f"s{number}", kind))
+    return make_roster(entries, ".")
 
 
-@given(kinds=PEOPLE, seed=st.integers(0, 3), data=st.data())
-def test_every_side_keeps_its_size_and_gets_its_share(kinds, seed, data):
-    n = len(kinds)
-    sides = ["val"] * (n // 8) + ["test"] * (n // 8) + ["train"] * (n - 2 * (n // 8))
-    sides = data.draw(st.permutations(sides))
-    pairs = zip(sides, kinds, strict=True)
-    entries = [entry(f"e{i}", side, activity=kind) for i, (side, kind) in enumerate(pairs)]
-    before = make_roster(entries, ".")
+@pytest.mark.parametrize("seed", range(25))
+def test_every_side_keeps_its_size_and_gets_its_share(seed):
+    before = invented(seed, most_a_session=1)
     after = rebalance(before, str, seed)
     assert [one.episode for one in after] == [one.episode for one in before]
     assert after == rebalance(before, str, seed)
@@ -106,26 +113,19 @@ def test_every_side_keeps_its_size_and_gets_its_share(kinds, seed, data):
         size = len(before.on(side))
         assert len(after.on(side)) == size
         on = Counter(one.activity for one in after.on(side))
-        for kind, number in Counter(kinds).items():
-            assert abs(on[kind] - number * size / n) < 2
+        for kind, number in Counter(one.activity for one in before).items():
+            assert abs(on[kind] - number * size / len(before)) <= 1
 
 
-@given(
-    data=st.data(),
-    sessions=st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=3), min_size=3),
-)
-def test_sessions_stay_together(sessions, data):
-    entries = []
-    for number, kinds in enumerate(sessions):
-        side = data.draw(st.sampled_from(SIDES))
-        entries += [
-            entry(f"e{number}_{i}", side, f"s{number}", kind) for i, kind in enumerate(kinds)
-        ]
-    before = make_roster(entries, ".")
-    after = rebalance(before, str)  # a roster with a session on two sides is refused
-    assert {one.episode for one in after} == {one.episode for one in before}
-    for side in SIDES:
-        assert abs(len(after.on(side)) - len(before.on(side))) <= 2
+def test_sessions_stay_together_and_sides_are_hardly_ever_larger_or_smaller():
+    off = []
+    for seed in range(40):
+        before = invented(seed, most_a_session=3)
+        after = rebalance(before, str)  # a roster with a session on two sides is refused
+        assert {one.episode for one in after} == {one.episode for one in before}
+        off.append(max(abs(len(after.on(side)) - len(before.on(side))) for side in SIDES))
+    assert max(off) <= 2
+    assert np.mean(np.array(off) > 0) < 0.15
 
 
 def test_an_activity_that_was_all_on_one_side_is_spread():

@@ -45,6 +45,16 @@ RULES = st.builds(
 )
 
 
+def assert_shared_out(roster, rules):
+    """Each band gives validation its share of the band, and test its share of what is left."""
+    left = Counter(entry.size_band for entry in roster)
+    for side, wanted in zip(("val", "test"), rules.sides[1:], strict=True):
+        on = Counter(entry.size_band for entry in roster.on(side))
+        total = left.total()
+        assert all(abs(on[band] - wanted * n / max(total, 1)) < 1 for band, n in left.items())
+        left -= on
+
+
 @given(stock=STOCK, rules=RULES, data=st.data())
 def test_counts_are_exact_and_no_session_stands_twice(stock, rules, data):
     kept = sorted(stock, key=lambda one: (one.annotation_bytes, one.folder))
@@ -57,11 +67,17 @@ def test_counts_are_exact_and_no_session_stands_twice(stock, rules, data):
     assert tuple(len(roster.on(side)) for side in SIDES) == rules.sides
     assert len({entry.session for entry in roster}) == rules.n_episodes
     assert {entry.folder for entry in roster} <= {one.folder for one in kept}
+    assert_shared_out(roster, rules)
     assert choose(data.draw(st.permutations(stock)), rules).roster == roster
 
 
 @given(
-    stock=STOCK.map(lambda stock: stock[:7]),
+    stock=st.lists(
+        st.builds(listed, st.from_regex(r"\As[0-3]/ep[1-9]\Z"), st.integers(1, 9)),
+        min_size=2,
+        max_size=8,
+        unique_by=lambda one: one.folder,
+    ),
     n_bands=st.integers(1, 3),
     n_wanted=st.integers(1, 6),
 )
@@ -79,6 +95,16 @@ def test_bands_are_as_even_as_any_choice_could_make_them(stock, n_bands, n_wante
     }
     counts = Counter(entry.size_band for entry in choose(stock, rules).roster)
     assert tuple(sorted(counts[band] for band in rules.bands)) == max(possible)
+
+
+def test_bands_share_the_sides_alike_where_one_of_them_runs_short():
+    few = [listed(f"s{i % 6}/ep{i}", i + 1) for i in range(20)]
+    many = [listed(f"t{i}/ep1", 100 + i) for i in range(60)]
+    rules = ChoiceRules(sides=(30, 10, 10), drop_share=0)
+    roster = choose(few + many, rules).roster
+    bands = Counter(entry.size_band for entry in roster)
+    assert bands == {"short": 6, "lower_mid": 15, "upper_mid": 15, "long": 14}
+    assert_shared_out(roster, rules)
 
 
 def plenty(n_sessions=400, episodes_each=3):
@@ -117,13 +143,15 @@ def test_another_seed_draws_other_sides_and_the_same_seed_the_same():
 
 
 def test_the_middle_of_each_band_is_taken_or_a_sample_of_all_of_it():
-    stock = plenty(episodes_each=1)
-    spread = {}
-    for pick in ("middle", "random"):
-        chosen = choose(stock, ChoiceRules(sides=(30, 5, 5), pick=pick)).roster
+    stock = sorted(plenty(episodes_each=1), key=lambda one: one.annotation_bytes)
+    rules = {"sides": (30, 5, 5), "drop_share": 0}
+    quarter = [2 * one.annotation_bytes for one in stock[:100]]
+    for pick, (low, high) in {"middle": (44, 56), "random": (0, 100)}.items():
+        chosen = choose(stock, ChoiceRules(pick=pick, **rules)).roster
         sizes = [entry.size_bytes for entry in chosen if entry.size_band == "short"]
-        spread[pick] = max(sizes) - min(sizes)
-    assert spread["middle"] < spread["random"] / 4
+        places = sorted(quarter.index(size) for size in sizes)
+        assert low <= places[0] <= places[-1] < high
+        assert (places[-1] - places[0] > 50) == (pick == "random")
 
 
 def test_incomplete_and_the_smallest_episodes_are_left_out():

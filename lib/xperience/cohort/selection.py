@@ -145,7 +145,7 @@ def choose(
         If there are fewer sessions with a suitable episode than episodes are asked for.
     """
     rules = rules or ChoiceRules()
-    listed = sorted(stock, key=lambda one: one.folder)
+    listed = list(stock)
     complete = sorted(
         (one for one in listed if one.complete), key=lambda one: (one.annotation_bytes, one.folder)
     )
