@@ -1,0 +1,1 @@
+"""Research takeaways: sentences that metric rows allow, each decided by a rule."""

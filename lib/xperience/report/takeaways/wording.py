@@ -1,0 +1,89 @@
+"""How numbers of rows read in a sentence."""
+
+from collections.abc import Sequence
+
+from xperience.report.record_rows import words
+from xperience.scoring.records import Record
+
+UNKNOWN = "–"
+_MM = 1000
+_NAMES = {
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "f1": "F1",
+    "mrr": "mean reciprocal rank",
+    "mpjpe": "mean joint error",
+    "r2": "R²",
+    "within_action_auc": "share of other windows of the action that rank lower",
+}
+
+
+def readable(name: str | None) -> str:
+    """Return the name of a metric, task, head or baseline for readers.
+
+    >>> readable("macro_f1"), readable("zero_velocity")
+    ('macro-F1', 'zero velocity')
+    """
+    return _NAMES.get(name or "", words(name))
+
+
+def number(value: float | None, unit: str = "1") -> str:
+    """Return a number with its unit for readers; metres as millimetres.
+
+    >>> number(0.1079, "m"), number(1161, "windows"), number(0.98291)
+    ('107.9 mm', '1,161', '0.983')
+    """
+    if value is None:
+        return UNKNOWN
+    if unit == "m":
+        return f"{_MM * value:.1f} mm"
+    if float(value).is_integer() and unit != "1":
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
+
+
+def signed(value: float | None, unit: str = "1") -> str:
+    """Return a difference with its sign and unit.
+
+    >>> signed(-0.0041, "m"), signed(0.25)
+    ('-4.1 mm', '+0.250')
+    """
+    if value is None:
+        return UNKNOWN
+    return f"{_MM * value:+.1f} mm" if unit == "m" else f"{value:+.3f}"
+
+
+def ends(row: Record | None, *, with_sign: bool = True) -> str:
+    """Return an interval in brackets, in the row's unit, or an empty text."""
+    if row is None or row.ci_low is None or row.ci_high is None:
+        return ""
+    shown = signed if with_sign else number
+    return f"[{shown(row.ci_low, row.unit)}, {shown(row.ci_high, row.unit)}]"
+
+
+def times(value: float | None, other: float | None) -> float | None:
+    """Return how many times as large a score is as another, if both are above zero."""
+    if value is None or other is None or value <= 0 or other <= 0:
+        return None
+    return value / other
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a text.
+
+    >>> listed(["a", "b", "c"]), listed([])
+    ('a, b and c', 'none')
+    """
+    if len(names) < 2:
+        return names[0] if names else "none"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def reason_of(row: Record) -> str:
+    """Return why a row has no value, or no interval, without the machinery's words."""
+    if row.value is None:
+        return f"{row.status}, {row.reason}"
+    if not row.ci_reason:
+        return "no interval was given"
+    kind, _, detail = row.ci_reason.partition(": ")
+    return f"no interval, {detail or readable(kind)}"
