@@ -6,6 +6,8 @@ taken; on a CPU it gives the same bits. The loss of a step is the mean over the 
 its whole batch, however that batch is cut into pieces and over processes.
 """
 
+import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -37,7 +39,7 @@ from xperience.storage import file_digest, write_json
 
 ATTENTION = r".*language_model\.layers\.\d+\.self_attn\.[qkvo]_proj"
 """The text model's attention: not the experts, which are held as blocks, and not the towers."""
-ADAPTER = "adapter_model.safetensors"
+ADAPTER, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def _finish(run: RunFolder, n_processes: int, seconds: float) -> None:
     best, lines = run.best, run.logged()
     assert best is not None, "the last step leaves a checkpoint"
     with whole_folder(run.folder / "adapter") as scratch:
-        for name in (ADAPTER, "adapter_config.json"):
+        for name in (ADAPTER, CONFIG):
             (scratch / name).write_bytes((best / name).read_bytes())
     losses = [line["loss"] for line in lines if "loss" in line]
     summary = {
@@ -221,6 +223,7 @@ class Trainer:
         from accelerate import Accelerator  # noqa: PLC0415
 
         self.settings, self.folder = settings, export.folder
+        self.name, self.local = source.model, Path(source.model).is_dir()
         self.taught = _of_side(export, "train", None)
         self.validating = _of_side(export, "val", settings.most_validation)
         self.accelerator = Accelerator(mixed_precision="bf16" if settings.bf16 else "no")
@@ -294,11 +297,21 @@ class Trainer:
         self.wait()
         if self.is_main:
             with whole_folder(run.path_of(state.step)) as scratch:
-                self.adapted.save_pretrained(scratch, save_embedding_layers=False)
+                self._save_adapter(scratch)
                 write_optimiser(scratch / OPTIMISER, self.optimiser)
                 write_json(scratch / STATE, asdict(state))
             run.prune()
         self.wait()
+
+    def _save_adapter(self, folder: Path) -> None:
+        self.adapted.save_pretrained(folder, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)  # a form that nobody filled in
+        path = folder / CONFIG
+        config = json.loads(path.read_text(encoding="utf-8"))
+        # Sets come in any order, and a folder's path is nobody's business: equal runs, equal files.
+        config["target_modules"] = sorted(config["target_modules"])
+        config["base_model_name_or_path"] = Path(self.name).name if self.local else self.name
+        write_json(path, dict(sorted(config.items())))
 
     def _own(self, records: Sequence[Supervised]) -> Sequence[Supervised]:
         """Return this process's share of records."""
@@ -405,16 +418,24 @@ def _with_adapter(loaded: Loaded, settings: Settings) -> torch.nn.Module:
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules=settings.targets,
+        # By full names: of a pattern, peft keeps the last part only where a model has experts, and
+        # would adapt the sound's attention too.
+        target_modules=_targets(loaded.model, settings.targets),
         bias="none",
     )
     if settings.recompute:
         loaded.model.gradient_checkpointing_enable({"use_reentrant": False})
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
-        try:
-            return get_peft_model(loaded.model, config)
-        except ValueError as error:
-            raise _setting(
-                "targets", repr(settings.targets), "a pattern of linear layers' names"
-            ) from error
+        return get_peft_model(loaded.model, config)
+
+
+def _targets(model: torch.nn.Module, pattern: str) -> list[str]:
+    linear = [name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)]
+    try:
+        found = [name for name in linear if re.fullmatch(pattern, name)]
+    except re.error as error:
+        raise _setting("targets", f"{pattern!r} ({error})", "a regular expression") from error
+    if not found:
+        raise _setting("targets", repr(pattern), "a pattern of linear layers' whole names")
+    return found
