@@ -76,7 +76,7 @@ def named(tile: np.ndarray, camera: str) -> np.ndarray:
     scale = len(tile) / 400
     font = cv2.FONT_HERSHEY_SIMPLEX
     (width, height), below = cv2.getTextSize(camera, font, scale, 1)
-    written = np.ascontiguousarray(tile)
+    written = tile.copy()
     cv2.rectangle(written, (0, 0), (width + 4, height + below + 2), (0, 0, 0), cv2.FILLED)
     cv2.putText(written, camera, (2, height + 1), font, scale, (255, 255, 255), 1, cv2.LINE_AA)
     return written
