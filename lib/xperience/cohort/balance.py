@@ -136,6 +136,6 @@ def balance_text(roster: Roster, same: KeyOf) -> str:
     for _, group in sorted(entries.items(), key=lambda item: (-len(item[1]), repr(item[0]))):
         on = Counter(entry.side for entry in group)
         names = list(dict.fromkeys(entry.activity or "(no activity)" for entry in group))
-        more = f" (and {len(names) - 1} more wordings)" if len(names) > 1 else ""
-        lines.append(f"{'/'.join(str(on[side]) for side in SIDES):>10}  {names[0]}{more}")
-    return "\n".join([f"{'/'.join(SIDES):>10}  activity", *lines])
+        worded = f" (worded in {len(names)} ways)" if len(names) > 1 else ""
+        lines.append(f"{'/'.join(str(on[side]) for side in SIDES):>14}  {names[0]}{worded}")
+    return "\n".join([f"{'/'.join(SIDES):>14}  activity", *lines])
