@@ -1,5 +1,36 @@
 """Verbs that read what runs left: they stand at the top level of ``xperience``."""
 
+from typing import Annotated
+
 import typer
 
+from xperience.console import told
+
 app = typer.Typer()
+
+
+@app.command()
+def takeaways(
+    run: Annotated[str, typer.Argument(help="The run whose metric files are read.")],
+    heldout: Annotated[
+        str, typer.Option(help="The run of held-out episodes; it need not be there.")
+    ] = "family",
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail unless they are up to date.")
+    ] = False,
+) -> None:
+    """Write what a run's metric rows allow to be said, as a page and as JSON.
+
+    Exit status: 0 if written or fresh, 1 if the run left no metrics or --check finds a difference.
+    """
+    from xperience.report.provenance import shown_path
+    from xperience.report.takeaways.evidence import open_evidence
+    from xperience.report.takeaways.fresh import check_takeaways, takeaways_path, write_takeaways
+
+    with told():
+        if check:
+            check_takeaways(run)
+            typer.echo("The takeaways are what their metrics say.")
+            return
+        write_takeaways(open_evidence(run, heldout))
+        typer.echo(shown_path(takeaways_path(run)))

@@ -1,6 +1,7 @@
 """The evidence of a takeaway at a glance: outcomes by place, and each score beside its bounds."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ from xperience.report.figures.style import (
 )
 from xperience.report.takeaways.judge import Outcome
 from xperience.report.takeaways.render import MARKS, column_names
-from xperience.report.takeaways.wording import number, readable
+from xperience.report.takeaways.wording import ends, number, readable, signed
 from xperience.scoring.records import Record
 
 COLOURS = {
@@ -32,8 +33,16 @@ COLOURS = {
     Outcome.CONTRADICTED: RED,
     Outcome.OPEN: "#C6CACE",
 }
-ROW_IN, GLANCE_IN = 0.55, 0.24
-MAX_ROWS = 9
+_COLOUR_NAMES = {
+    Outcome.SUPPORTED: "green:",
+    Outcome.CONTRADICTED: "red:",
+    Outcome.NOT_SUPPORTED: "dark grey:",
+    Outcome.OPEN: "light grey:",
+}
+ROW_IN, GLANCE_IN = 0.56, 0.27
+MAX_ROWS = 14
+_SCALES = {"1": 1.0, "m": 1000.0}
+"""Units that are drawn, and what their values are multiplied with: metres as millimetres."""
 
 
 @styled
@@ -61,11 +70,11 @@ def draw_glance(content: Mapping[str, Any]) -> Picture:
         outcome = Outcome(one["outcome"])
         look = {"color": COLOURS[outcome], "ha": "center", "va": "center", "fontsize": 11}
         ax.text(x, y, MARKS[outcome], **look)
-    labels = [f"{names[column]}\n{contract}" for column, contract in places]
+    labels = [f"{wrap(names[column], 10, 2)}\n{contract}" for column, contract in places]
     ax.set(xticks=range(len(places)), xticklabels=labels, xlim=(-0.5, len(places) - 0.5))
-    ax.set(yticks=range(len(texts)), yticklabels=[wrap(text, 62, 1) for text in texts])
+    ax.set(yticks=range(len(texts)), yticklabels=[wrap(text, 58, 2) for text in texts])
     ax.set_ylim(len(texts) - 0.4, -0.6)
-    ax.tick_params(axis="both", labelsize=7)
+    ax.tick_params(axis="both", labelsize=6.5)
     ax.grid(axis="y", color=FAINT, linewidth=0.6)
     ax.xaxis.tick_top()
     alt = "; ".join(
@@ -87,67 +96,83 @@ def draw_evidence(takeaway: Mapping[str, Any], names: Mapping[str, str]) -> Pict
         From `xperience.report.takeaways.render.column_names`.
     """
     found = _shown(takeaway, names)
-    hidden = len(found) - MAX_ROWS
-    title = f"{takeaway['title']}: the scores that claims rest on"
-    more = f" The first {MAX_ROWS} of {len(found)}." if hidden > 0 else ""
-    note = "Dot: value with its interval. Bar: floor, or zero. Dashes: ceiling."
+    told = sum(claim["outcome"] == Outcome.SUPPORTED for claim in takeaway["claims"])
+    title = f"{takeaway['title']}: {told} of {counted(len(takeaway['claims']), 'verdict')} support"
+    more = f" The first {MAX_ROWS} of {len(found)}." if len(found) > MAX_ROWS else ""
+    legend = ", ".join(f"{name} {outcome}" for outcome, name in _COLOUR_NAMES.items())
+    note = f"Dot: value with its interval ({legend}). Bar: its bound, or zero. Dashes: ceiling."
     found = found[:MAX_ROWS]
-    canvas = new_figure(1.0 + ROW_IN * max(len(found), 2))
+    canvas = new_figure(1.1 + ROW_IN * max(len(found), 2))
     set_title(canvas, title, note + more)
     if not found:
         empty_panel(canvas.subplots(), "no claim of it rests on a score that is there")
-        return Picture(canvas, title, f"{title}. None is there.")
+        return Picture(canvas, title, f"{title}. No score is there.")
     axes = canvas.subplots(len(found), 1, squeeze=False)[:, 0]
-    for ax, (label, outcome, row) in zip(axes, found, strict=True):
-        _bullet(ax, label, outcome, row)
-    alt = "; ".join(f"{label.replace(chr(10), ', ')}: {_said(row)}" for label, _, row in found)
+    for ax, shown in zip(axes, found, strict=True):
+        _bullet(ax, shown)
+    alt = "; ".join(f"{' '.join(shown.label.split())}: {_said(shown)}" for shown in found)
     return Picture(canvas, title, f"{title}. {alt}.")
 
 
-def _shown(
-    takeaway: Mapping[str, Any], names: Mapping[str, str]
-) -> list[tuple[str, Outcome, Record]]:
-    """Return label, outcome and row of each claim that a head's score decides."""
-    found: dict[str, tuple[str, Outcome, Record]] = {}
+@dataclass(frozen=True)
+class _Shown:
+    """A score with its bound and the verdict that it decides."""
+
+    label: str
+    outcome: Outcome
+    row: Record
+    bound: float | None
+
+
+def _shown(takeaway: Mapping[str, Any], names: Mapping[str, str]) -> list[_Shown]:
+    """Return the score that decides each claim; counts over tasks only if there is nothing else."""
+    single, counted_ = [], []
     for claim in takeaway["claims"]:
         rows = [Record.model_validate(fields) for fields in claim["rows"]]
-        scores = [row for row in rows if row.value is not None and row.unit != "mixed"]
-        differences = [row for row in scores if row.against is not None]
-        chosen = differences if len(differences) > 1 else (scores if len(scores) < 4 else [])
-        for row in (differences or scores)[: len(chosen) or 1]:
-            what = f"{readable(row.task)} {readable(row.metric)}".strip()
-            minus = f" − {readable(row.against)}" if row.against else ""
-            where = f"{names[claim['column']]}, {row.contract}"
-            label = f"{what}{minus}\n{readable(row.head)} {where}".strip()
-            found.setdefault(label, (label, Outcome(claim["outcome"]), row))
-    return list(found.values())
+        rows = [row for row in rows if row.value is not None and row.unit != "mixed"]
+        differences = [row for row in rows if row.against is not None]
+        chosen = differences or rows[:1]
+        kept = single if len(chosen) == 1 else counted_
+        printed = next((row.value for row in rows[1:] if row.unit == rows[0].unit), None)
+        kept += [_labelled(row, claim, names, printed) for row in chosen if row.unit in _SCALES]
+    return single or counted_
 
 
-def _bullet(ax: Axes, label: str, outcome: Outcome, row: Record) -> None:
-    colour = BLUE if outcome is not Outcome.OPEN else MUTED
-    bar = 0.0 if row.against else row.floor
-    if bar is not None:
-        ax.axvline(bar, color=BLACK, linewidth=2, ymin=0.15, ymax=0.85)
+def _labelled(
+    row: Record, claim: Mapping[str, Any], names: Mapping[str, str], printed: float | None
+) -> _Shown:
+    what = " ".join(filter(None, (readable(row.task), readable(row.metric))))
+    minus = f" − {readable(row.against)}" if row.against else ""
+    whose = f"{names[claim['column']]}, {row.contract}"
+    label = f"{wrap(what + minus, 54, 2)}\n{' '.join(filter(None, (readable(row.head), whose)))}"
+    bound = 0.0 if row.against else row.floor if row.floor is not None else printed
+    return _Shown(label, Outcome(claim["outcome"]), row, bound)
+
+
+def _bullet(ax: Axes, shown: _Shown) -> None:
+    row, scale = shown.row, _SCALES[shown.row.unit]
+    colour = COLOURS[shown.outcome]
+    if shown.bound is not None:
+        ax.axvline(scale * shown.bound, color=BLACK, linewidth=2, ymin=0.15, ymax=0.85)
     if row.ceiling is not None:
-        ax.axvline(row.ceiling, color=RED, linewidth=1, linestyle="--")
+        ax.axvline(scale * row.ceiling, color=RED, linewidth=1, linestyle="--")
     if row.ci_low is not None and row.ci_high is not None:
-        ax.plot([row.ci_low, row.ci_high], [0, 0], color=colour, linewidth=2)
-    ax.scatter([row.value], [0], color=colour, s=30, zorder=3)
+        ax.plot([scale * row.ci_low, scale * row.ci_high], [0, 0], color=colour, linewidth=2.4)
+    ax.scatter([scale * row.value], [0], color=colour, s=34, zorder=3)
     ax.set(yticks=[0], ylim=(-1, 1))
-    ax.set_yticklabels(["\n".join(wrap(line, 56, 1) for line in label.split("\n"))], fontsize=7)
+    ax.set_yticklabels([shown.label], fontsize=7)
     ax.tick_params(axis="x", labelsize=6.5, pad=1)
     ax.spines["left"].set_visible(False)
     ax.margins(x=0.12)
-    ax.text(1.01, 0.5, number(row.value, row.unit), transform=ax.transAxes, fontsize=7, color=INK,
-            va="center")  # fmt: skip
+    if row.unit == "1" and row.against is None:
+        ax.set_xlim(-0.03, 1.03)
+    text = signed(row.value, row.unit) if row.against else number(row.value, row.unit)
+    place = {"transform": ax.transAxes, "fontsize": 7, "color": INK, "va": "center"}
+    ax.text(1.01, 0.5, text, **place)
 
 
-def _said(row: Record) -> str:
-    ends = "" if row.ci_low is None else f" [{row.ci_low:.3f}, {row.ci_high:.3f}]"
-    floor = "" if row.floor is None else f", floor {row.floor:.3f}"
-    return f"{number(row.value, row.unit)}{ends}{floor}"
-
-
-def worth_drawing(takeaway: Mapping[str, Any], names: Mapping[str, str]) -> bool:
-    """Return whether a takeaway has scores to draw."""
-    return len(_shown(takeaway, names)) > 1
+def _said(shown: _Shown) -> str:
+    row = shown.row
+    bound = "" if shown.bound is None else f", bound {number(shown.bound, row.unit)}"
+    found = f"{number(row.value, row.unit)} {ends(row, with_sign=row.against is not None)}".strip()
+    return f"{found}{bound}, {shown.outcome}"
