@@ -82,6 +82,7 @@ else:
 rule notebook:
     input:
         inside(PLAN.tables()),
+        lambda w: inside(PLAN.reads(w.notebook)),
         lambda w: inside([PLAN.source(w.notebook), *sources_of(PLAN.source(w.notebook))]),
     output:
         f"{A}/notebooks/{{notebook}}.ipynb",

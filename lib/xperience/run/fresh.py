@@ -46,7 +46,8 @@ def seal(plan: Plan, notebook: str) -> dict[str, Any]:
                 "a metrics file with its provenance from every section",
                 "Call write_records(metrics_path(run, section), …) in its last cell.",
             )
-    data = {plan.shown(path): file_digest(path) for path in plan.data()}
+    read = [*plan.data(), *plan.reads(notebook)]
+    data = {plan.shown(path): file_digest(path) for path in read}
     left = [*plan.outputs(notebook), *plan.figures(notebook)]
     outputs = {plan.shown(path): file_digest(path) for path in left}
     return {**plan.record(notebook), "data": data, "outputs": outputs}

@@ -18,10 +18,13 @@ from xperience.project import (
     windows_path,
 )
 from xperience.report.site import page_sources
+from xperience.report.takeaways.evidence import Evidence
 from xperience.run.parameters import declared_parameters
 from xperience.sources import source_digests, sources_of
 from xperience.storage import file_digest, value_digest
 
+TAKEAWAYS = "07_takeaways"
+"""The notebook that reads what the others wrote, and so runs after them."""
 FEATURES, SIMULATOR, SITE = "xperience.features", "xperience.simulator", "xperience.report.site"
 
 
@@ -142,9 +145,25 @@ class Plan:
         metrics = metrics_path(self.params.run, notebook)
         return [metrics, provenance_path(metrics)]
 
+    def reads(self, notebook: str) -> list[Path]:
+        """Return the metric files that a notebook reads: only the takeaways read any.
+
+        Those of the run's other notebooks are steps of the graph; those of the cohort's run, which
+        is another graph, count as far as they are there.
+        """
+        if notebook != TAKEAWAYS:
+            return []
+        run = self.params.run
+        given = declared_parameters(self.source(notebook)) | self.values(notebook)
+        there = Evidence(run, given.get("heldout_run")).files()
+        steps = [metrics_path(run, name) for name in self.params.notebooks if name != notebook]
+        return sorted({*steps, *(path for path in there if not path.is_relative_to(self.folder))})
+
     def figures(self, notebook: str) -> list[Path]:
-        """Return the pictures that a notebook left; their names start with its number."""
-        return sorted((self.folder / "figures").glob(f"{notebook.partition('_')[0]}_*"))
+        """Return what a notebook left besides: pictures, named by its number, and pages."""
+        pages = self.folder.glob("RESEARCH_TAKEAWAYS.*") if notebook == TAKEAWAYS else ()
+        pictures = (self.folder / "figures").glob(f"{notebook.partition('_')[0]}_*")
+        return sorted([*pictures, *pages])
 
     def deliverables(self) -> list[Path]:
         """Return every file that the run's notebooks must leave."""
