@@ -34,3 +34,23 @@ def takeaways(
             return
         write_takeaways(open_evidence(run, heldout))
         typer.echo(shown_path(takeaways_path(run)))
+
+
+@app.command()
+def trace(
+    metric: Annotated[
+        str,
+        typer.Argument(help="Words of a row joined by /: 03/timeline_action/linear/macro_f1."),
+    ],
+    run: Annotated[str, typer.Option(help="The run that left the row.")] = "standin",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+) -> None:
+    """Print the chain from a sentence to the files that it came from, each link checked now.
+
+    Exit status: 0 whatever the links' states are, 1 if no row or more than one is meant.
+    """
+    from xperience.report.trace import trace as trace_row
+
+    with told():
+        found = trace_row(metric, run)
+    typer.echo(found.to_json() if json else found.to_text())
