@@ -32,6 +32,8 @@ NAMED_TOKENS = {
 TURN_START, TURN_END, PADDING = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 MEL_BINS = 16
 PATCH = 8
+SPREAD = 0.1
+"""Of weights: about one over the root of the width, so that what goes in still shows at the end."""
 
 
 def make_tiny(
@@ -123,11 +125,12 @@ def tiny_config(tokenizer: "PreTrainedTokenizerFast") -> "Qwen3OmniMoeThinkerCon
         vision_config={
             "depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64,
             "patch_size": PATCH, "spatial_merge_size": 2, "temporal_patch_size": 2,
-            "out_hidden_size": 64, "num_position_embeddings": 256, "deepstack_visual_indexes": [0],
+            "initializer_range": SPREAD, "out_hidden_size": 64, "num_position_embeddings": 256, "deepstack_visual_indexes": [0],
         },
         audio_config={
             "num_mel_bins": MEL_BINS, "encoder_layers": 1, "encoder_attention_heads": 2,
             "encoder_ffn_dim": 64, "d_model": 32, "output_dim": 64, "downsample_hidden_size": 8,
+            "initializer_range": SPREAD,
         },
         audio_token_id=token(NAMED_TOKENS["audio_token"]),
         image_token_id=token(NAMED_TOKENS["image_token"]),
@@ -137,6 +140,7 @@ def tiny_config(tokenizer: "PreTrainedTokenizerFast") -> "Qwen3OmniMoeThinkerCon
         vision_start_token_id=token(NAMED_TOKENS["vision_bos_token"]),
         vision_end_token_id=token(NAMED_TOKENS["vision_eos_token"]),
         position_id_per_seconds=13,
+        initializer_range=SPREAD,
         user_token_id=token("user"),
     )  # fmt: skip
 
@@ -146,7 +150,7 @@ def _text_config(n_tokens: int, padding: int, end: int) -> dict:
         "vocab_size": n_tokens, "hidden_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 128,
         "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32,
-        "max_position_embeddings": 32768,
+        "max_position_embeddings": 32768, "initializer_range": SPREAD,
         "rope_parameters": {
             "rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 2, 2],
             "mrope_interleaved": True,
