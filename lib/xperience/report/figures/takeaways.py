@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 
 from xperience.report.figures.style import (
     BLACK,
-    BLUE,
     FAINT,
     GREEN,
     INK,
