@@ -1,5 +1,6 @@
 """Verbs that read what runs left: they stand at the top level of ``xperience``."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -53,4 +54,28 @@ def trace(
 
     with told():
         found = trace_row(metric, run)
+    typer.echo(found.to_json() if json else found.to_text())
+
+
+@app.command()
+def compare(
+    run_a: Annotated[str, typer.Argument(help="A run; differences are its scores minus …")],
+    run_b: Annotated[str, typer.Argument(help="… those of this run.")],
+    task: Annotated[str | None, typer.Option(help="Only rows of this task.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File for the comparison as tidy rows.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+) -> None:
+    """Compare two runs on the same data, sample by sample where their predictions allow it.
+
+    Exit status: 0 if compared, 1 if their data or contracts are not the same.
+    """
+    from xperience.report.compare import compare_runs
+    from xperience.scoring.records import write_records
+
+    with told():
+        found = compare_runs(run_a, run_b, task=task)
+        if out is not None:
+            write_records(out, found.records())
     typer.echo(found.to_json() if json else found.to_text())
