@@ -26,8 +26,9 @@ def write_takeaways(evidence: Evidence) -> dict[str, Any]:
     evidence : Evidence
     """
     content = assemble(evidence)
-    write_text(takeaways_path(evidence.run, ".json"), to_json(content))
-    write_text(takeaways_path(evidence.run), to_markdown(content))
+    texts = {".json": to_json(content), ".md": to_markdown(content)}
+    for suffix, text in texts.items():
+        write_text(takeaways_path(evidence.run, suffix), text)
     return content
 
 

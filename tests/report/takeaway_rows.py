@@ -1,0 +1,178 @@
+"""Rows from which a rule must come to a given outcome, made from the rule's own declaration."""
+
+from collections.abc import Iterable, Iterator
+from functools import singledispatch
+
+from xperience.report.takeaways.catalogue import TAKEAWAYS
+from xperience.report.takeaways.claims import Claim, Rule, Takeaway
+from xperience.report.takeaways.evidence import FLOOR, SECTIONS, Ask, Evidence, Place
+from xperience.report.takeaways.judge import (
+    ALPHA,
+    NEITHER,
+    NO,
+    OPEN,
+    YES,
+    Clears,
+    Compares,
+    Every,
+    Fact,
+    Outcome,
+    Same,
+    Tally,
+)
+from xperience.scoring.records import Record
+
+RUN, COHORT = "tried", "tried-cohort"
+BASELINE = "majority"
+Rules = list[tuple[Takeaway, Claim, Rule]]
+RULES: Rules = [
+    (takeaway, claim, rule)
+    for takeaway in TAKEAWAYS
+    for claim in takeaway.claims
+    for rule in claim.rules
+]
+TURNED = {YES: NO, NO: YES, NEITHER: NEITHER, OPEN: OPEN}
+ENDS = {YES: (0.1, 0.3), NO: (-0.3, -0.1), NEITHER: (-0.1, 0.2)}
+
+
+def name_of(entry: tuple[Takeaway, Claim, Rule]) -> str:
+    _, claim, rule = entry
+    return f"{claim.name}-{rule.place.column}-{rule.place.contract}"
+
+
+def evidence_of(place: Place, rows: Iterable[Record]) -> Evidence:
+    """Return evidence in which every file is there, holding just these rows."""
+    given: dict[tuple[str, str], list[Record]] = {
+        (column, section): [] for column, sections in SECTIONS.items() for section in sections
+    }
+    for row in rows:
+        given[place.column, row.section].append(row)
+    frozen = {key: tuple(found) for key, found in given.items()}
+    return Evidence(RUN, COHORT, frozen)
+
+
+def row(place: Place, ask: Ask, **more: object) -> Record:
+    """Return a row that answers an ask."""
+    named = {"task": ask.task, "head": ask.head, "variant": ask.variant, "against": ask.against}
+    known = {"run": RUN, "contract": place.contract, "section": ask.section}
+    metric = ask.metric or "macro_f1"
+    better = metric != "mpjpe"
+    base = {**known, **named, "metric": metric, "higher_is_better": better}
+    return Record.model_validate({**base, **more})
+
+
+def difference(place: Place, ask: Ask, outcome: Outcome, **more: object) -> Record:
+    """Return a paired difference with an interval as an outcome needs it, or without one."""
+    made = row(place, ask, value=0.0, **more)
+    if outcome is OPEN:
+        return made.model_copy(update={"value": 0.2, "ci_reason": "too_few_blocks: too few"})
+    low, high = ENDS[outcome]
+    if made.higher_is_better is False:
+        low, high = -high, -low
+    return made.model_copy(update={"value": (low + high) / 2, "ci_low": low, "ci_high": high})
+
+
+@singledispatch
+def rows_for(test: object, place: Place, outcome: Outcome) -> list[Record]:
+    """Return rows from which a test must come to an outcome."""
+    raise TypeError(f"no rows are known for {type(test).__name__}")
+
+
+@rows_for.register
+def _(test: Compares, place: Place, outcome: Outcome) -> list[Record]:
+    wanted = TURNED[outcome] if test.turned else outcome
+    return list(_compared(test.ask, place, wanted))
+
+
+def _compared(ask: Ask, place: Place, outcome: Outcome) -> Iterator[Record]:
+    against = BASELINE if ask.against == FLOOR else ask.against
+    plain = Ask(ask.section, ask.metric, ask.task, ask.head, ask.variant)
+    if ask.against == FLOOR:
+        yield row(place, plain, value=0.5, floor=0.3, floor_name=BASELINE)
+    elif ask.against is not None:
+        yield row(place, plain, value=0.5)
+    yield difference(
+        place, Ask(ask.section, ask.metric, ask.task, ask.head, ask.variant, against), outcome
+    )
+
+
+@rows_for.register
+def _(test: Clears, place: Place, outcome: Outcome) -> list[Record]:
+    found = difference(place, test.ask, outcome)
+    bound = {"floor": 1.0, "floor_name": "chance"} if test.bound is None else {}
+    moved = {
+        name: None if getattr(found, name) is None else getattr(found, name) + 1
+        for name in ("value", "ci_low", "ci_high")
+    }
+    score = found.model_copy(update={**moved, **bound})
+    return [score] if test.bound is None else [score, row(place, test.bound, value=1.0)]
+
+
+@rows_for.register
+def _(test: Fact, place: Place, outcome: Outcome) -> list[Record]:
+    shown = {str(ask): row(place, ask, value=4.0) for ask in test.also.values()}
+    if test.given is not None:
+        shown[str(test.given)] = row(place, test.given, value=4.0)
+    if outcome is OPEN:
+        asked = row(place, test.ask, status="skipped", reason="it was not tried")
+    else:
+        step = {YES: 0.0, NO: 1.0} if test.relation == "equals" else {YES: 0.25, NO: -0.25}
+        asked = row(place, test.ask, value=test.bound + step[outcome])
+    return [asked, *shown.values()]
+
+
+@rows_for.register
+def _(test: Same, place: Place, outcome: Outcome) -> list[Record]:
+    rows = []
+    for mine, other in test.pairs:
+        rows.append(row(place, mine, value=3.0))
+        if outcome is OPEN:
+            rows.append(row(place, other, status="skipped", reason="it was not printed"))
+        else:
+            rows.append(row(place, other, value=3.0 if outcome is YES else 4.0))
+    return rows
+
+
+@rows_for.register
+def _(test: Every, place: Place, outcome: Outcome) -> list[Record]:
+    asks = [Ask(test.section, test.metric, **{test.label: name}) for name in ("one", "other")]
+    if outcome is OPEN:
+        asked = [row(place, asks[0], status="skipped", reason="it was not tried")]
+    else:
+        asked = [row(place, asks[0], value=test.value - (outcome is NO))]
+    return [*asked, row(place, asks[1], value=test.value)]
+
+
+@rows_for.register
+def _(test: Tally, place: Place, outcome: Outcome) -> list[Record]:
+    rows = []
+    for ask in test.asks:
+        rows += list(_compared(ask, place, outcome))
+        if test.guard is not None:
+            guard = Ask(ask.section, test.guard, ask.task, ask.head, ask.variant, ask.against)
+            rows.append(row(place, guard, value=ALPHA / 2))
+    return rows
+
+
+def decisive(test: object, rows: Iterable[Record]) -> list[Record]:
+    """Return the rows of which each alone must be able to change what is said."""
+    rows = list(rows)
+    if isinstance(test, Fact):
+        return rows[:1]
+    if isinstance(test, Compares | Tally):
+        told = [one for one in rows if one.ci_low is not None]
+        return told or rows
+    return rows
+
+
+def past_the_threshold(one: Record) -> Record:
+    """Return a row on the other side of whatever it decides."""
+    if one.ci_low is not None and one.ci_high is not None and one.value is not None:
+        bound = one.floor if one.floor is not None else (1.0 if one.value > 0.5 else 0.0)
+        flipped = {
+            "value": 2 * bound - one.value,
+            "ci_low": 2 * bound - one.ci_high,
+            "ci_high": 2 * bound - one.ci_low,
+        }
+        return one.model_copy(update=flipped)
+    return one.model_copy(update={"value": -5.0})

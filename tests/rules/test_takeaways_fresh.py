@@ -1,0 +1,45 @@
+"""Committed takeaways say what the committed metrics say, and every rule finds its rows there."""
+
+from pathlib import Path
+
+import pytest
+
+from xperience.report.takeaways.catalogue import TAKEAWAYS
+from xperience.report.takeaways.evidence import HELDOUT, Evidence
+from xperience.report.takeaways.fresh import NAME, check_takeaways
+
+RUN = "standin"
+FOLDER = Path(__file__).parents[2] / "artifacts" / RUN
+PAGES = [FOLDER / f"{NAME}{suffix}" for suffix in (".md", ".json")]
+METRICS = FOLDER / "metrics"
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    if not METRICS.is_dir():
+        pytest.skip("no metrics are committed")
+    return Evidence(RUN)
+
+
+def test_takeaways_are_what_their_metrics_say():
+    traces = [*PAGES, METRICS / "07_takeaways.json"]
+    if not any(path.is_file() for path in traces):
+        pytest.skip(f"run {RUN} has no takeaways yet")
+    check_takeaways(RUN)
+
+
+@pytest.mark.parametrize(
+    ("claim", "rule"),
+    [
+        (claim, rule)
+        for one in TAKEAWAYS
+        for claim in one.claims
+        for rule in claim.rules
+        if rule.place.column != HELDOUT
+    ],
+    ids=lambda value: getattr(value, "name", None) or str(getattr(value, "place", "")),
+)
+def test_every_rule_finds_its_rows_in_the_committed_run(claim, rule, evidence):
+    judgement = rule.test.judge(evidence, rule.place)
+    assert judgement.rows
+    assert "is not in" not in judgement.why, f"{claim.name}: its notebook writes another name now"
