@@ -110,7 +110,8 @@ def supervised(place, side, action, **media):
         "user": "What goes on at the end?",
         "media": {
             "video": f"clips/{action.split()[0]}.mp4", "video_sha256": "0" * 64, "fps": 2,
-            "n_frames": 4, "window_frames": 2, "seconds": 2, "cameras": ["a"], "lost": {}, "audio_rate_hz": 16000,
+            "n_frames": 4, "window_frames": 2, "seconds": 2, "cameras": ["a"], "lost": {},
+            "audio_rate_hz": 16000,
         } | sound | media,
         "window": {"start_frame": 20, "end_frame": 39},
         "clip": {"start_frame": 0, "end_frame": 39},

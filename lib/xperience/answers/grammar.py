@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,8 +49,27 @@ def spelt(label: str) -> str:
 
 
 def _either(labels: Iterable[str]) -> str:
-    """Return a rule that takes any of these labels; spelt twice, for JSON and for the grammar."""
-    return " | ".join(json.dumps(spelt(label)) for label in labels)
+    """Return a rule that takes any of these labels.
+
+    Beginnings that labels share stand once. A list of thousands would be followed as thousands of
+    parallel readings otherwise, for as long as a beginning fits them all.
+    """
+    return _branches(sorted(spelt(label) for label in set(labels)))
+
+
+def _branches(texts: Sequence[str]) -> str:
+    """Return a rule that takes any of these sorted texts, none of which begins another."""
+    groups = [list(some) for _, some in groupby(texts, key=lambda text: text[:1])]
+    return " | ".join(map(_branch, groups))
+
+
+def _branch(texts: list[str]) -> str:
+    first, last = texts[0], texts[-1]
+    if first == last:
+        return json.dumps(first)
+    n_shared = next(n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    rest = _branches([text[n_shared:] for text in texts])
+    return f"{json.dumps(first[:n_shared])} ({rest})"
 
 
 def answer_grammar(options: Options) -> str:
@@ -77,7 +97,7 @@ def answer_grammar(options: Options) -> str:
     one = "free" if options.objects is None else "object"
     rules = {
         "root": _object(fields),
-        "action": _either(dict.fromkeys([*options.action, UNKNOWN])),
+        "action": _either([*options.action, UNKNOWN]),
         "objects": f'"[" ({one} (", " {one}){{0,{MAX_OBJECTS - 1}}})? "]"',
         "ternary": _either(TERNARY),
         "evidence": evidence,
@@ -85,7 +105,7 @@ def answer_grammar(options: Options) -> str:
         "free": rf'"\"" {FREE_LETTER}{{1,{MOST_LETTERS}}} "\""',
     }
     if options.subtask is not None:
-        rules["subtask"] = _either(dict.fromkeys([*options.subtask, UNKNOWN]))
+        rules["subtask"] = _either([*options.subtask, UNKNOWN])
     if options.objects is not None:
         rules["object"] = _either(options.objects)
     return "".join(f"{name} ::= {rule}\n" for name, rule in rules.items())
@@ -130,7 +150,7 @@ def answer_lengths(options: Options) -> Lengths:
     """Return the most bytes that parts of an answer can take."""
     empty = dict.fromkeys(KEYS, "") | {"objects": []}
     empty["evidence_window"] = dict.fromkeys(EvidenceWindow.model_fields, "")
-    text = json.dumps(empty, ensure_ascii=False)
+    text = json.dumps(empty, ensure_ascii=False).replace('""', "")
     head = text.index("[") + 1 + _longest(options.action) + _longest(options.subtask)
     ternary = 2 * _longest(TERNARY)
     frames = len(EvidenceWindow.model_fields) * MOST_DIGITS
@@ -180,6 +200,11 @@ class ObjectList:
 
     options: tuple[str, ...] | None
     lengths: Lengths
+
+    @property
+    def start(self) -> Place:
+        """Before anything is written."""
+        return Place()
 
     @cached_property
     def _labels(self) -> frozenset[bytes]:
@@ -266,7 +291,7 @@ class Holder:
         """
         if not self._matchers:
             self._matchers = [self.rules.matcher() for _ in input_ids]
-            self._places = [Place() for _ in input_ids]
+            self._places = [self.rules.objects.start for _ in input_ids]
         else:
             self._n_said += 1
             for row, token in enumerate(input_ids[:, -1].tolist()):
@@ -334,7 +359,7 @@ class Rules:
         compiler = xgrammar.GrammarCompiler(info, max_threads=1)
         self._grammar = compiler.compile_grammar(answer_grammar(options))
         self._bits = xgrammar.allocate_token_bitmask(1, vocabulary)
-        self.vocabulary = vocabulary
+        self.tokenizer, self.end_token, self.vocabulary = tokenizer, end_token, vocabulary
         self.lengths = answer_lengths(options)
         self.objects = ObjectList(options.objects, self.lengths)
         self.pieces: list[bytes] = info.decoded_vocab

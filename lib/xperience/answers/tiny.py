@@ -125,7 +125,8 @@ def tiny_config(tokenizer: "PreTrainedTokenizerFast") -> "Qwen3OmniMoeThinkerCon
         vision_config={
             "depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64,
             "patch_size": PATCH, "spatial_merge_size": 2, "temporal_patch_size": 2,
-            "initializer_range": SPREAD, "out_hidden_size": 64, "num_position_embeddings": 256, "deepstack_visual_indexes": [0],
+            "initializer_range": SPREAD, "out_hidden_size": 64, "num_position_embeddings": 256,
+            "deepstack_visual_indexes": [0],
         },
         audio_config={
             "num_mel_bins": MEL_BINS, "encoder_layers": 1, "encoder_attention_heads": 2,
