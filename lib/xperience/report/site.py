@@ -19,6 +19,7 @@ from typing import Any
 from xperience.errors import NotebookError, XperienceError
 from xperience.report.explorer import explorer_files
 from xperience.report.scoreboard import landing_table, results_page
+from xperience.report.takeaways.fresh import NAME as TAKEAWAYS
 from xperience.report.tasks import tasks_page
 from xperience.scoring.records import Record, read_records
 
@@ -120,6 +121,7 @@ def _stage_files(docs: Path, run_folder: Path, notebooks: list[str]) -> dict[str
     rows = _all_rows(run_folder / "metrics", notebooks)
     figure = _front_figure(executed)
     files["_run/landing.md"] = _landing(rows, figure, run_folder.name).encode()
+    files["_run/takeaways.md"] = _takeaways(run_folder).encode()
     files["_run/tasks.md"] = tasks_page().encode()
     files["_run/results.md"] = results_page(rows, run_folder.name).encode()
     if figure:
@@ -195,6 +197,14 @@ def _figure(notebook: str, data: dict[str, Any]) -> _Figure | None:
         png = base64.b64decode("".join(data["image/png"]))
         return _Figure(notebook, f"The first figure of {notebook}", png)
     return None
+
+
+def _takeaways(run_folder: Path) -> str:
+    """Return the run's takeaways as a page, or one that says that there are none yet."""
+    page = run_folder / f"{TAKEAWAYS}.md"
+    if page.is_file():
+        return page.read_text(encoding="utf-8")
+    return f"# Research takeaways: run {run_folder.name}\n\nThis run has drawn none yet.\n"
 
 
 def _landing(rows: list[Record], figure: _Figure | None, run: str) -> str:
