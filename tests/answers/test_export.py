@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from xperience.answers import export as exporting
 from xperience.answers import mosaic
@@ -17,7 +18,8 @@ from xperience.answers.export import export_records
 from xperience.answers.prompt import system_message
 from xperience.answers.schema import UNKNOWN, AnswersError, Options, faults_of, read_options
 from xperience.answers.supervised import MANIFEST, OPTIONS, RECORDS, open_export
-from xperience.cohort.roster import Entry, make_roster
+from xperience.cli import app
+from xperience.cohort.roster import Entry, make_roster, write_roster
 from xperience.episode.media import read_mono
 
 N_FRAMES = 140
@@ -414,3 +416,17 @@ def test_settings_name_what_is_wrong_with_them():
 def test_options_in_the_file_are_those_in_hand(exported):
     written = json.loads((exported.folder / OPTIONS).read_text())
     assert Options(**{name: tuple(labels) for name, labels in written.items()}) == exported.options
+
+
+def test_the_verb_exports_and_names_what_it_left_out(copied, builder, tmp_path):
+    builder.cut(copied.root / "b1" / "annotation.hdf5", 0.3)
+    write_roster(copied.root / "episodes.csv", copied)
+    words = ["answers", "export", str(copied.root / "episodes.csv"), "--out", str(tmp_path / "out")]
+    settings = ["--per-episode", "2", "--tile", "32", "24", "--lead-s", "0.5", "1"]
+    done = CliRunner().invoke(app, [*words, *settings, "--side", "test", "--side", "val"])
+    assert done.exit_code == 0, done.output
+    assert "records: 2 test" in done.output
+    assert "left out: b1: " in done.output
+    assert [one.episode for one in open_export(tmp_path / "out").records()] == ["c1", "c1"]
+    done = CliRunner().invoke(app, [*words, "--tile", "33", "24"])
+    assert (done.exit_code, "must be even" in done.output) == (1, True)
