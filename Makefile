@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN ?= standin
 EPISODE ?=
 AGAIN ?=
+PROFILE ?= default
 PIP_ARGS ?=
 
 BIN := .venv/bin
@@ -15,7 +16,7 @@ XPERIENCE := $(BIN)/python -m xperience.run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Settings: RUN=standin|smoke|sample|family  EPISODE=folder  AGAIN=1"
+	@echo "  Settings: RUN=standin|smoke|sample|family  EPISODE=folder  AGAIN=1  PROFILE=slurm"
 
 setup: $(READY) ## make .venv with everything pinned (only if the pins changed)
 
@@ -35,7 +36,8 @@ $(EXTRAS): requirements-extras.lock $(READY)
 	@touch $@
 
 reproduce: setup ## bring a run up to date: recording, windows, notebooks, site
-	@$(XPERIENCE) reproduce "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)") $(if $(AGAIN),--again)
+	@$(XPERIENCE) reproduce "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)") $(if $(AGAIN),--again) \
+		--profile $(PROFILE)
 
 sample: setup ## download the public sample (its licence is shown) and run everything on it
 	@$(XPERIENCE) reproduce sample $(if $(AGAIN),--again)

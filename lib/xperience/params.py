@@ -41,6 +41,8 @@ class RunParams(BaseModel):
         Whether depth, cloud and videos of a cohort's recordings are dropped once used.
     n_turns : int, optional
         How often the sides of a cohort rotate, so that each recording is tested; 0 for never.
+    heldout_run : str, optional
+        The run of held-out episodes whose metrics the takeaways read.
     companions : list of str, optional
         Runs whose executed notebooks the site shows too.
     moment_frame : int, optional
@@ -72,6 +74,7 @@ class RunParams(BaseModel):
     n_shards: int = Field(default=4, ge=1)
     discard: bool = False
     n_turns: int = Field(default=0, ge=0)
+    heldout_run: str = "family"
     companions: list[str] = []
     moment_frame: int | None = Field(default=None, ge=0)
     n_sample_windows: int = Field(default=5, ge=1)

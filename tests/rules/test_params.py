@@ -20,6 +20,8 @@ STRUCTURE = {
     "discard",
     "companions",
 }
+LAST = "07_takeaways"
+"""It reads what all others wrote."""
 FEWER = ("n_seeds",)
 """Settings that make a run shorter, not another one."""
 READ_NO_RECORDING = {"08_published_record"}
@@ -29,7 +31,7 @@ READ_NO_RECORDING = {"08_published_record"}
 def test_a_params_file_is_valid_and_names_notebooks_that_exist(run):
     params = load_params(run)
     assert set(params.notebooks) <= {path.stem for path in SOURCES}
-    assert params.notebooks == sorted(params.notebooks)
+    assert params.notebooks == sorted(params.notebooks, key=lambda name: (name == LAST, name))
 
 
 @pytest.mark.parametrize("run", RUNS)

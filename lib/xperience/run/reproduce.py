@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from xperience.errors import ParamsError, did_you_mean
 from xperience.params import BASE_RUN
 from xperience.run.fresh import keep_fresh, stale
 from xperience.run.plan import Plan
@@ -23,6 +24,7 @@ def reproduce(
     cores: int | None = None,
     again: bool = False,
     data_only: bool = False,
+    profile: str = "default",
 ) -> int:
     """Run the graph for what is missing or out of date; return Snakemake's exit status.
 
@@ -38,6 +40,8 @@ def reproduce(
         Whether to do every step anew.
     data_only : bool, optional
         Whether to stop at what notebooks read: recording and windows tables.
+    profile : str, optional
+        Folder in ``profiles/`` that says where jobs run.
 
     Raises
     ------
@@ -54,6 +58,7 @@ def reproduce(
             _say(f"Kept as committed, since nothing they follow from changed: {', '.join(kept)}.")
         forced = [] if again or data_only else _forced(plan)
         command = _snakemake(run, episode, cores) + (["--forceall"] if again else [])
+        command += ["--workflow-profile", f"profiles/{_profile(plan, profile)}"]
         command += ["--until", "shard" if plan.is_cohort else "windows"] if data_only else []
         command += ["--forcerun", *forced] if forced else []
         _unlock(plan.root, command)
@@ -78,6 +83,16 @@ def _snakemake(run: str, episode: str | None, cores: int | None) -> list[str]:
     command = [sys.executable, "-m", "snakemake"]  # with profiles/default
     command += ["--cores", str(cores)] if cores else []
     return [*command, "--config", f"run={run}", *([f"episode={episode}"] if episode else [])]
+
+
+def _profile(plan: Plan, name: str) -> str:
+    folder = plan.root / "profiles"
+    known = sorted(path.name for path in folder.glob("*") if path.is_dir())
+    if name not in known:
+        raise ParamsError(
+            "PROFILE", f"is {name!r}", "a folder in profiles/", did_you_mean(name, known)
+        )
+    return name
 
 
 @contextmanager

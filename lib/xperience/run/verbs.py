@@ -55,9 +55,14 @@ def reproduce(
     cores: Annotated[int | None, typer.Option(help="Jobs at a time; all cores if absent.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Do every step anew.")] = False,
     data: Annotated[bool, typer.Option("--data", help="Stop at what notebooks read.")] = False,
+    profile: Annotated[
+        str, typer.Option(help="Where jobs run: a folder in profiles/.")
+    ] = "default",
 ) -> None:
     """Bring a run up to date: recording, windows, notebooks, site."""
-    code = reproduce_run(run, episode or None, cores=cores, again=again, data_only=data)
+    code = reproduce_run(
+        run, episode or None, cores=cores, again=again, data_only=data, profile=profile
+    )
     if code:
         raise typer.Exit(code)
 
