@@ -1,13 +1,20 @@
 """The words and tables of the section on held-out episodes, from its rows."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from xperience.cohort.roster import Roster
 from xperience.scoring.records import Record
-from xperience.studies.heldout.rotation import ROTATED, ROTATED_GAP
-from xperience.studies.heldout.rows import ACROSS, ENDS
+from xperience.studies.heldout.rotation import (
+    ROTATED,
+    ROTATED_ENDS,
+    ROTATED_GAP,
+    ROTATED_WITHIN,
+)
+from xperience.studies.heldout.rows import ACROSS, ENDS, GAP
+from xperience.studies.heldout.strict import authors
 from xperience.studies.heldout.within import WITHIN
 from xperience.tasks.catalogue import TASKS_BY_NAME
 
@@ -62,22 +69,47 @@ def score_table(rows: Rows, head: str) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+@dataclass(frozen=True)
+class Sides:
+    """A task answered twice on the same windows, and the difference.
+
+    Parameters
+    ----------
+    within, across, gap : Record or None
+        The gap is across minus within.
+    """
+
+    within: Record | None
+    across: Record | None
+    gap: Record | None
+
+
+def sides_of(rows: Rows, task: str, head: str) -> Sides:
+    """Return a task's scores within and across: over every recording, else on the test side."""
+    turned = find(rows, task, head, ROTATED_GAP, WITHIN)
+    if turned is not None and turned.value is not None:
+        within = find(rows, task, "linear", ROTATED_WITHIN)
+        return Sides(within, find(rows, task, head, ROTATED_ENDS), turned)
+    within, across = find(rows, task, "linear", WITHIN), find(rows, task, head, ENDS)
+    return Sides(within, across, find(rows, task, head, GAP, WITHIN))
+
+
 def gap_table(rows: Rows, head: str) -> pd.DataFrame:
-    """Return a head's scores across and within recordings on the same windows, and the gap."""
+    """Return a head's scores within and across recordings on the same windows, and the gap."""
     found = []
     for task in tasks_in(rows):
-        within, across = find(rows, task, "linear", WITHIN), find(rows, task, head, ENDS)
-        gap = find(rows, task, head, ROTATED_GAP, WITHIN)
-        if within is None and across is None:
+        sides = sides_of(rows, task, head)
+        if sides.within is None and sides.gap is None:
             continue
         found.append(
             {
                 "task": task,
                 "measure": primary_of(task),
-                "within": _number(within),
-                "across": _number(across),
-                "gap, every recording": _number(gap),
-                "95 % interval": _interval(gap),
+                "within": _number(sides.within),
+                "across": _number(sides.across),
+                "gap": _number(sides.gap),
+                "95 % interval of the gap": _interval(sides.gap),
+                "note": _note(sides.gap),
             }
         )
     return pd.DataFrame(found)
@@ -100,7 +132,7 @@ def verdict(row: Record | None) -> str:
 
 def gap_title(rows: Rows, head: str) -> str:
     """Return what the gaps of all tasks say together."""
-    found = [verdict(find(rows, task, head, ROTATED_GAP, WITHIN)) for task in tasks_in(rows)]
+    found = [verdict(sides_of(rows, task, head).gap) for task in tasks_in(rows)]
     told = [one for one in found if one != "unknown"]
     if not told:
         return "Too few recordings to tell what training on others costs or brings"
@@ -158,6 +190,70 @@ def word_title(table: pd.DataFrame) -> str:
         f"{_percent(action['exact'])} of the action labels are right as texts, "
         f"{_percent(action['same_verb'])} have the right verb"
     )
+
+
+STRICT_COLUMNS = (
+    ("valid JSON", None, "strict_validity"),
+    ("action", "action", "macro_f1_present"),
+    ("subtask", "subtask", "macro_f1_present"),
+    ("next action", "next_action", "macro_f1_present"),
+    ("objects", "objects", "micro_f1"),
+    ("contact", "contact", "macro_f1_present"),
+    ("transition", "transition", "macro_f1_present"),
+    ("evidence", "evidence_window", "evidence_iou"),
+)
+"""Of the table of strict answers: title, field, measure."""
+
+
+def strict_table(rows: Rows) -> pd.DataFrame:
+    """Return every author's share of valid answers and its scores, the best floor of each below.
+
+    Parameters
+    ----------
+    rows : sequence of Record
+        Of the section on held-out episodes.
+
+    Notes
+    -----
+    Of a field's floors the one in the last line is the best that any author's row stands beside.
+    """
+    found, known = [], [row for row in rows if row.against is None]
+    for author in authors(rows):
+        of_author = {(row.task, row.metric): row for row in known if row.head == author}
+        line = {"answers": author.replace("_", " ")}
+        for title, field, metric in STRICT_COLUMNS:
+            line[title] = _number(of_author.get((field, metric)))
+        valid = of_author.get((None, "strict_validity"))
+        found.append(line | {"note": _note(valid)})
+    floors = {title: _best_floor(known, field, metric) for title, field, metric in STRICT_COLUMNS}
+    return pd.DataFrame([*found, {"answers": "best trivial baseline", **floors, "note": ""}])
+
+
+def _best_floor(rows: Iterable[Record], field: str | None, metric: str) -> str:
+    heads = [row for row in rows if (row.task, row.metric) == (field, metric)]
+    floors = [row.floor for row in heads if row.floor is not None]
+    return f"{max(floors):.3f}" if floors and field is not None else "–"
+
+
+def strict_words(rows: Rows) -> str:
+    """Return what the table of strict answers says of validity and of skill."""
+    said = []
+    for author in authors(rows):
+        mine = [row for row in rows if row.head == author and row.against is None]
+        valid = next(row for row in mine if row.metric == "strict_validity")
+        name = author.replace("_", " ")
+        if valid.value is None:
+            said.append(f"{name}: not asked ({valid.reason}).")
+            continue
+        above = [row.task for row in mine if row.floor is not None and row.value is not None
+                 and row.metric in _SCORES and row.value > row.floor]  # fmt: skip
+        fields = ", ".join(str(task).replace("_", " ") for task in dict.fromkeys(above))
+        skill = f"above the best trivial baseline in {fields}" if fields else "above it in nothing"
+        said.append(f"{name}: {_percent(valid.value)} valid; {skill}.")
+    return "\n".join(f"- {line}" for line in said)
+
+
+_SCORES = {metric for _, field, metric in STRICT_COLUMNS if field is not None}
 
 
 def _percent(share: float) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -19,22 +18,25 @@ from xperience.report.figures.style import (
     styled,
 )
 from xperience.report.heldout import (
+    Sides,
     find,
     floor_title,
     gap_title,
     primary_of,
+    sides_of,
     tasks_in,
+    verdict,
     word_title,
 )
 from xperience.scoring.records import Record
-from xperience.studies.heldout.rotation import ROTATED, ROTATED_GAP
+from xperience.studies.heldout.rotation import ROTATED
 from xperience.studies.heldout.rows import ACROSS
-from xperience.studies.heldout.within import WITHIN
 
 ROW_IN = 0.27
 WORDS = {
     "exact": "the text",
     "same_words": "its words",
+    "same_subtask": "its subtask",
     "same_verb_and_noun": "verb and noun",
     "same_noun": "the noun",
     "same_verb": "the verb",
@@ -110,65 +112,94 @@ def _tasks(ax: Axes, labels: Sequence[str]) -> None:
 
 @styled
 def draw_gap(rows: Sequence[Record], head: str = "linear") -> Picture:
-    """Return the generalisation gap of each task: across minus within, better to the right.
+    """Return each task's scores within and across recordings, and the generalisation gap.
 
     Parameters
     ----------
     rows : sequence of Record
         Of the section on held-out episodes.
     head : str
-
-    Notes
-    -----
-    Tasks have different units: every gap is drawn in units of its own interval's half width, and
-    the number beside it is in the score's own unit.
+        That was trained across recordings; within them it is the linear one.
     """
     title = gap_title(rows, head)
-    found = [(task, find(rows, task, head, ROTATED_GAP, WITHIN)) for task in tasks_in(rows)]
-    known = [(task, row) for task, row in found if row is not None and row.value is not None]
-    canvas = new_figure(1.35 + ROW_IN * max(len(known), 3))
+    found = [(task, sides_of(rows, task, head)) for task in tasks_in(rows)]
+    known = [one for one in found if one[1].gap is not None and one[1].gap.value is not None]
+    shares = [one for one in known if one[1].gap.unit == "1"]
+    rest = [one for one in known if one[1].gap.unit != "1"]
+    canvas = new_figure(1.6 + ROW_IN * (max(len(shares), 2) + max(len(rest), 1) + 1))
     note = (
-        "Difference of the same windows' scores, 95 % interval over recordings; to the right, "
-        "heads trained on other recordings are better. Each in units of its own interval's width."
+        "The same windows: the ends of recordings, by a head that learnt from their beginnings "
+        "(open) or from other recordings only (filled). Bars: 95 % interval over recordings."
     )
     set_title(canvas, title, note)
-    ax = canvas.subplots()
     if not known:
-        empty_panel(ax, "no gap has an interval: too few recordings, or no rotation of the sides")
+        empty_panel(canvas.subplots(), "no task has scores within and across recordings")
         return Picture(canvas, title, f"{title}. {note}")
-    for place, (_, row) in enumerate(known):
-        _gap(ax, place, row)
-    ax.axvline(0, color=INK, linewidth=0.8)
-    _tasks(ax, [f"{task} ({primary_of(task)})" for task, _ in known])
-    ax.set_xticks([])
-    ax.set_xlabel("across worse  ←  0  →  across better")
-    alt = "; ".join(f"{task}: {_change(row)}" for task, row in known)
+    ratios = (max(len(shares), 2), max(len(rest), 1))
+    panels = canvas.subplots(2, 2, height_ratios=ratios, width_ratios=(1.25, 1), squeeze=False)
+    for pair, some, unit in zip(panels, (shares, rest), ("share", ""), strict=True):
+        _beside(pair, some, unit)
+    panels[0, 0].set_title("score", loc="left")
+    panels[0, 1].set_title("across minus within", loc="left")
+    alt = "; ".join(f"{task}: {_change(sides.gap)}" for task, sides in known)
     return Picture(canvas, title, f"{title}. Gaps, across minus within: {alt}.")
 
 
+def _beside(pair: Sequence[Axes], found: Sequence[tuple[str, Sides]], unit: str) -> None:
+    """Draw scores to the left and gaps to the right, a line a task."""
+    if not found:
+        for ax in pair:
+            empty_panel(ax, "no task has such a score")
+        return
+    scores, gaps = pair
+    for place, (_, sides) in enumerate(found):
+        _two(scores, place, sides)
+        if sides.gap is not None:
+            _gap(gaps, place, sides.gap)
+    gaps.axvline(0, color=INK, linewidth=0.8)
+    _tasks(scores, [f"{task} ({primary_of(task)})" for task, _ in found])
+    _tasks(gaps, [""] * len(found))
+    label = unit or ", ".join(dict.fromkeys(sides.gap.unit for _, sides in found if sides.gap))
+    scores.set_xlabel(label)
+    gaps.set_xlabel(f"{label} (here less is better)" if _less(found) else label)
+
+
+def _less(found: Sequence[tuple[str, Sides]]) -> bool:
+    return all(sides.gap is not None and not sides.gap.higher_is_better for _, sides in found)
+
+
+def _two(ax: Axes, place: int, sides: Sides) -> None:
+    values = [None if row is None else row.value for row in (sides.within, sides.across)]
+    if None not in values:
+        ax.plot(values, [place, place], color=MUTED, linewidth=1.2, zorder=1)
+    if values[0] is not None:
+        ax.scatter(values[0], place, facecolor="white", edgecolor=INK, s=30, zorder=2)
+    if values[1] is not None:
+        ax.scatter(values[1], place, color=_colour(sides.gap), s=30, zorder=3)
+
+
 def _gap(ax: Axes, place: int, row: Record) -> None:
-    sign = 1 if row.higher_is_better else -1
-    value = sign * (row.value or 0.0)
-    if row.ci_low is None or row.ci_high is None:
-        ax.scatter(np.sign(value), place, facecolor="white", edgecolor=MUTED, s=26, zorder=3)
-        colour, reach = MUTED, 1.0
-    else:
-        width = (row.ci_high - row.ci_low) / 2 or 1.0
-        low, high = sorted((sign * row.ci_low / width, sign * row.ci_high / width))
-        colour = MUTED if low <= 0 <= high else BLUE if value > 0 else ORANGE
-        ax.plot([low, high], [place, place], color=colour, linewidth=1.8)
-        ax.scatter(value / width, place, color=colour, s=26, zorder=3)
-        reach = max(high, 0)
+    colour = _colour(row)
+    reach = row.value
+    if row.ci_low is not None and row.ci_high is not None:
+        ax.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=1.8)
+        reach = row.ci_high
+    ax.scatter(row.value, place, color=colour, s=26, zorder=3)
     ax.annotate(
         _change(row), (reach, place), (6, 0), textcoords="offset points", va="center",
         fontsize=7.5, color=colour,
     )  # fmt: skip
-    ax.margins(x=0.16)
+    ax.margins(x=0.2)
 
 
-def _change(row: Record) -> str:
-    unit = "" if row.unit == "1" else f" {row.unit}"
-    return f"{row.value:+.3f}{unit}"
+def _colour(row: Record | None) -> str:
+    return {"better": BLUE, "worse": ORANGE}.get(verdict(row), MUTED)
+
+
+def _change(row: Record | None) -> str:
+    if row is None or row.value is None:
+        return "unknown"
+    return f"{row.value:+.3f}{'' if row.unit == '1' else f' {row.unit}'}"
 
 
 @styled
@@ -183,8 +214,8 @@ def draw_words(table: pd.DataFrame) -> Picture:
     title = word_title(table)
     known = table[table["comparison"].isin(WORDS)].dropna(subset=["value"])
     tasks = list(dict.fromkeys(known["task"]))
-    canvas = new_figure(2.9)
-    note = "Share of test windows. Lines: the commonest training label, said every time."
+    canvas = new_figure(3.1)
+    note = "Share of test windows, on the test side alone."
     set_title(canvas, title, note)
     if not tasks:
         reasons = "; ".join(dict.fromkeys(table["reason"].dropna())) or "no label was compared"
@@ -198,7 +229,7 @@ def draw_words(table: pd.DataFrame) -> Picture:
         Line2D([], [], color=BLUE, linewidth=6, label="head"),
         Line2D([], [], color=INK, linewidth=2, label="commonest label"),
     ]
-    panels[-1].legend(handles=handles, loc="upper left")
+    canvas.legend(handles=handles, loc="outside lower right", ncols=2)
     rows = known[["task", "comparison", "value"]].itertuples(index=False)
     alt = "; ".join(f"{task}, {WORDS[way]}: {value:.2f}" for task, way, value in rows)
     return Picture(canvas, title, f"{title}. {alt}.")

@@ -35,6 +35,8 @@ from xperience.tasks.task import Task
 
 ROTATED, ROTATED_GAP = "rotated", "rotated_gap"
 """Variants: pooled over turns, and the difference from heads within recordings."""
+ROTATED_WITHIN, ROTATED_ENDS = "rotated_within", "rotated_ends"
+"""Variants: the two sides of that difference, on the ends of all recordings."""
 
 
 def turns(roster: Roster, n_turns: int) -> list[Roster]:
@@ -188,10 +190,14 @@ def _gap_rows(task: Task, gaps: Sequence[Gap], base: dict[str, Any]) -> Iterator
     sides = [(gap.within.problem, {WITHIN: gap.within, **gap.across}) for gap in gaps]
     pooled = _pooled(task, sides)
     within = pooled.pop(WITHIN)
-    ends = base | {"variant": ROTATED_GAP, "n_test": len(within.problem)}
+    ends = base | {"n_test": len(within.problem)}
+    mine = ends | {"head": "linear", "variant": ROTATED_WITHIN}
+    yield scored(within, task.primary, mine, bounded=False)
     for name, across in pooled.items():
-        own = ends | {"head": name, "against": WITHIN}
-        yield difference_row(across, within, task.primary, own)
+        own = ends | {"head": name}
+        yield scored(across, task.primary, own | {"variant": ROTATED_ENDS}, bounded=False)
+        gap = own | {"variant": ROTATED_GAP, "against": WITHIN}
+        yield difference_row(across, within, task.primary, gap)
 
 
 def _pooled(

@@ -1,26 +1,41 @@
 """Labels that people wrote: how right an answer is beyond its exact text.
 
 In a collection of many annotators exact labels hardly repeat. The comparisons are those of
-`xperience.answers.wording`: equal words, verb, noun, verb and noun, meaning.
+`xperience.answers.wording`: equal words, verb, noun, verb and noun, meaning. An action is also
+compared by what it is part of: is the subtask that it mostly belongs to in training the true one?
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from xperience.answers.baselines import FIELD_OF_TASK
 from xperience.answers.tallies import share
-from xperience.answers.wording import comparisons
+from xperience.answers.wording import FIELDS, comparisons
+from xperience.episode.captions import is_labelled
 from xperience.heads import baselines
 from xperience.scoring.records import Record
 from xperience.scoring.uncertainty import Resampling, difference, interval
-from xperience.studies.heldout.asked import Asked
+from xperience.studies.heldout.asked import LEARN, TEST, Asked, Part
 from xperience.studies.heldout.contest import Truths
 from xperience.studies.problem import Answer
 from xperience.studies.rows import interval_fields
 from xperience.studies.scores import N_RESAMPLES
+from xperience.tasks.targets import AHEAD_FRAMES
 
 FLOOR = "majority"
+SAME_SUBTASK = "wording_same_subtask"
+
+FRAMES: dict[str, Callable[[Part], np.ndarray]] = {
+    "timeline_action": lambda part: part.samples.centers,
+    "next_action": lambda part: np.minimum(
+        part.recording.truth.n_frames - 1,
+        part.recording.truth.ends[part.samples.members[:, 0]] + AHEAD_FRAMES,
+    ),
+}
+"""The frames whose subtask tells what an action is part of, a task about actions each."""
 
 
 def word_rows(
@@ -37,7 +52,7 @@ def word_rows(
     base : dict
         Fields of the rows.
     """
-    if asked.task.kind != "classify" or asked.task.classes or asked.task.positive:
+    if FIELD_OF_TASK.get(asked.task.name) not in FIELDS:
         return
     common = baselines.majority(asked.learnt, 1)[0]
     true, said = list(dict.fromkeys(truths.values)), list(dict.fromkeys(answer.predicted))
@@ -58,6 +73,36 @@ def word_rows(
         counted = ~np.isnan(alike[rows, 0])
         mine, floor = alike[rows, columns], alike[rows, options.index(common)]
         yield from _rows(mine, floor, counted, truths.episodes, base | named)
+    if asked.task.name in FRAMES:
+        yield from _by_subtask(asked, truths, answer.predicted, base)
+
+
+def _by_subtask(
+    asked: Asked, truths: Truths, said: Sequence[str], base: dict[str, Any]
+) -> Iterator[Record]:
+    """Yield how often an action belongs to the true subtask, and how often the commonest does."""
+    part_of = _subtasks_of_actions([part for side in LEARN for part in asked.parts[side]])
+    frames = FRAMES[asked.task.name]
+    true = [part.recording.truth.subtask[f] for part in asked.parts[TEST] for f in frames(part)]
+    common = part_of.get(baselines.majority(asked.learnt, 1)[0])
+    counted = np.array([is_labelled(label) for label in true])
+    mine = np.array(
+        [part_of.get(action) == label for action, label in zip(said, true, strict=True)]
+    )
+    floor = np.array([common == label for label in true])
+    fields = base | {"metric": SAME_SUBTASK, "unit": "1", "higher_is_better": True}
+    yield from _rows(mine, floor, counted, truths.episodes, fields)
+
+
+def _subtasks_of_actions(parts: Sequence[Part]) -> dict[str, str]:
+    """Return the subtask that most frames of each action belong to."""
+    counts: dict[str, Counter[str]] = {}
+    for part in parts:
+        truth = part.recording.truth
+        for action, subtask in zip(truth.action, truth.subtask, strict=True):
+            if is_labelled(subtask):
+                counts.setdefault(action, Counter())[subtask] += 1
+    return {action: found.most_common(1)[0][0] for action, found in counts.items()}
 
 
 def _rows(

@@ -1,0 +1,154 @@
+"""Strict JSON answers about test windows: by majority, by heads, by the truth, by a language model.
+
+All stand in one table. The language model here is tiny and random: held to the grammar of answers,
+everything that it says is valid, and none of it is skill. The same calls take a real model by name.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from xperience.answers import baselines
+from xperience.answers.clips import ExportSettings
+from xperience.answers.evaluate import SHOWN, evaluate
+from xperience.answers.export import export_records
+from xperience.answers.grounding import EVIDENCE
+from xperience.answers.rows import HONEST
+from xperience.answers.schema import AnswersError
+from xperience.answers.supervised import OPTIONS, Export, write_predictions
+from xperience.cohort.roster import Roster
+from xperience.scoring.records import Record
+from xperience.studies.heldout.study import CONTRACT, SECTION
+
+SETTINGS = ExportSettings(fps=2.0, lead_s=(1.0, 2.0), per_episode=8, tile_px=(32, 32))
+"""Clips that a tiny model sees: short, small, few."""
+MAJORITY, LINEAR, TRUTH = "majority_json", "linear_json", "true_json"
+CONSTRAINED, FREE = "tiny_model_constrained", "tiny_model_free"
+STRICT, EVIDENCE_OF = "strict", "parsed"
+"""Which answers count: of fields all, an invalid one being wrong; of evidence those that parse."""
+FREE_TOKENS = 256
+"""Most tokens of a free answer; a random model seldom ends of itself."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Predictions of several authors about the same windows.
+
+    Parameters
+    ----------
+    export : Export
+        The records that were asked.
+    files : dict of {author: Path}
+        Predictions, JSON lines.
+    unasked : dict of {author: reason}
+    """
+
+    export: Export
+    files: dict[str, Path]
+    unasked: dict[str, str]
+
+
+def answer_records(
+    roster: Roster, predictions: pd.DataFrame, folder: Path, settings: ExportSettings = SETTINGS
+) -> Answered:
+    """Ask every author for strict JSON about test windows.
+
+    Parameters
+    ----------
+    roster : Roster
+    predictions : table
+        See `xperience.studies.heldout.predictions.predictions_table`.
+    folder : Path
+        Where records, the tiny model and answers are put; what lies there is made anew.
+    settings : ExportSettings, optional
+
+    Returns
+    -------
+    Answered
+        An author that cannot be asked is in ``unasked``, with the reason.
+
+    Raises
+    ------
+    AnswersError
+        If no record can be exported.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    export = export_records(roster, folder / "records", settings, ("train", "test"))
+    files: dict[str, Path] = {}
+    unasked: dict[str, str] = {}
+    ask = {MAJORITY: _majority, LINEAR: lambda e: _linear(e, predictions), TRUTH: _truth}
+    for author, said in ask.items():
+        try:
+            write_predictions(folder / f"{author}.jsonl", said(export))
+            files[author] = folder / f"{author}.jsonl"
+        except AnswersError as error:
+            unasked[author] = str(error)
+    try:
+        files |= _by_tiny_model(export, folder)
+    except AnswersError as error:
+        unasked |= dict.fromkeys((CONSTRAINED, FREE), str(error))
+    return Answered(export, files, unasked)
+
+
+def _majority(export: Export) -> baselines.Said:
+    return baselines.majority_json(export.records("train"), export.records("test"))
+
+
+def _linear(export: Export, predictions: pd.DataFrame) -> baselines.Said:
+    guesses = baselines.guesses_of(predictions)
+    return baselines.linear_json(guesses, export.records("test"), export.options)
+
+
+def _truth(export: Export) -> baselines.Said:
+    return baselines.oracle_json(export.records("test"))
+
+
+def _by_tiny_model(export: Export, folder: Path) -> dict[str, Path]:
+    from xperience.answers.generate import Decoding, generate  # noqa: PLC0415 - needs an extra
+    from xperience.answers.model import Source, require  # noqa: PLC0415 - needs an extra
+    from xperience.answers.tiny import make_tiny, words_of  # noqa: PLC0415 - needs an extra
+
+    require()
+    source = Source(str(make_tiny(folder / "tiny", words_of(export.folder))))
+    found = {}
+    for author, decoding in (
+        (CONSTRAINED, Decoding(constrained=True, batch=8)),
+        (FREE, Decoding(constrained=False, limit=FREE_TOKENS, batch=8)),
+    ):
+        found[author] = folder / f"{author}.jsonl"
+        generate(export.folder, source, found[author], decoding)
+    return found
+
+
+def strict_rows(answered: Answered, run: str) -> Iterator[Record]:
+    """Yield validity and scores of every author; ``head`` names it and ``task`` the field.
+
+    Parameters
+    ----------
+    answered : Answered
+    run : str
+
+    Yields
+    ------
+    Record
+        Over all asked windows (variant "strict" of fields: what is not valid is wrong), with the
+        best trivial baseline and the paired difference from it.
+    """
+    for author, path in answered.files.items():
+        for row in evaluate(path, answered.export.folder / OPTIONS, author):
+            mine = row.head == author and row.contract == HONEST and row.metric in SHOWN
+            if mine and row.variant in (None, EVIDENCE_OF if row.metric == EVIDENCE else STRICT):
+                yield row.model_copy(update={"run": run, "section": SECTION})
+    for author, reason in answered.unasked.items():
+        yield Record(
+            run=run, section=SECTION, contract=CONTRACT, head=author, metric="strict_validity",
+            higher_is_better=True, status="skipped", reason=reason,
+        )  # fmt: skip
+
+
+def authors(rows: Sequence[Record]) -> list[str]:
+    """Return who was asked for strict JSON, in order."""
+    return list(dict.fromkeys(row.head for row in rows if row.metric == "strict_validity"))
