@@ -9,6 +9,7 @@ from xperience.answers import verbs as answers_verbs
 from xperience.cohort import verbs as cohort_verbs
 from xperience.console import told
 from xperience.errors import ParamsError
+from xperience.exports import verbs as exports_verbs
 from xperience.progress import progress_bars
 from xperience.report import verbs as report_verbs
 from xperience.run import verbs as run_verbs
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.add_typer(run_verbs.app, name="run")
 app.add_typer(cohort_verbs.app, name="cohort")
 app.add_typer(answers_verbs.app, name="answers")
+app.add_typer(exports_verbs.app, name="export")
 app.add_typer(report_verbs.app)
 
 EpisodeArgument = Annotated[Path, typer.Argument(help="Folder of the recording; only read.")]

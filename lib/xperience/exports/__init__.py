@@ -1,0 +1,1 @@
+"""Recordings and tables in the formats of other tools; every dependency is optional."""

@@ -1,0 +1,353 @@
+"""A recording as a Rerun file: views, skeletons, poses, depth, IMU, sound, labels, predictions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from xperience.episode import layout
+from xperience.episode.episode import Episode
+from xperience.episode.media import read_mono
+from xperience.errors import EpisodeError
+from xperience.exports.clock import absent_streams, frame_times_s, imu_times_s
+from xperience.exports.extras import ExportError, need
+from xperience.exports.predicted import log_predictions
+from xperience.features.audio import frame_bounds
+from xperience.features.posture import Postures
+from xperience.geometry import MANO_BONES, SMPLH_BONES, CameraModel
+from xperience.project import episode_name
+from xperience.storage import whole_file
+
+APPLICATION = "xperience"
+TIMELINE, FRAMES = "time", "frame"
+DEPTH_EVERY = 5
+MAX_MAP_POINTS = 50_000
+_FRUSTUM_M = 0.15
+_MM = 1000
+_FRAMES_AT_ONCE = 1024
+_SILENCE = 1e-10
+_SKELETONS = {"body": (1, SMPLH_BONES), "hand_left": (2, MANO_BONES), "hand_right": (3, MANO_BONES)}
+_COLOURS = {1: (118, 118, 118), 2: (0, 114, 178), 3: (213, 94, 0)}
+_UP_NAMES = (("RIGHT_HAND_X_UP", 0), ("RIGHT_HAND_Y_UP", 1), ("RIGHT_HAND_Z_UP", 2))
+_ALONG = 0.9
+
+
+@dataclass
+class Log:
+    """A Rerun recording that is being written.
+
+    Parameters
+    ----------
+    rr : module
+        ``rerun``.
+    stream : rerun.RecordingStream
+    times_s : float array, shape (n_frames,)
+    absent : dict of {stream: reason}
+        What is not in the file, and why.
+    """
+
+    rr: Any
+    stream: Any
+    times_s: np.ndarray
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def still(self, entity: str, *parts: Any) -> None:
+        """Log what holds at all times."""
+        self.rr.log(entity, *parts, static=True, recording=self.stream)
+
+    def by_frame(self, entity: str, frames: np.ndarray, columns: Any) -> None:
+        """Log one row a frame, on both timelines."""
+        indexes = [
+            self.rr.TimeColumn(TIMELINE, duration=self.times_s[frames]),
+            self.rr.TimeColumn(FRAMES, sequence=frames),
+        ]
+        self.rr.send_columns(entity, indexes, columns, recording=self.stream)
+
+    def by_time(self, entity: str, times_s: np.ndarray, columns: Any) -> None:
+        """Log one row a moment that is no frame's."""
+        index = self.rr.TimeColumn(TIMELINE, duration=times_s)
+        self.rr.send_columns(entity, [index], columns, recording=self.stream)
+
+
+def export_rerun(
+    episode: Path | str,
+    out: Path | str,
+    *,
+    predictions: Path | None = None,
+    depth_every: int = DEPTH_EVERY,
+) -> dict[str, str]:
+    """Write a recording as a Rerun file with a blueprint, whole or not at all.
+
+    Parameters
+    ----------
+    episode : path
+    out : path
+        The ``.rrd`` file.
+    predictions : path, optional
+        What heads answered, see `xperience.studies.predictions`; the first seed of each is shown.
+    depth_every : int
+        Every how many frames a depth map is kept: they are most of the file.
+
+    Returns
+    -------
+    dict of {stream: reason}
+        Streams that are not in the file. The file says so itself, at ``notes``.
+
+    Raises
+    ------
+    EpisodeError
+        If the recording can't be opened.
+    ExportError
+        If the extra is not installed, or the predictions are no such table.
+    """
+    rr = need("rerun")
+    if depth_every < 1:
+        raise ExportError("depth_every", f"is {depth_every}", "1 or more", "1 keeps every frame.")
+    with Episode(episode) as opened, whole_file(out) as scratch:
+        name = episode_name(episode)
+        stream = rr.RecordingStream(
+            APPLICATION, recording_id=f"{APPLICATION}-{name}", send_properties=False
+        )
+        stream.set_log_time_enabled(False)
+        stream.set_log_tick_enabled(False)
+        stream.save(scratch, default_blueprint=_blueprint(need("rerun.blueprint"), opened))
+        stream.send_recording_name(name)
+        log = Log(rr, stream, frame_times_s(opened), absent_streams(opened))
+        _log_all(log, opened, depth_every)
+        if predictions is not None:
+            log_predictions(log, predictions, opened)
+        _log_notes(log, opened)
+        stream.flush()
+        stream.disconnect()
+    return log.absent
+
+
+def _log_all(log: Log, episode: Episode, depth_every: int) -> None:
+    postures = Postures.of(episode)
+    _log_world(log, postures)
+    for camera in layout.CAMERAS:
+        _log_video(log, episode, camera)
+        _log_camera(log, episode, camera)
+    for first in range(0, episode.n_frames, _FRAMES_AT_ONCE):
+        frames = np.arange(first, min(first + _FRAMES_AT_ONCE, episode.n_frames))
+        _log_poses(log, postures, frames)
+        _log_skeletons(log, postures, frames)
+    _log_depth(log, episode, depth_every)
+    _log_imu(log, episode)
+    _log_sound(log, episode)
+    _log_labels(log, episode)
+
+
+def _log_world(log: Log, postures: Postures) -> None:
+    """Log which way is up, the skeletons' bones and the map."""
+    for name, axis in _UP_NAMES:
+        if postures.up.direction[axis] > _ALONG:
+            log.still("world", getattr(log.rr.ViewCoordinates, name))
+    classes = [
+        log.rr.ClassDescription(
+            info=log.rr.AnnotationInfo(id=number, label=name, color=_COLOURS[number]),
+            keypoint_connections=list(bones),
+        )
+        for name, (number, bones) in _SKELETONS.items()
+    ]
+    log.still("/", log.rr.AnnotationContext(classes))
+    for name, (number, bones) in _SKELETONS.items():
+        if name in log.absent:
+            continue
+        joints = np.arange(len(bones) + 1)
+        kept = log.rr.Points3D.from_fields(
+            class_ids=np.full(len(joints), number), keypoint_ids=joints, radii=0.008
+        )
+        log.still(f"world/{name}", kept)
+    if "point_cloud" not in log.absent:
+        points = postures.episode.read(layout.POINT_CLOUD)
+        points = points[:: -(-len(points) // MAX_MAP_POINTS)]
+        points = points[np.isfinite(points).all(axis=1)]
+        log.still("world/map", log.rr.Points3D(points, radii=0.004, colors=(150, 150, 150)))
+
+
+def _log_video(log: Log, episode: Episode, camera: str) -> None:
+    """Log a camera's video as it is, and which of its pictures each frame shows."""
+    if camera in log.absent:
+        return
+    asset = log.rr.AssetVideo(path=episode.video_path(camera))
+    try:
+        shown_ns = asset.read_frame_timestamps_nanos()
+    except (RuntimeError, ValueError) as error:
+        log.absent[camera] = f"Rerun cannot read this video ({error})"
+        return
+    entity, n = f"cameras/{camera}", min(len(shown_ns), episode.n_frames)
+    log.still(entity, asset)
+    columns = log.rr.VideoFrameReference.columns_nanos(shown_ns[:n])
+    log.by_frame(entity, np.arange(n), columns)
+
+
+def _log_camera(log: Log, episode: Episode, camera: str) -> None:
+    """Log where a camera sits on the rig, and what it sees, as the edges of its view."""
+    place = episode.calibration.camera_from_rig(camera)
+    model = episode.calibration.model(camera)
+    if place is None or model is None:
+        log.absent[f"{camera} frustum"] = "the calibration doesn't say where or how it looks"
+        return
+    pose = episode.calibration.reference_from_rig @ place.inverse()
+    entity = f"world/reference_camera/{camera}"
+    log.still(entity, log.rr.Transform3D(translation=pose.translation, mat3x3=pose.rotation))
+    log.still(f"{entity}/frustum", log.rr.LineStrips3D(_frustum(model), radii=0.002))
+
+
+def _frustum(model: CameraModel) -> list[np.ndarray]:
+    """Return the edge of the image on a sphere around the camera, and lines from its corners."""
+    width, height = model.size_px
+    side = np.linspace(0, 1, 9)
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height], [0, 0]], float)
+    edge = [a + (b - a) * side[:, None] for a, b in pairwise(corners)]
+    rays = model.rays(np.concatenate(edge)) * _FRUSTUM_M  # (36, 3)
+    tips = model.rays(corners[:4]) * _FRUSTUM_M
+    strips = [rays, *(np.stack([np.zeros(3), tip]) for tip in tips)]
+    return [strip for strip in strips if np.isfinite(strip).all()]
+
+
+def _log_poses(log: Log, postures: Postures, frames: np.ndarray) -> None:
+    if "pose" in log.absent:
+        return
+    pose = postures.camera(frames[0], frames[-1] + 1)
+    known = np.isfinite(pose.translation).all(axis=1)
+    columns = log.rr.Transform3D.columns(
+        translation=pose.translation[known], mat3x3=pose.rotation[known]
+    )
+    log.by_frame("world/reference_camera", frames, columns.partition(known.astype(int)))
+
+
+def _log_skeletons(log: Log, postures: Postures, frames: np.ndarray) -> None:
+    """Log joints of body and hands in the world; frames without a measurement are empty."""
+    for name in _SKELETONS:
+        if name in log.absent:
+            continue
+        span = frames[0], frames[-1] + 1
+        joints = postures.body(*span) if name == "body" else postures.hand(name, *span)
+        known = np.isfinite(joints.xyz).all(axis=(1, 2))
+        lengths = known * joints.xyz.shape[1]
+        columns = log.rr.Points3D.columns(positions=joints.xyz[known].reshape(-1, 3))
+        log.by_frame(f"world/{name}", frames, columns.partition(lengths))
+
+
+def _log_depth(log: Log, episode: Episode, every: int) -> None:
+    """Log depth maps as 16-bit PNG in millimetres; what is not measured is 0, Rerun's "no depth".
+
+    A frame that can't be read is left out and counted.
+    """
+    if "depth" in log.absent:
+        return
+    frames, pictures, lost = [], [], 0
+    for frame in range(0, episode.n_frames, every):
+        try:
+            pictures.append(_png_mm(episode.read(layout.DEPTH, frame, frame + 1)[0]))
+        except (EpisodeError, IndexError):
+            lost += 1
+            continue
+        frames.append(frame)
+    if lost:
+        log.absent["depth"] = f"{lost} of {lost + len(frames)} maps cannot be read"
+    if not frames:
+        return
+    far_m = episode.annotation.scalar(layout.DEPTH_MAX, layout.DEFAULT_DEPTH_MAX_M)
+    about = log.rr.EncodedDepthImage.from_fields(
+        meter=_MM, media_type="image/png", depth_range=(0, far_m * _MM)
+    )
+    log.still("depth", about)
+    columns = log.rr.EncodedDepthImage.columns(blob=pictures)
+    log.by_frame("depth", np.array(frames), columns)
+
+
+def _png_mm(depth_m: np.ndarray) -> bytes:
+    depth_m = np.asarray(depth_m, dtype=np.float32)
+    known = np.isfinite(depth_m) & (depth_m > 0)
+    depth_mm = np.clip(np.where(known, depth_m, 0) * _MM, 0, np.iinfo(np.uint16).max)
+    return cv2.imencode(".png", np.round(depth_mm).astype(np.uint16))[1].tobytes()
+
+
+def _log_imu(log: Log, episode: Episode) -> None:
+    if "imu" in log.absent:
+        return
+    times_s = imu_times_s(episode)
+    for name, path in (("accel", layout.IMU_ACCEL), ("gyro", layout.IMU_GYRO)):
+        values = np.asarray(episode.read(path), dtype=np.float64)[: len(times_s)]
+        known = np.isfinite(values).all(axis=1)
+        log.still(f"imu/{name}", log.rr.SeriesLines(names=["x", "y", "z"]))
+        columns = log.rr.Scalars.columns(scalars=values[known])
+        log.by_time(f"imu/{name}", times_s[: len(values)][known], columns)
+
+
+def _log_sound(log: Log, episode: Episode) -> None:
+    """Log the level of each frame's sound, dB relative to full scale."""
+    if "audio" in log.absent:
+        return
+    levels = np.array(list(_levels_db(episode)))
+    log.still("sound/level", log.rr.SeriesLines(names=["level, dB"]))
+    columns = log.rr.Scalars.columns(scalars=levels)
+    log.by_frame("sound/level", np.arange(len(levels)), columns)
+
+
+def _levels_db(episode: Episode) -> Iterator[float]:
+    """Yield each frame's level; frames after the end of the sound have none."""
+    bounds = frame_bounds(episode.n_frames, episode.fps)
+    held, position, frame = np.zeros(0, dtype=np.float32), 0, 0
+    for part in read_mono(episode.video_path(layout.AUDIO_CAMERA), layout.AUDIO_RATE_HZ):
+        held = np.concatenate([held, part])
+        while frame < episode.n_frames and bounds[frame + 1] <= position + len(held):
+            n = bounds[frame + 1] - position
+            yield float(10 * np.log10(np.mean(held[:n].astype(np.float64) ** 2) + _SILENCE))
+            held, position, frame = held[n:], bounds[frame + 1], frame + 1
+
+
+def _log_labels(log: Log, episode: Episode) -> None:
+    """Log action and subtask where they change, and what is said of objects as text."""
+    if "captions" in log.absent:
+        return
+    for name in ("action", "subtask"):
+        said = [label or None for label in getattr(episode.labels, name)]
+        frames = changes(said)
+        states = log.rr.StateChange.columns(state=[said[i] for i in frames if said[i] is not None])
+        there = np.array([said[i] is not None for i in frames], dtype=int)
+        log.by_frame(f"labels/{name}", frames, states.partition(there))
+    objects = [", ".join(names) for names in episode.labels.objects]
+    for name, texts in (("objects", objects), ("interaction", episode.labels.interaction)):
+        frames = np.array([i for i in changes(texts) if texts[i]], dtype=int)
+        if len(frames):
+            columns = log.rr.TextLog.columns(text=[texts[i] for i in frames])
+            log.by_frame(f"labels/{name}", frames, columns)
+
+
+def changes(values: list[Any]) -> np.ndarray:
+    """Return the places where a series says something else than before, the first included."""
+    return np.array([i for i, one in enumerate(values) if not i or one != values[i - 1]], dtype=int)
+
+
+def _log_notes(log: Log, episode: Episode) -> None:
+    lines = [f"# {episode.name}", "", episode.labels.main_task, ""]
+    lines += [f"- not here: **{name}**: {reason}" for name, reason in log.absent.items()]
+    document = log.rr.TextDocument("\n".join(lines), media_type="text/markdown")
+    log.still("notes", document)
+
+
+def _blueprint(rrb: Any, episode: Episode) -> Any:
+    """Return how the viewer opens: the room, the views, and everything over time."""
+    views = [rrb.Spatial2DView(origin=f"cameras/{name}", name=name) for name in episode.videos]
+    pictures = rrb.Grid(*views, rrb.Spatial2DView(origin="depth", name="depth"))
+    series = rrb.Tabs(
+        rrb.StateTimelineView(origin="labels", name="labels"),
+        rrb.StateTimelineView(origin="predictions/said", name="predictions"),
+        rrb.TimeSeriesView(origin="predictions/error", name="errors"),
+        rrb.TimeSeriesView(origin="imu/accel", name="acceleration, m/s²"),
+        rrb.TimeSeriesView(origin="imu/gyro", name="rotation, rad/s"),
+        rrb.TimeSeriesView(origin="sound", name="sound"),
+        rrb.TextLogView(origin="labels", name="objects"),
+        rrb.TextDocumentView(origin="notes", name="notes"),
+    )
+    room = rrb.Spatial3DView(origin="world", name="world")
+    above = rrb.Horizontal(room, pictures)
+    return rrb.Blueprint(rrb.Vertical(above, series, row_shares=[3, 1]), collapse_panels=True)

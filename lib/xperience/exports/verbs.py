@@ -1,0 +1,40 @@
+"""`xperience export …`: recordings and tables in the formats of other tools."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xperience.console import told
+
+app = typer.Typer(
+    help="Write recordings and tables in the formats of other tools (extra: exports).",
+    no_args_is_help=True,
+)
+
+EpisodeArgument = Annotated[Path, typer.Argument(help="Folder of the recording; only read.")]
+
+
+def _say_absent(absent: dict[str, str]) -> None:
+    for name, reason in absent.items():
+        typer.echo(f"not in it: {name} ({reason})", err=True)
+
+
+@app.command()
+def rerun(
+    episode: EpisodeArgument,
+    out: Annotated[Path, typer.Option("--out", help="File to write, .rrd.")],
+    predictions: Annotated[
+        Path | None, typer.Option(help="What heads answered: predictions/<section>.parquet.")
+    ] = None,
+    depth_every: Annotated[
+        int, typer.Option(min=1, help="Keep the depth map of every so many frames.")
+    ] = 5,
+) -> None:
+    """Write a recording for the Rerun viewer: everything on one timeline."""
+    from xperience.exports.scene import export_rerun
+
+    with told():
+        absent = export_rerun(episode, out, predictions=predictions, depth_every=depth_every)
+    _say_absent(absent)
+    typer.echo(str(out))

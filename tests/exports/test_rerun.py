@@ -1,0 +1,199 @@
+"""A recording as a Rerun file, read back with Rerun's own reader."""
+
+import json
+import shutil
+from collections import defaultdict
+
+import cv2
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from xperience.cli import app
+from xperience.episode.episode import Episode
+from xperience.exports.clock import frame_times_s, imu_times_s
+from xperience.exports.extras import ExportError
+from xperience.exports.scene import changes, export_rerun
+from xperience.features.posture import Postures
+from xperience.geometry import SMPLH_BONES
+
+pytest.importorskip("rerun")
+N_FRAMES = 60
+
+
+def read_back(path):
+    """Return {(entity, component): [(seconds or None, values)]} of a Rerun file."""
+    from rerun.chunk import RrdReader  # noqa: PLC0415
+
+    found = defaultdict(list)
+    for chunk in RrdReader(path).stream().to_chunks():
+        batch = chunk.to_record_batch()
+        times = [None] * batch.num_rows
+        if "time" in batch.schema.names:
+            times = batch.column("time").cast("int64").to_numpy() / 1e9
+        for name in batch.schema.names:
+            if ":" in name:
+                values = batch.column(name).to_pylist()
+                found[chunk.entity_path.lstrip("/"), name].extend(zip(times, values, strict=True))
+    return {key: sorted(rows, key=lambda row: row[0] or 0) for key, rows in found.items()}
+
+
+@pytest.fixture(scope="module")
+def predictions(recording, tmp_path_factory):
+    path = tmp_path_factory.mktemp("kept") / "03.parquet"
+    starts = [0, 5, 10, 15]
+    base = {"contract": "corrected", "head": "linear", "seed": None, "start_frame": starts}
+    said = base | {"task": "timeline_action", "truth": list("aabb"), "predicted": list("abbb")}
+    errors = base | {"task": "hand_trajectory_forecast", "truth": None, "predicted": None}
+    table = pd.concat([pd.DataFrame(said), pd.DataFrame(errors | {"error": [0.1, 0.2, 0.3, 0.4]})])
+    table.to_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def written(recording, predictions, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "ep.rrd"
+    assert export_rerun(recording, out, predictions=predictions) == {}
+    return read_back(out)
+
+
+def test_every_stream_is_on_the_timeline(written):
+    entities = {entity for entity, _ in written}
+    assert {f"cameras/fisheye_cam{i}" for i in range(4)} | {"cameras/stereo_left"} <= entities
+    assert {"world/body", "world/hand_left", "world/hand_right", "world/map"} <= entities
+    assert {"depth", "imu/accel", "imu/gyro", "sound/level", "notes"} <= entities
+    assert {"labels/action", "labels/subtask"} <= entities
+    assert "world/reference_camera/stereo_right/frustum" in entities
+
+
+def test_frames_have_the_device_clock(recording, written):
+    with Episode(recording) as episode:
+        wanted = frame_times_s(episode)
+    for key in (
+        ("cameras/fisheye_cam0", "VideoFrameReference:timestamp"),
+        ("world/reference_camera", "Transform3D:translation"),
+        ("world/body", "Points3D:positions"),
+    ):
+        times = [t for t, _ in written[key] if t is not None]
+        np.testing.assert_allclose(times, wanted, atol=1e-9)
+
+
+def test_skeletons_and_poses_are_those_of_the_recording(recording, written):
+    with Episode(recording) as episode:
+        postures = Postures.of(episode)
+        body, hand = postures.body(0, N_FRAMES).xyz, postures.hand("hand_left", 0, N_FRAMES).xyz
+        camera = postures.camera(0, N_FRAMES).translation
+    for name, wanted in (("body", body), ("hand_left", hand)):
+        rows = [value for t, value in written[f"world/{name}", "Points3D:positions"]]
+        known = np.isfinite(wanted).all(axis=(1, 2))
+        assert [bool(row) for row in rows] == known.tolist()
+        seen = np.array([row for row in rows if row])
+        np.testing.assert_allclose(seen, wanted[known], atol=1e-5)
+    moved = [value[0] for _, value in written["world/reference_camera", "Transform3D:translation"]]
+    np.testing.assert_allclose(moved, camera, atol=1e-5)
+
+
+def test_bones_are_those_of_the_skeleton(written):
+    (_, context), = written["", "AnnotationContext:context"]  # fmt: skip
+    classes = {one["class_id"]: one["class_description"] for one in context[0]}
+    bones = {(b["keypoint0"], b["keypoint1"]) for b in classes[1]["keypoint_connections"]}
+    assert bones == set(SMPLH_BONES)
+
+
+def test_depth_is_in_millimetres_every_few_frames(recording, written):
+    rows = written["depth", "EncodedDepthImage:blob"]
+    assert len(rows) == N_FRAMES // 5
+    with Episode(recording) as episode:
+        wanted = np.asarray(episode.read("depth/depth", 5, 6)[0], float)
+    blob = bytes(np.array(rows[1][1][0], dtype=np.uint8))
+    seen = cv2.imdecode(np.frombuffer(blob, np.uint8), cv2.IMREAD_UNCHANGED)
+    known = np.isfinite(wanted) & (wanted > 0)
+    np.testing.assert_allclose(seen[known] / 1000, wanted[known], atol=0.0006)
+    assert (seen[~known] == 0).all()
+    assert written["depth", "EncodedDepthImage:meter"][0][1] == [1000.0]
+
+
+def test_imu_keeps_its_own_rate_and_meets_the_frames(recording, written):
+    with Episode(recording) as episode:
+        wanted = episode.read("imu/accel_xyz")
+        times, frames = imu_times_s(episode), frame_times_s(episode)
+        keys = episode.annotation.keyframes()
+    rows = written["imu/accel", "Scalars:scalars"]
+    np.testing.assert_allclose([value for _, value in rows], wanted, atol=1e-6)
+    np.testing.assert_allclose([t for t, _ in rows], times, atol=1e-8)
+    np.testing.assert_allclose(times[keys], frames, atol=0.02)
+
+
+def test_labels_and_predictions_change_where_they_do(recording, written):
+    with Episode(recording) as episode:
+        said, times = episode.labels.action, frame_times_s(episode)
+    rows = written["labels/action", "StateChange:state"]
+    assert [t for t, _ in rows] == pytest.approx(times[changes(said)])
+    assert [value[0] if value else "" for _, value in rows] == [said[i] for i in changes(said)]
+    name = "predictions/said/corrected/timeline_action/linear"
+    rows = written[name, "StateChange:state"]
+    assert [value for _, value in rows] == [["a"], ["b"]]
+    assert [t for t, _ in rows] == pytest.approx(times[[9, 14]])
+    errors = written[
+        "predictions/error/corrected/hand_trajectory_forecast/linear", "Scalars:scalars"
+    ]
+    assert [value[0] for _, value in errors] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+def test_sound_has_a_level_a_frame(written):
+    levels = [value[0] for _, value in written["sound/level", "Scalars:scalars"]]
+    assert N_FRAMES - 2 <= len(levels) <= N_FRAMES
+    assert all(-100 <= level <= 0 for level in levels)
+
+
+def test_an_absent_stream_is_named_and_not_drawn(recording, tmp_path):
+    folder = shutil.copytree(recording, tmp_path / "ep")
+    (folder / "fisheye_cam2.mp4").unlink()
+    with h5py.File(folder / "annotation.hdf5", "r+") as file:
+        del file["depth"], file["hand_mocap"]
+        file["full_body_mocap/keypoints"][10:20] = 0
+    absent = export_rerun(folder, tmp_path / "ep.rrd")
+    assert {"fisheye_cam2", "depth", "hand_left", "hand_right"} <= set(absent)
+    found = read_back(tmp_path / "ep.rrd")
+    entities = {entity for entity, _ in found}
+    assert not entities & {"cameras/fisheye_cam2", "depth", "world/hand_left"}
+    notes = found["notes", "TextDocument:text"][0][1][0]
+    assert all(name in notes for name in absent)
+    rows = [value for _, value in found["world/body", "Points3D:positions"]]
+    assert [bool(row) for row in rows[8:22]] == [True] * 2 + [False] * 10 + [True] * 2
+
+
+def test_predictions_of_something_else_are_refused_and_leave_no_file(recording, tmp_path):
+    path, out = tmp_path / "p.parquet", tmp_path / "ep.rrd"
+    pd.DataFrame({"task": ["a"]}).to_parquet(path)
+    with pytest.raises(ExportError, match="no column 'head'"):
+        export_rerun(recording, out, predictions=path)
+    row = {"task": "a", "head": "b", "seed": 1, "start_frame": 9000, "truth": "x", "predicted": "y"}
+    pd.DataFrame([row]).to_parquet(path)
+    with pytest.raises(ExportError, match="beyond the end"):
+        export_rerun(recording, out, predictions=path)
+    path.write_bytes(b"")
+    with pytest.raises(ExportError, match="cannot be read"):
+        export_rerun(recording, out, predictions=path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["p.parquet"]
+
+
+def test_the_same_recording_gives_the_same_rows(recording, tmp_path):
+    for name in ("a.rrd", "b.rrd"):
+        export_rerun(recording, tmp_path / name, depth_every=30)
+    first, second = (read_back(tmp_path / name) for name in ("a.rrd", "b.rrd"))
+    assert first.keys() == second.keys()
+    assert all(json.dumps(first[k], default=str) == json.dumps(second[k], default=str)
+               for k in first)  # fmt: skip
+
+
+def test_the_verb_says_what_is_not_there(recording, tmp_path):
+    folder = shutil.copytree(recording, tmp_path / "ep")
+    (folder / "stereo_right.mp4").unlink()
+    out = tmp_path / "ep.rrd"
+    done = CliRunner().invoke(app, ["export", "rerun", str(folder), "--out", str(out)])
+    assert done.exit_code == 0
+    assert "not in it: stereo_right" in done.stderr
+    assert out.is_file()
