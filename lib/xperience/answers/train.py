@@ -226,7 +226,7 @@ class Trainer:
         self.name, self.local = source.model, Path(source.model).is_dir()
         self.taught = _of_side(export, "train", None)
         self.validating = _of_side(export, "val", settings.most_validation)
-        self.accelerator = Accelerator(mixed_precision="bf16" if settings.bf16 else "no")
+        self.accelerator = Accelerator()
         self._check_batch()
         loaded = load(source)
         self.prompter: Prompter = loaded.prompter
@@ -254,6 +254,12 @@ class Trainer:
     def end(self) -> None:
         """Take leave of the other processes."""
         self.accelerator.end_training()
+
+    def _loss(self, model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        # Ours, not the accelerator's autocast: that settles one precision for the whole process.
+        device, bf16 = self.accelerator.device.type, self.settings.bf16
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            return answer_loss(model, inputs)
 
     def _check_batch(self) -> None:
         n = self.n_processes
@@ -355,8 +361,7 @@ class Trainer:
             last = place == n_pieces - 1
             # Processes exchange gradients once, with the last piece.
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                with self.accelerator.autocast():
-                    loss = answer_loss(self.model, inputs)
+                loss = self._loss(self.model, inputs)
                 # Processes' gradients are averaged, ours are to be added.
                 self.accelerator.backward(loss * (self.n_processes / n_tokens))
             total += loss.detach()
@@ -368,9 +373,9 @@ class Trainer:
             return None
         self.model.eval()
         total = torch.zeros((), device=self.accelerator.device)
-        with torch.no_grad(), self.accelerator.autocast():
+        with torch.no_grad():
             for inputs in self._pieces(self._own(self.validating)):
-                total += answer_loss(self.adapted, inputs)
+                total += self._loss(self.adapted, inputs)
         return self._total(total) / sum(map(self.prompter.n_learnt, self.validating))
 
     def _total(self, value: torch.Tensor) -> float:
@@ -424,7 +429,7 @@ def _with_adapter(loaded: Loaded, settings: Settings) -> torch.nn.Module:
         bias="none",
     )
     if settings.recompute:
-        loaded.model.gradient_checkpointing_enable({"use_reentrant": False})
+        loaded.model.activation_checkpointing_enable()
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         return get_peft_model(loaded.model, config)
