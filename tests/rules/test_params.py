@@ -22,7 +22,7 @@ STRUCTURE = {
 }
 LAST = "07_takeaways"
 """It reads what all others wrote."""
-FEWER = ("n_seeds",)
+FEWER = ("n_seeds", "companions")
 """Settings that make a run shorter, not another one."""
 READ_NO_RECORDING = {"08_published_record"}
 

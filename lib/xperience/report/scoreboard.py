@@ -30,14 +30,20 @@ def _primary(rows: Iterable[Record]) -> list[Record]:
     return [row for row in found if row.contract == "corrected"] or found
 
 
-def results_page(rows: Iterable[Record], run: str) -> str:
-    """Return a page with every row of a run, one table a section."""
-    parts = [f"# All scores of the run {run}"]
+def results_pages(rows: Iterable[Record], run: str) -> dict[str, str]:
+    """Return pages with every row of a run: one a section, and one that lists them."""
+    pages, lines = {}, []
     for section, group in groupby(rows, key=lambda row: row.section):
-        parts += [f"## {section}", markdown_table(list(group))]
-    if len(parts) == 1:
-        parts.append("This run has no scores yet.")
-    return "\n\n".join(parts) + "\n"
+        found = list(group)
+        title = f"# Scores of {section}"
+        pages[f"results/{section}"] = f"{title}\n\n{markdown_table(found)}\n"
+        whose = "" if found[0].run == run else f", run {found[0].run}"
+        lines.append(f"- [{section}](results/{section}.md): {len(found):,} rows{whose}")
+    told = "\n".join(lines) or "This run has no scores yet."
+    names = "\n".join(pages)
+    listed = f"```{{toctree}}\n:hidden:\n\n{names}\n```\n" if pages else ""
+    index = f"# All scores of the run {run}\n\n{told}\n\n{listed}"
+    return {"results": index, **pages}
 
 
 def markdown_table(rows: list[Record]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from xperience.errors import NotebookError, XperienceError
 from xperience.report.explorer import explorer_files
-from xperience.report.scoreboard import landing_table, results_page
+from xperience.report.scoreboard import landing_table, results_pages
 from xperience.report.takeaways.fresh import NAME as TAKEAWAYS
 from xperience.report.tasks import tasks_page
 from xperience.scoring.records import Record, read_records
@@ -35,7 +35,7 @@ class SiteError(XperienceError):
 
 @dataclass(frozen=True)
 class Shown:
-    """What the episode page is drawn from; each may be absent, and the page then says so.
+    """What the site shows besides the run; each may be absent, and the page then says so.
 
     Parameters
     ----------
@@ -45,11 +45,14 @@ class Shown:
         What heads answered.
     recording : Path, optional
         Its folder.
+    companions : tuple of Path
+        Folders of other runs, whose executed notebooks and scores are shown too.
     """
 
     windows: Path | None = None
     predictions: Path | None = None
     recording: Path | None = None
+    companions: tuple[Path, ...] = ()
 
 
 def page_sources(docs: Path) -> list[Path]:
@@ -79,7 +82,7 @@ def build_site(
     out : Path
         Folder of the site; ``index.html`` is its first page.
     shown : Shown, optional
-        What the episode page is drawn from.
+        What the episode page is drawn from, and other runs.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def build_site(
         If Sphinx finds anything wrong with the pages.
     """
     work = run_folder / "cache" / "site"
-    files = _stage_files(docs, run_folder, list(notebooks))
+    files = _stage_files(docs, run_folder, list(notebooks), shown.companions)
     files |= explorer_files(shown.windows, shown.predictions, shown.recording)
     _mirror(files, work / "pages")
     _sphinx(work)
@@ -112,18 +115,26 @@ def _sphinx(work: Path) -> None:
         )
 
 
-def _stage_files(docs: Path, run_folder: Path, notebooks: list[str]) -> dict[str, bytes]:
+def _stage_files(
+    docs: Path, run_folder: Path, notebooks: list[str], companions: Iterable[Path]
+) -> dict[str, bytes]:
     """Return the content of every staged file by its path in the staging folder."""
     files = {path.relative_to(docs).as_posix(): path.read_bytes() for path in page_sources(docs)}
     executed = {name: _finished(run_folder / "notebooks" / f"{name}.ipynb") for name in notebooks}
+    rows = _all_rows(run_folder / "metrics", notebooks)
+    for folder in companions:
+        others = sorted(path.stem for path in (folder / "notebooks").glob("[0-9]*.ipynb"))
+        others = [name for name in others if name not in executed]
+        executed |= {name: _finished(folder / "notebooks" / f"{name}.ipynb") for name in others}
+        rows += _all_rows(folder / "metrics", others)
     for name, notebook in executed.items():
         files[f"_run/notebooks/{name}.ipynb"] = json.dumps(notebook, sort_keys=True).encode()
-    rows = _all_rows(run_folder / "metrics", notebooks)
     figure = _front_figure(executed)
     files["_run/landing.md"] = _landing(rows, figure, run_folder.name).encode()
     files["_run/takeaways.md"] = _takeaways(run_folder).encode()
     files["_run/tasks.md"] = tasks_page().encode()
-    files["_run/results.md"] = results_page(rows, run_folder.name).encode()
+    for name, page in results_pages(rows, run_folder.name).items():
+        files[f"_run/{name}.md"] = page.encode()
     if figure:
         files["_run/figure.png"] = figure.png
     return files

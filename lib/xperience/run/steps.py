@@ -9,7 +9,7 @@ from pathlib import Path
 from xperience.cohort.roster import Entry, make_roster, read_roster, write_roster
 from xperience.cohort.shards import ShardReport
 from xperience.progress import progress_bars
-from xperience.project import predictions_path
+from xperience.project import predictions_path, run_folder
 from xperience.run.plan import Plan
 from xperience.simulator.settings import FamilySettings
 from xperience.storage import write_text
@@ -97,6 +97,10 @@ def make_site(plan: Plan) -> None:
     from xperience.report.site import Shown, build_site  # noqa: PLC0415
 
     answers = predictions_path(plan.params.run, "03_neural_heads")
-    shown = Shown() if plan.is_cohort else Shown(plan.windows("published"), answers, plan.episode)
+    others = tuple(run_folder(name) for name in plan.params.companions)
+    if plan.is_cohort:
+        shown = Shown(companions=others)
+    else:
+        shown = Shown(plan.windows("published"), answers, plan.episode, others)
     build_site(plan.root / "docs", plan.folder, plan.params.notebooks, plan.site, shown)
     write_text(plan.site_stamp, json.dumps(plan.params.notebooks) + "\n")
