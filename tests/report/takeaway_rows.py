@@ -5,21 +5,10 @@ from functools import singledispatch
 
 from xperience.report.takeaways.catalogue import TAKEAWAYS
 from xperience.report.takeaways.claims import Claim, Rule, Takeaway
+from xperience.report.takeaways.comparisons import Clears, Compares, Tally
 from xperience.report.takeaways.evidence import FLOOR, SECTIONS, Ask, Evidence, Place
-from xperience.report.takeaways.judge import (
-    ALPHA,
-    NEITHER,
-    NO,
-    OPEN,
-    YES,
-    Clears,
-    Compares,
-    Every,
-    Fact,
-    Outcome,
-    Same,
-    Tally,
-)
+from xperience.report.takeaways.facts import Every, Fact, Same
+from xperience.report.takeaways.outcome import ALPHA, NEITHER, NO, OPEN, YES, Outcome
 from xperience.scoring.records import Record
 
 RUN, COHORT = "tried", "tried-cohort"

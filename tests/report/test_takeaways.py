@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xperience.report.figures.takeaways import draw_evidence, draw_glance
-from xperience.report.takeaways import judge, render
+from xperience.report.takeaways import render
 from xperience.report.takeaways.catalogue import TAKEAWAYS
 from xperience.report.takeaways.claims import OPEN_SENTENCE, decide, placeholders, say
+from xperience.report.takeaways.comparisons import Clears, Compares, Tally
 from xperience.report.takeaways.evidence import (
     CONTRACT,
     CORRECTED,
@@ -26,7 +27,7 @@ from xperience.report.takeaways.evidence import (
     Evidence,
     Place,
 )
-from xperience.report.takeaways.judge import OPEN, Outcome, Tally, direction
+from xperience.report.takeaways.outcome import ALPHA, OPEN, Outcome, direction
 from xperience.report.takeaways.render import assemble, column_names, evidence_table, to_markdown
 from xperience.report.takeaways.rows import outcome_rows, outcome_table, takeaway_text
 from xperience.scoring.records import Record, read_records
@@ -165,7 +166,7 @@ def test_better_and_worse_need_an_interval_without_zero(first, second, better):
     ],
 )
 def test_what_has_no_verdict_says_why(change, why):
-    _, _, rule = next(entry for entry in RULES if isinstance(entry[2].test, judge.Compares))
+    _, _, rule = next(entry for entry in RULES if isinstance(entry[2].test, Compares))
     row = next(
         row
         for row in made.rows_for(rule.test, rule.place, Outcome.SUPPORTED)
@@ -182,7 +183,7 @@ def test_a_look_that_does_not_stand_the_correction_is_no_claim():
     )
     rows = made.rows_for(rule.test, rule.place, Outcome.SUPPORTED)
     weak = [
-        row.model_copy(update={"value": 2 * judge.ALPHA}) if row.metric == rule.test.guard else row
+        row.model_copy(update={"value": 2 * ALPHA}) if row.metric == rule.test.guard else row
         for row in rows
     ]
     assert judged(rule, rows).outcome is Outcome.SUPPORTED
@@ -213,7 +214,7 @@ def test_units_of_a_printed_bound_must_agree():
     _, _, rule = next(
         entry
         for entry in RULES
-        if isinstance(entry[2].test, judge.Clears) and entry[2].test.bound is not None
+        if isinstance(entry[2].test, Clears) and entry[2].test.bound is not None
     )
     score, bound = made.rows_for(rule.test, rule.place, Outcome.SUPPORTED)
     judgement = judged(rule, [score, bound.model_copy(update={"unit": "furlong"})])

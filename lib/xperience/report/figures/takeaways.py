@@ -21,7 +21,7 @@ from xperience.report.figures.style import (
     styled,
     wrap,
 )
-from xperience.report.takeaways.judge import Outcome
+from xperience.report.takeaways.outcome import Outcome
 from xperience.report.takeaways.render import MARKS, column_names
 from xperience.report.takeaways.wording import ends, number, readable, signed
 from xperience.scoring.records import Record

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from string import Formatter
 
 from xperience.report.takeaways.evidence import Evidence, Place
-from xperience.report.takeaways.judge import Judgement, Outcome, Test
+from xperience.report.takeaways.outcome import Judgement, Outcome, Test
 
 OPEN_SENTENCE = "It can't be told whether {claim}{seen}: {why}."
 Sentences = Mapping[Outcome, str]

@@ -15,7 +15,7 @@ from xperience.report.takeaways.evidence import (
     Evidence,
     Place,
 )
-from xperience.report.takeaways.judge import ALPHA, FAR, Outcome
+from xperience.report.takeaways.outcome import ALPHA, FAR, Outcome
 from xperience.report.takeaways.wording import ends, number, readable
 from xperience.scoring.records import Record
 from xperience.storage import value_digest

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from xperience.report.takeaways.judge import Outcome
+from xperience.report.takeaways.outcome import Outcome
 from xperience.report.takeaways.render import (
     capital,
     column_names,

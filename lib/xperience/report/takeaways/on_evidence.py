@@ -1,0 +1,194 @@
+"""Takeaways about what evidence lacks: audio, and held-out episodes with strict answers."""
+
+from xperience.report.takeaways.claims import Claim, Rule, Sentences, Takeaway
+from xperience.report.takeaways.comparisons import Tally
+from xperience.report.takeaways.evidence import (
+    AUDIO,
+    EPISODES,
+    FLOOR,
+    NOTE,
+    Ask,
+)
+from xperience.report.takeaways.facts import Every
+from xperience.report.takeaways.outcome import NEITHER, NO, YES
+from xperience.report.takeaways.phrases import (
+    LINEAR_HEAD,
+    NEURAL_HEAD,
+    RECORD_CORRECTED,
+    RUN_CORRECTED,
+    RUN_PUBLISHED,
+    THE_FAMILY,
+    THE_RECORD,
+    counted,
+    each,
+    note,
+)
+from xperience.studies.audio_variants import AS_IS, RAW_ONLY, REPLACED, WITHOUT
+from xperience.studies.heldout.rotation import ROTATED, ROTATED_GAP
+from xperience.studies.heldout.within import WITHIN
+from xperience.tasks.catalogue import TASKS
+
+
+def _gains(variant: str, against: str) -> Tally:
+    metrics = {task.name: task.primary.name for task in TASKS}
+    return Tally(
+        tuple(
+            Ask(AUDIO, f"{metric}_gain", task, LINEAR_HEAD, variant, against)
+            for task, metric in metrics.items()
+        ),
+        guard="gain_p_holm",
+    )
+
+
+def _published_gains(variant: str, against: str) -> Tally:
+    return Tally(
+        tuple(
+            Ask(AUDIO, metric, task.name, "ridge", variant, against)
+            for task, metric in ((task, _audio_metric(task.name)) for task in TASKS)
+        ),
+        guard="gain_p_holm",
+    )
+
+
+def _audio_metric(task: str) -> str:
+    """Return the gain in which the published audio study scores a task."""
+    known = {task.name: task.primary.name for task in TASKS}
+    errors = ("hand_trajectory_forecast", "modality_reconstruction")
+    pairs = ("temporal_order", "misalignment_detection")
+    metric = "mae" if task in errors else "macro_f1" if task in pairs else known[task]
+    return f"{metric}_gain"
+
+
+def _heard(subject: str, rival: str) -> Sentences:
+    rest = "no difference may be claimed on {n_open}, none can be judged on {n_untold}"
+    return {
+        YES: f"{subject} {rival} helps on {{better}} and hurts on {{worse}}; {rest}.",
+        NO: f"{subject} {rival} hurts on {{worse}} and helps on {{better}}; {rest}.",
+        NEITHER: f"It isn't so in general: {subject} {rival} helps on {{better}} and hurts "
+        f"on {{worse}}; {rest}.",
+    }
+
+
+def _mean(metric: str, subject: str) -> Rule:
+    """Return the rule of a published mean over tasks: it has no interval, and mixes units."""
+    return Rule(
+        THE_RECORD,
+        Tally((note(metric),)),
+        {
+            YES: f"In the published mean {subject} helps.",
+            NO: f"In the published mean {subject} hurts.",
+            NEITHER: f"In the published mean {subject} can't be told apart from none.",
+        },
+    )
+
+
+HEARD = Takeaway(
+    "audio",
+    "Audio",
+    "What does sound add to the other sensors, and what does it say alone?",
+    "Looks at many tasks are corrected for their number (Holm). The published means add up scores "
+    "of different units, from which nothing follows in either direction.",
+    (
+        Claim(
+            "sound_helps",
+            "sound helps on most tasks",
+            (
+                Rule(
+                    RUN_PUBLISHED,
+                    _published_gains(AS_IS, WITHOUT),
+                    _heard("sound", "beside all other features"),
+                ),
+                Rule(
+                    RUN_CORRECTED,
+                    _gains(AS_IS, WITHOUT),
+                    _heard("sound", "beside all other features"),
+                ),
+                _mean("mean_current_audio_delta", "sound"),
+            ),
+        ),
+        Claim(
+            "other_account_helps",
+            "another account of sound in place of the handcrafted one helps on most tasks",
+            (
+                Rule(
+                    RUN_PUBLISHED,
+                    _published_gains(REPLACED, AS_IS),
+                    _heard("another account of sound", "in place of the handcrafted one"),
+                ),
+                Rule(
+                    RUN_CORRECTED,
+                    _gains(REPLACED, AS_IS),
+                    _heard("another account of sound", "in place of the handcrafted one"),
+                ),
+                _mean("mean_raw_replacement_delta", "another account of sound"),
+            ),
+        ),
+        Claim(
+            "sound_alone",
+            "sound alone beats the best trivial baseline on most tasks",
+            tuple(
+                Rule(
+                    place,
+                    each(NOTE, head, FLOOR, RAW_ONLY),
+                    counted("sound alone", "the best trivial baseline"),
+                )
+                for place, head in ((THE_RECORD, "ridge"), (RECORD_CORRECTED, LINEAR_HEAD))
+            ),
+        ),
+    ),
+)
+
+HELD_OUT = Takeaway(
+    "heldout",
+    "Held-out episodes and strict answers",
+    "What holds for people and places that nobody trained on, and does a model answer in form?",
+    "The cohort is simulated unless its run says otherwise. Intervals draw whole recordings. "
+    "Comparisons over all tasks are not corrected for the number of looks.",
+    (
+        *(
+            Claim(
+                f"{head}_across_beats_floor",
+                f"the {head} head beats the best trivial baseline on unseen recordings",
+                (
+                    Rule(
+                        THE_FAMILY,
+                        each(EPISODES, head, FLOOR, ROTATED),
+                        counted(
+                            f"the {head} head on unseen recordings", "the best trivial baseline"
+                        ),
+                    ),
+                ),
+            )
+            for head in (LINEAR_HEAD, NEURAL_HEAD)
+        ),
+        Claim(
+            "others_beat_own_beginning",
+            "training on other recordings is better than on a recording's own beginning",
+            (
+                Rule(
+                    THE_FAMILY,
+                    each(EPISODES, LINEAR_HEAD, WITHIN, ROTATED_GAP),
+                    counted(
+                        "the linear head trained on other recordings",
+                        "one trained on the recording's own beginning",
+                    ),
+                ),
+            ),
+        ),
+        Claim(
+            "strict_answers",
+            "every answer is valid as strict JSON",
+            (
+                Rule(
+                    THE_FAMILY,
+                    Every(EPISODES, "strict_validity", 1.0, "head"),
+                    {
+                        YES: "Every answer of {kept} is valid: the whole text parses and every "
+                        "label is an option.",
+                        NO: "Not every answer is valid: {off}; wholly valid are those of {kept}.",
+                    },
+                ),
+            ),
+        ),
+    ),
+)
