@@ -148,7 +148,7 @@ def toy_export(tmp_path_factory, write_export) -> Path:
     }  # fmt: skip
     records = [
         supervised(place, side, list(COLOURS)[place // 2 % 2], **(sound if place % 2 else {}))
-        for side, n in (("train", 8), ("val", 2), ("test", 12))
+        for side, n in (("train", 8), ("val", 2), ("test", 8))
         for place in range(n)
     ]
     return write_export(tmp_path_factory.mktemp("toy") / "records", records)

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("xgrammar")
 pytest.importorskip("peft")
@@ -10,6 +11,7 @@ from xperience.answers.evaluate import evaluate
 from xperience.answers.generate import Decoding, generate
 from xperience.answers.model import Source
 from xperience.answers.schema import AnswersError, read_answer, read_options
+from xperience.cli import app
 
 QUICK = Decoding(batch=4)
 
@@ -26,7 +28,7 @@ def source(tiny):
 @pytest.fixture(scope="module")
 def constrained(source, toy_export, tmp_path_factory):
     out = tmp_path_factory.mktemp("answers") / "predictions.jsonl"
-    assert generate(toy_export, source, out, QUICK) == 12
+    assert generate(toy_export, source, out, QUICK) == 8
     return out
 
 
@@ -34,7 +36,7 @@ def test_answers_of_a_random_model_are_all_strictly_valid(constrained, toy_expor
     options = read_options(toy_export / "options.json")
     lines = lines_of(constrained)
     assert all(line["ended"] for line in lines)
-    assert [read_answer(line["raw_prediction"], options).faults for line in lines] == [()] * 12
+    assert [read_answer(line["raw_prediction"], options).faults for line in lines] == [()] * 8
 
 
 def scores(rows, metric, task=None):
@@ -67,17 +69,18 @@ def test_a_stopped_call_goes_on_and_writes_the_same(source, toy_export, constrai
         pass
 
     def stop(n_done, n):
-        if n_done >= 8:
+        if n_done >= 4:
             raise Stopped
 
     with pytest.raises(Stopped):
         generate(toy_export, source, out, QUICK, watch=stop)
     assert not out.exists()
     parts = tmp_path / ".predictions.parts/predictions.jsonl"
-    parts.write_bytes(parts.read_bytes()[:-30])  # as if it had been killed while writing
+    with parts.open("a") as file:
+        file.write('{"id": "test:004", "epi')  # as if it had been killed while writing
     done = []
     generate(toy_export, source, out, QUICK, watch=lambda n, _: done.append(n))
-    assert done == [8, 12]
+    assert done == [8]
     assert out.read_bytes() == constrained.read_bytes()
     assert not parts.parent.exists()
 
@@ -88,7 +91,7 @@ def test_answers_of_another_key_are_refused(source, toy_export, constrained, tmp
     (tmp_path / "predictions.key.json").write_bytes(
         constrained.with_suffix(".key.json").read_bytes()
     )
-    assert generate(toy_export, source, out, QUICK) == 12
+    assert generate(toy_export, source, out, QUICK) == 8
     with pytest.raises(AnswersError, match="rests on another decoding"):
         generate(toy_export, source, out, replace(QUICK, seed=8))
     (tmp_path / "predictions.key.json").unlink()
@@ -96,6 +99,7 @@ def test_answers_of_another_key_are_refused(source, toy_export, constrained, tmp
         generate(toy_export, source, out, QUICK)
 
 
+@pytest.mark.slow
 def test_draws_follow_from_the_seed(source, toy_export, tmp_path):
     drawn = replace(QUICK, temperature=1.0)
     texts = []
@@ -109,3 +113,18 @@ def test_draws_follow_from_the_seed(source, toy_export, tmp_path):
 def test_a_limit_that_no_answer_fits_in_is_refused(source, toy_export, tmp_path):
     with pytest.raises(AnswersError, match="so that every answer can end"):
         generate(toy_export, source, tmp_path / "p.jsonl", replace(QUICK, limit=20))
+
+
+def test_the_command_answers_and_says_what_is_wrong(tiny, toy_export, tmp_path):
+    out = tmp_path / "said.jsonl"
+    call = ["answers", "generate", str(toy_export), "--model", str(tiny), "--side", "val"]
+    told = CliRunner().invoke(app, [*call, "--out", str(out), "--free", "--limit", "3"])
+    assert told.exit_code == 0, told.output
+    assert [line["id"] for line in lines_of(out)] == ["val:000", "val:001"]
+    assert json.loads((tmp_path / "said.key.json").read_text())["decoding"]["limit"] == 3
+    told = CliRunner().invoke(app, [*call, "--out", str(out), "--free", "--limit", "4"])
+    assert told.exit_code == 1
+    assert "rests on another decoding" in told.stderr
+    made = CliRunner().invoke(app, ["answers", "tiny", str(tmp_path / "m")])
+    assert made.exit_code == 1
+    assert "Name one of the two" in made.stderr

@@ -52,6 +52,8 @@ def drawn(rules, limit, seed, n=4):
     for _ in range(holder.limit):
         noise = torch.randn((n, rules.vocabulary), generator=generator)
         ids = torch.cat([ids, holder(ids, noise).argmax(-1, keepdim=True)], dim=1)
+        if (ids == rules.end_token).any(dim=1).all():
+            break
     for row in ids[:, 1:].tolist():
         end = row.index(rules.end_token) if rules.end_token in row else None
         said = b"".join(rules.pieces[token] for token in row[:end])
@@ -63,7 +65,7 @@ def drawn(rules, limit, seed, n=4):
 def test_whatever_is_drawn_is_a_strict_answer_that_ends(rules, options, room):
     made = rules(options)
     limit = None if room is None else made.lengths.least_limit + room
-    texts = [text for seed in range(5) for text in drawn(made, limit, seed)]
+    texts = [text for seed in range(3) for text in drawn(made, limit, seed)]
     assert None not in texts
     assert [read_answer(text, options).faults for text in texts] == [()] * len(texts)
     values = [json.loads(text) for text in texts]
@@ -95,7 +97,7 @@ answers = st.fixed_dictionaries(
 
 
 @given(answer=answers)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_every_answer_that_may_be_taught_can_be_written(rules, answer):
     made = rules(AWKWARD)
     text = answer_text(answer)

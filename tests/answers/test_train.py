@@ -148,6 +148,7 @@ def test_an_adapter_is_read_back_as_it_was(source, toy_export, whole, tmp_path):
         train(toy_export, replace(source, adapter=whole / "adapter"), tmp_path / "x", SHORT)
 
 
+@pytest.mark.slow
 def test_pieces_and_recomputing_change_nothing_but_rounding(source, toy_export, tmp_path):
     short = replace(SHORT, steps=3, dropout=0.0)
     runs = [

@@ -124,7 +124,9 @@ def load(source: Source) -> Loaded:
     """
     require()
     from transformers import AutoConfig, AutoTokenizer, WhisperFeatureExtractor  # noqa: PLC0415
+    from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
 
+    disable_progress_bar()  # ours say more
     try:
         config = AutoConfig.from_pretrained(source.model, revision=source.revision)
         tokenizer = AutoTokenizer.from_pretrained(source.model, revision=source.revision)
