@@ -124,7 +124,7 @@ def _(test: Same, place: Place, outcome: Outcome) -> list[Record]:
 
 @rows_for.register
 def _(test: Every, place: Place, outcome: Outcome) -> list[Record]:
-    asks = [Ask(test.section, test.metric, **{test.label: name}) for name in ("one", "other")]
+    asks = [Ask(test.section, test.metric, variant=name) for name in ("one", "other")]
     if outcome is OPEN:
         asked = [row(place, asks[0], status="skipped", reason="it was not tried")]
     else:

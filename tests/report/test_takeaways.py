@@ -1,5 +1,6 @@
 """Each rule can reach each of its outcomes, says each in its own words, and follows its rows."""
 
+import importlib
 import importlib.util
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xperience.report.figures.takeaways import draw_evidence, draw_glance
-from xperience.report.takeaways import render
+from xperience.report.takeaways import phrases, render
 from xperience.report.takeaways.catalogue import TAKEAWAYS
 from xperience.report.takeaways.claims import OPEN_SENTENCE, decide, placeholders, say
 from xperience.report.takeaways.comparisons import Clears, Compares, Tally
@@ -220,6 +221,23 @@ def test_units_of_a_printed_bound_must_agree():
     judgement = judged(rule, [score, bound.model_copy(update={"unit": "furlong"})])
     assert judgement.outcome is OPEN
     assert "units differ" in judgement.why
+
+
+def test_names_in_metric_files_are_those_that_the_studies_write():
+    written = {
+        "audio_variants": ("AS_IS", "WITHOUT", "REPLACED", "RAW_ONLY"),
+        "shift": ("LOCAL", "CHRONOLOGICAL", "PURGED"),
+        "record_scores": ("PRESENT_KNOWN",),
+        "heldout.rows": ("ACROSS",),
+        "heldout.within": ("WITHIN",),
+        "heldout.rotation": ("ROTATED", "ROTATED_GAP"),
+        "heldout.strict": ("CONSTRAINED", "FREE", "STRICT"),
+    }
+    for module, names in written.items():
+        study = importlib.import_module(f"xperience.studies.{module}")
+        assert {name: getattr(phrases, name) for name in names} == {
+            name: getattr(study, name) for name in names
+        }
 
 
 # The published numbers

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from xperience.report.takeaways.catalogue import TAKEAWAYS
-from xperience.report.takeaways.evidence import HELDOUT, Evidence
-from xperience.report.takeaways.fresh import NAME, check_takeaways
+from xperience.report.takeaways.evidence import HELDOUT, NAME, Evidence
+from xperience.report.takeaways.fresh import check_takeaways
 
 RUN = "standin"
 FOLDER = Path(__file__).parents[2] / "artifacts" / RUN

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from xperience.errors import NotebookError, XperienceError
+from xperience.report.api import api_pages
 from xperience.report.explorer import explorer_files
 from xperience.report.scoreboard import landing_table, results_pages
-from xperience.report.takeaways.fresh import NAME as TAKEAWAYS
+from xperience.report.takeaways.evidence import NAME as TAKEAWAYS
 from xperience.report.tasks import tasks_page
 from xperience.scoring.records import Record, read_records
 
@@ -47,12 +48,15 @@ class Shown:
         Its folder.
     companions : tuple of Path
         Folders of other runs, whose executed notebooks and scores are shown too.
+    api : bool
+        Whether the library's reference is made.
     """
 
     windows: Path | None = None
     predictions: Path | None = None
     recording: Path | None = None
     companions: tuple[Path, ...] = ()
+    api: bool = False
 
 
 def page_sources(docs: Path) -> list[Path]:
@@ -93,6 +97,7 @@ def build_site(
     """
     work = run_folder / "cache" / "site"
     files = _stage_files(docs, run_folder, list(notebooks), shown.companions)
+    files |= {f"_run/{name}.md": page.encode() for name, page in api_pages(shown.api).items()}
     files |= explorer_files(shown.windows, shown.predictions, shown.recording)
     _mirror(files, work / "pages")
     _sphinx(work)

@@ -18,7 +18,7 @@ from xperience.project import (
     windows_path,
 )
 from xperience.report.site import page_sources
-from xperience.report.takeaways.evidence import Evidence
+from xperience.report.takeaways.evidence import NAME, Evidence
 from xperience.run.parameters import declared_parameters
 from xperience.sources import source_digests, sources_of
 from xperience.storage import file_digest, value_digest
@@ -161,7 +161,7 @@ class Plan:
 
     def figures(self, notebook: str) -> list[Path]:
         """Return what a notebook left besides: pictures, named by its number, and pages."""
-        pages = self.folder.glob("RESEARCH_TAKEAWAYS.*") if notebook == TAKEAWAYS else ()
+        pages = self.folder.glob(f"{NAME}.*") if notebook == TAKEAWAYS else ()
         pictures = (self.folder / "figures").glob(f"{notebook.partition('_')[0]}_*")
         return sorted([*pictures, *pages])
 

@@ -11,6 +11,8 @@ from xperience.report.provenance import shown_path
 from xperience.scoring.records import Record, RecordError, read_records
 from xperience.storage import file_digest
 
+NAME = "RESEARCH_TAKEAWAYS"
+"""Of the files that takeaways are written to, without ending."""
 RUN, RECORD, HELDOUT = "run", "record", "heldout"
 """Whose rows: the run's, those of the published record, those of a cohort's run."""
 PUBLISHED, CORRECTED = "published", "corrected"

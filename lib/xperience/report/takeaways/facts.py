@@ -112,20 +112,17 @@ class Same:
 
 @dataclass(frozen=True)
 class Every:
-    """All rows of a metric must have one value.
+    """All rows of a metric must have one value; variants tell them apart.
 
     Parameters
     ----------
     section, metric : str
     value : float
-    label : {"variant", "head"}
-        What tells the rows apart for readers.
     """
 
     section: str
     metric: str
     value: float
-    label: Literal["variant", "head"] = "variant"
 
     outcomes = frozenset({YES, NO, OPEN})
 
@@ -156,7 +153,7 @@ class Every:
         return Judgement(outcome, tuple(rows), words, why if outcome is OPEN else "")
 
     def _name(self, row: Record) -> str:
-        return readable(getattr(row, self.label))
+        return readable(row.variant)
 
     def _words(
         self, kept: Sequence[Record], off: Sequence[Record], lacking: Sequence[Record]

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from xperience.project import at_root, run_folder
-from xperience.report.takeaways.evidence import Evidence, TakeawaysError, open_evidence
+from xperience.report.takeaways.evidence import NAME, Evidence, TakeawaysError, open_evidence
 from xperience.report.takeaways.render import assemble, to_json, to_markdown
 from xperience.storage import file_digest, value_digest, write_text
-
-NAME = "RESEARCH_TAKEAWAYS"
 
 
 def takeaways_path(run: str, suffix: str = ".md") -> Path:

@@ -18,6 +18,7 @@ from xperience.report.takeaways.phrases import (
     LINEAR_HEAD,
     NEURAL_HEAD,
     ORDER,
+    PRESENT_KNOWN,
     RUN_CORRECTED,
     RUN_PUBLISHED,
     THE_RECORD,
@@ -27,7 +28,6 @@ from xperience.report.takeaways.phrases import (
     erring,
     note,
 )
-from xperience.studies.record_scores import PRESENT_KNOWN
 
 _HAND_RIVALS = {
     LINEAR_HEAD: erring("The neural head's hand forecast", "the linear head's"),

@@ -13,14 +13,16 @@ from xperience.report.takeaways.facts import Every, Fact, Same
 from xperience.report.takeaways.outcome import HALF, NEITHER, NO, YES
 from xperience.report.takeaways.phrases import (
     ACTION,
+    CHRONOLOGICAL,
     LINEAR_HEAD,
+    LOCAL,
+    PURGED,
     RUN_CORRECTED,
     RUN_PUBLISHED,
     THE_RECORD,
     compared,
     note,
 )
-from xperience.studies.shift import CHRONOLOGICAL, LOCAL, PURGED
 
 BENCHMARK = Takeaway(
     "contract",

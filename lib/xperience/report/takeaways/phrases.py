@@ -23,6 +23,15 @@ ACTION, HANDS, ORDER = "timeline_action", "hand_trajectory_forecast", "temporal_
 LINEAR_HEAD, NEURAL_HEAD = "linear", "neural"
 TASK_NAMES = tuple(task.name for task in TASKS)
 
+AS_IS, WITHOUT = "all_handcrafted_audio", "all_except_audio"
+REPLACED, RAW_ONLY = "replace_handcrafted_with_raw", "raw_logmel_audio_only"
+LOCAL, CHRONOLOGICAL, PURGED = "local", "chronological", "chronological_purged"
+PRESENT_KNOWN = "present_known"
+ACROSS, WITHIN, ROTATED, ROTATED_GAP = "across", "within", "rotated", "rotated_gap"
+CONSTRAINED, FREE, STRICT = "tiny_model_constrained", "tiny_model_free", "strict"
+"""Variants and heads as they stand in metric files. They are the studies' own names, held by a test
+and not imported: what reads metric files needs none of the studies' code."""
+
 
 def compared(subject: str, rival: str) -> Sentences:
     """Return what is said of a head against a rival; the claim is that the head is better."""
