@@ -38,3 +38,19 @@ def rerun(
         absent = export_rerun(episode, out, predictions=predictions, depth_every=depth_every)
     _say_absent(absent)
     typer.echo(str(out))
+
+
+@app.command()
+def lerobot(
+    episodes: Annotated[
+        list[Path], typer.Argument(help="Folders of recordings, one episode each; only read.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The dataset's folder, not there yet.")],
+) -> None:
+    """Write recordings as a LeRobot dataset (v3.0): Parquet, MP4, statistics."""
+    from xperience.exports.lerobot import export_lerobot
+
+    with told():
+        absent = export_lerobot(episodes, out)
+    _say_absent(absent)
+    typer.echo(str(out))
