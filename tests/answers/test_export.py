@@ -311,12 +311,36 @@ def test_damaged_media_are_written_anew(cohort, exported, tmp_path):
     assert victim.read_bytes() == whole
 
 
-def test_other_settings_make_other_media(cohort, exported, tmp_path):
+@pytest.mark.parametrize("change", [{"fps": 2.0}, {"crf": 40}, {"tile_px": (48, 36)}], ids=str)
+def test_other_settings_make_other_media(change, cohort, exported, tmp_path):
     out = shutil.copytree(exported.folder, tmp_path / "out")
-    other = SETTINGS.model_copy(update={"fps": 2.0})
-    found = export_records(cohort, out, other, sides=("val",))
-    assert {one.media.fps for one in found.records()} == {2.0}
+    found = export_records(cohort, out, SETTINGS.model_copy(update=change), sides=("val",))
+    before = [one.media.video_sha256 for one in exported.records("val")]
+    after = [one.media.video_sha256 for one in found.records()]
+    assert not set(before) & set(after)
     assert found.manifest["digests"]["settings"] != exported.manifest["digests"]["settings"]
+
+
+def test_another_video_makes_other_media(copied, exported, builder, tmp_path):
+    out = shutil.copytree(exported.folder, tmp_path / "out")
+    builder.write_video(copied.root / "c1" / "stereo_left.mp4", N_FRAMES, seed=33)
+    found = export_records(copied, out, SETTINGS)
+    for one, other in zip(exported.records(), found.records(), strict=True):
+        assert (one.media == other.media) == (one.episode != "c1")
+
+
+def test_a_finished_export_that_is_being_changed_is_no_longer_finished(
+    cohort, exported, tmp_path, monkeypatch
+):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    out = shutil.copytree(exported.folder, tmp_path / "out")
+    monkeypatch.setattr(exporting, "media_of", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        export_records(cohort, out, SETTINGS)
+    with pytest.raises(AnswersError, match=r"has no manifest\.json"):
+        open_export(out)
 
 
 def test_each_video_is_decoded_once_an_episode(cohort, tmp_path, monkeypatch):

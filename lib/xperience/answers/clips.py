@@ -256,11 +256,7 @@ def evidence(action: Sequence[str], label: str | None, clip: Clip) -> dict[str, 
 
 
 def _runs(action: Sequence[str], label: str, clip: Clip) -> list[tuple[int, int]]:
-    """Return first and last frame of each run of a label in the clip that reaches its window."""
+    """Return first and last frame of each run of a label in a clip."""
     frames = range(clip.shown[0], clip.end_frame + 1)
-    found = []
-    for same, members in groupby(frames, key=lambda frame: action[frame] == label):
-        run = list(members)
-        if same and run[-1] >= clip.start_frame:
-            found.append((run[0], run[-1]))
-    return found
+    runs = [list(run) for same, run in groupby(frames, lambda at: action[at] == label) if same]
+    return [(run[0], run[-1]) for run in runs]

@@ -127,8 +127,7 @@ def _view(episode: Episode, camera: str) -> Iterator[np.ndarray]:
 def _ahead(view: Iterator[np.ndarray], skip: int) -> np.ndarray | None:
     """Return the picture after some that are passed over; None where the video has ended."""
     for _ in range(skip):
-        if next(view, None) is None:
-            return None
+        next(view, None)
     return next(view, None)
 
 
