@@ -28,6 +28,7 @@ from xperience.report.takeaways.evidence import (
     Evidence,
     Place,
 )
+from xperience.report.takeaways.extent import EXTENTS, extents
 from xperience.report.takeaways.outcome import ALPHA, OPEN, Outcome, direction
 from xperience.report.takeaways.render import assemble, column_names, evidence_table, to_markdown
 from xperience.report.takeaways.rows import outcome_rows, outcome_table, takeaway_text
@@ -113,6 +114,7 @@ def test_no_number_stands_in_a_sentence():
     texts += [text for one in TAKEAWAYS for text in (one.title, one.question, one.scope)]
     texts += [claim.text for one in TAKEAWAYS for claim in one.claims]
     texts += [template for _, _, rule in RULES for template in rule.said.values()]
+    texts += [template for template, _ in EXTENTS.values()]
     numbered = [text for text in texts if any(letter.isnumeric() for letter in text)]
     assert numbered == []
 
@@ -325,6 +327,23 @@ def test_a_page_shows_every_claim_with_its_outcome_table_source_and_scope(suppor
     assert "## How to read" in page
     assert f"run {made.RUN}, `published`" in page
     assert "published record, `published`" in page
+
+
+def test_the_scope_says_how_much_there_is_or_why_that_is_not_known():
+    rows = [
+        made.row(place, ask, value=3.0, unit="thing")
+        for place, (_, asks) in EXTENTS.items()
+        for ask in asks.values()
+    ]
+    given = {
+        (place.column, ask.section): tuple(row for row in rows if row.section == ask.section)
+        for place, (_, asks) in EXTENTS.items()
+        for ask in asks.values()
+    }
+    told = extents(Evidence(made.RUN, made.COHORT, given))
+    assert told[RUN] == "one recording of 3 frames, 3 windows"
+    assert all("3" in text for text in told.values())
+    assert all("not known" in text for text in extents(Evidence("nobody", None, {})).values())
 
 
 def test_tables_hold_the_rows_that_decide(supported):

@@ -22,6 +22,7 @@ from xperience.report.takeaways.evidence import (
 )
 from xperience.report.takeaways.fresh import check_takeaways, takeaways_path, write_takeaways
 from xperience.scoring.records import Record, write_records
+from xperience.storage import value_digest
 
 HANDS = "hand_trajectory_forecast"
 
@@ -80,6 +81,14 @@ def test_a_broken_object_is_refused_and_no_crash(written, text):
     assert "changed by hand" in refusal()
 
 
+def test_takeaways_of_another_layout_are_old_and_no_crash(written):
+    data = written.with_suffix(".json")
+    content = json.loads(data.read_text())
+    del content["extents"], content["digest"]
+    data.write_text(json.dumps(content | {"digest": value_digest(content)}))
+    assert "made by other rules" in refusal()
+
+
 @pytest.mark.parametrize("suffix", [".md", ".json"])
 def test_an_absent_file_is_named(written, suffix):
     written.with_suffix(suffix).unlink()
@@ -116,8 +125,7 @@ def test_other_rules_make_takeaways_old(written, monkeypatch):
 
     def reworded(evidence):
         content = other(evidence)
-        content["takeaways"][0]["claims"][0]["sentence"] += " Or so."
-        return content
+        return content | {"digest": "that of other sentences"}
 
     monkeypatch.setattr(fresh, "assemble", reworded)
     assert "sentences have changed since" in refusal()

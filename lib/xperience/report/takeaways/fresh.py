@@ -10,6 +10,9 @@ from xperience.report.takeaways.evidence import NAME, Evidence, TakeawaysError, 
 from xperience.report.takeaways.render import assemble, to_json, to_markdown
 from xperience.storage import file_digest, value_digest, write_text
 
+KEYS = {"run", "heldout", "sources", "extents", "takeaways", "digest"}
+"""Of assembled takeaways."""
+
 
 def takeaways_path(run: str, suffix: str = ".md") -> Path:
     """Return where a run keeps its takeaways: a page (.md), or an object for programs (.json)."""
@@ -66,13 +69,16 @@ def faults_of(run: str) -> Iterator[str]:
     if content is None:
         yield f"{data.name} was changed by hand"
         return
+    if set(content) != KEYS:
+        yield f"{data.name} was made by other rules"
+        return
     if page.read_text(encoding="utf-8") != to_markdown(content):
         yield f"{page.name} is not what its metrics say: it was changed by hand, or the layout was"
     changed = list(_changed(content["sources"], run))
     yield from changed
     if not changed and _all_there(content["sources"]):
         now = assemble(open_evidence(run, content["heldout"]))
-        if now["takeaways"] != content["takeaways"]:
+        if now["digest"] != content["digest"]:
             yield "the rules or their sentences have changed since"
 
 

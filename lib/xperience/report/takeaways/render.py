@@ -15,6 +15,7 @@ from xperience.report.takeaways.evidence import (
     Evidence,
     Place,
 )
+from xperience.report.takeaways.extent import extents
 from xperience.report.takeaways.outcome import ALPHA, FAR, Outcome
 from xperience.report.takeaways.wording import ends, number, readable
 from xperience.scoring.records import Record
@@ -64,12 +65,14 @@ def assemble(evidence: Evidence) -> dict[str, Any]:
     -------
     dict
         ``run``, ``heldout``, ``sources`` (digest of each metrics file, None where there is none),
-        ``takeaways`` with their claims, and ``digest`` of all of it.
+        ``extents`` (how much each column is of), ``takeaways`` with their claims, and ``digest``
+        of all of it.
     """
     content: dict[str, Any] = {
         "run": evidence.run,
         "heldout": evidence.heldout,
         "sources": evidence.sources() if evidence.given is None else {},
+        "extents": extents(evidence),
         "takeaways": [_takeaway(decide(one, evidence)) for one in TAKEAWAYS],
     }
     return content | {"digest": value_digest(content)}
@@ -112,12 +115,17 @@ def to_markdown(content: Mapping[str, Any]) -> str:
     parts = [
         f"# Research takeaways: run {content['run']}",
         _GENERATED,
-        f"## Scope\n\n{SCOPE}",
+        f"## Scope\n\n{SCOPE}\n\n{_extents(content, names)}",
         f"## At a glance\n\n{_glance(content, names)}",
         *(_section(n, one, names) for n, one in enumerate(content["takeaways"], 1)),
         "## How to read\n\n" + "\n\n".join(_how_to_read()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _extents(content: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    found = content["extents"].items()
+    return "\n".join(f"- {capital(names[column])}: {text}." for column, text in found)
 
 
 def _how_to_read() -> list[str]:
