@@ -17,7 +17,6 @@ from xperience.answers.baselines import (
     oracle_json,
     read_guesses,
 )
-from xperience.answers.contest import contest_rows, contest_table, write_answers
 from xperience.answers.evaluate import PARTS, evaluate
 from xperience.answers.schema import UNKNOWN, AnswersError, Options, answer_text
 from xperience.answers.supervised import (
@@ -28,12 +27,10 @@ from xperience.answers.supervised import (
     Span,
     Supervised,
     as_target,
-    open_export,
     write_predictions,
 )
 from xperience.answers.vocabulary import write_options
 from xperience.cli import app
-from xperience.scoring.records import write_records
 
 TRAINED = Options(("Pour water", "Stir tea"), ("Make tea",), ("cup", "kettle", "lid"))
 ACTIONS = ("Pour water", "Stir tea", "Never trained")
@@ -291,28 +288,3 @@ def test_a_call_that_cannot_work_ends_with_one_line(asked, tmp_path, more, told)
     assert done.exit_code == 1
     assert told in done.output
     assert not out.exists()
-
-
-def test_models_stand_side_by_side_with_the_best_constant_answer(asked, train, tmp_path, unworded):
-    export = open_export(exported(tmp_path / "out", [*train, *asked]))
-    paths = write_answers(
-        tmp_path / "a", {"majority": majority_json(train, asked), "truth": oracle_json(asked)}
-    )
-    rows = list(contest_rows(paths, export, "family", "06"))
-    write_records(tmp_path / "rows.json", rows, {})  # no row stands twice
-    assert {(row.run, row.section, row.contract) for row in rows} == {("family", "06", "corrected")}
-    table = contest_table(rows)
-    assert list(table) == ["majority", "truth", "floor", "floor_name", "ceiling"]
-    contact = table.loc["contact", "accuracy"]
-    assert contact["majority"] == contact["floor"] < contact["truth"] == 1
-    assert table.loc["action", "accuracy"]["truth"] == table.loc["action", "accuracy"]["ceiling"]
-    assert not table["floor_name"].dropna().str.startswith("shuffled").any()
-
-
-def test_models_that_answered_other_records_are_not_compared(asked, train, tmp_path, unworded):
-    export = open_export(exported(tmp_path / "out", [*train, *asked]))
-    paths = write_answers(
-        tmp_path / "a", {"one": oracle_json(asked), "other": oracle_json(asked[1:])}
-    )
-    with pytest.raises(AnswersError, match="other: answer other records than one"):
-        list(contest_rows(paths, export, "family", "06"))
