@@ -7,12 +7,22 @@ author = "the Xperience authors"
 copyright = author
 release = __version__
 
-extensions = ["myst_nb", "sphinx_copybutton", "sphinx_design"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
 exclude_patterns = ["_run/landing.md"]  # included in index.md
-suppress_warnings = ["mystnb.unknown_mime_type"]
+suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]  # equal names in two rooms
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+
+autodoc_typehints = "none"  # docstrings give types in the reader's words
+napoleon_google_docstring = False
+napoleon_use_rtype = False
 
 # Pages show what a run left; nothing is executed here.
 nb_execution_mode = "off"

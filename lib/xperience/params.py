@@ -45,6 +45,8 @@ class RunParams(BaseModel):
         The run of held-out episodes whose metrics the takeaways read.
     companions : list of str, optional
         Runs whose executed notebooks the site shows too.
+    api : bool, optional
+        Whether the site has the library's reference.
     moment_frame : int, optional
         The frame that the figures of single moments show, counted from 0; None chooses one.
     n_sample_windows : int, optional
@@ -76,6 +78,7 @@ class RunParams(BaseModel):
     n_turns: int = Field(default=0, ge=0)
     heldout_run: str = "family"
     companions: list[str] = []
+    api: bool = False
     moment_frame: int | None = Field(default=None, ge=0)
     n_sample_windows: int = Field(default=5, ge=1)
     near_frames: int = Field(default=20, ge=1)

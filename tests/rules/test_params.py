@@ -17,12 +17,13 @@ STRUCTURE = {
     "sample",
     "family",
     "n_shards",
+    "api",
     "discard",
     "companions",
 }
 LAST = "07_takeaways"
 """It reads what all others wrote."""
-FEWER = ("n_seeds", "companions")
+FEWER = ("n_seeds", "companions", "api")
 """Settings that make a run shorter, not another one."""
 READ_NO_RECORDING = {"08_published_record"}
 

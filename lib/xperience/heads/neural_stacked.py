@@ -95,7 +95,7 @@ class Chances:
         return len(self._each)
 
     def uniform(self, *shape: int) -> torch.Tensor:
-        """Return draws from [0, 1), (n_seeds, *shape)."""
+        """Return draws from [0, 1), ``(n_seeds, *shape)``."""
         return torch.stack([torch.rand(shape, generator=g) for g in self._each]).to(self._device)
 
     def orders(self, n: int) -> torch.Tensor:

@@ -99,8 +99,9 @@ def make_site(plan: Plan) -> None:
     answers = predictions_path(plan.params.run, "03_neural_heads")
     others = tuple(run_folder(name) for name in plan.params.companions)
     if plan.is_cohort:
-        shown = Shown(companions=others)
+        shown = Shown(companions=others, api=plan.params.api)
     else:
-        shown = Shown(plan.windows("published"), answers, plan.episode, others)
+        tables = plan.windows("published")
+        shown = Shown(tables, answers, plan.episode, others, plan.params.api)
     build_site(plan.root / "docs", plan.folder, plan.params.notebooks, plan.site, shown)
     write_text(plan.site_stamp, json.dumps(plan.params.notebooks) + "\n")
