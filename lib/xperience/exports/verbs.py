@@ -54,3 +54,22 @@ def lerobot(
         absent = export_lerobot(episodes, out)
     _say_absent(absent)
     typer.echo(str(out))
+
+
+@app.command()
+def windows(
+    tables: Annotated[list[Path], typer.Argument(help="Windows tables of one contract.")],
+    out: Annotated[Path, typer.Option("--out", help="The data set's folder, not there yet.")],
+    name: Annotated[str, typer.Option(help="Name of the data set.")] = "xperience-windows",
+    licence: Annotated[
+        str, typer.Option(help="Identifier of the recordings' licence.")
+    ] = "unknown",
+) -> None:
+    """Write windows tables for Hugging Face datasets, with a card and Croissant metadata."""
+    from xperience.exports.windows import check_croissant, export_windows
+
+    with told():
+        absent = export_windows(tables, out, name=name, licence=licence)
+        n_windows = check_croissant(out)
+    _say_absent(absent)
+    typer.echo(f"{out}: {n_windows} windows")
