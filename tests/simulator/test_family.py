@@ -2,6 +2,7 @@
 
 import shutil
 
+import av
 import h5py
 import numpy as np
 import pytest
@@ -9,12 +10,15 @@ import yaml
 from pydantic import ValidationError
 
 from xperience.cohort.roster import Entry, make_roster
+from xperience.episode import layout
 from xperience.episode.inspect import inspect_episode
 from xperience.errors import ParamsError
 from xperience.simulator import mishaps
-from xperience.simulator.family import plan_family, write_family, write_member
-from xperience.simulator.settings import FPS, FamilySettings
+from xperience.simulator.family import OTHER_FPS, plan_family, write_family, write_member
+from xperience.simulator.settings import FPS, FamilySettings, StandinSettings
 from xperience.simulator.wording import WORDS, activities, choose_words, read_words, worded
+from xperience.simulator.write import write_episode
+from xperience.sync.audit import Verdict, audit_episode
 
 TINY = FamilySettings(
     sides=(1, 1, 1), frames=(60, 70), size_px=(32, 24), depth_size_px=(16, 16), mishaps=False
@@ -60,6 +64,17 @@ def test_a_sessions_annotator_has_words_of_their_own(planned):
     for found in several:
         assert len({frozenset(labels(member)) for member in found}) > 1
     assert not any("{" in label for member in planned for label in labels(member))
+
+
+def test_few_labels_come_back_where_most_verbs_do(planned):
+    said = {side: set() for side in ("train", "val", "test")}
+    for member in planned:
+        said[member.side] |= labels(member)
+    again = len(said["test"] & said["train"]) / len(said["test"])
+    verbs = {side: {label.split()[0] for label in found} for side, found in said.items()}
+    known = len(verbs["test"] & verbs["train"]) / len(verbs["test"])
+    assert 0 < again < 0.5, f"{again:.0%} of the test labels are known"
+    assert known > 0.8, f"{known:.0%} of the test verbs are known"
 
 
 def test_mishaps_are_spread_and_the_rest_is_plain(planned):
@@ -132,6 +147,40 @@ def test_other_frame_rates_keep_their_seconds(planned):
     for member in planned:
         settings = member.settings
         assert 450 / FPS - 1 <= settings.frames / settings.fps <= 700 / FPS + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fps", OTHER_FPS)
+def test_every_stream_lasts_as_long_at_another_frame_rate(tmp_path, fps):
+    frames = round(3 * fps)
+    small = StandinSettings(
+        frames=frames, fps=fps, size_px=(32, 24), depth_size_px=(16, 16), workers=1
+    )
+    episode = write_episode(tmp_path / "one", small)
+    with av.open(str(episode / f"{layout.AUDIO_CAMERA}.mp4")) as container:
+        pictures, sound = container.streams.video[0], container.streams.audio[0]
+        assert pictures.frames == frames
+        assert float(pictures.average_rate) == pytest.approx(fps, rel=1e-6)
+        for stream in (pictures, sound):
+            assert float(stream.duration * stream.time_base) == pytest.approx(frames / fps, abs=0.1)
+    with h5py.File(episode / layout.ANNOTATION) as file:
+        stamps_ns = file[layout.IMU_STAMPS][()][file[layout.IMU_KEYFRAMES][()]]
+    np.testing.assert_allclose(
+        (stamps_ns - stamps_ns[0]) * 1e-9, np.arange(frames) / fps, atol=0.006
+    )  # the nearest of 200 samples a second
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fps", OTHER_FPS)
+def test_clocks_are_in_step_at_another_frame_rate(tmp_path, fps):
+    settings = StandinSettings(
+        frames=round(30 * fps), fps=fps, size_px=(64, 48), depth_size_px=(16, 16), seed=3
+    )
+    audit = audit_episode(write_episode(tmp_path / "one", settings))
+    for pair in ("gyro_rotation", "container_device"):
+        assert audit[pair].verdict is Verdict.IN_STEP, audit[pair].headline
+    for pair in ("flow_camera", "sound_body"):  # so small and short that it may not be told
+        assert audit[pair].verdict is not Verdict.OFF, audit[pair].headline
 
 
 @pytest.mark.parametrize(
