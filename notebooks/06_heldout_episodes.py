@@ -34,6 +34,10 @@
 run: str = "family"  # the run's name, its folder under artifacts/
 episodes: str = "artifacts/family/episodes/episodes.csv"  # roster: episodes and their sides
 n_turns: int = 6  # rotations of the sides, so that each recording is tested once; 0 for none
+sizes: str = "../shared/published/heldout_baselines/episode_selection.csv"  # real episodes' sizes
+n_study: int = 128  # episodes of the study that the note plans
+n_dataset: int = 12102  # complete episodes of the dataset
+frames_per_episode: int = 5821  # length of a real episode: that of the public sample
 
 # %% [markdown]
 # ## Load
@@ -42,7 +46,9 @@ n_turns: int = 6  # rotations of the sides, so that each recording is tested onc
 import pandas as pd
 from IPython.display import Markdown, display
 
+from xperience.cohort.cost import Machine, cost_of, cost_rows, cost_text, plan_volume
 from xperience.cohort.overlap import overlap_rows, overlap_table
+from xperience.cohort.rates import read_rates
 from xperience.cohort.roster import read_roster
 from xperience.cohort.shards import read_reports, status_text
 from xperience.cohort.wordings import read_wordings
@@ -55,6 +61,7 @@ from xperience.scoring.records import write_records
 from xperience.studies.heldout.predictions import write_predictions
 from xperience.studies.heldout.rotation import run_turns, turn_rows
 from xperience.studies.heldout.rows import cohort_rows, heldout_rows
+from xperience.studies.heldout.strict import answer_records, strict_rows
 from xperience.studies.heldout.study import run_heldout
 
 # %%
@@ -83,10 +90,26 @@ overlaps = list(overlap_rows(reading.roster, reading.wordings, run, notebook))
 overlap_table(overlaps).round(3).fillna("–")
 
 # %% [markdown]
-# What became of the recordings when their windows were made, and how fast that was:
+# ## Scale
+#
+# Recordings are worked on in shards: a shard is staged and featurised as one job, and reports what
+# became of each of its recordings.
 
 # %%
 print(status_text(roster, reports))
+
+# %% [markdown]
+# What would the note's study, and the whole dataset, take at these rates? Work grows with frames,
+# but a frame of a large video costs more than one of a small video: so the truth is expected
+# between the two figures of core-hours, the further apart the less the recordings here resemble
+# real ones.
+
+# %%
+rates, machine = read_rates(folder), Machine(cores=64, mbit_per_s=1000)
+known = at_root(sizes) if at_root(sizes).is_file() else None
+volumes = [plan_volume(rates, known, n, frames_per_episode) for n in (n_study, n_dataset)]
+costs = [cost_of(volume, rates, machine) for volume in volumes]
+print("\n\n".join(map(cost_text, costs)))
 
 # %% [markdown]
 # ## Work
@@ -106,7 +129,7 @@ turned = run_turns(cohort, roster, n_turns) if n_turns else {}
 
 # %%
 rows = [*overlaps, *cohort_rows(cohort, run), *heldout_rows(outcomes, run)]
-rows += turn_rows(turned, run)
+rows += [*turn_rows(turned, run), *cost_rows(costs, run, notebook)]
 lost = "; ".join(f"{name}: {why}" for name, why in cohort.lost.items())
 Markdown(f"Recordings that could not be opened: {lost or 'none'}.")
 
@@ -129,7 +152,8 @@ for head in heads:
 # The same windows, the ends of the test recordings, answered twice: by a head that has seen the
 # beginning of that very recording (*within*), and by one that has seen other recordings only
 # (*across*). Within, a head knows the person and the kitchen, but has little to learn from and may
-# never have seen the actions of the end. Across, it is the other way round.
+# never have seen the actions of the end. Across, it is the other way round. The difference is
+# paired, window by window, and its interval draws whole recordings.
 
 # %%
 show(draw_gap(rows), pictures / "06_gap.png")
@@ -141,12 +165,37 @@ words.gap_table(rows, "linear").style.hide(axis="index")
 # ## Labels that people wrote
 #
 # Every annotator has words of their own: one grabs the pitcher, another lifts the jug. An exact
-# match calls both wrong. Looser comparisons ask for the same words, the same noun or verb, or the
-# same meaning. Each has its floor: the commonest training label, said every time.
+# match calls both wrong. Looser comparisons ask for the same words, the same noun or verb, the
+# same meaning, or whether the action belongs to the true subtask. A looser comparison is right more
+# often whatever a head knows, so each has its own floor: the commonest training label, said every
+# time.
 
 # %%
 worded = words.word_scores(rows, "linear")
 show(draw_words(worded), pictures / "06_words.png")
+
+# %% [markdown]
+# ## Strict JSON
+#
+# A language model is asked for one JSON object about a clip: its fields, and for labels only the
+# options that training recordings have. The whole text must parse, and every label must be an
+# option; else the answer is wrong in all its fields. Beside the model stand answers that need none:
+# what training says most often, what the linear heads say, and the truth itself, which options and
+# the length of lists hold back as well.
+#
+# Real weights are not asked here. The model is a tiny one of the same architecture with random
+# weights. Decoded under a grammar made from the options, all that it says is valid, and nothing of
+# it is knowledge: validity alone proves nothing. `docs/howto/qwen3-omni.md` asks the real one.
+
+# %%
+said = write_predictions(predictions_path(run, notebook), outcomes)
+answered_json = answer_records(roster, said, folder / "cache" / "strict")
+strict = list(strict_rows(answered_json, run))
+rows += strict
+Markdown(words.strict_words(strict))
+
+# %%
+words.strict_table(strict).style.hide(axis="index")
 
 # %% [markdown]
 # ## Check
@@ -161,12 +210,15 @@ assert len({held.task.name for held in outcomes}) == len(outcomes), "each task o
 for held in outcomes:
     tested = {part.recording.entry.side for part in held.asked.parts["test"]}
     assert tested <= {"test"}, "only test recordings are scored"
+valid = {row.head: row.value for row in strict if row.metric == "strict_validity"}
+assert valid["tiny_model_constrained"] in (None, 1), "a grammar lets nothing else through"
 
 # %% [markdown]
 # ## Save
 
 # %%
 parameters = {"run": run, "episodes": shown_path(at_root(episodes)), "n_turns": n_turns}
+parameters |= {"sizes": shown_path(at_root(sizes)), "frames_per_episode": frames_per_episode}
+parameters |= {"n_study": n_study, "n_dataset": n_dataset}
 inputs = [one.table.path for one in cohort.recordings]
-write_predictions(predictions_path(run, notebook), outcomes)
 write_records(metrics_path(run, notebook), rows, provenance(notebook, parameters, inputs))

@@ -25,10 +25,19 @@ from xperience.studies.heldout.cohort import open_cohort
 from xperience.studies.heldout.contest import Truths, entrant, merged, truths_of
 from xperience.studies.heldout.heads import HEADS
 from xperience.studies.heldout.predictions import COLUMNS, write_predictions
-from xperience.studies.heldout.rotation import ROTATED, run_turns, turn_rows, turns
+from xperience.studies.heldout.rotation import (
+    ROTATED,
+    ROTATED_ENDS,
+    ROTATED_GAP,
+    ROTATED_WITHIN,
+    run_turns,
+    turn_rows,
+    turns,
+)
 from xperience.studies.heldout.rows import ACROSS, ENDS, GAP, cohort_rows, heldout_rows
 from xperience.studies.heldout.study import answer_cohort, run_heldout, tables_in
 from xperience.studies.heldout.within import WITHIN, Gap
+from xperience.studies.heldout.words import SAME_SUBTASK
 from xperience.studies.problem import Answer
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME, tasks_of
 
@@ -246,6 +255,9 @@ def test_turns_pool_to_every_recording(run, cohort):
         whole = sum(len(turn.truths) for turn in found[task.name])
         assert row.n_test == whole
         assert row.floor is not None
+        within, ends = (of(rows, task.name, name) for name in (ROTATED_WITHIN, ROTATED_ENDS))
+        gap = of(rows, task.name, ROTATED_GAP, against=WITHIN)
+        assert gap.value == pytest.approx(ends.value - within.value)
     action = found["timeline_action"]
     truth = [label for turn in action for label in turn.truths.values]
     heads = [turn.heads["linear"].draws[0][0] for turn in action]
@@ -268,6 +280,32 @@ def test_labels_are_compared_in_other_words(rows):
         key = (row.task, row.head, ACROSS, "accuracy")
         same = next(r for r in rows if (r.task, r.head, r.variant, r.metric) == key)
         assert row.value == pytest.approx(same.value)
+
+
+def test_an_action_counts_as_its_subtask(held, rows):
+    mine = next(one for one in held if one.task.name == "timeline_action")
+    seen = [
+        {"action": action, "subtask": subtask}
+        for side in ("train", "val")
+        for part in mine.asked.parts[side]
+        for action, subtask in zip(
+            part.recording.truth.action, part.recording.truth.subtask, strict=True
+        )
+    ]
+    counts = pd.DataFrame(seen).value_counts().reset_index().drop_duplicates("action")
+    part_of = dict(zip(counts["action"], counts["subtask"], strict=True))
+    true = [
+        part.recording.truth.subtask[center]
+        for part in mine.asked.parts["test"]
+        for center in part.samples.centers
+    ]
+    said = [part_of[action] for action in mine.answers["linear"][0].predicted]
+    row = next(
+        r for r in rows
+        if (r.task, r.metric, r.against) == ("timeline_action", SAME_SUBTASK, None)
+    )  # fmt: skip
+    assert row.value == pytest.approx(np.mean([a == b for a, b in zip(said, true, strict=True)]))
+    assert {r.task for r in rows if r.metric == SAME_SUBTASK} == {"timeline_action", "next_action"}
 
 
 def test_predictions_are_kept_window_by_window(held, tmp_path):

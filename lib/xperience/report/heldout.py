@@ -206,7 +206,7 @@ STRICT_COLUMNS = (
 
 
 def strict_table(rows: Rows) -> pd.DataFrame:
-    """Return every author's share of valid answers and its scores, the best floor of each below.
+    """Return every author's share of valid answers and its scores, the best constant below.
 
     Parameters
     ----------
@@ -215,7 +215,8 @@ def strict_table(rows: Rows) -> pd.DataFrame:
 
     Notes
     -----
-    Of a field's floors the one in the last line is the best that any author's row stands beside.
+    An author's floors are constants and its own answers dealt out anew. The last line is the
+    lowest of their best: constants alone, for answers that know nothing gain nothing by dealing.
     """
     found, known = [], [row for row in rows if row.against is None]
     for author in authors(rows):
@@ -226,13 +227,13 @@ def strict_table(rows: Rows) -> pd.DataFrame:
         valid = of_author.get((None, "strict_validity"))
         found.append(line | {"note": _note(valid)})
     floors = {title: _best_floor(known, field, metric) for title, field, metric in STRICT_COLUMNS}
-    return pd.DataFrame([*found, {"answers": "best trivial baseline", **floors, "note": ""}])
+    return pd.DataFrame([*found, {"answers": "best constant", **floors, "note": ""}])
 
 
 def _best_floor(rows: Iterable[Record], field: str | None, metric: str) -> str:
     heads = [row for row in rows if (row.task, row.metric) == (field, metric)]
     floors = [row.floor for row in heads if row.floor is not None]
-    return f"{max(floors):.3f}" if floors and field is not None else "–"
+    return f"{min(floors):.3f}" if floors and field is not None else "–"
 
 
 def strict_words(rows: Rows) -> str:

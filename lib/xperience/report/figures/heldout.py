@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from xperience.report.figures.style import (
     BLUE,
@@ -36,11 +37,11 @@ ROW_IN = 0.27
 WORDS = {
     "exact": "the text",
     "same_words": "its words",
-    "same_subtask": "its subtask",
     "same_verb_and_noun": "verb and noun",
     "same_noun": "the noun",
     "same_verb": "the verb",
     "same_meaning": "the meaning",
+    "same_subtask": "its subtask",
 }
 
 
@@ -159,6 +160,8 @@ def _beside(pair: Sequence[Axes], found: Sequence[tuple[str, Sides]], unit: str)
     gaps.axvline(0, color=INK, linewidth=0.8)
     _tasks(scores, [f"{task} ({primary_of(task)})" for task, _ in found])
     _tasks(gaps, [""] * len(found))
+    for ax in pair:
+        ax.xaxis.set_major_locator(MaxNLocator(5))
     label = unit or ", ".join(dict.fromkeys(sides.gap.unit for _, sides in found if sides.gap))
     scores.set_xlabel(label)
     gaps.set_xlabel(f"{label} (here less is better)" if _less(found) else label)

@@ -1,0 +1,127 @@
+"""What is said and drawn of held-out episodes follows the rows."""
+
+import pytest
+
+from xperience.report import heldout as words
+from xperience.report.figures.heldout import draw_across, draw_gap, draw_words
+from xperience.scoring.records import Record
+from xperience.studies.heldout.rotation import (
+    ROTATED,
+    ROTATED_ENDS,
+    ROTATED_GAP,
+    ROTATED_WITHIN,
+)
+from xperience.studies.heldout.rows import ACROSS, ENDS, GAP
+from xperience.studies.heldout.within import WITHIN
+
+BASE = {"run": "r", "section": "06_heldout_episodes", "contract": "corrected", "head": "linear"}
+UNITS = {"timeline_action": ("macro_f1", "1", True),
+         "hand_trajectory_forecast": ("mpjpe", "m", False)}  # fmt: skip
+
+
+def row(task, variant, value, ends=None, **more):
+    metric, unit, up = UNITS[task]
+    ci = {} if ends is None else {"ci_low": ends[0], "ci_high": ends[1]}
+    return Record(
+        **BASE, task=task, variant=variant, metric=metric, unit=unit, higher_is_better=up,
+        value=value, **ci, **more,
+    )  # fmt: skip
+
+
+def sides(task, within, across, ends=None):
+    return [
+        row(task, ROTATED_WITHIN, within),
+        row(task, ROTATED_ENDS, across),
+        row(task, ROTATED_GAP, across - within, ends, against=WITHIN),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [((-0.3, -0.1), "helps in 0 and harms in 1 of 1"), ((-0.3, 0.1), "in 0 and harms in 0 of 1"),
+     ((0.1, 0.3), "helps in 1 and harms in 0 of 1"), (None, "Too few recordings")],
+)  # fmt: skip
+def test_the_title_of_the_gap_needs_an_interval_without_zero(ends, said):
+    value = 0.0 if ends is None else sum(ends) / 2
+    rows = sides("timeline_action", 0.5, 0.5 + value, ends)
+    assert said in words.gap_title(rows, "linear")
+    assert draw_gap(rows).title == words.gap_title(rows, "linear")
+
+
+def test_less_error_is_better_across():
+    rows = sides("hand_trajectory_forecast", 0.06, 0.04, (-0.03, -0.01))
+    assert "helps in 1 and harms in 0" in words.gap_title(rows, "linear")
+    assert "-0.020 m" in draw_gap(rows).alt
+
+
+def test_the_gap_stands_beside_the_scores_it_is_the_difference_of():
+    turned = sides("timeline_action", 0.5, 0.4, (-0.2, -0.05))
+    plain = [row("timeline_action", WITHIN, 0.9), row("timeline_action", ENDS, 0.1),
+             row("timeline_action", GAP, -0.8, against=WITHIN)]  # fmt: skip
+    for rows, expected in ((turned + plain, ("0.500", "0.400", "-0.100")),
+                           (plain, ("0.900", "0.100", "-0.800"))):  # fmt: skip
+        (line,) = words.gap_table(rows, "linear").to_dict("records")
+        assert (line["within"], line["across"], line["gap"]) == expected
+
+
+def test_without_a_gap_the_figure_says_so():
+    rows = [row("timeline_action", ACROSS, 0.5)]
+    assert "Too few recordings" in draw_gap(rows).title
+
+
+def test_scores_are_drawn_with_their_floor():
+    rows = [
+        row("timeline_action", ROTATED, 0.5, (0.4, 0.6), floor=0.2, floor_name="majority"),
+        row("timeline_action", ROTATED, 0.3, (0.2, 0.4), against="majority"),
+    ]
+    picture = draw_across(rows)
+    assert "beats the best trivial baseline in 1 of 1" in picture.title
+    assert "floor 0.200 (majority)" in picture.alt
+    assert "every recording" in words.score_table(rows, "linear").columns
+
+
+def worded(comparison, value, floor):
+    return Record(
+        **BASE, task="timeline_action", variant=ACROSS, metric=f"wording_{comparison}",
+        higher_is_better=True, value=value, floor=floor, floor_name="majority",
+    )  # fmt: skip
+
+
+def test_looser_comparisons_are_told_beside_the_text():
+    table = words.word_scores([worded("exact", 0.1, 0.05), worded("same_verb", 0.6, 0.5)], "linear")
+    picture = draw_words(table)
+    assert "10 % of the action labels" in picture.title
+    assert "60 % have the right verb" in picture.title
+    skipped = table.assign(value=None, reason="not installed: x")
+    assert "not installed: x" in draw_words(skipped).alt
+
+
+def strict(author, value=1.0, **more):
+    status = {} if value is not None else {"status": "skipped", "reason": "not installed: y"}
+    return Record(
+        **BASE | {"head": author}, metric="strict_validity", higher_is_better=True, value=value,
+        **status, **more,
+    )  # fmt: skip
+
+
+def field(author, task, value, floor):
+    return Record(
+        **BASE | {"head": author}, task=task, variant="strict", metric="macro_f1_present",
+        higher_is_better=True, value=value, floor=floor, floor_name="majority",
+    )  # fmt: skip
+
+
+def test_validity_is_told_beside_skill_and_an_absent_model_with_its_reason():
+    rows = [
+        strict("linear_json"), field("linear_json", "action", 0.4, 0.1),
+        strict("random"), field("random", "action", 0.0, 0.2),
+        strict("absent", None),
+    ]  # fmt: skip
+    said = words.strict_words(rows)
+    assert "linear json: 100 % valid; above the best trivial baseline in action." in said
+    assert "random: 100 % valid; above it in nothing." in said
+    assert "absent: not asked (not installed: y)." in said
+    table = words.strict_table(rows).set_index("answers")
+    assert table.loc["best constant", "action"] == "0.100"
+    assert table.loc["absent", "valid JSON"] == "–"
+    assert "not installed: y" in table.loc["absent", "note"]

@@ -1,0 +1,86 @@
+"""Strict JSON about test windows: everybody in one table, an absent model with its reason."""
+
+import pandas as pd
+import pytest
+
+from xperience.answers import model
+from xperience.answers.clips import ExportSettings
+from xperience.answers.schema import AnswersError
+from xperience.cohort.roster import Entry, make_roster
+from xperience.scoring.records import write_records
+from xperience.simulator.family import write_family
+from xperience.simulator.settings import FamilySettings
+from xperience.studies.heldout import strict
+
+BRIEF = ExportSettings(fps=2.0, lead_s=(0.5, 1.0), per_episode=2, tile_px=(32, 32))
+
+
+@pytest.fixture(scope="module")
+def roster(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("strict")
+    settings = FamilySettings(
+        sides=(2, 1, 1), frames=(100, 110), size_px=(32, 24), depth_size_px=(16, 16), mishaps=False
+    )
+    rows = write_family(folder, settings)
+    return make_roster((Entry.model_validate(row) for row in rows), folder)
+
+
+@pytest.fixture(scope="module")
+def predictions(roster):
+    """What a head says of every window of the test recording: one and the same."""
+    fields = {"timeline_action": "Stir", "object_relevance": "spoon|mug",
+              "contact_prediction": "contact", "transition_detection": "steady"}  # fmt: skip
+    return pd.DataFrame(
+        {"episode": entry.episode, "task": task, "head": "linear", "seed": None,
+         "start_frame": start, "predicted": said}
+        for entry in roster.on("test") for start in range(0, 110, 5)
+        for task, said in fields.items()
+    )  # fmt: skip
+
+
+def validity(rows):
+    return {row.head: row.value for row in rows if row.metric == "strict_validity"}
+
+
+def test_without_the_packages_the_model_is_named_with_the_reason(
+    roster, predictions, tmp_path, monkeypatch
+):
+    def lacking():
+        raise AnswersError("packages", "lack xgrammar", "the extra", "Install it.")
+
+    monkeypatch.setattr(model, "require", lacking)
+    answered = strict.answer_records(roster, predictions, tmp_path / "a", BRIEF)
+    rows = list(strict.strict_rows(answered, "tiny"))
+    write_records(tmp_path / "m.json", rows)  # refuses two rows of one key
+    assert validity(rows) == {
+        strict.MAJORITY: 1, strict.LINEAR: 1, strict.TRUTH: 1,
+        strict.CONSTRAINED: None, strict.FREE: None,
+    }  # fmt: skip
+    absent = [row for row in rows if row.head in (strict.CONSTRAINED, strict.FREE)]
+    assert all("lack xgrammar" in row.reason for row in absent)
+    contact = {row.head: row for row in rows if (row.task, row.metric) == ("contact", "accuracy")
+               and row.against is None}  # fmt: skip
+    assert contact[strict.TRUTH].value == 1
+
+
+def test_heads_that_said_nothing_are_named(roster, predictions, tmp_path, monkeypatch):
+    monkeypatch.setattr(strict, "_by_tiny_model", lambda export, folder: {})
+    other = predictions.assign(head="neural")
+    answered = strict.answer_records(roster, other, tmp_path / "a", BRIEF)
+    assert "linear" in answered.unasked[strict.LINEAR]
+    assert strict.MAJORITY in answered.files
+
+
+@pytest.mark.slow
+def test_a_tiny_random_model_is_valid_and_knows_nothing(roster, predictions, tmp_path):
+    for name in model.NEEDS:
+        pytest.importorskip(name)
+    answered = strict.answer_records(roster, predictions, tmp_path / "a", BRIEF)
+    assert not answered.unasked
+    rows = list(strict.strict_rows(answered, "tiny"))
+    assert validity(rows)[strict.CONSTRAINED] == 1
+    assert validity(rows)[strict.FREE] == 0
+    said = (answered.files[strict.CONSTRAINED]).read_text().splitlines()
+    assert len(said) == BRIEF.per_episode
+    again = strict.answer_records(roster, predictions, tmp_path / "a", BRIEF)
+    assert (again.files[strict.CONSTRAINED]).read_text().splitlines() == said
