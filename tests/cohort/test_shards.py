@@ -21,6 +21,7 @@ from xperience.cohort.shards import (
     status_text,
     tables_of,
 )
+from xperience.cohort.slim import slim
 from xperience.episode.episode import Episode
 from xperience.features.table import WindowTable
 from xperience.simulator.settings import StandinSettings
@@ -143,6 +144,42 @@ def test_discarding_keeps_what_truth_needs_and_is_not_done_again(cohort, tmp_pat
     again = run_shard(cohort, 0, 1, Work(tmp_path / "run", discard=True))
     assert again.episodes[0] == report.episodes[0]
     assert json.loads(report_path(tmp_path / "run", 0).read_text())["episodes"][0]["missing"] == {}
+
+
+@pytest.mark.parametrize("moment", ["before", "within", "after"])
+def test_a_kill_while_discarding_never_costs_the_windows(cohort, tmp_path, monkeypatch, moment):
+    folder, work = cohort.folder(entry("a")), Work(tmp_path / "run", discard=True)
+    video = (folder / "fisheye_cam0.mp4").read_bytes()
+
+    def killed(episode):
+        if moment != "before":
+            slim(episode)
+        if moment == "within":
+            (episode / "fisheye_cam0.mp4").write_bytes(video)  # not removed yet
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "slim", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_shard(cohort, 0, 1, work)
+    tables = [table.read_bytes() for table in tables_of(work.out, "a")]
+    report = run_shard(cohort, 0, 1, work)
+    assert report.episodes[0].status == "ok"
+    assert [table.read_bytes() for table in tables_of(work.out, "a")] == tables
+    assert [path.name for path in folder.iterdir()] == ["annotation.hdf5"]
+    assert report.episodes[0].bytes_freed > 0
+    assert run_shard(cohort, 0, 1, work).episodes == report.episodes
+
+
+def test_a_discarded_recording_is_not_featurised_by_other_code(cohort, tmp_path, monkeypatch):
+    work = Work(tmp_path / "run", discard=True)
+    run_shard(cohort, 0, 1, work)
+    tables = [table.read_bytes() for table in tables_of(work.out, "a")]
+    monkeypatch.setattr(shards, "source_digests", lambda paths: {"features": "another"})
+    again = run_shard(cohort, 0, 1, work).episodes[0]
+    assert again.status == "failed"
+    assert "discarded" in again.reason
+    assert [table.read_bytes() for table in tables_of(work.out, "a")] == tables
 
 
 def test_an_absent_episode_is_staged_and_a_failed_staging_is_named(recorded, tmp_path):

@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xperience.cohort.roster import Entry, Roster
-from xperience.cohort.slim import slim
+from xperience.cohort.slim import is_slim, slim
 from xperience.episode.inspect import inspect_episode
 from xperience.errors import XperienceError
 from xperience.features.blocks import CONTRACTS
@@ -58,6 +58,8 @@ class Done(BaseModel):
         Feature blocks that the recording doesn't have.
     key : tuple of str
         What the windows were made from: files (before and after discarding) and code.
+    code : str
+        The code alone: all that can be compared once files are discarded.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -74,6 +76,7 @@ class Done(BaseModel):
     table_bytes: int = 0
     missing: dict[str, str] = {}
     key: tuple[str, ...] = ()
+    code: str = ""
 
 
 class ShardReport(BaseModel):
@@ -187,7 +190,9 @@ def run_shard(
         one = _kept(work.out, folder, entry, code)
         if one is None:
             one = _worked(folder, entry, work, code)
-            write_text(_done_path(work.out, entry), one.model_dump_json() + "\n")
+            _write_done(work.out, entry, one)
+        if work.discard and one.status == "ok":  # written first: killed here, windows count
+            one = _discarded(folder, entry, work.out, one)
         found.append(one)
     tell("episodes", len(entries), len(entries))
     report = ShardReport(shard=shard, of=n_shards, episodes=tuple(found))
@@ -205,6 +210,22 @@ def _done_path(out: Path, entry: Entry) -> Path:
     return Path(out) / "shards" / "episodes" / f"{entry.episode}.json"
 
 
+def _write_done(out: Path, entry: Entry, done: Done) -> None:
+    write_text(_done_path(out, entry), done.model_dump_json() + "\n")
+
+
+def _discarded(folder: Path, entry: Entry, out: Path, done: Done) -> Done:
+    """Drop a recording's bulk, unless that is done; return the record that says so."""
+    slim(folder)
+    key = _key(folder, done.code)
+    if key in done.key:
+        return done
+    freed = done.bytes_read - _bytes(folder)
+    done = done.model_copy(update={"bytes_freed": freed, "key": (*done.key, key)})
+    _write_done(out, entry, done)
+    return done
+
+
 def _kept(out: Path, folder: Path, entry: Entry, code: str) -> Done | None:
     """Return what an earlier start made of an episode, if it still holds."""
     path = _done_path(out, entry)
@@ -213,7 +234,10 @@ def _kept(out: Path, folder: Path, entry: Entry, code: str) -> Done | None:
     except (OSError, ValidationError):
         return None  # never done, or cut off: it is done now
     whole = all(table.is_file() for table in tables_of(out, entry.episode))
-    return done if done.status == "ok" and whole and _key(folder, code) in done.key else None
+    if done.status != "ok" or not whole:
+        return None
+    same = done.code == code if is_slim(folder) else _key(folder, code) in done.key
+    return done.model_copy(update={"code": code}) if same else None
 
 
 def _worked(folder: Path, entry: Entry, work: Work, code: str) -> Done:
@@ -225,11 +249,15 @@ def _worked(folder: Path, entry: Entry, work: Work, code: str) -> Done:
         if not report.usable:
             faults = "; ".join(map(str, report.faults)) or "it cannot be read"
             return Done(episode=entry.episode, status="failed", reason=faults)
+        if is_slim(folder):  # windows of what is left would be worse, and nobody would see it
+            raise ShardError(
+                entry.episode, "has had its videos and depth discarded", "the whole recording",
+                "Remove its folder and stage it again.",
+            )  # fmt: skip
         before, read = _key(folder, code), _bytes(folder)
         began = time.perf_counter()
         missing = _featurise(folder, entry, work)
         spent = time.perf_counter() - began
-        freed = slim(folder) if work.discard else 0
     except (XperienceError, OSError) as error:
         reason = " ".join(str(error).split())
         return Done(episode=entry.episode, status="failed", reason=reason)
@@ -240,12 +268,12 @@ def _worked(folder: Path, entry: Entry, work: Work, code: str) -> Done:
         n_frames=report.n_frames,
         n_windows=len(WindowTable(tables[0])),
         bytes_read=read,
-        bytes_freed=freed,
         seconds=round(spent, 3),
         workers=work.workers,
         table_bytes=sum(table.stat().st_size for table in tables),
         missing=missing,
-        key=(before, _key(folder, code)),
+        key=(before,),
+        code=code,
     )
 
 

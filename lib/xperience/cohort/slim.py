@@ -10,6 +10,18 @@ from xperience.storage import whole_file
 BULK = ("depth", layout.POINT_CLOUD)
 """What is not needed once the windows are made: most of an annotation's bytes."""
 
+MARK = "bulk_discarded"
+"""Attribute of an annotation that says so."""
+
+
+def is_slim(episode: Path) -> bool:
+    """Return whether a recording has been made slim, or was about to be when it was cut off."""
+    try:
+        with h5py.File(episode / layout.ANNOTATION) as file:
+            return MARK in file.attrs
+    except OSError:
+        return False  # absent or broken: others tell
+
 
 def slim(episode: Path) -> int:
     """Drop the bulk of a recording in place; return the bytes freed.
@@ -23,16 +35,22 @@ def slim(episode: Path) -> int:
     Notes
     -----
     The annotation is copied without its bulk and replaced only when the copy is whole; videos are
-    removed after that, so that an interrupted call can be made again.
+    removed after that, so that an interrupted call can be made again. A slim one stays as it is.
     """
     path = episode / layout.ANNOTATION
     videos = [episode / f"{camera}.mp4" for camera in layout.CAMERAS]
     before = _bytes(path, *videos)
-    with whole_file(path) as scratch, h5py.File(path) as source, h5py.File(scratch, "w") as target:
-        _copy(source, target)
+    if not is_slim(episode):
+        _write_slim(path)
     for video in videos:
         video.unlink(missing_ok=True)
     return before - _bytes(path, *videos)
+
+
+def _write_slim(path: Path) -> None:
+    with whole_file(path) as scratch, h5py.File(path) as source, h5py.File(scratch, "w") as target:
+        _copy(source, target)
+        target.attrs[MARK] = True
 
 
 def _copy(source: h5py.Group, target: h5py.Group, above: str = "") -> None:
