@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,15 @@ def export_windows(
     }
 
 
-def check_croissant(folder: Path | str) -> int:
+def check_croissant(folder: Path | str, at_most: int | None = None) -> int:
     """Return how many windows a folder's Croissant metadata leads to, after validating it.
+
+    Parameters
+    ----------
+    folder : path
+        Written by `export_windows`.
+    at_most : int, optional
+        Windows after which to stop; all of them by default.
 
     Raises
     ------
@@ -90,7 +98,7 @@ def check_croissant(folder: Path | str) -> int:
         raise ExportError(
             path.name, found, "valid Croissant", "Export the tables again."
         ) from error
-    return sum(1 for _ in dataset.records(record_set=RECORDS))
+    return sum(1 for _ in islice(dataset.records(record_set=RECORDS), at_most))
 
 
 def _check(tables: list[WindowTable]) -> str:
