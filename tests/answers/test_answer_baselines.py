@@ -145,6 +145,13 @@ def test_the_majority_does_not_look_at_what_it_answers(asked, train):
     assert [raw for _, raw in before] == [raw for _, raw in after]
 
 
+def test_the_majority_says_unknown_only_if_nothing_else_is_said(asked):
+    train = [record(place, "train", action="Never trained") for place in range(5)]
+    known = [*train, record(5, "train", action="Pour water")]
+    for records, expected in ((train, UNKNOWN), (known, "Pour water")):
+        assert json.loads(next(majority_json(records, asked))[1])["action"] == expected
+
+
 def test_the_majority_needs_training_records(asked):
     with pytest.raises(AnswersError, match="none of the training side"):
         list(majority_json([], asked))

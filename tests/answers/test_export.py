@@ -27,7 +27,8 @@ SETTINGS = ExportSettings(lead_s=(0.5, 2.0), per_episode=5, tile_px=(32, 24))
 SIDES = {"a1": "train", "a2": "train", "b1": "val", "c1": "test"}
 LABELS = {
     "a1": [("Pour water", 0, 69), ("Stir tea", 70, 139)],
-    "a2": [("Stir tea", 0, 79), ("Put down the spoon", 80, 139)],
+    # The last action fills no window: it is only ever a next one.
+    "a2": [("Stir tea", 0, 79), ("Put down the spoon", 80, 131), ("Walk off", 132, 139)],
     "b1": [("Stir tea", 0, 49), ("Only in validation", 50, 139)],
     "c1": [("Pour water", 0, 59), ("Only in test", 60, 99), ("Stir tea", 100, 139)],
 }
