@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 pytest.importorskip("xgrammar")
 pytest.importorskip("transformers")
 
-from xperience.answers.grammar import MOST_DIGITS, Rules, answer_lengths
+from xperience.answers.grammar import MOST_DIGITS, answer_lengths
+from xperience.answers.held import Rules
 from xperience.answers.schema import (
     UNKNOWN,
     AnswersError,

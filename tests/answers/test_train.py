@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 from xperience.answers.generate import Decoding, generate
 from xperience.answers.model import Source, load
 from xperience.answers.schema import AnswersError
+from xperience.answers.settings import ATTENTION, Settings
 from xperience.answers.supervised import open_export
-from xperience.answers.train import ATTENTION, Settings, train
+from xperience.answers.train import train
 
 SHORT = Settings(steps=6, batch=4, piece=2, save_every=3, learning_rate=1e-2, rank=4)
 # What a model of random weights needs besides: nothing of it was ever fitted to anything.

@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from xperience.answers.grammar import Rules, answer_lengths
+from xperience.answers.grammar import answer_lengths
+from xperience.answers.held import Rules
 from xperience.answers.model import Loaded, Source, load
 from xperience.answers.schema import AnswersError
 from xperience.answers.supervised import (

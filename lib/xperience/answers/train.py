@@ -11,8 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
-from math import cos, pi
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,100 +33,19 @@ from xperience.answers.checkpoints import (
 from xperience.answers.model import Loaded, Source, load, require
 from xperience.answers.prompter import IGNORED, Prompter
 from xperience.answers.schema import AnswersError
+from xperience.answers.settings import Settings, wrong_setting
 from xperience.answers.supervised import Export, Supervised, open_export
 from xperience.storage import file_digest, write_json
 
-ATTENTION = r".*language_model\.layers\.\d+\.self_attn\.[qkvo]_proj"
-"""The text model's attention: not the experts, which are held as blocks, and not the towers."""
+USUAL = Settings()
 ADAPTER, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How an adapter is trained.
-
-    Parameters
-    ----------
-    steps : int
-        Optimiser steps.
-    batch : int
-        Records of a step, over all processes.
-    piece : int
-        Records that a process takes through the model at once; what is left is accumulated.
-    learning_rate : float
-        Its peak: reached after ``warmup`` steps, 0 after the last, a cosine between.
-    warmup : int
-    weight_decay : float
-    most_gradient : float
-        A longer gradient is scaled to this length.
-    rank : int
-        Of the adapter's matrices.
-    alpha : float
-        The adapter's output is scaled by ``alpha / rank``.
-    dropout : float
-        Of the adapter's input.
-    targets : str
-        Regular expression of the linear layers that are adapted.
-    save_every : int
-        Steps between checkpoints; each is validated.
-    most_validation : int
-        At most so many validation records, evenly spaced.
-    bf16 : bool
-        Compute in bfloat16; the adapter stays in float32.
-    recompute : bool
-        Keep fewer activations and compute them again (gradient checkpointing).
-    seed : int
-    """
-
-    steps: int = 100
-    batch: int = 8
-    piece: int = 1
-    learning_rate: float = 1e-4
-    warmup: int = 5
-    weight_decay: float = 0.0
-    most_gradient: float = 1.0
-    rank: int = 16
-    alpha: float = 32.0
-    dropout: float = 0.05
-    targets: str = ATTENTION
-    save_every: int = 50
-    most_validation: int = 256
-    bf16: bool = False
-    recompute: bool = False
-    seed: int = 7
-
-    def __post_init__(self) -> None:
-        counts = ("steps", "batch", "piece", "rank", "save_every", "most_validation")
-        wrong = [name for name in counts if getattr(self, name) < 1]
-        if wrong:
-            raise _setting(wrong[0], getattr(self, wrong[0]), "1 or more")
-
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step, the first being 0."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / (self.warmup + 1)
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.learning_rate * (1 + cos(pi * done)) / 2
-
-    def records_of(self, step: int, n_records: int) -> list[int]:
-        """Return which records a step sees: all before any again, in an order drawn anew."""
-        first = step * self.batch
-        return [self._nth(place, n_records) for place in range(first, first + self.batch)]
-
-    def _nth(self, place: int, n_records: int) -> int:
-        epoch, within = divmod(place, n_records)
-        return int(np.random.default_rng([self.seed, epoch]).permutation(n_records)[within])
-
-
-def _setting(name: str, found: object, expected: str) -> AnswersError:
-    return AnswersError(f"settings: {name}", f"is {found}", expected, "Name another value.")
 
 
 def train(
     records: Path | str,
     source: Source,
     out: Path | str,
-    settings: Settings = Settings(),
+    settings: Settings = USUAL,
     watch: Callable[[dict[str, Any]], None] | None = None,
 ) -> Path:
     """Train an adapter on the training side; go on where an earlier call was stopped.
@@ -160,7 +78,7 @@ def train(
     """
     require()
     if source.adapter is not None:
-        raise _setting("adapter", source.adapter.name, "none: a run trains one of its own")
+        raise wrong_setting("adapter", source.adapter.name, "none: a run trains one of its own")
     export, folder = open_export(records), Path(out)
     run = RunFolder(folder, training_key(export, source, settings))
     if (folder / SUMMARY).exists():
@@ -264,7 +182,7 @@ class Trainer:
     def _check_batch(self) -> None:
         n = self.n_processes
         if self.settings.batch % n:
-            raise _setting("batch", self.settings.batch, f"a multiple of the {n} processes")
+            raise wrong_setting("batch", self.settings.batch, f"a multiple of the {n} processes")
 
     def run(self, run: RunFolder, watch: Callable[[dict[str, Any]], None]) -> None:
         """Take all steps that are not done."""
@@ -440,7 +358,7 @@ def _targets(model: torch.nn.Module, pattern: str) -> list[str]:
     try:
         found = [name for name in linear if re.fullmatch(pattern, name)]
     except re.error as error:
-        raise _setting("targets", f"{pattern!r} ({error})", "a regular expression") from error
+        raise wrong_setting("targets", f"{pattern!r} ({error})", "a regular expression") from error
     if not found:
-        raise _setting("targets", repr(pattern), "a pattern of linear layers' whole names")
+        raise wrong_setting("targets", repr(pattern), "a pattern of linear layers' whole names")
     return found

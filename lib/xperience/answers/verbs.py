@@ -157,7 +157,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a LoRA adapter on the training side; several processes with `accelerate launch`."""
-    from xperience.answers.train import Settings
+    from xperience.answers.settings import Settings
     from xperience.answers.train import train as train_on
 
     with told():
