@@ -12,7 +12,8 @@ from xperience.simulator.picture import Gallery, Picture
 from xperience.simulator.settings import SOUND_RATE_HZ
 
 _AUDIO_BIT_RATE, _AUDIO_BLOCK = 64_000, 1024
-_VIDEO_OPTIONS = {"preset": "veryfast", "crf": "25", "threads": "1"}
+_VIDEO_OPTIONS = {"preset": "veryfast", "crf": "25", "threads": "1", "x264-params": "mbtree=0"}
+"""Macroblock trees would let unset memory take part in the encoder's choices."""
 _GOP = 40
 
 
@@ -71,8 +72,7 @@ def encode_sound(samples: np.ndarray, path: Path) -> None:
 def write_video(job: VideoJob) -> str:
     """Draw and write one video with its sound; return the file's name.
 
-    Nothing but the frame being drawn is held. The same job draws the same pictures in any process;
-    the encoder's choices, and so the file's last bits, can differ.
+    Nothing but the frame being drawn is held. The same job writes the same bytes in any process.
     """
     picture = Picture(job.model, Gallery.load(job.gallery))
     poses = Transform(job.rotation, job.translation, "world", "camera")
