@@ -1,0 +1,143 @@
+"""The graph of a run of many recordings: what a broken, a changed and a repaired one make it do."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from xperience.cohort.roster import Entry, make_roster, read_roster, write_roster
+from xperience.cohort.shards import read_reports, split_shards
+from xperience.simulator.settings import StandinSettings
+from xperience.simulator.write import write_episode
+
+from .test_reproduce import HEADER, Clone
+
+PARAMS = """
+run: tiny
+episodes: recordings/episodes.csv
+n_shards: 2
+contract: corrected
+notebooks: [01_first]
+"""
+NOTEBOOK = """
+# %% [markdown]
+# # A section
+
+# %% tags=["parameters"]
+run: str = "tiny"
+episodes: str = "recordings/episodes.csv"
+
+# %%
+from xperience.cohort.shards import read_reports, tables_of
+from xperience.project import at_root, metrics_path, run_folder
+from xperience.report.provenance import provenance
+from xperience.scoring.records import Record, write_records
+
+# %%
+done = [one for report in read_reports(run_folder(run)) for one in report.episodes]
+good = [one for one in done if one.status == "ok"]
+tables = [tables_of(run_folder(run), one.episode)[0] for one in good]
+n = sum(one.n_windows for one in good)
+row = Record(run=run, section="01_first", contract="corrected", metric="n_windows", value=n)
+files = [at_root(episodes), *tables]
+write_records(metrics_path(run, "01_first"), [row], provenance("01_first", {"run": run}, files))
+"""
+FIRST, SITE = "execute notebook 01_first", "build the site"
+SHARDS = {"work on shard 0", "work on shard 1"}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Clone:
+    """A repository with four recordings, one of them broken, brought up to date once."""
+    clone = Clone(tmp_path_factory.mktemp("cohort"))
+    (clone.folder / "notebooks" / "02_second.py").unlink()
+    (clone.folder / "notebooks" / "01_first.py").write_text(HEADER + NOTEBOOK)
+    (clone.folder / "params" / "tiny.yaml").write_text(PARAMS)
+    recordings = clone.folder / "recordings"
+    record(recordings / "e0", seed=0)
+    for name in ("e1", "e2", "broken"):
+        shutil.copytree(recordings / "e0", recordings / name)
+    (recordings / "broken" / "annotation.hdf5").write_bytes(b"cut off")
+    names = ("e0", "e1", "e2", "broken")
+    entries = [Entry(episode=name, folder=name, session=name, side="train") for name in names]
+    write_roster(recordings / "episodes.csv", make_roster(entries, recordings))
+    assert clone.reproduce("tiny")[0] == SHARDS | {FIRST, SITE}
+    return clone
+
+
+def record(folder, seed) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    settings = {"frames": 60, "size_px": (32, 24), "depth_size_px": (16, 16)}
+    write_episode(folder, StandinSettings(seed=seed, workers=1, **settings))
+
+
+def shard(clone, number, *options, code=0) -> None:
+    """Work on a shard as a user does on the command line."""
+    call = ["cohort", "shard", "recordings/episodes.csv", "--shard", str(number), "--of", "2"]
+    command = clone.command()
+    command["args"] = [sys.executable, "-c", "from xperience.cli import app; app()", *call]
+    command["args"] += ["--out", "artifacts/tiny", *options]
+    done = subprocess.run(**command, check=False)
+    assert done.returncode == code, done.stdout
+
+
+def shard_of(clone, episode) -> int:
+    shards = split_shards(read_roster(clone.folder / "recordings" / "episodes.csv"), 2)
+    (number,) = [n for n, some in enumerate(shards) if episode in {one.episode for one in some}]
+    return number
+
+
+def tables(clone) -> dict:
+    folder = clone.folder / "artifacts" / "tiny" / "windows"
+    return {path.name.split(".")[0]: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
+
+
+def n_windows(clone) -> float:
+    (row,) = json.loads((clone.folder / "artifacts/tiny/metrics/01_first.json").read_text())
+    return row["value"]
+
+
+def test_a_broken_recording_is_reported_and_everything_else_is_made(clone):
+    done = [one for one_shard in read_reports(clone.folder / "artifacts" / "tiny")
+            for one in one_shard.episodes]  # fmt: skip
+    assert {one.episode: one.status for one in done} == {
+        "e0": "ok", "e1": "ok", "e2": "ok", "broken": "failed",
+    }  # fmt: skip
+    assert set(tables(clone)) == {"e0", "e1", "e2"}
+    assert n_windows(clone) == sum(one.n_windows for one in done) > 0
+
+
+def test_nothing_is_done_twice(clone):
+    before = tables(clone)
+    assert clone.reproduce("tiny")[0] == set()
+    assert tables(clone) == before
+
+
+def test_the_shard_of_a_broken_recording_passes_unless_strict(clone):
+    number, before = shard_of(clone, "broken"), tables(clone)
+    shard(clone, number)
+    shard(clone, number, "--strict", code=1)
+    shard(clone, 1 - number, "--strict")
+    assert tables(clone) == before
+
+
+def test_a_changed_recording_costs_its_own_windows_and_what_reads_them(clone):
+    before = tables(clone)
+    record(clone.folder / "recordings" / "e1", seed=1)
+    shard(clone, shard_of(clone, "e1"))
+    after = tables(clone)
+    assert {name for name in after if after[name] != before[name]} == {"e1"}
+    assert clone.reproduce("tiny")[0] == {FIRST, SITE}
+    assert clone.reproduce("tiny")[0] == set()
+
+
+def test_a_repaired_recording_joins_the_others(clone):
+    few = n_windows(clone)
+    record(clone.folder / "recordings" / "broken", seed=2)
+    shard(clone, shard_of(clone, "broken"), "--strict")
+    assert clone.reproduce("tiny")[0] == {FIRST, SITE}
+    assert n_windows(clone) > few
