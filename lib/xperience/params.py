@@ -41,6 +41,15 @@ class RunParams(BaseModel):
         Whether depth, cloud and videos of a cohort's recordings are dropped once used.
     n_turns : int, optional
         How often the sides of a cohort rotate, so that each recording is tested; 0 for never.
+    sizes : str, optional
+        A roster or listing with the sizes of real episodes, relative to the repository; it need not
+        be there.
+    n_study : int, optional
+        Episodes of the study that the note plans.
+    n_dataset : int, optional
+        Complete episodes of the whole dataset.
+    frames_per_episode : int, optional
+        Length of a real episode.
     heldout_run : str, optional
         The run of held-out episodes whose metrics the takeaways read.
     companions : list of str, optional
@@ -76,6 +85,10 @@ class RunParams(BaseModel):
     n_shards: int = Field(default=4, ge=1)
     discard: bool = False
     n_turns: int = Field(default=0, ge=0)
+    sizes: str = "../shared/published/heldout_baselines/episode_selection.csv"
+    n_study: int = Field(default=128, ge=1)
+    n_dataset: int = Field(default=12102, ge=1)
+    frames_per_episode: int = Field(default=5821, ge=1)
     heldout_run: str = "family"
     companions: list[str] = []
     api: bool = False
