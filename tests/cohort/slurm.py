@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,7 +75,9 @@ def cluster(folder: Path) -> Iterator[None]:
     CONFIG.write_text(text)
     started: list[subprocess.Popen] = []
     try:
-        started.append(_munge(folder))
+        started.append(_munge())
+        socket_of_munge = Path("/run/munge/munge.socket.2")
+        _await(socket_of_munge.exists, lambda: "munge has no socket")
         started.append(_start("slurmctld", "-D"))
         started += [_start("slurmd", "-D", "-N", node) for node in ("n1", "n2")]
         _await_nodes(folder)
@@ -96,16 +98,14 @@ def _start(name: str, *options: str, **given) -> subprocess.Popen:
     return subprocess.Popen([_found(name), *options], **quiet, **given)
 
 
-def _munge(folder: Path) -> subprocess.Popen:
+def _munge() -> subprocess.Popen:
     if not Path("/etc/munge/munge.key").exists():
         run(_found("mungekey") or "mungekey", "--create")
     for place in ("/run/munge", "/etc/munge", "/var/lib/munge", "/var/log/munge"):
         Path(place).mkdir(exist_ok=True)
         shutil.chown(place, "munge", "munge")
     shutil.chown("/etc/munge/munge.key", "munge", "munge")
-    daemon = _start("munged", "--foreground", "--force", user="munge", group="munge")
-    _await(lambda: Path("/run/munge/munge.socket.2").exists(), "munge has no socket")
-    return daemon
+    return _start("munged", "--foreground", "--force", user="munge", group="munge")
 
 
 def _await_nodes(folder: Path) -> None:
@@ -115,13 +115,16 @@ def _await_nodes(folder: Path) -> None:
         )
         return done.stdout.split() == ["idle"]
 
-    logs = "\n".join(path.read_text()[-800:] for path in folder.glob("*.log"))
-    _await(idle, f"the nodes don't get ready:\n{logs}")
+    def complaint() -> str:
+        logs = "\n".join(path.read_text()[-800:] for path in folder.glob("*.log"))
+        return f"the nodes don't get ready:\n{logs}"
+
+    _await(idle, complaint)
 
 
-def _await(ready, complaint: str, seconds: float = 60) -> None:
+def _await(ready: Callable[[], bool], complaint: Callable[[], str], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > end:  # the machine's doing, not the project's
-            pytest.skip(f"Slurm doesn't come up here: {complaint}")
+            pytest.skip(f"Slurm doesn't come up here: {complaint()}")
         time.sleep(0.5)

@@ -4,10 +4,12 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,39 +72,50 @@ def repository(tmp_path) -> Path:
 
 
 def shards_on_slurm(folder: Path) -> subprocess.CompletedProcess:
+    """Run the shards; whatever happens, no process of theirs outlives the call."""
     env = {key: value for key, value in os.environ.items() if key != "XPERIENCE_ROOT"}
     command = ["reproduce", "tiny", "--data", "--profile", "slurm", "--cores", "2"]
-    return subprocess.run(
+    running = subprocess.Popen(
         [sys.executable, "-m", "xperience.run", *command],
         cwd=folder,
         env=env | {"PYTHONPATH": str(folder / "lib"), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=800,
-        check=False,
+        start_new_session=True,  # the workflow below it would else go on by itself
     )
+    try:
+        out, err = running.communicate(timeout=600)
+        return subprocess.CompletedProcess(command, running.returncode, out, err)
+    finally:
+        with suppress(ProcessLookupError):  # it ended by itself, and so did all below it
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
 
 
-def cancel_the_first(cancelled: list[str]) -> None:
+def cancel_the_first(cancelled: list[str], over: threading.Event) -> None:
     """Cancel the first job that runs, as a lost node would."""
-    for _ in range(600):
+    while not over.wait(0.3):
         running = run("squeue", "-h", "-t", "RUNNING", "-o", "%i").split()
         if running:
             run("scancel", running[0])
             cancelled.append(running[0])
             return
-        time.sleep(0.3)
 
 
 def test_shards_run_as_jobs_and_a_cancelled_one_is_done_again(repository, tmp_path):
     cancelled: list[str] = []
+    over = threading.Event()
     with cluster(tmp_path / "slurm"):
-        thread = threading.Thread(target=cancel_the_first, args=(cancelled,))
+        thread = threading.Thread(target=cancel_the_first, args=(cancelled, over))
         thread.start()
         began = time.monotonic()
-        done = shards_on_slurm(repository)
+        try:
+            done = shards_on_slurm(repository)
+        finally:
+            over.set()
+            thread.join()
         spent = time.monotonic() - began
-        thread.join()
         jobs = run("squeue", "-h", "-t", "all", "-o", "%i %T").splitlines()
     print(f"{N_EPISODES} episodes, {N_SHARDS} shards, {spent:.0f} s; jobs: {jobs}\n{done.stdout}")
     assert done.returncode == 0, done.stdout + done.stderr
