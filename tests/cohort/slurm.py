@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -83,6 +83,8 @@ def cluster(folder: Path) -> Iterator[None]:
         _await_nodes(folder)
         yield
     finally:
+        if len(started) == len(("munged", "slurmctld", "n1", "n2")):
+            _cancel_all()
         for daemon in reversed(started):
             daemon.terminate()
         for daemon in started:
@@ -91,6 +93,15 @@ def cluster(folder: Path) -> Iterator[None]:
             except subprocess.TimeoutExpired:
                 daemon.kill()
         CONFIG.unlink(missing_ok=True)
+
+
+def _cancel_all(seconds: float = 20) -> None:
+    """Cancel every job and wait until they are gone: they would outlive the nodes."""
+    end = time.monotonic() + seconds
+    with suppress(subprocess.SubprocessError):  # no controller: the daemons are stopped anyway
+        run("scancel", "--user", "root")
+        while run("squeue", "-h").strip() and time.monotonic() < end:
+            time.sleep(0.5)
 
 
 def _start(name: str, *options: str, **given) -> subprocess.Popen:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,10 +20,11 @@ from xperience.cohort.shards import read_reports
 from xperience.simulator.settings import StandinSettings
 from xperience.simulator.write import write_episode
 
-from .slurm import cluster, run, why_not
+from .slurm import CONFIG, cluster, run, why_not
 
 REPOSITORY = Path(__file__).parents[2]
 N_EPISODES, N_SHARDS = 6, 3
+PORTS = (7817, 7821, 7822)  # of the controller and the two nodes
 PARAMS = f"""
 run: tiny
 episodes: recordings/episodes.csv
@@ -134,3 +136,30 @@ def test_shards_run_as_jobs_and_a_cancelled_one_is_done_again(repository, tmp_pa
     assert [name for name, one in status.items() if one.status == "failed"] == ["e4"]
     assert "annotation.hdf5" in status["e4"].reason
     assert json.dumps(status["e0"].missing) == "{}"
+
+
+def test_a_failure_leaves_nothing_running(tmp_path):
+    told = tmp_path / "pid"
+    job = f"echo $$ > {told}.part; mv {told}.part {told}; exec sleep 600"
+    with pytest.raises(ZeroDivisionError), cluster(tmp_path / "slurm"):  # noqa: PT012
+        run("sbatch", "--mem", "100", "--output", "/dev/null", "--wrap", job)
+        for _ in range(200):
+            if told.exists():
+                break
+            time.sleep(0.3)
+        pid = int(told.read_text())
+        assert Path(f"/proc/{pid}").exists()
+        _ = 1 / 0
+    assert ended(pid)
+    assert not CONFIG.exists()
+    for port in PORTS:
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, f"something listens on {port}"
+
+
+def ended(pid: int) -> bool:
+    """Return whether a process is gone, or only waits to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
