@@ -146,6 +146,17 @@ def test_discarding_keeps_what_truth_needs_and_is_not_done_again(cohort, tmp_pat
     assert json.loads(report_path(tmp_path / "run", 0).read_text())["episodes"][0]["missing"] == {}
 
 
+def test_a_recording_without_a_stream_is_used_and_says_what_is_missing(cohort, tmp_path):
+    (cohort.folder(entry("a")) / "fisheye_cam0.mp4").unlink()  # it carries the sound too
+    lacking, whole = run_shard(cohort, 0, 1, Work(tmp_path / "run")).episodes[:2]
+    assert (lacking.status, whole.status) == ("ok", "ok")
+    assert lacking.missing
+    assert not whole.missing
+    assert lacking.n_windows == len(WindowTable(tables_of(tmp_path / "run", "a")[0])) > 0
+    shown = status_text(cohort, read_reports(tmp_path / "run"))
+    assert "2 ok, 1 failed, 0 to do" in shown
+
+
 @pytest.mark.parametrize("moment", ["before", "within", "after"])
 def test_a_kill_while_discarding_never_costs_the_windows(cohort, tmp_path, monkeypatch, moment):
     folder, work = cohort.folder(entry("a")), Work(tmp_path / "run", discard=True)
