@@ -50,7 +50,9 @@ site: setup ## build the site of a run from its executed notebooks
 
 lab: setup ## open the notebooks in JupyterLab, with the recording and windows that they read
 	@$(XPERIENCE) reproduce "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)") --data
-	$(BIN)/jupyter lab notebooks
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@cp notebooks/.lab-settings.json .venv/share/jupyter/lab/settings/overrides.json
+	$(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/README.md
 
 pair: setup ## write the .ipynb half of each notebook from its .py half
 	@$(XPERIENCE) pair
@@ -71,7 +73,8 @@ test-slow: setup ## run the slow tests too (the whole graph, the site in a brows
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
 test-extras: extras ## run the fast tests that need the extras
-	@$(BIN)/python -m pytest -q -n 2 -m "not slow" tests/answers tests/exports tests/studies
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow" tests/answers tests/exports \
+		tests/studies/test_heldout_strict.py tests/cohort
 
 bench: setup ## time features, suite, networks and audio study against plain references
 	@$(BIN)/python benchmarks/features.py

@@ -19,6 +19,7 @@ from typing import Any
 from xperience.errors import NotebookError, XperienceError
 from xperience.report.api import api_pages
 from xperience.report.explorer import explorer_files
+from xperience.report.landing import takeaway_cards
 from xperience.report.scoreboard import landing_table, results_pages
 from xperience.report.takeaways.evidence import NAME as TAKEAWAYS
 from xperience.report.tasks import tasks_page
@@ -135,7 +136,9 @@ def _stage_files(
     for name, notebook in executed.items():
         files[f"_run/notebooks/{name}.ipynb"] = json.dumps(notebook, sort_keys=True).encode()
     figure = _front_figure(executed)
-    files["_run/landing.md"] = _landing(rows, figure, run_folder.name).encode()
+    cards, pictures = takeaway_cards(run_folder, _descriptions(executed))
+    files |= pictures
+    files["_run/landing.md"] = _landing(rows, figure, cards, run_folder.name).encode()
     files["_run/takeaways.md"] = _takeaways(run_folder).encode()
     files["_run/tasks.md"] = tasks_page().encode()
     for name, page in results_pages(rows, run_folder.name).items():
@@ -223,7 +226,18 @@ def _takeaways(run_folder: Path) -> str:
     return f"# Research takeaways: run {run_folder.name}\n\nThis run has drawn none yet.\n"
 
 
-def _landing(rows: list[Record], figure: _Figure | None, run: str) -> str:
+def _descriptions(executed: Mapping[str, dict[str, Any]]) -> dict[bytes, str]:
+    """Return what each picture of the notebooks shows, by its content."""
+    figures = (
+        _figure(name, output.get("data", {}))
+        for name, notebook in executed.items()
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", [])
+    )
+    return {figure.png: figure.alt for figure in figures if figure}
+
+
+def _landing(rows: list[Record], figure: _Figure | None, cards: str, run: str) -> str:
     parts = [f"Everything on these pages comes from the run **{run}**."]
     if figure:
         alt = " ".join(figure.alt.split())
@@ -232,5 +246,6 @@ def _landing(rows: list[Record], figure: _Figure | None, run: str) -> str:
             f":::{{figure}} _run/figure.png\n:alt: {alt}\n:class: landing\n"
             f":target: {page}.html\n\nFrom [{figure.notebook}]({page}.ipynb).\n:::"
         )
+    parts += [cards] if cards else []
     parts += ["## Results", landing_table(rows)]
     return "\n\n".join(parts) + "\n"
