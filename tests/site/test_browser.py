@@ -35,6 +35,27 @@ def test_every_page_opens_quietly_and_shows_its_figures(browser, site):
     assert n_figures >= 2
 
 
+@pytest.mark.parametrize("width", [390, 820])
+def test_pages_fit_narrow_windows(browser, site, width):
+    complaints: list[str] = []
+    page = watched(browser, complaints)
+    page.set_viewport_size({"width": width, "height": 800})
+    for path in sorted(site.rglob("*.html")):
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+    assert complaints == []
+
+
+def test_a_keyboard_reaches_the_first_links(browser, site):
+    page = watched(browser, [])
+    page.goto((site / "index.html").as_uri())
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement?.getAttribute('href') || ''"))
+    assert any("_run/notebooks" in href or "_run/takeaways" in href for href in reached), reached
+
+
 def test_search_finds_a_page_and_dark_mode_switches(browser, site):
     complaints: list[str] = []
     page = watched(browser, complaints)

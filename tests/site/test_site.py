@@ -1,3 +1,4 @@
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -6,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from xperience.errors import NotebookError
+from xperience.report.landing import takeaway_cards
 from xperience.report.scoreboard import markdown_table
 from xperience.report.site import SiteError, build_site
 from xperience.scoring.records import Record
@@ -134,3 +136,26 @@ def test_the_committed_run_gives_a_whole_site(committed_site):
     assert broken_links(committed_site) == []
     outside = {a for page in pages(committed_site).values() for a in page.loads if is_outside(a)}
     assert {address for address in outside if not address.startswith("data:")} == set()
+
+
+def test_takeaways_are_cards_with_their_sentences_and_pictures(tmp_path):
+    claim = {"claim": "x", "contract": "corrected", "column": "run", "outcome": "supported"}
+    claims = [
+        claim | {"sentence": "Open, alas.", "outcome": "can't tell"},
+        claim | {"sentence": "It holds."},
+        claim | {"sentence": "Of the other contract.", "contract": "published"},
+        claim | {"sentence": "Of the record.", "column": "record"},
+    ]
+    one = {"name": "audio", "title": "Audio", "question": "Does it help?", "claims": claims}
+    other = one | {"name": "heldout", "title": "Held out", "claims": []}
+    assert takeaway_cards(tmp_path, {}) == ("", {})
+    (tmp_path / "RESEARCH_TAKEAWAYS.json").write_text(json.dumps({"takeaways": [one, other]}))
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "07_audio.png").write_bytes(b"png")
+    text, pictures = takeaway_cards(tmp_path, {b"png": "a [bar]"})
+    assert pictures == {"_run/takeaway_audio.png": b"png"}
+    assert "![a (bar)](_run/takeaway_audio.png)" in text
+    assert text.index("It holds.") < text.index("Open, alas.")
+    assert "Of the other contract." not in text
+    assert "Nothing can be told yet." in text
+    assert takeaway_cards(tmp_path, {})[1] == {}, "no picture without words for it"
