@@ -136,8 +136,9 @@ Markdown(f"Recordings that could not be opened: {lost or 'none'}.")
 # %% [markdown]
 # ## Look: are heads of any use on unseen recordings?
 #
-# Each score stands beside the best of several trivial baselines. Note what the inputs are: three of
-# the tasks about labels read the caption's objects too, as the benchmark's contract has it.
+# Each score stands beside the best of several trivial baselines. Note what the inputs are: tasks
+# about actions, steps and transitions read the caption's objects and interaction too, as the
+# benchmark's contract has it. Where these words change, the action mostly does.
 
 # %%
 show(draw_across(rows), pictures / "06_across.png")
