@@ -1,4 +1,4 @@
-"""What is committed of the stand-in run is fresh, whole, small and of no machine."""
+"""What is committed of runs is fresh, whole, small and of no machine."""
 
 import json
 from pathlib import Path
@@ -12,23 +12,28 @@ from xperience.run.plan import Plan
 from xperience.scoring.records import read_records
 
 REPOSITORY = Path(__file__).parents[2]
-COMMITTED = REPOSITORY / "artifacts" / "standin"
+ARTIFACTS = REPOSITORY / "artifacts"
+RUNS = [run for run in ("standin", "family") if (ARTIFACTS / run / "notebooks").is_dir()]
 MAX_BYTES = 2_000_000
-KINDS = ("notebooks/*.ipynb", "metrics/*.json", "figures/*")
-FILES = sorted(path for kind in KINDS for path in COMMITTED.glob(kind))
+KINDS = ("notebooks/*.ipynb", "metrics/*.json", "figures/*", "predictions/*")
+FILES = sorted(path for run in RUNS for kind in KINDS for path in (ARTIFACTS / run).glob(kind))
+METRICS = [path for path in FILES if path.parent.name == "metrics"]
 
 pytestmark = pytest.mark.skipif(not FILES, reason="no executed notebook is committed")
 
 
-def test_the_executed_notebooks_follow_from_their_sources():
-    found = [str(entry) for entry in stale(Plan.of("standin"))]
-    assert found == [], "make reproduce brings them up to date"
+@pytest.mark.parametrize("run", RUNS)
+def test_the_executed_notebooks_follow_from_their_sources(run):
+    found = [str(entry) for entry in stale(Plan.of(run))]
+    assert found == [], f"make reproduce RUN={run} brings them up to date"
 
 
-def test_nothing_is_left_of_notebooks_that_are_gone():
-    names = set(load_params("standin").notebooks)
-    assert {path.stem for path in (COMMITTED / "notebooks").iterdir()} == names
-    assert {path.name.partition(".")[0] for path in (COMMITTED / "metrics").iterdir()} == names
+@pytest.mark.parametrize("run", RUNS)
+def test_nothing_is_left_of_notebooks_that_are_gone(run):
+    names = set(load_params(run).notebooks)
+    folder = ARTIFACTS / run
+    assert {path.stem for path in (folder / "notebooks").iterdir()} == names
+    assert {path.name.partition(".")[0] for path in (folder / "metrics").iterdir()} == names
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -39,12 +44,10 @@ def test_a_committed_file_is_small_and_names_no_machine(path):
         assert f"{folder}/".encode() not in content
 
 
-@pytest.mark.parametrize(
-    "path", sorted(COMMITTED.glob("metrics/[0-9]*.json")), ids=lambda p: p.name
-)
+@pytest.mark.parametrize("path", METRICS, ids=lambda path: path.name)
 def test_metric_rows_are_whole_and_have_their_provenance(path):
     if path.name.endswith(".provenance.json"):
         return
     rows = read_records(path)
-    assert {(row.run, row.section) for row in rows} == {("standin", path.stem)}
+    assert {(row.run, row.section) for row in rows} == {(path.parent.parent.name, path.stem)}
     assert json.loads(provenance_path(path).read_text())["data"]
