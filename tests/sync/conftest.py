@@ -79,7 +79,7 @@ def record(folder: Path, n_frames: int, size_px: tuple[int, int]) -> Recording:
     pose = camera.from_rig @ sensors.rig_from_world(*scene.wearer.rig(scene.time_s))
     turn = np.ascontiguousarray(pose.rotation)
     job = video.VideoJob(
-        folder / f"{CAMERA}.mp4", camera.model, turn, pose.translation, gallery, sound
+        folder / f"{CAMERA}.mp4", camera.model, turn, pose.translation, gallery, sound, settings.fps
     )
     video.write_video(job)
     shutil.rmtree(gallery)

@@ -238,7 +238,9 @@ def _descriptions(executed: Mapping[str, dict[str, Any]]) -> dict[bytes, str]:
 
 
 def _landing(rows: list[Record], figure: _Figure | None, cards: str, run: str) -> str:
-    parts = [f"Everything on these pages comes from the run **{run}**."]
+    runs = dict.fromkeys([run, *(row.run for row in rows)])
+    named = " and ".join(f"**{name}**" for name in runs)
+    parts = [f"Everything on these pages comes from the run{'s' * (len(runs) > 1)} {named}."]
     if figure:
         alt = " ".join(figure.alt.split())
         page = f"_run/notebooks/{figure.notebook}"

@@ -30,8 +30,8 @@ def readable(name: str | None) -> str:
 def number(value: float | None, unit: str = "1") -> str:
     """Return a number with its unit for readers; metres as millimetres.
 
-    >>> number(0.1079, "m"), number(1161, "windows"), number(0.98291)
-    ('107.9 mm', '1,161', '0.983')
+    >>> number(0.1234, "m"), number(1161, "windows"), number(0.98765)
+    ('123.4 mm', '1,161', '0.988')
     """
     if value is None:
         return UNKNOWN
