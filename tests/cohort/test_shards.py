@@ -199,13 +199,25 @@ def test_an_absent_episode_is_staged_and_a_failed_staging_is_named(recorded, tmp
     def stage(one, folder):
         if one.episode == "gone":
             raise ShardError("gone", "is not in the dataset", "an episode", "Correct the roster.")
-        shutil.copytree(recorded / one.episode, folder)
+        shutil.copytree(recorded / one.episode, folder, dirs_exist_ok=True)
 
     without = run_shard(roster, 0, 1, Work(tmp_path / "run"))
     assert {one.status for one in without.episodes} == {"failed"}
     found = run_shard(roster, 0, 1, Work(tmp_path / "run", stage=stage))
     assert [one.status for one in found.episodes] == ["ok", "ok", "failed"]
     assert "not in the dataset" in found.episodes[2].reason
+
+
+def test_an_episode_that_arrived_in_part_is_no_whole_one(cohort, tmp_path):
+    """Its annotation is usable, a video is missing: it must not pass as a recording."""
+    folder = cohort.folder(entry("a"))
+    (folder / ".download").mkdir()
+    (folder / "stereo_left.mp4").unlink()
+    report = run_shard(cohort, 0, 1, Work(tmp_path / "run"))
+    by_name = {one.episode: one for one in report.episodes}
+    assert (by_name["a"].status, by_name["b"].status) == ("failed", "ok")
+    assert "arrived in part" in by_name["a"].reason
+    assert not any(table.exists() for table in tables_of(tmp_path / "run", "a"))
 
 
 def test_twelve_thousand_episodes_are_planned_in_a_second():

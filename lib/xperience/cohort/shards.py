@@ -22,12 +22,13 @@ from xperience.errors import XperienceError
 from xperience.features.blocks import CONTRACTS
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
+from xperience.hub.receipt import is_unfinished
 from xperience.progress import OnProgress
 from xperience.sources import source_digests, sources_of
 from xperience.storage import value_digest, write_text
 
 Stage = Callable[[Entry, Path], object]
-"""Brings an episode's files into a folder."""
+"""Brings an episode's files into a folder, unless they are there; called for each episode."""
 
 
 class ShardError(XperienceError):
@@ -243,17 +244,11 @@ def _kept(out: Path, folder: Path, entry: Entry, code: str) -> Done | None:
 def _worked(folder: Path, entry: Entry, work: Work, code: str) -> Done:
     """Return what became of an episode: its windows are made, or a reason is given."""
     try:
-        if work.stage is not None and not folder.is_dir():
-            work.stage(entry, folder)
+        _stage(folder, entry, work)
         report = inspect_episode(folder)
         if not report.usable:
             faults = "; ".join(map(str, report.faults)) or "it cannot be read"
             return Done(episode=entry.episode, status="failed", reason=faults)
-        if is_slim(folder):  # windows of what is left would be worse, and nobody would see it
-            raise ShardError(
-                entry.episode, "has had its videos and depth discarded", "the whole recording",
-                "Remove its folder and stage it again.",
-            )  # fmt: skip
         before, read = _key(folder, code), _bytes(folder)
         began = time.perf_counter()
         missing = _featurise(folder, entry, work)
@@ -275,6 +270,22 @@ def _worked(folder: Path, entry: Entry, work: Work, code: str) -> Done:
         key=(before,),
         code=code,
     )
+
+
+def _stage(folder: Path, entry: Entry, work: Work) -> None:
+    """See that the whole recording is there: windows of less would be worse, and nobody see it."""
+    if is_slim(folder):
+        raise ShardError(
+            entry.episode, "has had its videos and depth discarded", "the whole recording",
+            "Remove its folder and stage it again.",
+        )  # fmt: skip
+    if work.stage is not None:
+        work.stage(entry, folder)
+    if is_unfinished(folder):
+        raise ShardError(
+            entry.episode, "has arrived in part", "a finished download",
+            "Run the shard again with --dataset: the download goes on where it stopped.",
+        )  # fmt: skip
 
 
 def _bytes(folder: Path) -> int:

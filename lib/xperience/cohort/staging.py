@@ -5,6 +5,7 @@ from pathlib import Path
 
 from xperience.cohort.roster import Entry
 from xperience.hub.download import download_episode
+from xperience.hub.receipt import STORE
 from xperience.hub.source import SampleSource
 
 
@@ -23,11 +24,13 @@ def stage_from(
     Returns
     -------
     callable (entry, folder)
-        Raises `DownloadError` if the episode cannot be had; what arrived is kept, and the next call
-        goes on from there.
+        A folder that was filled otherwise stays as it is. Raises `DownloadError` if the episode
+        cannot be had; what arrived is kept, and the next call goes on from there.
     """
 
     def stage(entry: Entry, folder: Path) -> object:
+        if folder.is_dir() and not (folder / STORE).is_dir():
+            return None
         source = dataset.model_copy(update={"folder": entry.folder})
         return download_episode(source, folder, say=say)
 

@@ -67,10 +67,11 @@ def _stock(listing: str) -> "list[Listed]":
         return read_stock(Path(listing))
     from xperience.hub.listing import list_episodes
 
-    return stock_of(list_episodes(_dataset(listing.removeprefix(HUB))))
+    # Only files and sizes are asked for: no licence is shown, nothing is downloaded.
+    return stock_of(list_episodes(_dataset(listing.removeprefix(HUB), "of its card", HUB)))
 
 
-def _dataset(name: str) -> "SampleSource":
+def _dataset(name: str, licence: str, prefix: str = "") -> "SampleSource":
     from pydantic import ValidationError
 
     from xperience.errors import ParamsError
@@ -78,11 +79,10 @@ def _dataset(name: str) -> "SampleSource":
 
     repo_id, _, revision = name.partition("@")
     try:
-        # Only files and sizes are asked for: no licence is shown, nothing is downloaded.
-        return SampleSource(repo_id=repo_id, revision=revision or "main", licence="of its card")
+        return SampleSource(repo_id=repo_id, revision=revision or "main", licence=licence)
     except ValidationError as error:
         raise ParamsError(
-            "LISTING", f"is {HUB}{name}", f"{HUB}owner/name[@revision]", "Correct the name."
+            "dataset", f"is {prefix}{name}", f"{prefix}owner/name[@revision]", "Correct the name."
         ) from error
 
 
@@ -208,6 +208,9 @@ def shard(
         str | None,
         typer.Option(help="Where absent episodes are downloaded from: owner/name@revision."),
     ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="The dataset's licence, shown before a download.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes a recording.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any episode failed.")] = False,
 ) -> None:
@@ -221,8 +224,10 @@ def shard(
     from xperience.cohort.staging import stage_from
     from xperience.progress import progress_bars
 
+    if (dataset is None) != (licence is None):
+        raise typer.BadParameter("--dataset and --licence go together")
     with told(), progress_bars() as show:
-        stage = stage_from(_dataset(dataset)) if dataset else None
+        stage = stage_from(_dataset(dataset, licence)) if dataset and licence else None
         work = Work(out, discard, stage, workers)
         report = run_shard(read_roster(roster), shard, of, work, on_progress=show)
     for one in report.failed:

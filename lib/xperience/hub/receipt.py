@@ -115,6 +115,14 @@ def read_receipt(out: Path) -> Receipt | None:
         return None
 
 
+def is_unfinished(out: Path) -> bool:
+    """Return whether a download into a folder began and did not end: it looks like less."""
+    if not (out / STORE).is_dir():
+        return False
+    receipt = read_receipt(out)
+    return receipt is None or not receipt.finished
+
+
 def write_receipt(out: Path, receipt: Receipt) -> None:
     """Write the receipt of a folder, whole or not at all."""
     write_text(out / RECEIPT, receipt.model_dump_json(indent=1) + "\n")
