@@ -23,9 +23,9 @@ from xperience.episode.episode import Episode
 from xperience.features.sound import sound_windows
 from xperience.features.table import WindowTable
 from xperience.heads import gram, linear
-from xperience.studies.audio import blocks_with_sound, run_audio
-from xperience.studies.audio_rows import study_rows, variant_rows
-from xperience.studies.audio_variants import LOGMEL
+from xperience.studies.audio.rows import study_rows, variant_rows
+from xperience.studies.audio.study import blocks_with_sound, run_audio
+from xperience.studies.audio.variants import LOGMEL
 from xperience.studies.problem import Outcome, Problem
 
 

@@ -54,8 +54,15 @@ from xperience.report.figures.shift_classes import draw_class_times
 from xperience.report.inputs import open_inputs
 from xperience.report.provenance import provenance, shown_path
 from xperience.scoring.records import records_table, write_records
-from xperience.studies.shift import BLOCKS, CHRONOLOGICAL, LOCAL, SPLITS, run_embargo, run_shift
-from xperience.studies.shift_rows import embargo_rows, shift_rows
+from xperience.studies.shift.rows import embargo_rows, shift_rows
+from xperience.studies.shift.study import (
+    BLOCKS,
+    CHRONOLOGICAL,
+    LOCAL,
+    SPLITS,
+    run_embargo,
+    run_shift,
+)
 
 # %%
 pd.set_option("display.max_colwidth", None)

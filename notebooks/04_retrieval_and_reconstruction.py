@@ -59,7 +59,7 @@ from xperience.report.figures.retrieval import draw_ranks, draw_tolerance
 from xperience.report.inputs import open_inputs
 from xperience.report.provenance import provenance, shown_path
 from xperience.scoring.records import write_records
-from xperience.studies.retrieval_rows import Closely, retrieval_rows
+from xperience.studies.retrieval.rows import Closely, retrieval_rows
 
 # %%
 pd.set_option("display.max_colwidth", None)

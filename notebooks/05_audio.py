@@ -66,14 +66,14 @@ from xperience.report.figures.audio_time import draw_sound, draw_when
 from xperience.report.inputs import open_inputs
 from xperience.report.provenance import provenance, shown_path
 from xperience.scoring.records import records_table, write_records
+from xperience.studies.audio.looks import Heard
+from xperience.studies.audio.mean import MixedMean
+from xperience.studies.audio.moments import telling
+from xperience.studies.audio.rows import MIXED_MEAN, heard_rows
 
 # %%
-from xperience.studies.audio import run_audio
-from xperience.studies.audio_looks import Heard
-from xperience.studies.audio_mean import MixedMean
-from xperience.studies.audio_moments import telling
-from xperience.studies.audio_rows import MIXED_MEAN, heard_rows
-from xperience.studies.audio_variants import STUDIED
+from xperience.studies.audio.study import run_audio
+from xperience.studies.audio.variants import STUDIED
 
 # %%
 pd.set_option("display.max_colwidth", None)

@@ -53,9 +53,9 @@ from xperience.report.figures.record import (
 )
 from xperience.report.provenance import provenance
 from xperience.scoring.records import write_records
-from xperience.studies.record import NOTE, open_record
-from xperience.studies.record_note import STATUSES, note_figures
-from xperience.studies.record_parts import note_rows, part_rows
+from xperience.studies.record.note import STATUSES, note_figures
+from xperience.studies.record.parts import note_rows, part_rows
+from xperience.studies.record.record import NOTE, open_record
 
 # %%
 pd.set_option("display.max_colwidth", None)

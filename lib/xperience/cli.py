@@ -127,8 +127,8 @@ def audio(
     from xperience.features.table import WindowTable
     from xperience.project import episode_name
     from xperience.scoring.records import write_records
-    from xperience.studies.audio import run_audio
-    from xperience.studies.audio_rows import study_rows, variant_rows
+    from xperience.studies.audio.rows import study_rows, variant_rows
+    from xperience.studies.audio.study import run_audio
 
     with told():
         outcomes = list(run_audio(episode, WindowTable(windows), contract=contract))

@@ -20,11 +20,11 @@ from xperience.report.figures.audio_time import action_levels, draw_sound, draw_
 from xperience.report.figures.style import png_bytes
 from xperience.report.timeline import Timeline
 from xperience.scoring.uncertainty import Interval, Verdict
-from xperience.studies.audio import run_audio
-from xperience.studies.audio_effects import Effect
-from xperience.studies.audio_looks import COMPARED, Contest, Heard, Look
-from xperience.studies.audio_moments import telling
-from xperience.studies.audio_variants import AS_IS, REPLACED, WITHOUT, variant_task
+from xperience.studies.audio.effects import Effect
+from xperience.studies.audio.looks import COMPARED, Contest, Heard, Look
+from xperience.studies.audio.moments import telling
+from xperience.studies.audio.study import run_audio
+from xperience.studies.audio.variants import AS_IS, REPLACED, WITHOUT, variant_task
 from xperience.studies.problem import Answer, Outcome
 from xperience.tasks.catalogue import TASKS_BY_NAME
 

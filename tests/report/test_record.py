@@ -23,7 +23,7 @@ from xperience.report.record import (
     trajectory_sentence,
 )
 from xperience.scoring.records import Record
-from xperience.studies.record_note import Figure
+from xperience.studies.record.note import Figure
 
 DRAWN_FROM_ROWS = [draw_scores, draw_differences, draw_hand_forecasts]
 

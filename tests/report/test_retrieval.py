@@ -28,9 +28,16 @@ from xperience.scoring.metrics import Score
 from xperience.scoring.records import Record
 from xperience.scoring.uncertainty import Interval, Resampling, Verdict
 from xperience.studies.problem import Outcome
-from xperience.studies.reconstruction import FLOORS, STATS, UNITS, WHOLE, GroupScore, Reconstruction
-from xperience.studies.retrieval import RETRIEVALS, SOURCES, Ranking
-from xperience.studies.retrieval_rows import Closely
+from xperience.studies.retrieval.reconstruction import (
+    FLOORS,
+    STATS,
+    UNITS,
+    WHOLE,
+    GroupScore,
+    Reconstruction,
+)
+from xperience.studies.retrieval.retrieval import RETRIEVALS, SOURCES, Ranking
+from xperience.studies.retrieval.rows import Closely
 from xperience.tasks.catalogue import TASKS_BY_NAME, VISUAL
 
 N = 240

@@ -15,7 +15,7 @@ from xperience.report.figures.shift_classes import draw_class_times
 from xperience.report.figures.style import png_bytes
 from xperience.scoring.records import Record
 from xperience.studies.problem import Answer, Outcome, Problem
-from xperience.studies.shift import SplitCase
+from xperience.studies.shift.study import SplitCase
 from xperience.tasks.catalogue import TASKS_BY_NAME
 from xperience.tasks.samples import Samples
 from xperience.tasks.splits import Split

@@ -227,9 +227,9 @@ def test_units_of_a_printed_bound_must_agree():
 
 def test_names_in_metric_files_are_those_that_the_studies_write():
     written = {
-        "audio_variants": ("AS_IS", "WITHOUT", "REPLACED", "RAW_ONLY"),
-        "shift": ("LOCAL", "CHRONOLOGICAL", "PURGED"),
-        "record_scores": ("PRESENT_KNOWN",),
+        "audio.variants": ("AS_IS", "WITHOUT", "REPLACED", "RAW_ONLY"),
+        "shift.study": ("LOCAL", "CHRONOLOGICAL", "PURGED"),
+        "record.scores": ("PRESENT_KNOWN",),
         "heldout.rows": ("ACROSS",),
         "heldout.within": ("WITHIN",),
         "heldout.rotation": ("ROTATED", "ROTATED_GAP"),

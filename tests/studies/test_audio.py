@@ -16,15 +16,15 @@ from xperience.features.extract import extract
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
 from xperience.scoring.metrics import score
 from xperience.scoring.records import read_records, records_table
-from xperience.studies.audio import published_ridge, run_audio
-from xperience.studies.audio_rows import (
+from xperience.studies.audio.rows import (
     COMPARED,
     MIXED_MEAN,
     contests,
     study_rows,
     variant_rows,
 )
-from xperience.studies.audio_variants import (
+from xperience.studies.audio.study import published_ridge, run_audio
+from xperience.studies.audio.variants import (
     AS_IS,
     LIBROSA,
     LOGMEL,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 
 from xperience.scoring.resampling import Resampling
-from xperience.studies.audio_effects import adjusted, claims, effect
+from xperience.studies.audio.effects import adjusted, claims, effect
 
 FEW = Resampling(n_resamples=400)
 N_TASKS, N = 12, 348

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from xperience.episode.episode import Episode
 from xperience.errors import MissingStreamError
 from xperience.scoring.uncertainty import Interval, Verdict
-from xperience.studies.audio import run_audio, shared_linear
-from xperience.studies.audio_effects import Effect
-from xperience.studies.audio_looks import COMPARED, Contest, Finding, Heard, Look
-from xperience.studies.audio_mean import MixedMean
-from xperience.studies.audio_moments import SILENCE_DB, Moments, spectrogram, telling
-from xperience.studies.audio_rows import heard_rows
-from xperience.studies.audio_variants import AS_IS, REPLACED, WITHOUT, variant_task
+from xperience.studies.audio.effects import Effect
+from xperience.studies.audio.looks import COMPARED, Contest, Finding, Heard, Look
+from xperience.studies.audio.mean import MixedMean
+from xperience.studies.audio.moments import SILENCE_DB, Moments, spectrogram, telling
+from xperience.studies.audio.rows import heard_rows
+from xperience.studies.audio.study import run_audio, shared_linear
+from xperience.studies.audio.variants import AS_IS, REPLACED, WITHOUT, variant_task
 from xperience.studies.heads import corrected_linear
 from xperience.studies.problem import Answer, Outcome
 from xperience.tasks.catalogue import TASKS_BY_NAME

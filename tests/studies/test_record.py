@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from xperience.features.windows import window_label
 from xperience.project import at_root
 from xperience.scoring.records import write_records
-from xperience.studies import record_forecasters as forecasters
-from xperience.studies import record_hands as hands_study
-from xperience.studies.record import (
+from xperience.studies.record import forecasters
+from xperience.studies.record import hands as hands_study
+from xperience.studies.record.audio import logmel_rows
+from xperience.studies.record.contests import copied, score_rows, shared_frames
+from xperience.studies.record.hands import Trajectory, forecasts, pose_forecast, stitch
+from xperience.studies.record.note import FACTS, agreement, note_figures
+from xperience.studies.record.parts import PARTS, note_rows, part_rows
+from xperience.studies.record.record import (
     FOLDER_VARIABLE,
     PublishedRecordError,
     frame_labels,
     open_record,
     real_truth,
 )
-from xperience.studies.record_audio import logmel_rows
-from xperience.studies.record_contests import copied, score_rows, shared_frames
-from xperience.studies.record_hands import Trajectory, forecasts, pose_forecast, stitch
-from xperience.studies.record_note import FACTS, agreement, note_figures
-from xperience.studies.record_parts import PARTS, note_rows, part_rows
-from xperience.studies.record_scores import PRESENT_KNOWN, pose_labelled
+from xperience.studies.record.scores import PRESENT_KNOWN, pose_labelled
 from xperience.studies.rows import FLOOR, Labels
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS_BY_NAME
 from xperience.tasks.splits import check_apart

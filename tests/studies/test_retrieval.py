@@ -19,10 +19,10 @@ from xperience.scoring.uncertainty import Resampling
 from xperience.scoring.vectors import ranks
 from xperience.simulator.settings import StandinSettings
 from xperience.simulator.write import write_episode
-from xperience.studies.reconstruction import UNITS, WHOLE, reconstruct
-from xperience.studies.retrieval import RETRIEVALS, SOURCES, Ranking, answer, shifted
-from xperience.studies.retrieval_looks import contrast, examples, near, place_and_moment
-from xperience.studies.retrieval_rows import Closely, retrieval_rows
+from xperience.studies.retrieval.looks import contrast, examples, near, place_and_moment
+from xperience.studies.retrieval.reconstruction import UNITS, WHOLE, reconstruct
+from xperience.studies.retrieval.retrieval import RETRIEVALS, SOURCES, Ranking, answer, shifted
+from xperience.studies.retrieval.rows import Closely, retrieval_rows
 from xperience.studies.suite import run_suite
 from xperience.tasks.catalogue import TASKS_BY_NAME
 

@@ -17,7 +17,17 @@ from xperience.scoring.records import read_records, write_records
 from xperience.studies.blocks import Blocks
 from xperience.studies.problem import Outcome, Problem
 from xperience.studies.rows import suite_rows
-from xperience.studies.shift import (
+from xperience.studies.shift.probes import (
+    COPY,
+    SENSORS_ONLY,
+    TEXT_ONLY,
+    TIME,
+    copy_nearest,
+    only_time,
+    with_inputs,
+)
+from xperience.studies.shift.rows import embargo_of, embargo_rows, kind_of, shift_rows, split_of
+from xperience.studies.shift.study import (
     ASKED,
     EMBARGOES_FRAMES,
     SPLITS,
@@ -27,16 +37,6 @@ from xperience.studies.shift import (
     run_embargo,
     run_shift,
 )
-from xperience.studies.shift_probes import (
-    COPY,
-    SENSORS_ONLY,
-    TEXT_ONLY,
-    TIME,
-    copy_nearest,
-    only_time,
-    with_inputs,
-)
-from xperience.studies.shift_rows import embargo_of, embargo_rows, kind_of, shift_rows, split_of
 from xperience.studies.suite import run_suite
 from xperience.tasks.catalogue import NO_TEXT, TASKS_BY_NAME, TEXT
 from xperience.tasks.samples import Samples

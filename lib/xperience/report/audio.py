@@ -10,11 +10,11 @@ from xperience.errors import MissingStreamError
 from xperience.features.table import WindowTable
 from xperience.report.retrieval import capital, task_words
 from xperience.scoring.uncertainty import Interval
-from xperience.studies.audio import SETTINGS
-from xperience.studies.audio_looks import COMPARED, Finding, Heard, Look
-from xperience.studies.audio_mean import MixedMean
-from xperience.studies.audio_moments import Moments, Spectrogram, spectrogram
-from xperience.studies.audio_variants import (
+from xperience.studies.audio.looks import COMPARED, Finding, Heard, Look
+from xperience.studies.audio.mean import MixedMean
+from xperience.studies.audio.moments import Moments, Spectrogram, spectrogram
+from xperience.studies.audio.study import SETTINGS
+from xperience.studies.audio.variants import (
     AS_IS,
     BOTH,
     HANDCRAFTED_ONLY,

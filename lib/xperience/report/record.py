@@ -8,11 +8,11 @@ from xperience.report.figures.style import counted, percent
 from xperience.report.record_rows import PRIMARY, Rows, winners, words
 from xperience.scoring.records import Record
 from xperience.storage import file_digest
-from xperience.studies.audio_variants import RAW_ONLY
-from xperience.studies.record import PublishedRecord
-from xperience.studies.record_hands import STITCHED, WALK, ZERO
-from xperience.studies.record_note import Figure
-from xperience.studies.record_scores import HANDS, HEADS, PRESENT_KNOWN
+from xperience.studies.audio.variants import RAW_ONLY
+from xperience.studies.record.hands import STITCHED, WALK, ZERO
+from xperience.studies.record.note import Figure
+from xperience.studies.record.record import PublishedRecord
+from xperience.studies.record.scores import HANDS, HEADS, PRESENT_KNOWN
 from xperience.studies.rows import FLOOR
 from xperience.tasks.catalogue import TASKS_BY_NAME
 

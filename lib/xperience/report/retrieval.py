@@ -11,10 +11,10 @@ from xperience.errors import EpisodeError
 from xperience.report.glance import frame_at
 from xperience.scoring.records import Record
 from xperience.scoring.uncertainty import Interval
-from xperience.studies.reconstruction import UNITS
-from xperience.studies.retrieval import HEAD, RETRIEVALS, SOURCES, Ranking
-from xperience.studies.retrieval_looks import Example, examples
-from xperience.studies.retrieval_rows import AUC_CHANCE, CEILING, SHIFTED, Closely
+from xperience.studies.retrieval.looks import Example, examples
+from xperience.studies.retrieval.reconstruction import UNITS
+from xperience.studies.retrieval.retrieval import HEAD, RETRIEVALS, SOURCES, Ranking
+from xperience.studies.retrieval.rows import AUC_CHANCE, CEILING, SHIFTED, Closely
 from xperience.tasks.measures import TIED_RANKS
 
 CERTAIN_P = 0.05
@@ -57,7 +57,7 @@ def finding(ranking: Ranking, within: np.ndarray, across: np.ndarray) -> str:
     ----------
     ranking : Ranking
     within, across : float array, shape (n,)
-        See `xperience.studies.retrieval.Split`.
+        See `xperience.studies.retrieval.retrieval.Split`.
 
     Notes
     -----
@@ -116,7 +116,7 @@ def score_table(rows: Iterable[Record]) -> pd.DataFrame:
     Parameters
     ----------
     rows : iterable of Record
-        See `xperience.studies.retrieval_rows.retrieval_rows`.
+        See `xperience.studies.retrieval.rows.retrieval_rows`.
     """
     found = [
         (task_words(row.task), row.metric, row.contract, row.value, _interval(row), _floor(row))

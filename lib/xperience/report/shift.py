@@ -15,9 +15,9 @@ from xperience.report.shift_words import (
 )
 from xperience.scoring.records import Record
 from xperience.studies.rows import SEEN
-from xperience.studies.shift import CHRONOLOGICAL, LINEAR, LOCAL, PURGED, SPLITS, SplitCase
-from xperience.studies.shift_probes import UNSENSED
-from xperience.studies.shift_rows import kind_of, split_of
+from xperience.studies.shift.probes import UNSENSED
+from xperience.studies.shift.rows import kind_of, split_of
+from xperience.studies.shift.study import CHRONOLOGICAL, LINEAR, LOCAL, PURGED, SPLITS, SplitCase
 
 METRIC = "macro_f1"
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from xperience.scoring.records import Record
-from xperience.studies.shift import BLOCKS, CHRONOLOGICAL, LINEAR, LOCAL, PURGED, THINNED
-from xperience.studies.shift_probes import COPY, SENSORS_ONLY, TEXT_ONLY, TIME
+from xperience.studies.shift.probes import COPY, SENSORS_ONLY, TEXT_ONLY, TIME
+from xperience.studies.shift.study import BLOCKS, CHRONOLOGICAL, LINEAR, LOCAL, PURGED, THINNED
 
 SPLIT_NAMES = {
     LOCAL: "local",

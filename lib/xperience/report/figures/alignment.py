@@ -28,9 +28,9 @@ from xperience.report.figures.style import (
 )
 from xperience.report.retrieval import capital, finding, task_words
 from xperience.scoring.metrics import cosine
-from xperience.studies.retrieval import RETRIEVALS, Ranking
-from xperience.studies.retrieval_looks import Contrast, contrast, standard_rows
-from xperience.studies.retrieval_rows import AUC_CHANCE, Closely
+from xperience.studies.retrieval.looks import Contrast, contrast, standard_rows
+from xperience.studies.retrieval.retrieval import RETRIEVALS, Ranking
+from xperience.studies.retrieval.rows import AUC_CHANCE, Closely
 
 _LIMIT, _TICKS, _MAX_NAMES = 2.5, 4, 24
 

@@ -27,8 +27,8 @@ from xperience.report.figures.style import (
     styled,
 )
 from xperience.report.retrieval import task_words
-from xperience.studies.audio_looks import Finding, Heard, Look
-from xperience.studies.audio_mean import MixedMean
+from xperience.studies.audio.looks import Finding, Heard, Look
+from xperience.studies.audio.mean import MixedMean
 
 _LOOKS = {"published": (ORANGE, "s", -0.17), "corrected": (BLUE, "o", 0.17)}
 _KIND_COLOURS = {"F1": SKY, "MRR": PURPLE, "MAE": RED}

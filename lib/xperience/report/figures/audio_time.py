@@ -27,7 +27,7 @@ from xperience.report.figures.style import (
 )
 from xperience.report.retrieval import task_words
 from xperience.report.timeline import Timeline
-from xperience.studies.audio_moments import Moments, Spectrogram, level_db
+from xperience.studies.audio.moments import Moments, Spectrogram, level_db
 
 _NAME_CHARS, _TITLE_CHARS = 22, 34
 _GAP_IN, _PLOT_IN = 0.135, 6.0

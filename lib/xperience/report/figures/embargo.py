@@ -18,9 +18,9 @@ from xperience.report.figures.style import (
 )
 from xperience.report.shift_words import HEAD_NAMES, bracket, excludes_zero
 from xperience.scoring.records import Record
-from xperience.studies.shift import BLOCKS, LINEAR, LOCAL, THINNED
-from xperience.studies.shift_probes import COPY, TIME
-from xperience.studies.shift_rows import embargo_of, split_of
+from xperience.studies.shift.probes import COPY, TIME
+from xperience.studies.shift.rows import embargo_of, split_of
+from xperience.studies.shift.study import BLOCKS, LINEAR, LOCAL, THINNED
 
 _PANELS = {LOCAL: "test windows drawn singly", BLOCKS: "test windows in whole stretches"}
 _LOOKS = {
@@ -38,7 +38,7 @@ def draw_embargo(rows: Sequence[Record]) -> Picture:
     Parameters
     ----------
     rows : sequence of Record
-        From `xperience.studies.shift_rows.embargo_rows`.
+        From `xperience.studies.shift.rows.embargo_rows`.
     """
     title = _title(rows)
     figure = new_figure(4.6)

@@ -18,7 +18,7 @@ from xperience.report.figures.style import (
     wrap,
 )
 from xperience.report.retrieval import Answered, Shot, capital, task_words
-from xperience.studies.retrieval import Ranking
+from xperience.studies.retrieval.retrieval import Ranking
 
 _KIND_COLOURS = {"hit": GREEN, "near miss": BLUE, "failure": RED}
 _KIND_WORDS = {"hit": "hits", "near miss": "near misses", "failure": "failures"}

@@ -25,8 +25,14 @@ from xperience.report.figures.style import (
     styled,
 )
 from xperience.report.retrieval import capital
-from xperience.studies.reconstruction import FLOORS, UNITS, WHOLE, GroupScore, Reconstruction
-from xperience.studies.retrieval import SOURCES
+from xperience.studies.retrieval.reconstruction import (
+    FLOORS,
+    UNITS,
+    WHOLE,
+    GroupScore,
+    Reconstruction,
+)
+from xperience.studies.retrieval.retrieval import SOURCES
 
 _LOOKS = dict(zip(SOURCES, ((BLUE, "o"), (ORANGE, "^"), (BLACK, "D")), strict=True))
 _FLOOR_MARKS = dict(zip(FLOORS, ("|", "x"), strict=True))

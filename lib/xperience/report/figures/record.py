@@ -27,9 +27,9 @@ from xperience.report.figures.style import (
 )
 from xperience.report.record_rows import PRIMARY, Rows, winners, words
 from xperience.scoring.records import Record
-from xperience.studies.record_hands import STITCHED, WALK, ZERO
-from xperience.studies.record_note import Figure
-from xperience.studies.record_scores import HANDS, PRESENT_KNOWN
+from xperience.studies.record.hands import STITCHED, WALK, ZERO
+from xperience.studies.record.note import Figure
+from xperience.studies.record.scores import HANDS, PRESENT_KNOWN
 from xperience.studies.rows import FLOOR
 
 _STATUS = {

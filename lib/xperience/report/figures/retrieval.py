@@ -20,9 +20,9 @@ from xperience.report.figures.style import (
     styled,
 )
 from xperience.report.retrieval import above_chance, capital, task_words
-from xperience.studies.retrieval import RETRIEVALS, TOLERANCES_FRAMES
-from xperience.studies.retrieval_looks import Near, near
-from xperience.studies.retrieval_rows import Closely
+from xperience.studies.retrieval.looks import Near, near
+from xperience.studies.retrieval.retrieval import RETRIEVALS, TOLERANCES_FRAMES
+from xperience.studies.retrieval.rows import Closely
 
 CONTRACT_COLOURS = {"published": ORANGE, "corrected": BLUE}
 CONTRACT_DASHES = {"published": (0, (5, 1.5)), "corrected": "-"}

@@ -32,8 +32,8 @@ from xperience.report.figures.style import (
 )
 from xperience.report.shift_words import HEAD_NAMES, SPLIT_NAMES, bracket, one_row
 from xperience.scoring.records import Record
-from xperience.studies.shift import CHRONOLOGICAL, LINEAR, LOCAL, PURGED, SPLITS, SplitCase
-from xperience.studies.shift_probes import COPY, SENSORS_ONLY, TEXT_ONLY, TIME
+from xperience.studies.shift.probes import COPY, SENSORS_ONLY, TEXT_ONLY, TIME
+from xperience.studies.shift.study import CHRONOLOGICAL, LINEAR, LOCAL, PURGED, SPLITS, SplitCase
 
 MARKS = {
     LINEAR: (BLUE, "o"),
@@ -136,7 +136,7 @@ def draw_split_scores(rows: Sequence[Record], metric: str = "macro_f1") -> Pictu
     Parameters
     ----------
     rows : sequence of Record
-        From `xperience.studies.shift_rows.shift_rows`.
+        From `xperience.studies.shift.rows.shift_rows`.
     metric : str
     """
     own = [row for row in rows if row.metric == metric and row.head in MARKS and not row.against]

@@ -26,7 +26,7 @@ from xperience.report.figures.style import (
     time_axis,
 )
 from xperience.report.shift_words import SPLIT_NAMES
-from xperience.studies.shift import LINEAR, ClassPlace, SplitCase
+from xperience.studies.shift.study import LINEAR, ClassPlace, SplitCase
 
 _MAX_ROWS, _LABEL_CHARS = 28, 30
 _PURGED, _UNANSWERED = "#B8BDC2", "#5F6368"

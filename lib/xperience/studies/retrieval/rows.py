@@ -13,8 +13,9 @@ from xperience.scoring.metrics import metric_named, skill
 from xperience.scoring.records import Record
 from xperience.scoring.uncertainty import Interval
 from xperience.studies.problem import Outcome
-from xperience.studies.reconstruction import GroupScore, Reconstruction, reconstruct
-from xperience.studies.retrieval import (
+from xperience.studies.retrieval.looks import Split, contrast, near, place_and_moment
+from xperience.studies.retrieval.reconstruction import GroupScore, Reconstruction, reconstruct
+from xperience.studies.retrieval.retrieval import (
     HEAD,
     RECONSTRUCTION,
     RETRIEVALS,
@@ -25,7 +26,6 @@ from xperience.studies.retrieval import (
     answer,
     shifted,
 )
-from xperience.studies.retrieval_looks import Split, contrast, near, place_and_moment
 from xperience.studies.rows import Labels, interval_fields, suite_rows
 
 SHIFTED, CEILING = "time_shifted", "equal_targets_ceiling"
@@ -43,7 +43,7 @@ class Closely:
     fps : float
         Frames per second.
     outcomes : dict of {name: Outcome}
-        See `xperience.studies.retrieval.answer`.
+        See `xperience.studies.retrieval.retrieval.answer`.
     rankings : dict of {task: Ranking}
         Of the retrievals that have an answer.
     rebuilt : Reconstruction

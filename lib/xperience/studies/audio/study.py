@@ -22,7 +22,7 @@ from xperience.features.blocks import check_contract
 from xperience.features.table import WindowTable
 from xperience.heads import gram, linear
 from xperience.heads.conditioning import Inputs, conditioned_together
-from xperience.studies.audio_variants import (
+from xperience.studies.audio.variants import (
     LIBROSA,
     LOGMEL,
     SOUNDS,

@@ -16,7 +16,7 @@ from xperience.heads import baselines
 from xperience.scoring import metrics as scoring
 from xperience.studies.heads import FIRST_SEED
 from xperience.studies.problem import Answer, Outcome, Problem
-from xperience.studies.record import PublishedRecord, PublishedRecordError
+from xperience.studies.record.record import PublishedRecord, PublishedRecordError
 from xperience.studies.rows import FLOOR
 from xperience.studies.scores import FLOOR_DRAWS, FLOOR_SEED, Contestant, contestant
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS_BY_NAME

@@ -1,7 +1,7 @@
 """Label shift: what a split of one recording asks for, what it leaks, what needs no sensing.
 
 The same task is asked on several splits, and answered by the contract's linear head and by probes
-that know less than it seems (`xperience.studies.shift_probes`). `published` is asked on its own two
+that know less than it seems (`xperience.studies.shift.probes`). `published` is asked on its own two
 splits and on the same two without shared frames, so that nothing but the split changes; `corrected`
 always purges, and is asked on the purged ones only.
 """
@@ -19,7 +19,7 @@ from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.studies.blocks import Blocks
 from xperience.studies.heads import HEADS, Context
 from xperience.studies.problem import Outcome, Problem
-from xperience.studies.shift_probes import COPY, INPUTS, TIME, copy_nearest, only_time, with_inputs
+from xperience.studies.shift.probes import COPY, INPUTS, TIME, copy_nearest, only_time, with_inputs
 from xperience.studies.suite import pose_all
 from xperience.tasks.catalogue import TASKS_BY_NAME
 from xperience.tasks.splits import Split, purge, touching

@@ -13,7 +13,7 @@ from xperience.scoring.records import Record, finite_or_none
 from xperience.studies.problem import Outcome
 from xperience.studies.rows import Labels, interval_fields, suite_rows
 from xperience.studies.scores import ceiling, contestant, floors, strongest
-from xperience.studies.shift import (
+from xperience.studies.shift.study import (
     CHRONOLOGICAL,
     LINEAR,
     PURGED,

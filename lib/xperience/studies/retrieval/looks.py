@@ -7,7 +7,7 @@ import numpy as np
 
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.scoring.vectors import TIE
-from xperience.studies.retrieval import N_ROTATIONS, ROTATION_SEED, Ranking
+from xperience.studies.retrieval.retrieval import N_ROTATIONS, ROTATION_SEED, Ranking
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from xperience.scoring import metrics as scoring
 from xperience.scoring.catalogue import MIXED
 from xperience.scoring.records import Record
-from xperience.studies.audio_looks import COMPARED, Contest, Finding, Heard, Look, contests
+from xperience.studies.audio.looks import COMPARED, Contest, Finding, Heard, Look, contests
 from xperience.studies.problem import Outcome
 from xperience.studies.rows import Labels, interval_fields
 from xperience.studies.scores import ceiling, strongest
@@ -28,7 +28,7 @@ def variant_rows(
     Parameters
     ----------
     outcomes : iterable of Outcome
-        From `xperience.studies.audio.run_audio`.
+        From `xperience.studies.audio.study.run_audio`.
     run : str
         Name of the run.
     contract : str

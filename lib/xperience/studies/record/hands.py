@@ -25,10 +25,10 @@ from xperience.scoring.vectors import Positions
 from xperience.studies.blocks import Blocks
 from xperience.studies.posing import pose
 from xperience.studies.problem import Answer, Outcome, Problem
-from xperience.studies.record import PublishedRecord, PublishedRecordError
-from xperience.studies.record_contests import contest_rows
-from xperience.studies.record_forecasters import FORECASTERS, Forecast, Forecaster, Histories
-from xperience.studies.record_scores import HANDS, Contest
+from xperience.studies.record.contests import contest_rows
+from xperience.studies.record.forecasters import FORECASTERS, Forecast, Forecaster, Histories
+from xperience.studies.record.record import PublishedRecord, PublishedRecordError
+from xperience.studies.record.scores import HANDS, Contest
 from xperience.studies.rows import Labels, interval_fields, suite_rows
 from xperience.studies.scores import contestant, floors
 from xperience.tasks.catalogue import TASKS_BY_NAME, tasks_of

@@ -11,8 +11,8 @@ from xperience.scoring import metrics as scoring
 from xperience.scoring.records import Record
 from xperience.scoring.uncertainty import Interval
 from xperience.studies.problem import Outcome, Problem
-from xperience.studies.record import PublishedRecord
-from xperience.studies.record_scores import Contest, contests, head_contestant, labelled_outcomes
+from xperience.studies.record.record import PublishedRecord
+from xperience.studies.record.scores import Contest, contests, head_contestant, labelled_outcomes
 from xperience.studies.rows import Labels, interval_fields, suite_rows
 from xperience.studies.scores import Contestant, contestant, strongest
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION

@@ -6,8 +6,8 @@ from enum import StrEnum
 from functools import cached_property
 
 from xperience.scoring.uncertainty import Verdict
-from xperience.studies.audio_effects import Effect, adjusted, claims, effect_between
-from xperience.studies.audio_variants import AS_IS, REPLACED, WITHOUT
+from xperience.studies.audio.effects import Effect, adjusted, claims, effect_between
+from xperience.studies.audio.variants import AS_IS, REPLACED, WITHOUT
 from xperience.studies.problem import Outcome
 from xperience.studies.scores import Contestant, contestant, floors, strongest
 from xperience.tasks.measures import Measure

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xperience.scoring.records import Record
-from xperience.studies.audio import SETTINGS, asked_as_published
-from xperience.studies.audio_variants import LOGMEL, RAW_ONLY, variant_task
+from xperience.studies.audio.study import SETTINGS, asked_as_published
+from xperience.studies.audio.variants import LOGMEL, RAW_ONLY, variant_task
 from xperience.studies.blocks import Blocks
 from xperience.studies.heads import Context
 from xperience.studies.posing import pose
 from xperience.studies.problem import Outcome, Problem
-from xperience.studies.record import PublishedRecord, PublishedRecordError
-from xperience.studies.record_scores import TEST_ONLY
+from xperience.studies.record.record import PublishedRecord, PublishedRecordError
+from xperience.studies.record.scores import TEST_ONLY
 from xperience.studies.rows import Labels, suite_rows
 from xperience.tasks.catalogue import TASKS, tasks_of
 from xperience.tasks.truth import Truth

@@ -7,7 +7,7 @@ import numpy as np
 
 from xperience.scoring.evidence import Labels, LabelSets
 from xperience.scoring.vectors import Ranks, Vectors
-from xperience.studies.audio_looks import Contest, Looks
+from xperience.studies.audio.looks import Contest, Looks
 
 _KINDS = {Labels: "F1", LabelSets: "F1", Ranks: "MRR", Vectors: "MAE"}
 

@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 from xperience.episode.episode import Episode
 from xperience.features.logmel import RATE_HZ, sound_place, sound_segments, window_bounds
 from xperience.scoring.uncertainty import Interval, interval
-from xperience.studies.audio_effects import sample_losses
-from xperience.studies.audio_looks import Finding, Look, Looks
+from xperience.studies.audio.effects import sample_losses
+from xperience.studies.audio.looks import Finding, Look, Looks
 
 N_FFT, N_MELS = 1024, 64
 MAX_COLUMNS, LEAST_COLUMN_S = 1200, 0.064

@@ -9,10 +9,10 @@ import numpy as np
 
 from xperience.features.blocks import BLOCKS
 from xperience.scoring.records import Record
-from xperience.studies.audio import asked_as_published
-from xperience.studies.audio_variants import AS_IS, RAW_ONLY, REPLACED, WITHOUT
-from xperience.studies.record import PublishedRecord, PublishedRecordError
-from xperience.studies.record_audio import UNKNOWN, published_logmel
+from xperience.studies.audio.study import asked_as_published
+from xperience.studies.audio.variants import AS_IS, RAW_ONLY, REPLACED, WITHOUT
+from xperience.studies.record.audio import UNKNOWN, published_logmel
+from xperience.studies.record.record import PublishedRecord, PublishedRecordError
 from xperience.studies.rows import Labels
 from xperience.tasks.catalogue import TASKS
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from xperience.scoring.records import Record
-from xperience.studies.record import PublishedRecord, PublishedRecordError, real_truth
-from xperience.studies.record_audio import logmel_rows
-from xperience.studies.record_contests import score_rows
-from xperience.studies.record_hands import hand_rows
-from xperience.studies.record_note import Figure, figure_rows, report_rows
+from xperience.studies.record.audio import logmel_rows
+from xperience.studies.record.contests import score_rows
+from xperience.studies.record.hands import hand_rows
+from xperience.studies.record.note import Figure, figure_rows, report_rows
+from xperience.studies.record.record import PublishedRecord, PublishedRecordError, real_truth
 from xperience.studies.rows import Labels
 from xperience.tasks.truth import Truth
 

@@ -1,0 +1,1 @@
+"""The published record: its figures recomputed, its scores beside floors, its hands asked again."""

@@ -1,0 +1,1 @@
+"""Retrieval and reconstruction: finding the moment or the place, rebuilding from motion, sound."""
