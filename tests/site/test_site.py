@@ -7,8 +7,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from xperience.errors import NotebookError
-from xperience.report.landing import takeaway_cards
-from xperience.report.scoreboard import markdown_table
+from xperience.report.executed import Picture, for_reading, pictures, title_of
+from xperience.report.landing import Shelf, findings_of
+from xperience.report.scoreboard import landing_table, markdown_table
 from xperience.report.site import SiteError, build_site
 from xperience.scoring.records import Record
 
@@ -138,24 +139,93 @@ def test_the_committed_run_gives_a_whole_site(committed_site):
     assert {address for address in outside if not address.startswith("data:")} == set()
 
 
-def test_takeaways_are_cards_with_their_sentences_and_pictures(tmp_path):
+def claims() -> list[dict]:
     claim = {"claim": "x", "contract": "corrected", "column": "run", "outcome": "supported"}
-    claims = [
+    claim["sections"] = ["05_audio", "09_elsewhere"]
+    return [
         claim | {"sentence": "Open, alas.", "outcome": "can't tell"},
         claim | {"sentence": "It holds."},
         claim | {"sentence": "Of the other contract.", "contract": "published"},
         claim | {"sentence": "Of the record.", "column": "record"},
     ]
-    one = {"name": "audio", "title": "Audio", "question": "Does it help?", "claims": claims}
+
+
+def shelf_of(run: Path, *shown: Picture) -> Shelf:
+    return Shelf(run, (), shown, {"05_audio": "5. Sound"}, [])
+
+
+@pytest.mark.parametrize("figure", ["05_forest", "07_audio"])
+def test_a_takeaway_has_its_verdicts_its_figure_and_its_sources(tmp_path, figure):
+    one = {"name": "audio", "title": "Sound, or not", "question": "Does it?", "claims": claims()}
     other = one | {"name": "heldout", "title": "Held out", "claims": []}
-    assert takeaway_cards(tmp_path, {}) == ("", {})
+    assert findings_of(shelf_of(tmp_path)) == ("", {})
     (tmp_path / "RESEARCH_TAKEAWAYS.json").write_text(json.dumps({"takeaways": [one, other]}))
     (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / "07_audio.png").write_bytes(b"png")
-    text, pictures = takeaway_cards(tmp_path, {b"png": "a [bar]"})
-    assert pictures == {"_run/takeaway_audio.png": b"png"}
-    assert "![a (bar)](_run/takeaway_audio.png)" in text
+    (tmp_path / "figures" / f"{figure}.png").write_bytes(b"png")
+    seen = Picture("05_audio", "cell-3", "a [bar]", b"png", front=False)
+    text, shown = findings_of(shelf_of(tmp_path, seen))
+    assert shown == {"_run/takeaway_audio.png": b"png"}
+    assert ":alt: a [bar]" in text
+    assert ":target: _run/notebooks/05_audio.html#cell-3" in text
+    assert "(_run/takeaways.html#sound-or-not)" in text
+    assert "[5. Sound](_run/notebooks/05_audio.ipynb)" in text
+    assert "09_elsewhere" not in text, "a link to a notebook that isn't on the site"
+    assert "[✔ 3 supported]{.verdict .supported} [? 1 can't tell]" in text
     assert text.index("It holds.") < text.index("Open, alas.")
     assert "Of the other contract." not in text
     assert "Nothing can be told yet." in text
-    assert takeaway_cards(tmp_path, {})[1] == {}, "no picture without words for it"
+    assert findings_of(shelf_of(tmp_path))[1] == {}, "no picture without words for it"
+
+
+def score(head: str, **values) -> Record:
+    known = {"run": "r", "section": "s", "contract": "corrected", "task": "next_action"}
+    values = {"metric": "macro_f1", "higher_is_better": True} | values
+    return Record(**known, head=head, **values)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "up", "mark"),
+    [
+        (0.1, 0.2, True, "▲"),
+        (-0.2, -0.1, True, "▼"),
+        (-0.1, 0.1, True, "○"),
+        (0.1, 0.2, False, "▼"),
+        (-0.2, -0.1, False, "▲"),
+        (None, None, True, "?"),
+    ],
+)
+def test_a_score_is_marked_by_its_difference_from_the_floor(low, high, up, mark):
+    floor = {"floor": 0.25, "floor_name": "majority", "higher_is_better": up}
+    difference = {"against": "majority", "ci_low": low, "ci_high": high, "higher_is_better": up}
+    rows = [
+        score("linear", value=0.5, **floor),
+        score("linear", value=0.15, **difference),
+        score("linear", value=9.0, against="neural", ci_low=-9.0, ci_high=9.0),
+        score("neural", status="skipped", reason="no sound"),
+        score("linear", value=0.7).model_copy(update={"section": "t"}),
+    ]
+    line = landing_table(rows).splitlines()[-4]
+    assert line.startswith("| [next action](_run/tasks.md#next-action) | macro-F1")
+    assert f"0.250 majority | 0.500 [{mark}]" in line
+    assert "| skipped |" in line
+
+
+def test_long_code_is_folded_and_every_figure_has_a_place():
+    short, long = code_cell("one = 1"), code_cell("a = 1\nb = 2\nc = 3\nd = 4")
+    shown = {"output_type": "display_data", "data": {"image/png": "AA=="}, "metadata": {}}
+    drawn = code_cell("draw()", shown)
+    title = {"cell_type": "markdown", "metadata": {}, "source": ["Words\n", "# Title"]}
+    notebook = {"cells": [title, short, long, drawn]}
+    reading = for_reading("01_first", notebook)["cells"]
+    assert [cell["metadata"].get("tags", []) for cell in reading] == [
+        [],
+        [],
+        ["hide-input"],
+        [],
+        [],
+    ]
+    (picture,) = pictures({"01_first": notebook})
+    assert f'id="{picture.place}"' in reading[3]["source"]
+    assert picture.page == "_run/notebooks/01_first.html#cell-4"
+    assert notebook["cells"][2]["metadata"] == {}, "the notebook itself is left alone"
+    assert title_of("01_first", notebook) == "Title"

@@ -8,6 +8,7 @@ from xperience.sources import LIBRARY
 SILENT = ("__init__", "__main__", "verbs")
 """Modules without anything to call: packages say what they are on their room's page."""
 _OFF = "This site was built without the reference: `api: true` in the run's params file adds it.\n"
+_OPTIONS = "   :members:\n   :no-value:\n   :exclude-members: model_config"
 _HEAD = """# Library reference
 
 A page a room of `lib/xperience`, made from its docstrings.
@@ -47,7 +48,7 @@ def _modules() -> dict[str, list[str]]:
 def _page(room: str, modules: list[str]) -> str:
     parts = [f"# {room}", _about(LIBRARY / room)]
     for module in modules:
-        block = f".. automodule:: {module}\n   :members:\n   :exclude-members: model_config"
+        block = f".. automodule:: {module}\n{_OPTIONS}"
         parts += [f"## {module}", f"```{{eval-rst}}\n{block}\n```"]
     return "\n\n".join(parts) + "\n"
 

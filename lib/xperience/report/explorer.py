@@ -34,9 +34,9 @@ _HEAD = "# The episode\n\n"
 _NO_WINDOWS = """There is no windows table here to draw from: `make lab` makes it and the recording,
 then `make site` draws this page.
 """
-_BODY = """Move the cursor over the timeline, drag the slider or use the arrow keys: views, labels
-and what every head said of the window at the cursor follow. Colours stand for labels; red marks
-where a head is wrong, or by how much. Heads that start at random show their first seed.
+_BODY = """What was seen, what it is called and what each head said of it, at one cursor. Colours
+stand for labels; the red line under a head marks where it is wrong, the red curve how large its
+error is. Heads that start at random show their first seed.
 
 ```{raw} html
 <div id="explorer" class="explorer"><noscript>This page needs JavaScript: the timeline is drawn by
@@ -44,6 +44,21 @@ it. The same labels and scores are in the notebooks.</noscript></div>
 <script src="_static/run/explorer-data.js"></script>
 <script src="_static/explorer.js"></script>
 ```
+
+## Keys and links
+
+| key | does |
+|---|---|
+| ← → | one frame back or on; with Shift a second |
+| Page Up, Page Down | ten seconds on or back |
+| Home, End | to the beginning, to the end |
+| space | play or stop |
+| n, p | the next or previous place where a head is wrong, or its errors from the largest on |
+| 1 to 6 | one view large; again for all six |
+
+The address follows the cursor (`#frame=4090&task=timeline_action&contract=corrected`): copy it to
+show somebody a moment. *Tested* is the part of the recording that no head was trained on; where a
+row is empty nothing was asked.
 """
 
 

@@ -1,33 +1,105 @@
 """Score rows as tables for the site."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
+from xperience.report.takeaways.wording import number, readable
 from xperience.scoring.records import Record
 
 LANDING_ROWS = 48
+ARROWS = {True: " ↑", False: " ↓", None: ""}
+
 HEAD = ("contract", "task", "head", "variant", "minus", "metric", "seed", "value", "95 % interval",
         "floor", "skill", "test", "note")  # fmt: skip
+_LEGEND = """Beside each score is what its paired difference from the floor (the best trivial
+baseline) says: [▲]{.better} surely better, [▼]{.worse} surely worse, [○]{.neither} can't be told
+apart, [?]{.open} too little data for an interval."""
 
 
 def landing_table(rows: Iterable[Record]) -> str:
-    """Return a run's primary task scores as a table, or what describes the recording as a whole."""
+    """Return a run's primary task scores, a row a task, or what describes it as a whole.
+
+    Parameters
+    ----------
+    rows : iterable of Record
+        Where there are scores of tasks under the contract ``corrected``, only those are shown.
+    """
     rows = list(rows)
     if not rows:
         return "This run has no scores yet."
-    chosen = _primary(rows) or [row for row in rows if not row.variant] or rows
-    link = f"[All {len(rows)} rows](_run/results.md); what could not be scored says why."
-    return f"{markdown_table(chosen[:LANDING_ROWS])}\n\n{link}"
+    link = f"[All {len(rows):,} rows](_run/results.md); what could not be scored says why."
+    scores = _primary(rows)
+    if not scores:
+        plain = [row for row in rows if not row.variant] or rows
+        return f"{markdown_table(plain[:LANDING_ROWS])}\n\n{link}"
+    first = scores[0]
+    title = f"Primary scores under `{first.contract}`, from `{first.section}` of run {first.run}."
+    return f"{title} {_LEGEND}\n\n{_matrix(scores, rows)}\n\n{link}"
 
 
 def _primary(rows: Iterable[Record]) -> list[Record]:
-    """Return each head's first score on each task: those under `corrected`, if there are any."""
-    first: dict[tuple[str | None, ...], Record] = {}
+    """Return heads' first scores of tasks, in the section and contract that score most tasks."""
+    found: dict[tuple[str, str], dict[tuple[str, str], Record]] = {}
     for row in rows:
         if row.task and row.head and row.variant is None and row.against is None:
-            first.setdefault((row.contract, row.task, row.head), row)
-    found = sorted(first.values(), key=lambda row: row.contract)
-    return [row for row in found if row.contract == "corrected"] or found
+            scores = found.setdefault((row.contract, row.section), {})
+            scores.setdefault((row.task, row.head), row)
+    if not found:
+        return []
+    place = max(found, key=lambda place: (place[0] == "corrected", len(found[place])))
+    return list(found[place].values())
+
+
+def _matrix(scores: list[Record], rows: list[Record]) -> str:
+    tasks = dict.fromkeys(row.task or "" for row in scores)
+    asked = Counter(row.head or "" for row in scores)
+    heads = [head for head in asked if asked[head] == max(asked.values())]
+    of = {(row.task, row.head): row for row in scores}
+    beside = {(r.task, r.head, r.against): r for r in rows if _is_beside(r, scores[0])}
+    lines = [["task", "score", "floor", *heads, "ceiling", "tested"]]
+    lines.append(["---"] * len(lines[0]))
+    for task in tasks:
+        first = next(row for row in scores if row.task == task)
+        cells = [_cell(of.get((task, head)), beside) for head in heads]
+        lines.append(
+            [
+                f"[{readable(task)}](_run/tasks.md#{task.replace('_', '-')})",
+                f"{readable(first.metric)}{ARROWS[first.higher_is_better]}",
+                f"{number(first.floor, first.unit)} {readable(first.floor_name)}"
+                if first.floor_name
+                else "",
+                *cells,
+                number(first.ceiling, first.unit) if first.ceiling is not None else "",
+                "" if first.n_test is None else f"{first.n_test:,}",
+            ]
+        )
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f":::{{div}} results scores\n{body}\n:::"
+
+
+def _is_beside(row: Record, first: Record) -> bool:
+    """Return whether a row is a paired difference in the section that is shown."""
+    same = (row.section, row.contract) == (first.section, first.contract)
+    return same and row.against is not None and row.variant is None
+
+
+def _cell(row: Record | None, beside: Mapping[tuple[str | None, ...], Record]) -> str:
+    """Return a score with the verdict of its paired difference from the floor."""
+    if row is None or row.value is None:
+        return "–" if row is None else _plain(row.status)
+    difference = beside.get((row.task, row.head, row.floor_name))
+    return f"{number(row.value, row.unit)} {_verdict(difference)}"
+
+
+def _verdict(difference: Record | None) -> str:
+    if difference is None or difference.ci_low is None or difference.ci_high is None:
+        return "[?]{.open}"
+    if difference.ci_low <= 0 <= difference.ci_high:
+        return "[○]{.neither}"
+    return (
+        "[▲]{.better}" if (difference.ci_low > 0) == difference.higher_is_better else "[▼]{.worse}"
+    )
 
 
 def results_pages(rows: Iterable[Record], run: str) -> dict[str, str]:
@@ -57,7 +129,6 @@ def markdown_table(rows: list[Record]) -> str:
 
 
 def _cells(row: Record) -> tuple[str, ...]:
-    direction = {True: " ↑", False: " ↓", None: ""}[row.higher_is_better]
     unit = "" if row.unit == "1" else f" {row.unit}"
     both = row.ci_low is not None and row.ci_high is not None
     return (
@@ -66,7 +137,7 @@ def _cells(row: Record) -> tuple[str, ...]:
         _plain(row.head),
         _plain(row.variant),
         _plain(row.against),
-        f"{_plain(row.metric)}{direction}",
+        f"{_plain(row.metric)}{ARROWS[row.higher_is_better]}",
         "" if row.seed is None else f"{row.seed}",
         f"{_number(row.value)}{unit}" if row.value is not None else "–",
         f"{_number(row.ci_low)} … {_number(row.ci_high)}" if both else "",

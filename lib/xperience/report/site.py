@@ -4,8 +4,6 @@ Pages and notebooks are copied into a staging folder first (links between pages 
 symbolic links), and only what differs is written, so that an unchanged page isn't built again.
 """
 
-import base64
-import html
 import json
 import re
 import shutil
@@ -14,21 +12,19 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from xperience.errors import NotebookError, XperienceError
+from xperience.errors import XperienceError
 from xperience.report.api import api_pages
+from xperience.report.executed import finished, for_reading, pictures, title_of
 from xperience.report.explorer import explorer_files
-from xperience.report.landing import takeaway_cards
-from xperience.report.scoreboard import landing_table, results_pages
+from xperience.report.landing import Shelf, landing_pages
+from xperience.report.scoreboard import results_pages
 from xperience.report.takeaways.evidence import NAME as TAKEAWAYS
 from xperience.report.tasks import tasks_page
 from xperience.scoring.records import Record, read_records
 
 UNUSED = re.compile(r"\.buildinfo|objects\.inv|_static/.*macros\.html")
-FRONT = "front"
-_IMAGE = re.compile(r'<img alt="([^"]*)"[^>]*base64,([^"]+)"')
-PAGES = ("*.md", "*.py", "*.css", "*.js", "*.svg", "*.png", "*.webp")
+PAGES = ("*.md", "*.py", "*.css", "*.js", "*.svg", "*.png", "*.webp", "*.html")
 
 
 class SiteError(XperienceError):
@@ -122,29 +118,29 @@ def _sphinx(work: Path) -> None:
 
 
 def _stage_files(
-    docs: Path, run_folder: Path, notebooks: list[str], companions: Iterable[Path]
+    docs: Path, run_folder: Path, notebooks: list[str], companions: tuple[Path, ...]
 ) -> dict[str, bytes]:
     """Return the content of every staged file by its path in the staging folder."""
     files = {path.relative_to(docs).as_posix(): path.read_bytes() for path in page_sources(docs)}
-    executed = {name: _finished(run_folder / "notebooks" / f"{name}.ipynb") for name in notebooks}
+    executed = {name: finished(run_folder / "notebooks" / f"{name}.ipynb") for name in notebooks}
     rows = _all_rows(run_folder / "metrics", notebooks)
     for folder in companions:
         others = sorted(path.stem for path in (folder / "notebooks").glob("[0-9]*.ipynb"))
         others = [name for name in others if name not in executed]
-        executed |= {name: _finished(folder / "notebooks" / f"{name}.ipynb") for name in others}
+        executed |= {name: finished(folder / "notebooks" / f"{name}.ipynb") for name in others}
         rows += _all_rows(folder / "metrics", others)
     for name, notebook in executed.items():
-        files[f"_run/notebooks/{name}.ipynb"] = json.dumps(notebook, sort_keys=True).encode()
-    figure = _front_figure(executed)
-    cards, pictures = takeaway_cards(run_folder, _descriptions(executed))
-    files |= pictures
-    files["_run/landing.md"] = _landing(rows, figure, cards, run_folder.name).encode()
+        shown = json.dumps(for_reading(name, notebook), sort_keys=True)
+        files[f"_run/notebooks/{name}.ipynb"] = shown.encode()
+    titles = {name: title_of(name, notebook) for name, notebook in executed.items()}
+    shelf = Shelf(run_folder, companions, pictures(executed), titles, rows)
+    landing, shown_pictures = landing_pages(shelf)
+    files |= shown_pictures
+    files |= {f"_run/{name}.md": page.encode() for name, page in landing.items()}
     files["_run/takeaways.md"] = _takeaways(run_folder).encode()
     files["_run/tasks.md"] = tasks_page().encode()
     for name, page in results_pages(rows, run_folder.name).items():
         files[f"_run/{name}.md"] = page.encode()
-    if figure:
-        files["_run/figure.png"] = figure.png
     return files
 
 
@@ -160,62 +156,9 @@ def _mirror(files: Mapping[str, bytes], stage: Path) -> None:
             path.write_bytes(content)
 
 
-def _finished(path: Path) -> dict[str, Any]:
-    """Return an executed notebook, refusing one with errors or cells that never ran."""
-    if not path.is_file():
-        raise NotebookError(path.name, "is not executed", "an executed copy", "make reproduce.")
-    notebook: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    for number, cell in enumerate(notebook["cells"], 1):
-        fault = _fault(cell)
-        if fault:
-            raise NotebookError(
-                f"{path.name}, cell {number}", fault, "a cell that ran", "Run it: make reproduce."
-            )
-    return notebook
-
-
-def _fault(cell: dict[str, Any]) -> str | None:
-    if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
-        return None
-    if any(output["output_type"] == "error" for output in cell["outputs"]):
-        return "holds an error"
-    return None if cell["execution_count"] else "never ran"
-
-
 def _all_rows(metrics: Path, notebooks: list[str]) -> list[Record]:
     files = [metrics / f"{name}.json" for name in notebooks]
     return [row for file in files if file.is_file() for row in read_records(file)]
-
-
-@dataclass(frozen=True)
-class _Figure:
-    """A picture of a notebook, with the words that stand for it."""
-
-    notebook: str
-    alt: str
-    png: bytes
-
-
-def _front_figure(executed: Mapping[str, dict[str, Any]]) -> _Figure | None:
-    """Return the picture of the first cell tagged ``front``, or else the first picture there is."""
-    cells = [(name, cell) for name, notebook in executed.items() for cell in notebook["cells"]]
-    cells.sort(key=lambda entry: FRONT not in entry[1]["metadata"].get("tags", []))
-    for name, cell in cells:
-        for output in cell.get("outputs", []):
-            figure = _figure(name, output.get("data", {}))
-            if figure:
-                return figure
-    return None
-
-
-def _figure(notebook: str, data: dict[str, Any]) -> _Figure | None:
-    shown = _IMAGE.search("".join(data.get("text/html", [])))
-    if shown:
-        return _Figure(notebook, html.unescape(shown[1]), base64.b64decode(shown[2]))
-    if "image/png" in data:
-        png = base64.b64decode("".join(data["image/png"]))
-        return _Figure(notebook, f"The first figure of {notebook}", png)
-    return None
 
 
 def _takeaways(run_folder: Path) -> str:
@@ -224,30 +167,3 @@ def _takeaways(run_folder: Path) -> str:
     if page.is_file():
         return page.read_text(encoding="utf-8")
     return f"# Research takeaways: run {run_folder.name}\n\nThis run has drawn none yet.\n"
-
-
-def _descriptions(executed: Mapping[str, dict[str, Any]]) -> dict[bytes, str]:
-    """Return what each picture of the notebooks shows, by its content."""
-    figures = (
-        _figure(name, output.get("data", {}))
-        for name, notebook in executed.items()
-        for cell in notebook["cells"]
-        for output in cell.get("outputs", [])
-    )
-    return {figure.png: figure.alt for figure in figures if figure}
-
-
-def _landing(rows: list[Record], figure: _Figure | None, cards: str, run: str) -> str:
-    runs = dict.fromkeys([run, *(row.run for row in rows)])
-    named = " and ".join(f"**{name}**" for name in runs)
-    parts = [f"Everything on these pages comes from the run{'s' * (len(runs) > 1)} {named}."]
-    if figure:
-        alt = " ".join(figure.alt.split())
-        page = f"_run/notebooks/{figure.notebook}"
-        parts.append(
-            f":::{{figure}} _run/figure.png\n:alt: {alt}\n:class: landing\n"
-            f":target: {page}.html\n\nFrom [{figure.notebook}]({page}.ipynb).\n:::"
-        )
-    parts += [cards] if cards else []
-    parts += ["## Results", landing_table(rows)]
-    return "\n\n".join(parts) + "\n"
