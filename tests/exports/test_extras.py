@@ -25,5 +25,5 @@ def test_nothing_optional_is_imported_by_a_module(path):
 
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it():
-    with pytest.raises(ExportError, match=r"'no_such_package'.*extra 'exports'.*pip install"):
+    with pytest.raises(ExportError, match=r"'no_such_package'.*extra 'exports'.*make extras"):
         need("no_such_package")

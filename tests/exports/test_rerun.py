@@ -1,9 +1,11 @@
 """A recording as a Rerun file, read back with Rerun's own reader."""
 
+import io
 import json
 import shutil
 from collections import defaultdict
 
+import av
 import cv2
 import h5py
 import numpy as np
@@ -15,7 +17,8 @@ from xperience.cli import app
 from xperience.episode.episode import Episode
 from xperience.exports.clock import frame_times_s, imu_times_s
 from xperience.exports.extras import ExportError
-from xperience.exports.scene import changes, export_rerun
+from xperience.exports.said import changes
+from xperience.exports.scene import export_rerun
 from xperience.features.posture import Postures
 from xperience.geometry import SMPLH_BONES
 
@@ -43,7 +46,7 @@ def read_back(path):
 @pytest.fixture(scope="module")
 def predictions(recording, tmp_path_factory):
     path = tmp_path_factory.mktemp("kept") / "03.parquet"
-    starts = [0, 5, 10, 15]
+    starts = [0, 5, 10, 30]
     base = {"contract": "corrected", "head": "linear", "seed": None, "start_frame": starts}
     said = base | {"task": "timeline_action", "truth": list("aabb"), "predicted": list("abbb")}
     errors = base | {"task": "hand_trajectory_forecast", "truth": None, "predicted": None}
@@ -129,17 +132,67 @@ def test_imu_keeps_its_own_rate_and_meets_the_frames(recording, written):
 def test_labels_and_predictions_change_where_they_do(recording, written):
     with Episode(recording) as episode:
         said, times = episode.labels.action, frame_times_s(episode)
+    assert "N/A" in said
+    said = ["" if label == "N/A" else label for label in said]
     rows = written["labels/action", "StateChange:state"]
     assert [t for t, _ in rows] == pytest.approx(times[changes(said)])
     assert [value[0] if value else "" for _, value in rows] == [said[i] for i in changes(said)]
     name = "predictions/said/corrected/timeline_action/linear"
     rows = written[name, "StateChange:state"]
-    assert [value for _, value in rows] == [["a"], ["b"]]
-    assert [t for t, _ in rows] == pytest.approx(times[[9, 14]])
+    assert [value or [] for _, value in rows] == [["a"], ["b"], [], ["b"], []]
+    assert [t for t, _ in rows] == pytest.approx(times[[9, 14, 24, 39, 44]])
     errors = written[
         "predictions/error/corrected/hand_trajectory_forecast/linear", "Scalars:scalars"
     ]
-    assert [value[0] for _, value in errors] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    wanted, end = [0.1, 0.2, 0.3, 0.4], float("nan")
+    wanted = [*wanted[:3], end, wanted[3], end]
+    assert [value[0] for _, value in errors] == pytest.approx(wanted, nan_ok=True)
+    assert [t for t, _ in errors] == pytest.approx(times[[9, 14, 19, 24, 39, 44]])
+
+
+def test_a_page_says_what_is_going_on_at_the_cursor(recording, written):
+    with Episode(recording) as episode:
+        said, times = episode.labels, frame_times_s(episode)
+    pages = [(t, page[0]) for t, page in written["now", "TextDocument:text"]]
+    for frame in (0, N_FRAMES // 2, said.action.index("N/A"), N_FRAMES - 1):
+        shown = [page for t, page in pages if t <= times[frame] + 1e-9][-1]
+        action = said.action[frame]
+        assert f"### {'no action is labelled' if action == 'N/A' else action}\n" in f"{shown}\n"
+        assert all(name in shown for name in said.objects[frame])
+        assert "N/A" not in shown
+
+
+def test_sound_can_be_heard_as_it_is(recording, written):
+    ((start, blob),) = written["sound/heard", "AssetAudio:blob"]
+    with av.open(io.BytesIO(bytes(np.array(blob[0], dtype=np.uint8)))) as copy:
+        heard = np.concatenate([one.to_ndarray() for one in copy.decode(audio=0)], axis=1)
+    with av.open(str(recording / "fisheye_cam0.mp4")) as source:
+        wanted = np.concatenate([one.to_ndarray() for one in source.decode(audio=0)], axis=1)
+    assert abs(start) < 0.1
+    np.testing.assert_array_equal(heard, wanted)
+
+
+def test_sound_of_another_codec_is_named_and_still_measured(recording, tmp_path):
+    folder = shutil.copytree(recording, tmp_path / "ep")
+    with (
+        av.open(str(recording / "fisheye_cam0.mp4")) as read,
+        av.open(str(folder / "fisheye_cam0.mp4"), "w") as write,
+    ):
+        pictures = write.add_stream_from_template(read.streams.video[0])
+        sound = write.add_stream("mp3", rate=read.streams.audio[0].rate)
+        for packet in read.demux(read.streams.video[0]):
+            if packet.size:
+                packet.stream = pictures
+                write.mux(packet)
+        read.seek(0)
+        for heard in read.decode(audio=0):
+            write.mux(sound.encode(heard))
+        write.mux(sound.encode(None))
+    absent = export_rerun(folder, tmp_path / "ep.rrd", depth_every=60)
+    assert "AAC" in absent["sound to hear"]
+    entities = {entity for entity, _ in read_back(tmp_path / "ep.rrd")}
+    assert "sound/level" in entities
+    assert "sound/heard" not in entities
 
 
 def test_sound_has_a_level_a_frame(written):

@@ -18,7 +18,7 @@ def need(package: str, extra: str = "exports") -> Any:
     package : str
         Name to import.
     extra : str, optional
-        The extra that installs it.
+        The extra that brings it; `make extras` installs all of them, pinned.
 
     Raises
     ------
@@ -32,5 +32,5 @@ def need(package: str, extra: str = "exports") -> Any:
             f"package {package!r}",
             f"cannot be imported ({error})",
             f"the extra {extra!r}",
-            f"Install it: pip install -e '.[{extra}]'.",
+            "Install it, with its pins: make extras.",
         ) from error

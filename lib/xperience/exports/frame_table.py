@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from xperience.episode import layout
+from xperience.episode.captions import is_labelled
 from xperience.episode.episode import Episode
 from xperience.exports.clock import frame_times_s
 from xperience.features.posture import Postures
@@ -105,7 +106,11 @@ def device_times_s(episode: Episode) -> np.ndarray:
 
 
 def texts(episode: Episode, unknown: str = "(no caption)") -> list[str]:
-    """Return what the wearer does in each frame: the action, else the subtask, else the whole."""
+    """Return what the wearer does in each frame: the action, else the subtask, else the whole.
+
+    A label that says nothing, such as ``N/A``, counts as none.
+    """
     said = episode.labels
     whole = said.main_task or unknown
-    return [a or b or whole for a, b in zip(said.action, said.subtask, strict=True)]
+    pairs = zip(said.action, said.subtask, strict=True)
+    return [next(filter(is_labelled, pair), whole) for pair in pairs]

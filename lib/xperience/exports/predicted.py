@@ -1,7 +1,7 @@
 """What heads answered, on the timeline of a recording."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -9,15 +9,15 @@ import pyarrow as pa
 
 from xperience.episode.episode import Episode
 from xperience.exports.extras import ExportError
-from xperience.features.windows import WINDOW_FRAMES
-
-if TYPE_CHECKING:
-    from xperience.exports.scene import Log
+from xperience.exports.log import Log
+from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 
 NEEDED = ("task", "head", "seed", "start_frame", "truth", "predicted")
+NOTHING = "(none)"
+T = TypeVar("T")
 
 
-def log_predictions(log: "Log", path: Path, episode: Episode) -> None:
+def log_predictions(log: Log, path: Path, episode: Episode) -> None:
     """Log what heads said of each window at its centre: labels as states, the rest as errors.
 
     Parameters
@@ -64,17 +64,40 @@ def _read(path: Path, episode: Episode) -> pd.DataFrame:
     return table
 
 
-def _log_head(log: "Log", name: str, rows: pd.DataFrame, column: str) -> None:
+def _log_head(log: Log, name: str, rows: pd.DataFrame, column: str) -> None:
     start = rows["start_frame"].to_numpy()
-    centers = (start + start + WINDOW_FRAMES - 1) // 2
     if rows[column].notna().any():
-        said = [text or "(none)" for text in rows[column]]
-        places = np.array([i for i, text in enumerate(said) if not i or text != said[i - 1]])
-        states = log.rr.StateChange.columns(state=[said[i] for i in places])
-        log.by_frame(f"predictions/said/{name}", centers[places], states)
+        said = [text or NOTHING for text in rows[column]]
+        frames, spoken = _until(start, said, "")
+        places = [i for i, text in enumerate(spoken) if not i or text != spoken[i - 1]]
+        states = log.rr.StateChange.columns(state=[spoken[i] for i in places if spoken[i]])
+        there = np.array([bool(spoken[i]) for i in places], dtype=int)
+        log.by_frame(f"predictions/said/{name}", frames[places], states.partition(there))
     elif column == "predicted" and "error" in rows:
-        log.by_frame(
-            f"predictions/error/{name}",
-            centers,
-            log.rr.Scalars.columns(scalars=rows["error"].to_numpy(np.float64)),
-        )
+        errors = rows["error"].to_numpy(np.float64)
+        frames, errors = _until(start, errors.tolist(), float("nan"))
+        columns = log.rr.Scalars.columns(scalars=np.array(errors))
+        log.by_frame(f"predictions/error/{name}", frames, columns)
+
+
+def _until(start: np.ndarray, values: list[T], end: T) -> tuple[np.ndarray, list[T]]:
+    """Return the centres of windows and their values, ended where the next window isn't there.
+
+    Without an end the viewer would go on with the last value through what nobody predicted.
+
+    Parameters
+    ----------
+    start : int array, shape (n,)
+        First frame of each window, in order.
+    values : list, length n
+    end : value
+        What stands one stride after the last window before a gap, and after the last of all.
+    """
+    frames, found = [], []
+    for place, first in enumerate(start):
+        frames.append((first + first + WINDOW_FRAMES - 1) // 2)
+        found.append(values[place])
+        if place + 1 == len(start) or start[place + 1] > first + STRIDE_FRAMES:
+            frames.append(frames[-1] + STRIDE_FRAMES)
+            found.append(end)
+    return np.array(frames), found

@@ -1,6 +1,8 @@
 """Videos on an even clock, their pictures copied as they are, and what their colours are like."""
 
+from dataclasses import dataclass
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,45 @@ def _expect_pictures(source: Path, n: int, n_pictures: int) -> None:
     if n < n_pictures:
         place, found = f"{source.parent.name}/{source.name}", f"holds {n} pictures"
         raise ExportError(place, found, f"{n_pictures}", "Leave this camera out.")
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A video's sound, as a file of its own.
+
+    Parameters
+    ----------
+    data : bytes
+        MPEG-4 audio.
+    start_s : float
+        When it begins, seconds after the video's first picture.
+    """
+
+    data: bytes
+    start_s: float
+
+
+def sound_as_it_is(video: Path) -> Sound | None:
+    """Return a video's AAC sound without decoding it; None if it has another codec.
+
+    Parameters
+    ----------
+    video : Path
+        With sound.
+    """
+    out = BytesIO()
+    with av.open(str(video)) as read:
+        stream, pictures = read.streams.audio[0], read.streams.video[0]
+        if stream.codec_context.codec.canonical_name != "aac":
+            return None
+        with av.open(out, "w", format="mp4") as write:
+            copy = write.add_stream_from_template(stream)
+            for packet in read.demux(stream):
+                if packet.size:
+                    packet.stream = copy
+                    write.mux(packet)
+        begins = [(one.start_time or 0) * one.time_base for one in (stream, pictures)]
+    return Sound(out.getvalue(), float(begins[0] - begins[1]))
 
 
 def colours(video: Path) -> np.ndarray:

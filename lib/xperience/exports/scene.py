@@ -1,10 +1,8 @@
 """A recording as a Rerun file: views, skeletons, poses, depth, IMU, sound, labels, predictions."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +13,11 @@ from xperience.episode.media import read_mono
 from xperience.errors import EpisodeError
 from xperience.exports.clock import absent_streams, frame_times_s, imu_times_s
 from xperience.exports.extras import ExportError, need
+from xperience.exports.log import Log
 from xperience.exports.predicted import log_predictions
+from xperience.exports.remux import sound_as_it_is
+from xperience.exports.said import log_labels, log_notes
+from xperience.exports.views import blueprint
 from xperience.features.audio import frame_bounds
 from xperience.features.posture import Postures
 from xperience.geometry import MANO_BONES, SMPLH_BONES, CameraModel
@@ -23,54 +25,18 @@ from xperience.project import episode_name
 from xperience.storage import whole_file
 
 APPLICATION = "xperience"
-TIMELINE, FRAMES = "time", "frame"
 DEPTH_EVERY = 5
 MAX_MAP_POINTS = 50_000
-_FRUSTUM_M = 0.15
+_FRUSTUM_M = 0.08
 _MM = 1000
 _FRAMES_AT_ONCE = 1024
 _SILENCE = 1e-10
 _SKELETONS = {"body": (1, SMPLH_BONES), "hand_left": (2, MANO_BONES), "hand_right": (3, MANO_BONES)}
 _COLOURS = {1: (118, 118, 118), 2: (0, 114, 178), 3: (213, 94, 0)}
-_UP_NAMES = (("RIGHT_HAND_X_UP", 0), ("RIGHT_HAND_Y_UP", 1), ("RIGHT_HAND_Z_UP", 2))
+_AXIS_COLOURS = [(213, 94, 0), (0, 158, 115), (86, 180, 233)]
+_MAP_COLOUR, _FISHEYE_COLOUR, _STEREO_COLOUR = (140, 140, 140), (86, 180, 233), (240, 228, 66)
+_UP_NAMES = (("X_UP", "X_DOWN"), ("Y_UP", "Y_DOWN"), ("Z_UP", "Z_DOWN"))
 _ALONG = 0.9
-
-
-@dataclass
-class Log:
-    """A Rerun recording that is being written.
-
-    Parameters
-    ----------
-    rr : module
-        ``rerun``.
-    stream : rerun.RecordingStream
-    times_s : float array, shape (n_frames,)
-    absent : dict of {stream: reason}
-        What is not in the file, and why.
-    """
-
-    rr: Any
-    stream: Any
-    times_s: np.ndarray
-    absent: dict[str, str] = field(default_factory=dict)
-
-    def still(self, entity: str, *parts: Any) -> None:
-        """Log what holds at all times."""
-        self.rr.log(entity, *parts, static=True, recording=self.stream)
-
-    def by_frame(self, entity: str, frames: np.ndarray, columns: Any) -> None:
-        """Log one row a frame, on both timelines."""
-        indexes = [
-            self.rr.TimeColumn(TIMELINE, duration=self.times_s[frames]),
-            self.rr.TimeColumn(FRAMES, sequence=frames),
-        ]
-        self.rr.send_columns(entity, indexes, columns, recording=self.stream)
-
-    def by_time(self, entity: str, times_s: np.ndarray, columns: Any) -> None:
-        """Log one row a moment that is no frame's."""
-        index = self.rr.TimeColumn(TIMELINE, duration=times_s)
-        self.rr.send_columns(entity, [index], columns, recording=self.stream)
 
 
 def export_rerun(
@@ -114,20 +80,22 @@ def export_rerun(
         )
         stream.set_log_time_enabled(False)
         stream.set_log_tick_enabled(False)
-        stream.save(scratch, default_blueprint=_blueprint(need("rerun.blueprint"), opened))
+        stream.save(scratch)
         stream.send_recording_name(name)
         log = Log(rr, stream, frame_times_s(opened), absent_streams(opened))
-        _log_all(log, opened, depth_every)
+        postures = Postures.of(opened)
+        _log_all(log, postures, depth_every)
         if predictions is not None:
             log_predictions(log, predictions, opened)
-        _log_notes(log, opened)
+        log_notes(log, opened)
+        stream.send_blueprint(blueprint(need("rerun.blueprint"), log, postures), make_active=False)
         stream.flush()
         stream.disconnect()
     return log.absent
 
 
-def _log_all(log: Log, episode: Episode, depth_every: int) -> None:
-    postures = Postures.of(episode)
+def _log_all(log: Log, postures: Postures, depth_every: int) -> None:
+    episode = postures.episode
     _log_world(log, postures)
     for camera in layout.CAMERAS:
         _log_video(log, episode, camera)
@@ -139,13 +107,14 @@ def _log_all(log: Log, episode: Episode, depth_every: int) -> None:
     _log_depth(log, episode, depth_every)
     _log_imu(log, episode)
     _log_sound(log, episode)
-    _log_labels(log, episode)
+    log_labels(log, episode)
 
 
 def _log_world(log: Log, postures: Postures) -> None:
     """Log which way is up, the skeletons' bones and the map."""
-    for name, axis in _UP_NAMES:
-        if postures.up.direction[axis] > _ALONG:
+    for share, names in zip(postures.up.direction, _UP_NAMES, strict=True):
+        if abs(share) > _ALONG:
+            name = f"RIGHT_HAND_{names[int(share < 0)]}"
             log.still("world", getattr(log.rr.ViewCoordinates, name))
     classes = [
         log.rr.ClassDescription(
@@ -160,14 +129,17 @@ def _log_world(log: Log, postures: Postures) -> None:
             continue
         joints = np.arange(len(bones) + 1)
         kept = log.rr.Points3D.from_fields(
-            class_ids=np.full(len(joints), number), keypoint_ids=joints, radii=0.008
+            class_ids=np.full(len(joints), number),
+            keypoint_ids=joints,
+            radii=0.01,
+            show_labels=False,
         )
         log.still(f"world/{name}", kept)
     if "point_cloud" not in log.absent:
         points = postures.episode.read(layout.POINT_CLOUD)
         points = points[:: -(-len(points) // MAX_MAP_POINTS)]
         points = points[np.isfinite(points).all(axis=1)]
-        log.still("world/map", log.rr.Points3D(points, radii=0.004, colors=(150, 150, 150)))
+        log.still("world/map", log.rr.Points3D(points, radii=0.004, colors=_MAP_COLOUR))
 
 
 def _log_video(log: Log, episode: Episode, camera: str) -> None:
@@ -196,7 +168,9 @@ def _log_camera(log: Log, episode: Episode, camera: str) -> None:
     pose = episode.calibration.reference_from_rig @ place.inverse()
     entity = f"world/reference_camera/{camera}"
     log.still(entity, log.rr.Transform3D(translation=pose.translation, mat3x3=pose.rotation))
-    log.still(f"{entity}/frustum", log.rr.LineStrips3D(_frustum(model), radii=0.002))
+    colour = _STEREO_COLOUR if camera in layout.STEREO_CAMERAS else _FISHEYE_COLOUR
+    lines = log.rr.LineStrips3D(_frustum(model), radii=0.0015, colors=colour)
+    log.still(f"{entity}/frustum", lines)
 
 
 def _frustum(model: CameraModel) -> list[np.ndarray]:
@@ -277,15 +251,22 @@ def _log_imu(log: Log, episode: Episode) -> None:
     for name, path in (("accel", layout.IMU_ACCEL), ("gyro", layout.IMU_GYRO)):
         values = np.asarray(episode.read(path), dtype=np.float64)[: len(times_s)]
         known = np.isfinite(values).all(axis=1)
-        log.still(f"imu/{name}", log.rr.SeriesLines(names=["x", "y", "z"]))
+        lines = log.rr.SeriesLines(names=["x", "y", "z"], colors=_AXIS_COLOURS)
+        log.still(f"imu/{name}", lines)
         columns = log.rr.Scalars.columns(scalars=values[known])
         log.by_time(f"imu/{name}", times_s[: len(values)][known], columns)
 
 
 def _log_sound(log: Log, episode: Episode) -> None:
-    """Log the level of each frame's sound, dB relative to full scale."""
+    """Log the sound to be heard, and its level in each frame, dB relative to full scale."""
     if "audio" in log.absent:
         return
+    sound = sound_as_it_is(episode.video_path(layout.AUDIO_CAMERA))
+    if sound is None:
+        log.absent["sound to hear"] = "it isn't AAC, which alone goes into a file as it is"
+    else:
+        heard = log.rr.AssetAudio.columns(blob=[sound.data], media_type=["audio/mp4"])
+        log.by_time("sound/heard", np.array([sound.start_s]), heard)
     levels = np.array(list(_levels_db(episode)))
     log.still("sound/level", log.rr.SeriesLines(names=["level, dB"]))
     columns = log.rr.Scalars.columns(scalars=levels)
@@ -302,52 +283,3 @@ def _levels_db(episode: Episode) -> Iterator[float]:
             n = bounds[frame + 1] - position
             yield float(10 * np.log10(np.mean(held[:n].astype(np.float64) ** 2) + _SILENCE))
             held, position, frame = held[n:], bounds[frame + 1], frame + 1
-
-
-def _log_labels(log: Log, episode: Episode) -> None:
-    """Log action and subtask where they change, and what is said of objects as text."""
-    if "captions" in log.absent:
-        return
-    for name in ("action", "subtask"):
-        said = [label or None for label in getattr(episode.labels, name)]
-        frames = changes(said)
-        states = log.rr.StateChange.columns(state=[said[i] for i in frames if said[i] is not None])
-        there = np.array([said[i] is not None for i in frames], dtype=int)
-        log.by_frame(f"labels/{name}", frames, states.partition(there))
-    objects = [", ".join(names) for names in episode.labels.objects]
-    for name, texts in (("objects", objects), ("interaction", episode.labels.interaction)):
-        frames = np.array([i for i in changes(texts) if texts[i]], dtype=int)
-        if len(frames):
-            columns = log.rr.TextLog.columns(text=[texts[i] for i in frames])
-            log.by_frame(f"labels/{name}", frames, columns)
-
-
-def changes(values: list[Any]) -> np.ndarray:
-    """Return the places where a series says something else than before, the first included."""
-    return np.array([i for i, one in enumerate(values) if not i or one != values[i - 1]], dtype=int)
-
-
-def _log_notes(log: Log, episode: Episode) -> None:
-    lines = [f"# {episode.name}", "", episode.labels.main_task, ""]
-    lines += [f"- not here: **{name}**: {reason}" for name, reason in log.absent.items()]
-    document = log.rr.TextDocument("\n".join(lines), media_type="text/markdown")
-    log.still("notes", document)
-
-
-def _blueprint(rrb: Any, episode: Episode) -> Any:
-    """Return how the viewer opens: the room, the views, and everything over time."""
-    views = [rrb.Spatial2DView(origin=f"cameras/{name}", name=name) for name in episode.videos]
-    pictures = rrb.Grid(*views, rrb.Spatial2DView(origin="depth", name="depth"))
-    series = rrb.Tabs(
-        rrb.StateTimelineView(origin="labels", name="labels"),
-        rrb.StateTimelineView(origin="predictions/said", name="predictions"),
-        rrb.TimeSeriesView(origin="predictions/error", name="errors"),
-        rrb.TimeSeriesView(origin="imu/accel", name="acceleration, m/s²"),
-        rrb.TimeSeriesView(origin="imu/gyro", name="rotation, rad/s"),
-        rrb.TimeSeriesView(origin="sound", name="sound"),
-        rrb.TextLogView(origin="labels", name="objects"),
-        rrb.TextDocumentView(origin="notes", name="notes"),
-    )
-    room = rrb.Spatial3DView(origin="world", name="world")
-    above = rrb.Horizontal(room, pictures)
-    return rrb.Blueprint(rrb.Vertical(above, series, row_shares=[3, 1]), collapse_panels=True)
