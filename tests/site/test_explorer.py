@@ -2,11 +2,13 @@
 
 import io
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from playwright.sync_api import Page
 
 from xperience.features.extract import extract
 from xperience.report.explorer import explorer_files
@@ -82,27 +84,117 @@ def test_without_windows_or_recording_the_page_says_so(shown, tmp_path):
     assert text.count("isn't on the machine") == 6
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-@pytest.mark.parametrize("width", [390, 820, 1400])
-def test_the_cursor_moves_by_pointer_and_keys(browser, shown, tiny_run, tmp_path, width):
-    build_site(DOCS, tiny_run, ["01_first", "02_second"], tmp_path / "site", shown)
-    complaints: list[str] = []
+@pytest.fixture(scope="module")
+def page_on_disk(shown, tiny_run, tmp_path_factory) -> str:
+    site = tmp_path_factory.mktemp("explorer") / "site"
+    build_site(DOCS, tiny_run, ["01_first", "02_second"], site, shown)
+    return (site / "explorer.html").as_uri()
+
+
+in_browser = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+]
+
+
+@pytest.fixture
+def complaints() -> Iterator[list[str]]:
+    found: list[str] = []
+    yield found
+    assert found == []
+
+
+@pytest.fixture
+def page(browser, complaints, page_on_disk) -> Page:
     page = watched(browser, complaints)
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto((tmp_path / "site" / "explorer.html").as_uri())
-    said = page.locator(".said")
-    assert "frame 20" in page.locator(".time").inner_text()
-    assert said.locator("dd.wrong").inner_text() == "<b> ✗"
-    slider = page.get_by_label("time in the episode")
-    slider.focus()
-    page.keyboard.press("ArrowRight")
-    assert "frame 21" in page.locator(".time").inner_text()
-    page.keyboard.press("Home")
-    assert "not asked here" in said.inner_text()
-    page.get_by_label("task and contract").select_option("1")
-    box = page.locator(".stage").bounding_box()
-    page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + 10)
-    assert "error 0.25 m" in said.inner_text()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert complaints == []
+    page.goto(page_on_disk)
+    return page
+
+
+def frame_of(page: Page) -> int:
+    return int(page.locator(".time").inner_text().split("frame ")[1])
+
+
+class TestInBrowser:
+    pytestmark = in_browser
+
+    @pytest.mark.parametrize("width", [390, 820, 1400])
+    def test_the_cursor_moves_by_pointer_and_keys(self, page, width):
+        page.set_viewport_size({"width": width, "height": 900})
+        said = page.locator(".said")
+        assert frame_of(page) == 20
+        assert said.locator("td.wrong").inner_text() == "<b> ✗"
+        page.get_by_label("time in the episode").focus()
+        for key, frame in {
+            "ArrowRight": 21,
+            "Shift+ArrowRight": 41,
+            "PageUp": 0,
+            "End": 59,
+        }.items():
+            page.keyboard.press(key)
+            assert frame_of(page) == frame, key
+        page.keyboard.press("Home")
+        assert "not asked here" in said.inner_text()
+        page.get_by_label("task and contract").select_option("1")
+        box = page.locator(".stage").bounding_box()
+        page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + 10)
+        assert "error 250 mm" in said.inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    def test_mistakes_are_visited_in_turn(self, page):
+        page.get_by_label("head whose errors to visit").select_option("0")
+        assert page.get_by_role("button", name="next mistake").is_disabled(), "linear is right"
+        page.get_by_label("head whose errors to visit").select_option("1")
+        page.get_by_label("time in the episode").focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("n")
+        assert frame_of(page) == 20
+        assert "mistake 1 of 1" in page.locator(".told").inner_text()
+        page.get_by_label("task and contract").select_option("1")
+        page.get_by_role("button", name="next largest error").click()
+        assert "error 1 of" in page.locator(".told").inner_text()
+
+    def test_the_address_follows_the_cursor_and_leads_back(self, page, page_on_disk):
+        page.get_by_label("task and contract").select_option("1")
+        page.get_by_label("time in the episode").fill("33")
+        page.wait_for_function("location.hash.includes('frame=33')")
+        address = page.url
+        page.goto("about:blank")
+        page.goto(address)
+        assert frame_of(page) == 33
+        assert page.get_by_label("task and contract").input_value() == "1"
+        page.evaluate("location.hash = '#frame=7'")
+        page.wait_for_function("document.querySelector('.time').textContent.endsWith(' 7')")
+        for odd in ("#frame=1e9&task=none", "#frame=x", "#x", "#frame=-5"):
+            page.goto("about:blank")
+            page.goto(page_on_disk + odd)
+            assert 0 <= frame_of(page) < FRAMES, odd
+
+    def test_a_part_is_shown_large_and_time_runs(self, page):
+        whole = page.locator(".stage .ticks span").count()
+        page.get_by_label("part of the recording").select_option("tested")
+        box = page.locator(".stage").bounding_box()
+        page.mouse.click(box["x"] + 1, box["y"] + 10)
+        assert frame_of(page) == 20
+        assert whole
+        page.get_by_role("button", name="play").click()
+        page.wait_for_function("!document.querySelector('.time').textContent.endsWith(' 20')")
+        page.get_by_role("button", name="stop").click()
+        assert page.get_by_role("button", name="play").is_visible()
+
+    def test_a_view_grows_and_shrinks(self, page):
+        view = page.get_by_role("button", name="view of fisheye_cam0")
+        small = view.bounding_box()["width"]
+        view.click()
+        assert view.get_attribute("aria-pressed") == "true"
+        assert view.bounding_box()["width"] > 2 * small
+        page.keyboard.press("1")
+        assert view.get_attribute("aria-pressed") == "false"
+
+    def test_letters_and_scrolling_keys_are_left_alone_outside(self, page):
+        before = frame_of(page)
+        for key in ("n", "End", "PageDown", " "):
+            page.keyboard.press(key)
+        assert frame_of(page) == before
+        page.keyboard.press("ArrowRight")
+        assert frame_of(page) == before + 1

@@ -47,18 +47,21 @@ it. The same labels and scores are in the notebooks.</noscript></div>
 
 ## Keys and links
 
+The arrows work at once, the other keys once the timeline or a button has the focus (click it, or
+reach it with Tab).
+
 | key | does |
 |---|---|
 | ← → | one frame back or on; with Shift a second |
-| Page Up, Page Down | ten seconds on or back |
+| Page Up, Page Down | ten seconds back or on |
 | Home, End | to the beginning, to the end |
 | space | play or stop |
 | n, p | the next or previous place where a head is wrong, or its errors from the largest on |
 | 1 to 6 | one view large; again for all six |
 
 The address follows the cursor (`#frame=4090&task=timeline_action&contract=corrected`): copy it to
-show somebody a moment. *Tested* is the part of the recording that no head was trained on; where a
-row is empty nothing was asked.
+show somebody a moment. Where a row is empty, nothing was asked: heads are tested on a part of the
+recording that they were not trained on.
 """
 
 
@@ -137,7 +140,7 @@ def _labels(table: WindowTable) -> dict[str, Any]:
     return found
 
 
-def _tasks(predictions: Path) -> list[dict[str, Any]]:
+def _tasks(predictions: Path | None) -> list[dict[str, Any]]:
     """Return what heads answered, one entry a task and contract."""
     if predictions is None or not predictions.is_file():
         return []

@@ -12,6 +12,7 @@ ARROWS = {True: " ↑", False: " ↓", None: ""}
 
 HEAD = ("contract", "task", "head", "variant", "minus", "metric", "seed", "value", "95 % interval",
         "floor", "skill", "test", "note")  # fmt: skip
+_Beside = tuple[str | None, str | None, str | None]
 _LEGEND = """Beside each score is what its paired difference from the floor (the best trivial
 baseline) says: [▲]{.better} surely better, [▼]{.worse} surely worse, [○]{.neither} can't be told
 apart, [?]{.open} too little data for an interval."""
@@ -84,7 +85,7 @@ def _is_beside(row: Record, first: Record) -> bool:
     return same and row.against is not None and row.variant is None
 
 
-def _cell(row: Record | None, beside: Mapping[tuple[str | None, ...], Record]) -> str:
+def _cell(row: Record | None, beside: Mapping[_Beside, Record]) -> str:
     """Return a score with the verdict of its paired difference from the floor."""
     if row is None or row.value is None:
         return "–" if row is None else _plain(row.status)
