@@ -50,7 +50,9 @@ def predictions(recording, tmp_path_factory):
     base = {"contract": "corrected", "head": "linear", "seed": None, "start_frame": starts}
     said = base | {"task": "timeline_action", "truth": list("aabb"), "predicted": list("abbb")}
     errors = base | {"task": "hand_trajectory_forecast", "truth": None, "predicted": None}
-    table = pd.concat([pd.DataFrame(said), pd.DataFrame(errors | {"error": [0.1, 0.2, 0.3, 0.4]})])
+    table = pd.concat(
+        [pd.DataFrame(said), pd.DataFrame(errors | {"error": [0.1, 0.2, 0.3, 0.4], "unit": "m"})]
+    )
     table.to_parquet(path)
     return path
 

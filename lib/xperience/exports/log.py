@@ -22,6 +22,8 @@ class Log:
         What is not in the file, and why.
     entities : set of str
         What has been logged.
+    units : dict of {entity: unit}
+        What curves below an entity are measured in.
     """
 
     rr: Any
@@ -29,6 +31,7 @@ class Log:
     times_s: np.ndarray
     absent: dict[str, str] = field(default_factory=dict)
     entities: set[str] = field(default_factory=set)
+    units: dict[str, str] = field(default_factory=dict)
 
     def holds(self, entity: str) -> bool:
         """Return whether an entity or one below it was logged."""

@@ -1,5 +1,6 @@
 """What heads answered, on the timeline of a recording."""
 
+from itertools import cycle
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 
 NEEDED = ("task", "head", "seed", "start_frame", "truth", "predicted")
 NOTHING = "(none)"
+_COLOURS = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66))
 T = TypeVar("T")
 
 
@@ -33,12 +35,15 @@ def log_predictions(log: Log, path: Path, episode: Episode) -> None:
         If the file is no such table, or says nothing of this recording.
     """
     table = _read(path, episode)
+    colours = dict(zip(sorted(table["head"].unique()), cycle(_COLOURS), strict=False))
     for (contract, task), rows in table.groupby(["contract", "task"], sort=False):
         for head, one in rows.groupby("head", sort=False):
             first = one[one["seed"].isna() | (one["seed"] == one["seed"].min())]
             first = first.sort_values("start_frame", kind="stable").drop_duplicates("start_frame")
-            _log_head(log, f"{contract}/{task}/{head}", first, "predicted")
-        _log_head(log, f"{contract}/{task}/truth", _once(rows), "truth")
+            _log_said(log, f"{contract}/{task}/{head}", first, "predicted")
+            if "error" in first and first["predicted"].isna().all():
+                _log_errors(log, f"{contract}/{task}", first, colours[head])
+        _log_said(log, f"{contract}/{task}/truth", _once(rows), "truth")
 
 
 def _once(rows: pd.DataFrame) -> pd.DataFrame:
@@ -64,20 +69,26 @@ def _read(path: Path, episode: Episode) -> pd.DataFrame:
     return table
 
 
-def _log_head(log: Log, name: str, rows: pd.DataFrame, column: str) -> None:
-    start = rows["start_frame"].to_numpy()
-    if rows[column].notna().any():
-        said = [text or NOTHING for text in rows[column]]
-        frames, spoken = _until(start, said, "")
-        places = [i for i, text in enumerate(spoken) if not i or text != spoken[i - 1]]
-        states = log.rr.StateChange.columns(state=[spoken[i] for i in places if spoken[i]])
-        there = np.array([bool(spoken[i]) for i in places], dtype=int)
-        log.by_frame(f"predictions/said/{name}", frames[places], states.partition(there))
-    elif column == "predicted" and "error" in rows:
-        errors = rows["error"].to_numpy(np.float64)
-        frames, errors = _until(start, errors.tolist(), float("nan"))
-        columns = log.rr.Scalars.columns(scalars=np.array(errors))
-        log.by_frame(f"predictions/error/{name}", frames, columns)
+def _log_said(log: Log, name: str, rows: pd.DataFrame, column: str) -> None:
+    """Log labels as states, which change where the label does."""
+    if rows[column].isna().all():
+        return
+    said = [text or NOTHING for text in rows[column]]
+    frames, spoken = _until(rows["start_frame"].to_numpy(), said, "")
+    places = [i for i, text in enumerate(spoken) if not i or text != spoken[i - 1]]
+    states = log.rr.StateChange.columns(state=[spoken[i] for i in places if spoken[i]])
+    there = np.array([bool(spoken[i]) for i in places], dtype=int)
+    log.by_frame(f"predictions/said/{name}", frames[places], states.partition(there))
+
+
+def _log_errors(log: Log, task: str, rows: pd.DataFrame, colour: tuple[int, int, int]) -> None:
+    """Log the errors of one head as a curve, in the unit of its task."""
+    entity, head = f"predictions/error/{task}", str(rows["head"].iloc[0])
+    log.units[entity] = next(iter(rows["unit"].dropna()), "") if "unit" in rows else ""
+    errors = rows["error"].to_numpy(np.float64).tolist()
+    frames, errors = _until(rows["start_frame"].to_numpy(), errors, float("nan"))
+    log.still(f"{entity}/{head}", log.rr.SeriesLines(names=[head], colors=[colour]))
+    log.by_frame(f"{entity}/{head}", frames, log.rr.Scalars.columns(scalars=np.array(errors)))
 
 
 def _until(start: np.ndarray, values: list[T], end: T) -> tuple[np.ndarray, list[T]]:

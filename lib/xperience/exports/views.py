@@ -126,21 +126,39 @@ def _room(rrb: Any, stand: Stand | None) -> Any:
 
 def _over_time(rrb: Any, log: Log) -> Any:
     """Return the views along time that have something to show, the labels first."""
-    views = (
-        ("labels/action", rrb.StateTimelineView(origin="labels", name="labels")),
-        (
-            "predictions/said",
-            rrb.StateTimelineView(origin="predictions/said", name="predictions"),
-        ),
-        (
-            "predictions/error",
-            rrb.TimeSeriesView(origin="predictions/error", name="errors of predictions"),
-        ),
-        ("imu/accel", rrb.TimeSeriesView(origin="imu/accel", name="acceleration, m/s²")),
-        ("imu/gyro", rrb.TimeSeriesView(origin="imu/gyro", name="rotation, rad/s")),
+    curves = rrb.TimeSeriesView
+    before = (("labels/action", rrb.StateTimelineView(origin="labels", name="labels")),)
+    after = (
+        ("imu/accel", curves(origin="imu/accel", name="acceleration, m/s²")),
+        ("imu/gyro", curves(origin="imu/gyro", name="rotation, rad/s")),
         ("sound/heard", rrb.AudioView(origin="sound/heard", name="sound")),
-        ("sound/level", rrb.TimeSeriesView(origin="sound/level", name="loudness, dB")),
+        ("sound/level", curves(origin="sound/level", name="loudness, dB")),
         ("labels/objects", rrb.TextLogView(origin="labels", name="objects and touch")),
         ("notes", rrb.TextDocumentView(origin="notes", name="notes")),
     )
+    views = (*before, *_predictions(rrb, log), *after)
     return rrb.Tabs(*(view for entity, view in views if log.holds(entity)), active_tab=0)
+
+
+def _predictions(rrb: Any, log: Log) -> list[tuple[str, Any]]:
+    """Return the views of what heads said and of their errors, apart for each contract."""
+    parts = [entity.split("/") for entity in sorted(log.entities)]
+    contracts = list(dict.fromkeys(part[2] for part in parts if part[0] == "predictions"))
+    views = []
+    for contract in contracts:
+        more = f" ({contract})" if len(contracts) > 1 else ""
+        said, wrong = f"predictions/said/{contract}", f"predictions/error/{contract}"
+        views.append((said, rrb.StateTimelineView(origin=said, name=f"predictions{more}")))
+        views.append((wrong, _errors(rrb, log, wrong, f"errors{more}")))
+    return views
+
+
+def _errors(rrb: Any, log: Log, above: str, name: str) -> Any:
+    """Return the curves of errors, one view a task, since their units differ."""
+    views = []
+    for entity, unit in log.units.items():
+        if entity.startswith(f"{above}/"):
+            task = entity.rpartition("/")[2].replace("_", " ")
+            title = ", ".join(filter(None, (task, unit)))
+            views.append(rrb.TimeSeriesView(origin=entity, name=title))
+    return rrb.Horizontal(*views, name=name)
