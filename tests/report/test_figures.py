@@ -17,8 +17,9 @@ from xperience.report.figures.coverage import draw_coverage
 from xperience.report.figures.moment import draw_moment
 from xperience.report.figures.samples import draw_samples
 from xperience.report.figures.structure import draw_structure
-from xperience.report.figures.style import elide, percent, png_bytes, wrap
+from xperience.report.figures.style import elide, png_bytes, wrap
 from xperience.report.figures.timeline import draw_timeline
+from xperience.report.quantities import percent
 
 FROM_TABLE = {
     "timeline": draw_timeline,

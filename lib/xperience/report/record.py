@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from xperience.report.figures.style import counted, percent
+from xperience.report.quantities import counted, percent
 from xperience.report.record_rows import PRIMARY, Rows, winners, words
 from xperience.scoring.records import Record
 from xperience.storage import file_digest

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from xperience.report.figures.style import percent
+from xperience.report.quantities import percent
 from xperience.report.shift_words import (
     HEAD_NAMES,
     SPLIT_NAMES,

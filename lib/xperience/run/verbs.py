@@ -13,10 +13,6 @@ import typer
 from xperience.errors import XperienceError
 from xperience.params import BASE_RUN
 from xperience.project import at_root
-from xperience.run import steps
-from xperience.run.fresh import stale
-from xperience.run.plan import Plan
-from xperience.run.reproduce import reproduce as reproduce_run
 
 app = typer.Typer(help="Runs: the graph, its steps and its checks.", no_args_is_help=True)
 Run = Annotated[str, typer.Argument(help="Name of a file in params/.")]
@@ -60,6 +56,8 @@ def reproduce(
     ] = "default",
 ) -> None:
     """Bring a run up to date: recording, windows, notebooks, site."""
+    from xperience.run.reproduce import reproduce as reproduce_run
+
     code = reproduce_run(
         run, episode or None, cores=cores, again=again, data_only=data, profile=profile
     )
@@ -71,6 +69,9 @@ def reproduce(
 @_shows_errors
 def episode(run: Run) -> None:
     """Simulate or download a run's recording."""
+    from xperience.run import steps
+    from xperience.run.plan import Plan
+
     plan = Plan.of(run)
     verb = "download" if plan.params.sample else "simulate"
     what = "recordings" if plan.is_cohort else "recording"
@@ -82,6 +83,9 @@ def episode(run: Run) -> None:
 @_shows_errors
 def windows(run: Run, episode: Own = None, workers: int | None = None) -> None:
     """Make a run's windows tables."""
+    from xperience.run import steps
+    from xperience.run.plan import Plan
+
     plan = Plan.of(run, episode)
     with _step("compute the windows tables", plan.shown(plan.windows("published").parent)):
         steps.make_windows(plan, workers)
@@ -91,6 +95,9 @@ def windows(run: Run, episode: Own = None, workers: int | None = None) -> None:
 @_shows_errors
 def shard(run: Run, shard: int) -> None:
     """Make the windows tables of one shard of a cohort; episodes that fail are named."""
+    from xperience.run import steps
+    from xperience.run.plan import Plan
+
     plan = Plan.of(run)
     with _step(f"work on shard {shard}", plan.shown(plan.tables()[shard])):
         for one in steps.make_shard(plan, shard).failed:
@@ -101,6 +108,9 @@ def shard(run: Run, shard: int) -> None:
 @_shows_errors
 def notebook(name: str, run: Run = BASE_RUN, episode: Own = None) -> None:
     """Execute one notebook with a run's values."""
+    from xperience.run import steps
+    from xperience.run.plan import Plan
+
     plan = Plan.of(run, episode)
     with _step(f"execute notebook {name}", plan.shown(plan.executed(name))):
         steps.make_notebook(plan, name)
@@ -110,6 +120,9 @@ def notebook(name: str, run: Run = BASE_RUN, episode: Own = None) -> None:
 @_shows_errors
 def site(run: Run = BASE_RUN, episode: Own = None) -> None:
     """Build a run's site from its executed notebooks."""
+    from xperience.run import steps
+    from xperience.run.plan import Plan
+
     plan = Plan.of(run, episode)
     with _step("build the site", f"{plan.shown(plan.site)}/index.html"):
         steps.make_site(plan)
@@ -119,6 +132,9 @@ def site(run: Run = BASE_RUN, episode: Own = None) -> None:
 @_shows_errors
 def fresh(run: Run = BASE_RUN, episode: Own = None) -> None:
     """Say which executed notebooks are out of date; exit 1 if any is."""
+    from xperience.run.fresh import stale
+    from xperience.run.plan import Plan
+
     found = stale(Plan.of(run, episode))
     for entry in found:
         print(entry, file=sys.stderr)

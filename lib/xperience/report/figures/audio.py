@@ -19,13 +19,12 @@ from xperience.report.figures.style import (
     RED,
     SKY,
     Picture,
-    counted,
     empty_panel,
     new_figure,
-    percent,
     set_title,
     styled,
 )
+from xperience.report.quantities import counted, percent
 from xperience.report.retrieval import task_words
 from xperience.studies.audio.looks import Finding, Heard, Look
 from xperience.studies.audio.mean import MixedMean

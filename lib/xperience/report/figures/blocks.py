@@ -13,11 +13,11 @@ from xperience.report.figures.style import (
     MUTED,
     PAPER,
     Picture,
-    counted,
     new_figure,
     set_title,
     styled,
 )
+from xperience.report.quantities import counted
 
 
 @styled

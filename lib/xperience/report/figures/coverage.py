@@ -18,13 +18,12 @@ from xperience.report.figures.style import (
     RED,
     SKY,
     Picture,
-    counted,
     new_figure,
-    percent,
     set_title,
     styled,
     time_axis,
 )
+from xperience.report.quantities import counted, percent
 from xperience.report.validity import frame_validity
 
 _BINS = 400

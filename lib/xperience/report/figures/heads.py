@@ -16,7 +16,6 @@ from xperience.report.figures.style import (
     ORANGE,
     PURPLE,
     Picture,
-    counted,
     empty_panel,
     new_figure,
     set_title,
@@ -32,6 +31,7 @@ from xperience.report.heads import (
     score_of,
     verdict,
 )
+from xperience.report.quantities import counted
 from xperience.report.record_rows import Rows
 from xperience.scoring.records import Record
 from xperience.studies.problem import Outcome

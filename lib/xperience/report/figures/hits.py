@@ -12,11 +12,11 @@ from xperience.report.figures.style import (
     Picture,
     empty_panel,
     new_figure,
-    percent,
     set_title,
     styled,
     wrap,
 )
+from xperience.report.quantities import percent
 from xperience.report.retrieval import Answered, Shot, capital, task_words
 from xperience.studies.retrieval.retrieval import Ranking
 

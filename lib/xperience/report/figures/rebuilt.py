@@ -17,13 +17,12 @@ from xperience.report.figures.style import (
     ORANGE,
     PAPER,
     Picture,
-    counted,
     empty_panel,
     new_figure,
-    percent,
     set_title,
     styled,
 )
+from xperience.report.quantities import counted, percent
 from xperience.report.retrieval import capital
 from xperience.studies.retrieval.reconstruction import (
     FLOORS,

@@ -19,12 +19,12 @@ from xperience.report.figures.style import (
     RED,
     SKY,
     Picture,
-    counted,
     empty_panel,
     new_figure,
     set_title,
     styled,
 )
+from xperience.report.quantities import counted
 from xperience.report.record_rows import PRIMARY, Rows, winners, words
 from xperience.scoring.records import Record
 from xperience.studies.record.hands import STITCHED, WALK, ZERO

@@ -15,10 +15,10 @@ from xperience.report.figures.style import (
     Picture,
     empty_panel,
     new_figure,
-    percent,
     set_title,
     styled,
 )
+from xperience.report.quantities import percent
 from xperience.report.retrieval import above_chance, capital, task_words
 from xperience.studies.retrieval.looks import Near, near
 from xperience.studies.retrieval.retrieval import RETRIEVALS, TOLERANCES_FRAMES

@@ -14,13 +14,13 @@ from xperience.report.figures.style import (
     MUTED,
     ORANGE,
     Picture,
-    counted,
     empty_panel,
     new_figure,
     set_title,
     styled,
     wrap,
 )
+from xperience.report.quantities import counted
 from xperience.report.samples import SIGNALS, Sample, read_samples
 
 _WIDTHS = (1.15, 1.6, 1.25, 1.25, 1.25)

@@ -25,11 +25,11 @@ from xperience.report.figures.style import (
     elide,
     empty_panel,
     new_figure,
-    percent,
     set_title,
     styled,
     time_axis,
 )
+from xperience.report.quantities import percent
 from xperience.report.shift_words import HEAD_NAMES, SPLIT_NAMES, bracket, one_row
 from xperience.scoring.records import Record
 from xperience.studies.shift.probes import COPY, SENSORS_ONLY, TEXT_ONLY, TIME

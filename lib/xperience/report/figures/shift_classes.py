@@ -20,11 +20,11 @@ from xperience.report.figures.style import (
     elide,
     empty_panel,
     new_figure,
-    percent,
     set_title,
     styled,
     time_axis,
 )
+from xperience.report.quantities import percent
 from xperience.report.shift_words import SPLIT_NAMES
 from xperience.studies.shift.study import LINEAR, ClassPlace, SplitCase
 

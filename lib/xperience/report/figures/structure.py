@@ -15,13 +15,12 @@ from xperience.report.figures.style import (
     PAPER,
     RED,
     Picture,
-    counted,
     new_figure,
-    percent,
     set_title,
     styled,
     time_axis,
 )
+from xperience.report.quantities import counted, percent
 from xperience.report.timeline import Timeline
 
 _N_DIRECTIONS, _MAX_WINDOWS, _SMALLEST_STD, _LIMIT = 3, 1500, 1e-6, 2.5

@@ -147,19 +147,6 @@ def wrap(text: str, width: int, n_lines: int) -> str:
     return "\n".join(lines)
 
 
-def counted(number: int, noun: str) -> str:
-    """Return "1 window", "2 windows" or "1,161 windows"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def percent(share: float) -> str:
-    """Return a share for readers; only what is whole reads 100 %, and only what is nothing 0 %."""
-    rounded = round(100 * share)
-    if rounded in (0, 100) and share not in (0, 1):
-        rounded = min(max(round(100 * share, 1), 0.1), 99.9)
-    return f"{rounded} %"
-
-
 def empty_panel(ax: Axes, reason: str, *, width: int = 30, n_lines: int = 7) -> None:
     """Turn an axes into a hatched panel that says why there is nothing to see."""
     ax.set(xticks=[], yticks=[], facecolor="#F6F7F8")

@@ -14,13 +14,13 @@ from xperience.report.figures.style import (
     MUTED,
     RED,
     Picture,
-    counted,
     empty_panel,
     new_figure,
     set_title,
     styled,
     wrap,
 )
+from xperience.report.quantities import counted
 from xperience.report.takeaways.outcome import Outcome
 from xperience.report.takeaways.render import MARKS, column_names
 from xperience.report.takeaways.wording import ends, number, readable, signed

@@ -14,15 +14,14 @@ from xperience.report.figures.style import (
     PAPER,
     RED,
     Picture,
-    counted,
     elide,
     empty_panel,
     new_figure,
-    percent,
     set_title,
     styled,
     time_axis,
 )
+from xperience.report.quantities import counted, percent
 from xperience.report.timeline import TRAIN_SHARE, Timeline
 
 _MAX_ROWS, _LABEL_CHARS = 28, 34

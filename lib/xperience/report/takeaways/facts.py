@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from xperience.report.figures.style import percent
+from xperience.report.quantities import percent
 from xperience.report.takeaways.evidence import FLOOR, Ask, Evidence, Place
 from xperience.report.takeaways.outcome import (
     NO,
