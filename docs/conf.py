@@ -1,6 +1,11 @@
 """How Sphinx builds the site; `make site` calls it on a staged copy of these pages and a run."""
 
+import inspect
+
 from xperience import __version__
+
+LONG_SIGNATURE, LONG_DEFAULT = 300, 60
+"""Characters from which on defaults are left out of the reference."""
 
 project = "Xperience benchmark"
 author = "the Xperience authors"
@@ -21,7 +26,6 @@ myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"  # docstrings give types in the reader's words
-autodoc_preserve_defaults = True  # a default as it is written, not what it evaluates to
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
@@ -56,11 +60,41 @@ html_theme_options = {
 }
 
 
-def _describe_data(app, what, name, obj, options, lines):
-    """Keep napoleon from reading a colon in the words on a constant as the end of its type."""
-    if what in ("attribute", "data", "property") and lines and lines[0]:
-        lines.insert(0, "")
+_SAID = {}
+
+
+def _keep_words(app, what, name, obj, options, lines):
+    """Show what a constant is for, not its value: values of declarations fill pages."""
+    options.no_value = True
+    if what in ("attribute", "data"):
+        _SAID[name] = list(lines)
+
+
+def _give_words_back(app, what, name, obj, options, lines):
+    """Undo what napoleon makes of a constant's words: it takes all before a colon for a type."""
+    if name in _SAID:
+        lines[:] = _SAID.pop(name)
+
+
+def _shorten_defaults(app, what, name, obj, *rest):
+    """Leave out defaults that would fill a page, such as the declarations of all tasks."""
+    _, signature, returned = rest
+    if not signature or len(signature) < LONG_SIGNATURE:
+        return None
+    known = inspect.signature(obj)
+    parameters = [
+        one.replace(annotation=one.empty, default=one.default if _is_short(one.default) else ...)
+        for one in known.parameters.values()
+        if one.name != "self"
+    ]
+    return str(known.replace(parameters=parameters, return_annotation=known.empty)), returned
+
+
+def _is_short(default):
+    return default is inspect.Parameter.empty or len(repr(default)) <= LONG_DEFAULT
 
 
 def setup(app):
-    app.connect("autodoc-process-docstring", _describe_data, priority=1)
+    app.connect("autodoc-process-signature", _shorten_defaults)
+    app.connect("autodoc-process-docstring", _keep_words, priority=1)
+    app.connect("autodoc-process-docstring", _give_words_back, priority=900)

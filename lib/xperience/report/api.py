@@ -8,7 +8,7 @@ from xperience.sources import LIBRARY
 SILENT = ("__init__", "__main__", "verbs")
 """Modules without anything to call: packages say what they are on their room's page."""
 _OFF = "This site was built without the reference: `api: true` in the run's params file adds it.\n"
-_OPTIONS = "   :members:\n   :no-value:\n   :exclude-members: model_config"
+_OPTIONS = "   :members:\n   :exclude-members: model_config"
 _HEAD = """# Library reference
 
 A page a room of `lib/xperience`, made from its docstrings.

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import groupby
+from pathlib import Path
 
 from xperience.report.takeaways.wording import number, readable
 from xperience.scoring.records import Record
@@ -12,6 +13,7 @@ ARROWS = {True: " ↑", False: " ↓", None: ""}
 
 HEAD = ("contract", "task", "head", "variant", "minus", "metric", "seed", "value", "95 % interval",
         "floor", "skill", "test", "note")  # fmt: skip
+_HOW = "[How to read a score](/reading.md) says what floor, skill and interval are."
 _Beside = tuple[str | None, str | None, str | None]
 _LEGEND = """Beside each score is what its paired difference from the floor (the best trivial
 baseline) says: [▲]{.better} surely better, [▼]{.worse} surely worse, [○]{.neither} can't be told
@@ -103,19 +105,34 @@ def _verdict(difference: Record | None) -> str:
     )
 
 
-def results_pages(rows: Iterable[Record], run: str) -> dict[str, str]:
-    """Return pages with every row of a run: one a section, and one that lists them."""
+def results_pages(
+    rows: Iterable[Record], run: str, titles: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return pages with every row of a run: one a section, and one that lists them.
+
+    Parameters
+    ----------
+    rows : iterable of Record
+        Of several runs, perhaps.
+    run : str
+        The run whose site it is; rows of others say whose they are.
+    titles : mapping of {section: title}, optional
+        How sections are called on the site.
+    """
     pages, lines = {}, []
-    for section, group in groupby(rows, key=lambda row: row.section):
-        found = list(group)
-        title = f"# Scores of {section}"
-        pages[f"results/{section}"] = f"{title}\n\n{markdown_table(found)}\n"
+    ordered = sorted(rows, key=lambda row: row.section)
+    for section, group in groupby(ordered, key=lambda row: row.section):
+        found, title = list(group), (titles or {}).get(section, section)
+        file = f"From `metrics/{section}.json` of run {found[0].run}: {len(found):,} rows."
+        pages[f"results/{section}"] = (
+            f"# Scores: {title}\n\n{file} {_HOW}\n\n{markdown_table(found)}\n"
+        )
         whose = "" if found[0].run == run else f", run {found[0].run}"
-        lines.append(f"- [{section}](results/{section}.md): {len(found):,} rows{whose}")
+        lines.append(f"- [{title}](results/{section}.md): {len(found):,} rows{whose}")
     told = "\n".join(lines) or "This run has no scores yet."
-    names = "\n".join(pages)
+    names = "\n".join(f"{(titles or {}).get(Path(p).name, Path(p).name)} <{p}>" for p in pages)
     listed = f"```{{toctree}}\n:hidden:\n\n{names}\n```\n" if pages else ""
-    index = f"# All scores of the run {run}\n\n{told}\n\n{listed}"
+    index = f"# All scores of the run {run}\n\n{_HOW}\n\n{told}\n\n{listed}"
     return {"results": index, **pages}
 
 

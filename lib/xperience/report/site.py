@@ -21,10 +21,11 @@ from xperience.report.landing import Shelf, landing_pages
 from xperience.report.scoreboard import results_pages
 from xperience.report.takeaways.evidence import NAME as TAKEAWAYS
 from xperience.report.tasks import tasks_page
+from xperience.report.windows import windows_page
 from xperience.scoring.records import Record, read_records
 
 UNUSED = re.compile(r"\.buildinfo|objects\.inv|_static/.*macros\.html")
-PAGES = ("*.md", "*.py", "*.css", "*.js", "*.svg", "*.png", "*.webp", "*.html")
+PAGES = ("*.md", "*.py", "*.css", "*.js", "*.svg", "*.png", "*.webp")
 
 
 class SiteError(XperienceError):
@@ -139,7 +140,8 @@ def _stage_files(
     files |= {f"_run/{name}.md": page.encode() for name, page in landing.items()}
     files["_run/takeaways.md"] = _takeaways(run_folder).encode()
     files["_run/tasks.md"] = tasks_page().encode()
-    for name, page in results_pages(rows, run_folder.name).items():
+    files["_run/windows.md"] = windows_page().encode()
+    for name, page in results_pages(rows, run_folder.name, titles).items():
         files[f"_run/{name}.md"] = page.encode()
     return files
 
