@@ -5,6 +5,7 @@ EPISODE ?=
 AGAIN ?=
 PROFILE ?= default
 PIP_ARGS ?=
+LAB_ARGS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -50,9 +51,9 @@ site: setup ## build the site of a run from its executed notebooks
 
 lab: setup ## open the notebooks in JupyterLab, with the recording and windows that they read
 	@$(XPERIENCE) reproduce "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)") --data
-	@mkdir -p .venv/share/jupyter/lab/settings
-	@cp notebooks/.lab-settings.json .venv/share/jupyter/lab/settings/overrides.json
-	$(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/README.md
+	$(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/README.md \
+		--LabApp.app_settings_dir="$(CURDIR)/notebooks/.lab" \
+		--LabApp.workspaces_dir="$(CURDIR)/.venv/share/jupyter/lab/workspaces" $(LAB_ARGS)
 
 pair: setup ## write the .ipynb half of each notebook from its .py half
 	@$(XPERIENCE) pair
