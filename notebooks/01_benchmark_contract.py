@@ -282,4 +282,4 @@ origin = provenance(notebook, parameters, [table.path]) | {"recording": info.sou
 write_records(metrics_path(run, notebook), rows, origin)
 recording.close()
 saved = records_table(rows)[["metric", "variant", "value", "unit", "status", "reason"]]
-saved[saved["metric"].ne("coverage") & ~saved["variant"].isin(in_rows)].fillna("")
+saved[saved["metric"].ne("coverage") & ~saved["variant"].isin(in_rows)].astype(object).fillna("")
