@@ -11,3 +11,10 @@ def recording(tmp_path_factory):
     """A simulated recording of three seconds that nobody changes."""
     settings = StandinSettings(frames=N_FRAMES, size_px=(32, 24), workers=1)
     return write_episode(tmp_path_factory.mktemp("tiny") / "episode", settings)
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory):
+    """A shorter one by another seed, that nobody changes either."""
+    settings = StandinSettings(frames=45, size_px=(32, 24), workers=1, seed=3)
+    return write_episode(tmp_path_factory.mktemp("other") / "second", settings)

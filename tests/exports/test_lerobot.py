@@ -19,18 +19,10 @@ from xperience.exports.frame_table import states_and_actions, texts
 from xperience.exports.lerobot import export_lerobot
 from xperience.exports.statistics import pooled, statistics
 from xperience.features.posture import Postures
-from xperience.simulator.settings import StandinSettings
-from xperience.simulator.write import write_episode
 
 N_FRAMES = 60
 STATS = {"min", "max", "mean", "std", "count", "q01", "q10", "q50", "q90", "q99"}
 TYPES = {"float32": "float", "int64": "int64", "bool": "bool"}
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory):
-    settings = StandinSettings(frames=45, size_px=(32, 24), workers=1, seed=3)
-    return write_episode(tmp_path_factory.mktemp("other") / "second", settings)
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +172,35 @@ def test_states_are_postures_seen_from_the_body(recording, dataset):
 def test_pictures_are_those_of_the_recording(recording, dataset):
     copy = dataset / "videos" / "observation.images.fisheye_cam0" / "chunk-000" / "file-000.mp4"
     pairs = zip(read_rgb(recording / "fisheye_cam0.mp4"), read_rgb(copy), strict=True)
+    assert all((one == other).all() for one, other in pairs)
+
+
+def test_a_frame_whose_label_says_nothing_takes_the_task_of_the_whole(recording, dataset):
+    with Episode(recording) as episode:
+        action, whole = episode.labels.action, episode.labels.main_task
+    rows = pd.read_parquet(dataset / "data" / "chunk-000" / "file-000.parquet")
+    tasks = pd.read_parquet(dataset / "meta" / "tasks.parquet").index
+    unlabelled = rows["task_index"][[label == "N/A" for label in action]]
+    assert len(unlabelled)
+    assert {tasks[index] for index in unlabelled} == {whole}
+    assert "N/A" not in tasks
+
+
+def test_pictures_told_from_later_ones_keep_their_place(recording, tmp_path):
+    folder = shutil.copytree(recording, tmp_path / "ep")
+    with av.open(str(folder / "stereo_left.mp4"), "w") as write:
+        stream = write.add_stream("libx264", rate=20, options={"bf": "3", "b_strategy": "0"})
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        for rgb in read_rgb(recording / "stereo_left.mp4"):
+            write.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        write.mux(stream.encode(None))
+    with av.open(str(folder / "stereo_left.mp4")) as read:
+        packets = [packet for packet in read.demux(video=0) if packet.size]
+        assert [p.pts for p in packets] != sorted(p.pts for p in packets)
+    export_lerobot([folder], tmp_path / "set")
+    Checker(tmp_path / "set").check()
+    copy = next((tmp_path / "set" / "videos").rglob("*stereo_left/**/*.mp4"))
+    pairs = zip(read_rgb(folder / "stereo_left.mp4"), read_rgb(copy), strict=True)
     assert all((one == other).all() for one, other in pairs)
 
 
