@@ -54,7 +54,10 @@ def _range_row(
 
 
 def sync_table(audit: SyncAudit) -> pd.DataFrame:
-    """Return one row a pair of clocks for readers: verdict, offset and drift with intervals."""
+    """Return one row a pair of clocks for readers: verdict, offset and drift with intervals.
+
+    "Blind below" is the smallest steady offset that would have been called off.
+    """
     return pd.DataFrame([_cells(pair) for pair in audit.pairs]).set_index("clocks")
 
 
@@ -64,6 +67,7 @@ def _cells(pair: ClockPair) -> dict[str, str]:
         "clocks": f"{pair.late} – {pair.reference}",
         "verdict": pair.headline,
         "offset (ms)": str(found.offset_ms) if found else "",
+        "blind below (ms)": f"{pair.smallest_ms:.0f}" if found else "",
         "drift (ppm)": str(found.drift_ppm) if found and found.drift_ppm else "",
         "rests on": pair.evidence,
     }

@@ -29,6 +29,19 @@ _WORDS = {
     "container_device": ("video file's clock", "device clock"),
 }
 PAIRS = tuple(_WORDS)
+RESOLUTION_FRAMES = {
+    "gyro_rotation": 0.1,
+    "flow_camera": 0.25,
+    "sound_body": 0.5,
+    "container_device": 0.0,
+}
+"""Share of a frame's time that a pair cannot resolve, however long the recording.
+
+How a head moves between two frames is interpolated; how a picture moves is blurred by what moves in
+it; a limb that is at rest in one frame and was not in the one before may have been heard anywhere
+between, the sooner the more abruptly it stopped. Such errors are the same for all events or moves
+of a recording, so drawing its stretches anew cannot show them.
+"""
 _BODY = ("body", "contacts", "hand_left", "hand_right")
 
 
@@ -73,6 +86,7 @@ class SyncAudit:
                 drift = f"{found.drift_ppm} ppm" if found.drift_ppm else "not known: too short"
                 lines.append(f"  drift {drift}")
                 lines.append(f"  from {found.start_ms} ms at the start to {found.end_ms} ms")
+                lines.append(f"  a steady offset below {pair.smallest_ms:.0f} ms would not be told")
             if pair.evidence:
                 lines.append(f"  rests on {pair.evidence}")
         return "\n".join(lines)
@@ -110,10 +124,13 @@ def audit_episode(folder: Path | str, pairs: Sequence[str] = PAIRS, seed: int = 
         time_s = motion.frame_times_s(episode)
         frame_ms = 1e3 / episode.fps
         found = tuple(
-            _audited(_Job(episode, Names(name, *_WORDS[name], frame_ms), time_s, seed))
-            for name in pairs
+            _audited(_Job(episode, _names(name, frame_ms), time_s, seed)) for name in pairs
         )
         return SyncAudit(episode.name, float(time_s[-1] - time_s[0]), frame_ms, found)
+
+
+def _names(name: str, frame_ms: float) -> Names:
+    return Names(name, *_WORDS[name], frame_ms, frame_ms * RESOLUTION_FRAMES[name])
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,12 @@ class Range:
         value, low, high = (round(end, 1) + 0.0 for end in (self.value, self.low, self.high))
         return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"  # no minus before a zero
 
+    def widened(self, by: float) -> "Range":
+        """Return the range with another, independent source of error, of so much on both sides."""
+        low = self.value - np.hypot(self.value - self.low, by)
+        high = self.value + np.hypot(self.high - self.value, by)
+        return Range(self.value, *(round(float(end), _DIGITS) for end in (low, high)))
+
     def within(self, bound: float) -> bool:
         """Return whether the whole interval lies within so much of 0."""
         return -bound <= self.low and self.high <= bound
@@ -44,6 +50,9 @@ class Range:
 @dataclass(frozen=True)
 class Misalignment:
     """How far two clocks are apart; positive where the first named comes later.
+
+    Intervals hold both what another choice of stretches would give and what the method cannot
+    resolve in any recording.
 
     Parameters
     ----------
@@ -61,16 +70,30 @@ class Misalignment:
     end_ms: Range
 
     @classmethod
-    def of(cls, line: Line, resampled: Line, length_s: float) -> "Misalignment":
-        """Return the misalignment of a line and its resamples over a recording."""
+    def of(
+        cls, line: Line, resampled: Line, length_s: float, resolution_ms: float = 0.0
+    ) -> "Misalignment":
+        """Return the misalignment of a line and its resamples over a recording.
+
+        Parameters
+        ----------
+        line, resampled : Line
+            The best one, and one a resample.
+        length_s : float
+        resolution_ms : float
+            Half the width that an interval keeps however long the recording is. It is an error
+            apart from the drawn one, so their squares add up.
+        """
         half_s = length_s / 2
         drift = _range(line.drift, resampled.drift, 1e6)
-        return cls(
-            _range(line.offset_s, resampled.offset_s, 1e3),
-            drift if _is_told(drift) else None,
-            _range(line.at(-half_s), resampled.at(-half_s), 1e3),
-            _range(line.at(half_s), resampled.at(half_s), 1e3),
-        )
+        # the ends may be wrong by this much each, one without the other
+        coarse_ppm = 1e3 * np.sqrt(2) * resolution_ms / length_s
+        moments = [
+            _range(line.at(at_s), resampled.at(at_s), 1e3).widened(resolution_ms)
+            for at_s in (0.0, -half_s, half_s)
+        ]
+        told = drift.widened(coarse_ppm) if _is_told(drift) else None
+        return cls(moments[0], told, *moments[1:])
 
     @property
     def moments(self) -> tuple[Range, Range, Range]:
@@ -111,7 +134,9 @@ class ClockPair:
         A positive offset means that ``late`` comes later than ``reference``.
     verdict : Verdict
     frame_ms : float
-        One frame: half of it is what "in step" allows.
+        One frame: half of it is what clocks may be off by.
+    resolution_ms : float
+        What the method cannot resolve, however long the recording; part of every interval.
     reason : str, optional
         Why nothing can be told.
     misalignment : Misalignment, optional
@@ -136,6 +161,7 @@ class ClockPair:
     reference: str
     verdict: Verdict
     frame_ms: float
+    resolution_ms: float = 0.0
     reason: str | None = None
     misalignment: Misalignment | None = None
     evidence: str = ""
@@ -161,20 +187,29 @@ class ClockPair:
             return f"{self.verdict}: {self.reason}"
         if self.strays:
             return f"off by up to {self.furthest_ms:+.0f} ms"
-        worst = max(self.misalignment.moments, key=lambda at: abs(at.value))
-        steady = self.misalignment.offset_ms
-        if abs(worst.value - steady.value) <= self.frame_ms / 2:
-            by = f"{round(steady.value) + 0:+d} ms"
-        else:
-            first, _, last = self.misalignment.moments
+        first, steady, last = self.misalignment.moments
+        off = self.verdict is Verdict.OFF
+        moves = max(abs(end.value - steady.value) for end in (first, last)) > self.frame_ms / 2
+        if moves or (off and not steady.beyond(self.frame_ms / 2)):
             by = f"{first.value:+.0f} ms at the start, {last.value:+.0f} ms at the end"
-        return f"{self.verdict} ({by})" if self.verdict is Verdict.IN_STEP else f"off by {by}"
+        else:
+            by = f"{round(steady.value) + 0:+d} ms"
+        return f"off by {by}" if off else f"{self.verdict} ({by})"
+
+    @property
+    def smallest_ms(self) -> float | None:
+        """The smallest steady offset that would have been called off; None where none is told."""
+        if self.misalignment is None:
+            return None
+        steady = self.misalignment.offset_ms
+        return max(self.frame_ms / 2, steady.value - steady.low, steady.high - steady.value)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the curve, ready for JSON."""
         out = asdict(replace(self, curve=None))
         del out["curve"]
-        return out | {"verdict": str(self.verdict), "headline": self.headline}
+        told = {"verdict": str(self.verdict), "headline": self.headline}
+        return out | told | {"smallest_ms": self.smallest_ms}
 
 
 @dataclass(frozen=True)
@@ -185,6 +220,7 @@ class Names:
     late: str
     reference: str
     frame_ms: float
+    resolution_ms: float = 0.0
 
     def cannot_tell(self, reason: str, **more: Any) -> ClockPair:
         """Return a pair of which nothing can be told."""
@@ -196,13 +232,15 @@ class Names:
 
         Notes
         -----
-        "Off": at the start, the middle or the end the offset is more than half a frame, and surely
-        not 0; or some frame strays by more than a frame from what the line says. "In step": none of
-        this, and all three intervals lie within one frame. Between the two, the interval is too
-        wide to tell.
+        "Off": in the middle the offset is more than half a frame, and surely not 0, or so it is at
+        the start or the end and a drift can be told; or some frame strays by more than a frame from
+        what the line says. "In step": none of this, and all three intervals lie within one frame.
+        Between the two, the interval is too wide to tell.
         """
         moments = misalignment.moments
-        if any(moment.beyond(self.frame_ms / 2) for moment in moments):
+        # without a known drift the ends are but the middle, moved by a drift that was guessed
+        sure = moments if misalignment.drift_ppm else (misalignment.offset_ms,)
+        if any(moment.beyond(self.frame_ms / 2) for moment in sure):
             verdict, reason = Verdict.OFF, None
         elif all(moment.within(self.frame_ms) for moment in moments):
             verdict, reason = Verdict.IN_STEP, None
@@ -210,8 +248,8 @@ class Names:
             widest = max(moments, key=lambda at: at.high - at.low)
             verdict = Verdict.CANNOT_TELL
             reason = (
-                f"the interval, {widest.low:+.0f} to {widest.high:+.0f} ms, "
-                f"holds 0 and more than one frame"
+                f"the interval, {widest.low:+.0f} to {widest.high:+.0f} ms, reaches beyond "
+                f"one frame ({self.frame_ms:.0f} ms), but not surely; a longer recording tells more"
             )
         own = asdict(self) | {"verdict": verdict, "reason": reason, "misalignment": misalignment}
         pair = ClockPair(**own, **more)
@@ -240,5 +278,5 @@ class Names:
                 f"(of {1e6 * MAX_DRIFT:.0f})"
             )
             return self.cannot_tell(reason, **more)
-        found = Misalignment.of(lag.line, lag.resampled, lag.length_s)
+        found = Misalignment.of(lag.line, lag.resampled, lag.length_s, self.resolution_ms)
         return self.judged(found, **more)
