@@ -42,7 +42,8 @@ def inspect(
     """
     from xperience.episode.inspect import inspect_episode
 
-    report = inspect_episode(episode)
+    with progress_bars() as show:
+        report = inspect_episode(episode, show)
     typer.echo(report.to_json() if json else report.to_text())
     raise typer.Exit(0 if report.usable else 1)
 
@@ -58,8 +59,8 @@ def sync(
     """
     from xperience.sync.audit import audit_episode
 
-    with told():
-        audit = audit_episode(episode)
+    with told(), progress_bars() as show:
+        audit = audit_episode(episode, on_progress=show)
     typer.echo(audit.to_json() if json else audit.to_text())
 
 

@@ -12,6 +12,7 @@ from xperience.episode.captions import is_labelled
 from xperience.episode.coverage import stream_coverage
 from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError
+from xperience.progress import OnProgress
 
 _DEPTH_SAMPLES = 32
 
@@ -108,12 +109,14 @@ def _cells(row: StreamReport) -> tuple[str, ...]:
     return row.stream, row.status, shape, number(row.rate_hz, 3), number(row.span_s, 2), covered
 
 
-def inspect_episode(folder: Path | str) -> EpisodeReport:
+def inspect_episode(folder: Path | str, on_progress: OnProgress | None = None) -> EpisodeReport:
     """Return what an episode folder holds; never raises for what it finds there.
 
     Parameters
     ----------
     folder : path
+    on_progress : callable, optional
+        Called with the step "streams", how many were looked at, and how many there are.
 
     Returns
     -------
@@ -122,7 +125,7 @@ def inspect_episode(folder: Path | str) -> EpisodeReport:
     """
     try:
         with Episode(folder) as episode:
-            streams = [_report(episode, name) for name in episode.streams]
+            streams = _reports(episode, on_progress or (lambda step, done, total: None))
             return EpisodeReport(
                 episode.name,
                 True,
@@ -133,6 +136,15 @@ def inspect_episode(folder: Path | str) -> EpisodeReport:
             )
     except EpisodeError as error:
         return EpisodeReport(Path(folder).resolve().name, False, faults=[str(error)])
+
+
+def _reports(episode: Episode, tell: OnProgress) -> list[StreamReport]:
+    rows: list[StreamReport] = []
+    tell("streams", 0, len(episode.streams))
+    for name in episode.streams:
+        rows.append(_report(episode, name))
+        tell("streams", len(rows), len(episode.streams))
+    return rows
 
 
 def _report(episode: Episode, name: str) -> StreamReport:

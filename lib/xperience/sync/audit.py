@@ -10,6 +10,7 @@ import numpy as np
 from xperience.episode import layout
 from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError, ParamsError, did_you_mean
+from xperience.progress import OnProgress
 from xperience.sync import motion
 from xperience.sync.container import compare_clocks, frame_times_in_file_s
 from xperience.sync.events import body_events, event_signal
@@ -92,7 +93,12 @@ class SyncAudit:
         return "\n".join(lines)
 
 
-def audit_episode(folder: Path | str, pairs: Sequence[str] = PAIRS, seed: int = 0) -> SyncAudit:
+def audit_episode(
+    folder: Path | str,
+    pairs: Sequence[str] = PAIRS,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+) -> SyncAudit:
     """Return whether the streams of a recording belong to the same moments, without any label.
 
     Parameters
@@ -103,6 +109,8 @@ def audit_episode(folder: Path | str, pairs: Sequence[str] = PAIRS, seed: int = 
         Names in `PAIRS`; only these are looked at.
     seed : int
         Draws the resamples behind the intervals.
+    on_progress : callable, optional
+        Called with the step "pairs of clocks", how many were judged, and how many there are.
 
     Returns
     -------
@@ -123,10 +131,13 @@ def audit_episode(folder: Path | str, pairs: Sequence[str] = PAIRS, seed: int = 
     with Episode(folder) as episode:
         time_s = motion.frame_times_s(episode)
         frame_ms = 1e3 / episode.fps
-        found = tuple(
-            _audited(_Job(episode, _names(name, frame_ms), time_s, seed)) for name in pairs
-        )
-        return SyncAudit(episode.name, float(time_s[-1] - time_s[0]), frame_ms, found)
+        tell = on_progress or (lambda step, done, total: None)
+        found: list[ClockPair] = []
+        tell("pairs of clocks", 0, len(pairs))
+        for name in pairs:
+            found.append(_audited(_Job(episode, _names(name, frame_ms), time_s, seed)))
+            tell("pairs of clocks", len(found), len(pairs))
+        return SyncAudit(episode.name, float(time_s[-1] - time_s[0]), frame_ms, tuple(found))
 
 
 def _names(name: str, frame_ms: float) -> Names:
