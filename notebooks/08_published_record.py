@@ -45,12 +45,9 @@ from IPython.display import Markdown, display
 from xperience.project import metrics_path, run_folder
 from xperience.report import record as words
 from xperience.report.figures import show
-from xperience.report.figures.record import (
-    draw_agreement,
-    draw_differences,
-    draw_hand_forecasts,
-    draw_scores,
-)
+from xperience.report.figures.record import draw_agreement
+from xperience.report.figures.record_hands import draw_hand_forecasts
+from xperience.report.figures.record_scores import draw_differences, draw_scores
 from xperience.report.provenance import provenance
 from xperience.scoring.records import write_records
 from xperience.studies.record.note import STATUSES, note_figures

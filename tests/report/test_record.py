@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xperience.report.figures.record import (
-    draw_agreement,
-    draw_differences,
-    draw_hand_forecasts,
-    draw_scores,
-)
+from xperience.report.figures.record import draw_agreement
+from xperience.report.figures.record_hands import draw_hand_forecasts
+from xperience.report.figures.record_scores import draw_differences, draw_scores
 from xperience.report.figures.style import png_bytes
 from xperience.report.record import (
     agreement_sentence,
