@@ -1,12 +1,15 @@
 """How Sphinx builds the site; `make site` calls it on a staged copy of these pages and a run."""
 
+import hashlib
 import inspect
+from pathlib import Path
 
 from xperience import __version__
 
 LONG_SIGNATURE, LONG_DEFAULT = 300, 60
 """Characters from which on defaults are left out of the reference."""
 
+own_digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()  # all is built anew with it
 project = "Xperience benchmark"
 author = "the Xperience authors"
 copyright = author
@@ -45,6 +48,7 @@ html_css_files = ["site.css"]
 html_js_files = [("site.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_sphinx = False
+html_search_scorer = str(Path(__file__).parent / "_static" / "scorer.js")
 html_show_search_summary = False  # it fetches pages, which browsers refuse from disk
 html_last_updated_fmt = None
 html_context = {"default_mode": "auto"}
@@ -95,6 +99,7 @@ def _is_short(default):
 
 
 def setup(app):
+    app.add_config_value("own_digest", "", "env")
     app.connect("autodoc-process-signature", _shorten_defaults)
     app.connect("autodoc-process-docstring", _keep_words, priority=1)
     app.connect("autodoc-process-docstring", _give_words_back, priority=900)
