@@ -186,3 +186,14 @@ def test_words_come_from_one_place(tmp_path, toy_export):
     for records, chosen in ((None, None), (toy_export, options)):
         with pytest.raises(AnswersError, match="Name one of the two"):
             words_of(records, chosen)
+
+
+def test_a_few_texts_still_make_the_word_that_the_configuration_names(tmp_path):
+    folder = make_tiny(tmp_path / "few", ["under us up until upon used utter"])
+    assert load(Source(str(folder))).tokenizer.tokenize("user") == ["user"]
+
+
+def test_too_few_tokens_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(AnswersError, match="no room for the word 'user' in 100 tokens"):
+        make_tiny(tmp_path / "few", ["word"], vocabulary=100)
+    assert not list(tmp_path.iterdir())

@@ -18,6 +18,7 @@ from xperience.answers.supervised import open_export
 from xperience.storage import write_json
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast, Qwen3OmniMoeThinkerConfig
 
 NAMED_TOKENS = {
@@ -30,6 +31,8 @@ NAMED_TOKENS = {
     "audio_eos_token": "<|audio_end|>",
 }
 TURN_START, TURN_END, PADDING = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
+TURNS = ("system", "user", "assistant")
+"""Names of the turns. The model's configuration wants the second one as a token of its own."""
 MEL_BINS = 16
 PATCH = 8
 SPREAD = 0.1
@@ -61,7 +64,7 @@ def make_tiny(
     Raises
     ------
     AnswersError
-        If the folder exists or a package is missing.
+        If the folder exists, a package is missing, or the tokens are too few.
     """
     require()
     folder = Path(folder)
@@ -161,8 +164,28 @@ def _text_config(n_tokens: int, padding: int, end: int) -> dict:
 
 
 def _tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerFast":
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
+
+    said = sorted(set(texts))
+    inner = _merges([*said, *["system user assistant"] * 2], vocabulary)
+    if inner.token_to_id("user") is None:
+        # of a few texts the merges may come in an order that never makes the word whole
+        inner = _merges([*said, *list(TURNS) * (len(said) + 2)], vocabulary)
+    if inner.token_to_id("user") is None:
+        raise AnswersError(
+            "tiny model", f"no room for the word 'user' in {vocabulary} tokens",
+            "a token for that turn", "Ask for more tokens, or give shorter texts.",
+        )  # fmt: skip
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        eos_token=TURN_END,
+        pad_token=PADDING,
+        extra_special_tokens=NAMED_TOKENS,
+    )
+
+
+def _merges(texts: list[str], vocabulary: int) -> "Tokenizer":
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
 
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -174,14 +197,8 @@ def _tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerFas
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    # The names of the turns are tokens of their own, as they are in the real vocabulary.
-    inner.train_from_iterator([*sorted(set(texts)), *["system user assistant"] * 2], trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        eos_token=TURN_END,
-        pad_token=PADDING,
-        extra_special_tokens=NAMED_TOKENS,
-    )
+    inner.train_from_iterator(texts, trainer)
+    return inner
 
 
 def _features() -> dict:
