@@ -14,17 +14,17 @@ from xperience.exports.log import Log
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 
 NEEDED = ("task", "head", "seed", "start_frame", "truth", "predicted")
+KEYS = ["contract", "task"]
 NOTHING = "(none)"
 _COLOURS = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66))
 T = TypeVar("T")
 
 
-def log_predictions(log: Log, path: Path, episode: Episode) -> None:
-    """Log what heads said of each window at its centre: labels as states, the rest as errors.
+def read_predictions(path: Path, episode: Episode) -> pd.DataFrame:
+    """Return what heads said of a recording.
 
     Parameters
     ----------
-    log : Log
     path : path
         A table of `xperience.studies.predictions`; of a cohort, only this recording's rows count.
     episode : Episode
@@ -35,14 +35,38 @@ def log_predictions(log: Log, path: Path, episode: Episode) -> None:
         If the file is no such table, or says nothing of this recording.
     """
     table = _read(path, episode)
+    wrong = table["predicted"].isna() & table.get("error", pd.Series(index=table.index)).notna()
+    return table.assign(has_error=wrong, unit=table.get("unit", ""))
+
+
+def error_units(table: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Return the unit of the errors of each contract and task that has some."""
+    found = table[table["has_error"]].fillna({"unit": ""})
+    return {key: rows["unit"].iloc[0] for key, rows in found.groupby(KEYS, sort=False)}
+
+
+def said_contracts(table: pd.DataFrame) -> list[str]:
+    """Return the contracts under which heads named labels."""
+    return list(table.loc[table["predicted"].notna(), "contract"].unique())
+
+
+def log_predictions(log: Log, table: pd.DataFrame) -> None:
+    """Log what heads said of each window at its centre: labels as states, the rest as errors.
+
+    Parameters
+    ----------
+    log : Log
+    table : DataFrame
+        From `read_predictions`.
+    """
     colours = dict(zip(sorted(table["head"].unique()), cycle(_COLOURS), strict=False))
-    for (contract, task), rows in table.groupby(["contract", "task"], sort=False):
+    for (contract, task), rows in table.groupby(KEYS, sort=False):
         for head, one in rows.groupby("head", sort=False):
             first = one[one["seed"].isna() | (one["seed"] == one["seed"].min())]
             first = first.sort_values("start_frame", kind="stable").drop_duplicates("start_frame")
             _log_said(log, f"{contract}/{task}/{head}", first, "predicted")
-            if "error" in first and first["predicted"].isna().all():
-                _log_errors(log, f"{contract}/{task}", first, colours[head])
+            if first["has_error"].any():
+                _log_errors(log, f"{contract}/{task}/{head}", first, colours[head])
         _log_said(log, f"{contract}/{task}/truth", _once(rows), "truth")
 
 
@@ -81,14 +105,13 @@ def _log_said(log: Log, name: str, rows: pd.DataFrame, column: str) -> None:
     log.by_frame(f"predictions/said/{name}", frames[places], states.partition(there))
 
 
-def _log_errors(log: Log, task: str, rows: pd.DataFrame, colour: tuple[int, int, int]) -> None:
-    """Log the errors of one head as a curve, in the unit of its task."""
-    entity, head = f"predictions/error/{task}", str(rows["head"].iloc[0])
-    log.units[entity] = next(iter(rows["unit"].dropna()), "") if "unit" in rows else ""
-    errors = rows["error"].to_numpy(np.float64).tolist()
+def _log_errors(log: Log, name: str, rows: pd.DataFrame, colour: tuple[int, int, int]) -> None:
+    """Log the errors of one head as a curve."""
+    entity, errors = f"predictions/error/{name}", rows["error"].to_numpy(np.float64).tolist()
     frames, errors = _until(rows["start_frame"].to_numpy(), errors, float("nan"))
-    log.still(f"{entity}/{head}", log.rr.SeriesLines(names=[head], colors=[colour]))
-    log.by_frame(f"{entity}/{head}", frames, log.rr.Scalars.columns(scalars=np.array(errors)))
+    lines = log.rr.SeriesLines(names=[name.rpartition("/")[2]], colors=[colour])
+    log.still(entity, lines)
+    log.by_frame(entity, frames, log.rr.Scalars.columns(scalars=np.array(errors)))
 
 
 def _until(start: np.ndarray, values: list[T], end: T) -> tuple[np.ndarray, list[T]]:

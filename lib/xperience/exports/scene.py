@@ -1,11 +1,14 @@
 """A recording as a Rerun file: views, skeletons, poses, depth, IMU, sound, labels, predictions."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from xperience.episode import layout
 from xperience.episode.episode import Episode
@@ -14,10 +17,15 @@ from xperience.errors import EpisodeError
 from xperience.exports.clock import absent_streams, frame_times_s, imu_times_s
 from xperience.exports.extras import ExportError, need
 from xperience.exports.log import Log
-from xperience.exports.predicted import log_predictions
-from xperience.exports.remux import sound_as_it_is
+from xperience.exports.predicted import (
+    error_units,
+    log_predictions,
+    read_predictions,
+    said_contracts,
+)
+from xperience.exports.remux import Sound, sound_as_it_is
 from xperience.exports.said import log_labels, log_notes
-from xperience.exports.views import blueprint
+from xperience.exports.views import Contents, blueprint
 from xperience.features.audio import frame_bounds
 from xperience.features.posture import Postures
 from xperience.geometry import MANO_BONES, SMPLH_BONES, CameraModel
@@ -74,31 +82,70 @@ def export_rerun(
     if depth_every < 1:
         raise ExportError("depth_every", f"is {depth_every}", "1 or more", "1 keeps every frame.")
     with Episode(episode) as opened, whole_file(out) as scratch:
-        name = episode_name(episode)
-        stream = rr.RecordingStream(
-            APPLICATION, recording_id=f"{APPLICATION}-{name}", send_properties=False
-        )
-        stream.set_log_time_enabled(False)
-        stream.set_log_tick_enabled(False)
-        stream.save(scratch)
-        stream.send_recording_name(name)
-        log = Log(rr, stream, frame_times_s(opened), absent_streams(opened))
-        postures = Postures.of(opened)
-        _log_all(log, postures, depth_every)
-        if predictions is not None:
-            log_predictions(log, predictions, opened)
+        said = None if predictions is None else read_predictions(predictions, opened)
+        log = Log(rr, _stream(rr, opened), frame_times_s(opened), absent_streams(opened))
+        sources, postures = _sources(log, opened), Postures.of(opened)
+        contents = _contents(log, sources, said)
+        layout_of_views = blueprint(need("rerun.blueprint"), contents, postures)
+        log.stream.save(scratch, default_blueprint=layout_of_views)
+        log.stream.send_recording_name(episode_name(episode))
+        _log_all(log, postures, sources, depth_every)
+        if said is not None:
+            log_predictions(log, said)
         log_notes(log, opened)
-        stream.send_blueprint(blueprint(need("rerun.blueprint"), log, postures), make_active=False)
-        stream.flush()
-        stream.disconnect()
+        log.stream.flush()
+        log.stream.disconnect()
     return log.absent
 
 
-def _log_all(log: Log, postures: Postures, depth_every: int) -> None:
+def _stream(rr: Any, episode: Episode) -> Any:
+    name = episode_name(episode.folder)
+    stream = rr.RecordingStream(
+        APPLICATION, recording_id=f"{APPLICATION}-{name}", send_properties=False
+    )
+    stream.set_log_time_enabled(False)
+    stream.set_log_tick_enabled(False)
+    return stream
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """When each camera's pictures are shown, ns, and the sound as it is, of what Rerun can read."""
+
+    shown_ns: dict[str, np.ndarray]
+    sound: Sound | None
+
+
+def _sources(log: Log, episode: Episode) -> _Sources:
+    """Look which videos and whether the sound can go into the file; note what can't."""
+    shown_ns, sound = {}, None
+    for camera in layout.CAMERAS:
+        if camera not in log.absent:
+            asset = log.rr.AssetVideo(path=episode.video_path(camera))
+            try:
+                shown_ns[camera] = asset.read_frame_timestamps_nanos()
+            except (RuntimeError, ValueError) as error:
+                log.absent[camera] = f"Rerun cannot read this video ({error})"
+    if "audio" not in log.absent:
+        sound = sound_as_it_is(episode.video_path(layout.AUDIO_CAMERA))
+        if sound is None:
+            log.absent["sound to hear"] = "it isn't AAC, which alone goes into a file as it is"
+    return _Sources(shown_ns, sound)
+
+
+def _contents(log: Log, sources: _Sources, said: pd.DataFrame | None) -> Contents:
+    contracts = [] if said is None else said_contracts(said)
+    units = {} if said is None else error_units(said)
+    is_heard = sources.sound is not None
+    return Contents(dict(log.absent), list(sources.shown_ns), is_heard, contracts, units)
+
+
+def _log_all(log: Log, postures: Postures, sources: _Sources, depth_every: int) -> None:
     episode = postures.episode
     _log_world(log, postures)
     for camera in layout.CAMERAS:
-        _log_video(log, episode, camera)
+        if camera in sources.shown_ns:
+            _log_video(log, episode, camera, sources.shown_ns[camera])
         _log_camera(log, episode, camera)
     for first in range(0, episode.n_frames, _FRAMES_AT_ONCE):
         frames = np.arange(first, min(first + _FRAMES_AT_ONCE, episode.n_frames))
@@ -106,7 +153,7 @@ def _log_all(log: Log, postures: Postures, depth_every: int) -> None:
         _log_skeletons(log, postures, frames)
     _log_depth(log, episode, depth_every)
     _log_imu(log, episode)
-    _log_sound(log, episode)
+    _log_sound(log, episode, sources.sound)
     log_labels(log, episode)
 
 
@@ -142,18 +189,10 @@ def _log_world(log: Log, postures: Postures) -> None:
         log.still("world/map", log.rr.Points3D(points, radii=0.004, colors=_MAP_COLOUR))
 
 
-def _log_video(log: Log, episode: Episode, camera: str) -> None:
+def _log_video(log: Log, episode: Episode, camera: str, shown_ns: np.ndarray) -> None:
     """Log a camera's video as it is, and which of its pictures each frame shows."""
-    if camera in log.absent:
-        return
-    asset = log.rr.AssetVideo(path=episode.video_path(camera))
-    try:
-        shown_ns = asset.read_frame_timestamps_nanos()
-    except (RuntimeError, ValueError) as error:
-        log.absent[camera] = f"Rerun cannot read this video ({error})"
-        return
     entity, n = f"cameras/{camera}", min(len(shown_ns), episode.n_frames)
-    log.still(entity, asset)
+    log.still(entity, log.rr.AssetVideo(path=episode.video_path(camera)))
     columns = log.rr.VideoFrameReference.columns_nanos(shown_ns[:n])
     log.by_frame(entity, np.arange(n), columns)
 
@@ -257,14 +296,11 @@ def _log_imu(log: Log, episode: Episode) -> None:
         log.by_time(f"imu/{name}", times_s[: len(values)][known], columns)
 
 
-def _log_sound(log: Log, episode: Episode) -> None:
+def _log_sound(log: Log, episode: Episode, sound: Sound | None) -> None:
     """Log the sound to be heard, and its level in each frame, dB relative to full scale."""
     if "audio" in log.absent:
         return
-    sound = sound_as_it_is(episode.video_path(layout.AUDIO_CAMERA))
-    if sound is None:
-        log.absent["sound to hear"] = "it isn't AAC, which alone goes into a file as it is"
-    else:
+    if sound is not None:
         heard = log.rr.AssetAudio.columns(blob=[sound.data], media_type=["audio/mp4"])
         log.by_time("sound/heard", np.array([sound.start_s]), heard)
     levels = np.array(list(_levels_db(episode)))

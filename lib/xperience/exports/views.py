@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from xperience.episode import layout
-from xperience.exports.log import Log
 from xperience.features.posture import Postures
 
 _SAMPLES = 200
@@ -54,6 +52,30 @@ class Stand:
         return cls(eye, target, up, floor_m)
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What a Rerun file will hold: its layout stands before it, since a viewer decides at once.
+
+    Parameters
+    ----------
+    absent : dict of {stream: reason}
+    cameras : list of str
+        Whose video can be shown.
+    is_heard : bool
+        Whether the sound itself is there.
+    said : list of str
+        Contracts under which heads named labels.
+    units : dict of {(contract, task): unit}
+        What has errors, and what they are measured in.
+    """
+
+    absent: dict[str, str]
+    cameras: list[str]
+    is_heard: bool
+    said: list[str]
+    units: dict[tuple[str, str], str]
+
+
 def _sampled(postures: Postures) -> np.ndarray:
     n = postures.episode.n_frames
     return np.unique(np.linspace(0, n - 1, min(n, _SAMPLES)).astype(int))
@@ -79,35 +101,28 @@ def _floor_m(postures: Postures, up: np.ndarray) -> float:
     return float(np.median(lowest)) if len(lowest) else float("nan")
 
 
-def blueprint(rrb: Any, log: Log, postures: Postures) -> Any:
+def blueprint(rrb: Any, contents: Contents, postures: Postures) -> Any:
     """Return how the viewer opens: room, cameras, what is going on, and everything over time.
 
-    Only what was logged has a view: an empty one would look like a fault.
+    Only what is there has a view: an empty one would look like a fault.
 
     Parameters
     ----------
     rrb : module
         ``rerun.blueprint``.
-    log : Log
-        With everything logged.
+    contents : Contents
     postures : Postures
     """
-    cameras = [name for name in layout.CAMERAS if f"cameras/{name}" in log.entities]
-    pictures = [rrb.Spatial2DView(origin=f"cameras/{name}", name=name) for name in cameras]
-    beside = [
-        view
-        for name, view in (
-            ("depth", rrb.Spatial2DView(origin="depth", name="depth")),
-            ("now", rrb.TextDocumentView(origin="now", name="now")),
-        )
-        if name in log.entities
-    ]
-    left = [_room(rrb, Stand.of(postures, log.absent))]
+    absent = contents.absent
+    pictures = [rrb.Spatial2DView(origin=f"cameras/{one}", name=one) for one in contents.cameras]
+    beside = [] if "depth" in absent else [rrb.Spatial2DView(origin="depth", name="depth")]
+    beside += [] if "captions" in absent else [rrb.TextDocumentView(origin="now", name="now")]
+    left = [_room(rrb, Stand.of(postures, absent))]
     left += [rrb.Horizontal(*beside)] if beside else []
     room = rrb.Vertical(*left, row_shares=[5, 3][: len(left)])
     above = rrb.Horizontal(room, rrb.Grid(*pictures, grid_columns=3), column_shares=[4, 5])
     panel = rrb.TimePanel(state="collapsed", timeline="time", play_state="paused")
-    rows = rrb.Vertical(above if pictures else room, _over_time(rrb, log), row_shares=[5, 2])
+    rows = rrb.Vertical(above if pictures else room, _over_time(rrb, contents), row_shares=[5, 2])
     return rrb.Blueprint(rows, panel, collapse_panels=True)
 
 
@@ -124,41 +139,46 @@ def _room(rrb: Any, stand: Stand | None) -> Any:
     return rrb.Spatial3DView(origin="world", name="world", eye_controls=eye, line_grid=grid)
 
 
-def _over_time(rrb: Any, log: Log) -> Any:
+def _over_time(rrb: Any, contents: Contents) -> Any:
     """Return the views along time that have something to show, the labels first."""
-    curves = rrb.TimeSeriesView
-    before = (("labels/action", rrb.StateTimelineView(origin="labels", name="labels")),)
-    after = (
-        ("imu/accel", curves(origin="imu/accel", name="acceleration, m/s²")),
-        ("imu/gyro", curves(origin="imu/gyro", name="rotation, rad/s")),
-        ("sound/heard", rrb.AudioView(origin="sound/heard", name="sound")),
-        ("sound/level", curves(origin="sound/level", name="loudness, dB")),
-        ("labels/objects", rrb.TextLogView(origin="labels", name="objects and touch")),
-        ("notes", rrb.TextDocumentView(origin="notes", name="notes")),
-    )
-    views = (*before, *_predictions(rrb, log), *after)
-    return rrb.Tabs(*(view for entity, view in views if log.holds(entity)), active_tab=0)
+    curves, absent = rrb.TimeSeriesView, contents.absent
+    views = []
+    if "captions" not in absent:
+        views.append(rrb.StateTimelineView(origin="labels", name="labels"))
+    views += _predictions(rrb, contents)
+    if "imu" not in absent:
+        views.append(curves(origin="imu/accel", name="acceleration, m/s²"))
+        views.append(curves(origin="imu/gyro", name="rotation, rad/s"))
+    if contents.is_heard:
+        views.append(rrb.AudioView(origin="sound/heard", name="sound"))
+    if "audio" not in absent:
+        views.append(curves(origin="sound/level", name="loudness, dB"))
+    if "captions" not in absent:
+        views.append(rrb.TextLogView(origin="labels", name="objects and touch"))
+    return rrb.Tabs(*views, rrb.TextDocumentView(origin="notes", name="notes"), active_tab=0)
 
 
-def _predictions(rrb: Any, log: Log) -> list[tuple[str, Any]]:
+def _predictions(rrb: Any, contents: Contents) -> list[Any]:
     """Return the views of what heads said and of their errors, apart for each contract."""
-    parts = [entity.split("/") for entity in sorted(log.entities)]
-    contracts = list(dict.fromkeys(part[2] for part in parts if part[0] == "predictions"))
+    wrong = [contract for contract, _ in contents.units]
+    contracts = list(dict.fromkeys([*contents.said, *wrong]))
     views = []
     for contract in contracts:
         more = f" ({contract})" if len(contracts) > 1 else ""
-        said, wrong = f"predictions/said/{contract}", f"predictions/error/{contract}"
-        views.append((said, rrb.StateTimelineView(origin=said, name=f"predictions{more}")))
-        views.append((wrong, _errors(rrb, log, wrong, f"errors{more}")))
+        if contract in contents.said:
+            said = f"predictions/said/{contract}"
+            views.append(rrb.StateTimelineView(origin=said, name=f"predictions{more}"))
+        if contract in wrong:
+            views.append(_errors(rrb, contents, contract, f"errors{more}"))
     return views
 
 
-def _errors(rrb: Any, log: Log, above: str, name: str) -> Any:
+def _errors(rrb: Any, contents: Contents, contract: str, name: str) -> Any:
     """Return the curves of errors, one view a task, since their units differ."""
     views = []
-    for entity, unit in log.units.items():
-        if entity.startswith(f"{above}/"):
-            task = entity.rpartition("/")[2].replace("_", " ")
-            title = ", ".join(filter(None, (task, unit)))
-            views.append(rrb.TimeSeriesView(origin=entity, name=title))
+    for (under, task), unit in contents.units.items():
+        if under == contract:
+            title = ", ".join(filter(None, (task.replace("_", " "), unit)))
+            origin = f"predictions/error/{contract}/{task}"
+            views.append(rrb.TimeSeriesView(origin=origin, name=title))
     return rrb.Horizontal(*views, name=name)
