@@ -30,7 +30,7 @@ def audio_rows(path: Path, n_frames: int, fps: float) -> Iterator[np.ndarray]:
         Rows end where the sound ends.
     """
     bounds = frame_bounds(n_frames, fps)
-    sound = _Sound(path)
+    sound = SoundStream(path)
     for first in range(0, n_frames, _BATCH):
         last = min(first + _BATCH, n_frames)
         samples = sound.until(bounds[first], bounds[last])
@@ -51,8 +51,14 @@ def frame_bounds(n_frames: int, fps: float, rate_hz: int = AUDIO_RATE_HZ) -> np.
     return np.round(np.arange(n_frames + 1) / fps * rate_hz).astype(np.int64)
 
 
-class _Sound:
-    """A stream of samples that is read forwards only."""
+class SoundStream:
+    """A video's sound at 16 kHz, mono, that is read forwards only.
+
+    Parameters
+    ----------
+    path : Path
+        A video with an audio stream.
+    """
 
     def __init__(self, path: Path):
         self._parts = read_mono(path, AUDIO_RATE_HZ)
@@ -60,7 +66,10 @@ class _Sound:
         self._position = 0
 
     def until(self, start: int, stop: int) -> np.ndarray:
-        """Return samples [start, stop), fewer at the end; what came before is forgotten."""
+        """Return samples [start, stop), fewer at the end; what came before is forgotten.
+
+        No start may lie before an earlier one's.
+        """
         parts, length = [self._held], len(self._held)
         while self._position + length < stop and (part := next(self._parts, None)) is not None:
             parts.append(part)

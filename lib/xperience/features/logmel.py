@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from xperience.episode import layout
 from xperience.episode.episode import Episode
-from xperience.episode.media import read_mono
 from xperience.errors import MissingStreamError
+from xperience.features.audio import SoundStream
 from xperience.features.windows import WINDOW_FRAMES
 
 RATE_HZ = layout.AUDIO_RATE_HZ
@@ -86,15 +86,9 @@ def sound_segments(path: Path, bounds: np.ndarray) -> Iterator[np.ndarray]:
     float32 array, shape (n_samples,)
         16 kHz mono, in [-1, 1]; shorter, or empty, where the sound ends.
     """
-    parts, held, position = read_mono(path, RATE_HZ), np.zeros(0, np.float32), 0
+    sound = SoundStream(path)
     for start, stop in bounds:
-        pieces, length = [held], len(held)
-        while position + length < stop and (part := next(parts, None)) is not None:
-            pieces.append(part)
-            length += len(part)
-        held = np.concatenate(pieces)[max(start - position, 0) :]
-        position = max(start, position)
-        yield held[: stop - start]
+        yield sound.until(start, stop)
 
 
 def logmel_windows(episode: Episode, starts: np.ndarray) -> np.ndarray:
