@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import subprocess
 import sys
 import time
 from contextlib import closing, contextmanager
@@ -26,22 +27,50 @@ PATIENCE_S = 60
 @contextmanager
 def shown(path, monkeypatch):
     """Open a file in a viewer without a window; skip where nothing can draw."""
+    with spawned(monkeypatch) as viewer:
+        assert len(viewer.open(str(path)).store_ids) == 1
+        yield viewer
+
+
+@contextmanager
+def spawned(monkeypatch):
     from rerun.experimental import ViewerClient  # noqa: PLC0415 - optional
 
     monkeypatch.setenv("RERUN_ANALYTICS", "0")
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     try:
-        viewer = ViewerClient.spawn(headless=True, port=port, executable_path=str(VIEWER))
-        opened = viewer.open(str(path))
+        viewer = ViewerClient.spawn(headless=True, port=free_port(), executable_path=str(VIEWER))
+        viewer.get_state()
     except (RuntimeError, ConnectionError) as error:
         pytest.skip(f"no viewer can draw here: {error}")
     try:
-        assert len(opened.store_ids) == 1
         yield viewer
     finally:
         viewer.quit()
+
+
+@contextmanager
+def served(path):
+    """Send a file to whoever asks, as `rerun --serve-web` does; yield where."""
+    port = free_port()
+    command = [VIEWER, str(path), "--serve-grpc", "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert until(lambda: is_open(port))
+        yield f"rerun+http://127.0.0.1:{port}/proxy"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def free_port():
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def is_open(port):
+    with closing(socket.socket()) as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 def settled(viewer, seconds):
@@ -125,3 +154,11 @@ def test_what_is_not_recorded_has_no_view(recording, tmp_path, monkeypatch):
         gone = {"fisheye_cam2", "depth", "predictions", "errors", "acceleration, m/s²"}
         assert not gone & set(views)
         assert [view.name for view in views.values() if view.reports] == []
+
+
+def test_a_file_that_is_streamed_has_its_layout_too(written, monkeypatch):
+    with spawned(monkeypatch) as viewer, served(written) as url:
+        viewer.open(url)
+        assert until(lambda: viewer.get_state().active_recording)
+        views = settled(viewer, 0.5)
+        assert CAMERAS | {"world", "now", "labels", "loudness, dB"} <= set(views)
