@@ -7,6 +7,10 @@ OnProgress = Callable[[str, int, int], None]
 """(step, done, total): what long work calls as it goes on."""
 
 
+def quiet(step: str, done: int, total: int) -> None:
+    """Tell nobody: for long work that nobody watches."""
+
+
 @contextmanager
 def progress_bars() -> Iterator[OnProgress]:
     """Yield a function (step, done, total) that draws one bar a step on stderr.

@@ -12,7 +12,7 @@ from xperience.episode.captions import is_labelled
 from xperience.episode.coverage import stream_coverage
 from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError
-from xperience.progress import OnProgress
+from xperience.progress import OnProgress, quiet
 
 _DEPTH_SAMPLES = 32
 
@@ -125,7 +125,7 @@ def inspect_episode(folder: Path | str, on_progress: OnProgress | None = None) -
     """
     try:
         with Episode(folder) as episode:
-            streams = _reports(episode, on_progress or (lambda step, done, total: None))
+            streams = _reports(episode, on_progress or quiet)
             return EpisodeReport(
                 episode.name,
                 True,

@@ -13,7 +13,7 @@ from xperience.features.static import point_cloud_features
 
 _SCANNED = {stream.name for stream in layout.STREAMS} - {"depth"}  # small enough to read twice
 
-BlockSource = Callable[[np.ndarray], np.ndarray]
+WindowSource = Callable[[np.ndarray], np.ndarray]
 """First frames of some windows, shape (n,) -> features, float32 (n, dim); NaN row = missing."""
 
 
@@ -29,7 +29,7 @@ class Source:
         Why it is missing, or what is odd about it; empty if nothing is.
     """
 
-    compute: BlockSource | None
+    compute: WindowSource | None
     reason: str = ""
 
 

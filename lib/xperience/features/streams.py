@@ -28,7 +28,7 @@ from xperience.episode.annotation import Annotation
 from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError
 from xperience.features import audio, blocks, depth, video
-from xperience.progress import OnProgress
+from xperience.progress import OnProgress, quiet
 from xperience.storage import file_digest, value_digest, whole_file
 
 _CODE = {
@@ -172,7 +172,7 @@ def run_jobs(
         A stream that could not be read is there too, with its problem.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    report = on_progress or (lambda block, done, total: None)
+    report = on_progress or quiet
     done, todo = {}, []
     for job in jobs:
         if kept := _kept(job.path(cache)):

@@ -60,6 +60,8 @@ class Reporter:
         Takes a line.
     on_progress : callable or None
         Takes a file's name, bytes here and bytes in all.
+    done, total : int
+        Bytes that have arrived, of all files, and bytes to come altogether.
     """
 
     say: Say

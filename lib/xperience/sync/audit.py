@@ -10,7 +10,7 @@ import numpy as np
 from xperience.episode import layout
 from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError, ParamsError, did_you_mean
-from xperience.progress import OnProgress
+from xperience.progress import OnProgress, quiet
 from xperience.sync import motion
 from xperience.sync.container import compare_clocks, frame_times_in_file_s
 from xperience.sync.events import body_events, event_signal
@@ -131,7 +131,7 @@ def audit_episode(
     with Episode(folder) as episode:
         time_s = motion.frame_times_s(episode)
         frame_ms = 1e3 / episode.fps
-        tell = on_progress or (lambda step, done, total: None)
+        tell = on_progress or quiet
         found: list[ClockPair] = []
         tell("pairs of clocks", 0, len(pairs))
         for name in pairs:

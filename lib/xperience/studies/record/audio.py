@@ -23,7 +23,6 @@ from xperience.studies.rows import Labels, suite_rows
 from xperience.tasks.catalogue import TASKS, tasks_of
 from xperience.tasks.truth import Truth
 
-LOGMEL_FLOOR = f"{RAW_ONLY}_floor"
 UNKNOWN = "the targets of its training windows are not published"
 
 
