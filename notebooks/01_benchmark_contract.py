@@ -39,7 +39,6 @@ episode: str = "artifacts/standin/episode"  # folder of the recording
 contract: str = "published"  # version of the benchmark contract
 moment_frame: int | None = None  # frame of the six views; None: a busy one
 n_sample_windows: int = 5  # rows of the figure of sample windows
-interactive: bool = False  # True adds a slider over time (needs a live kernel)
 
 # %% [markdown]
 # ## Load
@@ -47,7 +46,6 @@ interactive: bool = False  # True adds a slider over time (needs a live kernel)
 # %%
 import pandas as pd
 from IPython.display import Markdown, display
-from ipywidgets import IntSlider, interact
 
 from xperience.episode.inspect import inspect_episode
 from xperience.features.blocks import BLOCKS, N_STATS
@@ -65,6 +63,7 @@ from xperience.report.figures.structure import draw_structure
 from xperience.report.figures.sync import draw_sync
 from xperience.report.figures.timeline import draw_timeline
 from xperience.report.inputs import open_inputs
+from xperience.report.interactive import Choice, explore, moments
 from xperience.report.moment import busiest_frame
 from xperience.report.provenance import provenance, shown_path
 from xperience.report.sync import sync_rows, sync_table
@@ -191,12 +190,8 @@ timeline.steps() if timeline.subtasks else Markdown("No window has a step.")
 
 # %% tags=["front"]
 frame = busiest_frame(recording) if moment_frame is None else moment_frame
-show(draw_moment(recording, frame), pictures / "01_moment.png")
-
-# %%
-if interactive:
-    slider = IntSlider(frame, 0, recording.n_frames - 1, continuous_update=False)
-    interact(lambda at: show(draw_moment(recording, at)), at=slider)
+times = Choice(moments(range(recording.n_frames), info.fps), frame)
+explore(lambda at: draw_moment(recording, at), {"at": times}, pictures / "01_moment.png")
 
 # %% [markdown]
 # **A quirk that matters.** The `published` hand features subtract the body's root joint from the

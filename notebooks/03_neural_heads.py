@@ -44,10 +44,12 @@ from IPython.display import Markdown, display
 
 from xperience.project import metrics_path, predictions_path, run_folder
 from xperience.report.figures import show
+from xperience.report.figures.hand_window import draw_hand_window
 from xperience.report.figures.hands import draw_hands, draw_horizon
 from xperience.report.figures.heads import draw_curves, draw_gains
 from xperience.report.heads import claim_text, heads_table, primaries
 from xperience.report.inputs import open_inputs
+from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance, shown_path
 from xperience.scoring.records import write_records
 from xperience.studies.heads import HEADS
@@ -147,6 +149,16 @@ show(draw_horizon(outcomes), pictures / "03_horizon.png")
 
 # %%
 show(draw_hands(outcomes["corrected"]), pictures / "03_hands.png")
+
+# %% [markdown]
+# Go along the test windows: when do the hands keep still, when do heads get ahead of them?
+
+# %%
+explore(
+    lambda contract, test: draw_hand_window(outcomes[contract], test),
+    {"contract": Choice.among(list(outcomes), "corrected"), "test": Choice.along()},
+    pictures / "03_hand_window.png",
+)
 
 # %% [markdown]
 # ### What may be said of the note's claims

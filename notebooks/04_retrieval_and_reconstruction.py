@@ -57,7 +57,9 @@ from xperience.report.figures.hits import draw_hits
 from xperience.report.figures.rebuilt import draw_rebuilt, draw_weights
 from xperience.report.figures.retrieval import draw_ranks, draw_tolerance
 from xperience.report.inputs import open_inputs
+from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance, shown_path
+from xperience.report.quantities import place_at
 from xperience.scoring.records import write_records
 from xperience.studies.retrieval.rows import Closely, retrieval_rows
 
@@ -166,6 +168,22 @@ for task, ranking in judged.items():
     answered = retrieval.read_examples(recordings[0], ranking, near_frames)
     picture = draw_hits(ranking, answered, near_frames)
     show(picture, pictures / f"04_hits_{task}.png")
+
+# %% [markdown]
+# Ask it yourself: choose a retrieval and go along its queries.
+
+
+# %%
+def answer(task: str, query: float):
+    """Return the picture of one query's answers."""
+    ranking = judged[task]
+    asked = retrieval.read_query(recordings[0], ranking, place_at(query, len(ranking)), near_frames)
+    return draw_hits(ranking, {asked.example.kind: asked}, near_frames)
+
+
+if judged:
+    chosen = {"task": Choice.among(list(judged)), "query": Choice.along()}
+    explore(answer, chosen, pictures / "04_query.png")
 
 # %% [markdown]
 # ### Which part of a picture can be told from motion and sound

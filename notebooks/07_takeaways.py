@@ -42,9 +42,12 @@ from IPython.display import Markdown
 from xperience.project import metrics_path, run_folder
 from xperience.report.figures import show
 from xperience.report.figures.takeaways import draw_evidence, draw_glance
+from xperience.report.figures.what_if import draw_what_if
+from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance
 from xperience.report.takeaways import fresh, render, rows
 from xperience.report.takeaways.evidence import open_evidence
+from xperience.report.what_if import all_decided, movable, what_if
 from xperience.scoring.records import write_records
 
 # %%
@@ -122,6 +125,27 @@ Markdown(rows.takeaway_text(content, "heldout"))
 
 # %%
 show(draw_evidence(by_name["heldout"], names), pictures / "07_heldout.png")
+
+# %% [markdown]
+# ### What would have to be different?
+#
+# Choose a claim and move the rows that decide it, by half widths of their intervals: where does the
+# sentence change? A claim that turns at a small step stands on little.
+
+# %%
+claims_by_name = {
+    f"{one.claim.text} ({names[one.rule.place.column]}, {one.rule.place.contract})": one
+    for one in all_decided(evidence)
+    if movable(one)
+}
+steps = Choice({f"{tenth / 10:+.1f}": tenth / 10 for tenth in range(-40, 41)}, 0.0)
+sure = [name for name, one in claims_by_name.items() if movable(one)[0].ci_low is not None]
+if claims_by_name:
+    explore(
+        lambda claim, move: draw_what_if(what_if(evidence, claims_by_name[claim], move)),
+        {"claim": Choice.among(list(claims_by_name), sure[0] if sure else None), "move": steps},
+        pictures / "07_what_if.png",
+    )
 
 # %% [markdown]
 # ## Check

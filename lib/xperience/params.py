@@ -66,8 +66,6 @@ class RunParams(BaseModel):
         Seeds of the networks of the corrected contract.
     n_published_seeds : int, optional
         Seeds of the published network, which is larger; its own is the first.
-    interactive : bool, optional
-        Whether notebooks add controls that need a live kernel.
     published : str, optional
         Folder of the published record, relative to the repository; it need not be there.
     """
@@ -97,7 +95,6 @@ class RunParams(BaseModel):
     near_frames: int = Field(default=20, ge=1)
     n_seeds: int = Field(default=5, ge=1)
     n_published_seeds: int = Field(default=1, ge=1)
-    interactive: bool = False
     published: str = "../shared/published"
 
     @model_validator(mode="after")

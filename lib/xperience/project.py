@@ -7,6 +7,8 @@ from pathlib import Path
 from xperience.errors import ParamsError
 
 ROOT_VARIABLE = "XPERIENCE_ROOT"
+STILL = "XPERIENCE_STILL"
+"""Set in kernels of runs that nobody watches: controls become still pictures."""
 
 
 def project_root() -> Path:

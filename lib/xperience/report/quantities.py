@@ -12,3 +12,12 @@ def percent(share: float) -> str:
     if rounded in (0, 100) and share not in (0, 1):
         rounded = min(max(round(100 * share, 1), 0.1), 99.9)
     return f"{rounded} %"
+
+
+def place_at(share: float, n: int) -> int:
+    """Return the place in a sequence of n that lies at a share of its length.
+
+    >>> place_at(0.0, 5), place_at(0.5, 5), place_at(1.0, 5)
+    (0, 2, 4)
+    """
+    return round(share * (n - 1))

@@ -11,7 +11,7 @@ from xperience.errors import EpisodeError
 from xperience.report.glance import frame_at
 from xperience.scoring.records import Record
 from xperience.scoring.uncertainty import Interval
-from xperience.studies.retrieval.looks import Example, examples
+from xperience.studies.retrieval.looks import Example, example_of, examples
 from xperience.studies.retrieval.reconstruction import UNITS
 from xperience.studies.retrieval.retrieval import HEAD, RETRIEVALS, SOURCES, Ranking
 from xperience.studies.retrieval.rows import AUC_CHANCE, CEILING, SHIFTED, Closely
@@ -233,6 +233,21 @@ def read_examples(
     """
     found = examples(ranking, near_frames, n_answers)
     return {kind: one and _answered(episode, ranking, one) for kind, one in found.items()}
+
+
+def read_query(episode: Episode, ranking: Ranking, query: int, near_frames: int) -> Answered:
+    """Return one query with its pictures.
+
+    Parameters
+    ----------
+    episode : Episode
+    ranking : Ranking
+    query : int
+        Place in the ranking.
+    near_frames : int
+        As for `read_examples`.
+    """
+    return _answered(episode, ranking, example_of(ranking, query, near_frames))
 
 
 def _answered(episode: Episode, ranking: Ranking, example: Example) -> Answered:

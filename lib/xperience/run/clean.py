@@ -69,7 +69,7 @@ def _clean_output(output: NotebookNode) -> NotebookNode:
         output.text = _overwritten(_scrub(output.text))
     elif "data" in output:
         output.metadata = NotebookNode()
-        if WIDGET in output.data:
+        if output.data.pop(WIDGET, None) is not None and "text/html" not in output.data:
             output.data = NotebookNode({"text/markdown": WIDGET_NOTE})
         output.data = NotebookNode(
             {kind: _in_texts(value, kind, _scrub) for kind, value in output.data.items()}

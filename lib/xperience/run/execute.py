@@ -19,7 +19,7 @@ from papermill import execute_notebook as papermill_execute
 from papermill.exceptions import PapermillExecutionError
 
 from xperience.errors import NotebookError
-from xperience.project import project_root
+from xperience.project import STILL, project_root
 from xperience.run.clean import INJECTED, clean
 from xperience.run.pairs import as_text, read_notebook
 from xperience.run.parameters import check_parameters, declared_parameters
@@ -53,6 +53,7 @@ class OwnKernel(AsyncKernelManager):
             env={
                 "MPLBACKEND": "module://matplotlib_inline.backend_inline",
                 "PYTHONHASHSEED": "0",
+                STILL: "1",
                 "IPYTHONDIR": self.folder,
                 **threads,
             },

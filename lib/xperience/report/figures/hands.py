@@ -130,7 +130,7 @@ def draw_hands(outcomes: Sequence[Outcome]) -> Picture:
     panels = canvas.subplots(len(_VIEWS), len(places), squeeze=False)
     for column, (name, place) in enumerate(places.items()):
         for ax, (view, axes) in zip(panels[:, column], _VIEWS.items(), strict=True):
-            _hands_panel(ax, problem, answers, place, axes)
+            draw_skeletons(ax, problem, answers, place, axes)
             ax.set_xlabel("forward (cm)" if ax in panels[-1] else "")
             if column == 0:
                 ax.set_ylabel(f"{view}\n{'up' if axes[1] == 2 else 'left'} (cm)")
@@ -159,9 +159,22 @@ def moments(
     return places, moved
 
 
-def _hands_panel(
+def draw_skeletons(
     ax: Axes, problem: Problem, answers: Mapping[str, list[Answer]], place: int, axes: tuple
 ) -> None:
+    """Draw true and forecast hands of a test sample at the horizon's end, in centimetres.
+
+    Parameters
+    ----------
+    ax : Axes
+    problem : Problem
+    answers : mapping of {name: answers}
+        The first seed's is drawn.
+    place : int
+        Of the sample in the test part.
+    axes : (int, int)
+        Which coordinates go right and up.
+    """
     shape = problem.task.value_shape
     drawn = {
         name: np.reshape(given[0].predicted[place], shape)[-1]

@@ -223,19 +223,38 @@ def examples(ranking: Ranking, near_frames: int, n_answers: int = 3) -> dict[str
         Among the queries of a kind, ordered by how similar their first answer is, the middle one;
         None if there is no such query.
     """
-    rows = np.arange(len(ranking))
-    distance = ranking.distance_frames[rows, ranking.answers]
-    best = ranking.similarity[rows, ranking.answers]
-    hit, close = ranking.answers == rows, distance <= near_frames
-    masks = (hit, ~hit & close, ~close)
+    best = ranking.similarity[np.arange(len(ranking)), ranking.answers]
     found: dict[str, Example | None] = {}
-    for kind, mask in zip(KINDS, masks, strict=True):
-        alike = np.flatnonzero(mask)
-        alike = alike[np.argsort(best[alike], kind="stable")]
-        found[kind] = None
-        if len(alike):
-            query = int(alike[len(alike) // 2])
-            order = np.argsort(-ranking.similarity[query], kind="stable")[:n_answers]
-            rank = float(ranking.ranks.expected[query])
-            found[kind] = Example(kind, len(alike), query, order, rank)
+    for kind, alike in _kinds(ranking, near_frames).items():
+        ordered = np.flatnonzero(alike)[np.argsort(best[alike], kind="stable")]
+        middle = ordered[len(ordered) // 2] if len(ordered) else None
+        found[kind] = (
+            None if middle is None else example_of(ranking, middle, near_frames, n_answers)
+        )
     return found
+
+
+def example_of(ranking: Ranking, query: int, near_frames: int, n_answers: int = 3) -> Example:
+    """Return a query with what came back, and of which kind that is.
+
+    Parameters
+    ----------
+    ranking : Ranking
+    query : int
+        Place in the ranking.
+    near_frames, n_answers : int
+        As for `examples`.
+    """
+    kinds = _kinds(ranking, near_frames)
+    kind = next(name for name, alike in kinds.items() if alike[query])
+    order = np.argsort(-ranking.similarity[query], kind="stable")[:n_answers]
+    rank = float(ranking.ranks.expected[query])
+    return Example(kind, int(kinds[kind].sum()), int(query), order, rank)
+
+
+def _kinds(ranking: Ranking, near_frames: int) -> dict[str, np.ndarray]:
+    """Return which queries are of each kind, bool arrays (n,)."""
+    rows = np.arange(len(ranking))
+    hit = ranking.answers == rows
+    close = ranking.distance_frames[rows, ranking.answers] <= near_frames
+    return dict(zip(KINDS, (hit, ~hit & close, ~close), strict=True))

@@ -1,0 +1,80 @@
+"""A claim's rows where they are and where a reader moved them, and what is said of them then."""
+
+from matplotlib.axes import Axes
+
+from xperience.report.figures.style import (
+    BLUE,
+    GREEN,
+    MUTED,
+    RED,
+    Picture,
+    elide,
+    empty_panel,
+    new_figure,
+    set_title,
+    styled,
+)
+from xperience.report.takeaways.outcome import Outcome
+from xperience.report.takeaways.wording import number, readable
+from xperience.report.what_if import WhatIf
+from xperience.scoring.records import Record
+
+_COLOURS = {
+    Outcome.SUPPORTED: GREEN,
+    Outcome.NOT_SUPPORTED: MUTED,
+    Outcome.CONTRADICTED: RED,
+    Outcome.OPEN: BLUE,
+}
+_MAX_ROWS, _NAME_CHARS = 12, 46
+
+
+@styled
+def draw_what_if(one: WhatIf) -> Picture:
+    """Return the rows that decide a claim, as they are and moved, and the sentence that follows.
+
+    Parameters
+    ----------
+    one : WhatIf
+
+    Returns
+    -------
+    Picture
+        A line a row: grey where the metric files have it, coloured where it was moved to.
+    """
+    rows = list(zip(one.rows, one.moved, strict=True))[:_MAX_ROWS]
+    figure = new_figure(2.0 + 0.25 * max(len(rows), 2))
+    now = one.decided.judgement.outcome
+    title = f"{str(one.outcome).capitalize()}" + (
+        "" if one.outcome == now else f", where the metric files say: {now}"
+    )
+    left = len(one.rows) - len(rows)
+    more = f"{left} more rows are moved alike." if left else ""
+    sentence = one.sentence.replace("**", "")
+    set_title(figure, title, f"{sentence} {more}")
+    ax = figure.subplots()
+    if rows:
+        _draw_rows(ax, rows, _COLOURS[one.outcome])
+    else:
+        empty_panel(ax, "no row of this claim has a value that could be moved", width=60)
+    return Picture(figure, title, f"{title}. Claim: {one.decided.claim.text}. {sentence}")
+
+
+def _draw_rows(ax: Axes, rows: list[tuple[Record, Record]], colour: str) -> None:
+    for level, pair in enumerate(rows):
+        for row, shade, lift in zip(pair, (MUTED, colour), (0.14, -0.14), strict=True):
+            if row.ci_low is not None:
+                ax.plot([row.ci_low, row.ci_high], [level + lift] * 2, color=shade, linewidth=1.6)
+            ax.plot(row.value, level + lift, "o", color=shade, markersize=4)
+    if any(row.against is not None for row, _ in rows):
+        ax.axvline(0, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
+    ax.set_yticks(range(len(rows)), [elide(_name(row), _NAME_CHARS) for row, _ in rows])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    last = rows[0][1]
+    ax.set_xlabel(f"{readable(last.metric)}; moved: {number(last.value, last.unit)}")
+
+
+def _name(row: Record) -> str:
+    parts = [readable(row.task) if row.task else readable(row.metric)]
+    parts += [readable(row.head)] if row.head else []
+    return " ".join(parts) + (f" − {readable(row.against)}" if row.against else "")
