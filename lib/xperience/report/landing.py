@@ -20,6 +20,7 @@ SENTENCES = 3
 PREFERRED = ("corrected", "published")
 """Contracts, the one that we would defend first."""
 FOUND = "## What was found"
+RECORD = "08_published_record"
 SIMULATED = ("standin", "family", "smoke", "smoke-family")
 """Runs of the repository whose recordings are made here."""
 FIGURES = {
@@ -122,13 +123,17 @@ def _ways(shelf: Shelf) -> str:
 
 
 def _origin(shelf: Shelf) -> str:
+    """Return what runs the pages show, and which of them are of simulated recordings."""
     runs = list(dict.fromkeys([shelf.run.name, *(row.run for row in shelf.rows)]))
     told = f"Everything on these pages comes from the run{'s' * (len(runs) > 1)} {_named(runs)}."
     simulated = [run for run in runs if run in SIMULATED]
     if simulated:
-        many = len(simulated) > 1
-        what = "are simulations: their" if many else "is a simulation: its"
-        told += f" {_named(simulated)} {what} numbers show what the tasks ask, not what people do."
+        whose = "Its recordings are" if len(runs) == 1 else "Their recordings are"
+        whose = whose if simulated == runs else f"Recordings of {_named(simulated)} are"
+        told += f" {whose} simulated: scores show what the tasks ask, not what people do."
+        if RECORD in shelf.titles:
+            page = f"_run/notebooks/{RECORD}.ipynb"
+            told += f" Only [the published record]({page}) is of a real one."
     return told
 
 
