@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xperience.simulator.sound import ring
 from xperience.simulator.video import encode_sound
 from xperience.sync.container import compare_clocks, frame_times_in_file_s
 from xperience.sync.motion import matched, picture_px_s, turning_rad_s
@@ -130,6 +131,26 @@ def test_onsets_are_heard_when_they_happen_also_between_chunks(tmp_path):
             break
     np.testing.assert_allclose(np.sort(found), times_s, atol=0.012)
     assert len(track.time_s) == pytest.approx(42.0 / 0.005, abs=8)
+
+
+STRUCK = ("clink", "knock", "click", "touch", "footstep")
+
+
+@pytest.mark.parametrize("name", STRUCK)
+def test_onsets_are_heard_neither_early_nor_late(name, tmp_path):
+    """A bias of all onsets is a bias of the offset that no interval can show."""
+    rng = np.random.default_rng(1)
+    times_s = np.arange(1, 21) / 2 + rng.uniform(0, 0.2, 20)
+    out = rng.normal(0, 0.001, 12 * RATE_HZ)
+    for time_s in times_s:
+        first, sound = round(time_s * RATE_HZ), ring(rng, name)
+        out[first : first + len(sound)] += sound
+    encode_sound(out.astype(np.float32), tmp_path / "a.mp4")
+    track = OnsetTrack(tmp_path / "a.mp4", 0.0)
+    loud = np.maximum(track.strength_db - np.percentile(track.strength_db, 95), 0)
+    after_s = track.time_s - times_s[:, None]  # (n_times, n)
+    loud = np.where(np.abs(after_s) < 0.03, loud, 0)
+    assert abs(np.mean((loud * after_s).sum(1) / loud.sum(1))) < 0.0015
 
 
 def test_a_hiss_stands_out_nowhere_for_long(tmp_path):
