@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
 ]
 START = ".jp-MarkdownViewer"
-SLIDER = ".widget-slider [role=slider], .jupyter-widget-slider [role=slider]"
+SLIDER = ".jp-OutputArea [role=slider]"
 STATE = """() => {
     const panel = window.jupyterapp.shell.currentWidget;
     const cells = [...panel.content.model.cells].filter(cell => cell.type === 'code');
