@@ -81,7 +81,11 @@ def tiny_run(tmp_path_factory) -> Path:
     html = f'<img alt="A &quot;red&quot; dot" width="60" src="data:image/png;base64,{picture}">'
     hidden = code_cell("n = 12345", tags=("injected-parameters", "remove-cell"))
     write_executed(
-        run, "01_first", hidden, code_cell("plot()", shown(image_png=picture, text_plain="plain"))
+        run,
+        "01_first",
+        hidden,
+        code_cell("plot()", shown(image_png=picture, text_plain="plain")),
+        code_cell("a = 1\nb = 2\nc = 3\nprint('folded away')"),
     )
     warning = {"output_type": "stream", "name": "stderr", "text": "a warning to the author"}
     write_executed(run, "02_second", code_cell("show()", shown(text_html=html), warning))
@@ -107,8 +111,10 @@ def committed_site(tmp_path_factory) -> Path:
     if not notebooks:
         pytest.skip("no executed notebook is committed")
     run = tmp_path_factory.mktemp("artifacts") / "standin"
-    for part in ("notebooks", "metrics"):
+    for part in ("notebooks", "metrics", "figures"):
         shutil.copytree(COMMITTED / part, run / part)
+    for takeaways in COMMITTED.glob("RESEARCH_TAKEAWAYS.*"):
+        shutil.copy(takeaways, run)
     build_site(DOCS, run, notebooks, run / "site")
     return run / "site"
 

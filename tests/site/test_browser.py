@@ -56,6 +56,112 @@ def test_a_keyboard_reaches_the_first_links(browser, site):
     assert any("_run/notebooks" in href or "_run/takeaways" in href for href in reached), reached
 
 
+def test_the_skip_link_comes_first_and_leads_to_the_words(browser, site):
+    page = watched(browser, [])
+    page.goto((site / "index.html").as_uri())
+    page.keyboard.press("Tab")
+    assert "Skip to main content" in page.evaluate("document.activeElement.textContent")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("!!document.activeElement.closest('main')")
+
+
+NAMELESS = """() => [...document.querySelectorAll('button, select, input, summary, a[href]')]
+  .filter(e => e.checkVisibility() && !(e.textContent.trim() || e.ariaLabel || e.title
+    || e.labels?.length || e.querySelector('img[alt]')))
+  .map(e => e.outerHTML.slice(0, 120))"""
+CONTRAST = """() => {
+  const probe = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const rgb = (colour) => {
+    probe.clearRect(0, 0, 1, 1); probe.fillStyle = colour; probe.fillRect(0, 0, 1, 1);
+    return probe.getImageData(0, 0, 1, 1).data;
+  };
+  const light = (colour) => {
+    const [r, g, b] = [...rgb(colour)].map(v => v / 255)
+      .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (e) => {
+    for (let at = e; at; at = at.parentElement)
+      if (rgb(getComputedStyle(at).backgroundColor)[3] === 255)
+        return getComputedStyle(at).backgroundColor;
+    return 'white';
+  };
+  const words = 'article :is(p, li, td, th, dd, figcaption, summary, label, h1, h2, h3, .verdict)';
+  return [...document.querySelectorAll(words)].slice(0, 400).flatMap(e => {
+    if (!e.checkVisibility() || !e.textContent.trim()) return [];
+    const [a, b] = [light(getComputedStyle(e).color), light(ground(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    return ratio < 4.5 ? [`${ratio.toFixed(1)}: ${e.textContent.trim().slice(0, 40)}`] : [];
+  });
+}"""
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_words_stand_out_and_controls_have_names(browser, site, mode):
+    complaints: list[str] = []
+    page = watched(browser, complaints)
+    page.emulate_media(color_scheme=mode)
+    for path in sorted(site.rglob("*.html")):
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.dataset.theme") == mode
+        assert page.evaluate(NAMELESS) == [], path.name
+        assert page.evaluate(CONTRAST) == [], path.name
+        assert page.locator("h1").count() >= 1, path.name
+    assert complaints == []
+
+
+def test_long_code_is_folded_until_asked_for(browser, tiny_site):
+    page = watched(browser, [])
+    page.goto((tiny_site / "_run" / "notebooks" / "01_first.html").as_uri())
+    code = page.get_by_text("folded away")
+    assert page.get_by_text("plot()").is_visible()
+    assert not code.is_visible()
+    page.get_by_role("button", name="Show all code").click()
+    assert code.is_visible()
+    page.get_by_role("button", name="Fold the code").click()
+    assert not code.is_visible()
+
+
+def test_scores_are_sifted_by_words(browser, committed_site):
+    page = watched(browser, [])
+    page.goto((committed_site / "_run" / "results" / "03_neural_heads.html").as_uri())
+    rows = page.locator(".results tbody tr")
+    n_rows = rows.count()
+    page.get_by_label("Rows with").fill("Hand neural corrected")
+    shown = page.locator(".results tbody tr:visible").all_inner_texts()
+    assert 0 < len(shown) < n_rows
+    assert all("neural" in row and "corrected" in row and "hand" in row for row in shown)
+    assert page.locator(".filter output").inner_text() == f"{len(shown)} of {n_rows}"
+    page.get_by_label("Rows with").fill("nothing like it")
+    assert page.locator(".filter output").inner_text() == f"0 of {n_rows}"
+
+
+def test_the_takeaways_lead_to_their_figures_and_rows(browser, committed_site):
+    page = watched(browser, [])
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.goto((committed_site / "index.html").as_uri())
+    findings = page.locator(".finding")
+    assert findings.count() == page.locator("section#what-was-found section").count() > 0
+    assert page.locator(".finding .verdict").count() >= findings.count()
+    links = page.locator(".finding figure a.reference.internal, .finding .where a")
+    for address in {link.evaluate("a => a.href") for link in links.all()}:
+        page.goto(address)
+        place = address.partition("#")[2]
+        assert not place or page.evaluate("id => !!document.getElementById(id)", place), address
+
+
+@pytest.mark.parametrize("word", ["floor", "zero velocity", "purge", "Qwen"])
+def test_search_finds_pages_that_tell_before_the_reference(browser, committed_site, word):
+    page = watched(browser, [])
+    page.goto((committed_site / "search.html").as_uri() + "?q=" + word.replace(" ", "+"))
+    page.wait_for_selector("#search-results li a")
+    first = page.locator("#search-results li a").first.get_attribute("href")
+    assert "api" not in first
+
+
 def test_search_finds_a_page_and_dark_mode_switches(browser, site):
     complaints: list[str] = []
     page = watched(browser, complaints)

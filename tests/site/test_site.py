@@ -7,10 +7,12 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from xperience.errors import NotebookError
+from xperience.features.blocks import BLOCKS
 from xperience.report.executed import Picture, for_reading, pictures, title_of
-from xperience.report.landing import Shelf, findings_of
-from xperience.report.scoreboard import landing_table, markdown_table
+from xperience.report.landing import Shelf, findings_of, landing_pages
+from xperience.report.scoreboard import landing_table, markdown_table, results_pages
 from xperience.report.site import SiteError, build_site
+from xperience.report.windows import windows_page
 from xperience.scoring.records import Record
 
 from .conftest import DOCS, code_cell, write_executed
@@ -179,8 +181,8 @@ def test_a_takeaway_has_its_verdicts_its_figure_and_its_sources(tmp_path, figure
 
 def score(head: str, **values) -> Record:
     known = {"run": "r", "section": "s", "contract": "corrected", "task": "next_action"}
-    values = {"metric": "macro_f1", "higher_is_better": True} | values
-    return Record(**known, head=head, **values)
+    known |= {"metric": "macro_f1", "higher_is_better": True}
+    return Record(**known | {"head": head} | values)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,7 @@ def test_a_score_is_marked_by_its_difference_from_the_floor(low, high, up, mark)
         score("linear", value=0.15, **difference),
         score("linear", value=9.0, against="neural", ci_low=-9.0, ci_high=9.0),
         score("neural", status="skipped", reason="no sound"),
-        score("linear", value=0.7).model_copy(update={"section": "t"}),
+        score("linear", value=0.7, section="t"),
     ]
     line = landing_table(rows).splitlines()[-4]
     assert line.startswith("| [next action](_run/tasks.md#next-action) | macro-F1")
@@ -229,3 +231,35 @@ def test_long_code_is_folded_and_every_figure_has_a_place():
     assert picture.page == "_run/notebooks/01_first.html#cell-4"
     assert notebook["cells"][2]["metadata"] == {}, "the notebook itself is left alone"
     assert title_of("01_first", notebook) == "Title"
+
+
+@pytest.mark.parametrize(
+    ("run", "titles", "said", "unsaid"),
+    [
+        ("standin", {"08_published_record": "8."}, ["simulated", "is of a real one"], []),
+        ("mine", {"01_first": "1."}, ["run **mine**", "01_first.ipynb"], ["simulated", "real"]),
+    ],
+)
+def test_the_first_words_say_what_is_simulated(tmp_path, run, titles, said, unsaid):
+    pages, shown = landing_pages(Shelf(tmp_path / run, (), [], titles, []))
+    assert shown == {}
+    assert all(word in pages["ways"] for word in said)
+    assert not any(word in pages["ways"] for word in unsaid)
+    assert "no takeaways yet" in pages["landing"]
+
+
+def test_pages_of_scores_are_called_as_their_notebooks():
+    rows = [score("linear", value=0.5), score("linear", value=0.5, section="08", run="other")]
+    pages = results_pages(rows[::-1], "r", {"s": "2. Splits"})
+    assert list(pages) == ["results", "results/08", "results/s"]
+    assert "# Scores: 2. Splits" in pages["results/s"]
+    assert "[2. Splits](results/s.md): 1 rows\n" in pages["results"]
+    assert "[08](results/08.md): 1 rows, run other" in pages["results"]
+
+
+def test_the_page_of_windows_lists_every_block_with_its_streams():
+    page = windows_page()
+    rows = {line.split("|")[1].strip(" `"): line for line in page.splitlines() if "| `" in line}
+    assert set(rows) == {block.name for block in BLOCKS}
+    assert "under `corrected` also pose" in rows["hand_left_joints"]
+    assert "does not change" in rows["calibration"]
