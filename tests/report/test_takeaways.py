@@ -301,18 +301,7 @@ def test_other_published_numbers_would_be_told_differently(note_rows):
 
 @pytest.fixture(scope="module")
 def supported():
-    rows = {}
-    for _, _, rule in RULES:
-        for row in made.rows_for(rule.test, rule.place, Outcome.SUPPORTED):
-            rows.setdefault((rule.place.column, row.section, row.key), row)
-    given = {
-        (column, section): tuple(
-            row for (c, s, _), row in rows.items() if (c, s) == (column, section)
-        )
-        for column, sections in SECTIONS.items()
-        for section in sections
-    }
-    return assemble(Evidence(made.RUN, made.COHORT, given))
+    return assemble(made.all_supported())
 
 
 def test_a_page_shows_every_claim_with_its_outcome_table_source_and_scope(supported):

@@ -1,0 +1,87 @@
+"""What a reader moves through: each picture at both ends, in the middle, and without data."""
+
+import pandas as pd
+import pytest
+
+from xperience.report.figures.hand_window import draw_hand_window
+from xperience.report.figures.told import TRUE, Told, draw_told
+from xperience.report.figures.what_if import draw_what_if
+from xperience.report.takeaways.evidence import Evidence
+from xperience.report.takeaways.outcome import Outcome
+from xperience.report.what_if import all_decided, movable, what_if
+
+from . import takeaway_rows as made
+
+ENDS = (0.0, 0.5, 1.0)
+SAID = pd.DataFrame(
+    {
+        "episode": "e",
+        "task": "timeline_action",
+        "head": ["linear"] * 3 + ["neural"] * 3,
+        "start_frame": [0, 5, 10] * 2,
+        "truth": ["pour", "pour", ""] * 2,
+        "predicted": ["pour", "stir", "", "stir", "stir", "pour"],
+    }
+)
+
+
+def test_labels_are_told_by_who_is_right_at_each_window():
+    told = Told.of_table(SAID, "timeline_action", "e")
+    assert list(told.strips) == [TRUE, "linear", "neural"]
+    titles = [draw_told(told, share).title for share in ENDS]
+    assert titles == [
+        "Linear is right here: “pour”",
+        "No head is right here: “pour”",
+        "Linear is right here: nothing",
+    ]
+
+
+def test_a_recording_without_predictions_is_said_to_have_none():
+    picture = draw_told(Told.of_table(SAID, "timeline_action", "another"), 0.5)
+    assert picture.title == "Nothing was answered here"
+
+
+def test_no_hand_forecast_is_said_to_be_none():
+    assert draw_hand_window([], 0.5).title == "No hands were forecast"
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    return made.all_supported()
+
+
+def test_rows_left_where_they_are_say_what_the_metric_files_say(evidence):
+    for one in all_decided(evidence):
+        same = what_if(evidence, one, 0.0)
+        assert (same.outcome, same.sentence) == (one.judgement.outcome, one.sentence)
+        assert same.moved == same.rows
+
+
+def test_moving_rows_far_against_a_claim_takes_its_support_away(evidence):
+    compared = [
+        one
+        for one in all_decided(evidence)
+        if one.judgement.outcome == Outcome.SUPPORTED
+        and any(row.against and row.ci_low is not None for row in movable(one))
+    ]
+    assert len(compared) > 10
+    for one in compared:
+        ends = {what_if(evidence, one, steps).outcome for steps in (-400.0, 400.0)}
+        assert ends - {Outcome.SUPPORTED}, one.claim.name
+
+
+def test_what_is_moved_is_drawn_with_the_sentence_that_follows(evidence):
+    one = next(one for one in all_decided(evidence) if movable(one))
+    for steps in (-4.0, 0.0, 4.0):
+        moved = what_if(evidence, one, steps)
+        picture = draw_what_if(moved)
+        assert str(moved.outcome) in picture.title.lower()
+        assert moved.sentence.replace("**", "") in picture.alt
+
+
+def test_a_claim_without_values_has_nothing_to_move(evidence):
+    nothing = Evidence("standin", "family", {})
+    for one in all_decided(nothing):
+        assert movable(one) == []
+        assert "no row of this claim" not in what_if(nothing, one, 1.0).sentence
+    assert draw_what_if(what_if(nothing, all_decided(nothing)[0], 1.0)).alt
