@@ -147,6 +147,41 @@ def test_a_clear_gain_is_better_from_one_side_and_worse_from_the_other(root, tab
         assert (row.ci_low > 0) == (row.value > 0) == (row.ci_high > 0)
 
 
+FRAME_MEANS = {"final_frame_mpjpe": ("last_error", "m"), "mse": ("squared_error", "m²")}
+
+
+def test_errors_at_the_end_and_squared_ones_are_paired_by_the_columns_kept_for_them(root, tables):
+    hands = ("hand_trajectory_forecast", "linear")
+    kept = {"a": tables[hands][0].copy(), "b": tables[hands][0].copy()}
+    for run, factor in (("a", 1.0), ("b", 0.5)):
+        base = {"run": run, "section": SECTION, "contract": "corrected", "head": "linear",
+                "task": hands[0], "higher_is_better": False}  # fmt: skip
+        rows = []
+        for metric, (column, unit) in FRAME_MEANS.items():
+            values = (factor * tables[hands][0]["error"] ** 2).astype(np.float32)
+            kept[run][column] = values
+            value = float(values.astype(float).mean())
+            rows.append(Record(**base, metric=metric, unit=unit, value=value))
+        _write_run(root, run, {hands: [kept[run]]}, extra=rows)
+    pairs = {pair.either.metric: pair for pair in compare_runs("a", "b").pairs}
+    for metric in FRAME_MEANS:
+        row = pairs[metric].difference
+        assert row.value == pytest.approx((tables[hands][0]["error"] ** 2).mean() / 2, rel=1e-5)
+        assert 0 < row.ci_low < row.value < row.ci_high
+        assert pairs[metric].verdict == "worse"
+
+
+def test_runs_of_before_those_columns_say_that_they_keep_too_little(root, tables):
+    hands = ("hand_trajectory_forecast", "linear")
+    base = {"section": SECTION, "contract": "corrected", "head": "linear", "task": hands[0],
+            "higher_is_better": False, "metric": "mse", "unit": "m²", "value": 0.1}  # fmt: skip
+    for run in ("a", "b"):
+        _write_run(root, run, {hands: tables[hands]}, extra=[Record(run=run, **base)])
+    (pair,) = (one for one in compare_runs("a", "b").pairs if one.either.metric == "mse")
+    assert pair.difference is None
+    assert "keep too little" in pair.why
+
+
 def test_other_data_are_refused_by_name(root, tables):
     _write_run(root, "b", tables, data="1" * 64)
     with pytest.raises(CompareError, match="other data") as refused:

@@ -12,8 +12,6 @@ from xperience.features.table import WindowTable
 from xperience.heads.neural_stacked import StackedSettings
 from xperience.report.figures.hands import draw_hands, draw_horizon, forecasts, moments
 from xperience.scoring.metrics import score
-from xperience.simulator.settings import StandinSettings
-from xperience.simulator.write import write_episode
 from xperience.studies import heads
 from xperience.studies.heads import HEADS
 from xperience.studies.predictions import COLUMNS, joint_errors, write_predictions
@@ -27,16 +25,13 @@ from xperience.tasks.task import Span
 
 
 @pytest.fixture(scope="module")
-def episode(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corrected")
-    return write_episode(
-        folder / "episode", StandinSettings(frames=2000, size_px=(32, 24), workers=1)
-    )
+def episode(simulated):
+    return simulated(frames=2000)
 
 
 @pytest.fixture(scope="module")
-def table(episode):
-    path = episode.parent / "windows.parquet"
+def table(episode, tmp_path_factory):
+    path = tmp_path_factory.mktemp("corrected") / "windows.parquet"
     extract(episode, path, contract="corrected", workers=1)
     return WindowTable(path)
 
@@ -206,6 +201,10 @@ def test_predictions_are_kept_sample_by_sample(outcomes, rows, tmp_path):
     assert hands["error"].mean() == pytest.approx(
         scored["hand_trajectory_forecast", "mpjpe"], rel=1e-5
     )
+    kept = {"final_frame_mpjpe": "last_error", "mse": "squared_error"}
+    for metric, column in kept.items():
+        of_linear = hands[hands["head"] == "linear"][column].mean()
+        assert of_linear == pytest.approx(scored["hand_trajectory_forecast", metric], rel=1e-5)
     actions = stored[stored["task"] == "transition_detection"]
     right = (actions["truth"] == actions["predicted"]).mean()
     assert right == pytest.approx(scored["transition_detection", "accuracy"])

@@ -15,7 +15,7 @@ from xperience.scoring.evidence import Labels, LabelSets, MetricError
 from xperience.scoring.records import Record
 from xperience.scoring.resampling import Resampling, WeightedScore
 from xperience.scoring.uncertainty import Interval, difference
-from xperience.scoring.vectors import Ranks
+from xperience.scoring.vectors import Ranks, Vectors
 from xperience.studies.predictions import BETWEEN
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
 from xperience.tasks.task import Task
@@ -25,7 +25,15 @@ SAMPLE = ("episode", "window", "start_frame", "truth")
 N_RESAMPLES = 1000
 _TOLERANCE = 1e-6
 """Errors are kept as float32: a score built from them is no closer to the row than this."""
-_ERRORS = {"mpjpe", "mae_sd", "mae_mixed"}
+_MEANS = {
+    "mpjpe": "error",
+    "mae_sd": "error",
+    "mae_mixed": "error",
+    "mpjpe_last_frame": "last_error",
+    "mse_m2": "squared_error",
+    "mse_mixed": "squared_error",
+}
+"""Measures that are the mean of a kept column over samples."""
 _SEVERAL_WINDOWS = 64
 
 
@@ -167,9 +175,18 @@ def _weighted(task: Task, metric: Metric, table: pd.DataFrame) -> WeightedScore:
     values = table["error"].to_numpy(dtype=np.float64)
     if metric.takes is Ranks and (values % 1 == 0).all():
         return scoring.weighted(metric, _untied(values.astype(np.int64)))
-    if metric.id in _ERRORS and not np.isnan(values).any():
-        return lambda weights: weights @ values / weights.sum(axis=1)
-    raise UnpairedError("predictions keep too little to build this measure")
+    if metric.takes is Vectors and metric.id == "r2":
+        raise UnpairedError("its scale is the truth's spread, which predictions don't keep")
+    return _mean_of(metric, table)
+
+
+def _mean_of(metric: Metric, table: pd.DataFrame) -> WeightedScore:
+    """Return the mean of a kept column as a function of sample weights."""
+    kept = table.get(_MEANS.get(metric.id, ""))
+    values = None if kept is None else kept.to_numpy(dtype=np.float64)
+    if values is None or np.isnan(values).any():
+        raise UnpairedError("predictions keep too little to build this measure")
+    return lambda weights: weights @ values / weights.sum(axis=1)
 
 
 def _untied(ranks: np.ndarray) -> Ranks:

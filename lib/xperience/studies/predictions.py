@@ -24,6 +24,8 @@ COLUMNS = {
     "predicted": pa.string(),
     "confidence": pa.float32(),
     "error": pa.float32(),
+    "last_error": pa.float32(),
+    "squared_error": pa.float32(),
     "unit": pa.string(),
 }
 BETWEEN = "|"
@@ -44,7 +46,8 @@ def predictions_table(outcomes: Iterable[Outcome]) -> pd.DataFrame:
         ``COLUMNS``. ``window`` is the sample's first window and ``start_frame`` its first frame.
         Classes and sets have ``truth`` and ``predicted`` (and the chosen class's probability);
         everything else has ``error`` and its unit: the mean joint error in metres, the mean
-        absolute error, or the rank of the true candidate.
+        absolute error, or the rank of the true candidate. ``last_error`` is that of the last frame
+        of a forecast, ``squared_error`` the mean square over values, in the unit's square.
     """
     parts = [part for outcome in outcomes for part in _parts(outcome)]
     if not parts:
@@ -81,6 +84,8 @@ def _parts(outcome: Outcome) -> Iterator[pd.DataFrame]:
             "predicted": None,
             "confidence": None,
             "error": None,
+            "last_error": None,
+            "squared_error": None,
             "unit": None,
         }
         yield pd.DataFrame(said | _said(problem, answer))
@@ -99,9 +104,12 @@ def _said(problem: Problem, answer: Answer) -> dict[str, Any]:
         ways = (predicted, truth) if task.query == "prediction" else (truth, predicted)
         ranks = cosine_ranks(*ways)
         return {"error": 1 + ranks.better + ranks.tied / 2, "unit": "rank"}
+    squared = {"squared_error": np.square(truth - predicted).mean(axis=1)}
     if task.value_shape is not None:
-        return {"error": joint_errors(problem, answer).mean(axis=1), "unit": "m"}
-    return {"error": np.abs(truth - predicted).mean(axis=1), "unit": task.measures[1].metric.unit}
+        apart = joint_errors(problem, answer)
+        return squared | {"error": apart.mean(axis=1), "last_error": apart[:, -1], "unit": "m"}
+    unit = task.measures[1].metric.unit
+    return squared | {"error": np.abs(truth - predicted).mean(axis=1), "unit": unit}
 
 
 def joint_errors(problem: Problem, answer: Answer) -> np.ndarray:
