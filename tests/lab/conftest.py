@@ -57,11 +57,6 @@ def copy_repository(folder: Path) -> None:
             "run: smoke", "run: standin"
         )
     )
-    for half in ("ipynb", "py"):
-        notebook = folder / "notebooks" / f"01_benchmark_contract.{half}"
-        notebook.write_text(
-            notebook.read_text().replace("interactive: bool = False", "interactive: bool = True")
-        )
     (folder / ".venv").mkdir()
     for part in ("bin", "lib", "pyvenv.cfg"):
         (folder / ".venv" / part).symlink_to(Path(sys.prefix) / part)
