@@ -68,14 +68,13 @@ format: setup ## format the code
 	@$(BIN)/ruff check --fix .
 
 test: lint ## check everything: lint, pairs, freshness, tests
-	@$(BIN)/python -m pytest -q -n 2 -m "not slow"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow"
 
 test-slow: setup ## run the slow tests too (the whole graph, the site in a browser)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
 test-extras: extras ## run the fast tests that need the extras
-	@$(BIN)/python -m pytest -q -n 2 -m "not slow" tests/answers tests/exports \
-		tests/studies/test_heldout_strict.py tests/cohort
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "extras and not slow"
 
 bench: setup ## time features, suite, networks and audio study against plain references
 	@$(BIN)/python benchmarks/features.py

@@ -1,9 +1,10 @@
-"""Shared by all tests: repeatable examples, and a tiny episode to plant faults in."""
+"""Shared by all tests: repeatable examples, a tiny episode to plant faults in, simulated ones."""
 
+import fcntl
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -12,12 +13,62 @@ from hypothesis import settings
 
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
+from xperience.storage import value_digest
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parents[1]
 N_TINY = 60
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a package that is not here, without importing those that are."""
+    needed = {name for mark in item.iter_markers("extras") for name in mark.args}
+    missing = sorted(name for name in needed if importlib.util.find_spec(name) is None)
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed: `make extras` brings it")
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    """Return when each file of a folder was last written, in nanoseconds."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def simulate(folder: Path, chosen: dict[str, object]) -> None:
+    from xperience.simulator.settings import StandinSettings  # noqa: PLC0415 brings a compiler
+    from xperience.simulator.write import write_episode  # noqa: PLC0415
+
+    write_episode(folder, StandinSettings(**chosen))
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+    """Return a function (settings of the stand-in) that gives a recording simulated by them.
+
+    Each is made once for all tests of a session, whatever the number of workers, and nobody may
+    change it: tests that plant something copy it first.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # what the workers have in common
+    given: dict[Path, dict[Path, int]] = {}
+
+    def episode(**chosen: object) -> Path:
+        chosen = {"size_px": (32, 24), "workers": 1} | chosen
+        folder = base / f"simulated-{value_digest(chosen)[:12]}" / "episode"
+        folder.parent.mkdir(exist_ok=True)
+        with (folder.parent / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():  # it appears whole or not at all
+                simulate(folder, chosen)
+        given.setdefault(folder, stamps(folder))
+        return folder
+
+    yield episode
+    for folder, before in given.items():
+        assert stamps(folder) == before, f"a test changed {folder}, which all tests share"
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +121,7 @@ def windows_of(tmp_path: Path, stream_cache: Path) -> Callable[[Path], WindowTab
     return extracted
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def whole_table(whole_tiny: Path, stream_cache: Path) -> WindowTable:
     """The windows table of the tiny episode before anything is planted in it."""
     out = stream_cache / "whole.parquet"

@@ -3,15 +3,13 @@ import pytest
 import torch
 
 from xperience.answers import embedding
-from xperience.answers.embedding import Encoder, embed, missing_packages
+from xperience.answers.embedding import Encoder, embed
 from xperience.answers.schema import AnswersError
 
 REFERENCE = [0.7700474, 0.1140023, 0.0149694]
 """Cosines of the first name below with the others, by sentence-transformers and this package."""
 HIDDEN, HEADS, LAYERS, WORDS = 12, 3, 2, 30
-needs_model = pytest.mark.skipif(
-    bool(missing_packages()), reason=f"not installed: {', '.join(missing_packages())}"
-)
+needs_model = pytest.mark.extras(*embedding.NEEDS)
 
 
 def torch_layers():

@@ -4,15 +4,13 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-pytest.importorskip("xgrammar")
-pytest.importorskip("peft")
-
 from xperience.answers.evaluate import evaluate
 from xperience.answers.generate import Decoding, generate
 from xperience.answers.model import Source
 from xperience.answers.schema import AnswersError, read_answer, read_options
 from xperience.cli import app
 
+pytestmark = pytest.mark.extras("xgrammar", "peft")
 QUICK = Decoding(batch=4)
 
 

@@ -7,9 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("xgrammar")
-pytest.importorskip("transformers")
-
 from xperience.answers.grammar import MOST_DIGITS, answer_lengths
 from xperience.answers.held import Rules
 from xperience.answers.schema import (
@@ -20,6 +17,7 @@ from xperience.answers.schema import (
     read_answer,
 )
 
+pytestmark = pytest.mark.extras("xgrammar", "transformers")
 AWKWARD = Options(
     ('Hold "pen"', "Cut [paper", "Gießen", 'Say "objects": [', "Cut"),
     ("a\\b", "Draw", "Tab\there"),

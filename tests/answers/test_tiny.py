@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("transformers")
-pytest.importorskip("peft")
-pytest.importorskip("xgrammar")
-
 from xperience.answers.material import read_frames, read_sound
 from xperience.answers.model import Source, load, model_digest
 from xperience.answers.prompter import IGNORED, Picture, audio_tokens
 from xperience.answers.schema import AnswersError
 from xperience.answers.supervised import open_export
 from xperience.answers.tiny import make_tiny, words_of
+
+pytestmark = pytest.mark.extras("transformers", "peft", "xgrammar")
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest.importorskip("transformers")
-pytest.importorskip("peft")
-pytest.importorskip("accelerate")
-pytest.importorskip("xgrammar")
-
-from safetensors.torch import load_file
-
 from xperience.answers.generate import Decoding, generate
 from xperience.answers.model import Source, load
 from xperience.answers.schema import AnswersError
@@ -22,6 +15,7 @@ from xperience.answers.settings import ATTENTION, Settings
 from xperience.answers.supervised import open_export
 from xperience.answers.train import train
 
+pytestmark = pytest.mark.extras("transformers", "peft", "accelerate", "xgrammar")
 SHORT = Settings(steps=6, batch=4, piece=2, save_every=3, learning_rate=1e-2, rank=4)
 # What a model of random weights needs besides: nothing of it was ever fitted to anything.
 MORE = ATTENTION + r"|lm_head|.*visual\.merger\.mlp\.[02]"
@@ -36,6 +30,8 @@ def losses(run):
 
 
 def weights(run):
+    from safetensors.torch import load_file  # noqa: PLC0415 of the extras
+
     return load_file(run / "adapter" / "adapter_model.safetensors")
 
 

@@ -34,7 +34,7 @@ from xperience.episode.captions import FrameLabels
 from xperience.errors import ParamsError
 from xperience.scoring.records import read_records
 
-needs_lemmas = pytest.mark.skipif(not labels.can_split(), reason="lemminflect is not installed")
+needs_lemmas = pytest.mark.extras("lemminflect")
 
 
 def entry(name, side="train", session=None, activity=""):

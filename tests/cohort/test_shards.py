@@ -24,8 +24,6 @@ from xperience.cohort.shards import (
 from xperience.cohort.slim import slim
 from xperience.episode.episode import Episode
 from xperience.features.table import WindowTable
-from xperience.simulator.settings import StandinSettings
-from xperience.simulator.write import write_episode
 from xperience.tasks.truth import Truth
 
 ALL_GOOD = ("a", "b")
@@ -36,11 +34,10 @@ def entry(name: str, size: int = 0) -> Entry:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
+def recorded(simulated, tmp_path_factory):
     folder = tmp_path_factory.mktemp("recorded")
     for seed, name in enumerate(ALL_GOOD):
-        settings = StandinSettings(frames=45, size_px=(32, 24), seed=seed, workers=1)
-        write_episode(folder / name, settings)
+        shutil.copytree(simulated(frames=45, seed=seed), folder / name)
     return folder
 
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xperience.episode.labels import Parts, can_split, lemma, split, words_of
+from xperience.episode.labels import Parts, lemma, split, words_of
 
-needs_lemmas = pytest.mark.skipif(not can_split(), reason="lemminflect is not installed")
+needs_lemmas = pytest.mark.extras("lemminflect")
 
 
 def as_is(word, kind):

@@ -66,8 +66,8 @@ def test_lerobot_decodes_the_pictures_of_each_moment(recording, other, dataset, 
             np.testing.assert_array_equal(past[:, place], seen[steps])
 
 
+@pytest.mark.extras("rerun")
 def test_rerun_reads_the_dataset_as_lerobot_v3(recording, other, dataset):
-    pytest.importorskip("rerun")
     from rerun.experimental import LeRobotReader  # noqa: PLC0415 - optional
 
     reader = LeRobotReader(str(dataset))

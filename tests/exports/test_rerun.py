@@ -22,7 +22,7 @@ from xperience.exports.scene import export_rerun
 from xperience.features.posture import Postures
 from xperience.geometry import SMPLH_BONES
 
-pytest.importorskip("rerun")
+pytestmark = pytest.mark.extras("rerun")
 N_FRAMES = 60
 
 

@@ -17,8 +17,7 @@ import pytest
 from xperience.episode.episode import Episode
 from xperience.exports.scene import export_rerun
 
-pytest.importorskip("rerun")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.extras("rerun")]
 VIEWER = Path(sys.executable).parent / "rerun"
 CAMERAS = {f"fisheye_cam{i}" for i in range(4)} | {"stereo_left", "stereo_right"}
 PATIENCE_S = 60

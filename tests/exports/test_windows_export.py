@@ -15,8 +15,7 @@ from xperience.features.blocks import BLOCKS
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
 from xperience.storage import file_digest
 
-datasets = pytest.importorskip("datasets")
-mlcroissant = pytest.importorskip("mlcroissant")
+pytestmark = pytest.mark.extras("datasets", "mlcroissant")
 NOT_THERE = "depth_confidence"
 
 
@@ -62,8 +61,10 @@ def folder(tables, tmp_path_factory):
 
 
 def test_datasets_loads_the_tables_in_one_line(tables, folder, tmp_path):
+    from datasets import load_dataset  # noqa: PLC0415 - optional
+
     data = str(folder / "data" / "*.parquet")
-    found = datasets.load_dataset("parquet", data_files=data, cache_dir=str(tmp_path))["train"]
+    found = load_dataset("parquet", data_files=data, cache_dir=str(tmp_path))["train"]
     assert len(found) == sum(len(WindowTable(table)) for table in tables)
     assert found.column_names[:4] == ["window", "start_frame", "end_frame", "center_frame"]
     wanted = WindowTable(tables[0]).block("body_joints")
@@ -75,7 +76,9 @@ def test_datasets_loads_the_tables_in_one_line(tables, folder, tmp_path):
 
 
 def test_the_folder_itself_loads_by_its_card(folder, tmp_path):
-    found = datasets.load_dataset(str(folder), cache_dir=str(tmp_path))["train"]
+    from datasets import load_dataset  # noqa: PLC0415 - optional
+
+    found = load_dataset(str(folder), cache_dir=str(tmp_path))["train"]
     assert len(found) == 10
 
 
@@ -92,7 +95,9 @@ def test_the_card_has_a_header_and_says_what_is_not_there(folder):
 
 
 def test_croissant_is_valid_and_its_records_are_the_windows(tables, folder):
-    dataset = mlcroissant.Dataset(jsonld=str(folder / "croissant.json"))
+    from mlcroissant import Dataset  # noqa: PLC0415 - optional
+
+    dataset = Dataset(jsonld=str(folder / "croissant.json"))
     assert not dataset.metadata.ctx.issues.errors
     rows = list(dataset.records(record_set="windows"))
     assert len(rows) == check_croissant(folder) == 10

@@ -1,13 +1,11 @@
 """A person who moves as people do, and the tools to put that recording into another world."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-from xperience.simulator.settings import StandinSettings
-from xperience.simulator.write import write_episode
 
 N_WALK = 120
 
@@ -22,7 +20,6 @@ def worlds() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def walk(simulated: Callable[..., Path]) -> Path:
     """A simulated episode of six seconds that nobody changes."""
-    settings = StandinSettings(frames=N_WALK, size_px=(32, 24), workers=1)
-    return write_episode(tmp_path_factory.mktemp("walk") / "ep", settings)
+    return simulated(frames=N_WALK)

@@ -211,7 +211,7 @@ def test_kernels_side_by_side_do_not_meet(write_notebook, root):
         return cells[-1]["outputs"][0]["text"][0]
 
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(one, range(4))) == [f"{n}\n" for n in range(4)]
+        assert list(pool.map(one, (1, 2))) == ["1\n", "2\n"]
 
 
 def test_a_killed_run_leaves_nothing_that_looks_whole(write_notebook, root):

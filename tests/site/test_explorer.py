@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,8 +14,6 @@ from playwright.sync_api import Page
 from xperience.features.extract import extract
 from xperience.report.explorer import explorer_files
 from xperience.report.site import Shown, build_site
-from xperience.simulator.settings import StandinSettings
-from xperience.simulator.write import write_episode
 
 from .conftest import CHROMIUM, DOCS, watched
 
@@ -23,11 +22,10 @@ DATA = "_static/run/explorer-data.js"
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory) -> Shown:
+def shown(simulated, tmp_path_factory) -> Shown:
     """A short recording without one camera, its windows, and made-up answers to two tasks."""
     folder = tmp_path_factory.mktemp("shown")
-    settings = StandinSettings(frames=FRAMES, size_px=(32, 24), workers=1)
-    recording = write_episode(folder / "episode", settings)
+    recording = shutil.copytree(simulated(frames=FRAMES), folder / "episode")
     (recording / "stereo_left.mp4").unlink()
     extract(recording, folder / "windows.parquet", workers=1)
     said = {"contract": "published", "task": "timeline_action", "confidence": np.nan, "unit": None}

@@ -89,7 +89,7 @@ def test_kinds_of_unit_are_those_of_the_measures():
 # --- moments -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def heard(whole_tiny, whole_table):
     """One task whose answers with sound are right, and without it wrong at the first two."""
 

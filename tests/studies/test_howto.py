@@ -8,8 +8,6 @@ from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.project import at_root
 from xperience.report.tasks import tasks_page
-from xperience.simulator.settings import StandinSettings
-from xperience.simulator.write import write_episode
 from xperience.studies.heads import HEADS
 from xperience.studies.rows import suite_rows
 from xperience.studies.suite import run_suite
@@ -17,10 +15,8 @@ from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("howto")
-    settings = StandinSettings(frames=600, size_px=(32, 24), workers=1)
-    episode = write_episode(folder / "episode", settings)
+def recording(simulated, tmp_path_factory):
+    episode, folder = simulated(frames=600), tmp_path_factory.mktemp("howto")
     extract(episode, folder / "windows.parquet", workers=1)
     return episode, folder / "windows.parquet"
 

@@ -12,8 +12,6 @@ from xperience.features.blocks import CONTRACTS
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.scoring.records import write_records
-from xperience.simulator.settings import StandinSettings
-from xperience.simulator.write import write_episode
 from xperience.studies.retrieval.reconstruction import UNITS, WHOLE, reconstruct
 from xperience.studies.retrieval.retrieval import RETRIEVALS, SOURCES, answer
 from xperience.studies.retrieval.rows import Closely, retrieval_rows
@@ -22,11 +20,9 @@ from xperience.tasks.catalogue import TASKS_BY_NAME
 
 
 @pytest.fixture(scope="session")
-def short(tmp_path_factory):
+def short(simulated, tmp_path_factory):
     """A simulated recording of a few seconds and its windows under both contracts."""
-    folder = tmp_path_factory.mktemp("short")
-    settings = StandinSettings(frames=140, size_px=(32, 24), workers=1)
-    episode = write_episode(folder / "episode", settings)
+    episode, folder = simulated(frames=140), tmp_path_factory.mktemp("short")
     tables = {}
     for contract in CONTRACTS:
         path = folder / f"{contract}.parquet"

@@ -1,6 +1,7 @@
 """Hands under the corrected contract: told from the body, whole or not at all."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -14,8 +15,6 @@ from xperience.episode.episode import Episode
 from xperience.errors import CoordinateFrameError, ParamsError
 from xperience.features.windows import window_starts
 from xperience.geometry import LEFT_WRIST, PELVIS, RIGHT_WRIST, Points, Transform
-from xperience.simulator.settings import StandinSettings
-from xperience.simulator.write import write_episode
 from xperience.tasks import targets
 from xperience.tasks.truth import Truth
 
@@ -32,10 +31,9 @@ def worlds() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def walk(simulated: Callable[..., Path]) -> Path:
     """A simulated episode of six seconds that nobody changes."""
-    settings = StandinSettings(frames=N, size_px=(32, 24), workers=1)
-    return write_episode(tmp_path_factory.mktemp("walk") / "ep", settings)
+    return simulated(frames=N)
 
 
 @pytest.fixture
