@@ -53,13 +53,12 @@ from xperience.project import at_root, metrics_path, run_folder
 from xperience.report import retrieval
 from xperience.report.figures import show
 from xperience.report.figures.alignment import draw_place_and_moment, draw_similarity
-from xperience.report.figures.hits import draw_hits
+from xperience.report.figures.hits import draw_hits, draw_query
 from xperience.report.figures.rebuilt import draw_rebuilt, draw_weights
 from xperience.report.figures.retrieval import draw_ranks, draw_tolerance
 from xperience.report.inputs import open_inputs
 from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance, shown_path
-from xperience.report.quantities import place_at
 from xperience.scoring.records import write_records
 from xperience.studies.retrieval.rows import Closely, retrieval_rows
 
@@ -172,18 +171,13 @@ for task, ranking in judged.items():
 # %% [markdown]
 # Ask it yourself: choose a retrieval and go along its queries.
 
-
 # %%
-def answer(task: str, query: float):
-    """Return the picture of one query's answers."""
-    ranking = judged[task]
-    asked = retrieval.read_query(recordings[0], ranking, place_at(query, len(ranking)), near_frames)
-    return draw_hits(ranking, {asked.example.kind: asked}, near_frames)
-
-
 if judged:
-    chosen = {"task": Choice.among(list(judged)), "query": Choice.along()}
-    explore(answer, chosen, pictures / "04_query.png")
+    explore(
+        lambda task, query: draw_query(recordings[0], judged[task], query, near_frames),
+        {"task": Choice.among(list(judged)), "query": Choice.along()},
+        pictures / "04_query.png",
+    )
 
 # %% [markdown]
 # ### Which part of a picture can be told from motion and sound

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 
+from xperience.episode.episode import Episode
 from xperience.report.figures.style import (
     BLUE,
     GREEN,
@@ -16,8 +17,8 @@ from xperience.report.figures.style import (
     styled,
     wrap,
 )
-from xperience.report.quantities import percent
-from xperience.report.retrieval import Answered, Shot, capital, task_words
+from xperience.report.quantities import percent, place_at
+from xperience.report.retrieval import Answered, Shot, capital, read_query, task_words
 from xperience.studies.retrieval.retrieval import Ranking
 
 _KIND_COLOURS = {"hit": GREEN, "near miss": BLUE, "failure": RED}
@@ -66,6 +67,23 @@ def draw_hits(
         for ax in axes[2 + len(one.answers) :]:
             ax.axis("off")
     return Picture(figure, title, _alt(answered, title))
+
+
+def draw_query(episode: Episode, ranking: Ranking, share: float, near_frames: int) -> Picture:
+    """Return one query of a retrieval with its answers.
+
+    Parameters
+    ----------
+    episode : Episode
+        Whose pictures are read.
+    ranking : Ranking
+    share : float
+        How far along the queries, 0 to 1.
+    near_frames : int
+        What a near miss is taken to be.
+    """
+    asked = read_query(episode, ranking, place_at(share, len(ranking)), near_frames)
+    return draw_hits(ranking, {asked.example.kind: asked}, near_frames)
 
 
 def _clock(time_s: float) -> str:

@@ -151,7 +151,8 @@ def _glance(content: Mapping[str, Any], names: Mapping[str, str]) -> str:
             rules = list(group)
             found = {Place(rule["column"], rule["contract"]): rule["outcome"] for rule in rules}
             cells = [mark(found[place]) if place in found else "" for place in places]
-            lines.append([one["title"], rules[0]["text"], *cells])
+            told = any(line[0] == one["title"] for line in lines)
+            lines.append(["" if told else one["title"], rules[0]["text"], *cells])
     return _table(head, lines)
 
 
