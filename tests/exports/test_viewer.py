@@ -1,6 +1,8 @@
 """A Rerun file in the real viewer, which draws it without a window and says what it can't show."""
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -52,12 +54,13 @@ def served(path):
     """Send a file to whoever asks, as `rerun --serve-web` does; yield where."""
     port = free_port()
     command = [VIEWER, str(path), "--serve-grpc", "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(command, **quiet, start_new_session=True)
     try:
         assert until(lambda: is_open(port))
         yield f"rerun+http://127.0.0.1:{port}/proxy"
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)  # the command starts the viewer as its child
         server.wait(timeout=30)
 
 

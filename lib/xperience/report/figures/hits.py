@@ -45,11 +45,22 @@ def draw_hits(
     Picture
         Frames of answers are green for the window itself, blue nearby and red elsewhere.
     """
-    figure = new_figure(0.75 + 1.36 * len(answered))
     title = _title(ranking, answered)
-    kind = "The middle query of each kind, by the cosine of its first answer."
-    small = f"Contract: {ranking.contract}. Near: within {near_frames} frames. {kind}"
-    set_title(figure, title, small)
+    each = "The middle query of each kind, by the cosine of its first answer."
+    return _picture(ranking, answered, near_frames, (title, each))
+
+
+def _picture(
+    ranking: Ranking,
+    answered: Mapping[str, Answered | None],
+    near_frames: int,
+    words: tuple[str, str],
+) -> Picture:
+    title, small = words
+    figure = new_figure(0.75 + 1.36 * len(answered))
+    set_title(
+        figure, title, f"Contract: {ranking.contract}. Near: within {near_frames} frames. {small}"
+    )
     widths = [1.15] + [1] * _N_COLUMNS
     grid = figure.subplots(len(answered), _N_COLUMNS + 1, width_ratios=widths, squeeze=False)
     for axes, (kind, one) in zip(grid, answered.items(), strict=True):
@@ -69,6 +80,7 @@ def draw_hits(
     return Picture(figure, title, _alt(answered, title))
 
 
+@styled
 def draw_query(episode: Episode, ranking: Ranking, share: float, near_frames: int) -> Picture:
     """Return one query of a retrieval with its answers.
 
@@ -83,7 +95,9 @@ def draw_query(episode: Episode, ranking: Ranking, share: float, near_frames: in
         What a near miss is taken to be.
     """
     asked = read_query(episode, ranking, place_at(share, len(ranking)), near_frames)
-    return draw_hits(ranking, {asked.example.kind: asked}, near_frames)
+    kind = asked.example.kind
+    title = f"{capital(task_words(ranking.task))}: a {kind} at {_clock(asked.query.time_s)}"
+    return _picture(ranking, {kind: asked}, near_frames, (title, "Best answer first."))
 
 
 def _clock(time_s: float) -> str:
