@@ -63,7 +63,7 @@ from xperience.report.audio import (
 from xperience.report.figures import show
 from xperience.report.figures.audio import draw_audio_forest, draw_mixed_mean
 from xperience.report.figures.audio_time import draw_sound, draw_when
-from xperience.report.figures.heard_window import all_moments, draw_heard_window, tested_windows
+from xperience.report.figures.heard_window import all_moments, draw_heard_window, windows_heard
 from xperience.report.inputs import open_inputs
 from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance, shown_path
@@ -207,7 +207,7 @@ Markdown(moments_sentences(moments, window_db))
 
 # %%
 heard = {name: all_moments(study.looks[SOUND]) for name, study in studies.items()}
-tested = tested_windows([one for found in heard.values() for one in found])
+tested = windows_heard([one for found in heard.values() for one in found])
 if len(tested):
     explore(
         lambda contract, window: draw_heard_window(

@@ -10,7 +10,7 @@ from PIL import Image
 from xperience.episode.episode import Episode
 from xperience.features.windows import STRIDE_FRAMES
 from xperience.report.figures.alignment import draw_place_and_moment, draw_similarity
-from xperience.report.figures.hits import draw_hits
+from xperience.report.figures.hits import draw_hits, draw_query
 from xperience.report.figures.rebuilt import draw_rebuilt, draw_weights
 from xperience.report.figures.retrieval import draw_ranks, draw_tolerance
 from xperience.report.figures.style import style
@@ -317,6 +317,16 @@ def test_hits_are_drawn_with_their_times(episode):
     assert picture.title == (
         "First answers of cross-modal retrieval: 70 % hits, 10 % near misses, 20 % failures"
     )
+
+
+@pytest.mark.parametrize(
+    ("share", "kind", "place"), [(0.0, "hit", 0), (1 / 9, "near miss", 1), (1.0, "failure", 9)]
+)
+def test_one_query_is_titled_by_what_came_of_it(episode, share, kind, place):
+    found = ranking(first_answers(0, 2, 2, 9, 4, 5, 6, 7, 8, 0), "cross_modal_retrieval")
+    picture = check(draw_query(episode, found, share, near_frames=5))
+    seconds = found.centers[place] / episode.fps
+    assert picture.title == f"Cross-modal retrieval: a {kind} at 0:{seconds:04.1f}"
 
 
 def test_a_kind_that_does_not_occur_is_said(episode):

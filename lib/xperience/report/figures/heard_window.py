@@ -38,7 +38,7 @@ def all_moments(looks: Mapping[str, Look]) -> list[Moments]:
     return [Moments.of(look) for look in looks.values() if look.effect is not None]
 
 
-def tested_windows(moments: Sequence[Moments]) -> np.ndarray:
+def windows_heard(moments: Sequence[Moments]) -> np.ndarray:
     """Return the windows that at least one task tests, ascending, int array."""
     found = [one.window for one in moments]
     return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=int)
@@ -65,8 +65,8 @@ def draw_heard_window(
             if (one.window == window).any()}  # fmt: skip
     better, worse = ([name for name, won in here.items() if won == way] for way in (1, -1))
     title = (
-        f"Of {counted(len(here), 'task')} that test this window, {len(better) or 'none'} answer it "
-        f"better with sound, {len(worse) or 'none'} worse"
+        f"With sound this window is answered better in {len(better) or 'none'} of "
+        f"{counted(len(here), 'task')}, worse in {len(worse) or 'none'}"
     )
     set_title(figure, title, "Single windows differ by chance too; what may be claimed stands in "
               "the tables.")  # fmt: skip
