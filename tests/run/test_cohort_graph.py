@@ -128,16 +128,25 @@ def test_the_shard_of_a_broken_recording_passes_unless_strict(clone):
 def test_a_changed_recording_costs_its_own_windows_and_what_reads_them(clone):
     before = tables(clone)
     record(clone.folder / "recordings" / "e1", seed=1)
-    shard(clone, shard_of(clone, "e1"))
+    made, said = clone.reproduce("tiny")
+    assert f"Changed since shard {shard_of(clone, 'e1')}: e1" in said
+    assert made == {sorted(SHARDS)[shard_of(clone, "e1")], FIRST, SITE}
     after = tables(clone)
     assert {name for name in after if after[name] != before[name]} == {"e1"}
-    assert clone.reproduce("tiny")[0] == {FIRST, SITE}
     assert clone.reproduce("tiny")[0] == set()
+
+
+def test_a_shard_worked_on_by_hand_is_read_by_what_follows(clone):
+    record(clone.folder / "recordings" / "e2", seed=3)
+    shard(clone, shard_of(clone, "e2"))
+    assert clone.reproduce("tiny")[0] == {FIRST, SITE}
 
 
 def test_a_repaired_recording_joins_the_others(clone):
     few = n_windows(clone)
     record(clone.folder / "recordings" / "broken", seed=2)
-    shard(clone, shard_of(clone, "broken"), "--strict")
-    assert clone.reproduce("tiny")[0] == {FIRST, SITE}
+    made, said = clone.reproduce("tiny")
+    assert f"Changed since shard {shard_of(clone, 'broken')}: broken" in said
+    assert made == {sorted(SHARDS)[shard_of(clone, "broken")], FIRST, SITE}
     assert n_windows(clone) > few
+    assert clone.reproduce("tiny")[0] == set()

@@ -201,6 +201,39 @@ def run_shard(
     return report
 
 
+def changed_episodes(roster: Roster, out: Path) -> dict[int, list[str]]:
+    """Return by shard the episodes whose files are no longer those that its report tells of.
+
+    One that failed counts only if its files have changed since: it would fail again otherwise.
+
+    Parameters
+    ----------
+    roster : Roster
+    out : Path
+        The run's folder.
+
+    Raises
+    ------
+    ShardError
+        If a report cannot be read.
+    """
+    folders = {entry.episode: roster.folder(entry) for entry in roster}
+    found = {
+        report.shard: [
+            done.episode
+            for done in report.episodes
+            if done.episode in folders and _is_changed(folders[done.episode], done)
+        ]
+        for report in read_reports(out)
+    }
+    return {shard: episodes for shard, episodes in found.items() if episodes}
+
+
+def _is_changed(folder: Path, done: Done) -> bool:
+    """Return whether a recording that is there whole isn't the one that a report tells of."""
+    return folder.is_dir() and not is_slim(folder) and _key(folder, done.code) not in done.key
+
+
 def tables_of(out: Path, episode: str) -> list[Path]:
     """Return where an episode's windows tables are, one a contract."""
     kinds = ["" if contract == "published" else f".{contract}" for contract in CONTRACTS]
@@ -248,14 +281,13 @@ def _worked(folder: Path, entry: Entry, work: Work, code: str) -> Done:
         report = inspect_episode(folder)
         if not report.usable:
             faults = "; ".join(map(str, report.faults)) or "it cannot be read"
-            return Done(episode=entry.episode, status="failed", reason=faults)
+            return _failed(folder, entry, faults, code)
         before, read = _key(folder, code), _bytes(folder)
         began = time.perf_counter()
         missing = _featurise(folder, entry, work)
         spent = time.perf_counter() - began
     except (XperienceError, OSError) as error:
-        reason = " ".join(str(error).split())
-        return Done(episode=entry.episode, status="failed", reason=reason)
+        return _failed(folder, entry, " ".join(str(error).split()), code)
     tables = tables_of(work.out, entry.episode)
     return Done(
         episode=entry.episode,
@@ -270,6 +302,11 @@ def _worked(folder: Path, entry: Entry, work: Work, code: str) -> Done:
         key=(before,),
         code=code,
     )
+
+
+def _failed(folder: Path, entry: Entry, reason: str, code: str) -> Done:
+    key = (_key(folder, code),)
+    return Done(episode=entry.episode, status="failed", reason=reason, key=key, code=code)
 
 
 def _stage(folder: Path, entry: Entry, work: Work) -> None:

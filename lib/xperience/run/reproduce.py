@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from xperience.cohort.roster import read_roster
+from xperience.cohort.shards import changed_episodes, report_path
 from xperience.errors import ParamsError, did_you_mean
 from xperience.params import BASE_RUN
 from xperience.run.fresh import keep_fresh, stale
@@ -56,7 +58,8 @@ def reproduce(
         kept = [] if again or data_only else keep_fresh(plan)
         if kept:
             _say(f"Kept as committed, since nothing they follow from changed: {', '.join(kept)}.")
-        forced = [] if again or data_only else _forced(plan)
+        forced = [] if again else _changed(plan)
+        forced += [] if again or data_only else _forced(plan)
         command = _snakemake(run, episode, cores) + (["--forceall"] if again else [])
         command += ["--workflow-profile", f"profiles/{_profile(plan, profile)}"]
         command += ["--until", "shard" if plan.is_cohort else "windows"] if data_only else []
@@ -77,6 +80,19 @@ def _forced(plan: Plan) -> list[str]:
     for entry in found:
         _say(f"Out of date: {entry}")
     return [plan.shown(plan.executed(entry.notebook)) for entry in found]
+
+
+def _changed(plan: Plan) -> list[str]:
+    """Return the shards of a cohort with recordings that have changed, saying which.
+
+    The roster stands for the recordings in the graph; shards remember what they were made from.
+    """
+    if not plan.is_cohort or not plan.roster.is_file():
+        return []
+    found = changed_episodes(read_roster(plan.roster), plan.folder)
+    for shard, episodes in found.items():
+        _say(f"Changed since shard {shard}: {', '.join(episodes)}")
+    return [plan.shown(report_path(plan.folder, shard)) for shard in found]
 
 
 def _snakemake(run: str, episode: str | None, cores: int | None) -> list[str]:
