@@ -20,6 +20,7 @@ settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parents[1]
 N_TINY = 60
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -44,8 +45,8 @@ def simulate(folder: Path, chosen: dict[str, object]) -> None:
 
 
 @pytest.fixture(scope="session")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
-    """Return a function (settings of the stand-in) that gives a recording simulated by them.
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MadeOnce]:
+    """Return a function (name, make) that gives the folder of that name, which ``make`` fills.
 
     Each is made once for all tests of a session, whatever the number of workers, and nobody may
     change it: tests that plant something copy it first.
@@ -55,20 +56,33 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
         base = base.parent  # what the workers have in common
     given: dict[Path, dict[Path, int]] = {}
 
-    def episode(**chosen: object) -> Path:
-        chosen = {"size_px": (32, 24), "workers": 1} | chosen
-        folder = base / f"simulated-{value_digest(chosen)[:12]}" / "episode"
-        folder.parent.mkdir(exist_ok=True)
-        with (folder.parent / "lock").open("w") as lock:
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, scratch = base / name, base / f"{name}.part"
+        with (base / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.is_dir():  # it appears whole or not at all
-                simulate(folder, chosen)
+            if not folder.is_dir():
+                shutil.rmtree(scratch, ignore_errors=True)
+                scratch.mkdir()
+                make(scratch)
+                scratch.rename(folder)  # whole or not at all
         given.setdefault(folder, stamps(folder))
         return folder
 
-    yield episode
+    yield made
     for folder, before in given.items():
         assert stamps(folder) == before, f"a test changed {folder}, which all tests share"
+
+
+@pytest.fixture(scope="session")
+def simulated(made_once: MadeOnce) -> Callable[..., Path]:
+    """Return a function (settings of the stand-in) that gives a recording; nobody changes it."""
+
+    def episode(**chosen: object) -> Path:
+        chosen = {"size_px": (32, 24), "workers": 1} | chosen
+        name = f"simulated-{value_digest(chosen)[:12]}"
+        return made_once(name, lambda folder: simulate(folder / "episode", chosen)) / "episode"
+
+    return episode
 
 
 @pytest.fixture(scope="session")

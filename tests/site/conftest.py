@@ -105,18 +105,21 @@ def tiny_site(tiny_run) -> Path:
 
 
 @pytest.fixture(scope="session")
-def committed_site(tmp_path_factory) -> Path:
+def committed_site(made_once) -> Path:
     """The site of what is committed, built outside the repository."""
     notebooks = sorted(path.stem for path in (COMMITTED / "notebooks").glob("*.ipynb"))
     if not notebooks:
         pytest.skip("no executed notebook is committed")
-    run = tmp_path_factory.mktemp("artifacts") / "standin"
-    for part in ("notebooks", "metrics", "figures"):
-        shutil.copytree(COMMITTED / part, run / part)
-    for takeaways in COMMITTED.glob("RESEARCH_TAKEAWAYS.*"):
-        shutil.copy(takeaways, run)
-    build_site(DOCS, run, notebooks, run / "site")
-    return run / "site"
+
+    def build(folder: Path) -> None:
+        run = folder / COMMITTED.name
+        for part in ("notebooks", "metrics", "figures"):
+            shutil.copytree(COMMITTED / part, run / part)
+        for takeaways in COMMITTED.glob("RESEARCH_TAKEAWAYS.*"):
+            shutil.copy(takeaways, run)
+        build_site(DOCS, run, notebooks, run / "site")
+
+    return made_once("committed-site", build) / COMMITTED.name / "site"
 
 
 @pytest.fixture(scope="session")
