@@ -259,6 +259,13 @@ def test_the_table_has_a_line_a_way_and_a_column_a_share():
     assert set(table.index.get_level_values("labels")) == set(KINDS)
 
 
+def test_the_table_passes_over_rows_of_something_else():
+    rows = list(overlap_rows(SIMPLE, SAID, "run", "section"))
+    others = [rows[0].model_copy(update=less) for less in ({"task": None}, {"variant": None})]
+    others.append(rows[0].model_copy(update={"metric": "n_labels"}))
+    assert overlap_table([*rows, *others]).equals(overlap_table(rows))
+
+
 @pytest.mark.parametrize("name", ["same_nouns", ""])
 def test_a_misspelt_way_is_told_the_known_ones(name):
     with pytest.raises(ParamsError, match="same_noun"):
