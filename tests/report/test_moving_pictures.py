@@ -8,6 +8,7 @@ from xperience.report.figures.told import TRUE, Told, draw_told
 from xperience.report.figures.what_if import draw_what_if
 from xperience.report.takeaways.evidence import Evidence
 from xperience.report.takeaways.outcome import Outcome
+from xperience.report.takeaways.wording import number
 from xperience.report.what_if import all_decided, movable, what_if
 
 from . import takeaway_rows as made
@@ -79,9 +80,32 @@ def test_what_is_moved_is_drawn_with_the_sentence_that_follows(evidence):
         assert moved.sentence.replace("**", "") in picture.alt
 
 
+def scored(one):
+    """Return the head's own scores of a claim's differences."""
+    heads = {row.head for row in movable(one)}
+    return [row for row in one.judgement.rows if row.against is None and row.head in heads]
+
+
+def test_a_score_moves_with_its_difference_and_its_rival_stays(evidence):
+    one = next(
+        one for one in all_decided(evidence) if len(movable(one)) == 1 and len(scored(one)) == 1
+    )
+    (row,), (score,) = movable(one), scored(one)
+    moved = what_if(evidence, one, -10.0)
+    by = moved.moved[0].value - row.value
+    assert by == pytest.approx(-5 * (row.ci_high - row.ci_low))
+    assert number(score.value, score.unit) in one.sentence
+    assert number(score.value + by, score.unit) in moved.sentence
+
+
+def test_counts_shares_and_verdicts_are_never_moved(evidence):
+    for one in all_decided(evidence):
+        assert all(row.against and row.ci_low is not None for row in movable(one))
+
+
 def test_a_claim_without_values_has_nothing_to_move(evidence):
     nothing = Evidence("standin", "family", {})
     for one in all_decided(nothing):
         assert movable(one) == []
-        assert "no row of this claim" not in what_if(nothing, one, 1.0).sentence
+        assert what_if(nothing, one, 1.0).sentence == one.sentence
     assert draw_what_if(what_if(nothing, all_decided(nothing)[0], 1.0)).alt

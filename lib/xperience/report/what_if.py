@@ -9,8 +9,6 @@ from xperience.report.takeaways.evidence import SECTIONS, Evidence
 from xperience.report.takeaways.outcome import Outcome
 from xperience.scoring.records import Record
 
-_STEP = 0.25
-
 
 @dataclass(frozen=True)
 class WhatIf:
@@ -41,13 +39,17 @@ def all_decided(evidence: Evidence) -> list[Decided]:
 
 
 def movable(decided: Decided) -> list[Record]:
-    """Return the rows of a claim that can be moved: differences with a value, else scores."""
-    known = [row for row in decided.judgement.rows if row.value is not None]
-    return [row for row in known if row.against is not None] or known
+    """Return the rows of a claim that can be moved: paired differences with an interval.
+
+    Shares, counts and verdicts have no interval to move by, and not every number between.
+    """
+    return [row for row in decided.judgement.rows if row.against is not None and _is_sure(row)]
 
 
 def what_if(evidence: Evidence, decided: Decided, steps: float) -> WhatIf:
     """Return what a claim's rule would say if its rows were moved.
+
+    The head's own scores move with their differences; what they are compared with stays.
 
     Parameters
     ----------
@@ -55,26 +57,31 @@ def what_if(evidence: Evidence, decided: Decided, steps: float) -> WhatIf:
     decided : Decided
         A claim of that evidence.
     steps : float
-        How far: in half widths of a row's interval, in quarters of its own size where it has none.
-        Shares stay between 0 and 1, counts and errors above 0.
+        How far: in half widths of a difference's interval.
     """
     rows = movable(decided)
-    moved = [_moved(row, steps) for row in rows]
-    changed = _with(evidence, rows, moved)
+    by = {_scored(row): steps * (row.ci_high - row.ci_low) / 2 for row in rows}
+    scores = [row for row in decided.judgement.rows if row.against is None and _scored(row) in by]
+    moved = [_moved(row, by[_scored(row)]) for row in (*rows, *scores)]
+    changed = _with(evidence, (*rows, *scores), moved)
     judgement = decided.rule.test.judge(changed, decided.rule.place)
     sentence = say(decided.claim, decided.rule, judgement)
-    return WhatIf(decided, rows, moved, judgement.outcome, sentence)
+    return WhatIf(decided, rows, moved[: len(rows)], judgement.outcome, sentence)
 
 
-def _moved(row: Record, steps: float) -> Record:
-    sure = row.ci_low is not None and row.ci_high is not None
-    by = steps * ((row.ci_high - row.ci_low) / 2 if sure else _STEP * (abs(row.value) or 1.0))
-    value = row.value + by
-    if row.against is None:
-        value = max(value, 0.0) if row.value >= 0 else value
-        value = min(value, 1.0) if row.unit == "1" and 0 <= row.value <= 1 else value
-    ends = {"ci_low": row.ci_low + by, "ci_high": row.ci_high + by} if sure else {}
-    return row.model_copy(update={"value": value, **ends})
+def _is_sure(row: Record) -> bool:
+    return row.value is not None and row.ci_low is not None and row.ci_high is not None
+
+
+def _scored(row: Record) -> tuple[str | None, ...]:
+    """Return what a difference and the head's own score have in common."""
+    return (row.section, row.contract, row.task, row.head, row.variant, row.metric)
+
+
+def _moved(row: Record, by: float) -> Record:
+    ends = {"ci_low": row.ci_low + by, "ci_high": row.ci_high + by} if _is_sure(row) else {}
+    value = {} if row.value is None else {"value": row.value + by}
+    return row.model_copy(update=value | ends)
 
 
 def _with(evidence: Evidence, rows: Sequence[Record], moved: Sequence[Record]) -> Evidence:

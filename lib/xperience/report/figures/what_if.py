@@ -1,6 +1,7 @@
 """A claim's rows where they are and where a reader moved them, and what is said of them then."""
 
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from xperience.report.figures.style import (
     BLUE,
@@ -55,7 +56,7 @@ def draw_what_if(one: WhatIf) -> Picture:
     if rows:
         _draw_rows(ax, rows, _COLOURS[one.outcome])
     else:
-        empty_panel(ax, "no row of this claim has a value that could be moved", width=60)
+        empty_panel(ax, "no row of this claim has an interval by which it could be moved", width=60)
     return Picture(figure, title, f"{title}. Claim: {one.decided.claim.text}. {sentence}")
 
 
@@ -65,13 +66,19 @@ def _draw_rows(ax: Axes, rows: list[tuple[Record, Record]], colour: str) -> None
             if row.ci_low is not None:
                 ax.plot([row.ci_low, row.ci_high], [level + lift] * 2, color=shade, linewidth=1.6)
             ax.plot(row.value, level + lift, "o", color=shade, markersize=4)
-    if any(row.against is not None for row, _ in rows):
-        ax.axvline(0, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
+    ax.axvline(0, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
     ax.set_yticks(range(len(rows)), [elide(_name(row), _NAME_CHARS) for row, _ in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
-    last = rows[0][1]
-    ax.set_xlabel(f"{readable(last.metric)}; moved: {number(last.value, last.unit)}")
+    units = {row.unit for row, _ in rows}
+    measured = "each row in its own unit" if len(units) > 1 else rows[0][0].unit
+    one = rows[0][1]
+    moved = f"; moved: {number(one.value, one.unit)}" if len(rows) == 1 else ""
+    what = readable(one.metric) if len({row.metric for row, _ in rows}) == 1 else "score"
+    ax.set_xlabel(f"difference of {what}{'' if measured == '1' else f' ({measured})'}{moved}")
+    named = (("in the metric files", MUTED), ("moved", colour))
+    handles = [Line2D([], [], marker="o", markersize=4, color=c, label=name) for name, c in named]
+    ax.legend(handles=handles, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
 
 
 def _name(row: Record) -> str:
