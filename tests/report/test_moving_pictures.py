@@ -87,9 +87,11 @@ def scored(one):
 
 
 def test_a_score_moves_with_its_difference_and_its_rival_stays(evidence):
-    one = next(
-        one for one in all_decided(evidence) if len(movable(one)) == 1 and len(scored(one)) == 1
-    )
+    found = [one for one in all_decided(evidence) if len(movable(one)) == len(scored(one)) == 1]
+    told = [
+        one for one in found if number(scored(one)[0].value, scored(one)[0].unit) in one.sentence
+    ]
+    one = told[0]
     (row,), (score,) = movable(one), scored(one)
     moved = what_if(evidence, one, -10.0)
     by = moved.moved[0].value - row.value
