@@ -1,14 +1,16 @@
 """Rows from which a rule must come to a given outcome, made from the rule's own declaration."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import singledispatch
 
 from xperience.report.takeaways.catalogue import TAKEAWAYS
 from xperience.report.takeaways.claims import Claim, Rule, Takeaway
-from xperience.report.takeaways.comparisons import Clears, Compares, Tally
-from xperience.report.takeaways.evidence import FLOOR, SECTIONS, Ask, Evidence, Place
+from xperience.report.takeaways.comparisons import Clears, Compares
+from xperience.report.takeaways.evidence import FLOOR, HEADS, SECTIONS, Ask, Evidence, Place
 from xperience.report.takeaways.facts import Every, Fact, Same
 from xperience.report.takeaways.outcome import ALPHA, NEITHER, NO, OPEN, YES, Outcome
+from xperience.report.takeaways.tallies import Tally
 from xperience.scoring.records import Record
 
 RUN, COHORT = "tried", "tried-cohort"
@@ -85,28 +87,28 @@ def rows_for(test: object, place: Place, outcome: Outcome) -> list[Record]:
 
 @rows_for.register
 def _(test: Compares, place: Place, outcome: Outcome) -> list[Record]:
-    wanted = TURNED[outcome] if test.turned else outcome
-    return list(_compared(test.ask, place, wanted))
+    """Return the head's score, the difference, and the rival's score, which belong together."""
+    mine, gap = _compared(test.ask, place, TURNED[outcome] if test.turned else outcome)
+    variant = test.rival_variant if gap.against in HEADS else FLOOR
+    own = {"head": gap.against, "against": None, "variant": variant, "value": 0.5 - gap.value}
+    ends = {"ci_low": None, "ci_high": None, "ci_reason": None}
+    return [mine, gap, gap.model_copy(update=own | ends)]
 
 
-def _compared(ask: Ask, place: Place, outcome: Outcome) -> Iterator[Record]:
+def _compared(ask: Ask, place: Place, outcome: Outcome) -> tuple[Record, Record]:
+    floor = {"floor": 0.3, "floor_name": BASELINE}
+    mine = row(place, replace(ask, against=None), value=0.5, **floor)
     against = BASELINE if ask.against == FLOOR else ask.against
-    plain = Ask(ask.section, ask.metric, ask.task, ask.head, ask.variant)
-    if ask.against == FLOOR:
-        yield row(place, plain, value=0.5, floor=0.3, floor_name=BASELINE)
-    elif ask.against is not None:
-        yield row(place, plain, value=0.5)
-    yield difference(
-        place, Ask(ask.section, ask.metric, ask.task, ask.head, ask.variant, against), outcome
-    )
+    return mine, difference(place, replace(ask, against=against), outcome)
 
 
 @rows_for.register
 def _(test: Clears, place: Place, outcome: Outcome) -> list[Record]:
     found = difference(place, test.ask, outcome)
-    bound = {"floor": 1.0, "floor_name": "chance"} if test.bound is None else {}
+    bound = {"floor": test.constant, "floor_name": "chance"} if test.bound is None else {}
+    level = 1.0 if test.bound is not None else test.constant
     moved = {
-        name: None if getattr(found, name) is None else getattr(found, name) + 1
+        name: None if getattr(found, name) is None else getattr(found, name) + level
         for name in ("value", "ci_low", "ci_high")
     }
     score = found.model_copy(update={**moved, **bound})
@@ -152,7 +154,7 @@ def _(test: Every, place: Place, outcome: Outcome) -> list[Record]:
 def _(test: Tally, place: Place, outcome: Outcome) -> list[Record]:
     rows = []
     for ask in test.asks:
-        rows += list(_compared(ask, place, outcome))
+        rows += _compared(ask, place, outcome) if ask.against else [difference(place, ask, outcome)]
         if test.guard is not None:
             guard = Ask(ask.section, test.guard, ask.task, ask.head, ask.variant, ask.against)
             rows.append(row(place, guard, value=ALPHA / 2))
@@ -162,11 +164,8 @@ def _(test: Tally, place: Place, outcome: Outcome) -> list[Record]:
 def decisive(test: object, rows: Iterable[Record]) -> list[Record]:
     """Return the rows of which each alone must be able to change what is said."""
     rows = list(rows)
-    if isinstance(test, Fact):
-        return rows[:1]
-    if isinstance(test, Compares | Tally):
-        told = [one for one in rows if one.ci_low is not None]
-        return told or rows
+    if isinstance(test, Tally):
+        return [one for one in rows if one.ci_low is not None]
     return rows
 
 

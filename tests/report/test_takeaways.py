@@ -14,7 +14,7 @@ from xperience.report.figures.takeaways import draw_evidence, draw_glance
 from xperience.report.takeaways import phrases, render
 from xperience.report.takeaways.catalogue import TAKEAWAYS
 from xperience.report.takeaways.claims import OPEN_SENTENCE, decide, placeholders, say
-from xperience.report.takeaways.comparisons import Clears, Compares, Tally
+from xperience.report.takeaways.comparisons import Clears, Compares
 from xperience.report.takeaways.evidence import (
     CONTRACT,
     CORRECTED,
@@ -32,6 +32,7 @@ from xperience.report.takeaways.extent import EXTENTS, extents
 from xperience.report.takeaways.outcome import ALPHA, OPEN, Outcome, direction
 from xperience.report.takeaways.render import assemble, column_names, evidence_table, to_markdown
 from xperience.report.takeaways.rows import outcome_rows, outcome_table, takeaway_text
+from xperience.report.takeaways.tallies import Tally
 from xperience.scoring.records import Record, read_records
 
 _PATH = Path(__file__).with_name("takeaway_rows.py")
@@ -292,7 +293,17 @@ def test_other_published_numbers_would_be_told_differently(note_rows):
     assert hands(weak, "hands_beat_linear")[0] is Outcome.NOT_SUPPORTED
     worse = changed(lambda row: neural(row) and row.against is None, 20)
     assert hands(worse, "hands_beat_linear")[0] is Outcome.CONTRADICTED
-    good = changed(lambda row: neural(row) and row.against == "zero_velocity", -1)
+    turned = changed(lambda row: neural(row) and row.against == "zero_velocity", -1)
+    outcome, text = hands(turned, "hands_beat_resting")
+    assert outcome is OPEN
+    assert "not that of the two scores" in text
+    gap = next(row.value for row in turned if neural(row) and row.against == "zero_velocity")
+    good = [
+        row.model_copy(update={"value": row.floor + gap, "ci_low": None, "ci_high": None})
+        if neural(row) and row.floor_name == "zero_velocity"
+        else row
+        for row in turned
+    ]
     assert hands(good, "hands_beat_resting")[0] is Outcome.SUPPORTED
 
 

@@ -32,6 +32,8 @@ def counted(run, value=0.0, section=CONTRACT):
     return [
         Record(**same, metric="n_blocks_missing", unit="blocks", value=value),
         Record(**same, metric="n_windows", unit="windows", value=77.0),
+        Record(**same, metric="n_frames", unit="frames", value=400.0),
+        Record(**same, metric="feature_dim", unit="features", value=9.0),
     ]
 
 

@@ -1,31 +1,25 @@
-"""Predicates of comparison: a head against a rival, a score against a bound, all tasks counted."""
+"""Predicates of comparison: a head against a rival, a score against a bound."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from xperience.report.takeaways.agreement import divided, unlike
 from xperience.report.takeaways.evidence import FLOOR, HEADS, Ask, Evidence, Found, Place
 from xperience.report.takeaways.outcome import (
     ALL_OUTCOMES,
-    ALPHA,
     FAR,
-    HALF,
-    NEITHER,
-    NO,
     OF_DIRECTION,
     OPEN,
     TURNED,
-    YES,
     Judgement,
-    Outcome,
     direction,
     known,
 )
 from xperience.report.takeaways.wording import (
     UNKNOWN,
     ends,
-    listed,
     number,
     readable,
+    reason_of,
     signed,
     times,
 )
@@ -62,12 +56,14 @@ class Compares:
         difference = evidence.find(place, self.ask)
         mine = evidence.find(place, replace(self.ask, against=None))
         rival = self._rival(evidence, place, difference.row)
-        words = _compared(mine.row, difference.row, rival.row)
+        words = _compared(mine.row, difference.row, rival.row, turned=self.turned)
         rows = known((mine, difference, rival))
         if difference.row is None:
             return Judgement(OPEN, rows, words, difference.why)
         found, why = direction(difference.row)
-        outcome = OF_DIRECTION[found]
+        why = why or mine.why or rival.why or unlike(mine.row, difference.row, rival.row)
+        why = why or divided(evidence, place, difference.row)
+        outcome = OPEN if why else OF_DIRECTION[found]
         return Judgement(TURNED[outcome] if self.turned else outcome, rows, words, why)
 
     def _rival(self, evidence: Evidence, place: Place, difference: Record | None) -> Found:
@@ -83,12 +79,18 @@ class Compares:
         return found
 
 
-def _compared(mine: Record | None, gap: Record | None, rival: Record | None) -> dict[str, str]:
+def _compared(
+    mine: Record | None, gap: Record | None, rival: Record | None, *, turned: bool
+) -> dict[str, str]:
+    """Return what sentences are filled with; turned, the rival is who is spoken of."""
+    unit = next((row.unit for row in (mine, gap, rival) if row is not None), "1")
+    metric = next((row.metric for row in (gap, mine) if row is not None), None)
+    name = gap.against if gap is not None else None
+    if turned:
+        mine, rival, gap = rival, mine, None if gap is None else _turned(gap)
     score = mine.value if mine is not None else None
     other = rival.value if rival is not None else None
     ratio = times(score, other)
-    unit = next((row.unit for row in (mine, gap, rival) if row is not None), "1")
-    metric = next((row.metric for row in (gap, mine) if row is not None), None)
     far = ratio is not None and not 1 / FAR < ratio < FAR
     far = far and gap is not None and direction(gap)[0] in ("better", "worse")
     both = score is not None and other is not None
@@ -98,13 +100,24 @@ def _compared(mine: Record | None, gap: Record | None, rival: Record | None) -> 
         "mine": number(score, unit),
         "other": number(other, unit),
         "seen": f" ({pair})" if both else "",
-        "rival": readable(gap.against if gap is not None else None),
+        "figures": f"{pair} {ends(gap)}".rstrip() if both else "",
+        "rival": readable(name),
         "gap": signed(gap.value if gap is not None else None, unit),
         "ends": ends(gap),
         "degree": "far " if far else "",
         "times": UNKNOWN if ratio is None else f"{ratio:.1f}",
-        "n_test": "–" if gap is None or gap.n_test is None else f"{gap.n_test:,}",
     }
+
+
+def _turned(gap: Record) -> Record:
+    """Return a difference the other way round."""
+    minus = {name: None if v is None else -v for name, v in _ends_of(gap).items()}
+    low, high = minus["ci_high"], minus["ci_low"]
+    return gap.model_copy(update=minus | {"ci_low": low, "ci_high": high})
+
+
+def _ends_of(row: Record) -> dict[str, float | None]:
+    return {name: getattr(row, name) for name in ("value", "ci_low", "ci_high")}
 
 
 @dataclass(frozen=True)
@@ -116,11 +129,14 @@ class Clears:
     ask : Ask
         The score.
     bound : Ask, optional
-        A printed number; without it the score's own floor, where that is a constant.
+        A printed number.
+    constant : float, optional
+        Without a printed number: what the score's own floor must be, and for certain.
     """
 
     ask: Ask
     bound: Ask | None = None
+    constant: float | None = None
 
     outcomes = ALL_OUTCOMES
 
@@ -136,20 +152,29 @@ class Clears:
         rows = known((score, bound))
         if score.row is None or (self.bound and bound.row is None):
             return Judgement(OPEN, rows, _cleared(score.row, None), score.why or bound.why)
-        value = bound.row.value if bound.row is not None else score.row.floor
-        if value is None:
-            return Judgement(OPEN, rows, _cleared(score.row, None), "there is nothing to clear")
-        if bound.row is not None and bound.row.unit != score.row.unit:
-            return Judgement(OPEN, rows, _cleared(score.row, value), "the units differ")
-        found, why = direction(_minus(score.row, value))
-        return Judgement(OF_DIRECTION[found], rows, _cleared(score.row, value), why)
+        value, lacking = self._bound(score.row, bound.row)
+        moved = score.row if value is None else _minus(score.row, value)
+        found, why = direction(moved)
+        why = why or lacking or divided(evidence, place, score.row, moved)
+        return Judgement(
+            OPEN if why else OF_DIRECTION[found], rows, _cleared(score.row, value), why
+        )
+
+    def _bound(self, score: Record, printed: Record | None) -> tuple[float | None, str]:
+        """Return what is to be cleared, or why there is nothing."""
+        if printed is not None:
+            if printed.value is None:
+                return None, reason_of(printed)
+            same = printed.unit == score.unit
+            return (printed.value, "") if same else (None, "the units differ")
+        if score.floor is None:
+            return None, "there is nothing to clear"
+        same = score.floor == self.constant
+        return (score.floor, "") if same else (None, "its floor is not the constant expected")
 
 
 def _minus(row: Record, bound: float) -> Record:
-    moved = {
-        name: None if getattr(row, name) is None else getattr(row, name) - bound
-        for name in ("value", "ci_low", "ci_high")
-    }
+    moved = {name: None if v is None else v - bound for name, v in _ends_of(row).items()}
     return row.model_copy(update=moved)
 
 
@@ -157,89 +182,15 @@ def _cleared(row: Record | None, bound: float | None) -> dict[str, str]:
     unit, score = ("1", None) if row is None else (row.unit, row.value)
     ratio = times(score, bound)
     far = ratio is not None and not 1 / FAR < ratio < FAR
+    metric = readable(row.metric if row is not None else None)
+    seen = f"{number(score, unit)} {ends(row, with_sign=False)}".rstrip()
+    told = score is not None and bound is not None
     return {
-        "metric": readable(row.metric if row is not None else None),
+        "metric": metric,
+        "figures": f"{metric} {seen} against {number(bound, unit)}" if told else "",
         "mine": number(score, unit),
         "other": number(bound, unit),
         "ends": ends(row, with_sign=False),
         "degree": "far " if far else "",
         "times": UNKNOWN if ratio is None else f"{ratio:.1f}",
     }
-
-
-@dataclass(frozen=True)
-class Tally:
-    """One comparison on every task, counted; a task that lacks it counts as asked and untold.
-
-    Parameters
-    ----------
-    asks : tuple of Ask
-        The paired differences.
-    guard : str, optional
-        Metric that holds each look's p, corrected for the number of looks.
-    """
-
-    asks: tuple[Ask, ...]
-    guard: str | None = None
-
-    outcomes = ALL_OUTCOMES
-
-    @property
-    def sections(self) -> frozenset[str]:
-        """The metric files that it looks at."""
-        return frozenset(ask.section for ask in self.asks)
-
-    def judge(self, evidence: Evidence, place: Place) -> Judgement:
-        """Return what most tasks say.
-
-        Supported if the head is better on at least half of the tasks asked and worse on none,
-        contradicted the other way round, can't tell if no task has an interval.
-        """
-        sides: dict[str, list[str]] = {"better": [], "worse": [], "open": [], "untold": []}
-        reasons: dict[str, None] = {}
-        rows = []
-        for ask in self.asks:
-            found = evidence.find(place, ask)
-            side, why = self._side(evidence, place, ask, found)
-            sides[side].append(readable(ask.task))
-            rows += known([found])
-            if side == "untold":
-                reasons[why] = None
-        words = _tallied(sides, len(self.asks))
-        outcome = _majority(len(sides["better"]), len(sides["worse"]), len(self.asks))
-        if not any(sides[name] for name in ("better", "worse", "open")):
-            return Judgement(OPEN, tuple(rows), words, _first_few(list(reasons)))
-        return Judgement(outcome, tuple(rows), words)
-
-    def _side(self, evidence: Evidence, place: Place, ask: Ask, found: Found) -> tuple[str, str]:
-        if found.row is None:
-            return "untold", found.why
-        side, why = direction(found.row)
-        if side in ("better", "worse") and self.guard:
-            p = evidence.find(place, replace(ask, metric=self.guard)).row
-            if p is None or p.value is None:
-                return "untold", "its chance among so many looks is not known"
-            side = side if p.value <= ALPHA else "open"
-        return side, why
-
-
-def _first_few(reasons: Sequence[str], n_shown: int = 2) -> str:
-    rest = len(reasons) - n_shown
-    more = [f"and {rest} more such reasons"] if rest > 0 else []
-    return "; ".join([*reasons[:n_shown], *more])
-
-
-def _tallied(sides: Mapping[str, Sequence[str]], n_asked: int) -> dict[str, str]:
-    words = {
-        name: f"{len(tasks)} of {n_asked} tasks ({listed(tasks)})" if tasks else "no task"
-        for name, tasks in sides.items()
-    }
-    return words | {f"n_{name}": f"{len(tasks)}" for name, tasks in sides.items()}
-
-
-def _majority(n_better: int, n_worse: int, n_asked: int) -> Outcome:
-    if n_better and not n_worse and n_better >= HALF * n_asked:
-        return YES
-    if n_worse and not n_better and n_worse >= HALF * n_asked:
-        return NO
-    return NEITHER

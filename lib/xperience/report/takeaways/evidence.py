@@ -1,7 +1,7 @@
 """The metric rows that takeaways rest on, and why a row that is asked for isn't there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class Ask:
     section : str
         The metrics file, by its notebook.
     metric : str, optional
-        None takes the first that fits: a difference is given for the primary measure only.
+        None takes whichever there is, if it is one.
     task, head, variant, against : str, optional
         As in `Record`; ``against`` may be `FLOOR`, the baseline that the head's own score names.
     """
@@ -138,7 +138,8 @@ class Evidence:
     def find(self, place: Place, ask: Ask) -> Found:
         """Return the row that is meant under a contract, or why there is none.
 
-        The mean over seeds is preferred; a seed's own row counts only if it is the only one.
+        The mean over seeds is preferred; a seed's own row counts only if it is the only one. More
+        than one row that could be meant is none: nothing says which of them to believe.
         """
         rows, why = self.rows(place.column, ask.section)
         if why:
@@ -149,22 +150,36 @@ class Evidence:
         means = [row for row in fits if row.seed is None] or fits
         if not means:
             return Found(None, f"{ask} under {place.contract} is not in {self.named(place, ask)}")
-        if means[0].seed is not None and len({row.seed for row in means}) > 1:
-            return Found(None, f"{ask} has one score a seed and no mean")
+        if len({row.metric for row in means}) > 1:
+            return Found(None, f"{ask} is given in several measures")
+        if len(means) > 1:
+            many = "has one score a seed and no mean" if means[0].seed is not None else "stands in "
+            many += "" if means[0].seed is not None else f"{len(means)} rows"
+            return Found(None, f"{ask} {many}")
         return Found(means[0])
 
+    def seeds(self, place: Place, score: Record) -> list[Record]:
+        """Return the rows of the seeds whose mean a score is; none if it is of one seed alone."""
+        if score.seed is not None:
+            return []
+        names = ("contract", "task", "head", "variant", "against", "metric")
+        same = [
+            row
+            for row in self.rows(place.column, score.section)[0]
+            if all(getattr(row, name) == getattr(score, name) for name in names)
+        ]
+        return [row for row in same if row.seed is not None]
+
     def _against_floor(self, place: Place, ask: Ask) -> Found:
-        """Return the difference from the baseline that a score of the head names as its floor."""
-        rows = [row for row in self.rows(place.column, ask.section)[0] if _same(row, place, ask)]
-        scores = [row for row in rows if row.against is None]
-        floors = {(row.metric, row.floor_name) for row in scores if row.floor_name}
-        for row in rows:
-            if row.against is not None and (row.metric, row.against) in floors:
-                return Found(row)
-        why = next((f"{row.status}, {row.reason}" for row in scores if row.value is None), None)
-        return Found(
-            None, why or f"{ask} under {place.contract} is not in {self.named(place, ask)}"
-        )
+        """Return the difference from the baseline that the head's own score names as its floor."""
+        score = self.find(place, replace(ask, against=None))
+        if score.row is None:
+            return score
+        if score.row.value is None:
+            return Found(None, f"{score.row.status}, {score.row.reason}")
+        if score.row.floor_name is None:
+            return Found(None, f"{replace(ask, against=None)} has no floor beside it")
+        return self.find(place, replace(ask, against=score.row.floor_name))
 
     def named(self, place: Place, ask: Ask) -> str:
         """Return the name of an ask's file for readers."""
@@ -201,16 +216,10 @@ class Evidence:
         if not path.is_file():
             return [], f"{shown_path(path)} is not there"
         try:
-            return [row for row in read_records(path) if row.run == self.run_of(column)], ""
+            mine = (self.run_of(column), section)
+            return [row for row in read_records(path) if (row.run, row.section) == mine], ""
         except RecordError as error:
             return [], f"{error.place} {error.found}"
-
-
-def _same(row: Record, place: Place, ask: Ask) -> bool:
-    """Return whether a row is of the same samples and head, under the same contract."""
-    mine = (row.contract, row.task, row.head, row.variant)
-    wanted = (place.contract, ask.task, ask.head, ask.variant)
-    return mine == wanted and ask.metric in (None, row.metric)
 
 
 def open_evidence(run: str, heldout: str | None = None) -> Evidence:

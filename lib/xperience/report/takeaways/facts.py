@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from xperience.report.quantities import percent
-from xperience.report.takeaways.evidence import FLOOR, Ask, Evidence, Place
+from xperience.report.takeaways.evidence import FLOOR, Ask, Evidence, Found, Place
 from xperience.report.takeaways.outcome import (
     NO,
     OPEN,
@@ -14,7 +13,7 @@ from xperience.report.takeaways.outcome import (
     known,
     shown,
 )
-from xperience.report.takeaways.wording import UNKNOWN, listed, number, readable, reason_of
+from xperience.report.takeaways.wording import UNKNOWN, listed, number, readable, reason_of, share
 from xperience.scoring.records import Record
 
 
@@ -50,27 +49,35 @@ class Fact:
         """Return whether the fact holds."""
         found = evidence.find(place, self.ask)
         others = {name: evidence.find(place, ask) for name, ask in self.also.items()}
-        given = evidence.find(place, self.given) if self.given else None
-        words = _told(found.row) | {name: shown(one.row) for name, one in others.items()}
-        rows = known((found, *others.values(), *([given] if given else [])))
-        if given is not None and not (given.row and given.row.value):
-            return Judgement(OPEN, rows, words, given.why or f"{self.given} is zero")
-        if found.row is None or found.row.value is None:
-            why = found.why or reason_of(found.row)
+        given = [evidence.find(place, self.given)] if self.given else []
+        words = self._words(found.row)
+        words |= {name: shown(one.row) for name, one in others.items()}
+        rows = known((found, *others.values(), *given))
+        lacking = [_lacking(one) for one in (*given, found, *others.values())]
+        why = next(filter(None, lacking), "")
+        if not why and given and not (given[0].row and given[0].row.value):
+            why = f"{self.given} is zero"
+        if why or found.row is None or found.row.value is None:
             return Judgement(OPEN, rows, words, why)
         value = found.row.value
         holds = value > self.bound if self.relation == "above" else value == self.bound
         return Judgement(YES if holds else NO, rows, words)
 
+    def _words(self, row: Record | None) -> dict[str, str]:
+        value = row.value if row is not None else None
+        percent = share(value, self.bound) if 0 <= (value or 0) <= 1 else UNKNOWN
+        told = number(value, row.unit if row is not None else "1")
+        is_share = row is not None and row.unit == "1" and value is not None
+        figures = "" if value is None else percent if is_share else f"{told} {readable(row.metric)}"
+        n_test = UNKNOWN if row is None or row.n_test is None else f"{row.n_test:,}"
+        return {"value": told, "percent": percent, "n_test": n_test, "figures": figures}
 
-def _told(row: Record | None) -> dict[str, str]:
-    value = row.value if row is not None else None
-    ceiling = row.ceiling if row is not None else None
-    return {
-        "value": number(value, row.unit if row is not None else "1"),
-        "percent": UNKNOWN if value is None else percent(value),
-        "ceiling": number(ceiling, "1"),
-    }
+
+def _lacking(found: Found) -> str:
+    """Return why there is no number, or nothing."""
+    if found.row is None:
+        return found.why
+    return reason_of(found.row) if found.row.value is None else ""
 
 
 @dataclass(frozen=True)
@@ -102,9 +109,13 @@ class Same:
                 lacking.append(mine.why or other.why)
             elif mine.row.value is None or other.row.value is None:
                 lacking.append(reason_of(mine.row if mine.row.value is None else other.row))
+            elif mine.row.unit != other.row.unit:
+                lacking.append("the units differ")
             elif mine.row.value != other.row.value:
                 apart.append(f"{readable(ask.metric)} {shown(mine.row)} is {shown(other.row)}")
         words["apart"] = listed(apart)
+        told = [f"{words[str(ask.metric)]} {readable(ask.metric)}" for ask, _ in self.pairs]
+        words["figures"] = "" if lacking else ", ".join(told)
         if apart:
             return Judgement(NO, rows, words)
         return Judgement(OPEN if lacking else YES, rows, words, "; ".join(lacking))
@@ -143,7 +154,7 @@ class Every:
         ]
         if not rows:
             absent = f"{self.metric} under {place.contract} is not in {self.section}.json"
-            return Judgement(OPEN, why=why or absent, words=self._words([], [], []))
+            return Judgement(OPEN, words=self._words([], [], []), why=why or absent)
         off = [row for row in rows if row.value is not None and row.value != self.value]
         lacking = [row for row in rows if row.value is None]
         kept = [row for row in rows if row.value == self.value]
@@ -163,4 +174,7 @@ class Every:
             "off": listed([f"{self._name(row)} ({shown(row)})" for row in off]),
             "lacking": listed([self._name(row) for row in lacking]),
             "n": f"{len(kept) + len(off) + len(lacking):,}",
+            "figures": f"{len(kept)} of {len(kept) + len(off) + len(lacking)}"
+            if kept or off
+            else "",
         }

@@ -11,7 +11,7 @@ from xperience.report.takeaways.evidence import (
     Ask,
     Place,
 )
-from xperience.report.takeaways.outcome import NEITHER, NO, YES
+from xperience.report.takeaways.outcome import HALF, NEITHER, NO, YES
 from xperience.report.takeaways.phrases import (
     BOTH,
     HANDS,
@@ -28,6 +28,7 @@ from xperience.report.takeaways.phrases import (
     erring,
     note,
 )
+from xperience.report.takeaways.tallies import Tally
 
 _HAND_RIVALS = {
     LINEAR_HEAD: erring("The neural head's hand forecast", "the linear head's"),
@@ -107,11 +108,11 @@ HEADS_COMPARED = Takeaway(
         ),
         Claim(
             "tasks_beat_linear",
-            "the neural head is better than the linear head on most tasks",
+            "the neural head is better than the linear head on most tasks and worse on none",
             tuple(
                 Rule(
                     place,
-                    each(section, NEURAL_HEAD, LINEAR_HEAD),
+                    Tally(each(section, NEURAL_HEAD, LINEAR_HEAD)),
                     counted("the neural head", "the linear head"),
                 )
                 for place, section in (
@@ -123,11 +124,12 @@ HEADS_COMPARED = Takeaway(
         ),
         Claim(
             "tasks_beat_floor",
-            "the neural head is better than the best trivial baseline on most tasks",
+            "the neural head is better than the best trivial baseline on most tasks and worse on "
+            "none",
             tuple(
                 Rule(
                     place,
-                    each(section, NEURAL_HEAD, FLOOR),
+                    Tally(each(section, NEURAL_HEAD, FLOOR)),
                     counted("the neural head", "the best trivial baseline"),
                 )
                 for place, section in (
@@ -170,19 +172,20 @@ RETRIEVED = Takeaway(
         ),
         Claim(
             "retrieval_finds_moments",
-            "retrieval finds the moment, not just the action that goes on",
+            "retrieval tells the moments of one action apart better than chance",
             tuple(
                 Rule(
                     place,
                     Clears(
-                        Ask(RETRIEVAL, "within_action_auc", "cross_modal_retrieval", LINEAR_HEAD)
+                        Ask(RETRIEVAL, "within_action_auc", "cross_modal_retrieval", LINEAR_HEAD),
+                        constant=HALF,
                     ),
                     {
-                        YES: "Retrieval finds the **moment**: of the other windows of the same "
-                        "action a share of {mine} {ends} ranks below the true one, where chance "
-                        "has {other}.",
+                        YES: "Within an action retrieval ranks the true window **above** chance: "
+                        "of the other windows of the action a share of {mine} {ends} ranks below "
+                        "it, where chance has {other}.",
                         NO: "Within an action retrieval ranks the true window **below** chance: "
-                        "{mine} {ends} where chance has {other}.",
+                        "a share of {mine} {ends} ranks below it, where chance has {other}.",
                         NEITHER: "Within an action retrieval can't be told apart from chance: "
                         "{mine} {ends} where chance has {other}.",
                     },

@@ -71,14 +71,14 @@ BENCHMARK = Takeaway(
         ),
         Claim(
             "clocks",
-            "all clocks of the recording are in step",
+            "all pairs of the recording's clocks are in step",
             (
                 Rule(
                     RUN_PUBLISHED,
                     Every(CONTRACT, "clocks_in_step", 1.0),
                     {
-                        YES: "All {n} pairs of clocks are in step: {kept}.",
-                        NO: "Clocks are out of step: {off}.",
+                        YES: "Of {n} pairs of clocks all are in step: {kept}.",
+                        NO: "Clocks are out of step: {off}; in step: {kept}.",
                     },
                 ),
             ),
@@ -124,11 +124,13 @@ _UNSEEN: Sentences = {
 }
 _COPYING: Sentences = {
     YES: "The linear head on the local split is **better** than copying the label of the training "
-    "window nearest in time: difference {gap} {ends}.",
+    "window nearest in time: {metric} {mine} against {other}, difference {gap} {ends}.",
     NO: "Copying the label of the training window nearest in time is **better** than the linear "
-    "head on the local split: difference {gap} {ends}.",
+    "head on the local split: {metric} {other} against the head's {mine}, difference of the head "
+    "{gap} {ends}.",
     NEITHER: "The linear head on the local split can't be told apart from copying the label of the "
-    "training window nearest in time: difference {gap} {ends} includes zero.",
+    "training window nearest in time: {metric} {mine} against {other}, difference {gap} {ends} "
+    "includes zero.",
 }
 _FORWARD = compared(
     "Forward in time, the linear head for actions", "its best trivial baseline ({rival})"

@@ -72,17 +72,26 @@ def direction(row: Record) -> tuple[Literal["better", "worse", "open", "untold"]
 
     Better and worse need an interval without zero.
     """
-    if row.value is None:
-        return "untold", reason_of(row)
-    if row.unit == MIXED:
-        return "untold", "it adds up scores of different units"
-    if row.ci_low is None or row.ci_high is None:
-        return "untold", reason_of(row)
-    if row.higher_is_better is None:
-        return "untold", f"{readable(row.metric)} has no better direction"
+    why = _no_verdict(row)
+    if why or row.value is None or row.ci_low is None or row.ci_high is None:
+        return "untold", why
     if row.ci_low <= 0 <= row.ci_high:
         return "open", ""
     return ("better" if (row.ci_low > 0) == row.higher_is_better else "worse"), ""
+
+
+def _no_verdict(row: Record) -> str:
+    """Return why nothing can be said of a difference, or nothing."""
+    if row.value is None:
+        return reason_of(row)
+    if row.unit == MIXED:
+        return "its mean adds up scores of different units"
+    if row.ci_low is None or row.ci_high is None:
+        return reason_of(row)
+    if row.higher_is_better is None:
+        return f"{readable(row.metric)} has no better direction"
+    holds = row.ci_low <= row.value <= row.ci_high
+    return "" if holds else "its interval does not hold its value"
 
 
 OF_DIRECTION = {"better": YES, "worse": NO, "open": NEITHER, "untold": OPEN}

@@ -1,7 +1,8 @@
 """Places, and sentences and sets of rows that several takeaways share."""
 
+from collections.abc import Mapping
+
 from xperience.report.takeaways.claims import Sentences
-from xperience.report.takeaways.comparisons import Tally
 from xperience.report.takeaways.evidence import (
     CORRECTED,
     HELDOUT,
@@ -21,7 +22,8 @@ THE_FAMILY = Place(HELDOUT, CORRECTED)
 BOTH = (RUN_PUBLISHED, RUN_CORRECTED)
 ACTION, HANDS, ORDER = "timeline_action", "hand_trajectory_forecast", "temporal_order"
 LINEAR_HEAD, NEURAL_HEAD = "linear", "neural"
-TASK_NAMES = tuple(task.name for task in TASKS)
+PRIMARY = {task.name: task.primary.name for task in TASKS}
+"""The measure that each task is judged by."""
 
 AS_IS, WITHOUT = "all_handcrafted_audio", "all_except_audio"
 REPLACED, RAW_ONLY = "replace_handcrafted_with_raw", "raw_logmel_audio_only"
@@ -61,19 +63,19 @@ def counted(subject: str, rival: str) -> Sentences:
     return {
         YES: f"{subject} is {better} {{better}} and worse on {{worse}}; {rest}.",
         NO: f"{subject} is {worse} {{worse}} and better on {{better}}; {rest}.",
-        NEITHER: f"It isn't so in general: {subject} is {better} {{better}} and worse on "
-        f"{{worse}}; {rest}.",
+        NEITHER: f"{{case}}: {subject} is {better} {{better}} and worse on {{worse}}; {rest}.",
     }
 
 
-def each(section: str, head: str, against: str, variant: str | None = None) -> Tally:
-    """Return the test of a head against a rival on every task."""
-    return Tally(
-        tuple(
-            Ask(section, task=task, head=head, against=against, variant=variant)
-            for task in TASK_NAMES
-        )
-    )
+def each(
+    section: str,
+    head: str,
+    against: str,
+    variant: str | None = None,
+    metrics: Mapping[str, str] = PRIMARY,
+) -> tuple[Ask, ...]:
+    """Return the differences of a head from a rival on every task, in its primary measure."""
+    return tuple(Ask(section, name, task, head, variant, against) for task, name in metrics.items())
 
 
 def note(metric: str, variant: str = "recomputed") -> Ask:

@@ -45,9 +45,10 @@ HOW_TO_READ = (
     "**can't tell**: a file, a row or an interval is lacking, and the sentence says which and why.",
     "*Better* and *worse* need an interval of the paired difference that excludes zero. Where a "
     "bound is a printed or a constant number, the interval of the score must exclude it. *Far* "
-    "means {far} times or more. A claim over all tasks is supported if it holds on at least half "
-    "of the tasks that are asked and its opposite on none. In the audio study a look counts if its "
-    "corrected p is at most {alpha}.",
+    "means {far} times or more. A claim over most tasks is supported if it holds on more than half "
+    "of the tasks that are asked and its opposite on none; where tasks without a verdict could "
+    "still bring that about, it can't be told. In the audio study a look counts if its corrected p "
+    "is at most {alpha}. A head whose seeds are not all on the side of their mean has no verdict.",
     "Rows of one contract are never compared with rows of another: `published` reproduces the "
     "note, `corrected` is what we would defend. *floor* is the best trivial baseline, *ceiling* "
     "the best that the split allows.",
@@ -98,6 +99,7 @@ def _claim(one: Decided) -> dict[str, Any]:
         "contract": place.contract,
         "outcome": str(one.judgement.outcome),
         "sentence": one.sentence,
+        "figures": one.judgement.words.get("figures", ""),
         "sections": sorted(one.rule.test.sections),
         "rows": [row.model_dump(mode="json") for row in one.judgement.rows],
     }
@@ -149,11 +151,17 @@ def _glance(content: Mapping[str, Any], names: Mapping[str, str]) -> str:
     for one in content["takeaways"]:
         for _, group in groupby(one["claims"], key=lambda claim: claim["claim"]):
             rules = list(group)
-            found = {Place(rule["column"], rule["contract"]): rule["outcome"] for rule in rules}
-            cells = [mark(found[place]) if place in found else "" for place in places]
+            found = {Place(rule["column"], rule["contract"]): _verdict(rule) for rule in rules}
+            cells = [found.get(place, "") for place in places]
             told = any(line[0] == one["title"] for line in lines)
             lines.append(["" if told else one["title"], rules[0]["text"], *cells])
     return _table(head, lines)
+
+
+def _verdict(claim: Mapping[str, Any]) -> str:
+    """Return an outcome with the figures that decide it."""
+    figures = f"<br>{claim['figures']}" if claim["figures"] else ""
+    return f"{mark(claim['outcome'])}{figures}"
 
 
 def _order(place: Place) -> tuple[int, bool]:

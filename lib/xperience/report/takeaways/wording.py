@@ -7,6 +7,7 @@ from xperience.scoring.records import Record
 
 UNKNOWN = "–"
 _MM = 1000
+_MOST_DECIMALS = 7
 _NAMES = {
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
@@ -36,21 +37,45 @@ def number(value: float | None, unit: str = "1") -> str:
     if value is None:
         return UNKNOWN
     if unit == "m":
-        return f"{_MM * value:.1f} mm"
+        return f"{_written(_MM * value, 1)} mm"
     if float(value).is_integer() and unit != "1":
         return f"{value:,.0f}"
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
+    return _written(value, 3) if abs(value) < 100 else f"{value:,.1f}"
 
 
 def signed(value: float | None, unit: str = "1") -> str:
     """Return a difference with its sign and unit.
 
-    >>> signed(-0.0041, "m"), signed(0.25)
-    ('-4.1 mm', '+0.250')
+    >>> signed(-0.0041, "m"), signed(0.25), signed(0.00004)
+    ('-4.1 mm', '+0.250', '+0.00004')
     """
     if value is None:
         return UNKNOWN
-    return f"{_MM * value:+.1f} mm" if unit == "m" else f"{value:+.3f}"
+    return f"{_written(_MM * value, 1, '+')} mm" if unit == "m" else _written(value, 3, "+")
+
+
+def _written(value: float, decimals: int, sign: str = "") -> str:
+    """Return a number that reads as zero only if it is: an end just off zero stays off it."""
+    if value == 0:
+        return f"{0.0:{sign}.{decimals}f}"
+    while round(value, decimals) == 0 and decimals < _MOST_DECIMALS:
+        decimals += 1
+    return f"{value:{sign}.{decimals}f}" if round(value, decimals) else f"{value:{sign}.0e}"
+
+
+def share(value: float | None, *bounds: float) -> str:
+    """Return a share in percent, on the right side of every bound that it is not at.
+
+    >>> share(0.8349, 0.5), share(0.502, 0.5), share(0.9996), share(1.0)
+    ('83 %', '50.2 %', '99.96 %', '100 %')
+    """
+    if value is None:
+        return UNKNOWN
+    for decimals in range(_MOST_DECIMALS):
+        shown = round(100 * value, decimals)
+        if all(shown != 100 * bound for bound in {0.0, 1.0, *bounds} - {value}):
+            break
+    return f"{shown:.{decimals}f} %"
 
 
 def ends(row: Record | None, *, with_sign: bool = True) -> str:
