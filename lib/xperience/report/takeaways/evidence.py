@@ -158,6 +158,12 @@ class Evidence:
             return Found(None, f"{ask} {many}")
         return Found(means[0])
 
+    def has_score(self, place: Place, ask: Ask) -> bool:
+        """Return whether the head that is asked about was scored at all, in whatever measure."""
+        rows, _ = self.rows(place.column, ask.section)
+        wanted = (place.contract, ask.task, ask.head, ask.variant)
+        return any((row.contract, row.task, row.head, row.variant) == wanted for row in rows)
+
     def seeds(self, place: Place, score: Record) -> list[Record]:
         """Return the rows of the seeds whose mean a score is; none if it is of one seed alone."""
         if score.seed is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from xperience.report.quantities import counted
 from xperience.report.takeaways.agreement import divided
 from xperience.report.takeaways.evidence import Ask, Evidence, Found, Place
 from xperience.report.takeaways.outcome import (
@@ -62,13 +63,10 @@ class Tally:
         return Judgement(outcome, tuple(count.rows), count.words(), why)
 
     def _found(self, evidence: Evidence, place: Place) -> list[tuple[Ask, Found]]:
-        """Return what was found of the first set of asks of which anything is there."""
-        found = []
-        for asks in filter(None, (self.asks, self.otherwise)):
-            found = [(ask, evidence.find(place, ask)) for ask in asks]
-            if any(one.row is not None for _, one in found):
-                break
-        return found
+        """Return what was found of the asks, or of the others if their heads were never scored."""
+        scored = any(evidence.has_score(place, ask) for ask in self.asks)
+        asks = self.asks if scored or not self.otherwise else self.otherwise
+        return [(ask, evidence.find(place, ask)) for ask in asks]
 
     def _side(self, evidence: Evidence, place: Place, ask: Ask, found: Found) -> tuple[str, str]:
         if found.row is None:
@@ -122,7 +120,8 @@ class _Count:
         told = self.n_asked - len(self.sides["untold"])
         if not told:
             return reasons
-        return f"{len(self.sides['untold'])} tasks without a verdict could decide it ({reasons})"
+        lacking = counted(len(self.sides["untold"]), "task")
+        return f"{lacking} without a verdict could decide it ({reasons})"
 
     def words(self) -> dict[str, str]:
         """Return what sentences are filled with."""

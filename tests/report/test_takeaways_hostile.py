@@ -1,0 +1,385 @@
+"""No sentence is said that its rows don't bear: rows that lack, contradict or don't belong."""
+
+import importlib.util
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xperience.project import metrics_path
+from xperience.report.takeaways.claims import say
+from xperience.report.takeaways.comparisons import Clears, Compares
+from xperience.report.takeaways.evidence import (
+    CORRECTED,
+    FLOOR,
+    NEURAL,
+    PUBLISHED,
+    RUN,
+    Ask,
+    Evidence,
+    Place,
+)
+from xperience.report.takeaways.facts import Fact, Same
+from xperience.report.takeaways.outcome import FAR, NEITHER, NO, OPEN, YES
+from xperience.report.takeaways.tallies import Tally
+from xperience.report.takeaways.wording import number, share, signed
+from xperience.scoring.records import write_records
+
+_PATH = Path(__file__).with_name("takeaway_rows.py")
+_SPEC = importlib.util.spec_from_file_location("hostile_takeaway_rows", _PATH)
+made = importlib.util.module_from_spec(_SPEC)
+sys.modules[_SPEC.name] = made
+_SPEC.loader.exec_module(made)
+
+RULES = made.RULES
+PLACE = Place(RUN, CORRECTED)
+
+
+def of(*kinds):
+    """Return the rules of some kinds, for tests that walk all of them."""
+    found = [entry for entry in RULES if isinstance(entry[2].test, kinds)]
+    assert found
+    return pytest.mark.parametrize("entry", found, ids=made.name_of)
+
+
+def judged(entry, rows):
+    rule = entry[2]
+    return rule.test.judge(made.evidence_of(rule.place, rows), rule.place)
+
+
+def said(entry, rows):
+    _, claim, rule = entry
+    return say(claim, rule, judged(entry, rows))
+
+
+def rows_of(entry, outcome=YES):
+    return made.rows_for(entry[2].test, entry[2].place, outcome)
+
+
+def told(rows):
+    """Return the rows that carry an interval."""
+    found = [row for row in rows if row.ci_low is not None]
+    assert found
+    return found
+
+
+def changed(rows, picked, **fields):
+    return [row.model_copy(update=fields) if row in picked else row for row in rows]
+
+
+def named(name, column=RUN):
+    return next(e for e in RULES if e[1].name == name and e[2].place.column == column)
+
+
+# A comparison needs its interval, its two scores, and all of one measure
+
+
+SPOILT = {
+    "no interval": ({"ci_low": None, "ci_high": None, "ci_reason": "few: 3 blocks"}, "3 blocks"),
+    "no value": ({"value": None, "ci_low": None, "ci_high": None, "status": "degenerate",
+                  "reason": "one class"}, "degenerate, one class"),
+    "no direction": ({"higher_is_better": None}, "no better direction"),
+    "an interval beside its value": ({"value": 7.0}, "does not hold its value"),
+    "mixed units": ({"unit": "mixed"}, "different units"),
+}  # fmt: skip
+
+
+@of(Compares, Clears, Tally)
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_spoilt_intervals_bear_nothing(entry, spoilt):
+    fields, why = SPOILT[spoilt]
+    for outcome in (YES, NO, NEITHER):
+        rows = rows_of(entry, outcome)
+        judgement = judged(entry, changed(rows, told(rows), **fields))
+        assert judgement.outcome is OPEN
+        assert why in judgement.why
+        assert why in said(entry, changed(rows, told(rows), **fields))
+
+
+@of(Compares)
+def test_a_comparison_is_not_told_without_both_scores(entry):
+    rows = rows_of(entry)
+    for lost in (rows[0], rows[2]):
+        judgement = judged(entry, [row for row in rows if row is not lost])
+        assert judgement.outcome is OPEN
+        assert "is not in" in judgement.why
+
+
+@of(Compares)
+def test_scores_that_do_not_give_the_difference_are_not_told_with_it(entry):
+    rows = rows_of(entry)
+    for moved in (rows[0], rows[2]):
+        off = changed(rows, [moved], value=moved.value + 0.01)
+        assert judged(entry, off).outcome is OPEN
+        assert "not that of the two scores" in judged(entry, off).why
+        near = changed(rows, [moved], value=moved.value + 1e-9)
+        assert judged(entry, near).outcome is YES
+
+
+@of(Compares)
+def test_one_row_in_another_unit_or_direction_is_no_comparison(entry):
+    rows = rows_of(entry)
+    for one in rows:
+        other = changed(rows, [one], unit="furlong")
+        assert "units differ" in judged(entry, other).why
+        turned = changed(rows, [one], higher_is_better=not one.higher_is_better)
+        assert judged(entry, turned).outcome is OPEN
+        assert "which way is better" in judged(entry, turned).why
+
+
+@of(Compares, Clears, Fact, Same, Tally)
+def test_a_row_that_stands_twice_is_not_believed(entry):
+    rows = rows_of(entry)
+    judgement = judged(entry, [*rows, *(row.model_copy(update={"value": 0.9}) for row in rows)])
+    assert judgement.outcome is OPEN
+    assert "stands in 2 rows" in judgement.why
+
+
+@of(Compares, Clears, Fact, Same, Tally)
+def test_rows_of_another_contract_beside_the_right_ones_change_nothing(entry):
+    other = CORRECTED if entry[2].place.contract == PUBLISHED else PUBLISHED
+    rows = rows_of(entry)
+    strangers = [row.model_copy(update={"contract": other, "value": -9.0, "ci_low": None,
+                                        "ci_high": None}) for row in rows]  # fmt: skip
+    for mixed in ([*strangers, *rows], [*rows, *strangers]):
+        assert judged(entry, mixed) == judged(entry, rows)
+
+
+# Seeds
+
+
+def seeded(rows, mean, values):
+    return rows + [
+        mean.model_copy(update={"seed": seed, "value": value, "ci_low": None, "ci_high": None,
+                                "floor": None, "floor_name": None})
+        for seed, value in enumerate(values)
+    ]  # fmt: skip
+
+
+@of(Compares, Clears)
+def test_seeds_on_both_sides_of_the_rival_leave_no_verdict(entry):
+    for outcome in (YES, NO):
+        rows = rows_of(entry, outcome)
+        score = rows[0]
+        single = isinstance(entry[2].test, Clears)
+        gap = score.value - rows_bound(rows) if single else rows[1].value
+        agreeing = seeded(rows, score, [score.value + step * gap for step in (-0.5, 0.0, 0.5)])
+        assert judged(entry, agreeing).outcome is outcome
+        apart = seeded(rows, score, [score.value + step * gap for step in (-1.5, 0.0, 1.5)])
+        assert judged(entry, apart).outcome is OPEN
+        assert "2 of 3 are on the side of their mean" in judged(entry, apart).why
+
+
+def rows_bound(rows):
+    return rows[0].floor if len(rows) == 1 else rows[1].value
+
+
+def test_seeds_that_disagree_keep_a_task_out_of_the_count():
+    entry = named("tasks_beat_linear")
+    rows = rows_of(entry)
+    score = next(row for row in rows if row.against is None)
+    gap = next(row for row in rows if row.task == score.task and row.against)
+    split = [score.value - 2 * gap.value, score.value + 2 * gap.value]
+    words = judged(entry, seeded(rows, score, split)).words
+    assert words["n_untold"] == "1"
+    assert words["n_better"] == str(len(entry[2].test.asks) - 1)
+
+
+# Floors
+
+
+def test_the_floor_is_the_one_that_the_mean_over_seeds_names():
+    ask = Ask(NEURAL, "f1", "temporal_order", "neural", against=FLOOR)
+    plain = replace(ask, against=None)
+    mean = made.row(PLACE, plain, value=0.5, floor=0.3, floor_name="majority")
+    seed = made.row(PLACE, plain, value=0.9, floor=0.1, floor_name="chance", seed=7)
+    gaps = [made.row(PLACE, replace(ask, against=name), value=value)
+            for name, value in (("chance", 0.8), ("majority", 0.2))]  # fmt: skip
+    one_seed = gaps[1].model_copy(update={"seed": 7, "value": 0.6})
+    evidence = made.evidence_of(PLACE, [seed, one_seed, *gaps, mean])
+    assert evidence.find(PLACE, ask).row == gaps[1]
+    without = made.evidence_of(PLACE, [mean.model_copy(update={"floor": None, "floor_name": None})])
+    assert "has no floor" in without.find(PLACE, ask).why
+
+
+def test_other_measures_of_a_task_never_stand_in_for_its_primary_one():
+    entry = named("tasks_beat_floor")
+    rows = rows_of(entry)
+    others = [row.model_copy(update={"metric": "accuracy", "value": -0.2, "ci_low": None,
+                                     "ci_high": None}) for row in rows]  # fmt: skip
+    assert judged(entry, [*others, *rows]) == judged(entry, rows)
+    assert judged(entry, others).outcome is OPEN
+
+
+def test_a_floor_that_is_not_the_known_constant_is_no_bound():
+    entry = named("retrieval_finds_moments")
+    (score,) = rows_of(entry)
+    assert judged(entry, [score]).outcome is YES
+    judgement = judged(entry, [score.model_copy(update={"floor": 0.4})])
+    assert judgement.outcome is OPEN
+    assert "not the constant" in judgement.why
+
+
+# Counting tasks
+
+
+def tallied(n_better, n_worse, n_open, n_untold):
+    """Return the count of so many tasks of each kind, by the rule of neural against linear."""
+    entry = named("tasks_beat_linear")
+    kinds = [YES] * n_better + [NO] * n_worse + [NEITHER] * n_open + [OPEN] * n_untold
+    asks = entry[2].test.asks[: len(kinds)]
+    rows = [made.difference(entry[2].place, ask, kind)
+            for ask, kind in zip(asks, kinds, strict=True)]  # fmt: skip
+    return Tally(asks).judge(made.evidence_of(entry[2].place, rows), entry[2].place)
+
+
+counts = st.integers(0, 3)
+
+
+@given(counts, counts, counts, counts)
+def test_most_is_more_than_half_and_untold_tasks_are_no_evidence(better, worse, open_, untold):
+    n = better + worse + open_ + untold
+    if n == 0:
+        return
+    judgement = tallied(better, worse, open_, untold)
+    assert (judgement.outcome is YES) == (2 * better > n and worse == 0)
+    assert (judgement.outcome is NO) == (2 * worse > n and better == 0)
+    could = (worse == 0 and 2 * (better + untold) > n) or (better == 0 and 2 * (worse + untold) > n)
+    assert (judgement.outcome is OPEN) == (could and judgement.outcome not in (YES, NO))
+    assert bool(judgement.why) == (judgement.outcome is OPEN)
+    if judgement.outcome is NEITHER:
+        assert judgement.words["case"].startswith("Tasks disagree") == (better > 0 and worse > 0)
+
+
+def test_six_of_twelve_are_not_most():
+    assert tallied(6, 0, 6, 0).outcome is NEITHER
+    assert tallied(7, 0, 5, 0).outcome is YES
+    assert tallied(6, 0, 5, 1).outcome is OPEN
+    assert "1 tasks" not in tallied(6, 0, 5, 1).why
+
+
+def test_heads_on_unseen_recordings_are_told_by_rotated_rows_else_by_few_recordings():
+    for name in ("neural_across_beats_linear", "neural_across_beats_floor"):
+        entry = named(name, "heldout")
+        test, place = entry[2].test, entry[2].place
+        assert {ask.variant for ask in test.asks} == {"rotated"}
+        assert judged(entry, rows_of(entry)).outcome is YES
+        few = made.rows_for(Tally(test.otherwise), place, OPEN)
+        assert "too few" in judged(entry, few).why
+        assert judged(entry, [*few, *rows_of(entry, NO)]).outcome is NO
+
+
+# Facts
+
+
+@of(Fact)
+def test_a_fact_is_not_told_with_a_hole_in_its_sentence(entry):
+    rows = rows_of(entry)
+    for lost in rows:
+        judgement = judged(entry, [row for row in rows if row is not lost])
+        assert judgement.outcome is OPEN
+        skipped = {"value": None, "status": "skipped", "reason": "it was too dark"}
+        judgement = judged(entry, changed(rows, [lost], **skipped))
+        assert judgement.outcome is OPEN
+        assert "too dark" in judgement.why
+
+
+@of(Same)
+def test_numbers_in_different_units_are_not_the_same(entry):
+    rows = rows_of(entry)
+    judgement = judged(entry, changed(rows, rows[:1], unit="furlong"))
+    assert judgement.outcome is OPEN
+    assert "units differ" in judgement.why
+
+
+# Numbers as they are read
+
+
+@of(Compares, Clears, Fact, Same)
+def test_every_number_of_a_sentence_is_a_rows_own(entry):
+    for outcome in entry[2].test.outcomes - {OPEN}:
+        rows = rows_of(entry, outcome)
+        known = [v for row in rows for v in (row.value, row.ci_low, row.ci_high) if v is not None]
+        known += [-v for v in known] + [row.floor for row in rows if row.floor is not None]
+        ratios = [a / b for a in known for b in known if b]
+        for text in re.findall(r"[-+]?\d[\d,]*\.?\d*", said(entry, rows)):
+            decimals = len(text.partition(".")[2])
+            value = float(text.replace(",", ""))
+            scaled = [s * v for v in known for s in (1, 100, 1000)] + ratios
+            assert any(round(one, decimals) == value for one in scaled), text
+
+
+def test_a_turned_claim_speaks_of_its_own_head_first():
+    entry = named("local_beats_copying")
+    for outcome, sign in ((YES, "+"), (NO, "-")):
+        copy, gap, linear = rows_of(entry, outcome)
+        assert (copy.head, linear.head, gap.against) == ("copy_nearest", "linear", "linear")
+        words = judged(entry, [copy, gap, linear]).words
+        assert (words["mine"], words["other"]) == (number(linear.value), number(copy.value))
+        assert words["gap"] == signed(linear.value - copy.value)
+        assert words["gap"].startswith(sign)
+        assert words["ends"] == f"[{signed(-gap.ci_high)}, {signed(-gap.ci_low)}]"
+
+
+@of(Compares)
+def test_far_is_said_of_scores_that_are_far(entry):
+    mine, gap, rival = rows_of(entry)
+    better = 1 if mine.higher_is_better else -1
+    turned = entry[2].test.turned
+    for factor in (FAR * 1.01, FAR / 1.01):
+        high, low = 0.4 * factor, 0.4
+        ahead, behind = (high, low) if better > 0 else (low, high)
+        first, second = (behind, ahead) if turned else (ahead, behind)
+        apart = first - second
+        ends = {"ci_low": apart - 1e-3, "ci_high": apart + 1e-3}
+        rows = [mine.model_copy(update={"value": first}),
+                gap.model_copy(update={"value": apart, **ends}),
+                rival.model_copy(update={"value": second})]  # fmt: skip
+        judgement = judged(entry, rows)
+        assert judgement.outcome is YES
+        assert judgement.words["degree"] == ("far " if factor > FAR else "")
+
+
+reals = st.floats(-90, 90, allow_nan=False)
+units = st.sampled_from(["1", "m"])
+
+
+@given(reals, units)
+def test_a_number_reads_as_what_it_is_and_never_as_zero(value, unit):
+    for written in (number(value, unit), signed(value, unit)):
+        text = written.removesuffix(" mm")
+        read = float(text)
+        scaled = 1000 * value if unit == "m" else value
+        assert (read == 0) == (value == 0)
+        assert read * value >= 0
+        assert not text.startswith("-0.000") or value < 0
+        step = 0.051 if unit == "m" else 0.00051
+        assert abs(read - scaled) <= max(step, 0.5 * abs(scaled) if "e" in text else 0)
+
+
+@given(st.floats(0, 1), st.sampled_from([0.5, 0.25]))
+def test_a_share_reads_on_the_right_side_of_its_bound(value, bound):
+    read = float(share(value, bound).removesuffix(" %")) / 100
+    for edge in (0.0, bound, 1.0):
+        if abs(value - edge) > 1e-9:
+            assert (read > edge) == (value > edge)
+    assert abs(read - value) <= 0.005 + 1e-12
+
+
+# Files
+
+
+def test_rows_of_other_runs_and_sections_in_a_file_are_not_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setenv("XPERIENCE_ROOT", str(tmp_path))
+    ask = Ask(NEURAL, "f1", "temporal_order", "neural")
+    mine = made.row(PLACE, ask, value=0.5)
+    strangers = [mine.model_copy(update={"run": "other"}),
+                 mine.model_copy(update={"section": "05_audio"})]  # fmt: skip
+    write_records(metrics_path(made.RUN, NEURAL), [*strangers, mine])
+    assert Evidence(made.RUN).find(PLACE, ask).row == mine
+    write_records(metrics_path(made.RUN, NEURAL), strangers)
+    assert "is not in" in Evidence(made.RUN).find(PLACE, ask).why
