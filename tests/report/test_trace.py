@@ -50,9 +50,22 @@ def repository(tmp_path, monkeypatch):
         tmp_path / "artifacts" / RUN / "notebooks" / f"{SECTION}.ipynb",
         {"metadata": {"xperience": sealed}, "cells": []},
     )
-    claim = {"sentence": "Linear heads find the action.", "rows": [ROWS[0].model_dump()]}
+    claim = {
+        "claim": "found",
+        "column": "run",
+        "contract": "corrected",
+        "sentence": "Linear heads find the action.",
+        "rows": [ROWS[0].model_dump()],
+    }
+    both = {
+        "claim": "compared",
+        "column": "run",
+        "contract": "corrected",
+        "sentence": "Heads differ.",
+        "rows": [ROWS[2].model_dump(), ROWS[3].model_dump()],
+    }
     sources = {_shown(metrics, tmp_path): file_digest(metrics)}
-    takeaways = {"sources": sources, "takeaways": [{"claims": [claim]}]}
+    takeaways = {"sources": sources, "takeaways": [{"claims": [claim, both]}]}
     _write(tmp_path / "artifacts" / RUN / "RESEARCH_TAKEAWAYS.json", takeaways)
     return tmp_path
 
@@ -152,6 +165,31 @@ def test_a_row_that_no_sentence_uses_says_so(repository):
     assert first.detail == "no sentence uses this row"
 
 
+def test_a_row_is_traced_up_to_the_sentences_of_the_run_that_it_is_held_out_to(repository):
+    """A cohort tells no takeaways of its own: those of the run that names it do."""
+    own = repository / "artifacts" / RUN / "RESEARCH_TAKEAWAYS.json"
+    found = json.loads(own.read_text())
+    own.unlink()
+    assert trace("linear/macro_f1", RUN).links[0].state == "absent"
+    _write(repository / "artifacts" / "other" / own.name, found | {"heldout": "somebody"})
+    assert trace("linear/macro_f1", RUN).links[0].state == "absent"
+    _write(repository / "artifacts" / "other" / own.name, found | {"heldout": RUN})
+    link = trace("linear/macro_f1", RUN).links[0]
+    assert (link.name, link.state) == ("Linear heads find the action.", "same")
+    assert link.detail == "artifacts/other/RESEARCH_TAKEAWAYS.json"
+
+
+def test_a_claim_is_traced_by_its_row_or_answered_with_its_rows(repository):
+    assert trace("found", RUN).row == ROWS[0]
+    assert trace("found/corrected/run", RUN) == trace("found", RUN)
+    with pytest.raises(SelectorError, match="a claim that rests on 2 rows") as refused:
+        trace("compared", RUN)
+    assert selector_of(ROWS[2]) in str(refused.value)
+    assert selector_of(ROWS[3]) in str(refused.value)
+    with pytest.raises(SelectorError, match="no row has 'found'"):
+        trace("found/published", RUN)
+
+
 def test_the_plainest_row_is_meant_and_any_other_can_be_asked_for():
     for row in ROWS:
         assert select(selector_of(row), ROWS) == row
@@ -173,6 +211,7 @@ def test_words_may_stand_in_any_order(words):
     [
         ("timeline_acton", "Did you mean 'timeline_action'"),
         ("head=linaer", "Did you mean 'linear'"),
+        ("againts=majority", "Did you mean 'against'"),
         ("macro_f1", "timeline_action/neural/macro_f1"),
         ("neural/accuracy", "none of those that 'neural' leaves"),
     ],

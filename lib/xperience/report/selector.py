@@ -116,11 +116,13 @@ def _nothing(
     if any(_fits(row, word) for row in rows):
         before = "/".join(words[: words.index(word)])
         found = f"{word!r} names rows, but none of those that {before!r} leaves"
-        return SelectorError(place, found, "words of one row", _listed(left))
+        return SelectorError(place, found, "words of one row", listed_rows(left))
     name, given, value = word.partition("=")
     if given and name in FIELDS:
         known = {_text(row, name) for row in rows} - {""}
         return SelectorError(place, f"no row has {word!r}", f"a {name}", did_you_mean(value, known))
+    if given and name.isidentifier():
+        return SelectorError(place, f"no row has {word!r}", "a field", did_you_mean(name, FIELDS))
     known = set().union(*map(_words, rows))
     return SelectorError(place, f"no row has {word!r}", "a name of one", _nearest(word, known))
 
@@ -133,10 +135,11 @@ def _nearest(word: str, known: set[str]) -> str:
 
 def _several(place: str, selector: str, left: list[Record]) -> SelectorError:
     found = f"{selector!r} means {len(left)} rows"
-    return SelectorError(place, found, "one", _listed(left))
+    return SelectorError(place, found, "one", listed_rows(left))
 
 
-def _listed(rows: Iterable[Record]) -> str:
+def listed_rows(rows: Iterable[Record]) -> str:
+    """Return the way out of asking for several rows: their names, the first of them."""
     names = [selector_of(row) for row in rows]
     more = f"\n  and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return "Ask for one of\n  " + "\n  ".join(names[:_SHOWN]) + more

@@ -11,7 +11,7 @@ from xperience.errors import XperienceError
 from xperience.features.table import WindowTable
 from xperience.project import at_root, episode_name, metrics_path, provenance_path, run_folder
 from xperience.report.provenance import shown_path, versions
-from xperience.report.selector import rows_of_run, select, selector_of
+from xperience.report.selector import SelectorError, listed_rows, rows_of_run, select, selector_of
 from xperience.scoring.records import KEY, Record
 from xperience.sources import source_digests, sources_of
 from xperience.storage import file_digest, value_digest
@@ -104,7 +104,8 @@ def trace(selector: str, run: str = "standin") -> Trace:
     Parameters
     ----------
     selector : str
-        See `xperience.report.selector.select`.
+        See `xperience.report.selector.select`; or the name of a claim of the run's takeaways, with
+        a column and a contract if need be: ``hands_beat_linear/record``.
     run : str
 
     Raises
@@ -112,8 +113,27 @@ def trace(selector: str, run: str = "standin") -> Trace:
     SelectorError
         If the run left no metrics, or the selector means no row or several.
     """
-    row = select(selector, rows_of_run(run), f"metrics of run {run}")
-    return Trace(row, tuple(dict.fromkeys(_links(row, run))))
+    place, rows = f"metrics of run {run}", rows_of_run(run)
+    row = _row_of_claim(selector, run) or select(selector, rows, place)
+    return Trace(row, tuple(dict.fromkeys(_links(row, row.run))))
+
+
+def _row_of_claim(selector: str, run: str) -> Record | None:
+    """Return the one row that a claim rests on; None if the words name no claim."""
+    words = {word.strip() for word in selector.split("/")}
+    known = [claim for _, found in _takeaways_on(run) for claim in _claims(found)]
+    claims = [one for one in known if one.get("claim") in words]
+    told = [one for one in claims if words <= {one["claim"], one["column"], one["contract"]}]
+    if not claims or not told:
+        return None
+    rows = [Record.model_validate(fields) for claim in told for fields in claim["rows"]]
+    rows = list({row.key: row for row in rows}.values())
+    if len(rows) == 1:
+        return rows[0]
+    found = f"{selector!r} is a claim that rests on {len(rows)} rows"
+    others = sorted({row.run for row in rows} - {run})
+    hint = f"\nRows of {', '.join(others)} need --run." if others else ""
+    raise SelectorError(f"takeaways of run {run}", found, "one row", listed_rows(rows) + hint)
 
 
 def _links(row: Record, run: str) -> Iterator[Link]:
@@ -166,21 +186,43 @@ def _file(kind: str, path: Path, recorded: str | None, by: str = "") -> Link:
 
 
 def _sentences(row: Record, run: str) -> Iterator[Link]:
-    """Yield each sentence of the run's takeaways that uses the row."""
-    path = run_folder(run) / TAKEAWAYS
-    found = _read(path)
-    if not isinstance(found, dict):
+    """Yield each sentence that uses the row, of the run's takeaways or of those it is held out to.
+
+    Where nobody uses it, yield that.
+    """
+    pages = list(_takeaways_on(run))
+    if not pages:
+        path = run_folder(run) / TAKEAWAYS
         yield Link("sentence", shown_path(path), "absent", None, "no takeaways of this run")
-        return
-    metrics = metrics_path(run, row.section)
+    used, unused = [], []
+    for path, found in pages:
+        state, recorded = _state_in(found, metrics_path(run, row.section))
+        page = shown_path(path)
+        claims = [claim for claim in _claims(found) if _uses(claim, row)]
+        used += [
+            Link("sentence", str(one.get("sentence")), state, recorded, page) for one in claims
+        ]
+        unused.append(Link("sentence", page, state, recorded, "no sentence uses this row"))
+    yield from used or unused
+
+
+def _state_in(found: Mapping[str, Any], metrics: Path) -> tuple[State, str | None]:
+    """Return whether a metrics file is the one that takeaways were told from."""
     recorded = found.get("sources", {}).get(shown_path(metrics))
+    if recorded is None:
+        return "unrecorded", None
     now = file_digest(metrics) if metrics.is_file() else None
-    state: State = "unrecorded" if recorded is None else "same" if now == recorded else "changed"
-    used = [claim for claim in _claims(found) if _uses(claim, row)]
-    for claim in used:
-        yield Link("sentence", str(claim.get("sentence")), state, recorded, shown_path(path))
-    if not used:
-        yield Link("sentence", shown_path(path), state, recorded, "no sentence uses this row")
+    return ("same" if now == recorded else "changed"), recorded
+
+
+def _takeaways_on(run: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the takeaways of a run, and those of other runs that it is the held-out run of."""
+    mine = run_folder(run) / TAKEAWAYS
+    others = sorted(run_folder("").glob(f"*/{TAKEAWAYS}"))
+    for path in dict.fromkeys((mine, *others)):
+        found = _read(path)
+        if isinstance(found, dict) and (path == mine or found.get("heldout") == run):
+            yield path, found
 
 
 def _claims(found: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

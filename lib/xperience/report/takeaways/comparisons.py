@@ -92,7 +92,6 @@ def _compared(
     other = rival.value if rival is not None else None
     ratio = times(score, other)
     far = ratio is not None and not 1 / FAR < ratio < FAR
-    far = far and gap is not None and direction(gap)[0] in ("better", "worse")
     both = score is not None and other is not None
     pair = f"{readable(metric)} {number(score, unit)} against {number(other, unit)}"
     return {
