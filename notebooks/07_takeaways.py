@@ -76,6 +76,12 @@ rows.outcome_table(content)
 show(draw_glance(content), pictures / "07_glance.png")
 
 # %% [markdown]
+# The same with the figures that decide: the record and the run side by side, claim by claim.
+
+# %%
+Markdown(render.glance_table(content))
+
+# %% [markdown]
 # ### The benchmark contract
 
 # %%

@@ -329,6 +329,19 @@ def test_a_page_shows_every_claim_with_its_outcome_table_source_and_scope(suppor
     assert "published record, `published`" in page
 
 
+def test_the_glance_holds_every_outcome_with_the_figures_that_decide_it(supported):
+    lines = render.glance_table(supported).splitlines()
+    claims = [claim for one in supported["takeaways"] for claim in one["claims"]]
+    texts = list(dict.fromkeys(claim["text"] for claim in claims))
+    assert len(lines) == len(texts) + 2
+    for claim in claims:
+        (line,) = (line for line in lines if f"| {claim['text']} |" in line)
+        cell = f"{render.mark(claim['outcome'])}<br>{claim['figures']}"
+        assert f"| {cell if claim['figures'] else render.mark(claim['outcome'])} |" in line
+        digits = {part for part in claim["figures"].split() if part[0].isdigit()}
+        assert digits or claim["claim"] in ("sound_helps", "other_account_helps")
+
+
 def test_the_scope_says_how_much_there_is_or_why_that_is_not_known():
     rows = [
         made.row(place, ask, value=3.0, unit="thing")

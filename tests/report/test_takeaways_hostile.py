@@ -167,11 +167,12 @@ def test_seeds_on_both_sides_of_the_rival_leave_no_verdict(entry):
         score = rows[0]
         single = isinstance(entry[2].test, Clears)
         gap = score.value - rows_bound(rows) if single else rows[1].value
-        agreeing = seeded(rows, score, [score.value + step * gap for step in (-0.5, 0.0, 0.5)])
+        agreeing = seeded(rows, score, [score.value + step * gap for step in (-0.9, 0.0, 2.5)])
         assert judged(entry, agreeing).outcome is outcome
-        apart = seeded(rows, score, [score.value + step * gap for step in (-1.5, 0.0, 1.5)])
-        assert judged(entry, apart).outcome is OPEN
-        assert "2 of 3 are on the side of their mean" in judged(entry, apart).why
+        for least in (-1.5, -1.0):  # worse than the rival, and no better
+            apart = seeded(rows, score, [score.value + step * gap for step in (least, 0.0, 1.5)])
+            assert judged(entry, apart).outcome is OPEN
+            assert "2 of 3 are on the side of their mean" in judged(entry, apart).why
 
 
 def rows_bound(rows):
@@ -213,6 +214,14 @@ def test_other_measures_of_a_task_never_stand_in_for_its_primary_one():
                                      "ci_high": None}) for row in rows]  # fmt: skip
     assert judged(entry, [*others, *rows]) == judged(entry, rows)
     assert judged(entry, others).outcome is OPEN
+
+
+def test_an_ask_for_whatever_measure_is_answered_only_if_there_is_one():
+    ask = Ask(NEURAL, None, "temporal_order", "neural")
+    f1, accuracy = (made.row(PLACE, replace(ask, metric=name), value=0.5)
+                    for name in ("f1", "accuracy"))  # fmt: skip
+    assert made.evidence_of(PLACE, [f1]).find(PLACE, ask).row == f1
+    assert "several measures" in made.evidence_of(PLACE, [f1, accuracy]).find(PLACE, ask).why
 
 
 def test_a_floor_that_is_not_the_known_constant_is_no_bound():

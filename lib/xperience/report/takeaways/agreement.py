@@ -54,7 +54,7 @@ def divided(evidence: Evidence, place: Place, score: Record, gap: Record | None 
         return ""
     seeds = [row for row in evidence.seeds(place, mean) if row.value is not None]
     sides = [gap.value + row.value - mean.value for row in seeds]
-    agree = sum((side > 0) == (gap.value > 0) and side != 0 for side in sides)
+    agree = sum(side / gap.value > _TOLERANCE for side in sides) if gap.value else 0
     if agree == len(sides):
         return ""
     return f"its seeds disagree, {agree} of {len(sides)} are on the side of their mean"

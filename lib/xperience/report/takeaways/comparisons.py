@@ -99,7 +99,7 @@ def _compared(
         "mine": number(score, unit),
         "other": number(other, unit),
         "seen": f" ({pair})" if both else "",
-        "figures": f"{pair} {ends(gap)}".rstrip() if both else "",
+        "figures": f"{pair}{f', difference {ends(gap)}' * bool(ends(gap))}" if both else "",
         "rival": readable(name),
         "gap": signed(gap.value if gap is not None else None, unit),
         "ends": ends(gap),

@@ -68,7 +68,9 @@ class Fact:
         percent = share(value, self.bound) if 0 <= (value or 0) <= 1 else UNKNOWN
         told = number(value, row.unit if row is not None else "1")
         is_share = row is not None and row.unit == "1" and value is not None
-        figures = "" if value is None else percent if is_share else f"{told} {readable(row.metric)}"
+        figures = (
+            "" if value is None else percent if is_share else f"{readable(row.metric)}: {told}"
+        )
         n_test = UNKNOWN if row is None or row.n_test is None else f"{row.n_test:,}"
         return {"value": told, "percent": percent, "n_test": n_test, "figures": figures}
 

@@ -118,7 +118,7 @@ def to_markdown(content: Mapping[str, Any]) -> str:
         f"# Research takeaways: run {content['run']}",
         _GENERATED,
         f"## Scope\n\n{SCOPE}\n\n{_extents(content, names)}",
-        f"## At a glance\n\n{_glance(content, names)}",
+        f"## At a glance\n\n{glance_table(content)}",
         *(_section(n, one, names) for n, one in enumerate(content["takeaways"], 1)),
         "## How to read\n\n" + "\n\n".join(_how_to_read()),
     ]
@@ -143,7 +143,15 @@ def column_names(content: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _glance(content: Mapping[str, Any], names: Mapping[str, str]) -> str:
+def glance_table(content: Mapping[str, Any]) -> str:
+    """Return each claim's outcome with the figures that decide it, one column a place, as Markdown.
+
+    Parameters
+    ----------
+    content : mapping
+        Assembled takeaways.
+    """
+    names = column_names(content)
     claims = [claim for one in content["takeaways"] for claim in one["claims"]]
     places = sorted({Place(one["column"], one["contract"]) for one in claims}, key=_order)
     head = ["takeaway", "claim"] + [f"{names[p.column]}, `{p.contract}`" for p in places]
