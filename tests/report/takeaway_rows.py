@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import singledispatch
 
+import pytest
+
 from xperience.report.takeaways.catalogue import TAKEAWAYS
-from xperience.report.takeaways.claims import Claim, Rule, Takeaway
+from xperience.report.takeaways.claims import Claim, Rule, Takeaway, say
 from xperience.report.takeaways.comparisons import Clears, Compares
 from xperience.report.takeaways.evidence import FLOOR, HEADS, SECTIONS, Ask, Evidence, Place
 from xperience.report.takeaways.facts import Every, Fact, Same
@@ -180,3 +182,39 @@ def past_the_threshold(one: Record) -> Record:
         }
         return one.model_copy(update=flipped)
     return one.model_copy(update={"value": -5.0})
+
+
+def of(*kinds):
+    """Return the rules of some kinds, for tests that walk all of them."""
+    found = [entry for entry in RULES if isinstance(entry[2].test, kinds)]
+    assert found
+    return pytest.mark.parametrize("entry", found, ids=name_of)
+
+
+def judged(entry, rows):
+    rule = entry[2]
+    return rule.test.judge(evidence_of(rule.place, rows), rule.place)
+
+
+def said(entry, rows):
+    _, claim, rule = entry
+    return say(claim, rule, judged(entry, rows))
+
+
+def rows_of(entry, outcome=YES):
+    return rows_for(entry[2].test, entry[2].place, outcome)
+
+
+def told(rows):
+    """Return the rows that carry an interval."""
+    found = [row for row in rows if row.ci_low is not None]
+    assert found
+    return found
+
+
+def changed(rows, picked, **fields):
+    return [row.model_copy(update=fields) if row in picked else row for row in rows]
+
+
+def named(name, column="run"):
+    return next(e for e in RULES if e[1].name == name and e[2].place.column == column)

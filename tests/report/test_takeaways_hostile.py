@@ -1,19 +1,15 @@
 """No sentence is said that its rows don't bear: rows that lack, contradict or don't belong."""
 
-import importlib.util
-import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xperience.project import metrics_path
-from xperience.report.takeaways.claims import say
 from xperience.report.takeaways.comparisons import Clears, Compares
 from xperience.report.takeaways.evidence import (
+    AUDIO,
     CORRECTED,
     FLOOR,
     NEURAL,
@@ -24,55 +20,14 @@ from xperience.report.takeaways.evidence import (
     Place,
 )
 from xperience.report.takeaways.facts import Fact, Same
-from xperience.report.takeaways.outcome import FAR, NEITHER, NO, OPEN, YES
+from xperience.report.takeaways.outcome import ALPHA, NEITHER, NO, OPEN, YES
 from xperience.report.takeaways.tallies import Tally
-from xperience.report.takeaways.wording import number, share, signed
 from xperience.scoring.records import write_records
 
-_PATH = Path(__file__).with_name("takeaway_rows.py")
-_SPEC = importlib.util.spec_from_file_location("hostile_takeaway_rows", _PATH)
-made = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = made
-_SPEC.loader.exec_module(made)
+from . import takeaway_rows as made
+from .takeaway_rows import RULES, changed, judged, named, of, rows_of, said, told
 
-RULES = made.RULES
 PLACE = Place(RUN, CORRECTED)
-
-
-def of(*kinds):
-    """Return the rules of some kinds, for tests that walk all of them."""
-    found = [entry for entry in RULES if isinstance(entry[2].test, kinds)]
-    assert found
-    return pytest.mark.parametrize("entry", found, ids=made.name_of)
-
-
-def judged(entry, rows):
-    rule = entry[2]
-    return rule.test.judge(made.evidence_of(rule.place, rows), rule.place)
-
-
-def said(entry, rows):
-    _, claim, rule = entry
-    return say(claim, rule, judged(entry, rows))
-
-
-def rows_of(entry, outcome=YES):
-    return made.rows_for(entry[2].test, entry[2].place, outcome)
-
-
-def told(rows):
-    """Return the rows that carry an interval."""
-    found = [row for row in rows if row.ci_low is not None]
-    assert found
-    return found
-
-
-def changed(rows, picked, **fields):
-    return [row.model_copy(update=fields) if row in picked else row for row in rows]
-
-
-def named(name, column=RUN):
-    return next(e for e in RULES if e[1].name == name and e[2].place.column == column)
 
 
 # A comparison needs its interval, its two scores, and all of one measure
@@ -271,6 +226,22 @@ def test_six_of_twelve_are_not_most():
     assert "1 tasks" not in tallied(6, 0, 5, 1).why
 
 
+def test_every_look_at_what_sound_does_to_a_task_stands_a_correction_for_all_looks():
+    looks = [
+        entry
+        for entry in RULES
+        if isinstance(entry[2].test, Tally) and entry[2].test.sections == {AUDIO}
+    ]
+    assert len(looks) == 4
+    for entry in looks:
+        rows = rows_of(entry)
+        p_rows = [row for row in rows if row.metric == entry[2].test.guard]
+        assert len(p_rows) == len(entry[2].test.asks)
+        assert judged(entry, changed(rows, p_rows, value=ALPHA)).outcome is YES
+        assert judged(entry, changed(rows, p_rows, value=ALPHA * 1.01)).outcome is NEITHER
+        assert judged(entry, [row for row in rows if row not in p_rows]).outcome is OPEN
+
+
 def test_heads_on_unseen_recordings_are_told_by_rotated_rows_else_by_few_recordings():
     for name in ("neural_across_beats_linear", "neural_across_beats_floor"):
         entry = named(name, "heldout")
@@ -297,86 +268,24 @@ def test_a_fact_is_not_told_with_a_hole_in_its_sentence(entry):
         assert "too dark" in judgement.why
 
 
+@of(Fact)
+def test_a_share_that_is_just_what_it_must_be_above_is_not_above_it(entry):
+    test = entry[2].test
+    rows = rows_of(entry)
+    at = judged(entry, changed(rows, rows[:1], value=test.bound))
+    assert at.outcome is (NO if test.relation == "above" else YES)
+    if test.relation == "above":
+        over = judged(entry, changed(rows, rows[:1], value=test.bound + 0.002))
+        assert over.outcome is YES
+        assert over.words["percent"] == "50.2 %"
+
+
 @of(Same)
 def test_numbers_in_different_units_are_not_the_same(entry):
     rows = rows_of(entry)
     judgement = judged(entry, changed(rows, rows[:1], unit="furlong"))
     assert judgement.outcome is OPEN
     assert "units differ" in judgement.why
-
-
-# Numbers as they are read
-
-
-@of(Compares, Clears, Fact, Same)
-def test_every_number_of_a_sentence_is_a_rows_own(entry):
-    for outcome in entry[2].test.outcomes - {OPEN}:
-        rows = rows_of(entry, outcome)
-        known = [v for row in rows for v in (row.value, row.ci_low, row.ci_high) if v is not None]
-        known += [-v for v in known] + [row.floor for row in rows if row.floor is not None]
-        ratios = [a / b for a in known for b in known if b]
-        for text in re.findall(r"[-+]?\d[\d,]*\.?\d*", said(entry, rows)):
-            decimals = len(text.partition(".")[2])
-            value = float(text.replace(",", ""))
-            scaled = [s * v for v in known for s in (1, 100, 1000)] + ratios
-            assert any(round(one, decimals) == value for one in scaled), text
-
-
-def test_a_turned_claim_speaks_of_its_own_head_first():
-    entry = named("local_beats_copying")
-    for outcome, sign in ((YES, "+"), (NO, "-")):
-        copy, gap, linear = rows_of(entry, outcome)
-        assert (copy.head, linear.head, gap.against) == ("copy_nearest", "linear", "linear")
-        words = judged(entry, [copy, gap, linear]).words
-        assert (words["mine"], words["other"]) == (number(linear.value), number(copy.value))
-        assert words["gap"] == signed(linear.value - copy.value)
-        assert words["gap"].startswith(sign)
-        assert words["ends"] == f"[{signed(-gap.ci_high)}, {signed(-gap.ci_low)}]"
-
-
-@of(Compares)
-def test_far_is_said_of_scores_that_are_far(entry):
-    mine, gap, rival = rows_of(entry)
-    better = 1 if mine.higher_is_better else -1
-    turned = entry[2].test.turned
-    for factor in (FAR * 1.01, FAR / 1.01):
-        high, low = 0.4 * factor, 0.4
-        ahead, behind = (high, low) if better > 0 else (low, high)
-        first, second = (behind, ahead) if turned else (ahead, behind)
-        apart = first - second
-        ends = {"ci_low": apart - 1e-3, "ci_high": apart + 1e-3}
-        rows = [mine.model_copy(update={"value": first}),
-                gap.model_copy(update={"value": apart, **ends}),
-                rival.model_copy(update={"value": second})]  # fmt: skip
-        judgement = judged(entry, rows)
-        assert judgement.outcome is YES
-        assert judgement.words["degree"] == ("far " if factor > FAR else "")
-
-
-reals = st.floats(-90, 90, allow_nan=False)
-units = st.sampled_from(["1", "m"])
-
-
-@given(reals, units)
-def test_a_number_reads_as_what_it_is_and_never_as_zero(value, unit):
-    for written in (number(value, unit), signed(value, unit)):
-        text = written.removesuffix(" mm")
-        read = float(text)
-        scaled = 1000 * value if unit == "m" else value
-        assert (read == 0) == (value == 0)
-        assert read * value >= 0
-        assert not text.startswith("-0.000") or value < 0
-        step = 0.051 if unit == "m" else 0.00051
-        assert abs(read - scaled) <= max(step, 0.5 * abs(scaled) if "e" in text else 0)
-
-
-@given(st.floats(0, 1), st.sampled_from([0.5, 0.25]))
-def test_a_share_reads_on_the_right_side_of_its_bound(value, bound):
-    read = float(share(value, bound).removesuffix(" %")) / 100
-    for edge in (0.0, bound, 1.0):
-        if abs(value - edge) > 1e-9:
-            assert (read > edge) == (value > edge)
-    assert abs(read - value) <= 0.005 + 1e-12
 
 
 # Files
