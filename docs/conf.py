@@ -25,6 +25,7 @@ extensions = [
 exclude_patterns = ["_run/landing.md", "_run/front.md", "_run/ways.md"]  # parts of index.md
 suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]  # equal names in two rooms
 
+nb_render_markdown_format = "myst"  # plain CommonMark has no tables
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 
