@@ -212,6 +212,13 @@ def test_a_score_is_marked_by_its_difference_from_the_floor(low, high, up, mark)
     assert "| skipped |" in line
 
 
+def test_only_a_task_with_a_card_leads_to_it():
+    rows = [score("linear", value=0.5), score("linear", task="contact", value=0.5)]
+    table = landing_table(rows)
+    assert "[next action](_run/tasks.md#next-action)" in table
+    assert "| contact |" in table
+
+
 def test_long_code_is_folded_and_every_figure_has_a_place():
     short, long = code_cell("one = 1"), code_cell("a = 1\nb = 2\nc = 3\nd = 4")
     shown = {"output_type": "display_data", "data": {"image/png": "AA=="}, "metadata": {}}

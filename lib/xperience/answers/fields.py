@@ -97,13 +97,13 @@ def field_rows(predictions: Predictions, author: Author, field: str) -> Iterator
     """
     known = _known(predictions.items, field)
     if not known.any():
-        yield _nothing(author, field, "every true label is unknown", 0)
+        yield from _nothing(author, field, LABEL_METRICS[0], "every true label is unknown", 0)
         return
     items = [item for item, keep in zip(predictions.items, known, strict=True) if keep]
     truth = [item.truth[field] for item in items]
     if len(set(truth)) == 1:
         reason = f"every true label is {truth[0]!r}: one class tests nothing"
-        yield _nothing(author, field, reason, len(items))
+        yield from _nothing(author, field, LABEL_METRICS[0], reason, len(items))
         return
     _, episodes = np.unique(predictions.episodes[known], return_inverse=True)
     options = predictions.options.allowed(field) or frozenset()
@@ -137,9 +137,11 @@ def _answerable_rows(
         yield from author.rows(measured, TRUTH_FLOORS, task=field, variant=ANSWERABLE)
 
 
-def _nothing(author: Author, field: str, reason: str, n_test: int) -> Record:
-    fields = named(METRICS[LABEL_METRICS[0]]) | {"n_test": n_test}
-    return author.row(HONEST, task=field, **fields, status="degenerate", reason=reason)
+def _nothing(author: Author, field: str, metric: str, reason: str, n_test: int) -> Iterator[Record]:
+    """Yield why a field has no score, a row a variant: each stands where the score would."""
+    fields = named(METRICS[metric]) | {"n_test": n_test, "status": "degenerate", "reason": reason}
+    for variant in VARIANTS:
+        yield author.row(HONEST, task=field, variant=variant, **fields)
 
 
 def _labels(item: Item, field: str, counts: bool) -> tuple[str, ...]:
@@ -200,8 +202,7 @@ def object_rows(predictions: Predictions, author: Author) -> Iterator[Record]:
     items, episodes = predictions.items, predictions.episodes
     truth = [item.true_objects for item in items]
     if not any(truth):
-        fields = named(METRICS["micro_f1"]) | {"n_test": len(items), "status": "degenerate"}
-        yield author.row(HONEST, task="objects", **fields, reason="every true set is empty")
+        yield from _nothing(author, "objects", "micro_f1", "every true set is empty", len(items))
         return
     constant = [best_constant_set(truth)] * len(items)
     for variant, counts in VARIANTS.items():

@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from xperience.report.takeaways.wording import number, readable
+from xperience.report.tasks import SHOWN, anchor
 from xperience.scoring.records import Record
 
 LANDING_ROWS = 48
@@ -67,7 +68,7 @@ def _matrix(scores: list[Record], rows: list[Record]) -> str:
         cells = [_cell(of.get((task, head)), beside) for head in heads]
         lines.append(
             [
-                f"[{readable(task)}](_run/tasks.md#{task.replace('_', '-')})",
+                _card_of(task),
                 f"{readable(first.metric)}{ARROWS[first.higher_is_better]}",
                 f"{number(first.floor, first.unit)} {readable(first.floor_name)}"
                 if first.floor_name
@@ -79,6 +80,13 @@ def _matrix(scores: list[Record], rows: list[Record]) -> str:
         )
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f":::{{div}} results scores\n{body}\n:::"
+
+
+def _card_of(task: str) -> str:
+    """Return a task's name, leading to its card if it has one: fields of answers have none."""
+    if all(task != shown.name for shown in SHOWN):
+        return readable(task)
+    return f"[{readable(task)}](_run/tasks.md#{anchor(task)})"
 
 
 def _is_beside(row: Record, first: Record) -> bool:

@@ -19,8 +19,10 @@ from the window's; both ends are included. [Add a task of your own](../howto/you
 is one entry there, and this page has a card for it.
 """
 
+SHOWN = (*TASKS, ALL_FEATURE_ACTION)
 
-def tasks_page(tasks: Sequence[Task] = (*TASKS, ALL_FEATURE_ACTION)) -> str:
+
+def tasks_page(tasks: Sequence[Task] = SHOWN) -> str:
     """Return the page of task cards, as Markdown.
 
     Parameters
@@ -29,10 +31,15 @@ def tasks_page(tasks: Sequence[Task] = (*TASKS, ALL_FEATURE_ACTION)) -> str:
     """
     overview = ["| task | question | primary metric |", "|---|---|---|"]
     overview += [
-        f"| [`{task.name}`](#{task.name.replace('_', '-')}) | {task.question} | {_metric(task)} |"
+        f"| [`{task.name}`](#{anchor(task.name)}) | {task.question} | {_metric(task)} |"
         for task in tasks
     ]
     return "\n\n".join([_HEAD, "\n".join(overview), *map(card, tasks)]) + "\n"
+
+
+def anchor(name: str) -> str:
+    """Return where on the page of task cards a task's card is."""
+    return name.replace("_", "-")
 
 
 def card(task: Task) -> str:
@@ -53,7 +60,7 @@ def card(task: Task) -> str:
     }
     lines = [f"| {name} | {text} |" for name, text in rows.items()]
     body = "\n".join(["| | |", "|---|---|", *lines])
-    return f"({task.name.replace('_', '-')})=\n## {task.name}\n\n{task.question}\n\n{body}"
+    return f"({anchor(task.name)})=\n## {task.name}\n\n{task.question}\n\n{body}"
 
 
 def _metric(task: Task) -> str:
