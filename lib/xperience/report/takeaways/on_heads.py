@@ -32,8 +32,12 @@ from xperience.report.takeaways.tallies import Tally
 
 _HAND_RIVALS = {
     LINEAR_HEAD: erring("The neural head's hand forecast", "the linear head's"),
-    FLOOR: erring("The neural head's hand forecast", "hands at the best trivial guess ({rival})"),
+    FLOOR: erring("The neural head's hand forecast", "the best trivial guess ({rival})"),
 }
+_SEEN_HANDS = erring(
+    "Where the hands are known at present too, the neural head's forecast of them",
+    "the best trivial guess ({rival})",
+)
 _PRINTED: Sentences = {
     YES: "The neural head's hand forecast is **{degree}better** than the linear head's as printed: "
     "{metric} {mine} {ends} against {other}. The linear head's predictions were not published, so "
@@ -92,7 +96,7 @@ HEADS_COMPARED = Takeaway(
                 Rule(
                     THE_RECORD,
                     Compares(Ask(NOTE, "mpjpe", HANDS, NEURAL_HEAD, PRESENT_KNOWN, FLOOR)),
-                    _HAND_RIVALS[FLOOR],
+                    _SEEN_HANDS,
                 ),
             ),
         ),

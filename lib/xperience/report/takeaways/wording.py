@@ -15,6 +15,11 @@ _NAMES = {
     "mrr": "mean reciprocal rank",
     "mpjpe": "mean joint error",
     "r2": "R²",
+    "n_frames": "frames",
+    "n_windows": "windows",
+    "feature_dim": "features",
+    "n_blocks_missing": "blocks missing",
+    "figures_differs": "figures that differ",
     "within_action_auc": "share of other windows of the action that rank lower",
 }
 
