@@ -1,6 +1,6 @@
 """The episode as files: layout, sizes, sameness, refusals, wholeness."""
 
-import time
+import os
 
 import av
 import h5py
@@ -152,9 +152,15 @@ def test_failed_run_leaves_nothing(tmp_path, monkeypatch) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def cpu_s() -> float:
+    """Return the CPU time of this process and of those that it waited for."""
+    spent = os.times()
+    return sum(spent[:4])
+
+
 @pytest.mark.slow
 def test_default_episode_is_quick_and_small(tmp_path) -> None:
-    begin = time.monotonic()
+    begin = cpu_s()
     folder = write_episode(tmp_path / "ep", StandinSettings())
-    assert time.monotonic() - begin < 180  # about 75 s on two free cores, which CI may not have
+    assert cpu_s() - begin < 300  # about 150: some 75 s on two cores that have nothing else to do
     assert sum(path.stat().st_size for path in folder.iterdir()) < 150e6

@@ -21,15 +21,16 @@ def dense(
     settings: StackedSettings = DENSE,
     device: Device = "auto",
 ) -> list[Fit]:
-    """Train inputs → hidden layer → outputs, beside a direct linear path, for all seeds at once.
+    """Train inputs → hidden layer → outputs, for all seeds at once.
 
     Parameters
     ----------
     inputs : Inputs
         Conditioned, strongest axis first.
     goal : Goal
-        Vectors are z-scored on the samples that are fitted, deviations floored. Classes weigh the
-        same in total; a class that only held-out samples have is left out of their loss.
+        Vectors are z-scored on the samples that are fitted, deviations floored, and answered on
+        their principal axes (`xperience.heads.neural_axes`). Classes weigh the same in total; a
+        class that only held-out samples have is left out of their loss.
     validation : Validation
         The number of epochs that served ``validate`` best after training on ``fit``; then the
         network is trained anew, on all training samples, for as many epochs.
@@ -50,7 +51,7 @@ def dense(
     job = Job(
         goal, validation, tuple(seeds), settings, np.arange(n), np.arange(n, len(rows)), place
     )
-    return fits(job, lambda chances: _Dense(rows, goal.n_outputs, settings, chances))
+    return fits(job, lambda chances, n_outputs: _Dense(rows, n_outputs, settings, chances))
 
 
 def rms(values: torch.Tensor) -> torch.Tensor:
@@ -59,7 +60,7 @@ def rms(values: torch.Tensor) -> torch.Tensor:
 
 
 class _Dense:
-    """rows → hidden → outputs, and rows → outputs."""
+    """rows → hidden → outputs."""
 
     def __init__(
         self, rows: torch.Tensor, n_outputs: int, settings: StackedSettings, chances: Chances

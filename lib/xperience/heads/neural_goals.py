@@ -11,6 +11,7 @@ from torch.nn import functional
 from xperience.errors import ParamsError
 from xperience.heads.gram import column_moments
 from xperience.heads.linear import MAX_POSITIVE_WEIGHT
+from xperience.heads.neural_axes import TargetAxes
 
 Kind = Literal["classify", "multilabel", "vectors"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -143,6 +144,9 @@ class Objective:
     least_deviation : float
         Deviations of vector components are at least this share of the largest one's; 0 leaves them
         as the published contract has them, where a deviation below 1e-6 is 1.
+    kept_share : float
+        Vectors are answered on as many principal axes as hold this share of their squares, and
+        losses are of these; 0 takes all components as they are.
     """
 
     def __init__(
@@ -151,12 +155,18 @@ class Objective:
         known: np.ndarray | None = None,
         device: str = "cpu",
         least_deviation: float = 0.0,
+        kept_share: float = 0.0,
     ):
         self.kind = goal.kind
+        self.n_outputs = goal.n_outputs
         self._device = device
+        self._axes: TargetAxes | None = None
+        self._share = 1.0
         known = np.arange(len(goal)) if known is None else known
         prepare = {"classify": self._classes, "multilabel": self._sets, "vectors": self._vectors}
         prepare[goal.kind](goal, known, least_deviation)
+        if kept_share and self.kind == "vectors" and len(known):
+            self._turn(known, kept_share)
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self._device)
@@ -186,6 +196,14 @@ class Objective:
         self._mean, self._std = mean, std
         self.targets = self._tensor((values - mean) / std)  # (n, n_values)
 
+    def _turn(self, known: np.ndarray, kept_share: float) -> None:
+        """Bring z-scored vectors to their principal axes."""
+        scores, n_values = self.targets.cpu().numpy(), self.n_outputs
+        self._axes = TargetAxes.of(scores[known], kept_share)
+        self.targets = self._tensor(self._axes.along(scores))  # (n, n_axes)
+        self.n_outputs = self.targets.shape[1]
+        self._share = self._axes.scale**2 * self.n_outputs / n_values
+
     def losses(self, outputs: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
         """Return the loss of each sample, shape of ``samples``.
 
@@ -204,7 +222,7 @@ class Objective:
             return functional.binary_cross_entropy_with_logits(
                 outputs, targets, pos_weight=self._gain, reduction="none"
             ).mean(dim=-1)
-        return _MeanSquares.apply(outputs, targets)
+        return self._share * _MeanSquares.apply(outputs, targets)
 
     def loss(self, outputs: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
         """Return the mean loss of samples, a scalar."""
@@ -222,7 +240,9 @@ class Objective:
             return functional.softmax(outputs, dim=-1).cpu().numpy()
         if self.kind == "multilabel":
             return torch.sigmoid(outputs).cpu().numpy()
-        return outputs.cpu().numpy() * self._std + self._mean
+        found = outputs.cpu().numpy()
+        scores = found if self._axes is None else self._axes.back(found)
+        return scores * self._std + self._mean
 
 
 class _MeanSquares(torch.autograd.Function):

@@ -30,6 +30,9 @@ from xperience.heads.neural_goals import (
 
 LEAST_DEVIATION = 1e-2
 """Vector components count by no less than this share of the largest deviation."""
+BYTE = 256
+KEPT_SHARE = 0.99
+"""Vectors are answered on as many principal axes as hold this share of their squares."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,22 @@ class Chances:
         return weights, bias
 
     def dropped(self, hidden: torch.Tensor, share: float) -> torch.Tensor:
-        """Return hidden values (n_seeds, …) with a share of them zeroed and the rest scaled up."""
-        if not share:
+        """Return hidden values (n_seeds, …) with a share of them zeroed and the rest scaled up.
+
+        A byte of chance a value is enough: the share is one of 256.
+        """
+        n_dropped = round(BYTE * share)
+        if not n_dropped:
             return hidden
-        return hidden * (self.uniform(*hidden.shape[1:]) >= share) / (1 - share)
+        kept = self._bytes(hidden[0].numel()).view(hidden.shape) >= n_dropped
+        return hidden * kept.to(hidden.dtype).mul_(BYTE / (BYTE - n_dropped))
+
+    def _bytes(self, n: int) -> torch.Tensor:
+        """Return whole numbers below 256, uint8 (n_seeds, n): eight a draw."""
+        words = torch.empty((len(self), -(-n // 8)), dtype=torch.int64)
+        for row, chance in zip(words, self._each, strict=True):
+            row.random_(-(2**63), None, generator=chance)
+        return words.view(torch.uint8)[:, :n].to(self._device)
 
 
 @dataclass(frozen=True)
@@ -140,21 +155,24 @@ class Job:
     device: Device = "cpu"
 
 
-def fits(job: Job, make: Callable[[Chances], Network]) -> list[Fit]:
+Make = Callable[[Chances, int], Network]
+"""Makes networks anew, for a number of outputs."""
+
+
+def fits(job: Job, make: Make) -> list[Fit]:
     """Return each seed's fit: epochs chosen on what is held out, weights from all samples.
 
     Parameters
     ----------
     job : Job
-    make : callable
-        Makes the networks anew.
+    make : callable (chances, n_outputs) -> Network
     """
     began, device = time.perf_counter(), pick_device(job.device)
     if not job.seeds:
         return []
-    first = _Round(job, make(Chances(job.seeds, device)), job.validation.fit, device)
+    first = _Round(job, make, job.validation.fit, device)
     best = first.judged(job.validation.validate)
-    whole = _Round(job, make(Chances(job.seeds, device)), np.arange(len(job.train)), device)
+    whole = _Round(job, make, np.arange(len(job.train)), device)
     answers = whole.answered(best)
     spent = (time.perf_counter() - began) / len(job.seeds)
     return [
@@ -174,16 +192,17 @@ def fits(job: Job, make: Callable[[Chances], Network]) -> list[Fit]:
 class _Round:
     """Networks on their way through the epochs, on some of the training samples."""
 
-    def __init__(self, job: Job, network: Network, fit: np.ndarray, device: str):
-        self._job, self._network, self._device = job, network, device
-        self._objective = Objective(job.goal, fit, device, LEAST_DEVIATION)
+    def __init__(self, job: Job, make: Make, fit: np.ndarray, device: str):
+        self._job, self._device = job, device
+        self._objective = Objective(job.goal, fit, device, LEAST_DEVIATION, KEPT_SHARE)
+        self._network = make(Chances(job.seeds, device), self._objective.n_outputs)
         self._fit = torch.from_numpy(np.asarray(fit, np.int64)).to(device)
         self._places = torch.from_numpy(np.asarray(job.train, np.int64)).to(device)
         self._train_losses: list[np.ndarray] = []
         self._held_losses: list[np.ndarray] = []
         settings = job.settings
         self._adam = torch.optim.AdamW(
-            network.parameters, lr=settings.rate, weight_decay=settings.decay, fused=True
+            self._network.parameters, lr=settings.rate, weight_decay=settings.decay, fused=True
         )
 
     def _epoch(self) -> None:

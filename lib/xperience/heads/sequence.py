@@ -100,41 +100,45 @@ def temporal(
     place = pick_device(device)
     job = Job(goal, validation, tuple(seeds), settings, inputs.train, inputs.test, place)
     shown = _Shown(inputs, settings.axes, place)
-    return fits(job, lambda chances: _Convolved(shown, goal.n_outputs, settings, chances))
+    return fits(job, lambda chances, n_outputs: _Convolved(shown, n_outputs, settings, chances))
 
 
 class _Shown:
-    """What samples show at each step: windows and their changes.
+    """What samples show at each step, written out once: windows and their changes.
 
     Windows of a part have one scale, so that strong axes stay strong; changes have one an axis,
     since what moves least from window to window is as telling as what moves most.
+
+    Parameters
+    ----------
+    inputs : Sequences
+    n_axes : int
+        Strongest axes of each part that are shown.
+    device : str
     """
 
     def __init__(self, inputs: Sequences, n_axes: int, device: str):
-        self._parts: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self._scales: list[torch.Tensor] = []
-        train = torch.from_numpy(np.asarray(inputs.train, np.int64)).to(device)
-        for part in inputs.parts:
-            strongest = np.ascontiguousarray(part.values[:, :n_axes], np.float32)
-            values = torch.from_numpy(strongest).to(device)
-            windows = torch.from_numpy(np.asarray(part.windows, np.int64)).to(device)
-            known = windows[train]
-            values = values / rms(values[known[known >= 0].unique()])
-            self._parts.append((values, windows))
-            self._scales.append(1 / _spread(_changes(values, known)[1]))
-        n_steps = inputs.parts[0].windows.shape[1]
-        self.n_levels = math.ceil(math.log2(max(n_steps, 1)))
-        self.n_axes = sum(values.shape[1] for values, _ in self._parts)
+        train = np.asarray(inputs.train, np.int64)
+        rows = [side for part in inputs.parts for side in _sides(part, train, n_axes)]
+        there = np.all([part.windows >= 0 for part in inputs.parts], axis=0)
+        self._rows = torch.cat(rows, dim=-1).to(device)  # (n_samples, n_steps, n_columns)
+        self._there = torch.from_numpy(there[..., None]).to(device, torch.float32)
+        self.n_columns = self._rows.shape[-1]
+        self.n_levels = math.ceil(math.log2(max(self._rows.shape[1], 1)))
 
     def __call__(self, samples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return rows (…, n_steps, 2 n_axes) and whether all parts are there (…, n_steps, 1)."""
-        rows, there = [], []
-        for (values, windows), scale in zip(self._parts, self._scales, strict=True):
-            own = windows[samples]  # (…, n_steps)
-            now, change = _changes(values, own)
-            rows += [now, change * scale]
-            there.append(own >= 0)
-        return torch.cat(rows, dim=-1), torch.stack(there).all(dim=0)[..., None]
+        """Return rows (…, n_steps, n_columns) and 1 where all parts are there (…, n_steps, 1)."""
+        return self._rows[samples], self._there[samples]
+
+
+def _sides(part: Steps, train: np.ndarray, n_axes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a part's windows, and their changes, of each sample's steps, (n, n_steps, n_axes)."""
+    values = torch.from_numpy(np.ascontiguousarray(part.values[:, :n_axes], np.float32))
+    windows = torch.from_numpy(np.asarray(part.windows, np.int64))
+    known = windows[train]
+    values = values / rms(values[known[known >= 0].unique()])
+    now, change = _changes(values, windows)
+    return now, change / _spread(change[train])
 
 
 def _spread(changes: torch.Tensor) -> torch.Tensor:
@@ -164,7 +168,7 @@ class _Convolved:
     def __init__(self, shown: _Shown, n_outputs: int, settings: StackedSettings, chances: Chances):
         self._shown, self.chances = shown, chances
         width = settings.width
-        self._enter = chances.linear(2 * shown.n_axes, width)
+        self._enter = chances.linear(shown.n_columns, width)
         self._join = [chances.linear(2 * width, width) for _ in range(shown.n_levels)]
         self._out = chances.linear(width, n_outputs)
         layers = (self._enter, *self._join, self._out)
