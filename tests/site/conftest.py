@@ -88,7 +88,9 @@ def tiny_run(tmp_path_factory) -> Path:
         code_cell("a = 1\nb = 2\nc = 3\nprint('folded away')"),
     )
     warning = {"output_type": "stream", "name": "stderr", "text": "a warning to the author"}
-    write_executed(run, "02_second", code_cell("show()", shown(text_html=html), warning))
+    table = shown(text_markdown="| told | of |\n| --- | --- |\n| **a row** | `r` |")
+    second = code_cell("show()", shown(text_html=html), warning), code_cell("tell()", table)
+    write_executed(run, "02_second", *second)
     row = {"run": "tiny", "section": "01_first", "contract": "published", "metric": "macro_f1"}
     rows = [
         Record(**row, task="a|b", higher_is_better=True, value=0.25, ci_low=0.1, ci_high=0.4),

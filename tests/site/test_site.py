@@ -88,6 +88,12 @@ def test_hidden_cells_and_warnings_to_the_author_are_left_out(tiny_site):
     assert "a warning to the author" not in text
 
 
+def test_a_table_that_a_notebook_wrote_as_markdown_is_a_table(tiny_site):
+    text = (tiny_site / "_run" / "notebooks" / "02_second.html").read_text(encoding="utf-8")
+    assert re.search(r"<td>\s*(<p>)?<strong>a row</strong>", text)
+    assert "| **a row**" not in text
+
+
 def test_building_again_changes_no_file(tiny_run, tiny_site):
     # the first build links one style sheet before it exists, without its digest
     build_site(DOCS, tiny_run, ["01_first", "02_second"], tiny_site)

@@ -10,6 +10,7 @@ from xperience.errors import ParamsError
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.heads.neural_stacked import StackedSettings
+from xperience.report.figures.hand_window import draw_hand_window
 from xperience.report.figures.hands import draw_hands, draw_horizon, forecasts, moments
 from xperience.scoring.metrics import score
 from xperience.studies import heads
@@ -221,3 +222,17 @@ def test_forecast_hands_are_drawn_with_the_message_of_the_numbers(outcomes):
     assert "moments drawn" in draw_hands(outcomes).title
     assert draw_hands([]).title == "No hands were forecast"
     assert draw_horizon({"corrected": []}).title == "No hands were forecast"
+
+
+def test_one_window_is_told_against_the_better_naive_forecast(outcomes):
+    problem, answers = forecasts(outcomes)
+    named = {"zero_velocity": "zero velocity", "constant_velocity": "constant velocity"}
+    errors = {name: joint_errors(problem, answers[name][0]).mean(axis=1) for name in named}
+    rivals = set()
+    for share in np.linspace(0, 1, 11):
+        here = int(problem.by_time[round(share * (len(problem.by_time) - 1))])
+        rival = min(named, key=lambda name: errors[name][here])
+        title = draw_hand_window(outcomes, float(share)).title
+        assert f"than {named[rival]} ({1000 * errors[rival][here]:.0f} mm)" in title
+        rivals.add(rival)
+    assert len(rivals) == 2, "each is the better one somewhere"

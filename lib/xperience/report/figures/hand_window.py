@@ -1,9 +1,10 @@
-"""One window's hand forecast: true hands, what each head and hands at rest say, and the errors."""
+"""One window's hand forecast: true hands, what heads and naive forecasts say, and the errors."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from xperience.report.figures.hands import draw_skeletons, forecasts
 from xperience.report.figures.heads import FORECAST_LOOKS, TRUE_HAND
@@ -20,7 +21,7 @@ from xperience.studies.predictions import joint_errors
 from xperience.studies.problem import Answer, Outcome
 
 _MM = 1000
-_REST = "zero_velocity"
+_NAIVE = "velocity"
 _VIEWS = {"from the side": (0, 2), "from above": (0, 1)}
 
 
@@ -55,7 +56,7 @@ def draw_hand_window(outcomes: Sequence[Outcome], share: float) -> Picture:
     _draw_errors(over, errors)
     handles, names = over.get_legend_handles_labels()
     true = over.plot([], [], color=TRUE_HAND, linewidth=2)
-    spot = {"loc": "outside lower center", "ncols": 5, "fontsize": 7.5}
+    spot = {"loc": "outside lower center", "ncols": 6, "fontsize": 7.5}
     figure.legend([*true, *handles], ["true", *names], **spot)
     said = ", ".join(f"{_name(who)} {_MM * one.mean():.0f} mm" for who, one in errors.items())
     return Picture(figure, title, f"{title}. Mean errors over the horizon: {said}.")
@@ -71,20 +72,23 @@ def _name(who: str) -> str:
 
 
 def _title(errors: dict[str, np.ndarray]) -> str:
-    heads = {name: one.mean() for name, one in errors.items() if not name.endswith("velocity")}
-    best, rest = min(heads, key=heads.get), errors[_REST].mean()
-    how = "less" if heads[best] < rest else "more"
+    means = {name: one.mean() for name, one in errors.items()}
+    naive = {name: mean for name, mean in means.items() if name.endswith(_NAIVE)}
+    heads = {name: mean for name, mean in means.items() if name not in naive}
+    best, rival = min(heads, key=heads.get), min(naive, key=naive.get)
+    how = "less" if heads[best] < naive[rival] else "more"
     return (
-        f"The best head here ({_name(best)}) is {_MM * heads[best]:.0f} mm off, {how} than hands "
-        f"at rest ({_MM * rest:.0f} mm)"
+        f"Best head here ({_name(best)}): {_MM * heads[best]:.0f} mm off, {how} than "
+        f"{_name(rival)} ({_MM * naive[rival]:.0f} mm)"
     )
 
 
 def _draw_errors(ax: Axes, errors: dict[str, np.ndarray]) -> None:
     for name, one in errors.items():
         colour = FORECAST_LOOKS.get(name, (TRUE_HAND, name))[0]
-        dash = (0, (4, 1.5)) if name.endswith("velocity") else "-"
+        dash = (0, (4, 1.5)) if name.endswith(_NAIVE) else "-"
         frames = np.arange(1, len(one) + 1)
         ax.plot(frames, _MM * one, color=colour, linestyle=dash, label=_name(name))
     ax.set(title="error (mm)", xlabel="frames ahead", ylim=(0, None))
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.grid(color=FAINT, linewidth=0.6)

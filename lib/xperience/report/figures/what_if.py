@@ -26,7 +26,10 @@ _COLOURS = {
     Outcome.CONTRADICTED: RED,
     Outcome.OPEN: BLUE,
 }
-_MAX_ROWS, _NAME_CHARS = 12, 46
+_MOVED = {"marker": "o", "markersize": 4, "linewidth": 1.8}
+_HERE = _MOVED | {"color": MUTED, "linewidth": 0.9, "markerfacecolor": "white"}
+_LIFTS = (0.14, -0.14)
+_MAX_ROWS, _NAME_CHARS = 12, 48
 
 
 @styled
@@ -40,7 +43,7 @@ def draw_what_if(one: WhatIf) -> Picture:
     Returns
     -------
     Picture
-        A line a row: grey where the metric files have it, coloured where it was moved to.
+        Two lines a row: thin and hollow where the metric files have it, full where it was moved.
     """
     rows = list(zip(one.rows, one.moved, strict=True))[:_MAX_ROWS]
     figure = new_figure(2.0 + 0.25 * max(len(rows), 2))
@@ -62,22 +65,26 @@ def draw_what_if(one: WhatIf) -> Picture:
 
 def _draw_rows(ax: Axes, rows: list[tuple[Record, Record]], colour: str) -> None:
     for level, pair in enumerate(rows):
-        for row, shade, lift in zip(pair, (MUTED, colour), (0.14, -0.14), strict=True):
+        for row, look, lift in zip(pair, (_HERE, _MOVED | {"color": colour}), _LIFTS, strict=True):
             if row.ci_low is not None:
-                ax.plot([row.ci_low, row.ci_high], [level + lift] * 2, color=shade, linewidth=1.6)
-            ax.plot(row.value, level + lift, "o", color=shade, markersize=4)
+                ends = [row.ci_low, row.ci_high]
+                ax.plot(ends, [level + lift] * 2, **look | {"marker": ""}, zorder=1.5)
+            ax.plot(row.value, level + lift, **look)
     ax.axvline(0, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
     ax.set_yticks(range(len(rows)), [elide(_name(row), _NAME_CHARS) for row, _ in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     units = {row.unit for row, _ in rows}
     measured = "each row in its own unit" if len(units) > 1 else rows[0][0].unit
+    if measured == "m":  # sentences tell millimetres
+        measured = "mm"
+        ax.xaxis.set_major_formatter(lambda value, _: f"{1000 * value:g}")
     one = rows[0][1]
     moved = f"; moved: {number(one.value, one.unit)}" if len(rows) == 1 else ""
     what = readable(one.metric) if len({row.metric for row, _ in rows}) == 1 else "score"
     ax.set_xlabel(f"difference of {what}{'' if measured == '1' else f' ({measured})'}{moved}")
-    named = (("in the metric files", MUTED), ("moved", colour))
-    handles = [Line2D([], [], marker="o", markersize=4, color=c, label=name) for name, c in named]
+    named = (("in the metric files", _HERE), ("moved", _MOVED | {"color": colour}))
+    handles = [Line2D([], [], **look, label=name) for name, look in named]
     ax.legend(handles=handles, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
 
 
