@@ -125,6 +125,29 @@ def test_long_code_is_folded_until_asked_for(browser, tiny_site):
     assert not code.is_visible()
 
 
+def test_on_a_phone_a_figure_can_be_had_at_full_size(browser, committed_site):
+    page = watched(browser, [])
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto((committed_site / "_run" / "notebooks" / "02_label_shift.html").as_uri())
+    image = page.locator(".cell_output img").first
+    full = image.evaluate("i => Number(i.getAttribute('width')) || i.naturalWidth")
+    assert image.evaluate("i => i.clientWidth") < 390 < full
+    page.get_by_role("button", name="Figure at full size").first.click()
+    assert image.evaluate("i => i.clientWidth") == full
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("button", name="Fit the page").click()
+    assert image.evaluate("i => i.clientWidth") < 390
+
+
+def test_names_in_tables_stay_whole_on_a_phone(browser, committed_site):
+    page = watched(browser, [])
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto((committed_site / "_run" / "tasks.html").as_uri())
+    names = page.locator("article table").first.locator("td:first-child code .pre")
+    assert names.count() > 1
+    assert all(name.evaluate("n => n.getClientRects().length") == 1 for name in names.all())
+
+
 def test_scores_are_sifted_by_words(browser, committed_site):
     page = watched(browser, [])
     page.goto((committed_site / "_run" / "results" / "03_neural_heads.html").as_uri())
