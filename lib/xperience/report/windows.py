@@ -15,8 +15,8 @@ Window
   share frames: of two windows side by side {WINDOW_FRAMES - STRIDE_FRAMES} of {WINDOW_FRAMES}.
 
 Label
-: What most of the window's labelled frames are called, if at least {100 * MIN_SHARE:.0f} % of them are;
-  otherwise the window has none.
+: What most of the window's labelled frames are called, if at least {100 * MIN_SHARE:.0f} % of
+  them are; otherwise the window has none.
 
 Features
 : {N_FEATURES:,} numbers in {len(BLOCKS)} blocks: {moving} (mean, standard deviation, minimum,
