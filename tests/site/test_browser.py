@@ -56,6 +56,22 @@ def test_a_keyboard_reaches_the_first_links(browser, site):
     assert any("_run/notebooks" in href or "_run/takeaways" in href for href in reached), reached
 
 
+def test_every_stop_of_the_keyboard_can_be_seen(browser, site):
+    page = watched(browser, [])
+    page.goto((site / "_run" / "tasks.html").as_uri())
+    unseen = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        style = page.evaluate(
+            "(e => { const s = getComputedStyle(e); return e === document.body ? '' : "
+            "s.outlineStyle + s.boxShadow + ' ' + e.outerHTML.slice(0, 90); })"
+            "(document.activeElement)"
+        )
+        if style.startswith("nonenone"):
+            unseen.append(style)
+    assert unseen == []
+
+
 def test_the_skip_link_comes_first_and_leads_to_the_words(browser, site):
     page = watched(browser, [])
     page.goto((site / "index.html").as_uri())
