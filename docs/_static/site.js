@@ -1,8 +1,9 @@
-/* Small helps on every page: open all code at once, reach what scrolls by keyboard. */
+/* Small helps on every page: open all code at once, enlarge figures, reach what scrolls by keyboard. */
 "use strict";
 
 (() => {
   const MANY_ROWS = 20;
+  const MUCH = 1.3; // a figure drawn this much smaller than it is has letters too small to read
 
   /* A field above a long table of scores that leaves the rows with all the words in it. */
   function filter(box) {
@@ -32,7 +33,30 @@
     box.before(line);
   }
 
+  /* A button below a figure that is drawn much smaller than it is: as on a phone. */
+  function enlarge(img) {
+    const full = Number(img.getAttribute("width")) || img.naturalWidth;
+    if (full <= img.clientWidth * MUCH) return;
+    const frame = document.createElement("div");
+    img.before(frame);
+    frame.append(img);
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "full-size";
+    const tell = (whole) => {
+      frame.className = whole ? "whole" : "";
+      if (whole) frame.tabIndex = 0; // arrows scroll it
+      else frame.removeAttribute("tabindex");
+      button.textContent = whole ? "Fit the page" : "Figure at full size";
+      button.setAttribute("aria-pressed", String(whole));
+    };
+    button.addEventListener("click", () => tell(button.getAttribute("aria-pressed") !== "true"));
+    tell(false);
+    frame.after(button);
+  }
+
   const ready = () => {
+    document.querySelectorAll("article .cell_output img").forEach(enlarge);
     document.querySelectorAll(".results").forEach(filter);
     const folded = [...document.querySelectorAll("article details.hide")];
     const title = document.querySelector("article h1");

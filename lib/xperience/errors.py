@@ -51,6 +51,26 @@ class NotebookError(XperienceError):
     """A notebook that cannot be run, or failed while it ran."""
 
 
+def unreadable(error: Exception) -> str:
+    """Return why a file could not be read, as a verb phrase for ``found``.
+
+    Parameters
+    ----------
+    error : Exception
+        What opening or parsing it raised.
+
+    Examples
+    --------
+    >>> unreadable(FileNotFoundError(2, "No such file or directory"))
+    'cannot be read (there is no such file)'
+    """
+    if isinstance(error, FileNotFoundError):
+        # Some readers put only the path into it, which the place says already.
+        return "cannot be read (there is no such file)"
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"cannot be read ({said})"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a way out for a misspelt name: the nearest known one, then all of them.
 

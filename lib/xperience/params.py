@@ -175,7 +175,9 @@ def read_values(path: Path | str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "cannot be parsed"
+        reason = f"{problem}, line {mark.line + 1}, column {mark.column + 1}" if mark else problem
         raise ParamsError(
             _shown(path), f"is not YAML ({reason})", "key: value lines", "Mend that line."
         ) from error
@@ -213,7 +215,10 @@ def _own_recording(values: dict[str, Any], episode: str) -> dict[str, Any]:
     folder = at_root(episode)
     if not folder.is_dir():
         raise ParamsError(
-            f"EPISODE={episode}", "is not a folder", "a recording's folder", "Check the path."
+            f"EPISODE={episode}",
+            "is not a folder" if folder.exists() else "is not there",
+            "a recording's folder",
+            "Give the folder that holds the annotation and the videos.",
         )
     origin = ("standin", "sample", "family", "episodes", "companions")
     kept = {key: value for key, value in values.items() if key not in origin}

@@ -209,6 +209,16 @@ def test_a_run_that_was_stopped_goes_on(few_parts, mixed, options_file, tmp_path
     assert not list(tmp_path.glob(".m.parts"))
 
 
+@pytest.mark.parametrize("text", ["{}", "[1", '["pen", "pen"]'])
+def test_mended_input_is_not_taken_for_other_input(few_parts, mixed, tmp_path, text, options_file):
+    out, mended = tmp_path / "m.json", options_file.read_text()
+    options_file.write_text(text)
+    with pytest.raises(AnswersError, match=rf"^{options_file.name}"):
+        evaluate_to(mixed, options_file, out)
+    options_file.write_text(mended)
+    assert evaluate_to(mixed, options_file, out) == read_records(out)
+
+
 CHANGES = {
     "predictions": lambda mixed, options: mixed.write_text(mixed.read_text().replace("pen", "p")),
     "options": lambda mixed, options: options.write_text('["Walk"]'),

@@ -47,7 +47,7 @@ def written(tmp_path, text):
         ("episode,folder,session,side\na,a,s,train\na,b,s,train\n", "a: stands 2 times"),
         ("episode,folder,session,side\na,a,s,train\nb,b,s,test\n", "session s: is on two sides"),
         ("episode,folder,session,side\na,a,s,dev\n", "line 2: side: is 'dev'"),
-        ("episode,folder,session\na,a,s\n", "line 2: side: is missing"),
+        ("episode,folder,session\na,a,s\n", "line 2: side: is missing, expected a value in"),
         ("episode,folder,session,side,room\na,a,s,train,x\n", "line 2: room"),
         ("episode,folder,session,side\n../a,a,s,train\n", "line 2: episode: is '../a'"),
     ],
@@ -58,7 +58,7 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path, text, message):
 
 
 def test_an_absent_file_is_said_to_be_absent(tmp_path):
-    with pytest.raises(RosterError, match=r"episodes\.csv: cannot be read"):
+    with pytest.raises(RosterError, match=r"episodes\.csv: cannot be read \(there is no"):
         read_roster(tmp_path / "episodes.csv")
 
 

@@ -72,7 +72,7 @@ def no_folder(folder: Path, builder: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("plant", "found"),
     [
-        (no_folder, "is not a folder"),
+        (no_folder, "is not there"),
         (a_file, "is not a folder"),
         (no_file, "there is no such file"),
         (no_hdf5, "is not an HDF5 file"),

@@ -138,7 +138,7 @@ def test_tables_that_do_not_belong_together_are_refused_and_leave_nothing(make_t
         export_windows([one, make_table("ep1")], out, name="x")
     with pytest.raises(ExportError, match="at least one"):
         export_windows([], out, name="x")
-    with pytest.raises(XperienceError, match="is not a windows table"):
+    with pytest.raises(XperienceError, match="is not there"):
         export_windows([tmp_path / "none.parquet"], out, name="x")
     assert not any(tmp_path.iterdir())
 

@@ -59,6 +59,14 @@ def test_what_is_wrong_is_named_with_its_place(write, root, changed, message):
     assert str(refused.value).startswith("params/tiny.yaml")
 
 
+def test_a_line_that_is_not_yaml_is_named_by_its_number(write, root):
+    write()
+    path = root / "params" / "tiny.yaml"
+    path.write_text("run: tiny\nepisode: a: [\n")
+    with pytest.raises(ParamsError, match=r"^params/tiny.yaml: is not YAML \(.*, line 2, column"):
+        load_params("tiny")
+
+
 def test_an_exponent_without_a_point_is_explained(write, root):
     write()
     path = root / "params" / "tiny.yaml"
@@ -90,7 +98,7 @@ def test_a_recording_of_ones_own_takes_the_settings_but_not_the_origin(write, tm
     assert params.run == own_run_name(own) == "episode-kitchen-day"
     assert (params.standin, params.sample, params.contract) == (None, None, "published")
     assert windows_path(params.run, params.episode).name == "kitchen-day.parquet"
-    with pytest.raises(ParamsError, match="is not a folder"):
+    with pytest.raises(ParamsError, match="is not there"):
         load_params("tiny", str(own / "nowhere"))
 
 

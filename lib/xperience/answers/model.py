@@ -101,7 +101,7 @@ def require(packages: tuple[str, ...] = NEEDS) -> None:
     if missing:
         raise AnswersError(
             "packages", f"lack {', '.join(missing)}", "the extra `answers`",
-            "Install it: pip install -e '.[answers]'",
+            "Install it with `make extras`.",
         )  # fmt: skip
 
 

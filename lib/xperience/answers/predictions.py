@@ -23,6 +23,7 @@ from xperience.answers.schema import (
     published_label,
     read_answer,
 )
+from xperience.errors import unreadable
 
 LONGEST_LABEL = 300
 """Characters; a label beyond that is a runaway text, of which only a digest is kept."""
@@ -189,7 +190,7 @@ def _items(path: Path, options: Options) -> Iterator[Item]:
                     yield _item(line, options)
     except OSError as error:
         raise AnswersError(
-            path.name, f"cannot be read ({error.strerror})", "a file of predictions",
+            path.name, unreadable(error), "a file of predictions",
             "Name another file.",
         ) from error  # fmt: skip
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xperience.errors import XperienceError
+from xperience.errors import XperienceError, unreadable
 
 UNKNOWN = "unknown"
 MAX_OBJECTS = 8
@@ -166,7 +166,7 @@ def read_options(path: Path | str) -> Options:
         value = json.loads(path.read_bytes().decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise AnswersError(
-            path.name, f"cannot be read ({error})", "a JSON list of labels", "Name another file."
+            path.name, unreadable(error), "a JSON list of labels", "Name another file."
         ) from error
     lists = {"action": value} if isinstance(value, list) else value
     known = {"action", "subtask", "objects"}

@@ -204,7 +204,7 @@ def wording_rows(predictions: Predictions, author: Author, field: str) -> Iterat
 
 
 def _skipped(needs: str) -> dict[str, str]:
-    reason = f"not installed: {needs}; pip install -e '.[answers]' brings it"
+    reason = f"not installed: {needs}; `make extras` brings it"
     return {"status": "skipped", "reason": reason}
 
 

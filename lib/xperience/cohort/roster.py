@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xperience.errors import XperienceError
+from xperience.errors import XperienceError, unreadable
 from xperience.storage import write_text
 
 SIDES = ("train", "val", "test")
@@ -139,7 +139,7 @@ def read_roster(path: Path | str) -> Roster:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RosterError(
-            path.name, f"cannot be read ({error})", "a CSV file of episodes", "Name another file."
+            path.name, unreadable(error), "a CSV file of episodes", "Name another file."
         ) from error
     entries = [_entry(row, f"{path.name}: line {number}") for number, row in enumerate(rows, 2)]
     return make_roster(entries, path.parent, path.name)
@@ -161,7 +161,9 @@ def _entry(row: dict[str, str | None], place: str) -> Entry:
     except ValidationError as error:
         first = error.errors()[0]
         where = f"{place}: {'.'.join(map(str, first['loc']))}"
-        found = "is missing" if first["type"] == "missing" else f"is {first['input']!r}"
+        absent = first["type"] == "missing"
+        found = "is missing" if absent else f"is {first['input']!r}"
+        expected = "a value in every line" if absent else first["msg"]
         raise RosterError(
-            where, found, first["msg"], f"The columns are {', '.join(COLUMNS)}."
+            where, found, expected, f"The columns are {', '.join(COLUMNS)}."
         ) from error

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from xperience.episode.layout import ANNOTATION
-from xperience.errors import XperienceError
+from xperience.errors import XperienceError, unreadable
 from xperience.hub.listing import RemoteEpisode, RemoteFile, group_episodes
 
 ALIASES = {
@@ -136,9 +136,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             json.loads(text) if path.suffix == ".json" else list(csv.DictReader(text.splitlines()))
         )
     except (OSError, ValueError, csv.Error) as error:
-        raise ListingError(
-            path.name, f"cannot be read ({error})", "CSV or JSON", _WAY_OUT
-        ) from error
+        raise ListingError(path.name, unreadable(error), "CSV or JSON", _WAY_OUT) from error
     if isinstance(found, Mapping):
         found = found.get("files")
     if not isinstance(found, list) or not all(isinstance(row, Mapping) for row in found):

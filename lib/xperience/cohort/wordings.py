@@ -166,7 +166,7 @@ class Way:
     def missing(self) -> str | None:
         """Why this way can't be gone here, if it can't."""
         if self.needs_lemmas and not labels.can_split():
-            return "not installed: lemminflect; pip install -e '.[answers]' brings it"
+            return "not installed: lemminflect; `make extras` brings it"
         return None
 
     def key_of(self, kind: str) -> KeyOf | None:

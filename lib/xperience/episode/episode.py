@@ -57,7 +57,10 @@ class Episode:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise EpisodeError(
-                str(folder), "is not a folder", "an episode folder", "Check the path."
+                str(folder),
+                "is not a folder" if self.folder.exists() else "is not there",
+                "an episode folder",
+                "Give the folder that holds the annotation and the videos.",
             )
         self.name = self.folder.resolve().name
         self.annotation = Annotation(self.folder / layout.ANNOTATION)

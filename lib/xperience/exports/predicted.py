@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from xperience.episode.episode import Episode
+from xperience.errors import unreadable
 from xperience.exports.extras import ExportError
 from xperience.exports.log import Log
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
@@ -79,7 +80,7 @@ def _read(path: Path, episode: Episode) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise ExportError(place, f"cannot be read ({error})", "a Parquet table", way_out) from error
+        raise ExportError(place, unreadable(error), "a Parquet table", way_out) from error
     lost = [name for name in NEEDED if name not in table]
     if lost:
         raise ExportError(place, f"has no column {lost[0]!r}", "a table of predictions", way_out)

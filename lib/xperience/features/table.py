@@ -158,9 +158,11 @@ class WindowTable:
         except (OSError, KeyError, pa.ArrowInvalid) as error:
             raise XperienceError(
                 str(self.path),
-                f"is not a windows table ({type(error).__name__})",
+                "is not there"
+                if isinstance(error, FileNotFoundError)
+                else "is not a windows table, or cut off",
                 "a Parquet file written by `xperience features`",
-                "Run `xperience features EPISODE --out` again.",
+                f"Make it with `xperience features EPISODE --out {self.path}`.",
             ) from error
         self.info = TableInfo(**known)
 

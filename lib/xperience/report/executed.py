@@ -57,7 +57,12 @@ def finished(path: Path) -> dict[str, Any]:
         If it is absent, has an error in it or a cell that never ran.
     """
     if not path.is_file():
-        raise NotebookError(path.name, "is not executed", "an executed copy", "make reproduce.")
+        raise NotebookError(
+            path.name,
+            "is not executed",
+            "an executed copy",
+            "Run `make reproduce` for this run first.",
+        )
     notebook: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for number, cell in enumerate(notebook["cells"], 1):
         fault = _fault(cell)

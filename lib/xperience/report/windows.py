@@ -15,8 +15,8 @@ Window
   share frames: of two windows side by side {WINDOW_FRAMES - STRIDE_FRAMES} of {WINDOW_FRAMES}.
 
 Label
-: What most of the window's labelled frames are called, if at least {MIN_SHARE:.0%} of them are;
-  otherwise the window has none.
+: What most of the window's labelled frames are called, if at least {100 * MIN_SHARE:.0f} % of
+  them are; otherwise the window has none.
 
 Features
 : {N_FEATURES:,} numbers in {len(BLOCKS)} blocks: {moving} (mean, standard deviation, minimum,
@@ -24,8 +24,8 @@ Features
   block that doesn't change with time is there as it is.
 
 Splits
-: *Chronological*: the first {TRAIN_SHARE:.0%} of the labelled windows train, the rest test.
-  *Local*: {LOCAL_TEST_SHARE:.0%} of each class's windows test, from between the others.
+: *Chronological*: the first {100 * TRAIN_SHARE:.0f} % of the labelled windows train, the rest test.
+  *Local*: {100 * LOCAL_TEST_SHARE:.0f} % of each class's windows test, from between the others.
 
 How the two contracts differ in each of these is told in [the benchmark contract](../contract.md).
 

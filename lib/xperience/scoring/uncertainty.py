@@ -263,9 +263,10 @@ def _judge(series: np.ndarray, plan: _Plan) -> tuple[Verdict, str | None]:
     if plan.n_blocks < MIN_BLOCKS:
         reason = f"{plan.n_blocks} {plan.unit}, at least {MIN_BLOCKS} are needed"
         return Verdict.TOO_FEW_BLOCKS, reason
-    if plan.block_length is not None and spells(series) < MIN_SPELLS:
+    if plan.block_length is not None and (n_spells := spells(series)) < MIN_SPELLS:
+        noun = "spell" if n_spells == 1 else "spells"
         reason = (
-            f"the score rests on {spells(series)} separate spells of samples, "
+            f"the score rests on {n_spells} separate {noun} of samples, "
             f"at least {MIN_SPELLS} are needed"
         )
         return Verdict.TOO_FEW_BLOCKS, reason

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from xperience.errors import ParamsError, did_you_mean
+from xperience.errors import ParamsError, did_you_mean, unreadable
 from xperience.simulator.script import Script, load_script
 
 WORDS = "words.yaml"
@@ -26,7 +26,7 @@ def read_words(folder: Path) -> dict[str, list[str]]:
         words = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ParamsError(
-            str(path), f"cannot be read ({error})", "words by name", "Mend or name the file."
+            str(path), unreadable(error), "words by name", "Mend or name the file."
         ) from error
     whole = isinstance(words, dict) and all(
         isinstance(some, list) and some and all(isinstance(word, str) and word for word in some)
