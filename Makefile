@@ -17,7 +17,7 @@ XPERIENCE := $(BIN)/python -m xperience.run
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Settings: RUN=standin|smoke|sample|family  EPISODE=folder  AGAIN=1  PROFILE=slurm"
+	@echo "  Settings: RUN=standin|smoke|smoke-family|sample|family  EPISODE=folder  AGAIN=1  PROFILE=slurm"
 
 setup: $(READY) ## make .venv with everything pinned (only if the pins changed)
 
