@@ -1,5 +1,7 @@
 """Tasks across recordings: what is learnt from whom, what is scored, and how sure it is."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -15,16 +17,16 @@ from xperience.features.table import WindowTable
 from xperience.heads.conditioning import Moments
 from xperience.scoring.metrics import METRICS
 from xperience.scoring.records import write_records
-from xperience.scoring.vectors import cosine_ranks
+from xperience.scoring.vectors import Positions, cosine_ranks
 from xperience.simulator.family import write_family
 from xperience.simulator.settings import FamilySettings
-from xperience.studies.heldout import axes
+from xperience.studies.heldout import axes, study
 from xperience.studies.heldout.asked import ask, sets_of
 from xperience.studies.heldout.axes import fit_space, project
 from xperience.studies.heldout.cohort import open_cohort
 from xperience.studies.heldout.contest import Truths, entrant, merged, truths_of
 from xperience.studies.heldout.heads import HEADS
-from xperience.studies.heldout.predictions import COLUMNS, write_predictions
+from xperience.studies.heldout.predictions import COLUMNS, Said
 from xperience.studies.heldout.rotation import (
     ROTATED,
     ROTATED_ENDS,
@@ -44,6 +46,8 @@ from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME, tasks_of
 SIDES = (2, 1, 2)
 BRIEF = [TASKS_BY_NAME[n] for n in ("timeline_action", "hand_trajectory_forecast",
                                     "cross_modal_retrieval", "temporal_order")]  # fmt: skip
+
+TURNED = [*BRIEF[:2], TASKS_BY_NAME["modality_reconstruction"]]
 
 
 @pytest.fixture(scope="module")
@@ -246,11 +250,16 @@ def test_every_session_is_tested_and_validated_once():
         turns(make_roster(entries, "."), 8)
 
 
-def test_turns_pool_to_every_recording(run, cohort):
-    roster, _ = run
-    found = run_turns(cohort, roster, 3, tasks=BRIEF)
+@pytest.fixture(scope="module")
+def turned(run, cohort):
+    """Tasks with rotating sides, answered by both heads."""
+    return run_turns(cohort, run[0], 3, heads=["linear", "neural"], tasks=TURNED)
+
+
+def test_turns_pool_to_every_recording(turned):
+    found = turned
     rows = turn_rows(found, "tiny")
-    for task in BRIEF:
+    for task in BRIEF[:2]:
         row = of(rows, task.name, ROTATED)
         whole = sum(len(turn.truths) for turn in found[task.name])
         assert row.n_test == whole
@@ -271,6 +280,72 @@ def test_turns_pool_to_every_recording(run, cohort):
         weights=[len(turn.truths) for turn in action],
     )
     assert pooled == pytest.approx(right)
+
+
+def test_heads_of_a_turn_are_paired_on_the_same_windows(turned):
+    rows = turn_rows(turned, "tiny")
+    for task in BRIEF[:2]:
+        linear, neural = (of(rows, task.name, ROTATED, head) for head in ("linear", "neural"))
+        assert linear.n_test == neural.n_test
+        assert (linear.floor, linear.floor_name) == (neural.floor, neural.floor_name)
+        apart = of(rows, task.name, ROTATED, "neural", "linear")
+        assert apart.value == pytest.approx(neural.value - linear.value)
+        above = of(rows, task.name, ROTATED, "neural", neural.floor_name)
+        assert above.value == pytest.approx(neural.value - neural.floor)
+        assert of(rows, task.name, ROTATED_GAP, "neural", WITHIN).n_test < neural.n_test
+
+
+def test_a_head_is_not_held_against_itself_and_stands_alone_as_it_did_in_company(
+    run, cohort, turned
+):
+    alone = turn_rows(run_turns(cohort, run[0], 3, tasks=TURNED), "tiny")
+    company = turn_rows(turned, "tiny")
+    assert [row for row in company if row.head != "neural"] == alone
+    assert not [row for row in alone if row.against == "linear"]
+
+
+def test_what_has_no_common_unit_is_not_asked_in_turns(turned):
+    task = TURNED[-1].name
+    assert turned[task] == []
+    (row,) = [row for row in turn_rows(turned, "tiny") if row.task == task]
+    assert (row.status, row.variant) == ("skipped", ROTATED)
+    assert "no common unit" in row.reason
+
+
+def test_a_turn_keeps_no_more_than_its_primary_measure_needs(turned):
+    for turn in turned["hand_trajectory_forecast"]:
+        assert len(turn.truths.values) == 0
+        for one in (*turn.heads.values(), *turn.floors.values(), turn.gap.within):
+            assert [len(items) for items in one.draws] == [1] * len(one.draws)
+            assert isinstance(one.draws[0][0], Positions)
+
+
+def test_outcomes_are_let_go_one_at_a_time(cohort):
+    seen = []
+
+    def watched():
+        for held in answer_cohort(cohort, ["linear"], BRIEF[:3]):
+            gc.collect()
+            assert not [one for one in seen if one() is not None], "an outcome is still held"
+            seen.append(weakref.ref(held))
+            yield held
+            del held
+
+    assert len(list(heldout_rows(Said().of(watched()), "tiny"))) > len(seen) == 3
+
+
+def test_many_windows_are_read_once_a_round_and_answered_alike(cohort, monkeypatch):
+    """Tasks that share coordinates share a round, whatever is allowed to be held."""
+    found, readings, whole = [], [], study.project
+    monkeypatch.setattr(study, "project", lambda *given: readings.append(1) or whole(*given))
+    for held_bytes, expected in ((2**29, 1), (1, 3)):
+        monkeypatch.setattr(study, "HELD_BYTES", held_bytes)
+        found.append(list(answer_cohort(cohort, ["linear"], BRIEF)))
+        assert len(readings) == expected
+        readings.clear()
+    for one, other in zip(*found, strict=True):
+        first, second = (held.answers["linear"][0].predicted for held in (one, other))
+        assert np.array_equal(first, second)
 
 
 def test_labels_are_compared_in_other_words(rows):
@@ -309,7 +384,9 @@ def test_an_action_counts_as_its_subtask(held, rows):
 
 
 def test_predictions_are_kept_window_by_window(held, tmp_path):
-    table = write_predictions(tmp_path / "p.parquet", held)
+    said = Said()
+    assert list(said.of(held)) == held
+    table = said.write(tmp_path / "p.parquet")
     again = pd.read_parquet(tmp_path / "p.parquet")
     assert list(again.columns) == list(COLUMNS)
     action = table[table["task"] == "timeline_action"]

@@ -4,7 +4,7 @@ Samples stand recording by recording. Rankings are made within each recording, a
 windows, whoever was trained on what.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -170,7 +170,7 @@ def floors_of(asked: Asked, truths: Truths) -> dict[str, Entrant]:
         said["train_mean"] = [np.repeat(mean[None], n, axis=0)]
     found = {name: tuple(truths.evidence(one) for one in each) for name, each in said.items()}
     if task.kind == "retrieve":
-        found[CHANCE] = tuple([_by_chance(truths, rng)] for _ in range(FLOOR_DRAWS))
+        found[CHANCE] = tuple(_by_chance(truths, rng))
     return {name: Entrant(name, truths, draws) for name, draws in found.items()}
 
 
@@ -182,15 +182,38 @@ def _whole(asked: Asked, said: Sequence[Any]) -> Sequence[Any]:
     return [common if label is None else label for label in said]
 
 
-def _by_chance(truths: Truths, rng: np.random.Generator) -> Ranks:
-    return truths.ranked(
-        lambda places: scoring.ranks(baselines.chance_similarity(truths.values[places], rng))
-    )
+def _by_chance(truths: Truths, rng: np.random.Generator) -> Iterator[list[Ranks]]:
+    """Yield ranks at random, a draw each; equal vectors are told by a number of their own."""
+    _, alike = np.unique(truths.values, axis=0, return_inverse=True)
+    alike = alike.reshape(-1, 1)  # (n, 1): wide vectors are compared once, not once a draw
+    for _ in range(FLOOR_DRAWS):
+        yield [
+            truths.ranked(
+                lambda places: scoring.ranks(baselines.chance_similarity(alike[places], rng))
+            )
+        ]
 
 
 def best(one: Measure, found: Mapping[str, Contestant]) -> str | None:
     """Return the name of the strongest baseline on a measure."""
     return strongest(one, dict(found))[1]
+
+
+def rivals_of(
+    name: str, one: Measure, floors: Mapping[str, Entrant], heads: Mapping[str, Entrant]
+) -> dict[str, Entrant]:
+    """Return whom a head is held against: the strongest baseline, and the linear head.
+
+    Parameters
+    ----------
+    name : str
+        The head.
+    one : Measure
+    floors, heads : mapping of {name: Entrant}
+    """
+    strong = best(one, floors)
+    found = {} if strong is None else {strong: floors[strong]}
+    return found | {other: heads[other] for other in {"linear"} & heads.keys() - {name}}
 
 
 def by_episode(each: Entrant, one: Measure) -> list[float | None]:
