@@ -12,7 +12,7 @@ from xperience.heads.penalised import N_AXES
 from xperience.studies.heldout.axes import Blocks, Projected, Space
 from xperience.studies.heldout.cohort import Recording
 from xperience.tasks.samples import Samples, draw, touched
-from xperience.tasks.task import Task
+from xperience.tasks.task import Piece, Task
 
 LEARN, TEST = ("train", "val"), "test"
 
@@ -61,7 +61,7 @@ class Asked:
     @cached_property
     def learnt(self) -> list[Any] | np.ndarray:
         """Targets of training, then of validation recordings."""
-        return _joined([part.samples.values for side in LEARN for part in self.parts[side]])
+        return joined([part.samples.values for side in LEARN for part in self.parts[side]])
 
     @cached_property
     def n_fit(self) -> int:
@@ -106,19 +106,22 @@ class Asked:
     @cached_property
     def inputs(self) -> Inputs:
         """Samples to learn from, training first, and test samples, in coordinates."""
-        each = N_AXES // len(self.task.pieces)
-        columns = []
-        for piece in self.task.pieces:
-            rows = {side: self._rows(side, piece, each) for side in (*LEARN, TEST)}
-            size = np.sqrt(np.square(rows["train"]).sum(axis=1).mean()) or 1.0
-            fit = np.concatenate([rows[side] for side in LEARN]) / size
-            columns.append((fit, rows[TEST] / size))
-        fit, test = (np.concatenate(some, axis=1) for some in zip(*columns, strict=True))
-        return Inputs(fit.astype(np.float32), test.astype(np.float32))
+        pieces = [self._scaled(piece) for piece in self.task.pieces]
+        fit, test = (_side_by_side(some) for some in zip(*pieces, strict=True))
+        return Inputs(fit, test)
 
-    def _rows(self, side: str, piece: Any, n_axes: int) -> np.ndarray:
+    def _scaled(self, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
+        """Return a piece's share of the inputs, as long in training as every other piece's."""
+        fit, test = self._rows(LEARN, piece), self._rows((TEST,), piece)
+        size = np.sqrt(np.square(fit[: self.n_fit]).sum(axis=1).mean()) or np.float32(1)
+        fit /= size  # in place: of many recordings they are large
+        test /= size
+        return fit, test
+
+    def _rows(self, sides: Sequence[str], piece: Piece) -> np.ndarray:
+        n_axes = N_AXES // len(self.task.pieces)
         found = [np.zeros((0, min(n_axes, self.space.axes[piece.blocks].n_axes)), np.float32)]
-        for part in self.parts[side]:
+        for part in (part for side in sides for part in self.parts[side]):
             windows = part.projected.coordinates[piece.blocks][:, :n_axes]
             members = part.samples.members
             rows = windows[members[:, piece.member]]
@@ -128,7 +131,7 @@ class Asked:
     def naive(self, name: str, side: str = TEST) -> list[Any] | np.ndarray:
         """Return a naive forecast of every sample of a side."""
         say = self.task.naive[name]
-        return _joined(
+        return joined(
             [say(part.recording.truth, part.samples.members) for part in self.parts[side]]
         )
 
@@ -199,7 +202,11 @@ def sets_of(tasks: Sequence[Task]) -> list[Blocks]:
     return list(dict.fromkeys([*read, *(t.target_blocks for t in tasks if t.target_blocks)]))
 
 
-def _joined(parts: Sequence[Any]) -> list[Any] | np.ndarray:
+def _side_by_side(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def joined(parts: Sequence[Any]) -> list[Any] | np.ndarray:
     """Return the values of several recordings one after the other."""
     if parts and all(isinstance(part, np.ndarray) for part in parts):
         return np.concatenate(parts)

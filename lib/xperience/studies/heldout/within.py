@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from xperience.studies.heads import Context, corrected_linear
-from xperience.studies.heldout.asked import TEST, Asked, Part
+from xperience.studies.heldout.asked import TEST, Asked, Part, joined
 from xperience.studies.heldout.contest import Entrant, Truths, entrant, merged, picked, truths_of
 from xperience.studies.posing import pose
 from xperience.studies.problem import Answer, Problem
@@ -103,12 +103,7 @@ def _within(kept: Truths, splits: Sequence[_Split]) -> Entrant:
         return Entrant(WITHIN, kept, ([merged(each)],), (None,))
     labels = tuple(dict.fromkeys(label for split in splits for label in split.problem.labels))
     own = replace(kept, labels=labels or kept.labels)
-    said: Any = [split.said for split in splits]
-    if all(isinstance(one, np.ndarray) for one in said):
-        said = np.concatenate(said)
-    else:
-        said = [value for one in said for value in one]
-    return entrant(WITHIN, own, [Answer(said)])
+    return entrant(WITHIN, own, [Answer(joined([split.said for split in splits]))])
 
 
 def _in_order(split: _Split) -> np.ndarray:
