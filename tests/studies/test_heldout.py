@@ -1,6 +1,7 @@
 """Tasks across recordings: what is learnt from whom, what is scored, and how sure it is."""
 
 import gc
+import tracemalloc
 import weakref
 from dataclasses import replace
 
@@ -411,3 +412,23 @@ def test_a_network_answers_too(cohort):
 
 def test_a_table_stays_on_disk(cohort):
     assert all(isinstance(one.table, WindowTable) for one in cohort.recordings)
+
+
+def test_axes_take_no_more_memory_of_more_recordings(cohort, monkeypatch):
+    """What is held of the training side is the sample; that stays the same size."""
+    monkeypatch.setattr(axes, "MAX_WINDOWS", 48)
+    train = cohort.on("train") * 4
+    blocks = [("body_joints", "imu_accel_gyro"), ("imu_accel_gyro",)]
+
+    def peak(recordings):
+        gc.collect()
+        tracemalloc.start()
+        try:
+            fit_space(recordings, blocks, 8)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few = peak(train)
+    many = peak(train * 3)
+    assert many < 1.2 * few

@@ -1,7 +1,13 @@
-"""A task asked of a whole cohort: samples of each recording, their targets and their inputs."""
+"""A task asked of a whole cohort: samples of each recording, their targets and their inputs.
+
+Neighbouring windows share three quarters of their frames. Of a few recordings every window counts;
+of many, a sample of windows says as much, and it is what keeps memory and time within bounds that
+the number of recordings doesn't move. Candidates of a retrieval are never thinned out: to be found
+among fewer windows is another, easier question.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +21,8 @@ from xperience.tasks.samples import Samples, draw, touched
 from xperience.tasks.task import Piece, Task
 
 LEARN, TEST = ("train", "val"), "test"
+MAX_LEARNT, MAX_TESTED = 2**15, 2**13
+"""Samples that are learnt from, and tested, at most: beyond, every so many windows are taken."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +57,15 @@ class Asked:
         Recordings that have samples, in the roster's order.
     unasked : dict of {episode: reason}
         Recordings that the task cannot be posed to.
+    steps : dict of {side: int}
+        Samples are those of every so many windows; 1 is all.
     """
 
     task: Task
     space: Space
     parts: dict[str, list[Part]]
     unasked: dict[str, str]
+    steps: dict[str, int] = field(default_factory=dict)
 
     contract = "corrected"
 
@@ -148,6 +159,11 @@ class Asked:
                 gone.append(
                     f"{name} is its training mean in {lost} of {len(recordings)} recordings"
                 )
+        gone += [
+            f"one of {step} windows of {side} recordings is taken"
+            for side, step in self.steps.items()
+            if step > 1
+        ]
         return (*gone, *(f"{name} is not asked: {why}" for name, why in self.unasked.items()))
 
 
@@ -165,15 +181,26 @@ def ask(
     space : Space
     """
     parts: dict[str, list[Part]] = {side: [] for side in (*LEARN, TEST)}
-    unasked = {}
+    unasked, steps = {}, _steps(task, recordings)
     for recording, own in zip(recordings, projected, strict=True):
-        why = _unavailable(task, recording, own)
-        samples = None if why else _samples(task, recording, own)
+        side, why = recording.entry.side, _unavailable(task, recording, own)
+        samples = None if why else _samples(task, recording, own, steps[side])
         if samples is None or not len(samples):
             unasked[recording.entry.episode] = why or "no window has a target"
             continue
-        parts[recording.entry.side].append(Part(recording, own, samples))
-    return Asked(task, space, parts, unasked)
+        parts[side].append(Part(recording, own, samples))
+    return Asked(task, space, parts, unasked, steps)
+
+
+def _steps(task: Task, recordings: Sequence[Recording]) -> dict[str, int]:
+    """Return of every how many windows samples are taken, a side each."""
+
+    def step(sides: Sequence[str], most: int) -> int:
+        found = [len(task.members(one.n_windows)) for one in recordings if one.entry.side in sides]
+        return max(1, -(-sum(found) // most))
+
+    tested = 1 if task.kind == "retrieve" else step((TEST,), MAX_TESTED)
+    return dict.fromkeys(LEARN, step(LEARN, MAX_LEARNT)) | {TEST: tested}
 
 
 def _unavailable(task: Task, recording: Recording, own: Projected) -> str:
@@ -185,14 +212,21 @@ def _unavailable(task: Task, recording: Recording, own: Projected) -> str:
     return "; ".join(lost)
 
 
-def _samples(task: Task, recording: Recording, own: Projected) -> Samples:
+def _samples(task: Task, recording: Recording, own: Projected, step: int) -> Samples:
+    """Return a recording's samples whose earliest window is one of every so many.
+
+    Samples of the same windows stay together: they may be each other's counterpart.
+    """
     truth = recording.truth
     if not task.target_blocks:
-        return draw(task, truth, recording.table.block)
-    members = task.members(len(truth.starts))
-    there = np.all([own.known[name] for name in task.target_blocks], axis=0)
-    members = members[there[members[:, 0]]]
-    values = own.coordinates[task.target_blocks][members[:, 0]]
+        samples = draw(task, truth, recording.table.block)
+        places = np.flatnonzero(samples.members.min(axis=1) % step == 0)
+        members, values = samples.members[places], samples.pick(places)
+    else:
+        members = task.members(len(truth.starts))
+        there = np.all([own.known[name] for name in task.target_blocks], axis=0)
+        members = members[there[members[:, 0]] & (members.min(axis=1) % step == 0)]
+        values = own.coordinates[task.target_blocks][members[:, 0]]
     return Samples(members, values, touched(task, truth, members), truth.centers[members[:, 0]])
 
 

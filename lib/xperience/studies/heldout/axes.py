@@ -48,6 +48,34 @@ class Axes:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """Vectors of some blocks, held as their coordinates and written out when rows are picked.
+
+    Thousands of columns of every test window would be the largest thing in memory.
+
+    Parameters
+    ----------
+    coordinates : float array, shape (n, n_axes)
+    axes : Axes
+    """
+
+    coordinates: np.ndarray
+    axes: Axes
+
+    def __len__(self) -> int:
+        return len(self.coordinates)
+
+    def __getitem__(self, places: np.ndarray | slice) -> np.ndarray:
+        """Return some of the vectors, float64 (n, n_kept_of_all_blocks)."""
+        return self.axes.back(self.coordinates[places])
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """Return all of the vectors."""
+        del copy  # they are always made anew
+        return np.asarray(self[:], dtype=dtype)
+
+
+@dataclass(frozen=True)
 class Space:
     """Where a cohort's features live: moments of each block, axes of each set of blocks.
 
@@ -112,7 +140,8 @@ def fit_space(recordings: Sequence[Recording], sets: Iterable[Blocks], n_axes: i
     step = max(1, -(-sum(one.n_windows for one in recordings) // MAX_WINDOWS))
     moments, scores, absent = {}, {}, {}
     for name in names:  # a block at a time: the sample of one block is all that is held in full
-        rows = np.concatenate([one.table.block(name)[::step] for one in recordings])
+        parts = [one.table.block(name)[::step].copy() for one in recordings]  # not views of it all
+        rows = np.concatenate(parts)
         if not np.isfinite(rows).any():
             absent[name] = "no training recording has it"
             continue

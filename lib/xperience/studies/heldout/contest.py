@@ -17,6 +17,7 @@ from xperience.scoring.evidence import Labels, LabelSets
 from xperience.scoring.uncertainty import Resampling
 from xperience.scoring.vectors import Ranks
 from xperience.studies.heldout.asked import TEST, Asked
+from xperience.studies.heldout.axes import Folded
 from xperience.studies.problem import Answer
 from xperience.studies.scores import FLOOR_DRAWS, FLOOR_SEED, N_RESAMPLES, Contestant, strongest
 from xperience.tasks.measures import Measure
@@ -109,7 +110,9 @@ def merged(each: Sequence[Ranks]) -> Ranks:
 
 def picked(values: Sequence[Any], places: np.ndarray) -> Sequence[Any]:
     """Return some values, in the order of their places."""
-    return values[places] if isinstance(values, np.ndarray) else [values[i] for i in places]
+    if isinstance(values, np.ndarray | Folded):
+        return values[places]
+    return [values[place] for place in places]
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,9 @@ def truths_of(asked: Asked) -> Truths:
     blocks = asked.task.target_blocks
     if blocks:
         found = [asked.space.scores(p.recording, blocks)[p.samples.members[:, 0]] for p in parts]
-        values: Any = np.concatenate(found).astype(np.float64)
+        values: Any = np.concatenate(found)
+        if asked.task.kind == "regress":  # what is ranked is so recording by recording
+            values = values.astype(np.float64)
     elif asked.task.kind in ("classify", "multilabel"):
         values = [value for part in parts for value in part.samples.values]
     else:
@@ -167,7 +172,7 @@ def floors_of(asked: Asked, truths: Truths) -> dict[str, Entrant]:
         mean = np.zeros(truths.values.shape[1])
         if not task.target_blocks:  # z-scores of blocks have a training mean of zero
             mean = np.asarray(learnt, dtype=np.float64).mean(axis=0)
-        said["train_mean"] = [np.repeat(mean[None], n, axis=0)]
+        said["train_mean"] = [np.broadcast_to(mean, (n, len(mean)))]
     found = {name: tuple(truths.evidence(one) for one in each) for name, each in said.items()}
     if task.kind == "retrieve":
         found[CHANCE] = tuple(_by_chance(truths, rng))
@@ -184,8 +189,10 @@ def _whole(asked: Asked, said: Sequence[Any]) -> Sequence[Any]:
 
 def _by_chance(truths: Truths, rng: np.random.Generator) -> Iterator[list[Ranks]]:
     """Yield ranks at random, a draw each; equal vectors are told by a number of their own."""
-    _, alike = np.unique(truths.values, axis=0, return_inverse=True)
-    alike = alike.reshape(-1, 1)  # (n, 1): wide vectors are compared once, not once a draw
+    alike = np.empty((len(truths), 1), dtype=np.int64)
+    for one in np.unique(truths.episodes):  # wide vectors are compared once, not once a draw
+        own = truths.episodes == one
+        alike[own, 0] = np.unique(truths.values[own], axis=0, return_inverse=True)[1].ravel()
     for _ in range(FLOOR_DRAWS):
         yield [
             truths.ranked(

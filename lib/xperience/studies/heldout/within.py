@@ -47,10 +47,6 @@ class _Split:
     said: Sequence[Any]
     places: np.ndarray
 
-    @property
-    def truth(self) -> Sequence[Any]:
-        return picked(self.problem.test_targets, self.problem.by_time)
-
 
 def gap_of(asked: Asked, heads: Mapping[str, Sequence[Answer]]) -> Gap | str:
     """Return heads within and across recordings on the same windows, or why there are none.
@@ -91,9 +87,12 @@ def _split(asked: Asked, part: Part) -> _Split | str:
     ((_, (answer,)),) = corrected_linear([problem], Context(blocks))
     order = problem.by_time
     at = {tuple(row): place for place, row in enumerate(part.samples.members.tolist())}
-    tested = problem.samples.members[problem.split.test][order].tolist()
-    places = np.array([at[tuple(row)] for row in tested], dtype=np.int64)
-    return _Split(problem, picked(answer.predicted, order), places)
+    tested = map(tuple, problem.samples.members[problem.split.test][order].tolist())
+    found = [(now, at[row]) for now, row in enumerate(tested) if row in at]
+    if not found:
+        return "none of the windows of its end was asked about"
+    kept, places = np.array(found, dtype=np.int64).T
+    return _Split(problem, picked(answer.predicted, order[kept]), places)
 
 
 def _within(kept: Truths, splits: Sequence[_Split]) -> Entrant:
@@ -107,7 +106,10 @@ def _within(kept: Truths, splits: Sequence[_Split]) -> Entrant:
 
 
 def _in_order(split: _Split) -> np.ndarray:
-    """Return what was said in the order of the problem's own test samples."""
+    """Return what was said in the order of the problem's own test samples, all of them.
+
+    No candidate of a retrieval is left out.
+    """
     found = np.empty_like(split.said)
     found[split.problem.by_time] = split.said
     return found
