@@ -21,6 +21,7 @@ from xperience.scoring.records import write_records
 from xperience.scoring.vectors import Positions, cosine_ranks
 from xperience.simulator.family import write_family
 from xperience.simulator.settings import FamilySettings
+from xperience.studies.heldout import asked as asking
 from xperience.studies.heldout import axes, study
 from xperience.studies.heldout.asked import ask, sets_of
 from xperience.studies.heldout.axes import fit_space, project
@@ -347,6 +348,76 @@ def test_many_windows_are_read_once_a_round_and_answered_alike(cohort, monkeypat
     for one, other in zip(*found, strict=True):
         first, second = (held.answers["linear"][0].predicted for held in (one, other))
         assert np.array_equal(first, second)
+
+
+SAMPLED = [TASKS_BY_NAME[n] for n in ("timeline_action", "hand_trajectory_forecast",
+                                      "cross_modal_retrieval", "temporal_order",
+                                      "misalignment_detection",
+                                      "modality_reconstruction")]  # fmt: skip
+STEP = 3
+
+
+@pytest.fixture
+def sampled(cohort, monkeypatch):
+    """Tasks asked about all windows, and the same when only one of `STEP` may be taken."""
+    tasks = tasks_of("corrected", SAMPLED)
+    space = fit_space(cohort.on("train"), sets_of(tasks), 8)
+    projected = project(cohort.recordings, space)
+    found = []
+    for task in tasks:
+        n = {side: sum(len(task.members(r.n_windows)) for r in some)
+             for side, some in (("learn", [*cohort.on("train"), *cohort.on("val")]),
+                                ("test", cohort.on("test")))}  # fmt: skip
+        whole = ask(task, cohort.recordings, projected, space)
+        with monkeypatch.context() as few:
+            few.setattr(asking, "MAX_LEARNT", -(-n["learn"] // STEP))
+            few.setattr(asking, "MAX_TESTED", -(-n["test"] // STEP))
+            found.append((whole, ask(task, cohort.recordings, projected, space)))
+    return found
+
+
+def test_of_many_windows_every_so_many_are_taken_and_the_row_says_so(sampled):
+    for whole, few in sampled:
+        assert not whole.sampled
+        wide = few.task.kind == "regress"
+        assert few.steps == {"train": STEP, "val": STEP, "test": STEP if wide else 1}
+        assert f"one of {STEP} windows of train recordings is taken" in few.notes
+        assert ("test" in " ".join(few.sampled)) == wide
+        for side, step in few.steps.items():
+            for one, other in zip(whole.parts[side], few.parts[side], strict=True):
+                kept = one.samples.members.min(axis=1) % step == 0
+                assert np.array_equal(other.samples.members, one.samples.members[kept])
+                assert list(map(str, other.samples.values)) == [
+                    str(value) for value, kept in zip(one.samples.values, kept, strict=True) if kept
+                ]
+
+
+def test_pairs_and_candidates_stay_whole_however_few_windows_are_taken(sampled):
+    of_task = {few.task.name: (whole, few) for whole, few in sampled}
+    for name in ("temporal_order", "misalignment_detection"):
+        _, few = of_task[name]
+        for part in few.parts["train"]:
+            twins = part.samples.members.min(axis=1).reshape(-1, 2)
+            assert (twins[:, 0] == twins[:, 1]).all()
+            assert list(part.samples.values) == list(part.samples.values[:2]) * len(twins)
+    whole, few = of_task["cross_modal_retrieval"]
+    assert len(few.parts["train"][0].samples) < len(whole.parts["train"][0].samples)
+    assert few.n_test == whole.n_test
+
+
+def test_sampled_windows_are_answered_and_told_of_in_every_kind_of_row(run, cohort, monkeypatch):
+    monkeypatch.setattr(asking, "MAX_LEARNT", 40)
+    monkeypatch.setattr(asking, "MAX_TESTED", 20)
+    tasks = SAMPLED[:3]
+    rows = list(heldout_rows(answer_cohort(cohort, ["linear"], tasks), "tiny"))
+    rows += turn_rows(run_turns(cohort, run[0], 3, tasks=tasks), "tiny")
+    for task in tasks:
+        for variant in (ACROSS, ROTATED):
+            row = of(rows, task.name, variant)
+            assert row.value is not None
+            assert "windows of train recordings is taken" in row.reason
+        within, ends = (of(rows, task.name, name) for name in (WITHIN, ENDS))
+        assert within.n_test == ends.n_test
 
 
 def test_labels_are_compared_in_other_words(rows):

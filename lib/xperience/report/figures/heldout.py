@@ -230,16 +230,16 @@ def _two(ax: Axes, place: int, sides: Sides) -> None:
 
 def _gap(ax: Axes, place: int, row: Record) -> None:
     colour = _colour(row)
-    reach = row.value
-    if row.ci_low is not None and row.ci_high is not None:
-        ax.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=1.8)
-        reach = row.ci_high
+    low = row.value if row.ci_low is None else row.ci_low
+    high = row.value if row.ci_high is None else row.ci_high
+    ax.plot([low, high], [place, place], color=colour, linewidth=1.8)
     ax.scatter(row.value, place, color=colour, s=26, zorder=3)
-    ax.annotate(
-        _change(row), (reach, place), (6, 0), textcoords="offset points", va="center",
-        fontsize=7.5, color=colour,
+    reach, away, side = (low, -6, "right") if high < 0 else (high, 6, "left")
+    ax.annotate(  # on the side that the line at 0 doesn't cross
+        _change(row), (reach, place), (away, 0), textcoords="offset points", va="center",
+        ha=side, fontsize=7.5, color=colour,
     )  # fmt: skip
-    ax.margins(x=0.2)
+    ax.margins(x=0.28)
 
 
 def _colour(row: Record | None) -> str:

@@ -2,8 +2,9 @@
 
 Neighbouring windows share three quarters of their frames. Of a few recordings every window counts;
 of many, a sample of windows says as much, and it is what keeps memory and time within bounds that
-the number of recordings doesn't move. Candidates of a retrieval are never thinned out: to be found
-among fewer windows is another, easier question.
+the number of recordings doesn't move. Of test recordings, windows are sampled only where vectors
+are predicted, which are wide. Labels are told of every window, and candidates of a retrieval are
+never thinned out: to be found among fewer windows is another, easier question.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,10 @@ from xperience.tasks.task import Piece, Task
 
 LEARN, TEST = ("train", "val"), "test"
 MAX_LEARNT, MAX_TESTED = 2**15, 2**13
-"""Samples that are learnt from, and tested, at most: beyond, every so many windows are taken."""
+"""Samples that are learnt from, and whose vectors are tested, at most.
+
+Beyond, one of every so many windows is taken. At least one is: there may be a few samples more.
+"""
 
 
 @dataclass(frozen=True)
@@ -159,12 +163,17 @@ class Asked:
                 gone.append(
                     f"{name} is its training mean in {lost} of {len(recordings)} recordings"
                 )
-        gone += [
+        lost = (f"{name} is not asked: {why}" for name, why in self.unasked.items())
+        return (*gone, *self.sampled, *lost)
+
+    @property
+    def sampled(self) -> tuple[str, ...]:
+        """What a row says of windows that were passed over."""
+        return tuple(
             f"one of {step} windows of {side} recordings is taken"
             for side, step in self.steps.items()
             if step > 1
-        ]
-        return (*gone, *(f"{name} is not asked: {why}" for name, why in self.unasked.items()))
+        )
 
 
 def ask(
@@ -199,7 +208,7 @@ def _steps(task: Task, recordings: Sequence[Recording]) -> dict[str, int]:
         found = [len(task.members(one.n_windows)) for one in recordings if one.entry.side in sides]
         return max(1, -(-sum(found) // most))
 
-    tested = 1 if task.kind == "retrieve" else step((TEST,), MAX_TESTED)
+    tested = step((TEST,), MAX_TESTED) if task.kind == "regress" else 1
     return dict.fromkeys(LEARN, step(LEARN, MAX_LEARNT)) | {TEST: tested}
 
 

@@ -84,12 +84,15 @@ class Turn:
         Without the values of vectors.
     heads, floors : dict of {name: Entrant}
     gap : Gap, optional
+    sampled : tuple of str
+        What a row says of windows that were passed over.
     """
 
     truths: Truths
     heads: dict[str, Entrant]
     floors: dict[str, Entrant]
     gap: Gap | None
+    sampled: tuple[str, ...] = ()
 
 
 def turn_of(held: Held) -> Turn | str:
@@ -99,8 +102,8 @@ def turn_of(held: Held) -> Turn | str:
     truths = truths_of(held.asked)
     heads = {name: entrant(name, truths, answers) for name, answers in held.answers.items()}
     sides = (heads, floors_of(held.asked, truths))
-    kept = _bare(truths)
-    return Turn(kept, *(_all_light(side, kept) for side in sides), _light_gap(held.gap))
+    kept, gap = _bare(truths), _light_gap(held.gap)
+    return Turn(kept, *(_all_light(side, kept) for side in sides), gap, held.asked.sampled)
 
 
 def _bare(truths: Truths) -> Truths:
@@ -202,7 +205,7 @@ def rotated_rows(task: Task, found: Sequence[Turn | str], base: dict[str, Any]) 
     if why:
         yield Record(**base, **named(task.primary), variant=ROTATED, status="skipped", reason=why)
         return
-    noted = {"reason": f"{len(found) - len(asked)} turns are missing: {reasons}"} if reasons else {}
+    noted = _noted(asked, f"{len(found) - len(asked)} turns are missing: {reasons}" * bool(reasons))
     floors = _pooled(task, [(one.truths, one.floors) for one in asked])
     heads = _pooled(task, [(one.truths, one.heads) for one in asked])
     for name, mine in heads.items():
@@ -211,6 +214,13 @@ def rotated_rows(task: Task, found: Sequence[Turn | str], base: dict[str, Any]) 
         for rival, other in rivals_of(name, task.primary, floors, heads).items():
             yield difference_row(mine, other, task.primary, own | {"against": rival})
     yield from _gap_rows(task, [one.gap for one in asked if one.gap], base)
+
+
+def _noted(asked: Sequence[Turn], missing: str) -> dict[str, str]:
+    """Return what rows say of turns that are missing and of windows that were passed over."""
+    sampled = dict.fromkeys(note for turn in asked for note in turn.sampled)
+    reason = "; ".join(filter(None, (missing, *sampled)))
+    return {"reason": reason} if reason else {}
 
 
 def _not_poolable(task: Task) -> str:

@@ -60,7 +60,7 @@ def answer_records(
     ----------
     roster : Roster
     predictions : table
-        See `xperience.studies.heldout.predictions.predictions_table`.
+        See `xperience.studies.heldout.predictions.Said`.
     folder : Path
         Where records, the tiny model and answers are put; what lies there is made anew.
     settings : ExportSettings, optional
