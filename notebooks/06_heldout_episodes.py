@@ -59,11 +59,12 @@ from xperience.report.figures.heldout import draw_across, draw_gap, draw_words
 from xperience.report.figures.told import Told, draw_told
 from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance, shown_path
+from xperience.report.strict_answer import asked_words, field_table
 from xperience.scoring.records import write_records
 from xperience.studies.heldout.predictions import Said
 from xperience.studies.heldout.rotation import run_turns, turn_rows
 from xperience.studies.heldout.rows import cohort_rows, heldout_rows
-from xperience.studies.heldout.strict import answer_records, strict_rows
+from xperience.studies.heldout.strict import LINEAR, answer_of, answer_records, strict_rows
 from xperience.studies.heldout.study import run_heldout
 from xperience.tasks.catalogue import TASKS
 
@@ -234,6 +235,18 @@ Markdown(words.strict_words(strict))
 
 # %%
 words.strict_table(strict).style.hide(axis="index")
+
+# %% [markdown]
+# One of these answers in full, that about the clip in the middle of all test clips: what the linear
+# heads made of it, and what is counted of that. A label is a hit if it is the true one, letter by
+# letter; what the annotator wrote in words that training never showed can't be hit at all.
+
+# %%
+one = answer_of(answered_json, LINEAR)
+Markdown(asked_words(one, answered_json.export.options))
+
+# %%
+field_table(one, answered_json.export.options).style.hide(axis="index")
 
 # %% [markdown]
 # ## Check

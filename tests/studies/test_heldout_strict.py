@@ -1,5 +1,7 @@
 """Strict JSON about test windows: everybody in one table, an absent model with its reason."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -64,6 +66,22 @@ def test_without_the_packages_the_model_is_named_with_the_reason(
                 if row.metric == strict.EVIDENCE and row.against is None}  # fmt: skip
     assert evidence[strict.TRUTH] == pytest.approx(1)
     assert set(evidence) == set(answered.files)
+
+
+def test_one_answer_is_shown_whole_and_an_author_that_was_not_asked_is_refused(
+    roster, predictions, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(strict, "_by_tiny_model", lambda export, folder: {})
+    answered = strict.answer_records(roster, predictions, tmp_path / "a", BRIEF)
+    one = strict.answer_of(answered, strict.LINEAR)
+    lines = answered.files[strict.LINEAR].read_text().splitlines()
+    (said,) = [line for line in map(json.loads, lines) if line["id"] == one.record.id]
+    assert (one.raw, one.record.truth) == (said["raw_prediction"], said["true_json"])
+    assert one.reading.strict
+    middle = strict.answer_of(answered, strict.TRUTH)
+    assert middle.record == one.record
+    with pytest.raises(AnswersError, match="not asked"):
+        strict.answer_of(answered, strict.CONSTRAINED)
 
 
 def test_heads_that_said_nothing_are_named(roster, predictions, tmp_path, monkeypatch):
