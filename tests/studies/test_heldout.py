@@ -16,11 +16,11 @@ from xperience.cohort.shards import Work, run_shard, tables_of
 from xperience.errors import ParamsError
 from xperience.features.table import WindowTable
 from xperience.heads.conditioning import Moments
+from xperience.report.takeaways.catalogue import TAKEAWAYS
+from xperience.report.takeaways.evidence import EPISODES, Evidence
 from xperience.scoring.metrics import METRICS
 from xperience.scoring.records import write_records
 from xperience.scoring.vectors import Positions, cosine_ranks
-from xperience.simulator.family import write_family
-from xperience.simulator.settings import FamilySettings
 from xperience.studies.heldout import asked as asking
 from xperience.studies.heldout import axes, study
 from xperience.studies.heldout.asked import ask, sets_of
@@ -45,7 +45,8 @@ from xperience.studies.heldout.words import SAME_SUBTASK
 from xperience.studies.problem import Answer
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME, tasks_of
 
-SIDES = (2, 1, 2)
+from .heldout_family import family
+
 BRIEF = [TASKS_BY_NAME[n] for n in ("timeline_action", "hand_trajectory_forecast",
                                     "cross_modal_retrieval", "temporal_order")]  # fmt: skip
 
@@ -53,17 +54,15 @@ TURNED = [*BRIEF[:2], TASKS_BY_NAME["modality_reconstruction"]]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(made_once):
     """A family of five with its windows."""
-    folder = tmp_path_factory.mktemp("heldout")
-    settings = FamilySettings(
-        sides=SIDES, frames=(120, 140), size_px=(32, 24), depth_size_px=(16, 16), mishaps=False
-    )
-    rows = write_family(folder / "episodes", settings)
-    roster = make_roster((Entry.model_validate(row) for row in rows), folder / "episodes")
-    report = run_shard(roster, 0, 1, Work(folder))
-    assert not report.failed
-    return roster, folder
+
+    def windows(folder):
+        report = run_shard(roster, 0, 1, Work(folder))
+        assert not report.failed
+
+    roster = family(made_once)
+    return roster, made_once("heldout-windows", windows)
 
 
 @pytest.fixture(scope="module")
@@ -304,6 +303,25 @@ def test_a_head_is_not_held_against_itself_and_stands_alone_as_it_did_in_company
     company = turn_rows(turned, "tiny")
     assert [row for row in company if row.head != "neural"] == alone
     assert not [row for row in alone if row.against == "linear"]
+
+
+@pytest.mark.parametrize("claim", ["neural_across_beats_linear", "neural_across_beats_floor"])
+def test_claims_of_the_network_across_recordings_are_judged_by_the_rows_of_the_turns(turned, claim):
+    """Five recordings have no interval: the claim stays open, and says that it is for that."""
+    rows = tuple(turn_rows(turned, "tiny"))
+    (rule,) = next(one for t in TAKEAWAYS for one in t.claims if one.name == claim).rules
+    evidence = Evidence("other", "tiny", {(rule.place.column, EPISODES): rows})
+    judgement = rule.test.judge(evidence, rule.place)
+    assert [row.task for row in judgement.rows] == [task.name for task in BRIEF[:2]]
+    assert {(row.head, row.variant) for row in judgement.rows} == {("neural", ROTATED)}
+    assert "recordings" in judgement.why
+    sure = [r if r.against is None or r.value is None else r.model_copy(
+        update={"ci_low": r.value - 1e-9, "ci_high": r.value + 1e-9, "ci_reason": None})
+        for r in rows]  # fmt: skip
+    evidence = Evidence("other", "tiny", {(rule.place.column, EPISODES): tuple(sure)})
+    untold = rule.test.judge(evidence, rule.place).words["untold"]
+    assert "temporal order" in untold  # was not asked here
+    assert not [task for task in BRIEF[:2] if task.name.replace("_", " ") in untold]
 
 
 def test_what_has_no_common_unit_is_not_asked_in_turns(turned):
