@@ -33,7 +33,7 @@
 # %% tags=["parameters"]
 run: str = "family"  # the run's name, its folder under artifacts/
 episodes: str = "artifacts/family/episodes/episodes.csv"  # roster: episodes and their sides
-n_turns: int = 6  # rotations of the sides, so that each recording is tested once; 0 for none
+n_turns: int = 5  # rotations of the sides, so that each recording is tested once; 0 for none
 sizes: str = "../shared/published/heldout_baselines/episode_selection.csv"  # real episodes' sizes
 n_study: int = 128  # episodes of the study that the note plans
 n_dataset: int = 12102  # complete episodes of the dataset

@@ -69,7 +69,7 @@ def draw_across(rows: Sequence[Record], heads: Sequence[str] = ("linear", "neura
     canvas = new_figure(1.5 + 1.25 * ROW_IN * (len(shares) + len(rest) + 1.5))
     note = (
         "Markers: score with 95 % interval over recordings, filled where it is better than the "
-        "best trivial baseline (bar)."
+        "best trivial baseline (bar). Without interval: asked of the test side alone."
     )
     set_title(canvas, title, note)
     if not found:

@@ -22,7 +22,7 @@ from xperience.tasks.samples import Samples, draw, touched
 from xperience.tasks.task import Piece, Task
 
 LEARN, TEST = ("train", "val"), "test"
-MAX_LEARNT, MAX_TESTED = 2**15, 2**13
+MAX_LEARNT, MAX_TESTED = 2**15, 2**12
 """Samples that are learnt from, and whose vectors are tested, at most.
 
 Beyond, one of every so many windows is taken. At least one is: there may be a few samples more.
