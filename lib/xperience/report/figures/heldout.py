@@ -208,7 +208,7 @@ def _beside(pair: Sequence[Axes], found: Sequence[tuple[str, Sides]], unit: str)
     _tasks(scores, [f"{task} ({primary_of(task)})" for task, _ in found])
     _tasks(gaps, [""] * len(found))
     for ax in pair:
-        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.xaxis.set_major_locator(MaxNLocator(4))
     label = unit or ", ".join(dict.fromkeys(sides.gap.unit for _, sides in found if sides.gap))
     scores.set_xlabel(label)
     gaps.set_xlabel(f"{label} (here less is better)" if _less(found) else label)
@@ -230,16 +230,14 @@ def _two(ax: Axes, place: int, sides: Sides) -> None:
 
 def _gap(ax: Axes, place: int, row: Record) -> None:
     colour = _colour(row)
-    low = row.value if row.ci_low is None else row.ci_low
-    high = row.value if row.ci_high is None else row.ci_high
-    ax.plot([low, high], [place, place], color=colour, linewidth=1.8)
+    if row.ci_low is not None and row.ci_high is not None:
+        ax.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=1.8)
     ax.scatter(row.value, place, color=colour, s=26, zorder=3)
-    reach, away, side = (low, -6, "right") if high < 0 else (high, 6, "left")
-    ax.annotate(  # on the side that the line at 0 doesn't cross
-        _change(row), (reach, place), (away, 0), textcoords="offset points", va="center",
-        ha=side, fontsize=7.5, color=colour,
+    ax.text(  # beside the panel, where no line crosses it
+        1.02, place, _change(row), transform=ax.get_yaxis_transform(), va="center",
+        fontsize=7.5, color=colour,
     )  # fmt: skip
-    ax.margins(x=0.28)
+    ax.margins(x=0.08)
 
 
 def _colour(row: Record | None) -> str:
