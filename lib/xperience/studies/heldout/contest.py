@@ -17,9 +17,16 @@ from xperience.scoring.evidence import Labels, LabelSets
 from xperience.scoring.uncertainty import Resampling
 from xperience.scoring.vectors import Ranks
 from xperience.studies.heldout.asked import TEST, Asked
-from xperience.studies.heldout.axes import Folded
 from xperience.studies.problem import Answer
-from xperience.studies.scores import FLOOR_DRAWS, FLOOR_SEED, N_RESAMPLES, Contestant, strongest
+from xperience.studies.scores import (
+    FLOOR_DRAWS,
+    FLOOR_SEED,
+    N_RESAMPLES,
+    Contestant,
+    filled,
+    picked,
+    strongest,
+)
 from xperience.tasks.measures import Measure
 from xperience.tasks.task import Task
 
@@ -108,13 +115,6 @@ def merged(each: Sequence[Ranks]) -> Ranks:
     return Ranks(*columns, n_candidates=max(one.n_candidates for one in each))
 
 
-def picked(values: Sequence[Any], places: np.ndarray) -> Sequence[Any]:
-    """Return some values, in the order of their places."""
-    if isinstance(values, np.ndarray | Folded):
-        return values[places]
-    return [values[place] for place in places]
-
-
 @dataclass(frozen=True)
 class Entrant(Contestant):
     """Somebody's answers to the test samples of a cohort.
@@ -155,7 +155,9 @@ def floors_of(asked: Asked, truths: Truths) -> dict[str, Entrant]:
     """Return every trivial baseline by name; random ones are drawn several times."""
     rng = np.random.default_rng(FLOOR_SEED)
     task, learnt, n = asked.task, asked.learnt, len(truths)
-    said: dict[str, list[Any]] = {name: [_whole(asked, asked.naive(name))] for name in task.naive}
+    said: dict[str, list[Any]] = {}
+    for name in task.naive:
+        said[name] = [filled(task, learnt, asked.naive(name))]
     if task.kind == "classify":
         said["majority"] = [baselines.majority(learnt, n)]
         said["stratified_random"] = [
@@ -177,14 +179,6 @@ def floors_of(asked: Asked, truths: Truths) -> dict[str, Entrant]:
     if task.kind == "retrieve":
         found[CHANCE] = tuple(_by_chance(truths, rng))
     return {name: Entrant(name, truths, draws) for name, draws in found.items()}
-
-
-def _whole(asked: Asked, said: Sequence[Any]) -> Sequence[Any]:
-    """Return a naive forecast as an answer, its gaps filled with the majority class."""
-    if asked.task.kind != "classify":
-        return np.asarray(said)
-    common = baselines.majority(asked.learnt, 1)[0]
-    return [common if label is None else label for label in said]
 
 
 def _by_chance(truths: Truths, rng: np.random.Generator) -> Iterator[list[Ranks]]:

@@ -13,10 +13,10 @@ import numpy as np
 
 from xperience.studies.heads import Context, corrected_linear
 from xperience.studies.heldout.asked import TEST, Asked, Part, joined
-from xperience.studies.heldout.contest import Entrant, Truths, entrant, merged, picked, truths_of
+from xperience.studies.heldout.contest import Entrant, Truths, entrant, merged, truths_of
 from xperience.studies.posing import pose
 from xperience.studies.problem import Answer, Problem
-from xperience.studies.scores import evidence
+from xperience.studies.scores import evidence, picked
 
 WITHIN = "within"
 
