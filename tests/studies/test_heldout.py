@@ -1,5 +1,8 @@
 """Tasks across recordings: what is learnt from whom, what is scored, and how sure it is."""
 
+import gc
+import tracemalloc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -13,18 +16,19 @@ from xperience.cohort.shards import Work, run_shard, tables_of
 from xperience.errors import ParamsError
 from xperience.features.table import WindowTable
 from xperience.heads.conditioning import Moments
+from xperience.report.takeaways.catalogue import TAKEAWAYS
+from xperience.report.takeaways.evidence import EPISODES, Evidence
 from xperience.scoring.metrics import METRICS
 from xperience.scoring.records import write_records
-from xperience.scoring.vectors import cosine_ranks
-from xperience.simulator.family import write_family
-from xperience.simulator.settings import FamilySettings
-from xperience.studies.heldout import axes
+from xperience.scoring.vectors import Positions, cosine_ranks
+from xperience.studies.heldout import asked as asking
+from xperience.studies.heldout import axes, study
 from xperience.studies.heldout.asked import ask, sets_of
 from xperience.studies.heldout.axes import fit_space, project
 from xperience.studies.heldout.cohort import open_cohort
 from xperience.studies.heldout.contest import Truths, entrant, merged, truths_of
 from xperience.studies.heldout.heads import HEADS
-from xperience.studies.heldout.predictions import COLUMNS, write_predictions
+from xperience.studies.heldout.predictions import COLUMNS, Said
 from xperience.studies.heldout.rotation import (
     ROTATED,
     ROTATED_ENDS,
@@ -41,23 +45,24 @@ from xperience.studies.heldout.words import SAME_SUBTASK
 from xperience.studies.problem import Answer
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME, tasks_of
 
-SIDES = (2, 1, 2)
+from .heldout_family import family
+
 BRIEF = [TASKS_BY_NAME[n] for n in ("timeline_action", "hand_trajectory_forecast",
                                     "cross_modal_retrieval", "temporal_order")]  # fmt: skip
 
+TURNED = [*BRIEF[:2], TASKS_BY_NAME["modality_reconstruction"]]
+
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(made_once):
     """A family of five with its windows."""
-    folder = tmp_path_factory.mktemp("heldout")
-    settings = FamilySettings(
-        sides=SIDES, frames=(120, 140), size_px=(32, 24), depth_size_px=(16, 16), mishaps=False
-    )
-    rows = write_family(folder / "episodes", settings)
-    roster = make_roster((Entry.model_validate(row) for row in rows), folder / "episodes")
-    report = run_shard(roster, 0, 1, Work(folder))
-    assert not report.failed
-    return roster, folder
+
+    def windows(folder):
+        report = run_shard(roster, 0, 1, Work(folder))
+        assert not report.failed
+
+    roster = family(made_once)
+    return roster, made_once("heldout-windows", windows)
 
 
 @pytest.fixture(scope="module")
@@ -246,11 +251,16 @@ def test_every_session_is_tested_and_validated_once():
         turns(make_roster(entries, "."), 8)
 
 
-def test_turns_pool_to_every_recording(run, cohort):
-    roster, _ = run
-    found = run_turns(cohort, roster, 3, tasks=BRIEF)
+@pytest.fixture(scope="module")
+def turned(run, cohort):
+    """Tasks with rotating sides, answered by both heads."""
+    return run_turns(cohort, run[0], 3, heads=["linear", "neural"], tasks=TURNED)
+
+
+def test_turns_pool_to_every_recording(turned):
+    found = turned
     rows = turn_rows(found, "tiny")
-    for task in BRIEF:
+    for task in BRIEF[:2]:
         row = of(rows, task.name, ROTATED)
         whole = sum(len(turn.truths) for turn in found[task.name])
         assert row.n_test == whole
@@ -271,6 +281,161 @@ def test_turns_pool_to_every_recording(run, cohort):
         weights=[len(turn.truths) for turn in action],
     )
     assert pooled == pytest.approx(right)
+
+
+def test_heads_of_a_turn_are_paired_on_the_same_windows(turned):
+    rows = turn_rows(turned, "tiny")
+    for task in BRIEF[:2]:
+        linear, neural = (of(rows, task.name, ROTATED, head) for head in ("linear", "neural"))
+        assert linear.n_test == neural.n_test
+        assert (linear.floor, linear.floor_name) == (neural.floor, neural.floor_name)
+        apart = of(rows, task.name, ROTATED, "neural", "linear")
+        assert apart.value == pytest.approx(neural.value - linear.value)
+        above = of(rows, task.name, ROTATED, "neural", neural.floor_name)
+        assert above.value == pytest.approx(neural.value - neural.floor)
+        assert of(rows, task.name, ROTATED_GAP, "neural", WITHIN).n_test < neural.n_test
+
+
+def test_a_head_is_not_held_against_itself_and_stands_alone_as_it_did_in_company(
+    run, cohort, turned
+):
+    alone = turn_rows(run_turns(cohort, run[0], 3, tasks=TURNED), "tiny")
+    company = turn_rows(turned, "tiny")
+    assert [row for row in company if row.head != "neural"] == alone
+    assert not [row for row in alone if row.against == "linear"]
+
+
+@pytest.mark.parametrize("claim", ["neural_across_beats_linear", "neural_across_beats_floor"])
+def test_claims_of_the_network_across_recordings_are_judged_by_the_rows_of_the_turns(turned, claim):
+    """Five recordings have no interval: the claim stays open, and says that it is for that."""
+    rows = tuple(turn_rows(turned, "tiny"))
+    (rule,) = next(one for t in TAKEAWAYS for one in t.claims if one.name == claim).rules
+    evidence = Evidence("other", "tiny", {(rule.place.column, EPISODES): rows})
+    judgement = rule.test.judge(evidence, rule.place)
+    assert [row.task for row in judgement.rows] == [task.name for task in BRIEF[:2]]
+    assert {(row.head, row.variant) for row in judgement.rows} == {("neural", ROTATED)}
+    assert "recordings" in judgement.why
+    sure = [r if r.against is None or r.value is None else r.model_copy(
+        update={"ci_low": r.value - 1e-9, "ci_high": r.value + 1e-9, "ci_reason": None})
+        for r in rows]  # fmt: skip
+    evidence = Evidence("other", "tiny", {(rule.place.column, EPISODES): tuple(sure)})
+    untold = rule.test.judge(evidence, rule.place).words["untold"]
+    assert "temporal order" in untold  # was not asked here
+    assert not [task for task in BRIEF[:2] if task.name.replace("_", " ") in untold]
+
+
+def test_what_has_no_common_unit_is_not_asked_in_turns(turned):
+    task = TURNED[-1].name
+    assert turned[task] == []
+    (row,) = [row for row in turn_rows(turned, "tiny") if row.task == task]
+    assert (row.status, row.variant) == ("skipped", ROTATED)
+    assert "no common unit" in row.reason
+
+
+def test_a_turn_keeps_no_more_than_its_primary_measure_needs(turned):
+    for turn in turned["hand_trajectory_forecast"]:
+        assert len(turn.truths.values) == 0
+        for one in (*turn.heads.values(), *turn.floors.values(), turn.gap.within):
+            assert [len(items) for items in one.draws] == [1] * len(one.draws)
+            assert isinstance(one.draws[0][0], Positions)
+
+
+def test_outcomes_are_let_go_one_at_a_time(cohort):
+    seen = []
+
+    def watched():
+        for held in answer_cohort(cohort, ["linear"], BRIEF[:3]):
+            gc.collect()
+            assert not [one for one in seen if one() is not None], "an outcome is still held"
+            seen.append(weakref.ref(held))
+            yield held
+            del held
+
+    assert len(list(heldout_rows(Said().of(watched()), "tiny"))) > len(seen) == 3
+
+
+def test_many_windows_are_read_once_a_round_and_answered_alike(cohort, monkeypatch):
+    """Tasks that share coordinates share a round, whatever is allowed to be held."""
+    found, readings, whole = [], [], study.project
+    monkeypatch.setattr(study, "project", lambda *given: readings.append(1) or whole(*given))
+    for held_bytes, expected in ((2**29, 1), (1, 3)):
+        monkeypatch.setattr(study, "HELD_BYTES", held_bytes)
+        found.append(list(answer_cohort(cohort, ["linear"], BRIEF)))
+        assert len(readings) == expected
+        readings.clear()
+    for one, other in zip(*found, strict=True):
+        first, second = (held.answers["linear"][0].predicted for held in (one, other))
+        assert np.array_equal(first, second)
+
+
+SAMPLED = [TASKS_BY_NAME[n] for n in ("timeline_action", "hand_trajectory_forecast",
+                                      "cross_modal_retrieval", "temporal_order",
+                                      "misalignment_detection",
+                                      "modality_reconstruction")]  # fmt: skip
+STEP = 3
+
+
+@pytest.fixture
+def sampled(cohort, monkeypatch):
+    """Tasks asked about all windows, and the same when only one of `STEP` may be taken."""
+    tasks = tasks_of("corrected", SAMPLED)
+    space = fit_space(cohort.on("train"), sets_of(tasks), 8)
+    projected = project(cohort.recordings, space)
+    found = []
+    for task in tasks:
+        n = {side: sum(len(task.members(r.n_windows)) for r in some)
+             for side, some in (("learn", [*cohort.on("train"), *cohort.on("val")]),
+                                ("test", cohort.on("test")))}  # fmt: skip
+        whole = ask(task, cohort.recordings, projected, space)
+        with monkeypatch.context() as few:
+            few.setattr(asking, "MAX_LEARNT", -(-n["learn"] // STEP))
+            few.setattr(asking, "MAX_TESTED", -(-n["test"] // STEP))
+            found.append((whole, ask(task, cohort.recordings, projected, space)))
+    return found
+
+
+def test_of_many_windows_every_so_many_are_taken_and_the_row_says_so(sampled):
+    for whole, few in sampled:
+        assert not whole.sampled
+        wide = few.task.kind == "regress"
+        assert few.steps == {"train": STEP, "val": STEP, "test": STEP if wide else 1}
+        assert f"one of {STEP} windows of train recordings is taken" in few.notes
+        assert ("test" in " ".join(few.sampled)) == wide
+        for side, step in few.steps.items():
+            for one, other in zip(whole.parts[side], few.parts[side], strict=True):
+                kept = one.samples.members.min(axis=1) % step == 0
+                assert np.array_equal(other.samples.members, one.samples.members[kept])
+                assert list(map(str, other.samples.values)) == [
+                    str(value) for value, kept in zip(one.samples.values, kept, strict=True) if kept
+                ]
+
+
+def test_pairs_and_candidates_stay_whole_however_few_windows_are_taken(sampled):
+    of_task = {few.task.name: (whole, few) for whole, few in sampled}
+    for name in ("temporal_order", "misalignment_detection"):
+        _, few = of_task[name]
+        for part in few.parts["train"]:
+            twins = part.samples.members.min(axis=1).reshape(-1, 2)
+            assert (twins[:, 0] == twins[:, 1]).all()
+            assert list(part.samples.values) == list(part.samples.values[:2]) * len(twins)
+    whole, few = of_task["cross_modal_retrieval"]
+    assert len(few.parts["train"][0].samples) < len(whole.parts["train"][0].samples)
+    assert few.n_test == whole.n_test
+
+
+def test_sampled_windows_are_answered_and_told_of_in_every_kind_of_row(run, cohort, monkeypatch):
+    monkeypatch.setattr(asking, "MAX_LEARNT", 40)
+    monkeypatch.setattr(asking, "MAX_TESTED", 20)
+    tasks = SAMPLED[:3]
+    rows = list(heldout_rows(answer_cohort(cohort, ["linear"], tasks), "tiny"))
+    rows += turn_rows(run_turns(cohort, run[0], 3, tasks=tasks), "tiny")
+    for task in tasks:
+        for variant in (ACROSS, ROTATED):
+            row = of(rows, task.name, variant)
+            assert row.value is not None
+            assert "windows of train recordings is taken" in row.reason
+        within, ends = (of(rows, task.name, name) for name in (WITHIN, ENDS))
+        assert within.n_test == ends.n_test
 
 
 def test_labels_are_compared_in_other_words(rows):
@@ -309,7 +474,9 @@ def test_an_action_counts_as_its_subtask(held, rows):
 
 
 def test_predictions_are_kept_window_by_window(held, tmp_path):
-    table = write_predictions(tmp_path / "p.parquet", held)
+    said = Said()
+    assert list(said.of(held)) == held
+    table = said.write(tmp_path / "p.parquet")
     again = pd.read_parquet(tmp_path / "p.parquet")
     assert list(again.columns) == list(COLUMNS)
     action = table[table["task"] == "timeline_action"]
@@ -334,3 +501,23 @@ def test_a_network_answers_too(cohort):
 
 def test_a_table_stays_on_disk(cohort):
     assert all(isinstance(one.table, WindowTable) for one in cohort.recordings)
+
+
+def test_axes_take_no_more_memory_of_more_recordings(cohort, monkeypatch):
+    """What is held of the training side is the sample; that stays the same size."""
+    monkeypatch.setattr(axes, "MAX_WINDOWS", 48)
+    train = cohort.on("train") * 4
+    blocks = [("body_joints", "imu_accel_gyro"), ("imu_accel_gyro",)]
+
+    def peak(recordings):
+        gc.collect()
+        tracemalloc.start()
+        try:
+            fit_space(recordings, blocks, 8)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few = peak(train)
+    many = peak(train * 3)
+    assert many < 1.2 * few

@@ -19,11 +19,12 @@ UNITS = {"timeline_action": ("macro_f1", "1", True),
          "hand_trajectory_forecast": ("mpjpe", "m", False)}  # fmt: skip
 
 
-def row(task, variant, value, ends=None, **more):
+def row(task, variant, value, ends=None, head="linear", **more):
     metric, unit, up = UNITS[task]
     ci = {} if ends is None else {"ci_low": ends[0], "ci_high": ends[1]}
     return Record(
-        **BASE, task=task, variant=variant, metric=metric, unit=unit, higher_is_better=up,
+        **BASE | {"head": head}, task=task, variant=variant, metric=metric, unit=unit,
+        higher_is_better=up,
         value=value, **ci, **more,
     )  # fmt: skip
 
@@ -70,14 +71,63 @@ def test_without_a_gap_the_figure_says_so():
 
 
 def test_scores_are_drawn_with_their_floor():
-    rows = [
-        row("timeline_action", ROTATED, 0.5, (0.4, 0.6), floor=0.2, floor_name="majority"),
-        row("timeline_action", ROTATED, 0.3, (0.2, 0.4), against="majority"),
-    ]
+    rows = beside_floor("timeline_action", 0.5, (0.2, 0.4))
     picture = draw_across(rows)
-    assert "beats the best trivial baseline in 1 of 1" in picture.title
-    assert "floor 0.200 (majority)" in picture.alt
+    assert picture.title.endswith("on unseen recordings: the linear head in 1 of 1 tasks")
+    assert "linear macro_f1 0.500 [0.400, 0.600], floor 0.200 (majority)" in picture.alt
     assert "every recording" in words.score_table(rows, "linear").columns
+
+
+def beside_floor(task, value, above, head="linear"):
+    """A head's score, its difference from the floor of 0.2, and a difference from another head."""
+    return [
+        row(task, ROTATED, value, (value - 0.1, value + 0.1), head, floor=0.2,
+            floor_name="majority"),
+        row(task, ROTATED, value - 0.2, above, head, against="majority"),
+    ]  # fmt: skip
+
+
+def test_each_head_is_counted_by_its_difference_from_the_floor_alone():
+    rows = [
+        row("timeline_action", ROTATED, 0.2, (0.1, 0.3), "neural", against="linear"),
+        *beside_floor("timeline_action", 0.5, (0.2, 0.4)),
+        *beside_floor("timeline_action", 0.3, (-0.1, 0.2), "neural"),
+    ]
+    title = words.floor_title(rows, ["linear", "neural"])
+    assert "the linear head in 1 of 1 tasks, the neural head in 0 of 1 tasks" in title
+    assert words.against_floor(rows, "timeline_action", "neural").against == "majority"
+    assert "Too few" in words.floor_title(rows[:1], ["linear", "neural"])
+
+
+@pytest.mark.parametrize(
+    ("task", "ends", "said", "counted"),
+    [
+        ("timeline_action", (0.01, 0.3), "neural is better", "better than the linear one in 1 and"),
+        ("timeline_action", (-0.3, -0.01), "neural is worse", "worse in 1 of 1"),
+        ("timeline_action", (-0.1, 0.2), "either may be better", "in 1 either may be better"),
+        ("hand_trajectory_forecast", (0.01, 0.3), "neural is worse", "worse in 1 of 1"),
+        ("timeline_action", None, "no interval", "can't be told"),
+    ],
+)
+def test_two_heads_are_compared_by_their_interval(task, ends, said, counted):
+    value = 0.05 if ends is None else sum(ends) / 2
+    rows = [
+        row(task, ROTATED, 0.4),
+        row(task, ROTATED, 0.4 + value, head="neural"),
+        row(task, ROTATED, value, ends, "neural", against="linear"),
+    ]
+    (line,) = words.rival_table(rows, "neural", "linear").to_dict("records")
+    assert line["says"] == said
+    assert line["linear"].startswith("0.400")
+    assert line["neural minus linear"].startswith(f"{value:.3f}")
+    assert counted in words.rival_words(rows, "neural", "linear")
+
+
+def test_heads_that_were_not_asked_in_turns_have_no_line():
+    rows = [row("timeline_action", ACROSS, 0.4), row("timeline_action", ACROSS, 0.5, head="neural")]
+    assert words.rival_table(rows, "neural", "linear").empty
+    assert "can't be told" in words.rival_words(rows, "neural", "linear")
+    assert "neural macro_f1 0.500" in draw_across(rows).alt
 
 
 def worded(comparison, value, floor):

@@ -1,28 +1,28 @@
 """Strict JSON about test windows: everybody in one table, an absent model with its reason."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from xperience.answers import generate, model, tiny
 from xperience.answers.clips import ExportSettings
 from xperience.answers.schema import AnswersError
-from xperience.cohort.roster import Entry, make_roster
+from xperience.cohort.roster import make_roster
 from xperience.scoring.records import write_records
-from xperience.simulator.family import write_family
-from xperience.simulator.settings import FamilySettings
 from xperience.studies.heldout import strict
+
+from .heldout_family import family
 
 BRIEF = ExportSettings(fps=2.0, lead_s=(0.5, 1.0), per_episode=6, tile_px=(32, 32))
 
 
 @pytest.fixture(scope="module")
-def roster(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("strict")
-    settings = FamilySettings(
-        sides=(3, 1, 1), frames=(100, 110), size_px=(32, 24), depth_size_px=(16, 16), mishaps=False
-    )
-    rows = write_family(folder, settings)
-    return make_roster((Entry.model_validate(row) for row in rows), folder)
+def roster(made_once):
+    """Five recordings, two of them to test on; one is enough here."""
+    whole = family(made_once)
+    spare = whole.on("test")[1].episode
+    return make_roster((entry for entry in whole if entry.episode != spare), whole.root)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def predictions(roster):
     return pd.DataFrame(
         {"episode": entry.episode, "task": task, "head": "linear", "seed": None,
          "start_frame": start, "predicted": said}
-        for entry in roster.on("test") for start in range(0, 110, 5)
+        for entry in roster.on("test") for start in range(0, 140, 5)
         for task, said in fields.items()
     )  # fmt: skip
 
@@ -64,6 +64,22 @@ def test_without_the_packages_the_model_is_named_with_the_reason(
                 if row.metric == strict.EVIDENCE and row.against is None}  # fmt: skip
     assert evidence[strict.TRUTH] == pytest.approx(1)
     assert set(evidence) == set(answered.files)
+
+
+def test_one_answer_is_shown_whole_and_an_author_that_was_not_asked_is_refused(
+    roster, predictions, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(strict, "_by_tiny_model", lambda export, folder: {})
+    answered = strict.answer_records(roster, predictions, tmp_path / "a", BRIEF)
+    one = strict.answer_of(answered, strict.LINEAR)
+    lines = answered.files[strict.LINEAR].read_text().splitlines()
+    (said,) = [line for line in map(json.loads, lines) if line["id"] == one.record.id]
+    assert (one.raw, one.record.truth) == (said["raw_prediction"], said["true_json"])
+    assert one.reading.strict
+    middle = strict.answer_of(answered, strict.TRUTH)
+    assert middle.record == one.record
+    with pytest.raises(AnswersError, match="not asked"):
+        strict.answer_of(answered, strict.CONSTRAINED)
 
 
 def test_heads_that_said_nothing_are_named(roster, predictions, tmp_path, monkeypatch):

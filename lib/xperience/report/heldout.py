@@ -143,24 +143,73 @@ def gap_title(rows: Rows, head: str) -> str:
     )
 
 
-def floor_title(rows: Rows, head: str) -> str:
-    """Return in how many tasks a head across recordings beats the best trivial baseline."""
+def against_floor(rows: Rows, task: str, head: str) -> Record | None:
+    """Return a head's difference from the best trivial baseline, over every recording."""
+    score = find(rows, task, head, ROTATED)
+    return None if score is None else find(rows, task, head, ROTATED, score.floor_name)
+
+
+def floor_title(rows: Rows, heads: Sequence[str]) -> str:
+    """Return in how many tasks heads across recordings beat the best trivial baseline."""
+    said = []
+    for head in heads:
+        found = [verdict(against_floor(rows, task, head)) for task in tasks_in(rows)]
+        told = [one for one in found if one != "unknown"]
+        if told:
+            said.append(f"the {head} head in {told.count('better')} of {len(told)} tasks")
+    if not said:
+        return "Too few recordings to tell whether heads beat trivial baselines"
+    return f"Better than the best trivial baseline on unseen recordings: {', '.join(said)}"
+
+
+def rival_table(rows: Rows, head: str, rival: str) -> pd.DataFrame:
+    """Return two heads' primary scores over every recording, and their paired difference.
+
+    Parameters
+    ----------
+    rows : sequence of Record
+        Of the section on held-out episodes.
+    head, rival : str
+        The difference is that of ``head`` minus ``rival``.
+    """
     found = []
     for task in tasks_in(rows):
-        differences = (
-            row
-            for row in rows
-            if (row.task, row.head, row.variant) == (task, head, ROTATED)
-            and row.against
-            and row.metric == primary_of(task)
+        apart = find(rows, task, head, ROTATED, rival)
+        if apart is None:
+            continue
+        found.append(
+            {
+                "task": task,
+                "measure": primary_of(task),
+                rival: _number(find(rows, task, rival, ROTATED)),
+                head: _number(find(rows, task, head, ROTATED)),
+                f"{head} minus {rival}": _number(apart),
+                "95 % interval": _interval(apart),
+                "says": VERDICTS[verdict(apart)].format(head=head),
+            }
         )
-        found.append(verdict(next(differences, None)))
+    return pd.DataFrame(found)
+
+
+VERDICTS = {
+    "better": "{head} is better",
+    "worse": "{head} is worse",
+    "open": "either may be better",
+    "unknown": "no interval",
+}
+"""What a verdict allows to be said of a head."""
+
+
+def rival_words(rows: Rows, head: str, rival: str) -> str:
+    """Return in how many tasks a head is better and worse than another on unseen recordings."""
+    found = [verdict(find(rows, task, head, ROTATED, rival)) for task in tasks_in(rows)]
     told = [one for one in found if one != "unknown"]
     if not told:
-        return "Too few recordings to tell whether heads beat trivial baselines"
+        return f"Whether the {head} head is better than the {rival} one can't be told here."
+    better, worse = told.count("better"), told.count("worse")
     return (
-        f"On unseen recordings the {head} head beats the best trivial baseline in "
-        f"{told.count('better')} of {len(told)} tasks"
+        f"On unseen recordings the {head} head is better than the {rival} one in {better} and "
+        f"worse in {worse} of {len(told)} tasks; in {told.count('open')} either may be better."
     )
 
 

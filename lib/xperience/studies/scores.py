@@ -15,6 +15,7 @@ from xperience.scoring.uncertainty import Interval, Resampling, Verdict, differe
 from xperience.studies.problem import Answer, Problem
 from xperience.tasks.measures import Measure
 from xperience.tasks.targets import boundary_frames
+from xperience.tasks.task import Task
 
 FLOOR_SEED, FLOOR_DRAWS = 7, 25
 N_RESAMPLES = 1000
@@ -132,7 +133,7 @@ def evidence(
     """
     task, order = problem.task, problem.by_time
     order = order if keep is None else order[keep[order]]
-    truth, predicted = _picked(problem.test_targets, order), _picked(predicted, order)
+    truth, predicted = picked(problem.test_targets, order), picked(predicted, order)
     if task.kind == "classify":
         found = [scoring.labels(truth, predicted, options=problem.labels, positive=_known(problem))]
         if any(one.metric.takes is Boundaries for one in task.measures):
@@ -152,10 +153,17 @@ def evidence(
     return found
 
 
-def _picked(values: Sequence[Any], order: np.ndarray) -> Sequence[Any]:
-    if isinstance(values, np.ndarray):
-        return values[order]
-    return [values[place] for place in order]
+def picked(values: Any, places: np.ndarray) -> Sequence[Any]:
+    """Return some values, in the order of their places.
+
+    Parameters
+    ----------
+    values : list, tuple, or anything that takes an array of places
+    places : int array
+    """
+    if isinstance(values, list | tuple):
+        return [values[place] for place in places]
+    return values[places]
 
 
 def _known(problem: Problem) -> Any:
@@ -219,15 +227,24 @@ def _answers(problem: Problem) -> dict[str, Sequence[Any]]:
             found["train_mean"] = baselines.train_mean(train, n_test)
     members = problem.samples.members[problem.split.test]
     naive = {name: predict(problem.truth, members) for name, predict in task.naive.items()}
-    return found | {name: _whole(problem, answer) for name, answer in naive.items()}
+    return found | {name: filled(task, train, answer) for name, answer in naive.items()}
 
 
-def _whole(problem: Problem, answer: Sequence[Any]) -> Sequence[Any]:
-    """Return a naive forecast as an answer, its gaps filled with the majority class."""
-    if problem.task.kind != "classify":
-        return np.asarray(answer)
-    common = baselines.majority(problem.train_targets, 1)[0]
-    return [common if label is None else label for label in answer]
+def filled(task: Task, learnt: Sequence[Any], forecast: Sequence[Any]) -> Sequence[Any]:
+    """Return a naive forecast as an answer, its gaps filled with the majority class.
+
+    Parameters
+    ----------
+    task : Task
+    learnt : sequence
+        Targets that could be learnt from.
+    forecast : sequence
+        Labels, None for those it can't tell, or vectors.
+    """
+    if task.kind != "classify":
+        return np.asarray(forecast)
+    common = baselines.majority(learnt, 1)[0]
+    return [common if label is None else label for label in forecast]
 
 
 def strongest(one: Measure, found: dict[str, Contestant]) -> tuple[Score, str] | tuple[None, None]:

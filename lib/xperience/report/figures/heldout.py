@@ -1,12 +1,15 @@
 """Held-out episodes: scores across recordings with their floors, the gap, labels in other words."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from xperience.report.figures.heads import HEAD_LOOKS
 from xperience.report.figures.style import (
     BLUE,
     INK,
@@ -20,6 +23,7 @@ from xperience.report.figures.style import (
 )
 from xperience.report.heldout import (
     Sides,
+    against_floor,
     find,
     floor_title,
     gap_title,
@@ -34,6 +38,8 @@ from xperience.studies.heldout.rotation import ROTATED
 from xperience.studies.heldout.rows import ACROSS
 
 ROW_IN = 0.27
+SPREAD = 0.32
+"""Of the heads of a task, lines of a row apart."""
 WORDS = {
     "exact": "the text",
     "same_words": "its words",
@@ -46,21 +52,25 @@ WORDS = {
 
 
 @styled
-def draw_across(rows: Sequence[Record], head: str = "linear") -> Picture:
-    """Return each task's score on unseen recordings, with its interval and its best floor.
+def draw_across(rows: Sequence[Record], heads: Sequence[str] = ("linear", "neural")) -> Picture:
+    """Return each task's scores on unseen recordings, with intervals and the best floor.
 
     Parameters
     ----------
     rows : sequence of Record
         Of the section on held-out episodes.
-    head : str
+    heads : sequence of str
     """
-    title = floor_title(rows, head)
-    found = [(task, _told(rows, task, head)) for task in tasks_in(rows)]
-    shares = [(task, row) for task, row in found if row is not None and row.unit == "1"]
-    rest = [(task, row) for task, row in found if row is not None and row.unit != "1"]
-    canvas = new_figure(1.3 + ROW_IN * (len(shares) + len(rest) + 1.5))
-    note = "Dots: score with 95 % interval over recordings. Bars: best trivial baseline."
+    title = floor_title(rows, heads)
+    found = [(task, _told(rows, task, heads)) for task in tasks_in(rows)]
+    found = [(task, told) for task, told in found if told]
+    shares = [one for one in found if _unit(one) == "1"]
+    rest = [one for one in found if _unit(one) != "1"]
+    canvas = new_figure(1.5 + 1.25 * ROW_IN * (len(shares) + len(rest) + 1.5))
+    note = (
+        "Markers: score with 95 % interval over recordings, filled where it is better than the "
+        "best trivial baseline (bar). Without interval: asked of the test side alone."
+    )
     set_title(canvas, title, note)
     if not found:
         empty_panel(canvas.subplots(), "no task was scored")
@@ -69,18 +79,42 @@ def draw_across(rows: Sequence[Record], head: str = "linear") -> Picture:
         2, 1, height_ratios=(max(len(shares), 1), max(len(rest), 1)), squeeze=True
     )
     _scores(upper, shares, "shares: 1 is perfect")
-    _scores(lower, rest, "in the score's own unit")
-    alt = "; ".join(f"{task}: {_said(row)}" for task, row in shares + rest)
+    _scores(lower, rest, "in the score's own unit, less is better")
+    names = [head for head in heads if any(head in told for _, told in found)]
+    canvas.legend(handles=[_key(head) for head in names], loc="outside lower right", ncols=2)
+    alt = "; ".join(
+        f"{task}: {head} {_said(told[head].score)}" for task, told in found for head in told
+    )
     return Picture(canvas, title, f"{title}. {alt}.")
 
 
-def _told(rows: Sequence[Record], task: str, head: str) -> Record | None:
-    """Return the score over every recording if there is one, else that of the test side."""
-    for variant in (ROTATED, ACROSS):
-        row = find(rows, task, head, variant)
-        if row is not None and row.value is not None:
-            return row
-    return None
+@dataclass(frozen=True)
+class _Drawn:
+    """A head's score of a task, and whether it is better than the best trivial baseline."""
+
+    score: Record
+    is_better: bool
+
+
+def _told(rows: Sequence[Record], task: str, heads: Sequence[str]) -> dict[str, _Drawn]:
+    """Return each head's score over every recording if there is one, else on the test side."""
+    found = {}
+    for head in heads:
+        tries = (find(rows, task, head, variant) for variant in (ROTATED, ACROSS))
+        row = next((one for one in tries if one is not None and one.value is not None), None)
+        if row is not None:
+            better = verdict(against_floor(rows, task, head)) == "better"
+            found[head] = _Drawn(row, better)
+    return found
+
+
+def _unit(found: tuple[str, dict[str, _Drawn]]) -> str:
+    return next(iter(found[1].values())).score.unit
+
+
+def _key(head: str) -> Line2D:
+    colour, marker = HEAD_LOOKS[head]
+    return Line2D([], [], color=colour, marker=marker, linewidth=1.6, markersize=4.5, label=head)
 
 
 def _said(row: Record) -> str:
@@ -89,19 +123,32 @@ def _said(row: Record) -> str:
     return f"{row.metric} {row.value:.3f}{ends}{floor}"
 
 
-def _scores(ax: Axes, found: Sequence[tuple[str, Record]], label: str) -> None:
+def _scores(ax: Axes, found: Sequence[tuple[str, dict[str, _Drawn]]], label: str) -> None:
+    """Draw a line a task: the floor as a bar, heads one below the other."""
     if not found:
         empty_panel(ax, "no task has such a score")
         return
-    for place, (_, row) in enumerate(found):
-        if row.floor is not None:
-            ax.plot([row.floor] * 2, [place - 0.32, place + 0.32], color=MUTED, linewidth=3)
-        if row.ci_low is not None:
-            ax.plot([row.ci_low, row.ci_high], [place, place], color=BLUE, linewidth=1.6)
-        ax.scatter(row.value, place, color=BLUE, s=26, zorder=3)
-    _tasks(ax, [f"{task} ({row.metric})" for task, row in found])
+    names = []
+    for place, (task, told) in enumerate(found):
+        steps = SPREAD * (np.arange(len(told)) - (len(told) - 1) / 2)
+        first = next(iter(told.values())).score
+        if first.floor is not None:
+            ax.plot([first.floor] * 2, [place - 0.36, place + 0.36], color=MUTED, linewidth=3)
+        for (head, one), step in zip(told.items(), steps, strict=True):
+            _score(ax, place + step, head, one)
+        names.append(f"{task} ({first.metric})")
+    _tasks(ax, names)
     ax.set_xlabel(label)
     ax.margins(x=0.03)
+
+
+def _score(ax: Axes, height: float, head: str, drawn: _Drawn) -> None:
+    colour, marker = HEAD_LOOKS[head]
+    row = drawn.score
+    if row.ci_low is not None:
+        ax.plot([row.ci_low, row.ci_high], [height, height], color=colour, linewidth=1.6)
+    face = colour if drawn.is_better else "white"
+    ax.scatter(row.value, height, marker=marker, s=24, zorder=3, facecolor=face, edgecolor=colour)
 
 
 def _tasks(ax: Axes, labels: Sequence[str]) -> None:
@@ -161,7 +208,7 @@ def _beside(pair: Sequence[Axes], found: Sequence[tuple[str, Sides]], unit: str)
     _tasks(scores, [f"{task} ({primary_of(task)})" for task, _ in found])
     _tasks(gaps, [""] * len(found))
     for ax in pair:
-        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.xaxis.set_major_locator(MaxNLocator(4))
     label = unit or ", ".join(dict.fromkeys(sides.gap.unit for _, sides in found if sides.gap))
     scores.set_xlabel(label)
     gaps.set_xlabel(f"{label} (here less is better)" if _less(found) else label)
@@ -183,16 +230,14 @@ def _two(ax: Axes, place: int, sides: Sides) -> None:
 
 def _gap(ax: Axes, place: int, row: Record) -> None:
     colour = _colour(row)
-    reach = row.value
     if row.ci_low is not None and row.ci_high is not None:
         ax.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=1.8)
-        reach = row.ci_high
     ax.scatter(row.value, place, color=colour, s=26, zorder=3)
-    ax.annotate(
-        _change(row), (reach, place), (6, 0), textcoords="offset points", va="center",
+    ax.text(  # beside the panel, where no line crosses it
+        1.02, place, _change(row), transform=ax.get_yaxis_transform(), va="center",
         fontsize=7.5, color=colour,
     )  # fmt: skip
-    ax.margins(x=0.2)
+    ax.margins(x=0.08)
 
 
 def _colour(row: Record | None) -> str:

@@ -11,7 +11,7 @@ from xperience.features.windows import WINDOW_FRAMES
 from xperience.report.figures.style import (
     FAINT,
     GREEN,
-    ORANGE,
+    INK,
     PAPER,
     RED,
     Picture,
@@ -87,7 +87,9 @@ def draw_told(told: Told, share: float) -> Picture:
     place = place_at(share, len(told.start_frames))
     said = {name: str(labels[place]) for name, labels in told.strips.items()}
     title = _title(said)
-    set_title(figure, title, "Green: as the truth has it; red: otherwise. Orange: the window.")
+    set_title(
+        figure, title, "Green: as the truth has it; orange: otherwise. Black line: the window."
+    )
     _draw_strips(figure.subplots(), told, place)
     alt = "; ".join(f"{name}: {label or 'nothing'}" for name, label in said.items())
     frame = f"At frame {told.start_frames[place]:,}"
@@ -117,9 +119,9 @@ def _draw_strips(ax: Axes, told: Told, place: int) -> None:
             ax.broken_barh([(starts[one], lasts[one])], (level, _HIGH), color=colour, linewidth=0.4)
             if one == shown[0] or labels[one] != labels[one - 1]:
                 ax.plot([starts[one]] * 2, [level, level + _HIGH], color=PAPER, linewidth=1)
+        ax.plot([here] * 2, [level, level + _HIGH], color=INK, linewidth=1.6)  # not through words
         label = elide(str(labels[place]) or "nothing", _NAME_CHARS)
         ax.text(here, level - 0.08, label, fontsize=8, ha="center")
-    ax.axvline(here, color=ORANGE, linewidth=1.2)
     names = [name.replace("_", " ") for name in told.strips]
     ax.set_yticks(np.arange(len(names)) + _HIGH / 2, names)
     ax.set(ylim=(len(names) - 0.4, -0.5), xlabel="frame")

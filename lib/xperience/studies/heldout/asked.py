@@ -1,7 +1,14 @@
-"""A task asked of a whole cohort: samples of each recording, their targets and their inputs."""
+"""A task asked of a whole cohort: samples of each recording, their targets and their inputs.
+
+Neighbouring windows share three quarters of their frames. Of a few recordings every window counts;
+of many, a sample of windows says as much, and it is what keeps memory and time within bounds that
+the number of recordings doesn't move. Of test recordings, windows are sampled only where vectors
+are predicted, which are wide. Labels are told of every window, and candidates of a retrieval are
+never thinned out: to be found among fewer windows is another, easier question.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,9 +19,14 @@ from xperience.heads.penalised import N_AXES
 from xperience.studies.heldout.axes import Blocks, Projected, Space
 from xperience.studies.heldout.cohort import Recording
 from xperience.tasks.samples import Samples, draw, touched
-from xperience.tasks.task import Task
+from xperience.tasks.task import Piece, Task
 
 LEARN, TEST = ("train", "val"), "test"
+MAX_LEARNT, MAX_TESTED = 2**15, 2**12
+"""Samples that are learnt from, and whose vectors are tested, at most.
+
+Beyond, one of every so many windows is taken. At least one is: there may be a few samples more.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,19 +61,22 @@ class Asked:
         Recordings that have samples, in the roster's order.
     unasked : dict of {episode: reason}
         Recordings that the task cannot be posed to.
+    steps : dict of {side: int}
+        Samples are those of every so many windows; 1 is all.
     """
 
     task: Task
     space: Space
     parts: dict[str, list[Part]]
     unasked: dict[str, str]
+    steps: dict[str, int] = field(default_factory=dict)
 
     contract = "corrected"
 
     @cached_property
     def learnt(self) -> list[Any] | np.ndarray:
         """Targets of training, then of validation recordings."""
-        return _joined([part.samples.values for side in LEARN for part in self.parts[side]])
+        return joined([part.samples.values for side in LEARN for part in self.parts[side]])
 
     @cached_property
     def n_fit(self) -> int:
@@ -106,19 +121,22 @@ class Asked:
     @cached_property
     def inputs(self) -> Inputs:
         """Samples to learn from, training first, and test samples, in coordinates."""
-        each = N_AXES // len(self.task.pieces)
-        columns = []
-        for piece in self.task.pieces:
-            rows = {side: self._rows(side, piece, each) for side in (*LEARN, TEST)}
-            size = np.sqrt(np.square(rows["train"]).sum(axis=1).mean()) or 1.0
-            fit = np.concatenate([rows[side] for side in LEARN]) / size
-            columns.append((fit, rows[TEST] / size))
-        fit, test = (np.concatenate(some, axis=1) for some in zip(*columns, strict=True))
-        return Inputs(fit.astype(np.float32), test.astype(np.float32))
+        pieces = [self._scaled(piece) for piece in self.task.pieces]
+        fit, test = (_side_by_side(some) for some in zip(*pieces, strict=True))
+        return Inputs(fit, test)
 
-    def _rows(self, side: str, piece: Any, n_axes: int) -> np.ndarray:
+    def _scaled(self, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
+        """Return a piece's share of the inputs, as long in training as every other piece's."""
+        fit, test = self._rows(LEARN, piece), self._rows((TEST,), piece)
+        size = np.sqrt(np.square(fit[: self.n_fit]).sum(axis=1).mean()) or np.float32(1)
+        fit /= size  # in place: of many recordings they are large
+        test /= size
+        return fit, test
+
+    def _rows(self, sides: Sequence[str], piece: Piece) -> np.ndarray:
+        n_axes = N_AXES // len(self.task.pieces)
         found = [np.zeros((0, min(n_axes, self.space.axes[piece.blocks].n_axes)), np.float32)]
-        for part in self.parts[side]:
+        for part in (part for side in sides for part in self.parts[side]):
             windows = part.projected.coordinates[piece.blocks][:, :n_axes]
             members = part.samples.members
             rows = windows[members[:, piece.member]]
@@ -128,7 +146,7 @@ class Asked:
     def naive(self, name: str, side: str = TEST) -> list[Any] | np.ndarray:
         """Return a naive forecast of every sample of a side."""
         say = self.task.naive[name]
-        return _joined(
+        return joined(
             [say(part.recording.truth, part.samples.members) for part in self.parts[side]]
         )
 
@@ -145,7 +163,17 @@ class Asked:
                 gone.append(
                     f"{name} is its training mean in {lost} of {len(recordings)} recordings"
                 )
-        return (*gone, *(f"{name} is not asked: {why}" for name, why in self.unasked.items()))
+        lost = (f"{name} is not asked: {why}" for name, why in self.unasked.items())
+        return (*gone, *self.sampled, *lost)
+
+    @property
+    def sampled(self) -> tuple[str, ...]:
+        """What a row says of windows that were passed over."""
+        return tuple(
+            f"one of {step} windows of {side} recordings is taken"
+            for side, step in self.steps.items()
+            if step > 1
+        )
 
 
 def ask(
@@ -162,15 +190,26 @@ def ask(
     space : Space
     """
     parts: dict[str, list[Part]] = {side: [] for side in (*LEARN, TEST)}
-    unasked = {}
+    unasked, steps = {}, _steps(task, recordings)
     for recording, own in zip(recordings, projected, strict=True):
-        why = _unavailable(task, recording, own)
-        samples = None if why else _samples(task, recording, own)
+        side, why = recording.entry.side, _unavailable(task, recording, own)
+        samples = None if why else _samples(task, recording, own, steps[side])
         if samples is None or not len(samples):
             unasked[recording.entry.episode] = why or "no window has a target"
             continue
-        parts[recording.entry.side].append(Part(recording, own, samples))
-    return Asked(task, space, parts, unasked)
+        parts[side].append(Part(recording, own, samples))
+    return Asked(task, space, parts, unasked, steps)
+
+
+def _steps(task: Task, recordings: Sequence[Recording]) -> dict[str, int]:
+    """Return of every how many windows samples are taken, a side each."""
+
+    def step(sides: Sequence[str], most: int) -> int:
+        found = [len(task.members(one.n_windows)) for one in recordings if one.entry.side in sides]
+        return max(1, -(-sum(found) // most))
+
+    tested = step((TEST,), MAX_TESTED) if task.kind == "regress" else 1
+    return dict.fromkeys(LEARN, step(LEARN, MAX_LEARNT)) | {TEST: tested}
 
 
 def _unavailable(task: Task, recording: Recording, own: Projected) -> str:
@@ -182,14 +221,21 @@ def _unavailable(task: Task, recording: Recording, own: Projected) -> str:
     return "; ".join(lost)
 
 
-def _samples(task: Task, recording: Recording, own: Projected) -> Samples:
+def _samples(task: Task, recording: Recording, own: Projected, step: int) -> Samples:
+    """Return a recording's samples whose earliest window is one of every so many.
+
+    Samples of the same windows stay together: they may be each other's counterpart.
+    """
     truth = recording.truth
     if not task.target_blocks:
-        return draw(task, truth, recording.table.block)
-    members = task.members(len(truth.starts))
-    there = np.all([own.known[name] for name in task.target_blocks], axis=0)
-    members = members[there[members[:, 0]]]
-    values = own.coordinates[task.target_blocks][members[:, 0]]
+        samples = draw(task, truth, recording.table.block)
+        places = np.flatnonzero(samples.members.min(axis=1) % step == 0)
+        members, values = samples.members[places], samples.pick(places)
+    else:
+        members = task.members(len(truth.starts))
+        there = np.all([own.known[name] for name in task.target_blocks], axis=0)
+        members = members[there[members[:, 0]] & (members.min(axis=1) % step == 0)]
+        values = own.coordinates[task.target_blocks][members[:, 0]]
     return Samples(members, values, touched(task, truth, members), truth.centers[members[:, 0]])
 
 
@@ -199,7 +245,11 @@ def sets_of(tasks: Sequence[Task]) -> list[Blocks]:
     return list(dict.fromkeys([*read, *(t.target_blocks for t in tasks if t.target_blocks)]))
 
 
-def _joined(parts: Sequence[Any]) -> list[Any] | np.ndarray:
+def _side_by_side(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def joined(parts: Sequence[Any]) -> list[Any] | np.ndarray:
     """Return the values of several recordings one after the other."""
     if parts and all(isinstance(part, np.ndarray) for part in parts):
         return np.concatenate(parts)

@@ -3,10 +3,11 @@
 z-scores (clipped, near-constant columns dropped, gaps at the training mean: see
 `xperience.heads.conditioning`) and principal axes are fitted on an even sample of the training
 windows: neighbours share most of their frames, so that leaving out most of them loses little.
-Then every recording is read once and projected. What is held is the sample and the coordinates.
+Then recordings are read one at a time and projected. What is held is the sample, while axes are
+fitted, and then the coordinates that the next tasks need.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,34 @@ class Axes:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """Vectors of some blocks, held as their coordinates and written out when rows are picked.
+
+    Thousands of columns of every test window would be the largest thing in memory.
+
+    Parameters
+    ----------
+    coordinates : float array, shape (n, n_axes)
+    axes : Axes
+    """
+
+    coordinates: np.ndarray
+    axes: Axes
+
+    def __len__(self) -> int:
+        return len(self.coordinates)
+
+    def __getitem__(self, places: np.ndarray | slice) -> np.ndarray:
+        """Return some of the vectors, float64 (n, n_kept_of_all_blocks)."""
+        return self.axes.back(self.coordinates[places])
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """Return all of the vectors."""
+        del copy  # they are always made anew
+        return np.asarray(self[:], dtype=dtype)
+
+
+@dataclass(frozen=True)
 class Space:
     """Where a cohort's features live: moments of each block, axes of each set of blocks.
 
@@ -61,6 +90,13 @@ class Space:
     moments: dict[str, Moments]
     axes: dict[Blocks, Axes]
     absent: dict[str, str]
+
+    def of(self, sets: Iterable[Blocks]) -> "Space":
+        """Return what some sets of blocks need of the space."""
+        axes = {blocks: self.axes[blocks] for blocks in sets if blocks in self.axes}
+        names = {name for blocks in sets for name in blocks}
+        moments = {name: one for name, one in self.moments.items() if name in names}
+        return Space(moments, axes, self.absent)
 
     def scores(self, recording: Recording, blocks: Blocks) -> np.ndarray:
         """Return the z-scores of some blocks of a recording side by side, float32 (n_windows, …).
@@ -104,13 +140,14 @@ def fit_space(recordings: Sequence[Recording], sets: Iterable[Blocks], n_axes: i
     step = max(1, -(-sum(one.n_windows for one in recordings) // MAX_WINDOWS))
     moments, scores, absent = {}, {}, {}
     for name in names:  # a block at a time: the sample of one block is all that is held in full
-        rows = np.concatenate([one.table.block(name)[::step] for one in recordings])
+        parts = [one.table.block(name)[::step].copy() for one in recordings]  # not views of it all
+        rows = np.concatenate(parts)
         if not np.isfinite(rows).any():
             absent[name] = "no training recording has it"
             continue
         moments[name] = Moments.of(rows)
         scores[name] = moments[name](rows)
-    products = {name: rows @ rows.T for name, rows in scores.items()}
+    products = Products(scores)
     axes = {}
     for blocks in sets:
         there = [name for name in blocks if name in scores]
@@ -119,11 +156,31 @@ def fit_space(recordings: Sequence[Recording], sets: Iterable[Blocks], n_axes: i
     return Space(moments, axes, absent)
 
 
-def _axes(scores: dict[str, np.ndarray], products: dict[str, np.ndarray], n_axes: int) -> Axes:
-    gram = sum(products[name].astype(np.float64) for name in scores)
+class Products:
+    """Inner products of the sampled windows, a block each; the half of them that says it all.
+
+    Parameters
+    ----------
+    scores : dict of {block: float32 array, shape (n, n_kept)}
+    """
+
+    def __init__(self, scores: Mapping[str, np.ndarray]):
+        n = len(next(iter(scores.values()), ()))
+        self._lower = np.tri(n, dtype=bool)
+        self._halves = {name: (rows @ rows.T)[self._lower] for name, rows in scores.items()}
+
+    def sum(self, names: Iterable[str]) -> np.ndarray:
+        """Return the inner products of some blocks together, zeros above the diagonal, (n, n)."""
+        gram = np.zeros(self._lower.shape)
+        gram[self._lower] = sum(self._halves[name].astype(np.float64) for name in names)
+        return gram
+
+
+def _axes(scores: dict[str, np.ndarray], products: Products, n_axes: int) -> Axes:
+    gram = products.sum(scores)
     n = len(gram)
     first = max(0, n - n_axes)
-    variance, vectors = eigh(gram, subset_by_index=(first, n - 1))
+    variance, vectors = eigh(gram, lower=True, subset_by_index=(first, n - 1))
     variance, vectors = variance[::-1], vectors[:, ::-1]
     kept = variance > KEPT_VARIANCE * max(variance[0], 0.0)
     vectors = vectors[:, kept] / np.sqrt(variance[kept])
@@ -134,6 +191,7 @@ def _axes(scores: dict[str, np.ndarray], products: dict[str, np.ndarray], n_axes
 def project(
     recordings: Sequence[Recording],
     space: Space,
+    sets: Iterable[Blocks] | None = None,
     on_episode: Callable[[int, int], None] | None = None,
 ) -> list[Projected]:
     """Return the coordinates of every recording, each read once.
@@ -142,11 +200,13 @@ def project(
     ----------
     recordings : sequence of Recording
     space : Space
+    sets : iterable of tuple of str, optional
+        Sets of blocks whose coordinates are wanted; all that the space has by default.
     on_episode : callable (done, total), optional
     """
-    found = []
+    found, wanted = [], space if sets is None else space.of(sets)
     for number, recording in enumerate(recordings, 1):
-        found.append(_projected(recording, space))
+        found.append(_projected(recording, wanted))
         if on_episode:
             on_episode(number, len(recordings))
     return found

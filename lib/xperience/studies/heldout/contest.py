@@ -4,7 +4,7 @@ Samples stand recording by recording. Rankings are made within each recording, a
 windows, whoever was trained on what.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,15 @@ from xperience.scoring.uncertainty import Resampling
 from xperience.scoring.vectors import Ranks
 from xperience.studies.heldout.asked import TEST, Asked
 from xperience.studies.problem import Answer
-from xperience.studies.scores import FLOOR_DRAWS, FLOOR_SEED, N_RESAMPLES, Contestant, strongest
+from xperience.studies.scores import (
+    FLOOR_DRAWS,
+    FLOOR_SEED,
+    N_RESAMPLES,
+    Contestant,
+    filled,
+    picked,
+    strongest,
+)
 from xperience.tasks.measures import Measure
 from xperience.tasks.task import Task
 
@@ -107,11 +115,6 @@ def merged(each: Sequence[Ranks]) -> Ranks:
     return Ranks(*columns, n_candidates=max(one.n_candidates for one in each))
 
 
-def picked(values: Sequence[Any], places: np.ndarray) -> Sequence[Any]:
-    """Return some values, in the order of their places."""
-    return values[places] if isinstance(values, np.ndarray) else [values[i] for i in places]
-
-
 @dataclass(frozen=True)
 class Entrant(Contestant):
     """Somebody's answers to the test samples of a cohort.
@@ -137,7 +140,9 @@ def truths_of(asked: Asked) -> Truths:
     blocks = asked.task.target_blocks
     if blocks:
         found = [asked.space.scores(p.recording, blocks)[p.samples.members[:, 0]] for p in parts]
-        values: Any = np.concatenate(found).astype(np.float64)
+        values: Any = np.concatenate(found)
+        if asked.task.kind == "regress":  # what is ranked is so recording by recording
+            values = values.astype(np.float64)
     elif asked.task.kind in ("classify", "multilabel"):
         values = [value for part in parts for value in part.samples.values]
     else:
@@ -150,7 +155,9 @@ def floors_of(asked: Asked, truths: Truths) -> dict[str, Entrant]:
     """Return every trivial baseline by name; random ones are drawn several times."""
     rng = np.random.default_rng(FLOOR_SEED)
     task, learnt, n = asked.task, asked.learnt, len(truths)
-    said: dict[str, list[Any]] = {name: [_whole(asked, asked.naive(name))] for name in task.naive}
+    said: dict[str, list[Any]] = {}
+    for name in task.naive:
+        said[name] = [filled(task, learnt, asked.naive(name))]
     if task.kind == "classify":
         said["majority"] = [baselines.majority(learnt, n)]
         said["stratified_random"] = [
@@ -167,30 +174,47 @@ def floors_of(asked: Asked, truths: Truths) -> dict[str, Entrant]:
         mean = np.zeros(truths.values.shape[1])
         if not task.target_blocks:  # z-scores of blocks have a training mean of zero
             mean = np.asarray(learnt, dtype=np.float64).mean(axis=0)
-        said["train_mean"] = [np.repeat(mean[None], n, axis=0)]
+        said["train_mean"] = [np.broadcast_to(mean, (n, len(mean)))]
     found = {name: tuple(truths.evidence(one) for one in each) for name, each in said.items()}
     if task.kind == "retrieve":
-        found[CHANCE] = tuple([_by_chance(truths, rng)] for _ in range(FLOOR_DRAWS))
+        found[CHANCE] = tuple(_by_chance(truths, rng))
     return {name: Entrant(name, truths, draws) for name, draws in found.items()}
 
 
-def _whole(asked: Asked, said: Sequence[Any]) -> Sequence[Any]:
-    """Return a naive forecast as an answer, its gaps filled with the majority class."""
-    if asked.task.kind != "classify":
-        return np.asarray(said)
-    common = baselines.majority(asked.learnt, 1)[0]
-    return [common if label is None else label for label in said]
-
-
-def _by_chance(truths: Truths, rng: np.random.Generator) -> Ranks:
-    return truths.ranked(
-        lambda places: scoring.ranks(baselines.chance_similarity(truths.values[places], rng))
-    )
+def _by_chance(truths: Truths, rng: np.random.Generator) -> Iterator[list[Ranks]]:
+    """Yield ranks at random, a draw each; equal vectors are told by a number of their own."""
+    alike = np.empty((len(truths), 1), dtype=np.int64)
+    for one in np.unique(truths.episodes):  # wide vectors are compared once, not once a draw
+        own = truths.episodes == one
+        alike[own, 0] = np.unique(truths.values[own], axis=0, return_inverse=True)[1].ravel()
+    for _ in range(FLOOR_DRAWS):
+        yield [
+            truths.ranked(
+                lambda places: scoring.ranks(baselines.chance_similarity(alike[places], rng))
+            )
+        ]
 
 
 def best(one: Measure, found: Mapping[str, Contestant]) -> str | None:
     """Return the name of the strongest baseline on a measure."""
     return strongest(one, dict(found))[1]
+
+
+def rivals_of(
+    name: str, one: Measure, floors: Mapping[str, Entrant], heads: Mapping[str, Entrant]
+) -> dict[str, Entrant]:
+    """Return whom a head is held against: the strongest baseline, and the linear head.
+
+    Parameters
+    ----------
+    name : str
+        The head.
+    one : Measure
+    floors, heads : mapping of {name: Entrant}
+    """
+    strong = best(one, floors)
+    found = {} if strong is None else {strong: floors[strong]}
+    return found | {other: heads[other] for other in {"linear"} & heads.keys() - {name}}
 
 
 def by_episode(each: Entrant, one: Measure) -> list[float | None]:

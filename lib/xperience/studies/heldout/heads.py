@@ -1,13 +1,13 @@
 """Heads across recordings: settings chosen on validation recordings, then fitted on both sides."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from xperience.heads import neural, penalised
 from xperience.heads.linear import chosen_sets
 from xperience.studies.heldout.asked import TEST, Asked
+from xperience.studies.heldout.axes import Folded
 from xperience.studies.problem import Answer
 
 Head = Callable[[Asked, Sequence[int]], list[Answer]]
@@ -89,10 +89,10 @@ def _to_fit(asked: Asked) -> np.ndarray:
     return values - np.concatenate([np.asarray(side, dtype=np.float64) for side in sides])
 
 
-def _vectors(asked: Asked, fitted: np.ndarray) -> Any:
+def _vectors(asked: Asked, fitted: np.ndarray) -> np.ndarray | Folded:
     """Return predictions in the units that truth is scored in."""
     if asked.task.target_blocks:
-        return asked.space.axes[asked.task.target_blocks].back(fitted)
+        return Folded(fitted, asked.space.axes[asked.task.target_blocks])
     if asked.task.anchor is None:
         return fitted
     return fitted + np.asarray(asked.naive(asked.task.anchor, TEST), dtype=np.float64)

@@ -11,44 +11,50 @@ from xperience.storage import whole_file
 from xperience.studies.heldout.asked import TEST
 from xperience.studies.heldout.study import Held
 from xperience.studies.predictions import BETWEEN
+from xperience.studies.predictions import COLUMNS as OF_ONE_RECORDING
 
-COLUMNS = {
-    "episode": pa.string(),
-    "task": pa.string(),
-    "head": pa.string(),
-    "seed": pa.int32(),
-    "window": pa.int32(),
-    "start_frame": pa.int32(),
-    "truth": pa.string(),
-    "predicted": pa.string(),
-}
+_SHARED = ("task", "head", "seed", "window", "start_frame", "truth", "predicted")
+COLUMNS = {"episode": pa.string(), **{name: OF_ONE_RECORDING[name] for name in _SHARED}}
 
 
-def predictions_table(outcomes: Iterable[Held]) -> pd.DataFrame:
-    """Return one row a test sample, head and seed, of tasks about classes and sets.
+class Said:
+    """What heads said, kept while outcomes pass by: the outcomes themselves are large."""
 
-    Parameters
-    ----------
-    outcomes : iterable of Held
+    def __init__(self) -> None:
+        self._parts: list[pd.DataFrame] = []
 
-    Returns
-    -------
-    table
-        ``COLUMNS``. ``window`` is the sample's first window and ``start_frame`` its first frame;
-        names of a set are joined by ``|``.
-    """
-    parts = [part for held in outcomes if held.status == "ok" for part in _parts(held)]
-    if not parts:
-        return pd.DataFrame(columns=list(COLUMNS))
-    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+    def of(self, outcomes: Iterable[Held]) -> Iterator[Held]:
+        """Pass outcomes on, one at a time, keeping what was said of classes and sets of names.
 
+        Parameters
+        ----------
+        outcomes : iterable of Held
+        """
+        return map(self._noted, outcomes)  # a loop would hold each one until the next is made
 
-def write_predictions(path: Path | str, outcomes: Iterable[Held]) -> pd.DataFrame:
-    """Write the predictions as Parquet, whole or not at all, and return them."""
-    table = predictions_table(outcomes)
-    with whole_file(path) as scratch:
-        pq.write_table(pa.Table.from_pandas(table, pa.schema(COLUMNS), False), scratch)
-    return table
+    def _noted(self, held: Held) -> Held:
+        self._parts += _parts(held) if held.status == "ok" else []
+        return held
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a test sample, head and seed.
+
+        Returns
+        -------
+        table
+            ``COLUMNS``. ``window`` is the sample's first window and ``start_frame`` its first
+            frame; names of a set are joined by ``|``.
+        """
+        if not self._parts:
+            return pd.DataFrame(columns=list(COLUMNS))
+        return pd.concat(self._parts, ignore_index=True)[list(COLUMNS)]
+
+    def write(self, path: Path | str) -> pd.DataFrame:
+        """Write the table as Parquet, whole or not at all, and return it."""
+        table = self.table()
+        with whole_file(path) as scratch:
+            pq.write_table(pa.Table.from_pandas(table, pa.schema(COLUMNS), False), scratch)
+        return table
 
 
 def _parts(held: Held) -> Iterator[pd.DataFrame]:

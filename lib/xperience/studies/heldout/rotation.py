@@ -2,7 +2,9 @@
 
 A handful of test recordings has no interval. Rotating the sides gives every recording its turn, so
 that there are as many independent recordings to draw from as the roster has. Each turn is trained
-and chosen on other sessions than it is tested on.
+and chosen on other sessions than it is tested on. All heads of a turn share its axes and inputs.
+
+Of a turn only what its primary measure is computed from is kept, not what was said.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,10 +23,10 @@ from xperience.studies.heldout.cohort import Cohort
 from xperience.studies.heldout.contest import (
     Entrant,
     Truths,
-    best,
     entrant,
     floors_of,
     merged,
+    rivals_of,
     truths_of,
 )
 from xperience.studies.heldout.study import CONTRACT, SECTION, Held, OnProgress, answer_cohort
@@ -74,19 +76,23 @@ def turns(roster: Roster, n_turns: int) -> list[Roster]:
 
 @dataclass(frozen=True)
 class Turn:
-    """One task in one turn, brought down to what is scored.
+    """One task in one turn, brought down to what its primary measure is computed from.
 
     Parameters
     ----------
     truths : Truths
+        Without the values of vectors.
     heads, floors : dict of {name: Entrant}
     gap : Gap, optional
+    sampled : tuple of str
+        What a row says of windows that were passed over.
     """
 
     truths: Truths
     heads: dict[str, Entrant]
     floors: dict[str, Entrant]
     gap: Gap | None
+    sampled: tuple[str, ...] = ()
 
 
 def turn_of(held: Held) -> Turn | str:
@@ -95,8 +101,37 @@ def turn_of(held: Held) -> Turn | str:
         return held.reason or held.status
     truths = truths_of(held.asked)
     heads = {name: entrant(name, truths, answers) for name, answers in held.answers.items()}
-    gap = held.gap if isinstance(held.gap, Gap) else None
-    return Turn(truths, heads, floors_of(held.asked, truths), gap)
+    sides = (heads, floors_of(held.asked, truths))
+    kept, gap = _bare(truths), _light_gap(held.gap)
+    return Turn(kept, *(_all_light(side, kept) for side in sides), gap, held.asked.sampled)
+
+
+def _bare(truths: Truths) -> Truths:
+    """Return test samples without vectors, which are wide and needed no more."""
+    return replace(truths, values=()) if isinstance(truths.values, np.ndarray) else truths
+
+
+def _all_light(found: Mapping[str, Entrant], truths: Truths) -> dict[str, Entrant]:
+    return {name: _light(one, truths) for name, one in found.items()}
+
+
+def _light(one: Entrant, truths: Truths) -> Entrant:
+    """Return a contestant with nothing but the primary measure's evidence."""
+    draws = tuple([_primary(truths.task, items)] for items in one.draws)
+    return replace(one, problem=truths, draws=draws)
+
+
+def _light_gap(gap: Gap | str) -> Gap | None:
+    if not isinstance(gap, Gap):
+        return None
+    within = _light(gap.within, _bare(gap.within.problem))
+    across = {name: _light(one, _bare(one.problem)) for name, one in gap.across.items()}
+    return Gap(within, across, gap.n_train)
+
+
+def _primary(task: Task, items: Sequence[Any]) -> Any:
+    """Return what the primary measure is computed from."""
+    return next(item for item in items if isinstance(item, task.primary.metric.takes))
 
 
 def run_turns(
@@ -119,12 +154,14 @@ def run_turns(
     n_turns : int
         At least 3, and no more than there are sessions.
     heads : iterable of str
+        Those that start at random answer with one seed.
     tasks : sequence of Task
     on_progress : callable (stage, done, total), optional
 
     Returns
     -------
     dict of {task: one Turn, or why there is none, a turn}
+        Nothing for tasks whose turns have no common unit: they are not asked.
 
     Raises
     ------
@@ -133,8 +170,9 @@ def run_turns(
     """
     found: dict[str, list[Turn | str]] = {task.name: [] for task in tasks}
     heads = list(heads)
+    poolable = [task for task in tasks if not _not_poolable(task)]
     for number, turn in enumerate(turns(roster, n_turns), 1):
-        for held in answer_cohort(cohort.on_sides_of(turn), heads, tasks):
+        for held in answer_cohort(cohort.on_sides_of(turn), heads, poolable):
             found[held.task.name].append(turn_of(held))
         if on_progress:
             on_progress("turns", number, n_turns)
@@ -167,16 +205,22 @@ def rotated_rows(task: Task, found: Sequence[Turn | str], base: dict[str, Any]) 
     if why:
         yield Record(**base, **named(task.primary), variant=ROTATED, status="skipped", reason=why)
         return
-    noted = {"reason": f"{len(found) - len(asked)} turns are missing: {reasons}"} if reasons else {}
+    noted = _noted(asked, f"{len(found) - len(asked)} turns are missing: {reasons}" * bool(reasons))
     floors = _pooled(task, [(one.truths, one.floors) for one in asked])
     heads = _pooled(task, [(one.truths, one.heads) for one in asked])
     for name, mine in heads.items():
         own = base | {"head": name, "variant": ROTATED, "n_test": len(mine.problem)} | noted
         yield scored(mine, task.primary, own, floors, bounded=False)
-        rival = best(task.primary, floors)
-        if rival is not None:
-            yield difference_row(mine, floors[rival], task.primary, own | {"against": rival})
+        for rival, other in rivals_of(name, task.primary, floors, heads).items():
+            yield difference_row(mine, other, task.primary, own | {"against": rival})
     yield from _gap_rows(task, [one.gap for one in asked if one.gap], base)
+
+
+def _noted(asked: Sequence[Turn], missing: str) -> dict[str, str]:
+    """Return what rows say of turns that are missing and of windows that were passed over."""
+    sampled = dict.fromkeys(note for turn in asked for note in turn.sampled)
+    reason = "; ".join(filter(None, (missing, *sampled)))
+    return {"reason": reason} if reason else {}
 
 
 def _not_poolable(task: Task) -> str:
@@ -227,8 +271,7 @@ def _all_truths(each: Sequence[Truths]) -> Truths:
 
 def _merged(task: Task, drawn: Sequence[list[Any]]) -> Any:
     """Return the evidence of all turns, for the primary measure, as one."""
-    takes = task.primary.metric.takes
-    each = [next(item for item in items if isinstance(item, takes)) for items in drawn]
+    each = [_primary(task, items) for items in drawn]
     if isinstance(each[0], Ranks):
         return merged(each)
     if isinstance(each[0], Positions):

@@ -1,6 +1,7 @@
 """The tidy rows of the tasks across recordings."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from xperience.scoring.records import Record
@@ -9,10 +10,10 @@ from xperience.studies.heldout.cohort import Cohort
 from xperience.studies.heldout.contest import (
     Entrant,
     Truths,
-    best,
     by_episode,
     entrant,
     floors_of,
+    rivals_of,
     truths_of,
 )
 from xperience.studies.heldout.study import CONTRACT, SECTION, Held
@@ -57,15 +58,18 @@ def heldout_rows(outcomes: Iterable[Held], run: str) -> Iterator[Record]:
         by verb, noun and meaning; and on the recordings' ends the heads within ("within"), those
         across ("across_ends") and the difference ("gap"). Intervals draw whole recordings.
     """
-    for held in outcomes:
-        base = _base(held, run)
-        if held.status != "ok":
-            for one in held.task.measures:
-                yield Record(**base, **named(one), status=held.status, reason=held.reason)
-            continue
-        truths = truths_of(held.asked)
-        yield from _across(held, truths, base)
-        yield from _gap(held, base)
+    for rows in map(partial(_task_rows, run=run), outcomes):
+        yield from rows  # at its end an outcome is let go, before the next one is made
+
+
+def _task_rows(held: Held, run: str) -> Iterator[Record]:
+    base = _base(held, run)
+    if held.status != "ok":
+        for one in held.task.measures:
+            yield Record(**base, **named(one), status=held.status, reason=held.reason)
+        return
+    yield from _across(held, truths_of(held.asked), base)
+    yield from _gap(held, base)
 
 
 def _base(held: Held, run: str) -> dict[str, Any]:
@@ -92,11 +96,8 @@ def _across(held: Held, truths: Truths, base: dict[str, Any]) -> Iterator[Record
         own = base | {"head": name, "variant": ACROSS}
         for one in truths.measures:
             yield scored(mine, one, own | noted, floors)
-        rivals = {best(task.primary, floors): None, "linear": heads.get("linear")}
-        for rival in filter(None, rivals):
-            other = floors.get(rival) or heads.get(rival)
-            if other is not None and rival != name:
-                yield difference_row(mine, other, task.primary, own | {"against": rival})
+        for rival, other in rivals_of(name, task.primary, floors, heads).items():
+            yield difference_row(mine, other, task.primary, own | {"against": rival})
         yield from _by_recording(held, mine, own)
         yield from word_rows(held.asked, truths, held.answers[name][0], own)
 

@@ -4,6 +4,7 @@ All stand in one table. The language model here is tiny and random: held to the 
 everything that it says is valid, and none of it is skill. The same calls take a real model by name.
 """
 
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from xperience.answers.evaluate import SHOWN, evaluate
 from xperience.answers.export import export_records
 from xperience.answers.grounding import EVIDENCE
 from xperience.answers.rows import HONEST
-from xperience.answers.schema import AnswersError
-from xperience.answers.supervised import OPTIONS, Export, write_predictions
+from xperience.answers.schema import AnswersError, Reading, read_answer
+from xperience.answers.supervised import OPTIONS, Export, Supervised, write_predictions
 from xperience.cohort.roster import Roster
 from xperience.scoring.records import Record
 from xperience.studies.heldout.study import CONTRACT, SECTION
@@ -51,6 +52,53 @@ class Answered:
     unasked: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What an author said about one clip.
+
+    Parameters
+    ----------
+    author : str
+    record : Supervised
+        What was asked, and the truth.
+    raw : str
+        All that the author wrote.
+    reading : Reading
+        What counts of it.
+    """
+
+    author: str
+    record: Supervised
+    raw: str
+    reading: Reading
+
+
+def answer_of(answered: Answered, author: str) -> Answer:
+    """Return what an author said about the clip in the middle of all test clips.
+
+    Parameters
+    ----------
+    answered : Answered
+    author : str
+
+    Raises
+    ------
+    AnswersError
+        If the author was not asked; the reason is told.
+    """
+    if author not in answered.files:
+        raise AnswersError(
+            author, f"was not asked ({answered.unasked.get(author, 'no such author')})",
+            f"one of {', '.join(answered.files)}", "Choose an author that was asked.",
+        )  # fmt: skip
+    lines = answered.files[author].read_text(encoding="utf-8").splitlines()
+    said = {line["id"]: line["raw_prediction"] for line in map(json.loads, lines)}
+    asked = [record for record in answered.export.records("test") if record.id in said]
+    record = asked[len(asked) // 2]  # chosen by its place, not by how well it is answered
+    raw = said[record.id]
+    return Answer(author, record, raw, read_answer(raw, answered.export.options))
+
+
 def answer_records(
     roster: Roster, predictions: pd.DataFrame, folder: Path, settings: ExportSettings = SETTINGS
 ) -> Answered:
@@ -60,7 +108,7 @@ def answer_records(
     ----------
     roster : Roster
     predictions : table
-        See `xperience.studies.heldout.predictions.predictions_table`.
+        See `xperience.studies.heldout.predictions.Said`.
     folder : Path
         Where records, the tiny model and answers are put; what lies there is made anew.
     settings : ExportSettings, optional

@@ -1,17 +1,21 @@
 """Every task across recordings, and inside each test recording for comparison."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
+
+import numpy as np
 
 from xperience.cohort.roster import Entry, Roster
 from xperience.errors import ParamsError, did_you_mean
 from xperience.heads.penalised import N_AXES
 from xperience.studies.heads import FIRST_SEED
 from xperience.studies.heldout.asked import Asked, ask, sets_of
-from xperience.studies.heldout.axes import fit_space, project
+from xperience.studies.heldout.axes import Space, fit_space, project
 from xperience.studies.heldout.cohort import Cohort, open_cohort
-from xperience.studies.heldout.heads import HEADS
+from xperience.studies.heldout.heads import HEADS, Head
 from xperience.studies.heldout.within import Gap, gap_of
 from xperience.studies.problem import Answer
 from xperience.tasks.catalogue import TASKS, tasks_of
@@ -20,6 +24,8 @@ from xperience.tasks.task import Task
 CONTRACT = "corrected"
 SECTION = "06_heldout_episodes"
 OnProgress = Callable[[str, int, int], None]
+HELD_BYTES = 2**29
+"""Coordinates of all recordings that are held at a time, at most."""
 
 
 @dataclass(frozen=True)
@@ -105,22 +111,65 @@ def answer_cohort(
     n_seeds: int = 1,
     on_progress: OnProgress | None = None,
 ) -> Iterator[Held]:
-    """Answer every task across the recordings of an open cohort; see `run_heldout`."""
+    """Answer every task across the recordings of an open cohort; see `run_heldout`.
+
+    An outcome holds all inputs and answers of its task: bring it down to rows and let it go.
+    """
     tell = on_progress or (lambda stage, done, total: None)
     chosen = {name: HEADS[_known(name)] for name in heads}
     tasks = tasks_of(CONTRACT, tasks)
     space = fit_space(cohort.on("train"), sets_of(tasks), N_AXES)
-    projected = project(cohort.recordings, space, lambda done, of: tell("features", done, of))
     seeds = tuple(range(FIRST_SEED, FIRST_SEED + n_seeds))
-    for number, task in enumerate(tasks, 1):
-        asked = ask(task, cohort.recordings, projected, space)
-        why = asked.why_not()
-        if why:
-            yield Held(asked, status=why[0], reason=why[1])
+    done = count(1)
+
+    def answer(asked: Asked) -> Held:
+        held = _answered(asked, chosen, seeds)
+        tell("tasks", next(done), len(tasks))
+        return held
+
+    for some in rounds(tasks, sum(one.n_windows for one in cohort.recordings)):
+        yield from map(answer, _posed(some, cohort, space, tell))  # a loop would hold what it made
+
+
+def rounds(tasks: Sequence[Task], n_windows: int) -> list[list[Task]]:
+    """Return tasks in rounds, in order: a round's coordinates are held at once.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    n_windows : int
+        Of all recordings. A round takes as many tasks as `HELD_BYTES` of coordinates allow, at
+        least one and those that need no more than it: a few recordings are read once for all
+        tasks, many once a round.
+    """
+    most = HELD_BYTES // (n_windows * N_AXES * np.dtype(np.float32).itemsize)  # sets of blocks
+    found: list[list[Task]] = []
+    for task in tasks:
+        so_far = sets_of(found[-1]) if found else []
+        if found and len(sets_of([*found[-1], task])) <= max(most, len(so_far)):
+            found[-1].append(task)
         else:
-            answers = {name: head(asked, seeds) for name, head in chosen.items()}
-            yield Held(asked, answers, gap_of(asked, answers))
-        tell("tasks", number, len(tasks))
+            found.append([task])
+    return found
+
+
+def _posed(
+    tasks: Sequence[Task], cohort: Cohort, space: Space, tell: OnProgress
+) -> Iterator[Asked]:
+    """Yield the tasks of a round, posed; its coordinates are gone when the next one begins."""
+    recordings = cohort.recordings
+    told = partial(tell, "features")
+    projected = project(recordings, space, sets_of(tasks), told)
+    return (ask(task, recordings, projected, space) for task in tasks)
+
+
+def _answered(asked: Asked, heads: Mapping[str, Head], seeds: Sequence[int]) -> Held:
+    """Return what came of a task."""
+    why = asked.why_not()
+    if why:
+        return Held(asked, status=why[0], reason=why[1])
+    answers = {name: head(asked, seeds) for name, head in heads.items()}
+    return Held(asked, answers, gap_of(asked, answers))
 
 
 def _known(name: str) -> str:

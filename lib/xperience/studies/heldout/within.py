@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from xperience.studies.heads import Context, corrected_linear
-from xperience.studies.heldout.asked import TEST, Asked, Part
-from xperience.studies.heldout.contest import Entrant, Truths, entrant, merged, picked, truths_of
+from xperience.studies.heldout.asked import TEST, Asked, Part, joined
+from xperience.studies.heldout.contest import Entrant, Truths, entrant, merged, truths_of
 from xperience.studies.posing import pose
 from xperience.studies.problem import Answer, Problem
-from xperience.studies.scores import evidence
+from xperience.studies.scores import evidence, picked
 
 WITHIN = "within"
 
@@ -46,10 +46,6 @@ class _Split:
     problem: Problem
     said: Sequence[Any]
     places: np.ndarray
-
-    @property
-    def truth(self) -> Sequence[Any]:
-        return picked(self.problem.test_targets, self.problem.by_time)
 
 
 def gap_of(asked: Asked, heads: Mapping[str, Sequence[Answer]]) -> Gap | str:
@@ -91,9 +87,12 @@ def _split(asked: Asked, part: Part) -> _Split | str:
     ((_, (answer,)),) = corrected_linear([problem], Context(blocks))
     order = problem.by_time
     at = {tuple(row): place for place, row in enumerate(part.samples.members.tolist())}
-    tested = problem.samples.members[problem.split.test][order].tolist()
-    places = np.array([at[tuple(row)] for row in tested], dtype=np.int64)
-    return _Split(problem, picked(answer.predicted, order), places)
+    tested = map(tuple, problem.samples.members[problem.split.test][order].tolist())
+    found = [(now, at[row]) for now, row in enumerate(tested) if row in at]
+    if not found:
+        return "none of the windows of its end was asked about"
+    kept, places = np.array(found, dtype=np.int64).T
+    return _Split(problem, picked(answer.predicted, order[kept]), places)
 
 
 def _within(kept: Truths, splits: Sequence[_Split]) -> Entrant:
@@ -103,16 +102,14 @@ def _within(kept: Truths, splits: Sequence[_Split]) -> Entrant:
         return Entrant(WITHIN, kept, ([merged(each)],), (None,))
     labels = tuple(dict.fromkeys(label for split in splits for label in split.problem.labels))
     own = replace(kept, labels=labels or kept.labels)
-    said: Any = [split.said for split in splits]
-    if all(isinstance(one, np.ndarray) for one in said):
-        said = np.concatenate(said)
-    else:
-        said = [value for one in said for value in one]
-    return entrant(WITHIN, own, [Answer(said)])
+    return entrant(WITHIN, own, [Answer(joined([split.said for split in splits]))])
 
 
 def _in_order(split: _Split) -> np.ndarray:
-    """Return what was said in the order of the problem's own test samples."""
+    """Return what was said in the order of the problem's own test samples, all of them.
+
+    No candidate of a retrieval is left out.
+    """
     found = np.empty_like(split.said)
     found[split.problem.by_time] = split.said
     return found

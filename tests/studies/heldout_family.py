@@ -1,0 +1,28 @@
+"""A small family of recordings, simulated once for all tests of held-out episodes."""
+
+from pathlib import Path
+
+from xperience.cohort.roster import Entry, Roster, make_roster, read_roster, write_roster
+from xperience.simulator.family import write_family
+from xperience.simulator.settings import FamilySettings
+
+SIDES, ROSTER = (2, 1, 2), "episodes.csv"
+
+
+def family(made_once) -> Roster:
+    """Return the roster of five recordings; nobody changes them.
+
+    Parameters
+    ----------
+    made_once : callable
+        The fixture.
+    """
+    settings = FamilySettings(
+        sides=SIDES, frames=(120, 140), size_px=(32, 24), depth_size_px=(16, 16), mishaps=False
+    )
+
+    def make(scratch: Path) -> None:
+        entries = (Entry.model_validate(row) for row in write_family(scratch, settings))
+        write_roster(scratch / ROSTER, make_roster(entries, scratch))
+
+    return read_roster(made_once("heldout-family", make) / ROSTER)
