@@ -134,7 +134,7 @@ def test_what_is_not_installed_is_said_and_no_row_disappears(lean, mixed, option
     for way in ("same_words", "same_noun", "same_meaning"):
         row = one(found, f"wording_{way}", task="action")
         assert row.status == "skipped"
-        assert "pip install" in row.reason
+        assert "make extras" in row.reason
     assert one(found, "wording_exact", task="action").floor_name is not None
 
 
