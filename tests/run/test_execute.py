@@ -148,6 +148,13 @@ def test_live_controls_become_a_note(write_notebook, run, root):
     assert "widget-view" not in text
 
 
+def test_progress_bars_of_libraries_are_left_out(write_notebook, run):
+    cell = "from tqdm.auto import tqdm\nprint(sum(tqdm([1, 2], desc='unwatched')))"
+    executed = run(write_notebook(cell))
+    (output,) = executed.cells[-1].outputs
+    assert (output.output_type, output.text) == ("stream", "3\n")
+
+
 def test_the_kernel_is_the_running_interpreter_at_the_top_folder(write_notebook, run, root):
     notebook = run(
         write_notebook(

@@ -19,6 +19,7 @@ WIDGET_NOTE = "*A control stands here: open the notebook with `make lab` to use 
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 _CELL_FILE = re.compile(r"[\w/.-]{0,200}/ipykernel_\d+/\d+\.py")
 _PICTURE = re.compile(r"(base64,[A-Za-z0-9+/=\s]+)")
+_PROGRESS = re.compile(r"\d+%\|")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -35,7 +36,8 @@ def clean(notebook: NotebookNode, *, hide_injected: bool = True) -> NotebookNode
     for cell in notebook.cells:
         cell.metadata = NotebookNode(_tags(cell, hide_injected))
         if cell.cell_type == "code":
-            cell.outputs = [_clean_output(out) for out in _joined_streams(cell.outputs)]
+            outputs = [out for out in cell.outputs if not _is_progress(out)]
+            cell.outputs = [_clean_output(out) for out in _joined_streams(outputs)]
     name_cells(notebook)
     return notebook
 
@@ -62,6 +64,12 @@ def _joined_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
         block = {}
         joined += [output] if output is not None else []
     return joined
+
+
+def _is_progress(output: NotebookNode) -> bool:
+    """Return whether an output is a progress bar that some library drew as a live widget."""
+    data = output.get("data", {})
+    return WIDGET in data and bool(_PROGRESS.search(data.get("text/plain", "")))
 
 
 def _clean_output(output: NotebookNode) -> NotebookNode:
