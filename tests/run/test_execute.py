@@ -94,6 +94,7 @@ def test_the_same_notebook_gives_the_same_bytes(write_notebook, run, root):
         warnings.warn("careful")
         """,
         "plt.plot([1, 2, n]); plt.show()",
+        "import pandas as pd; pd.DataFrame({'a': [n]}).style.set_properties(color='red')",
     )
     run(source, n=4)
     first = (root / "out" / "nb.ipynb").read_bytes()

@@ -20,6 +20,7 @@ _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 _CELL_FILE = re.compile(r"[\w/.-]{0,200}/ipykernel_\d+/\d+\.py")
 _PICTURE = re.compile(r"(base64,[A-Za-z0-9+/=\s]+)")
 _PROGRESS = re.compile(r"\d+%\|")
+_TABLE = re.compile(r'<table id="(T_[0-9a-f]{5})"')
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -38,6 +39,7 @@ def clean(notebook: NotebookNode, *, hide_injected: bool = True) -> NotebookNode
         if cell.cell_type == "code":
             outputs = [out for out in cell.outputs if not _is_progress(out)]
             cell.outputs = [_clean_output(out) for out in _joined_streams(outputs)]
+    _name_tables(notebook)
     name_cells(notebook)
     return notebook
 
@@ -64,6 +66,21 @@ def _joined_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
         block = {}
         joined += [output] if output is not None else []
     return joined
+
+
+def _name_tables(notebook: NotebookNode) -> None:
+    """Give styled tables numbers: pandas names each by chance."""
+    names: dict[str, str] = {}
+    shown = (
+        out.data for cell in notebook.cells for out in cell.get("outputs", []) if "data" in out
+    )
+    for data in shown:
+        html = data.get("text/html", "")
+        for name in _TABLE.findall(html):
+            names.setdefault(name, f"T_{len(names) + 1}")
+            html = html.replace(name, names[name])
+        if html:
+            data["text/html"] = html
 
 
 def _is_progress(output: NotebookNode) -> bool:
