@@ -204,4 +204,4 @@ def test_a_wrong_call_is_one_line(clone):
     printed = clone.reproduce("tinny", code=1)[1]
     assert printed.startswith("ParamsError: params/tinny.yaml: is not there")
     assert printed.count("\n") == 1
-    assert "is not a folder" in clone.reproduce("tiny", "--episode", "/nowhere", code=1)[1]
+    assert "/nowhere: is not there" in clone.reproduce("tiny", "--episode", "/nowhere", code=1)[1]
