@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -15,11 +16,23 @@ from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.storage import value_digest
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parents[1]
 N_TINY = 60
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+]
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
@@ -42,6 +55,19 @@ def simulate(folder: Path, chosen: dict[str, object]) -> None:
     from xperience.simulator.write import write_episode  # noqa: PLC0415
 
     write_episode(folder, StandinSettings(**chosen))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Return a headless browser; one a process, since Playwright has but one loop in it."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 few tests need it
+
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=BROWSER_FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

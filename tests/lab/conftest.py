@@ -15,12 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 REPOSITORY = Path(__file__).parents[2]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 PARTS = ("notebooks", "params", "profiles", "lib", "Makefile", "Snakefile", "pyproject.toml")
 PATIENCE_S = 240
 VIEWPORT = {"width": 1400, "height": 1000}
@@ -117,13 +114,11 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def page(lab, complaints) -> Iterator[Page]:
+def page(browser: Browser, lab, complaints) -> Iterator[Page]:
     """JupyterLab in a browser that has never seen it."""
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport=VIEWPORT)
+    with closing(browser.new_context(viewport=VIEWPORT)) as context:
+        page = context.new_page()
         page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(lab.url)
         yield page
-        browser.close()

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import CHROMIUM, PATIENCE_S
+from .conftest import PATIENCE_S
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
 ]
 START = ".jp-MarkdownViewer"
 SLIDER = ".jp-OutputArea [role=slider]"

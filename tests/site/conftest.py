@@ -5,11 +5,10 @@ import json
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from xperience.report.site import build_site
 from xperience.scoring.records import Record, write_records
@@ -17,15 +16,6 @@ from xperience.scoring.records import Record, write_records
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 COMMITTED = REPOSITORY / "artifacts" / "standin"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-]
 
 
 def png() -> str:
@@ -122,14 +112,6 @@ def committed_site(made_once) -> Path:
         build_site(DOCS, run, notebooks, run / "site")
 
     return made_once("committed-site", build) / COMMITTED.name / "site"
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def watched(browser: Browser, complaints: list[str]) -> Page:

@@ -4,12 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import CHROMIUM, watched
+from .conftest import watched
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=["tiny_site", "committed_site"])

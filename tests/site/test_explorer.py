@@ -15,7 +15,7 @@ from xperience.features.extract import extract
 from xperience.report.explorer import explorer_files
 from xperience.report.site import Shown, build_site
 
-from .conftest import CHROMIUM, DOCS, watched
+from .conftest import DOCS, watched
 
 FRAMES = 60
 DATA = "_static/run/explorer-data.js"
@@ -89,10 +89,7 @@ def page_on_disk(shown, tiny_run, tmp_path_factory) -> str:
     return (site / "explorer.html").as_uri()
 
 
-in_browser = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
-]
+in_browser = pytest.mark.slow
 
 
 @pytest.fixture

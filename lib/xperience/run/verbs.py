@@ -37,10 +37,16 @@ def _shows_errors(verb: Callable[P, None]) -> Callable[P, None]:
 @contextmanager
 def _step(what: str, result: str) -> Iterator[None]:
     """Say on the console that a step begins, and where its result is and how long it took."""
-    print(f"… {what}", flush=True)
+    _say(f"… {what}")
     start = time.monotonic()
     yield
-    print(f"✓ {what}: {result} ({time.monotonic() - start:.0f} s)", flush=True)
+    _say(f"✓ {what}: {result} ({time.monotonic() - start:.0f} s)")
+
+
+def _say(line: str) -> None:
+    """Write a line at once: steps side by side share a console, where `print` may be cut in two."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 @app.command()
