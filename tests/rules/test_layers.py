@@ -15,10 +15,5 @@ def test_every_room_has_its_layer():
     assert {f"xperience.{room}" for room in rooms} == set(layers)
 
 
-def test_no_file_is_long():
-    counts = {path.name: len(path.read_text().splitlines()) for path in LIBRARY.rglob("*.py")}
-    assert {name: count for name, count in counts.items() if count > 400} == {}
-
-
 def test_the_graph_stays_thin():
     assert len((REPOSITORY / "Snakefile").read_text().splitlines()) < 120
