@@ -30,9 +30,8 @@ from suite import direct, problems_of
 from threadpoolctl import threadpool_limits
 from torch.nn import functional
 
-from xperience.heads import linear, neural
-from xperience.heads.neural_goals import Objective
-from xperience.heads.neural_inputs import NormedInputs
+from xperience.heads import linear, mlp
+from xperience.heads.goals import Goal, Objective
 from xperience.studies.posing import design
 
 _PATH = Path(__file__).parents[1] / "tests" / "heads" / "direct_neural.py"
@@ -40,7 +39,7 @@ _SPEC = importlib.util.spec_from_file_location("direct_neural", _PATH)
 direct_neural = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(direct_neural)
 
-EPOCHS = neural.PUBLISHED.epochs
+EPOCHS = mlp.PUBLISHED.epochs
 
 
 @dataclass
@@ -69,15 +68,15 @@ class Row:
         return f"{said}   {self.metric:9s} {sides[0]:17s} {sides[1]:17s}"
 
 
-def goal_of(problem) -> neural.Goal:
+def goal_of(problem) -> Goal:
     """Return what a problem asks a head for."""
     if problem.task.kind == "classify":
-        return neural.Goal("classify", problem.train_codes, len(problem.labels))
+        return Goal("classify", problem.train_codes, len(problem.labels))
     if problem.task.kind == "multilabel":
         members = problem.membership(problem.train_targets)
-        return neural.Goal("multilabel", members, len(problem.labels))
+        return Goal("multilabel", members, len(problem.labels))
     vectors = np.asarray(problem.train_targets, np.float32)
-    return neural.Goal("vectors", vectors, vectors.shape[1])
+    return Goal("vectors", vectors, vectors.shape[1])
 
 
 def score(problem, answer: np.ndarray) -> tuple[str, float]:
@@ -99,15 +98,16 @@ class Ours:
 
     def __init__(self, problem, blocks, seed: int):
         goal = goal_of(problem)
-        inputs = NormedInputs.of(design(problem), blocks.filled)
+        sides = mlp.normalised(design(problem), blocks.filled)
+        train, self._test = (torch.from_numpy(side) for side in sides)
         self._objective = Objective(goal)
-        self._network = neural.Network(inputs, goal.n_outputs, seed, neural.PUBLISHED)
+        self._network = mlp.Network(train, goal.n_outputs, seed, mlp.PUBLISHED)
 
     def epoch(self) -> None:
         self._network.epoch(self._objective)
 
     def answer(self) -> np.ndarray:
-        return self._objective.answers(self._network.outputs()[1])
+        return self._objective.answers(self._network.outputs(self._test))
 
 
 class Direct:

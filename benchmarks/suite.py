@@ -67,7 +67,7 @@ class DrawnBlocks:
 
     raw = filled
 
-    def notes(self, _) -> list[str]:
+    def notes(self, *_) -> list[str]:
         return []
 
 

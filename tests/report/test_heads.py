@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xperience.heads.neural import Epoch
+from xperience.heads.goals import Epoch
 from xperience.report.figures.heads import draw_curves, draw_gains
 from xperience.report.heads import (
     BETTER,

@@ -9,7 +9,7 @@ import pytest
 from xperience.errors import ParamsError
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
-from xperience.heads.neural_stacked import StackedSettings
+from xperience.heads.stacked import StackedSettings
 from xperience.report.figures.hand_window import draw_hand_window
 from xperience.report.figures.hands import draw_hands, draw_horizon, forecasts, moments
 from xperience.scoring.metrics import score
@@ -170,10 +170,10 @@ def test_published_heads_are_not_corrected_ones(episode, table):
 def test_two_questions_to_one_forecast_are_answered_as_each_alone(episode, table, monkeypatch):
     tasks = [TASKS_BY_NAME["cross_modal_retrieval"], TASKS_BY_NAME["modality_reconstruction"]]
     trained = []
-    dense = heads.neural.dense
+    dense = heads.stacked.dense
     brief = StackedSettings(epochs=3)
     monkeypatch.setattr(
-        heads.neural, "dense", lambda *given: trained.append(given) or dense(*given, brief)
+        heads.stacked, "dense", lambda *given: trained.append(given) or dense(*given, brief)
     )
 
     def answers(*asked):

@@ -166,12 +166,30 @@ def _samples(part: Part, values: np.ndarray) -> np.ndarray:
 
 def _in_axes(train: np.ndarray, test: np.ndarray, n_dropped: int) -> Inputs:
     """Return coordinates whose inner products are those given."""
-    variance, axes = eigh(train)
-    variance, axes = variance[::-1], axes[:, ::-1]
-    kept = variance > KEPT_VARIANCE * max(variance[0], 0.0) if len(variance) else variance > 0
-    scale = np.sqrt(variance[kept])
-    fit, held = axes[:, kept] * scale, test @ axes[:, kept] / scale
+    variance, axes = strongest_axes(train)
+    scale = np.sqrt(variance)
+    fit, held = axes * scale, test @ axes / np.where(scale > 0, scale, 1)
     return Inputs(fit.astype(np.float32), held.astype(np.float32), n_dropped)
+
+
+def strongest_axes(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues and eigenvectors of a Gram matrix, strongest first.
+
+    Parameters
+    ----------
+    products : float array, shape (n, n)
+        Symmetric, not negative.
+
+    Returns
+    -------
+    variance : float64 array, shape (n_axes,)
+        At least one where n is not 0; no smaller than rounding beside the strongest.
+    axes : float64 array, shape (n, n_axes)
+    """
+    variance, axes = eigh(products)
+    variance, axes = np.maximum(variance[::-1], 0.0), axes[:, ::-1]
+    kept = max(1, int((variance > KEPT_VARIANCE * variance[:1]).sum()))
+    return variance[:kept], axes[:, :kept]
 
 
 @dataclass(frozen=True)

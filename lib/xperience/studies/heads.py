@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xperience.heads import gram, linear, neural, penalised
+from xperience.heads import gram, linear, mlp, penalised, stacked
 from xperience.heads.conditioning import Inputs, conditioned
-from xperience.heads.sequence import Sequences, Steps, temporal
+from xperience.heads.goals import Fit, Goal, Validation
+from xperience.heads.temporal import Sequences, Steps, temporal
 from xperience.studies.blocks import Blocks
 from xperience.studies.posing import design
 from xperience.studies.problem import Answer, Problem
@@ -109,7 +110,7 @@ def published_neural(
     for places in _alike(problems):
         problem = problems[places[0]]
         goal = _goal(problem)
-        fits = neural.published_mlp(design(problem), context.blocks.filled, goal, context.seeds)
+        fits = mlp.published_mlp(design(problem), context.blocks.filled, goal, context.seeds)
         yield from _answers(problems, places, fits)
 
 
@@ -121,7 +122,7 @@ def corrected_neural(
         problem = problems[places[0]]
         inputs = conditioned(design(problem), context.blocks.raw).first(penalised.N_AXES)
         goal = _goal(problem)
-        fits = neural.dense(inputs, goal, _validation(problem), context.seeds)
+        fits = stacked.dense(inputs, goal, _validation(problem), context.seeds)
         yield from _answers(problems, places, fits)
 
 
@@ -158,31 +159,31 @@ def _alike(problems: Sequence[Problem]) -> list[list[int]]:
 
 
 def _answers(
-    problems: Sequence[Problem], places: Sequence[int], fits: Sequence[neural.Fit]
+    problems: Sequence[Problem], places: Sequence[int], fits: Sequence[Fit]
 ) -> Iterator[tuple[int, Sequence[Answer]]]:
     """Yield what the same fits say to each of some problems."""
     for place in places:
         yield place, [_answer(problems[place], fit) for fit in fits]
 
 
-def _goal(problem: Problem) -> neural.Goal:
+def _goal(problem: Problem) -> Goal:
     """Return what a network shall predict."""
     if problem.task.kind == "classify":
-        return neural.Goal("classify", problem.train_codes, len(problem.labels))
+        return Goal("classify", problem.train_codes, len(problem.labels))
     if problem.task.kind == "multilabel":
         members = problem.membership(problem.train_targets)
-        return neural.Goal("multilabel", members, len(problem.labels))
+        return Goal("multilabel", members, len(problem.labels))
     values = problem.to_fit.astype(np.float32)
-    return neural.Goal("vectors", values, values.shape[1])
+    return Goal("vectors", values, values.shape[1])
 
 
-def _validation(problem: Problem) -> neural.Validation:
+def _validation(problem: Problem) -> Validation:
     """Return stretches of the training part, spread over it, that decide when to stop."""
     fit, held = blocked_folds(problem.samples.frames[problem.split.train])[VALIDATION_FOLD]
-    return neural.Validation(fit, held)
+    return Validation(fit, held)
 
 
-def _answer(problem: Problem, fit: neural.Fit) -> Answer:
+def _answer(problem: Problem, fit: Fit) -> Answer:
     """Return a fitted network's answer."""
     facts = {"epochs": float(fit.epochs)}
     if fit.curve:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from xperience.heads import neural, penalised
+from xperience.heads import penalised, stacked
+from xperience.heads.goals import Fit, Goal, Validation
 from xperience.heads.linear import chosen_sets
 from xperience.studies.heldout.asked import TEST, Asked
 from xperience.studies.heldout.axes import Folded
@@ -31,7 +32,7 @@ def dense(asked: Asked, seeds: Sequence[int]) -> list[Answer]:
     """Answer a task with the corrected dense network, stopped by validation recordings."""
     ((fit, held),) = asked.folds
     goal = _goal(asked)
-    fits = neural.dense(asked.inputs, goal, neural.Validation(fit, held), seeds)
+    fits = stacked.dense(asked.inputs, goal, Validation(fit, held), seeds)
     return [_network(asked, one) for one in fits]
 
 
@@ -39,16 +40,16 @@ HEADS: dict[str, Head] = {"linear": linear, "neural": dense}
 """Heads across recordings, by the name that rows carry."""
 
 
-def _goal(asked: Asked) -> neural.Goal:
+def _goal(asked: Asked) -> Goal:
     if asked.task.kind == "classify":
-        return neural.Goal("classify", _codes(asked), len(asked.labels))
+        return Goal("classify", _codes(asked), len(asked.labels))
     if asked.task.kind == "multilabel":
-        return neural.Goal("multilabel", _members(asked), len(asked.labels))
+        return Goal("multilabel", _members(asked), len(asked.labels))
     values = _to_fit(asked).astype(np.float32)
-    return neural.Goal("vectors", values, values.shape[1])
+    return Goal("vectors", values, values.shape[1])
 
 
-def _network(asked: Asked, fit: neural.Fit) -> Answer:
+def _network(asked: Asked, fit: Fit) -> Answer:
     facts = {"epochs": float(fit.epochs)}
     if asked.task.kind == "classify":
         answer = _classes(asked, fit.test, facts)

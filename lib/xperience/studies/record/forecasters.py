@@ -7,8 +7,8 @@ import numpy as np
 
 from xperience.heads import penalised
 from xperience.heads.conditioning import Inputs, Moments
-from xperience.heads.neural_goals import Goal, Validation
-from xperience.heads.sequence import TEMPORAL, Sequences, Steps, temporal
+from xperience.heads.goals import Goal, Validation
+from xperience.heads.temporal import TEMPORAL, Sequences, Steps, temporal
 from xperience.studies.problem import Problem
 from xperience.tasks.splits import Split, blocked_folds
 

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xperience.errors import ParamsError
-from xperience.heads import gram, linear, neural, neural_goals, neural_inputs
+from xperience.heads import goals, gram, linear, mlp, stacked
 from xperience.heads.conditioning import Inputs
-from xperience.heads.neural_layer import NormedLinear
 
 
 def beside(name: str):
@@ -26,8 +25,8 @@ def beside(name: str):
 direct, direct_neural = beside("direct"), beside("direct_neural")
 
 BLOCKS = ("small", "wide", "odd")
-SMALL = neural.Settings(width=24, dropout=0.0, batch=16, epochs=5)
-BRIEF = replace(neural.DENSE, epochs=40, patience=8)
+SMALL = mlp.Settings(width=24, dropout=0.0, batch=16, epochs=5)
+BRIEF = replace(stacked.DENSE, epochs=40, patience=8)
 
 
 def blocks(n_windows: int, seed: int) -> dict[str, np.ndarray]:
@@ -80,16 +79,16 @@ def two_blocks_design(n: int) -> gram.Design:
 DESIGNS = (windows_design, shuffled_design, pairs_design, one_way_design, two_blocks_design)
 
 
-def goal_of(kind: str, n: int, seed: int = 0) -> neural.Goal:
+def goal_of(kind: str, n: int, seed: int = 0) -> goals.Goal:
     rng = np.random.default_rng(seed)
     if kind == "classify":
-        return neural.Goal(kind, rng.integers(0, 3, n), 4)
+        return goals.Goal(kind, rng.integers(0, 3, n), 4)
     if kind == "multilabel":
-        return neural.Goal(kind, rng.random((n, 3)) < 0.3, 3)
-    return neural.Goal(kind, rng.normal(5, 3, (n, 3)).astype(np.float32), 3)
+        return goals.Goal(kind, rng.random((n, 3)) < 0.3, 3)
+    return goals.Goal(kind, rng.normal(5, 3, (n, 3)).astype(np.float32), 3)
 
 
-def plain_loss(goal: neural.Goal, objective: neural_goals.Objective):
+def plain_loss(goal: goals.Goal, objective: goals.Objective):
     """Return the loss a plain loop would take, written with PyTorch's own functions."""
     own = torch.nn.functional
     if goal.kind == "classify":
@@ -108,7 +107,7 @@ def plain_loss(goal: neural.Goal, objective: neural_goals.Objective):
     return lambda outputs, at: own.mse_loss(outputs, objective.targets[at])
 
 
-def directly(design: gram.Design, values, goal: neural.Goal, seed: int) -> list[np.ndarray]:
+def directly(design: gram.Design, values, goal: goals.Goal, seed: int) -> list[np.ndarray]:
     """Return what the plain loop says of training and test samples, from the same start."""
     rows = direct.samples(design.parts, values.__getitem__)
     sides = [torch.from_numpy(z) for z in direct.z_scored(rows, design.train, design.test)]
@@ -116,9 +115,9 @@ def directly(design: gram.Design, values, goal: neural.Goal, seed: int) -> list[
     model = direct_neural.network(rows.shape[1], goal.n_outputs, width=SMALL.width, dropout=0)
     for layer in model:
         if isinstance(layer, torch.nn.Linear):
-            started = neural.start(layer.in_features, layer.out_features, chance)
+            started = mlp.start(layer.in_features, layer.out_features, chance)
             layer.weight.data, layer.bias.data = started
-    objective = neural_goals.Objective(goal)
+    objective = goals.Objective(goal)
     adam, loss = direct_neural.adam(model), plain_loss(goal, objective)
     for _ in range(SMALL.epochs):
         order = torch.randperm(len(goal), generator=chance)
@@ -130,52 +129,17 @@ def directly(design: gram.Design, values, goal: neural.Goal, seed: int) -> list[
 @settings(max_examples=10, deadline=None)
 @given(
     draw=st.sampled_from(DESIGNS),
-    kind=st.sampled_from(neural_goals.KINDS),
+    kind=st.sampled_from(goals.KINDS),
     n=st.integers(20, 40),
     seed=st.integers(0, 99),
 )
 def test_published_network_is_the_plain_loop(draw, kind, n, seed):
     design, values = draw(n), blocks(n, seed)
     goal = goal_of(kind, len(design.train), seed)
-    (fit,) = neural.published_mlp(design, values.__getitem__, goal, [seed], SMALL)
+    (fit,) = mlp.published_mlp(design, values.__getitem__, goal, [seed], SMALL)
     train, test = directly(design, values, goal, seed)
     np.testing.assert_allclose(fit.train, train, rtol=2e-3, atol=2e-4 * np.abs(train).max())
     np.testing.assert_allclose(fit.test, test, rtol=2e-3, atol=2e-3 * np.abs(test).max())
-
-
-@pytest.mark.parametrize("draw", DESIGNS)
-def test_layer_for_any_device_is_the_one_compiled_for_a_cpu(draw, monkeypatch):
-    design, values = draw(40), blocks(40, 1)
-    goal = goal_of("classify", len(design.train))
-    (fused,) = neural.published_mlp(design, values.__getitem__, goal, [3], SMALL)
-    monkeypatch.setattr(neural, "FusedLayer", NormedLinear)
-    (plain,) = neural.published_mlp(design, values.__getitem__, goal, [3], SMALL)
-    np.testing.assert_allclose(fused.test, plain.test, atol=1e-4)
-
-
-def test_three_pieces_of_a_pair_share_two_products():
-    values = blocks(60, 2)
-    inputs = neural_inputs.NormedInputs.of(pairs_design(60), values.__getitem__)
-    wide = [slot for slot in inputs.slots if slot.table.shape[1] > 30]
-    assert len(wide) == 2
-    assert wide[0].table.shape[0] < len(pairs_design(60).train)
-
-
-def test_columns_that_creep_keep_their_differences():
-    """One pair column a block is 3,000 times larger than its usual step."""
-    values = blocks(60, 2)
-    inputs = neural_inputs.NormedInputs.of(one_way_design(60), values.__getitem__)
-    part, columns = inputs.parts[2], np.arange(50)
-    scored, found = part.scored(inputs.design.train, columns), np.zeros((30, 50), np.float32)
-    for piece in inputs.pieces:
-        own = piece.columns.numpy()
-        third = own >= 100
-        rows = 0 if piece.offset is None else piece.offset.numpy()[third].T
-        for slot, by in piece.terms:
-            taken = inputs.slots[slot].table[inputs.slots[slot].rows].numpy()[:, third]
-            rows = rows + taken * (1 if by is None else by.numpy()[third].T)
-        found[:, own[third] - 100] = rows
-    np.testing.assert_allclose(found, scored, atol=2 * neural_inputs.DROWNED)
 
 
 @pytest.mark.parametrize("draw", [windows_design, pairs_design])
@@ -184,11 +148,11 @@ def test_a_seed_gives_the_same_bytes_whatever_ran_before(draw):
     goal = goal_of("classify", len(design.train))
     dropping = replace(SMALL, dropout=0.1)
     state = torch.get_rng_state()
-    one, two = neural.published_mlp(design, values.__getitem__, goal, [7, 8], dropping)
+    one, two = mlp.published_mlp(design, values.__getitem__, goal, [7, 8], dropping)
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(1)
     torch.rand(17)
-    (again,) = neural.published_mlp(design, values.__getitem__, goal, [8], dropping)
+    (again,) = mlp.published_mlp(design, values.__getitem__, goal, [8], dropping)
     assert again.test.tobytes() == two.test.tobytes()
     assert again.curve == two.curve
     assert not np.allclose(one.test, two.test)
@@ -197,7 +161,7 @@ def test_a_seed_gives_the_same_bytes_whatever_ran_before(draw):
 def test_fits_say_what_they_are():
     design, values = windows_design(40), blocks(40, 5)
     goal = goal_of("multilabel", len(design.train))
-    (fit,) = neural.published_mlp(design, values.__getitem__, goal, [7], SMALL, "cpu")
+    (fit,) = mlp.published_mlp(design, values.__getitem__, goal, [7], SMALL, "cpu")
     assert fit.train.shape == (28, 3)
     assert fit.test.shape == (12, 3)
     assert ((fit.test > 0) & (fit.test < 1)).all()
@@ -208,7 +172,7 @@ def test_fits_say_what_they_are():
 
 
 def test_published_settings_are_the_contracts():
-    assert neural.Settings(128, 0.1, 1e-3, 1e-4, 128, 80) == neural.PUBLISHED
+    assert mlp.Settings(128, 0.1, 1e-3, 1e-4, 128, 80) == mlp.PUBLISHED
 
 
 def test_a_gpu_gives_nearly_what_a_cpu_gives():
@@ -217,7 +181,7 @@ def test_a_gpu_gives_nearly_what_a_cpu_gives():
     design, values = pairs_design(40), blocks(40, 4)
     goal = goal_of("classify", len(design.train))
     sides = [
-        neural.published_mlp(design, values.__getitem__, goal, [7], SMALL, device)[0].test
+        mlp.published_mlp(design, values.__getitem__, goal, [7], SMALL, device)[0].test
         for device in ("cpu", "cuda")
     ]
     np.testing.assert_allclose(*sides, atol=1e-2)
@@ -226,10 +190,10 @@ def test_a_gpu_gives_nearly_what_a_cpu_gives():
 def test_a_gpu_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ParamsError, match="no GPU"):
-        neural_goals.pick_device("cuda")
+        goals.pick_device("cuda")
     with pytest.raises(ParamsError, match="'auto' or 'cpu' or 'cuda'"):
-        neural_goals.pick_device("tpu")
-    assert neural_goals.pick_device("auto") == "cpu"
+        goals.pick_device("tpu")
+    assert goals.pick_device("auto") == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +207,7 @@ def test_a_gpu_that_is_not_there_is_named(monkeypatch):
 )
 def test_goals_that_do_not_fit_are_refused(kind, values, what):
     with pytest.raises(ParamsError, match=what):
-        neural.Goal(kind, values, 2)
+        goals.Goal(kind, values, 2)
 
 
 def drawn(n: int, n_axes: int = 20, seed: int = 0) -> np.ndarray:
@@ -251,24 +215,24 @@ def drawn(n: int, n_axes: int = 20, seed: int = 0) -> np.ndarray:
     return (rng.normal(size=(n, n_axes)) * np.linspace(3, 0.3, n_axes)).astype(np.float32)
 
 
-def halves(n: int) -> neural.Validation:
-    return neural.Validation(np.arange(n * 2 // 3), np.arange(n * 2 // 3, n))
+def halves(n: int) -> goals.Validation:
+    return goals.Validation(np.arange(n * 2 // 3), np.arange(n * 2 // 3, n))
 
 
 def test_dense_learns_what_no_linear_head_can():
     rows = drawn(600)
     codes = (rows[:, 0] * rows[:, 1] > 0).astype(int)
-    inputs, goal = Inputs(rows[:400], rows[400:]), neural.Goal("classify", codes[:400], 2)
-    patient = replace(neural.DENSE, epochs=100, rate=5e-3)
-    for fit in neural.dense(inputs, goal, halves(400), (1, 2), patient):
+    inputs, goal = Inputs(rows[:400], rows[400:]), goals.Goal("classify", codes[:400], 2)
+    patient = replace(stacked.DENSE, epochs=100, rate=5e-3)
+    for fit in stacked.dense(inputs, goal, halves(400), (1, 2), patient):
         assert (fit.test.argmax(axis=1) == codes[400:]).mean() > 0.85
 
 
 def test_dense_gives_vectors_in_their_own_units():
     rows = drawn(400)
     made = np.stack([1e3 + 50 * rows[:, 0], 1e-3 * rows[:, 1], np.full(400, 7.0)], axis=1)
-    goal = neural.Goal("vectors", made[:300].astype(np.float32), 3)
-    (fit,) = neural.dense(Inputs(rows[:300], rows[300:]), goal, halves(300), (1,), BRIEF)
+    goal = goals.Goal("vectors", made[:300].astype(np.float32), 3)
+    (fit,) = stacked.dense(Inputs(rows[:300], rows[300:]), goal, halves(300), (1,), BRIEF)
     error = np.abs(fit.test - made[300:]).mean(axis=0)
     assert error[0] < 0.5 * made[:, 0].std()
     assert error[2] < 0.5
@@ -278,10 +242,10 @@ def test_dense_stops_early_and_refits_on_everything():
     """Labels are noise: what is held out can only get worse, so few epochs are chosen."""
     rows = drawn(300, 40)
     codes = np.random.default_rng(1).integers(0, 2, 300)
-    goal = neural.Goal("classify", codes[:200], 2)
+    goal = goals.Goal("classify", codes[:200], 2)
     inputs = Inputs(rows[:200], rows[200:])
-    quick = replace(neural.DENSE, rate=1e-2, patience=5)
-    for fit in neural.dense(inputs, goal, halves(200), (1, 2, 3), quick):
+    quick = replace(stacked.DENSE, rate=1e-2, patience=5)
+    for fit in stacked.dense(inputs, goal, halves(200), (1, 2, 3), quick):
         held = [row.validation_loss for row in fit.curve]
         assert fit.epochs == 1 + int(np.argmin(held))
         assert len(held) < quick.epochs
@@ -290,11 +254,11 @@ def test_dense_stops_early_and_refits_on_everything():
 
 def test_dense_seeds_do_not_disturb_each_other():
     rows = drawn(120)
-    goal = neural.Goal("classify", (rows[:90, 0] > 0).astype(int), 2)
+    goal = goals.Goal("classify", (rows[:90, 0] > 0).astype(int), 2)
     inputs = Inputs(rows[:90], rows[90:])
-    many = neural.dense(inputs, goal, halves(90), (3, 4, 5), BRIEF)
-    again = neural.dense(inputs, goal, halves(90), (3, 4, 5), BRIEF)
-    (alone,) = neural.dense(inputs, goal, halves(90), (4,), BRIEF)
+    many = stacked.dense(inputs, goal, halves(90), (3, 4, 5), BRIEF)
+    again = stacked.dense(inputs, goal, halves(90), (3, 4, 5), BRIEF)
+    (alone,) = stacked.dense(inputs, goal, halves(90), (4,), BRIEF)
     assert [fit.test.tobytes() for fit in many] == [fit.test.tobytes() for fit in again]
     np.testing.assert_allclose(alone.test, many[1].test, atol=1e-3)
     assert not np.allclose(many[0].test, many[1].test)
@@ -303,18 +267,18 @@ def test_dense_seeds_do_not_disturb_each_other():
 def test_classes_that_only_held_out_samples_have_do_not_count():
     rows = drawn(90)
     codes = np.r_[np.tile([0, 1], 30), np.full(30, 2)]
-    goal = neural.Goal("classify", codes, 4)
-    (fit,) = neural.dense(Inputs(rows, rows[:5]), goal, halves(90), (1,), BRIEF)
+    goal = goals.Goal("classify", codes, 4)
+    (fit,) = stacked.dense(Inputs(rows, rows[:5]), goal, halves(90), (1,), BRIEF)
     assert fit.epochs == BRIEF.unjudged
-    mixed = neural.Validation(np.arange(50), np.arange(50, 90))
-    (fit,) = neural.dense(Inputs(rows, rows[:5]), goal, mixed, (1,), BRIEF)
+    mixed = goals.Validation(np.arange(50), np.arange(50, 90))
+    (fit,) = stacked.dense(Inputs(rows, rows[:5]), goal, mixed, (1,), BRIEF)
     assert np.isfinite([row.validation_loss for row in fit.curve]).all()
     assert np.isfinite(fit.test).all()
 
 
 def test_dense_without_held_out_samples_trains_for_a_fixed_number_of_epochs():
     rows = drawn(60)
-    goal = neural.Goal("multilabel", rows[:, :2] > 0, 2)
-    all_of_it = neural.Validation(np.arange(60), np.arange(0))
-    (fit,) = neural.dense(Inputs(rows, rows[:5]), goal, all_of_it, (1,), BRIEF)
+    goal = goals.Goal("multilabel", rows[:, :2] > 0, 2)
+    all_of_it = goals.Validation(np.arange(60), np.arange(0))
+    (fit,) = stacked.dense(Inputs(rows, rows[:5]), goal, all_of_it, (1,), BRIEF)
     assert fit.epochs == BRIEF.unjudged == len(fit.curve)

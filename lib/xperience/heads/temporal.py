@@ -9,9 +9,8 @@ import torch
 from torch.nn import functional
 
 from xperience.errors import ParamsError
-from xperience.heads.neural_dense import rms
-from xperience.heads.neural_goals import Device, Fit, Goal, Validation, pick_device
-from xperience.heads.neural_stacked import Chances, Job, StackedSettings, fits
+from xperience.heads.goals import Device, Fit, Goal, Validation, pick_device
+from xperience.heads.stacked import Chances, Job, StackedSettings, fits, rms
 
 LEAST_CHANGE = 1e-3
 """Changes of an axis count by no less than this share of the largest."""
@@ -84,7 +83,7 @@ def temporal(
     ----------
     inputs : Sequences
     goal : Goal
-        As for `xperience.heads.neural_dense.dense`.
+        As for `xperience.heads.stacked.dense`.
     validation : Validation
         The number of epochs is the one that served ``validate`` best after training on ``fit``;
         then the network is trained anew, on all training samples, for as many epochs.

@@ -1,4 +1,4 @@
-"""Small networks of several seeds, trained at once and stopped by a held-out stretch of time.
+"""Small networks of several seeds, trained at once and stopped by a held-out segment.
 
 The weights of all seeds lie in one tensor, seeds first, and a batched product serves them all. Each
 seed has its own generator for initial weights, order of batches and dropout, so that what a seed
@@ -6,7 +6,7 @@ gives doesn't depend on its company but for rounding.
 
 Training goes in two rounds. The first fits on one part of the training samples and judges every
 epoch on the other, until no seed has improved for some epochs; each seed's best epoch is kept. The
-second starts anew with all training samples and answers for each seed after as many epochs.
+second starts anew with all training samples and predicts for each seed after as many epochs.
 """
 
 import math
@@ -17,8 +17,10 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch.nn import functional
 
-from xperience.heads.neural_goals import (
+from xperience.heads.conditioning import Inputs
+from xperience.heads.goals import (
     Device,
     Fit,
     Goal,
@@ -30,9 +32,9 @@ from xperience.heads.neural_goals import (
 
 LEAST_DEVIATION = 1e-2
 """Vector components count by no less than this share of the largest deviation."""
-BYTE = 256
 KEPT_SHARE = 0.99
-"""Vectors are answered on as many principal axes as hold this share of their squares."""
+"""Vectors are predicted on as many principal axes as hold this share of their squares."""
+BYTE = 256
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class StackedSettings:
     unjudged: int = 30
 
 
+DENSE = StackedSettings()
+
+
 class Network(Protocol):
     """Networks of several seeds over the same samples."""
 
@@ -94,9 +99,6 @@ class Chances:
         self._each = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._device = device
 
-    def __len__(self) -> int:
-        return len(self._each)
-
     def uniform(self, *shape: int) -> torch.Tensor:
         """Return draws from [0, 1), ``(n_seeds, *shape)``."""
         return torch.stack([torch.rand(shape, generator=g) for g in self._each]).to(self._device)
@@ -115,20 +117,17 @@ class Chances:
     def dropped(self, hidden: torch.Tensor, share: float) -> torch.Tensor:
         """Return hidden values (n_seeds, …) with a share of them zeroed and the rest scaled up.
 
-        A byte of chance a value is enough: the share is one of 256.
+        A byte of chance a value is enough, eight to a draw: the share is one of 256.
         """
         n_dropped = round(BYTE * share)
         if not n_dropped:
             return hidden
-        kept = self._bytes(hidden[0].numel()).view(hidden.shape) >= n_dropped
-        return hidden * kept.to(hidden.dtype).mul_(BYTE / (BYTE - n_dropped))
-
-    def _bytes(self, n: int) -> torch.Tensor:
-        """Return whole numbers below 256, uint8 (n_seeds, n): eight a draw."""
-        words = torch.empty((len(self), -(-n // 8)), dtype=torch.int64)
+        n = hidden[0].numel()
+        words = torch.empty((len(self._each), -(-n // 8)), dtype=torch.int64)
         for row, chance in zip(words, self._each, strict=True):
             row.random_(-(2**63), None, generator=chance)
-        return words.view(torch.uint8)[:, :n].to(self._device)
+        kept = words.view(torch.uint8)[:, :n].to(self._device).view(hidden.shape) >= n_dropped
+        return hidden * kept.to(hidden.dtype).mul_(BYTE / (BYTE - n_dropped))
 
 
 @dataclass(frozen=True)
@@ -152,58 +151,50 @@ class Job:
     settings: StackedSettings
     train: np.ndarray
     test: np.ndarray
-    device: Device = "cpu"
+    device: str = "cpu"
 
 
-Make = Callable[[Chances, int], Network]
-"""Makes networks anew, for a number of outputs."""
-
-
-def fits(job: Job, make: Make) -> list[Fit]:
+def fits(job: Job, make: Callable[[Chances, int], Network]) -> list[Fit]:
     """Return each seed's fit: epochs chosen on what is held out, weights from all samples.
 
     Parameters
     ----------
     job : Job
     make : callable (chances, n_outputs) -> Network
+        Makes untrained networks.
     """
-    began, device = time.perf_counter(), pick_device(job.device)
+    began = time.perf_counter()
     if not job.seeds:
         return []
-    first = _Round(job, make, job.validation.fit, device)
+    first = _Round(job, make, job.validation.fit)
     best = first.judged(job.validation.validate)
-    whole = _Round(job, make, np.arange(len(job.train)), device)
-    answers = whole.answered(best)
+    whole = _Round(job, make, np.arange(len(job.train)))
+    predictions = whole.predicted(best)
     spent = (time.perf_counter() - began) / len(job.seeds)
+    judged = first if first.train_losses else whole
     return [
-        Fit(
-            test,
-            train,
-            first.curve(place) or whole.curve(place),
-            seed,
-            int(best[place]),
-            spent,
-            device,
-        )
-        for place, (seed, (train, test)) in enumerate(zip(job.seeds, answers, strict=True))
+        Fit(test, train, judged.curve(place), seed, int(best[place]), spent, job.device)
+        for place, (seed, (train, test)) in enumerate(zip(job.seeds, predictions, strict=True))
     ]
 
 
 class _Round:
     """Networks on their way through the epochs, on some of the training samples."""
 
-    def __init__(self, job: Job, make: Make, fit: np.ndarray, device: str):
-        self._job, self._device = job, device
-        self._objective = Objective(job.goal, fit, device, LEAST_DEVIATION, KEPT_SHARE)
-        self._network = make(Chances(job.seeds, device), self._objective.n_outputs)
-        self._fit = torch.from_numpy(np.asarray(fit, np.int64)).to(device)
-        self._places = torch.from_numpy(np.asarray(job.train, np.int64)).to(device)
-        self._train_losses: list[np.ndarray] = []
+    def __init__(self, job: Job, make: Callable[[Chances, int], Network], fit: np.ndarray):
+        self._job = job
+        self._objective = Objective(job.goal, fit, job.device, LEAST_DEVIATION, KEPT_SHARE)
+        self._network = make(Chances(job.seeds, job.device), self._objective.n_outputs)
+        self._fit, self._places = self._tensor(fit), self._tensor(job.train)
+        self.train_losses: list[np.ndarray] = []
         self._held_losses: list[np.ndarray] = []
         settings = job.settings
         self._adam = torch.optim.AdamW(
             self._network.parameters, lr=settings.rate, weight_decay=settings.decay, fused=True
         )
+
+    def _tensor(self, samples: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.asarray(samples, np.int64)).to(self._job.device)
 
     def _epoch(self) -> None:
         settings, total = self._job.settings, 0.0
@@ -215,13 +206,12 @@ class _Round:
             losses.mean(dim=1).sum().backward()
             self._adam.step()
             total = total + losses.detach().sum(dim=1)
-        self._train_losses.append((total / max(len(self._fit), 1)).cpu().numpy())
+        self.train_losses.append((total / max(len(self._fit), 1)).cpu().numpy())
 
     @torch.no_grad()
     def _outputs(self, samples: np.ndarray) -> torch.Tensor:
         """Return outputs of samples as the network counts them, (n_seeds, n, n_outputs)."""
-        places = torch.from_numpy(np.asarray(samples, np.int64)).to(self._device)
-        return self._network(places.expand(len(self._job.seeds), -1))
+        return self._network(self._tensor(samples).expand(len(self._job.seeds), -1))
 
     def judged(self, held: np.ndarray) -> np.ndarray:
         """Train until held-out samples stop to gain; return each seed's best epoch, from 1."""
@@ -229,8 +219,7 @@ class _Round:
         weight = self._objective.counted(held)
         if not weight or not len(self._fit):
             return np.full(n_seeds, settings.unjudged)
-        samples = torch.from_numpy(np.asarray(held, np.int64)).to(self._device)
-        samples = samples.expand(n_seeds, -1)
+        samples = self._tensor(held).expand(n_seeds, -1)
         for epoch in range(settings.epochs):
             self._epoch()
             outputs = self._outputs(self._job.train[held])
@@ -241,8 +230,8 @@ class _Round:
                 break
         return best + 1
 
-    def answered(self, epochs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Train; return training and test answers of each seed after its number of epochs."""
+    def predicted(self, epochs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Train; return train and test predictions of each seed after its number of epochs."""
         found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for epoch in range(1, int(epochs.max()) + 1):
             self._epoch()
@@ -257,4 +246,67 @@ class _Round:
     def curve(self, place: int) -> tuple:
         """Return the learning curve of a seed."""
         held = [float(losses[place]) for losses in self._held_losses] or None
-        return epoch_rows([float(losses[place]) for losses in self._train_losses], held)
+        return epoch_rows([float(losses[place]) for losses in self.train_losses], held)
+
+
+def dense(
+    inputs: Inputs,
+    goal: Goal,
+    validation: Validation,
+    seeds: Sequence[int],
+    settings: StackedSettings = DENSE,
+    device: Device = "auto",
+) -> list[Fit]:
+    """Train inputs → hidden layer → outputs on conditioned inputs, for all seeds at once.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Conditioned, strongest axis first.
+    goal : Goal
+        Vectors are z-scored on the samples that are fitted, deviations floored, and predicted on
+        their principal axes. Classes weigh the same in total; a class that only held-out samples
+        have is left out of their loss.
+    validation : Validation
+        The number of epochs that served ``validate`` best after training on ``fit``; then the
+        network is trained anew, on all training samples, for as many epochs.
+    seeds : sequence of int
+    settings : StackedSettings
+    device : {"auto", "cpu", "cuda"}
+
+    Returns
+    -------
+    list of Fit
+        One a seed. The curve is of the first round, where losses are judged, if there was one.
+    """
+    place = pick_device(device)
+    inputs = inputs.first(settings.axes)
+    rows = torch.from_numpy(np.concatenate([inputs.train, inputs.test])).to(place)
+    n = len(inputs.train)
+    rows = rows / rms(rows[:n])
+    sides = np.arange(n), np.arange(n, len(rows))
+    job = Job(goal, validation, tuple(seeds), settings, *sides, place)
+    return fits(job, lambda chances, n_outputs: _Dense(rows, n_outputs, settings, chances))
+
+
+def rms(values: torch.Tensor) -> torch.Tensor:
+    """Return the root of the mean square, at least a hair: the one scale of all axes."""
+    return values.square().mean().sqrt().clamp_min(1e-6) if values.numel() else values.new_ones(())
+
+
+class _Dense:
+    """rows → hidden → outputs."""
+
+    def __init__(
+        self, rows: torch.Tensor, n_outputs: int, settings: StackedSettings, chances: Chances
+    ):
+        self._rows, self.chances = rows, chances
+        self._hidden = chances.linear(rows.shape[1], settings.width)
+        self._out = chances.linear(settings.width, n_outputs)
+        self.parameters = [*self._hidden, *self._out]
+
+    def __call__(self, samples: torch.Tensor, dropout: float = 0.0) -> torch.Tensor:
+        rows = self._rows[samples]  # (n_seeds, n, n_axes)
+        hidden = functional.gelu(torch.baddbmm(self._hidden[1], rows, self._hidden[0]))
+        hidden = self.chances.dropped(hidden, dropout)  # (n_seeds, n, width)
+        return torch.baddbmm(self._out[1], hidden, self._out[0])
