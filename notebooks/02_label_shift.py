@@ -51,9 +51,7 @@ from xperience.report.figures import show
 from xperience.report.figures.embargo import draw_embargo
 from xperience.report.figures.shift import draw_split_scores, draw_splits
 from xperience.report.figures.shift_classes import draw_class_times
-from xperience.report.figures.window_leak import draw_window_leak
 from xperience.report.inputs import open_inputs
-from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance, shown_path
 from xperience.scoring.records import records_table, write_records
 from xperience.studies.shift.rows import embargo_rows, shift_rows
@@ -120,18 +118,6 @@ display(Markdown(words.leak_text(cases)))
 
 # %%
 words.split_table(cases, info.fps)
-
-# %% [markdown]
-# One window tells it best. Choose a split and go along its test windows: which of a window's frames
-# were trained on, and what do those say who only copy or only know the time?
-
-# %%
-at_split = {one.split: one for one in published}
-explore(
-    lambda split, test: draw_window_leak(at_split[split], test, info.fps),
-    {"split": Choice.among(list(at_split), LOCAL), "test": Choice.along()},
-    pictures / "02_window.png",
-)
 
 # %% [markdown]
 # ### The classes over time

@@ -63,11 +63,8 @@ from xperience.report.audio import (
 from xperience.report.figures import show
 from xperience.report.figures.audio import draw_audio_forest, draw_mixed_mean
 from xperience.report.figures.audio_time import draw_sound, draw_when
-from xperience.report.figures.heard_window import all_moments, draw_heard_window, windows_heard
 from xperience.report.inputs import open_inputs
-from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance, shown_path
-from xperience.report.quantities import place_at
 from xperience.scoring.records import records_table, write_records
 from xperience.studies.audio.looks import Heard
 from xperience.studies.audio.mean import MixedMean
@@ -201,21 +198,6 @@ show(when, pictures / "05_when.png")
 
 # %%
 Markdown(moments_sentences(moments, window_db))
-
-# %% [markdown]
-# Go along the windows that are tested: what is there to hear, and which tasks gain by it?
-
-# %%
-heard = {name: all_moments(study.looks[SOUND]) for name, study in studies.items()}
-tested = windows_heard([one for found in heard.values() for one in found])
-if len(tested):
-    explore(
-        lambda contract, window: draw_heard_window(
-            tables[contract], sound, heard[contract], int(tested[place_at(window, len(tested))])
-        ),
-        {"contract": Choice.among(list(heard), "corrected"), "window": Choice.along()},
-        pictures / "05_window.png",
-    )
 
 # %% [markdown]
 # ## Check

@@ -56,8 +56,6 @@ from xperience.project import at_root, metrics_path, predictions_path, run_folde
 from xperience.report import heldout as words
 from xperience.report.figures import show
 from xperience.report.figures.heldout import draw_across, draw_gap, draw_words
-from xperience.report.figures.told import Told, draw_told
-from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance, shown_path
 from xperience.report.strict_answer import asked_words, field_table
 from xperience.scoring.records import write_records
@@ -198,23 +196,6 @@ worded = words.word_scores(rows, "linear")
 show(draw_words(worded), pictures / "06_words.png")
 
 # %% [markdown]
-# Choose a task and a test recording, and go along its windows: what does a head say in a kitchen
-# that it has never seen?
-
-# %%
-said = answers.write(predictions_path(run, notebook))
-one_a_window = ["timeline_action", "timeline_subtask", "next_action", "transition_detection"]
-explore(
-    lambda task, episode, window: draw_told(Told.of_table(said, task, episode), window),
-    {
-        "task": Choice.among(one_a_window),
-        "episode": Choice.among([entry.episode for entry in roster.on("test")]),
-        "window": Choice.along(),
-    },
-    pictures / "06_window.png",
-)
-
-# %% [markdown]
 # ## Strict JSON
 #
 # A language model is asked for one JSON object about a clip: its fields, and for labels only the
@@ -228,6 +209,7 @@ explore(
 # it is knowledge: validity alone proves nothing. `docs/howto/qwen3-omni.md` asks the real one.
 
 # %%
+said = answers.write(predictions_path(run, notebook))
 answered_json = answer_records(roster, said, folder / "cache" / "strict")
 strict = list(strict_rows(answered_json, run))
 rows += strict

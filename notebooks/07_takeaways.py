@@ -42,12 +42,9 @@ from IPython.display import Markdown
 from xperience.project import metrics_path, run_folder
 from xperience.report.figures import show
 from xperience.report.figures.takeaways import draw_evidence, draw_glance
-from xperience.report.figures.what_if import draw_what_if
-from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance
 from xperience.report.takeaways import fresh, render, rows
 from xperience.report.takeaways.evidence import open_evidence
-from xperience.report.what_if import all_decided, movable, what_if
 from xperience.scoring.records import write_records
 
 # %%
@@ -132,27 +129,6 @@ Markdown(rows.takeaway_text(content, "heldout"))
 
 # %%
 show(draw_evidence(by_name["heldout"], names), pictures / "07_heldout.png")
-
-# %% [markdown]
-# ### What would have to be different?
-#
-# Choose a claim that rests on paired differences and move them, by half widths of their intervals
-# and the head's own scores with them: where does the sentence change? A claim that turns at a small
-# step stands on little.
-
-# %%
-claims_by_name = {
-    f"{one.claim.text} ({names[one.rule.place.column]}, {one.rule.place.contract})": one
-    for one in all_decided(evidence)
-    if movable(one)
-}
-steps = Choice({f"{tenth / 10:+.1f}": tenth / 10 for tenth in range(-40, 41)}, 0.0)
-if claims_by_name:
-    explore(
-        lambda claim, move: draw_what_if(what_if(evidence, claims_by_name[claim], move)),
-        {"claim": Choice.among(list(claims_by_name)), "move": steps},
-        pictures / "07_what_if.png",
-    )
 
 # %% [markdown]
 # ## Check

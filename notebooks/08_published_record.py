@@ -48,12 +48,10 @@ from xperience.report.figures import show
 from xperience.report.figures.record import draw_agreement
 from xperience.report.figures.record_hands import draw_hand_forecasts
 from xperience.report.figures.record_scores import draw_differences, draw_scores
-from xperience.report.figures.told import Told, draw_told
-from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance
 from xperience.scoring.records import write_records
 from xperience.studies.record.note import STATUSES, note_figures
-from xperience.studies.record.parts import note_rows, part_rows, published_answers
+from xperience.studies.record.parts import note_rows, part_rows
 from xperience.studies.record.record import NOTE, open_record
 
 # %%
@@ -124,18 +122,6 @@ show(draw_differences(scored), pictures / "08_differences.png")
 
 # %%
 Markdown(words.beyond_sentences(scored))
-
-# %% [markdown]
-# The published answers themselves: choose a task and go along its test windows.
-
-# %%
-answered = published_answers(record)
-timed = list(dict.fromkeys(one.task.name for one in answered)) or ["timeline_action"]
-explore(
-    lambda task, window: draw_told(Told.of_outcomes(answered, task), window),
-    {"task": Choice.among(timed), "window": Choice.along()},
-    pictures / "08_answers.png",
-)
 
 # %% [markdown]
 # ### One real trajectory, and a forecast of it

@@ -17,11 +17,6 @@ from xperience.report.audio import (
 )
 from xperience.report.figures.audio import draw_audio_forest, draw_mixed_mean
 from xperience.report.figures.audio_time import action_levels, draw_sound, draw_when
-from xperience.report.figures.heard_window import (
-    all_moments,
-    draw_heard_window,
-    windows_heard,
-)
 from xperience.report.figures.style import png_bytes
 from xperience.report.timeline import Timeline
 from xperience.scoring.uncertainty import Interval, Verdict
@@ -192,24 +187,6 @@ def test_wins_over_time_are_counted_in_the_title(answered, table):
     loud = moments[0].louder(window_db)
     apart = moments[0].won[loud].mean() - moments[0].won[~loud].mean()
     assert f"quieter: {apart:+.2f} (" in moments_sentences(moments, window_db)
-
-
-def test_one_window_says_which_tasks_gain_by_hearing_it(answered, table, episode):
-    moments = all_moments(answered.looks[SOUND])
-    windows = windows_heard(moments)
-    won = moments[0].won[moments[0].window == windows[0]][0]
-    sound, _ = open_sound(episode, table)
-    for heard_sound in (sound, None):
-        picture = drawn(draw_heard_window(table, heard_sound, moments, int(windows[0])))
-        n = "1" if won > 0 else "none"
-        assert picture.title == (
-            f"With sound this window is answered better in {n} of 1 task, worse in none"
-        )
-        assert "transition detection: " in picture.alt
-
-
-def test_without_looks_no_window_is_tested():
-    assert len(windows_heard(all_moments({}))) == 0
 
 
 def test_nothing_decided_is_said(table):

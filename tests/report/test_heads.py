@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from xperience.heads.goals import Epoch
+from xperience.report.figures.hand_window import draw_hand_window
 from xperience.report.figures.heads import draw_curves, draw_gains
 from xperience.report.heads import (
     BETTER,
@@ -127,3 +128,7 @@ def test_learning_curves_tell_where_they_turn():
     picture = draw_curves([Outcome(ACTION, "neural", answers=(unjudged,))])
     assert picture.title == "No learning curve was judged on held-out stretches"
     assert "No learning" in draw_curves([]).title
+
+
+def test_no_hand_forecast_is_said_to_be_none():
+    assert draw_hand_window([], 0.5).title == "No hands were forecast"

@@ -13,7 +13,6 @@ from xperience.report.figures.embargo import draw_embargo
 from xperience.report.figures.shift import draw_split_scores, draw_splits
 from xperience.report.figures.shift_classes import draw_class_times
 from xperience.report.figures.style import png_bytes
-from xperience.report.figures.window_leak import draw_window_leak
 from xperience.scoring.records import Record
 from xperience.studies.problem import Answer, Outcome, Problem
 from xperience.studies.shift.study import SplitCase
@@ -86,26 +85,6 @@ def test_the_strips_say_what_is_shared():
     apart = check(draw_splits([PURGED], INFO))
     assert apart.title.startswith("No test window of the chronological, purged split shares")
     assert "11 training, 6 test, 3 purged" in shared.alt
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_one_window_says_which_of_its_frames_were_trained_on(share):
-    assert check(draw_window_leak(LOCAL, share, INFO.fps)).title.endswith(
-        "frames are in training windows too; the nearest of those begins 0.25 s away"
-    )
-    apart = check(draw_window_leak(PURGED, share, INFO.fps))
-    assert apart.title.startswith("No frame is shared: the nearest training window begins")
-    assert "linear head, all features: pour" in apart.alt
-
-
-def test_a_window_whose_neighbours_begin_later_shares_only_what_they_hold():
-    """Window 0 begins at frame 0, the first of training at frame 5: 15 of 20 are shared."""
-    case = case_of("local", range(1, 14), [0])
-    assert draw_window_leak(case, 0.0, INFO.fps).title.startswith("15 of the window's 20 frames")
-
-
-def test_a_window_of_a_split_that_asks_nothing_says_why():
-    assert draw_window_leak(LOST, 0.5, INFO.fps).title == "This split asks nothing here"
 
 
 def test_the_strips_of_nothing_say_why():

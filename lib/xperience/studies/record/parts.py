@@ -3,13 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from xperience.scoring.records import Record
-from xperience.studies.problem import Outcome
 from xperience.studies.record.audio import logmel_rows
 from xperience.studies.record.contests import score_rows
 from xperience.studies.record.hands import hand_rows
 from xperience.studies.record.note import Figure, figure_rows, report_rows
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError, real_truth
-from xperience.studies.record.scores import labelled_outcomes
 from xperience.studies.rows import Labels
 from xperience.tasks.truth import Truth
 
@@ -52,20 +50,6 @@ def part_rows(record: PublishedRecord, part: str, run: str, section: str) -> lis
             base = {"run": run, "section": section, "contract": contract, "metric": part}
             rows.append(Record(**base, status="skipped", reason=reason))
     return rows
-
-
-def published_answers(record: PublishedRecord) -> list[Outcome]:
-    """Return the published answers about single windows; none where the record lacks them.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    """
-    try:
-        found = list(labelled_outcomes(record, real_truth(record)))
-    except PublishedRecordError:
-        return []
-    return [one for one in found if one.answers and one.problem.samples.members.shape[1] == 1]
 
 
 def note_rows(
