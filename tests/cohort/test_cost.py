@@ -36,7 +36,7 @@ from xperience.cohort.shards import Work, run_shard
 from xperience.cohort.slim import slim
 from xperience.cohort.stock import ListingError
 from xperience.errors import EpisodeError, ParamsError
-from xperience.hub.listing import VIDEOS
+from xperience.hub.source import EPISODE_FILES
 from xperience.scoring.records import write_records
 
 ONE = Measured(
@@ -159,8 +159,7 @@ def test_a_roster_and_a_listing_say_how_much_there_is(tmp_path):
 
 
 def test_only_whole_episodes_of_a_listing_count(tmp_path):
-    names = ("annotation.hdf5", *VIDEOS)
-    files = [f"{folder}/{name},10" for folder in ("a", "b") for name in names]
+    files = [f"{folder}/{name},10" for folder in ("a", "b") for name in EPISODE_FILES]
     path = tmp_path / "files.csv"
     path.write_text("\n".join(["path,size", *files[:-1]]) + "\n")
     assert volume_of(path)[:2] == (1, 70)

@@ -15,8 +15,8 @@ from xperience.cli import app
 from xperience.cohort.roster import SIDES, read_roster
 from xperience.cohort.selection import ChoiceError, ChoiceRules, apportion, choose
 from xperience.cohort.stock import Listed, ListingError, read_stock
-from xperience.hub import listing
-from xperience.hub.listing import VIDEOS, RemoteFile, group_episodes
+from xperience.hub import download
+from xperience.hub.source import EPISODE_FILES, RemoteFile, group_episodes
 
 
 def listed(folder, size=100, **more):
@@ -238,11 +238,10 @@ def test_all_published_episodes_are_needed_so_that_none_can_be_dropped(selection
 
 
 def files_of(stock):
-    names = ("annotation.hdf5", *VIDEOS)
     return [
         {"path": f"{one.folder}/{name}", "size": one.annotation_bytes}
         for one in stock
-        for name in names
+        for name in EPISODE_FILES
     ]
 
 
@@ -328,7 +327,7 @@ def test_the_verb_asks_the_hub(tmp_path, monkeypatch):
         asked.append((source.repo_id, source.revision))
         return group_episodes(RemoteFile(**row, digest="") for row in files_of(plenty(9, 1)))
 
-    monkeypatch.setattr(listing, "list_episodes", answer)
+    monkeypatch.setattr(download, "list_episodes", answer)
     out = tmp_path / "episodes.csv"
     for name in ("lab/walks", "lab/walks@v1"):
         arguments = ["cohort", "choose", f"hub:{name}", "--sides", "2/1/1", "--out", str(out)]

@@ -7,67 +7,45 @@ from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import huggingface_hub
 import numpy as np
 import pytest
 
-from xperience.hub.source import SampleSource
+from xperience.hub.source import EPISODE_FILES, SampleSource
 
 REPO = "lab/walks"
 FIRST, SECOND = "a" * 40, "b" * 40
 CHUNK = 1024
 
 
-@dataclass(frozen=True)
-class Request:
-    method: str
-    path: str
-    range: str | None
-    token: str | None
-
-
 @dataclass
 class FakeHub:
-    """Answers as the hub does; each field after `revisions` is a fault or a notebook."""
+    """What the hub has, the faults that it shows, and what it was asked for."""
 
     commits: dict[str, dict[str, bytes]]  # commit -> path -> content
     revisions: dict[str, str] = field(default_factory=lambda: {"main": FIRST, "v1": FIRST})
-    small: tuple[str, ...] = (".json", ".md")  # plain git files, the rest is LFS
-    tags: tuple[str, ...] = ("license:cc-by-nc-4.0",)
-    gated: str | None = None  # only this token may read files
-    status: dict[str, int] = field(default_factory=dict)  # part of the URL -> HTTP status
-    cut: dict[str, list[int]] = field(default_factory=dict)  # path -> bytes before each break
-    lie: dict[str, dict] = field(default_factory=dict)  # path -> changes of its line in the list
+    token: str | None = None  # only this one may read files
+    answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)  # part of a URL -> answer
     swap: dict[str, bytes] = field(default_factory=dict)  # path -> content really sent
-    ignore_range: bool = False
-    answer: bytes | None = None  # sent in place of the listing
-    answer_commit: str | None = None
-    storage: str | None = None  # files are redirected to this server, as LFS files are
-    requests: list[Request] = field(default_factory=list)
+    cut: dict[str, list[int]] = field(default_factory=dict)  # path -> bytes before each break
+    requests: list[tuple[str, str | None]] = field(default_factory=list)  # path, token
+    ranges: list[tuple[str, str | None]] = field(default_factory=list)  # path, byte range
 
-    def gets(self) -> Counter:
-        """Return how often each file was asked for."""
-        files = (r.path for r in self.requests if r.method == "GET" and "/resolve/" in r.path)
-        return Counter(path.split("/resolve/")[1].split("/", 1)[1] for path in files)
+    def fetched(self) -> Counter:
+        """Return how often each file was sent."""
+        return Counter(path for path, _ in self.ranges)
 
-    def ranges(self, path: str) -> list[str | None]:
-        return [r.range for r in self.requests if r.path.endswith(path)]
 
-    def line(self, path: str, content: bytes) -> dict:
-        blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-        line = {"rfilename": path, "size": len(content), "blobId": blob}
-        if not path.endswith(self.small):
-            digest = hashlib.sha256(content).hexdigest()
-            line["blobId"] = "c" * 40  # of the pointer, not of the content
-            line["lfs"] = {"size": len(content), "sha256": digest, "pointerSize": 134}
-        return line | self.lie.get(path, {})
-
-    def listing(self, commit: str) -> dict:
-        lines = [self.line(path, content) for path, content in self.commits[commit].items()]
-        sha = self.answer_commit or commit
-        return {"id": REPO, "sha": sha, "tags": list(self.tags), "siblings": lines}
+def listed(path: str, content: bytes) -> dict:
+    """Return a line of the hub's listing: small text files are git blobs, the rest is LFS."""
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    line = {"type": "file", "path": path, "size": len(content), "oid": blob}
+    if path.endswith((".json", ".md")):
+        return line
+    lfs = {"size": len(content), "oid": hashlib.sha256(content).hexdigest(), "pointerSize": 134}
+    return line | {"oid": "c" * 40, "lfs": lfs}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -78,146 +56,103 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def do_HEAD(self):
-        self.respond(body=False)
-
-    def do_GET(self):
-        self.respond(body=True)
-
-    def respond(self, body: bool) -> None:
-        hub, url = self.hub, urlsplit(self.path)
-        path = unquote(url.path)
+    def do_GET(self) -> None:
+        hub, path = self.hub, unquote(urlsplit(self.path).path)
         token = self.headers.get("Authorization")
-        hub.requests.append(Request(self.command, path, self.headers.get("Range"), token))
-        for part, status in hub.status.items():
-            if part in path:
-                self.send(status, b"out of order")
-                return
-        api, files = f"/api/datasets/{REPO}/revision/", f"/datasets/{REPO}/resolve/"
-        if path.startswith(api):
-            self.send_listing(path.removeprefix(api), parse_qs(url.query))
-        elif path.startswith(files):
-            self.send_file(*path.removeprefix(files).split("/", 1), token, body)
-        else:
+        hub.requests.append((path, token))
+        answer = next((hub.answers[part] for part in hub.answers if part in path), None)
+        parts = path.split("/")
+        if answer:
+            self.send(*answer)
+        elif path.startswith(f"/api/datasets/{REPO}/revision/"):
+            self.send_revision(parts[6])
+        elif path.startswith(f"/api/datasets/{REPO}/tree/"):
+            self.send_tree(hub.commits[parts[6]], "".join(f"{part}/" for part in parts[7:]))
+        elif path.startswith("/stored/"):
+            self.send_file(parts[6], "/".join(parts[7:]))
+        elif not path.startswith(f"/datasets/{REPO}/resolve/"):
             self.refuse(401, "RepoNotFound")
+        elif hub.token and token != f"Bearer {hub.token}":
+            self.refuse(403 if token else 401, "GatedRepo")
+        else:  # content lies on another host
+            storage = f"http://localhost:{self.server.server_address[1]}/stored"
+            self.send(302, headers={"Location": storage + self.path})
 
-    def send_listing(self, revision: str, query: dict) -> None:
+    def send_revision(self, revision: str) -> None:
         commit = self.hub.revisions.get(revision, revision)
         if commit not in self.hub.commits:
-            self.refuse(404, "RevisionNotFound")
-            return
-        assert query.get("blobs") == ["True"] or query.get("blobs") == ["true"]
-        listing = self.hub.answer or json.dumps(self.hub.listing(commit)).encode()
-        self.send(200, listing, {"Content-Type": "application/json"})
+            return self.refuse(404, "RevisionNotFound")
+        info = {"id": REPO, "sha": commit, "tags": ["license:cc-by-nc-4.0"]}
+        return self.send(200, json.dumps(info).encode())
 
-    def send_file(self, revision: str, path: str, token: str | None, body: bool) -> None:
-        hub = self.hub
-        commit = hub.revisions.get(revision, revision)
-        content = hub.swap.get(path, hub.commits.get(commit, {}).get(path))
-        if hub.gated and token != f"Bearer {hub.gated}":
-            self.refuse(403 if token else 401, "GatedRepo")
-        elif content is None:
-            self.refuse(404, "EntryNotFound")
-        elif hub.storage:
-            self.send(302, b"", {"Location": hub.storage + self.path, "X-Repo-Commit": commit})
-        else:
-            self.send_content(commit, path, content, body)
+    def send_tree(self, files: dict[str, bytes], folder: str) -> None:
+        lines = [listed(path, data) for path, data in files.items() if path.startswith(folder)]
+        if folder and not lines:
+            return self.refuse(404, "EntryNotFound")
+        return self.send(200, json.dumps(lines).encode())
 
-    def send_content(self, commit: str, path: str, content: bytes, body: bool) -> None:
-        start, total, status = 0, len(content), 200
-        asked = self.headers.get("Range")
-        if asked and not self.hub.ignore_range:
-            start, status = int(asked.removeprefix("bytes=").split("-")[0]), 206
-        if start >= total > 0 and status == 206:
-            self.send(416, b"", {"Content-Range": f"bytes */{total}"})
-            return
-        digest = hashlib.sha256(content).hexdigest()
-        headers = {
-            "ETag": f'"{digest}"',
-            "X-Linked-ETag": f'"{digest}"',
-            "X-Linked-Size": str(total),
-            "X-Repo-Commit": commit,
-            "Accept-Ranges": "bytes",
-        }
-        if status == 206:
-            headers["Content-Range"] = f"bytes {start}-{total - 1}/{total}"
-        cuts = self.hub.cut.get(path)
-        self.send(status, content[start:] if body else b"", headers, cuts.pop(0) if cuts else None)
+    def send_file(self, commit: str, path: str) -> None:
+        hub, wanted = self.hub, self.headers.get("Range")
+        content = hub.swap.get(path, hub.commits[commit][path])
+        hub.ranges.append((path, wanted))
+        cut = hub.cut[path].pop(0) if hub.cut.get(path) else None
+        if wanted is None:
+            return self.send(200, content, cut=cut)
+        start = int(wanted.removeprefix("bytes=").split("-")[0])
+        headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+        return self.send(206, content[start:], headers, cut)
 
     def refuse(self, status: int, code: str) -> None:
         self.send(status, b"{}", {"X-Error-Code": code, "X-Error-Message": f"no: {code}"})
 
-    def send(
-        self, status: int, body: bytes, headers: dict | None = None, cut: int | None = None
-    ) -> None:
+    def send(self, status: int, body=b"", headers=None, cut: int | None = None) -> None:
         self.send_response(status)
-        for name, value in (headers or {}).items():
+        for name, value in ((headers or {}) | {"Content-Length": str(len(body))}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body if cut is None else body[:cut])
-        if cut is not None:
-            self.close_connection = True
+        self.wfile.write(body[:cut])
+        self.close_connection = cut is not None
 
 
-def noise(n_bytes: int, seed: int) -> bytes:
-    return np.random.default_rng(seed).bytes(n_bytes)
-
-
-def episode_files(folder: str = "ep01") -> dict[str, bytes]:
-    prefix = f"{folder}/" if folder else ""
-    names = [f"fisheye_cam{i}.mp4" for i in range(4)] + ["stereo_left.mp4", "stereo_right.mp4"]
-    files = {f"{prefix}{name}": noise(3000 + i, i) for i, name in enumerate(names)}
-    files[f"{prefix}annotation.hdf5"] = noise(20 * CHUNK + 7, 99)
-    files[f"{prefix}caption.json"] = b'{"segments": []}'
-    return files
-
-
-@pytest.fixture
-def make_server():
-    """Return a function that starts a stand-in and returns its address."""
-    servers = []
-
-    def start(hub: FakeHub) -> str:
-        handler = type("BoundHandler", (Handler,), {"hub": hub})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_address[1]}"
-
-    yield start
+@pytest.fixture(scope="module")
+def address():
+    """Start the server, and the library's client anew: it reads the proxies once."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        huggingface_hub.close_session()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     huggingface_hub.close_session()
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
-def fake_hub() -> FakeHub:
-    readme = {"README.md": b"# walks", ".gitattributes.json": b"{}"}
-    first = episode_files() | readme
-    second = dict(first)
-    second["ep01/fisheye_cam0.mp4"] = noise(4000, 123)
-    del second["ep01/stereo_right.mp4"]
-    return FakeHub({FIRST: first, SECOND: second})
-
-
-@pytest.fixture
-def hub(fake_hub, make_server, monkeypatch, tmp_path):
-    """The stand-in, running, and the library pointed at it."""
-    monkeypatch.setenv("HF_ENDPOINT", make_server(fake_hub))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def hub(address, monkeypatch, tmp_path) -> FakeHub:
+    """A hub with two revisions of an episode, and the library pointed at it."""
+    noise = np.random.default_rng(0).bytes
+    first = {f"ep01/{name}": noise(3000 + place) for place, name in enumerate(EPISODE_FILES)}
+    first["ep01/annotation.hdf5"] = noise(20 * CHUNK + 7)
+    first |= {"ep01/caption.json": b'{"segments": []}', "README.md": b"# walks"}
+    second = first | {"ep01/fisheye_cam0.mp4": noise(4000)}
+    settings = {
+        "ENDPOINT": address,
+        "HUGGINGFACE_CO_URL_TEMPLATE": address + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_TOKEN_PATH": str(tmp_path / "no-token"),
+        "HF_HUB_OFFLINE": False,
+        "DOWNLOAD_CHUNK_SIZE": CHUNK,
+    }
+    for name, value in settings.items():
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.delenv("HUGGING_FACE_HUB_TOKEN", raising=False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", CHUNK)
     patient = SimpleNamespace(sleep=lambda _: None)
     monkeypatch.setattr("huggingface_hub.file_download.time", patient)
     monkeypatch.setattr("huggingface_hub.utils._http.time", patient)
-    huggingface_hub.close_session()
-    return fake_hub
+    Handler.hub = FakeHub({FIRST: first, SECOND: second})
+    return Handler.hub
 
 
 @pytest.fixture

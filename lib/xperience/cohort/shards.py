@@ -22,7 +22,7 @@ from xperience.errors import XperienceError
 from xperience.features.blocks import CONTRACTS
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
-from xperience.hub.receipt import is_unfinished
+from xperience.hub.source import is_unfinished
 from xperience.progress import OnProgress
 from xperience.sources import source_digests, sources_of
 from xperience.storage import value_digest, write_text

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from xperience.cohort.roster import Entry
 from xperience.hub.download import download_episode
-from xperience.hub.receipt import STORE
-from xperience.hub.source import SampleSource
+from xperience.hub.source import STORE, SampleSource
 
 
 def stage_from(

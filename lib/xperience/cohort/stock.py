@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from xperience.episode.layout import ANNOTATION
 from xperience.errors import XperienceError, unreadable
-from xperience.hub.listing import RemoteEpisode, RemoteFile, group_episodes
+from xperience.hub.source import RemoteEpisode, RemoteFile, group_episodes
 
 ALIASES = {
     "episode_path": "folder",
@@ -69,7 +69,7 @@ def stock_of(episodes: Iterable[RemoteEpisode]) -> list[Listed]:
     Parameters
     ----------
     episodes : iterable of RemoteEpisode
-        As `xperience.hub.listing.list_episodes` returns them. The first part of an episode's
+        As `xperience.hub.download.list_episodes` returns them. The first part of an episode's
         folder is its session.
     """
     return [
@@ -77,7 +77,7 @@ def stock_of(episodes: Iterable[RemoteEpisode]) -> list[Listed]:
             folder=episode.folder,
             session=session_of(episode.folder),
             annotation_bytes=sum(
-                file.size for file in episode.files if episode.local_name(file) == ANNOTATION
+                file.size for name, file in episode.local_files.items() if name == ANNOTATION
             ),
             size_bytes=episode.size,
             missing=episode.missing,

@@ -65,7 +65,7 @@ def _stock(listing: str) -> "list[Listed]":
 
     if not listing.startswith(HUB):
         return read_stock(Path(listing))
-    from xperience.hub.listing import list_episodes
+    from xperience.hub.download import list_episodes
 
     # Only files and sizes are asked for: no licence is shown, nothing is downloaded.
     return stock_of(list_episodes(_dataset(listing.removeprefix(HUB), "of its card", HUB)))

@@ -1,47 +1,88 @@
-"""A whole download: licence first, then each file, then the receipt."""
+"""A whole download: the licence first, then each file, checked, then all of them put in place."""
 
+import errno
+import os
+import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
-from huggingface_hub.utils import WeakFileLock
+from huggingface_hub import HfApi, constants, hf_hub_url
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.file_download import http_get
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import WeakFileLock, build_hf_headers
 
-from xperience.errors import DownloadError
-from xperience.hub.faults import UnreachableError, dataset_page, no_room
-from xperience.hub.listing import (
-    COMMIT,
-    Listing,
-    RemoteFile,
-    choose_episode,
-    list_files,
-)
-from xperience.hub.receipt import (
+from xperience.episode.layout import ANNOTATION
+from xperience.errors import DownloadError, XperienceError
+from xperience.hub.source import (
+    RECEIPT,
     STORE,
-    PlacedFile,
     Receipt,
-    placed,
+    RemoteEpisode,
+    RemoteFile,
+    SampleSource,
+    group_episodes,
     read_receipt,
-    refreshed,
-    write_receipt,
 )
-from xperience.hub.reporter import OnProgress, Plan, Reporter, Say, megabytes
-from xperience.hub.source import SampleSource
-from xperience.hub.transfer import arrived_bytes, fetch_file, matches
+from xperience.storage import write_text
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+LICENCES = {
+    "cc-by-nc-4.0": "CC BY-NC 4.0: you may use, share and adapt the data if you credit its makers, "
+    "and not commercially",
+}
+AGAIN = "Run the same command again: it resumes with what has already arrived."
+OWN_FOLDER = (
+    "With a folder that already holds the episode no network is needed: "
+    "make reproduce RUN=sample EPISODE=<folder>."
+)
+
+
+class UnreachableError(DownloadError):
+    """The hub did not answer, or not to the end; the files themselves may be fine."""
+
+
+def list_episodes(source: SampleSource) -> list[RemoteEpisode]:
+    """Return the episodes of a dataset, sorted by folder, unusable ones included.
+
+    Parameters
+    ----------
+    source : SampleSource
+        ``folder`` limits the list to that folder and those below it.
+
+    Raises
+    ------
+    UnreachableError
+        If the hub does not answer.
+    DownloadError
+        If the dataset or revision is missing or closed, or the listing cannot be trusted: another
+        commit than the pinned one, a file without size or hash, a path that would leave its folder.
+    """
+    commit, _ = _resolve(source)
+    return _episodes(source.repo_id, commit, source.folder)
 
 
 def download_episode(
-    source: SampleSource,
-    out: Path,
-    *,
-    on_progress: OnProgress | None = None,
-    say: Say = print,
+    source: SampleSource, out: Path, *, say: Callable[[str], object] = print
 ) -> Receipt:
     """Bring one episode into a folder, or see that it is there unchanged.
 
-    Shows the licence first; accepting the dataset's terms is up to the user. Files that are in
-    place are not fetched again, an interrupted file goes on where it stopped, and a file that has
-    changed on disk is fetched anew. With a full commit hash as revision and nothing changed, the
-    network is not used at all.
+    Shows the licence first; accepting the dataset's terms is up to the user. Every file is read and
+    compared with the hub's size and hash. Files that are there are not fetched again, an
+    interrupted one goes on where it stopped, and the episode appears once all of it has arrived.
+    With a full commit hash as revision and nothing changed, the network is not used at all.
 
     Parameters
     ----------
@@ -49,10 +90,7 @@ def download_episode(
         The dataset, pinned.
     out : Path
         Becomes the episode's folder: ``out/annotation.hdf5`` and the videos. The receipt and
-        unfinished parts are in ``out/.download``.
-    on_progress : callable, optional
-        Called with a file's name, the bytes here and the bytes in all, of the whole episode. None
-        shows the library's own bar on a terminal.
+        unfinished parts are in ``out/.download``. No file that is there is replaced or removed.
     say : callable
         Takes each line for the user.
 
@@ -66,245 +104,280 @@ def download_episode(
     UnreachableError
         If the hub does not answer or breaks off.
     DownloadError
-        If the hub refuses, there is no such episode, a file is not as listed, or the folder holds
-        something else.
+        If the hub refuses, there is no such episode, a file is not as listed, the disk is full, or
+        the folder holds something else.
     """
-
-    def plan(listing: Listing) -> Plan:
-        episode = choose_episode(source, listing)
-        files = {episode.local_name(file): file for file in episode.files}
-        return Plan(listing, episode.folder, files, episode.missing, episode=True)
-
-    return _download(source, Path(out), None, plan, Reporter(say, on_progress))
-
-
-def download_files(
-    source: SampleSource,
-    names: Iterable[str],
-    out: Path,
-    *,
-    on_progress: OnProgress | None = None,
-    say: Say = print,
-) -> Receipt:
-    """Bring named files of a dataset into a folder; otherwise as `download_episode`.
-
-    Parameters
-    ----------
-    source : SampleSource
-        The dataset, pinned; ``folder`` is the folder inside it that ``names`` start from.
-    names : iterable of str
-        Paths of files, the same on the hub (below ``folder``) and in ``out``.
-    out : Path
-        Folder for the files.
-    on_progress, say
-        As in `download_episode`.
-
-    Returns
-    -------
-    Receipt
-        Of all files that were ever brought into ``out`` this way.
-
-    Raises
-    ------
-    UnreachableError, DownloadError
-        As `download_episode`, and if a name is not listed.
-    """
-    names = tuple(names)
-    folder = source.folder or ""
-
-    def plan(listing: Listing) -> Plan:
-        there = {file.path: file for file in listing.files}
-        paths = {name: f"{folder}/{name}" if folder else name for name in names}
-        absent = sorted(path for path in paths.values() if path not in there)
-        if absent:
-            raise DownloadError(
-                f"{source.repo_id}@{listing.commit[:12]}: {absent[0]}",
-                f"is not there ({len(absent)} of {len(names)} names are not)",
-                "a file of the dataset",
-                f"See {dataset_page(source.repo_id)}/tree/{listing.commit} for its files.",
-            )
-        return Plan(listing, folder, {name: there[path] for name, path in paths.items()})
-
-    return _download(source, Path(out), names, plan, Reporter(say, on_progress))
-
-
-def _download(
-    source: SampleSource,
-    out: Path,
-    names: tuple[str, ...] | None,
-    make_plan: Callable[[Listing], Plan],
-    reporter: Reporter,
-) -> Receipt:
-    """Bring what a plan asks for; the core of both public functions.
-
-    ``names`` are the files asked for, None for a whole episode.
-    """
-    old = _own_receipt(source, out)
-    here = old if old is not None and old.answers(source, names) else None
-    if here and COMMIT.fullmatch(source.revision) and here.intact(out):
-        reporter.say(f"{out}: {source.repo_id} is here, unchanged, commit {here.commit}")
-        return refreshed(out, here)
+    out, old = Path(out), read_receipt(Path(out))
+    if old and COMMIT.fullmatch(source.revision) and old.answers(source, out):
+        say(f"{out}: {source.repo_id} is here, unchanged, commit {old.commit}")
+        return old
     try:
-        plan = make_plan(list_files(source))
+        commit, declared = _resolve(source)
+        episode = _choose_episode(source, commit)
     except UnreachableError as fault:
-        if here is None or not here.intact(out):
+        if old is None or not old.answers(source, out):
             raise
-        reporter.say(f"{fault}\nGoing on with what is in {out}, unchanged, commit {here.commit}.")
-        return refreshed(out, here)
-    _refuse_strange_names(out, plan)
-    reporter.start(source, plan, out)
-    store = out / STORE
-    store.mkdir(parents=True, exist_ok=True)
-    with WeakFileLock(store / "lock"):
-        return _bring(source, out, plan, read_receipt(out), reporter)
-
-
-def _bring(
-    source: SampleSource, out: Path, plan: Plan, old: Receipt | None, reporter: Reporter
-) -> Receipt:
-    """Put every file of the plan in place; the receipt on disk keeps up after each."""
-    noted = {file.path: file for file in old.files} if old else {}
-    present = {name: _present(out, name, file, noted) for name, file in plan.files.items()}
-    todo = [name for name, note in present.items() if note is None]
-    _check_room(out, [plan.files[name] for name in todo])
-    notes = noted | {name: note for name, note in present.items() if note is not None}
-    _drop_outdated(out, plan, notes, reporter.say)
-    for name, file in plan.files.items():
-        if name in todo:
-            if (out / name).exists():
-                reporter.say(f"{name}: not as listed, fetching it again")
-            fetch_file(plan.listing, file, out / name, out / STORE, reporter.watcher(name))
-            notes[name] = placed(out, name, file)
-            write_receipt(out, _receipt(source, plan, notes, finished=False))
-        reporter.arrived(name, file)
-    for part in (out / STORE).glob("*.part"):
-        part.unlink()
-    receipt = _receipt(source, plan, notes, finished=True)
-    write_receipt(out, receipt)
-    reporter.say(f"{len(todo)} files fetched, {len(plan.files) - len(todo)} were here; all checked")
+        say(f"{fault}\nGoing on with what is in {out}, unchanged, commit {old.commit}.")
+        return old
+    receipt = Receipt(**source.model_dump(), commit=commit, episode=episode)
+    absent = _check_destination(out, receipt, old)
+    for line in _notice(receipt, declared, out):
+        say(line)
+    with _named_faults(str(out), source.repo_id):
+        _bring(out, receipt, absent)
+    n_here = len(episode.files) - len(absent)
+    say(f"{len(absent)} files fetched, {n_here} were here; all checked")
     return receipt
 
 
-def _receipt(
-    source: SampleSource, plan: Plan, notes: dict[str, PlacedFile], finished: bool
-) -> Receipt:
-    return Receipt(
-        repo_id=source.repo_id,
-        revision=source.revision,
-        commit=plan.listing.commit,
-        folder=plan.folder,
-        licence=source.licence,
-        episode=plan.episode,
-        finished=finished,
-        missing=plan.missing,
-        files=tuple(notes[name] for name in sorted(notes)),
-    )
+# What the hub has
 
 
-def _own_receipt(source: SampleSource, out: Path) -> Receipt | None:
-    """Return the folder's receipt, having seen that it is for the same files.
-
-    Raises
-    ------
-    DownloadError
-        If the folder was filled from another dataset or with another episode.
-    """
-    old = read_receipt(out)
-    if old is None:
-        return None
-    same_folder = source.folder is None or source.folder == old.folder
-    if old.repo_id == source.repo_id and same_folder:
-        return old
-    raise DownloadError(
-        str(out),
-        f"already holds {old.repo_id}, folder {old.folder or 'top'!r}",
-        f"an empty folder or {source.repo_id}, folder {source.folder or 'top'!r}",
-        "Choose another folder for this download, or remove that one.",
-    )
-
-
-def _present(
-    out: Path, name: str, file: RemoteFile, noted: dict[str, PlacedFile]
-) -> PlacedFile | None:
-    """Return the note of a file that is in place as listed, None if it must be fetched.
-
-    Raises
-    ------
-    DownloadError
-        If another file stands there that no receipt knows: it is not ours to replace.
-    """
-    path, note = out / name, noted.get(name)
-    if note is not None and note.digest == file.digest and note.untouched(out):
-        return note
-    if matches(path, file):
-        return placed(out, name, file)
-    if note is None and path.exists():
-        raise DownloadError(
-            str(path),
-            "is in the way: it is not the listed file and was not put there by a download",
-            f"nothing, or {file.size:,} bytes with {file.digest}",
-            "Move it away, or choose another folder for the download.",
+def _resolve(source: SampleSource) -> tuple[str, str | None]:
+    """Return the commit that a revision stands for, and the licence that the dataset declares."""
+    place = f"{source.repo_id}@{source.revision}"
+    with _named_faults(place, source.repo_id):
+        info = HfApi().dataset_info(
+            source.repo_id, revision=source.revision, timeout=60, expand=["sha", "tags"]
         )
-    return None
+        tags = [tag.removeprefix("license:") for tag in info.tags or () if "license:" in tag]
+    pinned = COMMIT.fullmatch(source.revision)
+    if info.sha is None or (pinned and info.sha != source.revision):
+        raise DownloadError(
+            place,
+            f"the hub answered for commit {info.sha or 'unknown'}",
+            f"commit {source.revision}" if pinned else "a commit hash",
+            "Ask the hub itself, not a mirror that is behind: see HF_ENDPOINT.",
+        )
+    return info.sha, next(iter(tags), None)
 
 
-def _refuse_strange_names(out: Path, plan: Plan) -> None:
-    """See that every file lands inside the folder and none on the receipt.
-
-    Raises
-    ------
-    DownloadError
-        If one does not; links inside the folder are followed for this.
-    """
-    root = out.resolve()
-    for name in plan.files:
-        parent = (out / name).parent.resolve()
-        if not parent.is_relative_to(root) or parent.is_relative_to(root / STORE):
-            raise DownloadError(
-                f"{plan.listing.repo_id}@{plan.listing.commit[:12]}: {name}",
-                f"would be written to {parent}",
-                f"a place inside {root}, outside its {STORE}",
-                "Remove links inside the folder, or choose another one for the download.",
+def _episodes(repo_id: str, commit: str, folder: str | None) -> list[RemoteEpisode]:
+    """Return the episodes in and below a folder, none if there is no such folder."""
+    place = f"{repo_id}@{commit[:12]}"
+    with _named_faults(place, repo_id):
+        try:
+            tree = HfApi().list_repo_tree(
+                repo_id, folder or None, recursive=True, revision=commit, repo_type="dataset"
             )
+            files = [_remote_file(place, entry) for entry in tree if isinstance(entry, RepoFile)]
+        except EntryNotFoundError:
+            files = []
+    return group_episodes(files)
 
 
-def _drop_outdated(out: Path, plan: Plan, notes: dict[str, PlacedFile], say: Say) -> None:
-    """Remove files of an earlier download that this revision no longer has, and their notes.
+def _remote_file(place: str, entry: RepoFile) -> RemoteFile:
+    """Return one line of the library's listing as a file that can be checked and placed."""
+    size = entry.lfs.size if entry.lfs else entry.size
+    digest = f"sha256:{entry.lfs.sha256}" if entry.lfs else f"git-sha1:{entry.blob_id}"
+    try:
+        return RemoteFile(path=entry.path, size=size, digest=digest)
+    except ValueError as fault:
+        raise DownloadError(
+            f"{place}: {entry.path}",
+            f"is listed with size {size} and hash {digest!r}",
+            "a plain relative path, and a size and a hash to check the file by",
+            "Ask the hub itself (see HF_ENDPOINT); if it says the same, ask the dataset's owner.",
+        ) from fault
 
-    Left in place, a video of another revision would pass for part of this episode.
+
+def _choose_episode(source: SampleSource, commit: str) -> RemoteEpisode:
+    """Return the episode that the source names, or the only usable one."""
+    episodes = _episodes(source.repo_id, commit, source.folder)
+    usable = {one.folder: one for one in episodes if ANNOTATION not in one.missing}
+    if source.folder is None and len(usable) == 1:
+        return next(iter(usable.values()))
+    if source.folder in usable:
+        return usable[source.folder]
+    everywhere = _episodes(source.repo_id, commit, None)
+    folders = [one.folder for one in everywhere if ANNOTATION not in one.missing]
+    near = source.folder and get_close_matches(source.folder, folders, n=5)
+    near = near or folders[:5]
+    asked = "no folder" if source.folder is None else f"folder {source.folder!r}"
+    raise DownloadError(
+        f"{source.repo_id}@{commit[:12]}",
+        f"holds {len(folders)} usable episodes, {asked} names none of them",
+        f"a folder with {ANNOTATION}",
+        f"Set `folder` in the params file; nearest: {', '.join(map(repr, near))}."
+        if near
+        else f"Check `repo_id` and `revision` against {_page(source.repo_id)}, and HF_ENDPOINT.",
+    )
+
+
+def _page(repo_id: str) -> str:
+    """Return the address of a dataset's page, where its terms are."""
+    return f"{constants.ENDPOINT}/datasets/{repo_id}"
+
+
+def _notice(receipt: Receipt, declared: str | None, out: Path) -> Iterator[str]:
+    """Yield what the user must see before the first byte: dataset, licence, size."""
+    key = receipt.licence.lower().replace(" ", "-")
+    yield f"Dataset: {receipt.repo_id} at commit {receipt.commit} (revision {receipt.revision!r})"
+    yield f"Licence: {LICENCES.get(key, f'{receipt.licence}: read it before you go on')}"
+    yield f"The dataset's terms are yours to accept: {_page(receipt.repo_id)}"
+    if declared and declared.lower() != key:
+        yield f"Note: the dataset's own page now declares the licence {declared!r}."
+    episode = receipt.episode
+    yield f"{len(episode.files)} files, {episode.size / 1e6:,.1f} MB -> {out}"
+    if episode.missing:
+        yield f"Not on the hub, the episode works without: {', '.join(episode.missing)}"
+
+
+# What the folder has
+
+
+def _check_destination(out: Path, new: Receipt, old: Receipt | None) -> dict[str, RemoteFile]:
+    """Return the files that a folder lacks, having seen that nothing else there is in the way.
 
     Raises
     ------
     DownloadError
-        If one has been changed since: then it is not ours to remove.
+        If the folder holds another episode, a file that differs from the listed one or is not part
+        of this revision, or a link that leads out of it.
     """
-    current = {plan.local_name(file): file.digest for file in plan.listing.files}
-    for name in set(notes) - set(plan.files):
-        note, path = notes[name], out / name
-        if current.get(name) == note.digest and path.exists():
-            continue
-        if path.exists() and not note.intact(out):
+    if old and (old.repo_id, old.episode.folder) != (new.repo_id, new.episode.folder):
+        raise DownloadError(
+            str(out),
+            f"already holds {old.repo_id}, folder {old.episode.folder!r}",
+            f"an empty folder or {new.repo_id}, folder {new.episode.folder!r}",
+            "Choose another folder for this download, or remove that one.",
+        )
+    wanted = new.episode.local_files
+    absent = {}
+    for name in wanted | (old.episode.local_files if old else {}):
+        path, file = out / name, wanted.get(name)
+        leads_out = not path.parent.resolve().is_relative_to(out.resolve())
+        if leads_out or (path.exists() and not (file and file.is_at(path))):
             raise DownloadError(
                 str(path),
-                "is not part of this revision and has been changed since its download",
-                "no such file",
-                "Move it away and run again.",
+                f"leads to {path.resolve()}" if leads_out else "is in the way, with other content",
+                f"{file.size:,} bytes with {file.digest}, or nothing" if file else "no such file",
+                "Move it away and run again, or choose another folder: a download never replaces "
+                f"what is there, and commit {new.commit[:12]} lists something else.",
             )
-        path.unlink(missing_ok=True)
-        del notes[name]
-        say(f"{name}: removed, not part of this revision")
+        if file and not path.exists():
+            absent[name] = file
+    return absent
 
 
-def _check_room(out: Path, files: Iterable[RemoteFile]) -> None:
-    """See that the disk has room for what is still to come.
-
-    Raises
-    ------
-    DownloadError
-        If not.
-    """
+def _bring(out: Path, receipt: Receipt, absent: dict[str, RemoteFile]) -> None:
+    """Fetch files beside the folder's own, then move all of them to their places."""
     store = out / STORE
-    needed = sum(max(0, file.size - arrived_bytes(store, file)) for file in files)
-    free = shutil.disk_usage(store).free
-    if needed > free:
-        raise no_room(str(out), f"{megabytes(free)} left", f"{megabytes(needed)} or more")
+    store.mkdir(parents=True, exist_ok=True)
+    with WeakFileLock(store / "lock"):
+        parts = {
+            name: store / "parts" / f"{name}.{file.digest[-16:]}"
+            for name, file in absent.items()
+            if not (out / name).exists()
+        }
+        arrived = sum(part.stat().st_size for part in parts.values() if part.is_file())
+        needed = sum(absent[name].size for name in parts) - arrived
+        free = shutil.disk_usage(store).free
+        if needed > free:
+            raise OSError(errno.ENOSPC, f"{free:,} bytes are left, {needed:,} are needed")
+        for name, part in parts.items():
+            _fetch(receipt, absent[name], part)
+        (out / RECEIPT).unlink(missing_ok=True)  # cut off from here on, it is unfinished
+        for name, part in parts.items():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            part.replace(out / name)
+        write_text(out / RECEIPT, receipt.model_dump_json(indent=1) + "\n")
+        shutil.rmtree(store / "parts", ignore_errors=True)
+
+
+def _fetch(receipt: Receipt, file: RemoteFile, part: Path) -> None:
+    """Append what is missing of a file to its part, and see that the whole is as listed.
+
+    The library's own one-call download begins each try anew (its scratch file is unique to the
+    process), so its transfer function is given our file and the place to go on from.
+    """
+    place = f"{receipt.repo_id}@{receipt.commit[:12]}: {file.path}"
+    url = hf_hub_url(receipt.repo_id, file.path, repo_type="dataset", revision=receipt.commit)
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with _named_faults(place, receipt.repo_id), part.open("ab") as sink:
+        arrived = sink.seek(0, os.SEEK_END)
+        if arrived < file.size:
+            http_get(url, sink, resume_size=arrived, headers=headers, displayed_filename=file.path)
+        sink.flush()
+        os.fsync(sink.fileno())
+    if not file.is_at(part):
+        arrived = part.stat().st_size
+        part.unlink()
+        raise DownloadError(
+            place,
+            f"has arrived as {arrived:,} bytes that are not the file",
+            f"{file.size:,} bytes with {file.digest} as the hub lists",
+            "Run the same command again: this file begins anew, finished ones are kept. If it "
+            "comes back, the network alters the file or the dataset is damaged at this revision.",
+        )
+
+
+# What can go wrong on the way
+
+
+@contextmanager
+def _named_faults(place: str, repo_id: str) -> Iterator[None]:
+    """Turn what the library raises inside the block into errors with a way out."""
+    try:
+        yield
+    except XperienceError:
+        raise
+    except HfHubHTTPError as fault:
+        raise _refusal(place, _page(repo_id), fault) from fault
+    except HFValidationError as fault:
+        raise DownloadError(
+            place, "is not a name the hub knows", "owner/name", "Correct `repo_id` in the params."
+        ) from fault
+    except (HTTPError, ConnectionError, TimeoutError, ValueError, KeyError, TypeError) as fault:
+        found = f"did not arrive ({type(fault).__name__}: {fault or 'no details'})"
+        way_out = f"Check the network and HF_ENDPOINT. {AGAIN} {OWN_FOLDER}"
+        if isinstance(fault, OfflineModeIsEnabled):
+            found = "cannot be asked for, HF_HUB_OFFLINE forbids the network"
+            way_out = f"Unset HF_HUB_OFFLINE and run again. {OWN_FOLDER}"
+        raise UnreachableError(
+            place, found, f"an answer from {constants.ENDPOINT}", way_out
+        ) from fault
+    except OSError as fault:
+        if fault.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DownloadError(
+            place,
+            f"does not fit on the disk ({fault.strerror})",
+            "room for the whole episode",
+            f"Free some space or choose another disk. {AGAIN}",
+        ) from fault
+
+
+def _refusal(place: str, page: str, fault: HfHubHTTPError) -> DownloadError:
+    """Return our error for an answer of the hub that is not what was asked for."""
+    status = fault.response.status_code
+    if status == 429 or status >= 500:
+        wait = "The hub asks for fewer requests: wait some minutes, or set HF_TOKEN. "
+        return UnreachableError(
+            place,
+            f"was answered with HTTP {status}",
+            "the listing or the file",
+            (wait if status == 429 else "") + AGAIN,
+        )
+    if isinstance(fault, GatedRepoError):
+        found = "is gated, its owner wants its terms accepted first"
+        way_out = (
+            f"Log in at {page}, accept the terms there, set HF_TOKEN to a token of that account, "
+            "and run again."
+        )
+    elif isinstance(fault, RevisionNotFoundError):
+        found = "has no such revision"
+        way_out = f"Correct `revision` in the params file; {page}/commits/main lists the commits."
+    elif isinstance(fault, RepositoryNotFoundError) or status in (401, 403):
+        found = f"does not exist, or is private (HTTP {status})"
+        way_out = (
+            "Check `repo_id` in the params file; for a private dataset set HF_TOKEN, and accept "
+            f"the terms at {page} if it asks for that."
+        )
+    else:
+        found = f"is not there (HTTP {status})"
+        way_out = f"Check `repo_id` and `revision` in the params against {page}, and HF_ENDPOINT."
+    return DownloadError(
+        place, found, "a dataset, revision and file that this account may read", way_out
+    )
