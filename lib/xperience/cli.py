@@ -7,14 +7,14 @@ import typer
 
 from xperience.answers import verbs as answers_verbs
 from xperience.cohort import verbs as cohort_verbs
-from xperience.console import told
+from xperience.console import Verbs, told
 from xperience.errors import ParamsError
 from xperience.exports import verbs as exports_verbs
 from xperience.progress import progress_bars
 from xperience.report import verbs as report_verbs
 from xperience.run import verbs as run_verbs
 
-app = typer.Typer(
+app = Verbs(
     help="From one egocentric recording to a benchmark, its studies and their evidence.",
     no_args_is_help=True,
     add_completion=False,

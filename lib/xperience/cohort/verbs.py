@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xperience.console import told
+from xperience.console import Verbs, told
 
 if TYPE_CHECKING:
     from xperience.cohort.stock import Listed
     from xperience.hub.source import SampleSource
 
-app = typer.Typer(
+app = Verbs(
     help="Many episodes: choose them, featurise them in shards, say what it costs.",
     no_args_is_help=True,
 )
