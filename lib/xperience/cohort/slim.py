@@ -7,7 +7,7 @@ import h5py
 
 from xperience.episode import layout
 from xperience.episode.files import SLIM, recording_digests
-from xperience.hub.receipt import STORE
+from xperience.hub.receipt import is_own_download
 from xperience.simulator.mark import is_simulated, write_mark
 from xperience.storage import whole_file
 
@@ -26,7 +26,7 @@ def is_slim(episode: Path) -> bool:
 
 def may_be_slim(episode: Path) -> bool:
     """Return whether a recording can be had again: it was downloaded or simulated, or is slim."""
-    return is_slim(episode) or (episode / STORE).is_dir() or is_simulated(episode)
+    return is_slim(episode) or is_own_download(episode) or is_simulated(episode)
 
 
 def slim(episode: Path) -> int:

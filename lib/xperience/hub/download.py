@@ -27,6 +27,7 @@ from xperience.hub.receipt import (
 from xperience.hub.reporter import OnProgress, Plan, Reporter, Say, megabytes
 from xperience.hub.source import SampleSource
 from xperience.hub.transfer import arrived_bytes, fetch_file, matches
+from xperience.recording import check_output
 
 
 def download_episode(
@@ -152,6 +153,10 @@ def _download(
         reporter.say(f"{fault}\nGoing on with what is in {out}, unchanged, commit {here.commit}.")
         return refreshed(out, here)
     _refuse_strange_names(out, plan)
+    check_output(out.absolute().parent)
+    noted = {file.path for file in old.files} if old else set()
+    for name in plan.files.keys() - noted:
+        _present(out, name, plan.files[name], {})  # before anything is written beside it
     reporter.start(source, plan, out)
     store = out / STORE
     store.mkdir(parents=True, exist_ok=True)
@@ -219,7 +224,7 @@ def _own_receipt(source: SampleSource, out: Path) -> Receipt | None:
         str(out),
         f"already holds {old.repo_id}, folder {old.folder or 'top'!r}",
         f"an empty folder or {source.repo_id}, folder {source.folder or 'top'!r}",
-        "Choose another folder for this download, or remove that one.",
+        "Choose another folder for this download.",
     )
 
 

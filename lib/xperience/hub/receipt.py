@@ -123,9 +123,22 @@ def is_unfinished(out: Path) -> bool:
     return receipt is None or not receipt.finished
 
 
+def is_own_download(out: Path) -> bool:
+    """Return whether a folder holds a download and nothing that somebody put or changed there."""
+    receipt = read_receipt(out)
+    if receipt is None or out.is_symlink():
+        return False
+    here = [path for path in out.rglob("*") if not path.is_relative_to(out / STORE)]
+    if any(path.is_symlink() for path in here):
+        return False
+    noted = {file.path: file for file in receipt.files}
+    names = [path.relative_to(out).as_posix() for path in here if path.is_file()]
+    return all(name in noted and noted[name].intact(out) for name in names)
+
+
 def write_receipt(out: Path, receipt: Receipt) -> None:
     """Write the receipt of a folder, whole or not at all."""
-    write_text(out / RECEIPT, receipt.model_dump_json(indent=1) + "\n")
+    write_text(out / RECEIPT, receipt.model_dump_json(indent=1) + "\n", in_recording=True)
 
 
 def refreshed(out: Path, receipt: Receipt) -> Receipt:

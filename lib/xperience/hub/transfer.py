@@ -99,7 +99,7 @@ def fetch_file(
     with named_faults(listing.repo_id, listing.commit[:12], file.path):
         _receive(listing, file, part, on_bytes)
     _check(listing, file, part)
-    with whole_file(target) as scratch:
+    with whole_file(target, in_recording=True) as scratch:
         part.replace(scratch)
 
 

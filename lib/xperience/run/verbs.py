@@ -113,6 +113,23 @@ def site(run: Run = BASE_RUN, episode: Own = None) -> None:
 
 
 @app.command()
+def clean(
+    run: Annotated[str, typer.Argument(help="Name of a folder in artifacts/.")],
+    episode: Own = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="A downloaded recording goes too.")
+    ] = False,
+) -> None:
+    """Remove what a run made and isn't committed; recordings of anybody else stay."""
+    from xperience.params import own_run_name
+    from xperience.run import steps
+
+    run = own_run_name(episode) if episode else run
+    for part, reason in steps.clean(run, download).items():
+        print(f"kept: artifacts/{run}/{part} {reason}", file=sys.stderr)
+
+
+@app.command()
 def fresh(run: Run = BASE_RUN, episode: Own = None) -> None:
     """Say which executed notebooks are out of date; exit 1 if any is."""
     from xperience.run.fresh import stale

@@ -56,7 +56,8 @@ def check_replaceable(path: Path) -> None:
     if is_there and not is_ours(path):
         raise ParamsError(
             str(path),
-            "was not written by the simulator, or by an earlier version, or has changed since",
-            f"nothing, or what the simulator wrote and marked with {MARK}",
-            "Name another folder, or move this one away: it is never replaced.",
+            "holds something else than the simulator wrote there and noted in its mark, "
+            f"{MARK}: a recording of your own, a changed one, or one from before there were marks",
+            "nothing, or a marked and unchanged simulation",
+            "Move it away, or name another folder; what lies there is never replaced.",
         )
