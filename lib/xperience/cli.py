@@ -156,7 +156,7 @@ def evaluate(
     typer.echo(str(out))
 
 
-@app.command()
+@app.command(replaces=True)
 def standin(
     out: Annotated[Path, typer.Argument(help="Folder to write the episode to.")],
     frames: Annotated[int | None, typer.Option(help="Frames at 20 a second.")] = None,

@@ -82,7 +82,7 @@ def run_folder(run: str) -> Path:
     ParamsError
         If the name leads elsewhere.
     """
-    if run != Path(run).name or run == "..":
+    if run != Path(run).name or run in ("", ".."):
         raise ParamsError(
             "run", f"is {run!r}", "a name, no path", "Runs are folders in artifacts/."
         )

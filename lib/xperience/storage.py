@@ -13,6 +13,9 @@ from typing import Any
 
 from xperience.recording import check_output
 
+CACHE_VARIABLE = "XPERIENCE_CACHE"
+"""Names the folder of what may be forgotten; in the user's cache if not set."""
+
 _SETTLED_NS = 2_000_000_000
 """A file that changed less long ago may change again within the same tick of its clock."""
 
@@ -111,9 +114,10 @@ def known_digest(path: Path | str) -> str:
     """
     path = Path(os.path.realpath(path))
     state = _state(path)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    cache = Path(os.environ.get(CACHE_VARIABLE) or f"{cache}/xperience")
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
-    noted = cache / "xperience" / "digests" / f"{name}.json"
+    noted = cache / "digests" / f"{name}.json"
     with suppress(OSError, ValueError, KeyError):  # absent or cut off: it is read anew
         found = json.loads(noted.read_text(encoding="utf-8"))
         if found["state"] == state:

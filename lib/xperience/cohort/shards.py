@@ -180,10 +180,14 @@ def run_shard(
     ------
     ShardError
         If there is no such shard.
+    OutputError
+        If a recording lies where tables, reports or the cache would be.
     """
     if not 0 <= shard < n_shards:
         raise ShardError("shard", f"is {shard}", f"0 to {n_shards - 1}", "Count from 0.")
     entries = split_shards(roster, n_shards)[shard]
+    for part in ("windows", "shards", "cache"):
+        check_output(Path(work.out) / part, map(roster.folder, roster), emptied=True)
     tell = on_progress or (lambda stage, done, total: None)
     code = value_digest(source_digests(sources_of("xperience.features")))[:16]
     found = []
@@ -334,7 +338,6 @@ def _bytes(folder: Path) -> int:
 
 def _featurise(folder: Path, entry: Entry, work: Work) -> dict[str, str]:
     cache, missing = Path(work.out) / "cache" / entry.episode, {}
-    check_output(cache, [folder], emptied=True)
     for contract, table in zip(CONTRACTS, tables_of(work.out, entry.episode), strict=True):
         info = extract(folder, table, contract=contract, cache=cache, workers=work.workers)
         missing = info.missing_blocks

@@ -50,9 +50,10 @@ def slim(episode: Path) -> int:
         _write_slim(path)
     for video in videos:
         video.unlink(missing_ok=True)
-    if ours:
+    freed = before - _bytes(path, *videos)
+    if ours and freed:
         write_mark(episode)
-    return before - _bytes(path, *videos)
+    return freed
 
 
 def _write_slim(path: Path) -> None:
