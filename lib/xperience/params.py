@@ -207,7 +207,7 @@ def own_run_name(episode: Path | str) -> str:
 
     It follows from where the folder really is, so that each spelling and link of it gives the same.
     """
-    return f"episode-{own_name(episode)}"
+    return f"episode-{own_name(at_root(episode))}"
 
 
 def _own_recording(values: dict[str, Any], episode: str) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _is_plain(sign: str) -> bool:
 
 def own_name(episode: Path | str) -> str:
     """Return a name that no other recording's folder has, however this one is spelled or linked."""
-    folder = at_root(episode).resolve()
+    folder = Path(episode).resolve()
     return f"{episode_name(folder)}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:10]}"
 
 
@@ -82,7 +82,7 @@ def run_folder(run: str) -> Path:
     ParamsError
         If the name leads elsewhere.
     """
-    if run != Path(run).name or run in ("", ".."):
+    if run != Path(run).name or run == "..":
         raise ParamsError(
             "run", f"is {run!r}", "a name, no path", "Runs are folders in artifacts/."
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xperience.cohort.roster import Entry, make_roster, read_roster, write_roster
 from xperience.cohort.shards import ShardReport
+from xperience.errors import ParamsError
 from xperience.hub.receipt import is_own_download
 from xperience.progress import progress_bars
 from xperience.project import predictions_path, run_folder
@@ -116,6 +117,8 @@ def clean(run: str, download: bool = False) -> dict[str, str]:
     OutputError
         If a recording lies where the run's results should be.
     """
+    if not run:
+        raise ParamsError("run", "is empty", "a run's name", "Name a folder in artifacts/.")
     folder, kept = run_folder(run), {}
     check_output(folder)
     parts = [folder / part for part in DATA]
