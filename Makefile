@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN ?= standin
 EPISODE ?=
 AGAIN ?=
+DOWNLOAD ?=
 PROFILE ?= default
 PIP_ARGS ?=
 LAB_ARGS ?=
@@ -84,5 +85,5 @@ bench: setup ## time features, suite, networks and audio study against plain ref
 	@$(BIN)/python benchmarks/audio.py --direct --windows artifacts/standin/windows/standin.parquet \
 		--episode artifacts/standin/episode
 
-clean: ## remove what a run made, but not what is committed (RUN=…)
-	rm -rf $(foreach part,episode windows cache logs site .stamps,"artifacts/$(RUN)/$(part)")
+clean: setup ## remove what a run made, but not what is committed (RUN=…, DOWNLOAD=1)
+	@$(XPERIENCE) clean "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)") $(if $(DOWNLOAD),--download)

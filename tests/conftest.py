@@ -4,6 +4,7 @@ import fcntl
 import importlib.util
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ from hypothesis import settings
 
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
-from xperience.storage import value_digest
+from xperience.storage import CACHE_VARIABLE, value_digest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -23,6 +24,8 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parents[1]
+CACHE = tempfile.TemporaryDirectory(prefix="xperience-tests-")
+os.environ[CACHE_VARIABLE] = CACHE.name
 N_TINY = 60
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((found for name in BROWSERS if (found := shutil.which(name))), None)

@@ -7,14 +7,14 @@ import typer
 
 from xperience.answers import verbs as answers_verbs
 from xperience.cohort import verbs as cohort_verbs
-from xperience.console import told
+from xperience.console import Verbs, told
 from xperience.errors import ParamsError
 from xperience.exports import verbs as exports_verbs
 from xperience.progress import progress_bars
 from xperience.report import verbs as report_verbs
 from xperience.run import verbs as run_verbs
 
-app = typer.Typer(
+app = Verbs(
     help="From one egocentric recording to a benchmark, its studies and their evidence.",
     no_args_is_help=True,
     add_completion=False,
@@ -156,7 +156,7 @@ def evaluate(
     typer.echo(str(out))
 
 
-@app.command()
+@app.command(replaces=True)
 def standin(
     out: Annotated[Path, typer.Argument(help="Folder to write the episode to.")],
     frames: Annotated[int | None, typer.Option(help="Frames at 20 a second.")] = None,

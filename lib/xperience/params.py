@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from xperience.errors import ParamsError, did_you_mean
 from xperience.hub.source import SampleSource
-from xperience.project import at_root, episode_name, project_root
+from xperience.project import at_root, own_name, project_root
 from xperience.simulator.settings import FamilySettings, StandinSettings
 
 BASE_RUN = "standin"
@@ -72,7 +72,7 @@ class RunParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    run: str = Field(pattern=r"^\w[\w.-]*$")
     episode: str | None = None
     episodes: str | None = None
     contract: Literal["published", "corrected"]
@@ -203,12 +203,11 @@ def check_params(values: dict[str, Any], place: str) -> RunParams:
 
 
 def own_run_name(episode: Path | str) -> str:
-    """Return the run's name for a recording of one's own.
+    """Return the run's name for a recording of one's own: readable, and its alone.
 
-    >>> own_run_name("../small/episode")
-    'episode-small'
+    It follows from where the folder really is, so that each spelling and link of it gives the same.
     """
-    return f"episode-{episode_name(Path(episode).absolute())}"
+    return f"episode-{own_name(at_root(episode))}"
 
 
 def _own_recording(values: dict[str, Any], episode: str) -> dict[str, Any]:
@@ -222,13 +221,15 @@ def _own_recording(values: dict[str, Any], episode: str) -> dict[str, Any]:
         )
     origin = ("standin", "sample", "family", "episodes", "companions")
     kept = {key: value for key, value in values.items() if key not in origin}
-    return {**kept, "run": own_run_name(folder), "episode": episode.rstrip("/")}
+    return {**kept, "run": own_run_name(folder), "episode": _shown(folder.resolve(), whole=True)}
 
 
-def _shown(path: Path) -> str:
+def _shown(path: Path, *, whole: bool = False) -> str:
+    """Return a path as seen from the repository; one that lies elsewhere as its name, or whole."""
     path = path.absolute()
     root = project_root()
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    elsewhere = str(path) if whole else path.name
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else elsewhere
 
 
 def _as_params_error(error: ValidationError, place: str) -> ParamsError:

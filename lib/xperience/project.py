@@ -1,10 +1,15 @@
 """Where things lie in the repository, found from any folder inside it."""
 
+import hashlib
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 from xperience.errors import ParamsError
+
+LONGEST_NAME = 48
+"""Characters of a recording's name; with what is put to it, a file name holds 255 bytes."""
 
 ROOT_VARIABLE = "XPERIENCE_ROOT"
 STILL = "XPERIENCE_STILL"
@@ -45,16 +50,42 @@ def at_root(path: Path | str) -> Path:
 def episode_name(episode: Path | str) -> str:
     """Return a short name for a recording: its folder's, or the parent's if that is "episode".
 
+    Letters and digits of every script are kept, all else becomes a dash. Two recordings may share
+    it; `own_name` tells them apart.
+
     >>> episode_name("artifacts/standin/episode"), episode_name("/data/ep_0001/")
     ('standin', 'ep_0001')
     """
     folder = Path(episode)
     named = folder if folder.name != "episode" else folder.parent
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", named.name).strip("-.") or "episode"
+    text = unicodedata.normalize("NFC", named.name)
+    plain = "".join(sign if _is_plain(sign) else "-" for sign in text)
+    return re.sub("-+", "-", plain)[:LONGEST_NAME].strip("-.") or "episode"
+
+
+def _is_plain(sign: str) -> bool:
+    kind = unicodedata.category(sign)
+    return kind[0] in "LM" or kind == "Nd" or sign in "_.-"
+
+
+def own_name(episode: Path | str) -> str:
+    """Return a name that no other recording's folder has, however this one is spelled or linked."""
+    folder = Path(episode).resolve()
+    return f"{episode_name(folder)}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:10]}"
 
 
 def run_folder(run: str) -> Path:
-    """Return the folder that a run writes to."""
+    """Return the folder that a run writes to.
+
+    Raises
+    ------
+    ParamsError
+        If the name leads elsewhere.
+    """
+    if run != Path(run).name or run == "..":
+        raise ParamsError(
+            "run", f"is {run!r}", "a name, no path", "Runs are folders in artifacts/."
+        )
     return at_root("artifacts") / run
 
 

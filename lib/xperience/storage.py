@@ -3,15 +3,25 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from xperience.recording import check_output
+
+CACHE_VARIABLE = "XPERIENCE_CACHE"
+"""Names the folder of what may be forgotten; in the user's cache if not set."""
+
+_SETTLED_NS = 2_000_000_000
+"""A file that changed less long ago may change again within the same tick of its clock."""
+
 
 @contextmanager
-def whole_file(path: Path | str) -> Iterator[Path]:
+def whole_file(path: Path | str, *, in_recording: bool = False) -> Iterator[Path]:
     """Yield a scratch path beside ``path`` that becomes ``path`` only if the block succeeds.
 
     A reader never meets a half-written file: the scratch file is synced, then moved into place in
@@ -21,13 +31,23 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     ----------
     path : path
         Where the finished file belongs; parents are made.
+    in_recording : bool, optional
+        Whether it is the caller's work to write a recording: a download, or the discarding of what
+        it brought. All others may not.
 
     Yields
     ------
     Path
         A path with the same suffix in the same folder, to write to.
+
+    Raises
+    ------
+    OutputError
+        If it would lie in a recording.
     """
     path = Path(path)
+    if not in_recording:
+        check_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
         prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent
@@ -50,27 +70,68 @@ def _umask() -> int:
     return mask
 
 
-def write_text(path: Path | str, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
-    with whole_file(path) as scratch:
+def remove_folder(path: Path | str) -> None:
+    """Remove a folder of ours with all that is in it.
+
+    Raises
+    ------
+    OutputError
+        If a recording lies in it, or it in a recording.
+    """
+    check_output(path, emptied=True)
+    shutil.rmtree(path)
+
+
+def write_text(path: Path | str, text: str, *, in_recording: bool = False) -> None:
+    """Write a text file in UTF-8, whole or not at all; see `whole_file`."""
+    with whole_file(path, in_recording=in_recording) as scratch:
         scratch.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path | str, value: Any) -> None:
-    """Write readable JSON, whole or not at all; NaN and infinity are refused.
+def write_json(path: Path | str, value: Any, *, in_recording: bool = False) -> None:
+    """Write readable JSON, whole or not at all; NaN and infinity are refused. See `whole_file`.
 
     Raises
     ------
     ValueError
         If a number is not finite: missing values are ``null``.
     """
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(path, f"{text}\n", in_recording=in_recording)
 
 
 def file_digest(path: Path | str) -> str:
     """Return the SHA-256 digest of a file's content, 64 hex digits."""
     with Path(path).open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def known_digest(path: Path | str) -> str:
+    """Return `file_digest`, from the user's cache if the file is what it was when it was read.
+
+    A recording is gigabytes and asked for often. What was read is known by place, size, inode and
+    the times of the last change of content and of anything; the last one nobody can set back.
+    """
+    path = Path(os.path.realpath(path))
+    state = _state(path)
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    cache = Path(os.environ.get(CACHE_VARIABLE) or f"{cache}/xperience")
+    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+    noted = cache / "digests" / f"{name}.json"
+    with suppress(OSError, ValueError, KeyError):  # absent or cut off: it is read anew
+        found = json.loads(noted.read_text(encoding="utf-8"))
+        if found["state"] == state:
+            return str(found["digest"])
+    digest = file_digest(path)
+    if state == _state(path) and time.time_ns() - max(state[-2:]) > _SETTLED_NS:
+        with suppress(OSError):  # a cache that can't be written only costs time
+            write_json(noted, {"state": state, "digest": digest})
+    return digest
+
+
+def _state(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def value_digest(value: Any) -> str:

@@ -24,6 +24,7 @@ from xperience.cohort.shards import (
 from xperience.cohort.slim import slim
 from xperience.episode.episode import Episode
 from xperience.features.table import WindowTable
+from xperience.simulator.mark import MARK, is_simulated
 from xperience.tasks.truth import Truth
 
 ALL_GOOD = ("a", "b")
@@ -130,7 +131,7 @@ def test_discarding_keeps_what_truth_needs_and_is_not_done_again(cohort, tmp_pat
         before = Truth.of(episode, [0, 5], "corrected")
     report = run_shard(cohort, 0, 1, Work(tmp_path / "run", discard=True))
     assert report.episodes[0].bytes_freed > 0
-    assert [path.name for path in folder.iterdir()] == ["annotation.hdf5"]
+    assert {path.name for path in folder.iterdir()} == {"annotation.hdf5", MARK}
     with h5py.File(folder / "annotation.hdf5") as file:
         assert "depth" not in file
         assert "point_cloud" not in file["slam"]
@@ -141,6 +142,18 @@ def test_discarding_keeps_what_truth_needs_and_is_not_done_again(cohort, tmp_pat
     again = run_shard(cohort, 0, 1, Work(tmp_path / "run", discard=True))
     assert again.episodes[0] == report.episodes[0]
     assert json.loads(report_path(tmp_path / "run", 0).read_text())["episodes"][0]["missing"] == {}
+
+
+def test_only_what_can_be_had_again_is_discarded(cohort, tmp_path, builder):
+    """The mark of a simulation, copied with it, is none once another recording lies there."""
+    own = cohort.folder(entry("b"))
+    builder.put(own, caption="Somebody's own words")
+    before = {path.name: path.read_bytes() for path in own.iterdir()}
+    report = run_shard(cohort, 0, 1, Work(tmp_path / "run", discard=True))
+    simulated, kept, _ = report.episodes
+    assert (simulated.bytes_freed > 0, kept.status, kept.bytes_freed) == (True, "ok", 0)
+    assert {path.name: path.read_bytes() for path in own.iterdir()} == before
+    assert is_simulated(cohort.folder(entry("a")))
 
 
 def test_a_recording_without_a_stream_is_used_and_says_what_is_missing(cohort, tmp_path):
@@ -174,7 +187,7 @@ def test_a_kill_while_discarding_never_costs_the_windows(cohort, tmp_path, monke
     report = run_shard(cohort, 0, 1, work)
     assert report.episodes[0].status == "ok"
     assert [table.read_bytes() for table in tables_of(work.out, "a")] == tables
-    assert [path.name for path in folder.iterdir()] == ["annotation.hdf5"]
+    assert {path.name for path in folder.iterdir()} == {"annotation.hdf5", MARK}
     assert report.episodes[0].bytes_freed > 0
     assert run_shard(cohort, 0, 1, work).episodes == report.episodes
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from xperience.episode.episode import Episode
+from xperience.episode.files import recording_digests
 from xperience.features import streams, video
 from xperience.features.extract import extract
-from xperience.features.streams import StreamRows, run_jobs, source_digests, stream_jobs
+from xperience.features.streams import StreamRows, run_jobs, stream_jobs
 
 BLOCKS = {
     *(f"video_fisheye_cam{i}" for i in range(4)),
@@ -27,7 +28,7 @@ def cache(tmp_path: Path) -> Path:
 
 def run(folder: Path, cache: Path) -> dict[str, StreamRows]:
     with Episode(folder) as episode:
-        return run_jobs(stream_jobs(episode, source_digests(episode)), cache, workers=1)
+        return run_jobs(stream_jobs(episode, recording_digests(episode.folder)), cache, workers=1)
 
 
 def computed(folder: Path, cache: Path) -> set[str]:
@@ -37,7 +38,7 @@ def computed(folder: Path, cache: Path) -> set[str]:
 
 def job_of(folder: Path, block: str) -> streams.StreamJob:
     with Episode(folder) as episode:
-        jobs = stream_jobs(episode, source_digests(episode))
+        jobs = stream_jobs(episode, recording_digests(episode.folder))
     return next(job for job in jobs if job.block == block)
 
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import h5py
 import pytest
 
 from xperience.cohort.roster import Entry, make_roster, read_roster, write_roster
@@ -61,6 +62,8 @@ def clone(tmp_path_factory) -> Clone:
     record(recordings / "e0", seed=0)
     for name in ("e1", "e2", "broken"):
         shutil.copytree(recordings / "e0", recordings / name)
+        with h5py.File(recordings / name / "annotation.hdf5", "r+") as file:
+            file.attrs["name"] = name  # each is a recording of its own
     (recordings / "broken" / "annotation.hdf5").write_bytes(b"cut off")
     names = ("e0", "e1", "e2", "broken")
     entries = [Entry(episode=name, folder=name, session=name, side="train") for name in names]

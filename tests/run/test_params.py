@@ -1,9 +1,14 @@
+import os
+from pathlib import Path
+
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xperience.errors import ParamsError
-from xperience.params import load_params, own_run_name
-from xperience.project import at_root, project_root, windows_path
+from xperience.params import check_params, load_params, own_run_name
+from xperience.project import at_root, project_root, run_folder, windows_path
 
 GOOD = {
     "run": "tiny",
@@ -95,11 +100,48 @@ def test_a_recording_of_ones_own_takes_the_settings_but_not_the_origin(write, tm
     own = tmp_path / "kitchen day" / "episode"
     own.mkdir(parents=True)
     params = load_params("tiny", str(own))
-    assert params.run == own_run_name(own) == "episode-kitchen-day"
+    assert params.run == own_run_name(own)
+    assert params.run.startswith("episode-kitchen-day-")
     assert (params.standin, params.sample, params.contract) == (None, None, "published")
     assert windows_path(params.run, params.episode).name == "kitchen-day.parquet"
     with pytest.raises(ParamsError, match="is not there"):
         load_params("tiny", str(own / "nowhere"))
+
+
+FOLDERS = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=60)
+
+
+@given(names=st.lists(FOLDERS, min_size=2, max_size=2, unique=True), inner=st.booleans())
+def test_no_two_recordings_share_a_run_and_one_has_one_however_it_is_named(names, inner):
+    folders = [Path("/data") / name / "ep1" if inner else Path("/data") / name for name in names]
+    if len({os.path.realpath(folder) for folder in folders}) == len(folders):
+        assert own_run_name(folders[0]) != own_run_name(folders[1])
+    for folder in folders:
+        run = own_run_name(folder)
+        assert run == own_run_name(f"{folder}/") == own_run_name(folder / "x" / "..")
+        assert len(run.encode()) < 230
+        assert check_params(GOOD | {"run": run}, "params").run == run
+
+
+def test_a_name_keeps_its_script_and_a_link_is_no_other_recording(root):
+    own = root / "数据" / "厨房 一"
+    own.mkdir(parents=True)
+    (root / "link").symlink_to(own)
+    (root / "other").mkdir()
+    assert own_run_name(own).startswith("episode-厨房-一-")
+    assert load_params_of(root, "link") == load_params_of(root, "数据/../数据/厨房 一/")
+    assert load_params_of(root, "other").run != load_params_of(root, "link").run
+
+
+def load_params_of(root, episode):
+    (root / "params" / "tiny.yaml").write_text(yaml.safe_dump(GOOD))
+    return load_params("tiny", episode)
+
+
+@pytest.mark.parametrize("run", ["..", "../standin", "/tmp", "a/b", "."])
+def test_a_run_is_a_name_and_no_path(root, run):
+    with pytest.raises(ParamsError, match="a name, no path"):
+        run_folder(run)
 
 
 def test_the_top_folder_is_found_from_below_and_its_absence_said(root, monkeypatch):

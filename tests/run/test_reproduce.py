@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
+import pandas as pd
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
@@ -193,11 +195,32 @@ def test_a_recording_of_ones_own_runs_under_a_name_of_its_own_and_is_only_read(c
     committed = {p: p.stat().st_mtime_ns for p in (clone.folder / "artifacts/tiny").rglob("*")}
     steps, printed = clone.reproduce("tiny", "--episode", str(own))
     assert steps == {WINDOWS, FIRST, SECOND, SITE}
-    assert "Run episode-kitchen" in printed
-    assert (clone.folder / "artifacts/episode-kitchen/site/index.html").is_file()
+    assert "Run episode-kitchen-" in printed
+    (site,) = clone.folder.glob("artifacts/episode-kitchen-*/site/index.html")
+    assert site.is_file()
     assert {path: path.stat().st_mtime_ns for path in own.parent.rglob("*")} == before
     assert {p: p.stat().st_mtime_ns for p in committed} == committed
-    assert clone.reproduce("tiny", "--episode", str(own))[0] == set()
+    assert clone.reproduce("tiny", "--episode", f"{own}/../{own.name}/")[0] == set()
+
+
+def test_captions_in_a_file_of_their_own_are_part_of_the_recording(clone, tmp_path):
+    own = Path(
+        shutil.copytree(clone.folder / "artifacts/tiny/episode", tmp_path / "day" / "episode")
+    )
+    with h5py.File(own / "annotation.hdf5", "r+") as file:
+        (own / "caption.json").write_bytes(file["caption"][()])
+        del file["caption"]
+        file["caption"] = b"caption.json"
+    clone.reproduce("tiny", "--episode", str(own))
+    before = (own / "caption.json").stat()
+    text = (own / "caption.json").read_text()
+    (own / "caption.json").write_text(text.replace('"Sub Task": "', '"Sub Task": "Newly '))
+    os.utime(own / "caption.json", ns=(before.st_atime_ns, before.st_mtime_ns))  # as cp -p does
+    steps, printed = clone.reproduce("tiny", "--episode", str(own))
+    assert steps >= {WINDOWS, FIRST, SECOND, SITE}
+    assert "was made from 'episode' with another caption.json" in printed
+    (table,) = clone.folder.glob("artifacts/episode-day-*/windows/day.parquet")
+    assert pd.read_parquet(table, columns=["subtask"])["subtask"].str.startswith("Newly ").any()
 
 
 def test_a_wrong_call_is_one_line(clone):

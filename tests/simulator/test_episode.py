@@ -137,7 +137,7 @@ def test_missing_script_is_refused(tmp_path) -> None:
 
 def test_foreign_folder_is_left_alone(tmp_path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ParamsError, match="did not write"):
+    with pytest.raises(ParamsError, match="never replaced"):
         write_episode(tmp_path, StandinSettings(**TINY))
     assert (tmp_path / "notes.txt").read_text() == "mine"
 

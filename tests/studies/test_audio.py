@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xperience.cli import app
+from xperience.episode.files import recording_digests
 from xperience.errors import ParamsError
 from xperience.features.blocks import BLOCKS
 from xperience.features.extract import extract
@@ -48,7 +49,9 @@ def write_windows(path: Path, oracle: Path, lose: tuple[str, ...] = ()) -> Windo
     named = {block.name: rows for block, rows in zip(BLOCKS, blocks, strict=True)}
     named |= dict.fromkeys(lose)
     lost = dict.fromkeys(lose, "the stream is gone")
-    info = TableInfo("published", "episode", "", 400, 20.0, {}, lost, {})
+    info = TableInfo(
+        "published", "episode", "", 400, 20.0, recording_digests(oracle / "episode"), lost, {}
+    )
     none = [(None, 0.0)] * len(starts)
     write_table(path, info, [WindowRows(np.arange(len(starts)), starts, none, none, named)])
     return WindowTable(path)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xperience.episode.files import recording_digests
 from xperience.features.blocks import BLOCKS, Block
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
@@ -195,7 +196,7 @@ def write_windows(episode: Path, contract: str) -> WindowTable:
         noise = rng.normal(0, blur, (len(starts), block.dim))
         return (kinds[codes] + blur * moves / 2 + noise).astype(np.float32)
 
-    info = TableInfo(contract, "episode", "", N_FRAMES, 20.0, {}, {}, {})
+    info = TableInfo(contract, "episode", "", N_FRAMES, 20.0, recording_digests(episode), {}, {})
     said = [(label, 1.0) for label in labels]
     blocks = {block.name: features(block) for block in BLOCKS}
     path = episode.parent / f"{contract}.parquet"

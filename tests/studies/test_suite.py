@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from xperience.episode.files import recording_digests
 from xperience.errors import ParamsError
 from xperience.features.blocks import BLOCKS
 from xperience.features.extract import extract
@@ -45,7 +46,9 @@ def write_windows(path: Path, small: Path, lose: tuple[str, ...] = (), gap: str 
         blocks[block.name] = None if block.name in lose else values
         first += block.dim
     lost = dict.fromkeys(lose, "the stream is gone")
-    info = TableInfo("published", "episode", "", 400, 20.0, {}, lost, {})
+    info = TableInfo(
+        "published", "episode", "", 400, 20.0, recording_digests(small / "episode"), lost, {}
+    )
     n = len(stored["starts"])
     none = [(None, 0.0)] * n
     write_table(path, info, [WindowRows(np.arange(n), stored["starts"], none, none, blocks)])

@@ -86,7 +86,7 @@ class RunFolder:
     def _refused(self, found: str) -> AnswersError:
         return AnswersError(
             self.folder.name, found, "a new folder, or the same run to go on with",
-            "Name another --out, or delete it first.",
+            "Name another --out, or move that one away.",
         )  # fmt: skip
 
     @property
@@ -167,6 +167,6 @@ def read_optimiser(path: Path, optimiser: torch.optim.Optimizer) -> None:
     if sorted(state) != list(range(n_held)):
         raise AnswersError(
             path.name, f"holds {len(state)} parameters", f"{n_held}, those that are trained",
-            "Delete the checkpoint, or train with the settings that made it.",
+            "Move the checkpoint away, or train with the settings that made it.",
         )  # fmt: skip
     optimiser.load_state_dict(optimiser.state_dict() | {"state": state})

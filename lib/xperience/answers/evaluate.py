@@ -23,6 +23,7 @@ from xperience.answers.rows import SECTION, Author
 from xperience.answers.schema import TEXT_FIELDS, AnswersError, read_options
 from xperience.errors import unreadable
 from xperience.project import episode_name, provenance_path
+from xperience.recording import check_output
 from xperience.scoring.records import Record, read_records, write_records
 from xperience.sources import source_digests, sources_of
 from xperience.storage import file_digest, value_digest, write_json
@@ -113,6 +114,8 @@ def evaluate_to(
         If a file cannot be used, or ``out`` or its parts rest on other data.
     """
     out, author = Path(out), _author(predictions, model)
+    for written in (out, provenance_path(out)):
+        check_output(written, [predictions, options])
     key = _key(predictions, options, author.model)
     if out.exists() and _rests_on(provenance_path(out), out, key):
         return read_records(out)
@@ -173,7 +176,7 @@ def _rests_on(told: Path, what: Path, key: Key) -> bool:
             if data
             else f"does not tell its data ({told.name})",
             "an evaluation of the same predictions, options and model",
-            "Name another --out, or delete it first.",
+            "Name another --out, or move that one away.",
         )
     return tools == key.tools
 

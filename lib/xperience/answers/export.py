@@ -36,6 +36,7 @@ from xperience.cohort.roster import SIDES, Entry, Roster
 from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError, did_you_mean
 from xperience.features.windows import WINDOW_FRAMES, window_starts
+from xperience.recording import check_output
 from xperience.storage import file_digest, value_digest, whole_file, write_json
 from xperience.tasks.truth import Truth
 
@@ -112,8 +113,11 @@ def export_records(
     AnswersError
         If a side is unknown, no training episode has labels, or nothing can be exported. An episode
         that cannot be used is named in the manifest with its reason, and the others go on.
+    OutputError
+        If the folder holds one of the recordings, or lies in one.
     """
     out, settings, sides = Path(out), settings or ExportSettings(), _known_sides(sides)
+    check_output(out, map(roster.folder, roster), emptied=True)
     tell = on_episode or (lambda stage, done, total: None)
     plan = _planned(roster, sides, settings, tell)
     options = plan.vocabulary.options()

@@ -26,6 +26,7 @@ from xperience.answers.supervised import (
     open_export,
     prediction_line,
 )
+from xperience.recording import check_output
 from xperience.storage import file_digest, whole_file, write_json
 
 
@@ -106,6 +107,8 @@ def generate(
         )  # fmt: skip
     key = generation_key(export, source, decoding, sides)
     told = out.with_suffix(".key.json")
+    for written in (out, told):
+        check_output(written, [records])
     if out.exists():
         _check(told, out.name, key)
         return len(asked)
@@ -148,7 +151,7 @@ def _check(told: Path, what: str, key: dict[str, Any]) -> None:
         raise AnswersError(
             what, f"rests on another {', '.join(other)}" if found else "does not say its key",
             "answers of the same model to the same records, decoded the same way",
-            "Name another --out, or delete it first.",
+            "Name another --out, or move that one away.",
         )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
 """The media of an episode's clips: written once, kept while what they rest on stays the same."""
 
 import json
-import shutil
 import wave
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -19,7 +18,13 @@ from xperience.episode.episode import Episode
 from xperience.errors import XperienceError
 from xperience.features.logmel import sound_place, sound_segments
 from xperience.sources import source_digests
-from xperience.storage import file_digest, value_digest, whole_file, write_json
+from xperience.storage import (
+    file_digest,
+    remove_folder,
+    value_digest,
+    whole_file,
+    write_json,
+)
 
 MEDIA, INDEX = "media", "media.json"
 _RATE_HZ = layout.AUDIO_RATE_HZ
@@ -64,7 +69,7 @@ def media_of(
     if kept is not None:
         return kept
     if folder.exists():
-        shutil.rmtree(folder)
+        remove_folder(folder)
     sounds = dict(_sounds(out, folder, episode, clips))
     pictures = mosaic.clip_pictures(episode, clips, settings.tile_px)
     found = [

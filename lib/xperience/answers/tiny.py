@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from xperience.answers.model import require
 from xperience.answers.schema import AnswersError, Options, read_options
 from xperience.answers.supervised import open_export
+from xperience.recording import check_output
 from xperience.storage import write_json
 
 if TYPE_CHECKING:
@@ -68,10 +69,9 @@ def make_tiny(
     """
     require()
     folder = Path(folder)
+    check_output(folder)
     if folder.exists():
-        raise AnswersError(
-            folder.name, "is there already", "a new folder", "Name another one, or delete it."
-        )
+        raise AnswersError(folder.name, "is there already", "a new folder", "Name another one.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:

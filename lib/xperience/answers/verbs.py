@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xperience.console import told
+from xperience.console import Verbs, told
 
 if TYPE_CHECKING:
     from xperience.answers.baselines import Said
     from xperience.answers.model import Source
     from xperience.answers.supervised import Export
 
-app = typer.Typer(
+app = Verbs(
     help="Strict-JSON answers of a language model: export, train, generate.", no_args_is_help=True
 )
 

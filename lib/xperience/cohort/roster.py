@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,10 +13,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xperience.errors import XperienceError, unreadable
-from xperience.storage import write_text
+from xperience.recording import ANNOTATION
+from xperience.storage import known_digest, write_text
 
 SIDES = ("train", "val", "test")
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+NAME = r"^\w[\w.-]*$"
 
 
 class RosterError(XperienceError):
@@ -100,24 +103,87 @@ def make_roster(entries: Iterable[Entry], root: Path | str, place: str = "roster
     Raises
     ------
     RosterError
-        If there is no episode, a name stands twice or a session is on two sides.
+        If there is no episode, a name or a recording stands twice, a session is on two sides, or
+        two differ only by case, spaces or letter forms.
     """
-    entries = tuple(entries)
-    if not entries:
+    roster = Roster(tuple(entries), Path(root))
+    if not roster.entries:
         raise RosterError(place, "names no episode", "at least one", "Choose episodes first.")
-    name, count = Counter(entry.episode for entry in entries).most_common(1)[0]
-    if count > 1:
-        raise RosterError(f"{place}: {name}", f"stands {count} times", "once", "Drop the copies.")
-    sides: dict[str, str] = {}
-    for entry in entries:
-        if sides.setdefault(entry.session, entry.side) != entry.side:
+    _check_names(roster, place)
+    _check_sessions(roster, place)
+    _check_recordings(roster, place)
+    return roster
+
+
+def _plain(name: str) -> str:
+    """Return a name without what may differ by accident: case, spaces, form of letters."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _check_names(roster: Roster, place: str) -> None:
+    """Refuse episodes whose windows tables would be one file, where the file system folds case."""
+    stems = Counter(_plain(entry.episode) for entry in roster)
+    for entry in roster:
+        count = stems[_plain(entry.episode)]
+        other = _plain(entry.episode).removesuffix(".corrected")
+        if count > 1 or (other != _plain(entry.episode) and other in stems):
+            found = f"stands {count} times" if count > 1 else f"names a table of {other!r} too"
+            raise RosterError(
+                f"{place}: {entry.episode}", found, "once, whatever its case", "Drop the copies."
+            )
+
+
+def _check_sessions(roster: Roster, place: str) -> None:
+    sides: dict[str, Entry] = {}
+    for entry in roster:
+        first = sides.setdefault(_plain(entry.session), entry)
+        if first.session != entry.session:
+            raise RosterError(
+                f"{place}: {entry.episode}: session {entry.session!r}",
+                f"is written {first.session!r} on the line of {first.episode}",
+                "one session written one way, two with names of their own",
+                "Their case, spaces or letter forms differ: taken for two, they could be parted.",
+            )
+        if first.side != entry.side:
             raise RosterError(
                 f"{place}: session {entry.session}",
-                f"is on two sides, {sides[entry.session]} and {entry.side}",
+                f"is on two sides, {first.side} and {entry.side}",
                 "each session on one side",
                 "Windows of one session are not independent: move its episodes together.",
             )
-    return Roster(entries, Path(root))
+
+
+def _check_recordings(roster: Roster, place: str) -> None:
+    """Refuse the same recording under two names: by its real place, then by its annotation.
+
+    Only annotations of equal size are read.
+    """
+    places: dict[str, str] = {}
+    sizes: dict[int, list[Entry]] = {}
+    for entry in roster:
+        folder = os.path.realpath(roster.folder(entry))
+        if other := places.get(folder):
+            raise _twice(place, entry, other, "is the same folder as that of")
+        places[folder] = entry.episode
+        annotation = roster.folder(entry) / ANNOTATION
+        if annotation.is_file():
+            sizes.setdefault(annotation.stat().st_size, []).append(entry)
+    for entries in sizes.values():
+        contents: dict[str, str] = {}
+        for entry in entries if len(entries) > 1 else ():
+            digest = known_digest(roster.folder(entry) / ANNOTATION)
+            if other := contents.get(digest):
+                raise _twice(place, entry, other, "holds the same annotation as that of")
+            contents[digest] = entry.episode
+
+
+def _twice(place: str, entry: Entry, other: str, found: str) -> RosterError:
+    return RosterError(
+        f"{place}: {entry.episode}: {entry.folder}",
+        f"{found} {other}",
+        "each recording once",
+        "Keep one of the two lines: what is trained on must not be tested on.",
+    )
 
 
 def read_roster(path: Path | str) -> Roster:

@@ -6,7 +6,6 @@ stopped. A recording that cannot be used is reported with its fault, and the res
 
 import heapq
 import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xperience.cohort.roster import Entry, Roster
-from xperience.cohort.slim import is_slim, slim
+from xperience.cohort.slim import is_slim, may_be_slim, slim
+from xperience.episode.files import recording_files
 from xperience.episode.inspect import inspect_episode
 from xperience.errors import XperienceError
 from xperience.features.blocks import CONTRACTS
@@ -24,8 +24,9 @@ from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.hub.source import is_unfinished
 from xperience.progress import OnProgress
+from xperience.recording import check_output
 from xperience.sources import source_digests, sources_of
-from xperience.storage import value_digest, write_text
+from xperience.storage import remove_folder, value_digest, write_text
 
 Stage = Callable[[Entry, Path], object]
 """Brings an episode's files into a folder, unless they are there; called for each episode."""
@@ -143,7 +144,8 @@ class Work:
     out : Path
         The run's folder: tables go to ``windows/``, reports to ``shards/``.
     discard : bool
-        Whether to drop depth, cloud and videos of an episode whose windows are made.
+        Whether to drop depth, cloud and videos of an episode whose windows are made. Only what was
+        downloaded or simulated is dropped; any other recording stays whole.
     stage : callable (entry, folder), optional
         Brings an episode that is not there; without it such an episode is a failed one.
     workers : int
@@ -178,10 +180,14 @@ def run_shard(
     ------
     ShardError
         If there is no such shard.
+    OutputError
+        If a recording lies where tables, reports or the cache would be.
     """
     if not 0 <= shard < n_shards:
         raise ShardError("shard", f"is {shard}", f"0 to {n_shards - 1}", "Count from 0.")
     entries = split_shards(roster, n_shards)[shard]
+    for part in ("windows", "shards", "cache"):
+        check_output(Path(work.out) / part, map(roster.folder, roster), emptied=True)
     tell = on_progress or (lambda stage, done, total: None)
     code = value_digest(source_digests(sources_of("xperience.features")))[:16]
     found = []
@@ -192,7 +198,8 @@ def run_shard(
         if one is None:
             one = _worked(folder, entry, work, code)
             _write_done(work.out, entry, one)
-        if work.discard and one.status == "ok":  # written first: killed here, windows count
+        discard = work.discard and one.status == "ok" and may_be_slim(folder)
+        if discard:  # written first: killed here, windows count
             one = _discarded(folder, entry, work.out, one)
         found.append(one)
     tell("episodes", len(entries), len(entries))
@@ -314,7 +321,7 @@ def _stage(folder: Path, entry: Entry, work: Work) -> None:
     if is_slim(folder):
         raise ShardError(
             entry.episode, "has had its videos and depth discarded", "the whole recording",
-            "Remove its folder and stage it again.",
+            "Move its folder away and stage it again.",
         )  # fmt: skip
     if work.stage is not None:
         work.stage(entry, folder)
@@ -326,7 +333,7 @@ def _stage(folder: Path, entry: Entry, work: Work) -> None:
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in recording_files(folder).values())
 
 
 def _featurise(folder: Path, entry: Entry, work: Work) -> dict[str, str]:
@@ -334,14 +341,15 @@ def _featurise(folder: Path, entry: Entry, work: Work) -> dict[str, str]:
     for contract, table in zip(CONTRACTS, tables_of(work.out, entry.episode), strict=True):
         info = extract(folder, table, contract=contract, cache=cache, workers=work.workers)
         missing = info.missing_blocks
-    shutil.rmtree(cache)  # finished streams only serve the other contract
+    remove_folder(cache)  # finished streams only serve the other contract
     return missing
 
 
 def _key(folder: Path, code: str) -> str:
     """Return what stands for a recording's files, without reading them, and for the code."""
-    files = sorted(path for path in folder.glob("*") if path.is_file())
-    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    files = {path.name: path for path in folder.glob("*") if path.is_file()}
+    files = sorted((files | recording_files(folder)).items())
+    stats = [(name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in files]
     return value_digest([code, stats])[:16]
 
 

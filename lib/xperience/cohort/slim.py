@@ -1,26 +1,32 @@
 """A recording without its bulk: labels, poses, hands and body stay; depth, cloud and videos go."""
 
+import json
 from pathlib import Path
 
 import h5py
 
 from xperience.episode import layout
+from xperience.episode.files import SLIM, recording_digests
+from xperience.hub.source import is_own_download
+from xperience.simulator.mark import is_simulated, write_mark
 from xperience.storage import whole_file
 
 BULK = ("depth", layout.POINT_CLOUD)
 """What is not needed once the windows are made: most of an annotation's bytes."""
-
-MARK = "bulk_discarded"
-"""Attribute of an annotation that says so."""
 
 
 def is_slim(episode: Path) -> bool:
     """Return whether a recording has been made slim, or was about to be when it was cut off."""
     try:
         with h5py.File(episode / layout.ANNOTATION) as file:
-            return MARK in file.attrs
+            return SLIM in file.attrs
     except OSError:
         return False  # absent or broken: others tell
+
+
+def may_be_slim(episode: Path) -> bool:
+    """Return whether a recording can be had again: it was downloaded or simulated, or is slim."""
+    return is_slim(episode) or is_own_download(episode) or is_simulated(episode)
 
 
 def slim(episode: Path) -> int:
@@ -39,18 +45,26 @@ def slim(episode: Path) -> int:
     """
     path = episode / layout.ANNOTATION
     videos = [episode / f"{camera}.mp4" for camera in layout.CAMERAS]
-    before = _bytes(path, *videos)
+    before, ours = _bytes(path, *videos), is_simulated(episode)
     if not is_slim(episode):
         _write_slim(path)
     for video in videos:
         video.unlink(missing_ok=True)
-    return before - _bytes(path, *videos)
+    freed = before - _bytes(path, *videos)
+    if ours and freed:
+        write_mark(episode)
+    return freed
 
 
 def _write_slim(path: Path) -> None:
-    with whole_file(path) as scratch, h5py.File(path) as source, h5py.File(scratch, "w") as target:
+    noted = json.dumps(recording_digests(path.parent))
+    with (
+        whole_file(path, in_recording=True) as scratch,
+        h5py.File(path) as source,
+        h5py.File(scratch, "w") as target,
+    ):
         _copy(source, target)
-        target.attrs[MARK] = True
+        target.attrs[SLIM] = noted
 
 
 def _copy(source: h5py.Group, target: h5py.Group, above: str = "") -> None:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xperience.console import told
+from xperience.console import Verbs, told
 
 if TYPE_CHECKING:
     from xperience.cohort.stock import Listed
     from xperience.hub.source import SampleSource
 
-app = typer.Typer(
+app = Verbs(
     help="Many episodes: choose them, featurise them in shards, say what it costs.",
     no_args_is_help=True,
 )
@@ -230,6 +230,9 @@ def shard(
         stage = stage_from(_dataset(dataset, licence)) if dataset and licence else None
         work = Work(out, discard, stage, workers)
         report = run_shard(read_roster(roster), shard, of, work, on_progress=show)
+    for one in report.episodes if discard else ():
+        if one.status == "ok" and not one.bytes_freed:
+            typer.echo(f"kept whole: {one.episode}: neither downloaded nor simulated", err=True)
     for one in report.failed:
         typer.echo(f"failed: {one.episode}: {one.reason}", err=True)
     good = len(report.episodes) - len(report.failed)

@@ -6,11 +6,13 @@ The layout is the one of the Xperience-10M release: ``annotation.hdf5`` beside s
 from dataclasses import dataclass
 from typing import Literal
 
-ANNOTATION = "annotation.hdf5"
+from xperience.recording import (  # noqa: F401 they belong to the layout
+    ANNOTATION,
+    CAMERAS,
+    FISHEYE_CAMERAS,
+    STEREO_CAMERAS,
+)
 
-FISHEYE_CAMERAS = ("fisheye_cam0", "fisheye_cam1", "fisheye_cam2", "fisheye_cam3")
-STEREO_CAMERAS = ("stereo_left", "stereo_right")
-CAMERAS = FISHEYE_CAMERAS + STEREO_CAMERAS
 AUDIO_CAMERA = "fisheye_cam0"
 AUDIO_RATE_HZ = 16_000
 

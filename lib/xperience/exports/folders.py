@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xperience.exports.extras import ExportError
+from xperience.recording import check_output
 
 
 @contextmanager
@@ -27,8 +28,11 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
     ------
     ExportError
         If there is something under ``path`` already.
+    OutputError
+        If it would lie in a recording.
     """
     path = Path(path)
+    check_output(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ExportError(
             path.name, "is there already", "a new folder", "Name another, or move it."

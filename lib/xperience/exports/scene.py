@@ -29,7 +29,7 @@ from xperience.exports.views import Contents, blueprint
 from xperience.features.audio import frame_bounds
 from xperience.features.posture import Postures
 from xperience.geometry import MANO_BONES, SMPLH_BONES, CameraModel
-from xperience.project import episode_name
+from xperience.project import episode_name, own_name
 from xperience.storage import whole_file
 
 APPLICATION = "xperience"
@@ -99,7 +99,7 @@ def export_rerun(
 
 
 def _stream(rr: Any, episode: Episode) -> Any:
-    name = episode_name(episode.folder)
+    name = own_name(episode.folder)  # the viewer puts recordings with one id together
     stream = rr.RecordingStream(
         APPLICATION, recording_id=f"{APPLICATION}-{name}", send_properties=False
     )

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from xperience.console import told
+from xperience.console import Verbs, told
 
-app = typer.Typer(
+app = Verbs(
     help="Write recordings and tables in the formats of other tools (extra: exports).",
     no_args_is_help=True,
 )

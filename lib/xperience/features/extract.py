@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from xperience.episode.episode import Episode
+from xperience.episode.files import recording_digests
 from xperience.errors import EpisodeError
 from xperience.features import windows
 from xperience.features.blocks import BLOCKS, check_contract
 from xperience.features.corrected import Corrected
 from xperience.features.published import Published
 from xperience.features.source import Source
-from xperience.features.streams import run_jobs, source_digests, stream_jobs
+from xperience.features.streams import run_jobs, stream_jobs
 from xperience.features.table import TableInfo, WindowRows, write_table
 from xperience.progress import OnProgress
+from xperience.recording import check_output
 
 _CHUNK_WINDOWS = 128
 _CONTRACTS = {"published": Published, "corrected": Corrected}
@@ -57,10 +59,14 @@ def extract(
         If the episode cannot be opened or is shorter than one window.
     ParamsError
         If there is no such contract.
+    OutputError
+        If table or cache would lie in the recording, or in another one.
     """
     check_contract(contract)
     out = Path(out)
     cache = Path(cache) if cache else out.parent / "cache"
+    for place in (out, cache):
+        check_output(place, [folder])
     with Episode(folder) as episode:
         starts = windows.window_starts(episode.n_frames)
         if not len(starts):
@@ -70,7 +76,7 @@ def extract(
                 f"at least one window of {windows.WINDOW_FRAMES}",
                 "Use a longer recording.",
             )
-        digests = source_digests(episode, on_progress)
+        digests = recording_digests(folder, on_progress)
         streams = run_jobs(stream_jobs(episode, digests), cache, workers, on_progress)
         blocks = _CONTRACTS[contract](episode, streams)
         sources = {block.name: blocks.source(block) for block in BLOCKS}

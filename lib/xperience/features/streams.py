@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
@@ -26,6 +26,7 @@ from xperience.episode import annotation as annotation_module
 from xperience.episode import layout, media
 from xperience.episode.annotation import Annotation
 from xperience.episode.episode import Episode
+from xperience.episode.files import linked_files
 from xperience.errors import EpisodeError
 from xperience.features import audio, blocks, depth, video
 from xperience.progress import OnProgress, quiet
@@ -51,7 +52,7 @@ class StreamJob:
     source : Path
         File that holds the stream.
     digest : str
-        Digest of that file's content.
+        Digest of that file's content, and of those that its arrays lie in.
     n_frames : int
         Frames of the episode; no more are read.
     fps : float or None
@@ -108,19 +109,6 @@ class StreamRows:
     problem: str = ""
 
 
-def source_digests(episode: Episode, on_progress: OnProgress | None = None) -> dict[str, str]:
-    """Return {file name: digest of its content} of an episode's annotation and videos."""
-    paths = [episode.annotation.path, *(episode.video_path(camera) for camera in layout.CAMERAS)]
-    paths = [path for path in paths if path.is_file()]
-    digests = {}
-    with ThreadPoolExecutor() as threads:
-        for path, digest in zip(paths, threads.map(file_digest, paths), strict=True):
-            digests[path.name] = digest
-            if on_progress:
-                on_progress("digests", len(digests), len(paths))
-    return digests
-
-
 def stream_jobs(episode: Episode, digests: dict[str, str]) -> list[StreamJob]:
     """Return a job for every usable video, the sound and the depth, the longest first.
 
@@ -128,13 +116,16 @@ def stream_jobs(episode: Episode, digests: dict[str, str]) -> list[StreamJob]:
     ----------
     episode : Episode
     digests : dict
-        From `source_digests`.
+        From `xperience.episode.files.recording_digests`.
     """
     jobs = []
     n = episode.n_frames
+    arrays = {name: digests[name] for name in linked_files(episode.folder)}
 
     def add(block: str, kind: str, path: Path, n_frames: int, fps: float | None = None) -> None:
-        jobs.append(StreamJob(block, kind, path, digests[path.name], n_frames, fps))
+        linked = kind == "depth" and len(arrays) > 1
+        digest = value_digest(arrays) if linked else digests[path.name]
+        jobs.append(StreamJob(block, kind, path, digest, n_frames, fps))
 
     if episode.streams["depth"].usable:
         n_depth = min(n, episode.streams["depth"].n_rows)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xperience.episode.files import digests_before_slim, recording_digests
 from xperience.errors import XperienceError, did_you_mean
 from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME
 from xperience.features.windows import WINDOW_FRAMES
@@ -18,6 +19,10 @@ from xperience.storage import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class TableError(XperienceError):
+    """A windows table that does not belong to a recording."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class TableInfo:
     fps : float
         Frames per second.
     sources : dict of {file name: SHA-256 digest}
+        Every file that the table follows from; see `xperience.episode.files`.
     missing_blocks : dict of {block: reason}
         Blocks that hold nothing but nulls.
     partial_blocks : dict of {block: what is odd}
@@ -162,7 +168,7 @@ class WindowTable:
                 if isinstance(error, FileNotFoundError)
                 else "is not a windows table, or cut off",
                 "a Parquet file written by `xperience features`",
-                f"Make it with `xperience features EPISODE --out {self.path}`.",
+                "Name a table that `xperience features` has written.",
             ) from error
         self.info = TableInfo(**known)
 
@@ -174,6 +180,37 @@ class WindowTable:
         """Frames and labels of each window: every column that is not a block."""
         names = [name for name, _ in _LABEL_FIELDS]
         return self._file.read(columns=names).to_pandas()
+
+    def check_made_from(self, folder: Path | str, contract: str | None = None) -> None:
+        """Refuse a table that was not made from this recording as it is now.
+
+        Parameters
+        ----------
+        folder : path
+            The recording. One that has lost its bulk counts as it was before.
+        contract : str, optional
+            Version of the feature contract that the table must follow.
+
+        Raises
+        ------
+        TableError
+            Naming the files that differ.
+        """
+        place = str(self.path)
+        if contract not in (None, self.info.contract):
+            found, wanted = f"follows the contract {self.info.contract!r}", f"{contract!r}"
+            raise TableError(place, found, wanted, "Name the table of that contract.")
+        now = recording_digests(folder)
+        if self.info.sources in (now, digests_before_slim(folder)):
+            return
+        made_from = self.info.sources
+        others = sorted(f for f in made_from | now if made_from.get(f) != now.get(f))
+        raise TableError(
+            place,
+            f"was made from {self.info.episode!r} with another {', '.join(others)}",
+            f"a table made from {Path(folder).resolve().name!r} as it is now",
+            "Make the table of this recording anew, or name the recording that it was made from.",
+        )
 
     def block(self, name: str) -> np.ndarray:
         """Return a block, float32 array of shape (n_windows, dim); NaN where it is null.

@@ -36,6 +36,7 @@ from xperience.hub.source import (
     group_episodes,
     read_receipt,
 )
+from xperience.recording import check_output
 from xperience.storage import write_text
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -235,12 +236,13 @@ def _check_destination(out: Path, new: Receipt, old: Receipt | None) -> dict[str
         If the folder holds another episode, a file that differs from the listed one or is not part
         of this revision, or a link that leads out of it.
     """
+    check_output(out.absolute().parent)
     if old and (old.repo_id, old.episode.folder) != (new.repo_id, new.episode.folder):
         raise DownloadError(
             str(out),
             f"already holds {old.repo_id}, folder {old.episode.folder!r}",
             f"an empty folder or {new.repo_id}, folder {new.episode.folder!r}",
-            "Choose another folder for this download, or remove that one.",
+            "Choose another folder for this download.",
         )
     wanted = new.episode.local_files
     absent = {}
@@ -281,7 +283,7 @@ def _bring(out: Path, receipt: Receipt, absent: dict[str, RemoteFile]) -> None:
         for name, part in parts.items():
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             part.replace(out / name)
-        write_text(out / RECEIPT, receipt.model_dump_json(indent=1) + "\n")
+        write_text(out / RECEIPT, receipt.model_dump_json(indent=1) + "\n", in_recording=True)
         shutil.rmtree(store / "parts", ignore_errors=True)
 
 

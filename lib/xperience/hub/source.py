@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from xperience.episode.layout import ANNOTATION, CAMERAS
+from xperience.storage import known_digest
 
 EPISODE_FILES = (ANNOTATION, *(f"{camera}.mp4" for camera in CAMERAS))
 STORE = ".download"
@@ -80,9 +81,8 @@ class RemoteFile(BaseModel):
             return False
         kind, _, wanted = self.digest.partition(":")
         if kind == "sha256":
-            state = hashlib.sha256()
-        else:
-            state = hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
+            return known_digest(path) == wanted
+        state = hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
         with path.open("rb") as content:
             return hashlib.file_digest(content, lambda: state).hexdigest() == wanted
 
@@ -190,6 +190,19 @@ def read_receipt(out: Path) -> Receipt | None:
         return Receipt.model_validate_json((out / RECEIPT).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
+
+
+def is_own_download(out: Path) -> bool:
+    """Return whether a folder holds a download and nothing that somebody put or changed there."""
+    receipt = read_receipt(out)
+    if receipt is None or out.is_symlink():
+        return False
+    here = [path for path in out.rglob("*") if not path.is_relative_to(out / STORE)]
+    if any(path.is_symlink() for path in here):
+        return False
+    files = receipt.episode.local_files
+    names = [path.relative_to(out).as_posix() for path in here if path.is_file()]
+    return all(name in files and files[name].is_at(out / name) for name in names)
 
 
 def is_unfinished(out: Path) -> bool:

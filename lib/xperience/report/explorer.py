@@ -101,10 +101,17 @@ def explorer_files(
     dict
         The page alone, saying so, without a windows table. Views that can't be had are named on
         the page, with the reason.
+
+    Raises
+    ------
+    TableError
+        If the table was not made from the recording as it is now.
     """
     if windows is None or not windows.is_file():
         return {f"{PAGE}.md": (_HEAD + _NO_WINDOWS).encode()}
     table = WindowTable(windows)
+    if recording is not None and recording.is_dir():
+        table.check_made_from(recording)
     every = max(1, -(-table.info.n_frames // MAX_TILES))
     files, views, missing = {}, {}, {}
     for camera, sheet in _sheets(recording, every):

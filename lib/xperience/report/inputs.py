@@ -2,7 +2,7 @@
 
 from xperience.episode.episode import Episode
 from xperience.errors import XperienceError
-from xperience.features.table import WindowTable
+from xperience.features.table import TableError, WindowTable
 from xperience.project import at_root, windows_path
 from xperience.report.provenance import shown_path
 
@@ -35,14 +35,9 @@ def open_inputs(run: str, episode: str, contract: str) -> tuple[Episode, WindowT
         raise InputError(shown_path(folder), "is not there", "the run's recording", way_out)
     if not path.is_file():
         raise InputError(shown_path(path), "is not there", "the run's windows table", way_out)
-    opened, table = Episode(folder), WindowTable(path)
-    found, wanted = (table.info.contract, table.info.n_frames), (contract, opened.n_frames)
-    if found != wanted:
-        opened.close()
-        raise InputError(
-            shown_path(path),
-            f"follows the contract {found[0]!r} over {found[1]} frames",
-            f"{wanted[0]!r} over the recording's {wanted[1]} frames",
-            way_out,
-        )
-    return opened, table
+    table = WindowTable(path)
+    try:
+        table.check_made_from(folder, contract)
+    except TableError as error:
+        raise InputError(shown_path(path), error.found, error.expected, way_out) from error
+    return Episode(folder), table

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xperience.errors import XperienceError
+from xperience.recording import check_output
 from xperience.report.api import api_pages
 from xperience.report.executed import finished, for_reading, pictures, title_of
 from xperience.report.explorer import explorer_files
@@ -92,8 +93,12 @@ def build_site(
         If a notebook is absent, has an error in it or a cell that never ran.
     SiteError
         If Sphinx finds anything wrong with the pages.
+    OutputError
+        If a recording lies where the site would be.
     """
     work = run_folder / "cache" / "site"
+    for place in (work, out):
+        check_output(place, [shown.recording] if shown.recording else [], emptied=True)
     files = _stage_files(docs, run_folder, list(notebooks), shown.companions)
     files |= {f"_run/{name}.md": page.encode() for name, page in api_pages(shown.api).items()}
     files |= explorer_files(shown.windows, shown.predictions, shown.recording)

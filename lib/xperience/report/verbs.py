@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from xperience.console import told
+from xperience.console import Verbs, told
 
-app = typer.Typer()
+app = Verbs()
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Any
 
 from xperience.cohort.roster import read_roster
 from xperience.cohort.shards import report_path, tables_of
-from xperience.episode.layout import ANNOTATION, CAMERAS
+from xperience.episode.files import recording_files
 from xperience.features.blocks import CONTRACTS
 from xperience.params import RunParams, load_params
 from xperience.project import (
@@ -17,15 +17,23 @@ from xperience.project import (
     run_folder,
     windows_path,
 )
+from xperience.recording import check_output
 from xperience.report.site import page_sources
 from xperience.report.takeaways.evidence import NAME, Evidence
 from xperience.run.parameters import declared_parameters
+from xperience.simulator.mark import check_replaceable, is_marked, read_mark
 from xperience.sources import source_digests, sources_of
 from xperience.storage import file_digest, value_digest
 
 TAKEAWAYS = "07_takeaways"
 """The notebook that reads what the others wrote, and so runs after them."""
 FEATURES, SIMULATOR, SITE = "xperience.features", "xperience.simulator", "xperience.report.site"
+
+
+DATA = ("windows", "shards", "cache", "logs", "site", ".stamps")
+"""What of a run's folder can be made again and isn't committed, besides its recording."""
+
+RESULTS = ("notebooks", "metrics", "predictions", "figures")
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,21 @@ class Plan:
 
     @classmethod
     def of(cls, run: str, episode: str | None = None) -> "Plan":
-        """Return the plan of a run, or of a recording of one's own with that run's settings."""
-        return cls(load_params(run, episode))
+        """Return the plan of a run, or of a recording of one's own with that run's settings.
+
+        Raises
+        ------
+        ParamsError
+            If the params file or the recording's folder is absent or wrong.
+        OutputError
+            If the run would write where its recording lies, or any other one.
+        """
+        plan = cls(load_params(run, episode))
+        check_output(plan.folder)
+        for part in (*DATA, *RESULTS):
+            given = plan.roster if plan.is_cohort else plan.episode
+            check_output(plan.folder / part, [given], emptied=True)
+        return plan
 
     @property
     def root(self) -> Path:
@@ -79,21 +100,49 @@ class Plan:
     def episode_files(self) -> list[Path]:
         """Return the files that stand for the recording in the graph.
 
-        A simulated one is all its files; a downloaded one is a stamp, since the graph removes
-        what a broken step declared, and a download goes on from what has arrived.
+        One that the run makes is a stamp: the graph removes what a step declares before that step
+        begins, and what lies there may be somebody's own, or half of a download.
         """
-        if self.params.sample:
-            return [self.download_stamp]
+        if self.makes_episode:
+            return [self.episode_stamp]
         if self.is_cohort:
             return [self.roster]
-        names = (ANNOTATION, *(f"{camera}.mp4" for camera in CAMERAS))
-        files = [self.episode / name for name in names]
-        return [file for file in files if self.params.standin or file.is_file()]
+        return list(recording_files(self.episode).values())
 
     @property
-    def download_stamp(self) -> Path:
-        """The file that says that the download is whole."""
+    def episode_stamp(self) -> Path:
+        """The file that says that the recording is whole, and as the run made it."""
         return self.folder / ".stamps" / "episode"
+
+    def episode_state(self) -> str:
+        """Return the text of the stamp while the recording that the run made is unchanged."""
+        if self.params.sample:
+            return self.params.sample.model_dump_json() + "\n"
+        return value_digest(read_mark(self.episode)) + "\n"
+
+    def check_episode(self) -> None:
+        """Drop the stamp of a recording that is not there as the run made it.
+
+        Raises
+        ------
+        ParamsError
+            If something else is in its place, which is then never replaced.
+        """
+        if not self.makes_episode:
+            return
+        if self.params.sample:
+            unchanged = self.episode.is_dir()
+        else:
+            made = [self.roster] if self.is_cohort else self._simulated_files()
+            unchanged = bool(made) and all(map(is_marked, made))
+            check_replaceable(self.roster if self.is_cohort else self.episode)
+        stamp = self.episode_stamp
+        if not (unchanged and stamp.is_file() and stamp.read_text() == self.episode_state()):
+            stamp.unlink(missing_ok=True)
+
+    def _simulated_files(self) -> list[Path]:
+        """Return every file that the simulator wrote into the recording's folder."""
+        return [self.episode / name for name in read_mark(self.episode) or ()]
 
     def windows(self, contract: str) -> Path:
         """Return the windows table of a contract."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from xperience.cohort.roster import read_roster
 from xperience.cohort.shards import changed_episodes, report_path
-from xperience.errors import ParamsError, did_you_mean
+from xperience.errors import ParamsError, XperienceError, did_you_mean
+from xperience.features.table import WindowTable
 from xperience.params import BASE_RUN
 from xperience.run.fresh import keep_fresh, stale
 from xperience.run.plan import Plan
@@ -48,13 +49,16 @@ def reproduce(
     Raises
     ------
     ParamsError
-        If the params file or the recording's folder is absent or wrong.
+        If the params file or the recording's folder is absent or wrong, or something lies where the
+        run would put its recording.
+    OutputError
+        If the run would write where a recording lies.
     """
     plan = Plan.of(run, episode)
     if episode:
         _say(f"Run {plan.params.run}: {episode} with the settings of params/{run}.yaml.")
     with _alone(plan.root) as lock:
-        _drop_stale_download(plan)
+        plan.check_episode()
         kept = [] if again or data_only else keep_fresh(plan)
         if kept:
             _say(f"Kept as committed, since nothing they follow from changed: {', '.join(kept)}.")
@@ -83,16 +87,31 @@ def _forced(plan: Plan) -> list[str]:
 
 
 def _changed(plan: Plan) -> list[str]:
-    """Return the shards of a cohort with recordings that have changed, saying which.
+    """Return the tables, or a cohort's shards, of recordings that have changed, saying which.
 
-    The roster stands for the recordings in the graph; shards remember what they were made from.
+    The graph goes by file times, which a copy can set back, and of a cohort knows the roster alone;
+    tables and shards remember what they were made from.
     """
-    if not plan.is_cohort or not plan.roster.is_file():
+    if not plan.is_cohort:
+        return [plan.shown(table) for table in plan.tables() if _is_outdated(table, plan.episode)]
+    if not plan.roster.is_file():
         return []
     found = changed_episodes(read_roster(plan.roster), plan.folder)
     for shard, episodes in found.items():
         _say(f"Changed since shard {shard}: {', '.join(episodes)}")
     return [plan.shown(report_path(plan.folder, shard)) for shard in found]
+
+
+def _is_outdated(table: Path, episode: Path) -> bool:
+    """Return whether a table is there but was made from something else; say why."""
+    if not (table.is_file() and episode.is_dir()):
+        return False
+    try:
+        WindowTable(table).check_made_from(episode)
+    except XperienceError as error:
+        _say(f"Out of date: {error.place}: {error.found}")
+        return True
+    return False
 
 
 def _snakemake(run: str, episode: str | None, cores: int | None) -> list[str]:
@@ -134,11 +153,6 @@ def _unlock(root: Path, command: list[str]) -> None:
     if locks.is_dir() and any(locks.iterdir()):
         _say("The last run was cut off: unlocking, and redoing the steps it left half done.")
         subprocess.run([*command, "--unlock"], cwd=root, check=True, capture_output=True)
-
-
-def _drop_stale_download(plan: Plan) -> None:
-    if plan.params.sample and not plan.episode.is_dir():
-        plan.download_stamp.unlink(missing_ok=True)
 
 
 def _tell(plan: Plan, code: int, made: Path) -> None:

@@ -4,15 +4,21 @@ What is slow to import is imported by the step that needs it.
 """
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 from xperience.cohort.roster import Entry, make_roster, read_roster, write_roster
 from xperience.cohort.shards import ShardReport
+from xperience.errors import ParamsError
+from xperience.hub.source import is_own_download
 from xperience.progress import progress_bars
 from xperience.project import predictions_path, run_folder
-from xperience.run.plan import Plan
+from xperience.recording import check_output
+from xperience.run.plan import DATA, Plan
+from xperience.simulator.mark import check_replaceable, is_simulated, write_mark
 from xperience.simulator.settings import FamilySettings
-from xperience.storage import write_text
+from xperience.storage import remove_folder, write_text
 
 
 def make_episode(plan: Plan) -> None:
@@ -28,16 +34,18 @@ def make_episode(plan: Plan) -> None:
         from xperience.hub.download import download_episode  # noqa: PLC0415
 
         download_episode(plan.params.sample, plan.episode)
-        write_text(plan.download_stamp, plan.params.sample.model_dump_json() + "\n")
+    write_text(plan.episode_stamp, plan.episode_state())
 
 
 def _make_family(plan: Plan, settings: FamilySettings) -> None:
     from xperience.simulator.family import write_family  # noqa: PLC0415
 
+    check_replaceable(plan.roster)
     with progress_bars() as show:
         rows = write_family(plan.episode, settings, on_progress=show)
     entries = (Entry.model_validate(row) for row in rows)
     write_roster(plan.roster, make_roster(entries, plan.episode))
+    write_mark(plan.episode, plan.roster.name)
 
 
 def make_shard(plan: Plan, shard: int) -> ShardReport:
@@ -90,6 +98,53 @@ def make_notebook(plan: Plan, notebook: str) -> Path:
         log=plan.log(notebook),
         seal=lambda: seal(plan, notebook),
     )
+
+
+def clean(run: str, download: bool = False) -> dict[str, str]:
+    """Remove what a run made and isn't committed; return what is kept, with the reason.
+
+    Parameters
+    ----------
+    run : str
+        Name of a folder in ``artifacts/``.
+    download : bool, optional
+        Whether a downloaded recording goes too.
+
+    Raises
+    ------
+    ParamsError
+        If the name leads elsewhere.
+    OutputError
+        If a recording lies where the run's results should be.
+    """
+    if not run:
+        raise ParamsError("run", "is empty", "a run's name", "Name a folder in artifacts/.")
+    folder, kept = run_folder(run), {}
+    check_output(folder)
+    parts = [folder / part for part in DATA]
+    for part in parts:
+        check_output(part, emptied=True)
+    for part in [folder, *parts]:
+        if part.is_symlink():
+            kept[part.name] = "is a link, and leads elsewhere"
+    if folder.name not in kept:
+        for part in parts:
+            if part.is_dir() and part.name not in kept:
+                remove_folder(part)
+        kept |= _without_episode(folder / "episode", download)
+    return kept
+
+
+def _without_episode(episode: Path, download: bool) -> dict[str, str]:
+    """Remove a recording that can be had again; return why it is kept otherwise."""
+    if not os.path.lexists(episode):
+        return {}
+    if is_simulated(episode) or (download and is_own_download(episode)):
+        shutil.rmtree(episode)
+        return {}
+    if is_own_download(episode):
+        return {"episode": "was downloaded; to drop it too: make clean DOWNLOAD=1"}
+    return {"episode": "holds something that no run has made"}
 
 
 def make_site(plan: Plan) -> None:

@@ -2,36 +2,20 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated
 
 import typer
 
-from xperience.errors import XperienceError
+from xperience.console import Verbs
 from xperience.params import BASE_RUN
 from xperience.project import at_root
 
-app = typer.Typer(help="Runs: the graph, its steps and its checks.", no_args_is_help=True)
+app = Verbs(help="Runs: the graph, its steps and its checks.", no_args_is_help=True)
 Run = Annotated[str, typer.Argument(help="Name of a file in params/.")]
 Own = Annotated[str | None, typer.Option("--episode", help="A recording of your own.")]
-P = ParamSpec("P")
-
-
-def _shows_errors(verb: Callable[P, None]) -> Callable[P, None]:
-    """Print our own errors as one line and exit with 1; any other is a bug and shows itself."""
-
-    @wraps(verb)
-    def shown(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            verb(*args, **kwargs)
-        except XperienceError as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            raise typer.Exit(1) from error
-
-    return shown
 
 
 @contextmanager
@@ -50,7 +34,6 @@ def _say(line: str) -> None:
 
 
 @app.command()
-@_shows_errors
 def reproduce(
     run: Run = BASE_RUN,
     episode: Own = None,
@@ -72,7 +55,6 @@ def reproduce(
 
 
 @app.command()
-@_shows_errors
 def episode(run: Run) -> None:
     """Simulate or download a run's recording."""
     from xperience.run import steps
@@ -86,7 +68,6 @@ def episode(run: Run) -> None:
 
 
 @app.command()
-@_shows_errors
 def windows(run: Run, episode: Own = None, workers: int | None = None) -> None:
     """Make a run's windows tables."""
     from xperience.run import steps
@@ -98,7 +79,6 @@ def windows(run: Run, episode: Own = None, workers: int | None = None) -> None:
 
 
 @app.command()
-@_shows_errors
 def shard(run: Run, shard: int) -> None:
     """Make the windows tables of one shard of a cohort; episodes that fail are named."""
     from xperience.run import steps
@@ -111,7 +91,6 @@ def shard(run: Run, shard: int) -> None:
 
 
 @app.command()
-@_shows_errors
 def notebook(name: str, run: Run = BASE_RUN, episode: Own = None) -> None:
     """Execute one notebook with a run's values."""
     from xperience.run import steps
@@ -123,7 +102,6 @@ def notebook(name: str, run: Run = BASE_RUN, episode: Own = None) -> None:
 
 
 @app.command()
-@_shows_errors
 def site(run: Run = BASE_RUN, episode: Own = None) -> None:
     """Build a run's site from its executed notebooks."""
     from xperience.run import steps
@@ -135,7 +113,23 @@ def site(run: Run = BASE_RUN, episode: Own = None) -> None:
 
 
 @app.command()
-@_shows_errors
+def clean(
+    run: Annotated[str, typer.Argument(help="Name of a folder in artifacts/.")],
+    episode: Own = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="A downloaded recording goes too.")
+    ] = False,
+) -> None:
+    """Remove what a run made and isn't committed; recordings of anybody else stay."""
+    from xperience.params import own_run_name
+    from xperience.run import steps
+
+    run = own_run_name(episode) if episode else run
+    for part, reason in steps.clean(run, download).items():
+        print(f"kept: artifacts/{run}/{part} {reason}", file=sys.stderr)
+
+
+@app.command()
 def fresh(run: Run = BASE_RUN, episode: Own = None) -> None:
     """Say which executed notebooks are out of date; exit 1 if any is."""
     from xperience.run.fresh import stale
@@ -150,7 +144,6 @@ def fresh(run: Run = BASE_RUN, episode: Own = None) -> None:
 
 
 @app.command()
-@_shows_errors
 def pair(
     sources: Annotated[list[Path] | None, typer.Argument(help="Notebooks' .py halves.")] = None,
 ) -> None:

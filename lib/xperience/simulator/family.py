@@ -18,6 +18,7 @@ import yaml
 
 from xperience.progress import OnProgress
 from xperience.simulator import mishaps
+from xperience.simulator.mark import MARK, check_replaceable
 from xperience.simulator.script import Script
 from xperience.simulator.settings import FPS, FamilySettings, StandinSettings
 from xperience.simulator.wording import activities, choose_words, read_words, worded
@@ -138,7 +139,7 @@ def write_family(
     Parameters
     ----------
     folder : Path
-        Each episode gets a folder in it; episodes that are there are replaced.
+        Each episode gets a folder in it; simulated ones that are there are replaced.
     settings : FamilySettings
     on_progress : callable, optional
         Called with the stage "episodes", what is done and the total.
@@ -157,6 +158,8 @@ def write_family(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     members = plan_family(settings)
+    for member in members:
+        check_replaceable(folder / member.episode)
     tell = on_progress or (lambda stage, done, total: None)
     tell("episodes", 0, len(members))
     context = multiprocessing.get_context("spawn")
@@ -178,9 +181,8 @@ def write_member(folder: Path, member: Member) -> None:
         document = member.script.model_dump(mode="json", by_alias=True, exclude_none=True)
         script.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
         settings = member.settings.model_copy(update={"script": script})
-        episode = write_episode(folder / member.episode, settings)
-        if member.mishap:
-            mishaps.MISHAPS[member.mishap](episode)
+        mishap = mishaps.MISHAPS[member.mishap] if member.mishap else None
+        write_episode(folder / member.episode, settings, mishap=mishap)
 
 
 def _finished(futures: list[Future]) -> Iterator[int]:
@@ -193,7 +195,7 @@ def _finished(futures: list[Future]) -> Iterator[int]:
 
 
 def _row(folder: Path, member: Member) -> dict[str, str | int]:
-    files = (folder / member.episode).iterdir()
+    files = [path for path in (folder / member.episode).iterdir() if path.name != MARK]
     return {
         "episode": member.episode,
         "folder": member.episode,

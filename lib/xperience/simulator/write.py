@@ -3,19 +3,19 @@
 import multiprocessing
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from xperience.episode import layout
-from xperience.errors import ParamsError
 from xperience.geometry import Transform
 from xperience.progress import OnProgress
+from xperience.recording import check_output
 from xperience.simulator import annotation, sensors, video
+from xperience.simulator.mark import check_replaceable, write_mark
 from xperience.simulator.picture import Gallery, Picture
 from xperience.simulator.scene import Scene, build_scene
 from xperience.simulator.settings import StandinSettings
@@ -25,7 +25,10 @@ _DEPTH_STRIDE = 200
 
 
 def write_episode(
-    folder: Path, settings: StandinSettings, on_progress: OnProgress | None = None
+    folder: Path,
+    settings: StandinSettings,
+    on_progress: OnProgress | None = None,
+    mishap: Callable[[Path], object] | None = None,
 ) -> Path:
     """Write a simulated episode: ``annotation.hdf5`` and six videos with sound.
 
@@ -37,6 +40,8 @@ def write_episode(
         Equal settings give equal annotation arrays, whatever the number of workers.
     on_progress : callable, optional
         Called with a stage ("scene", "annotation", "depth", "videos"), what is done and the total.
+    mishap : callable, optional
+        Changes the episode's folder before it is in place; see `xperience.simulator.mishaps`.
 
     Returns
     -------
@@ -46,11 +51,15 @@ def write_episode(
     Raises
     ------
     ParamsError
-        If the folder holds something else than a simulated episode, or the script is unusable.
+        If the folder holds anything but an episode that bears the simulator's mark, or the script
+        is unusable.
+    OutputError
+        If the folder lies in a recording.
     """
     folder = Path(folder)
     tell = on_progress or (lambda stage, done, total: None)
-    _check_folder(folder)
+    check_replaceable(folder)
+    check_output(folder.absolute().parent)
     tell("scene", 0, 1)
     scene = build_scene(settings)
     tell("scene", 1, 1)
@@ -61,6 +70,10 @@ def write_episode(
         ) as shared,
     ):
         _fill(scratch, Path(shared), scene, settings, tell)
+        if mishap is not None:
+            mishap(scratch)
+        write_mark(scratch)
+        check_replaceable(folder)  # it may have been filled meanwhile
     return folder
 
 
@@ -128,31 +141,6 @@ def _jobs(
             )
         )
     return jobs
-
-
-def _check_folder(folder: Path) -> None:
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not is_standin(folder)):
-        raise ParamsError(
-            str(folder),
-            "holds something that the simulator did not write",
-            "a new or empty folder, or a simulated episode",
-            "Name another folder, or empty this one yourself.",
-        )
-
-
-def is_standin(folder: Path) -> bool:
-    """Return whether a folder holds a simulated episode and nothing else."""
-    known = {layout.ANNOTATION, *(f"{camera}.mp4" for camera in layout.CAMERAS)}
-    path = folder / layout.ANNOTATION
-    if not path.is_file() or {child.name for child in folder.iterdir()} - known:
-        return False
-    try:
-        with h5py.File(path) as file:
-            return "metadata/generator" in file and (
-                file["metadata/generator"].asstr()[()] == annotation.GENERATOR
-            )
-    except OSError:
-        return False
 
 
 @contextmanager

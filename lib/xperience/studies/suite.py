@@ -52,7 +52,9 @@ def run_suite(
     Raises
     ------
     ParamsError
-        If the contract or a head is unknown, or table and contract or recording disagree.
+        If the contract or a head is unknown.
+    TableError
+        If the table is of another contract or recording, or of an older state of it.
     EpisodeError
         If the recording cannot be read.
     """
@@ -88,13 +90,13 @@ def pose_all(
 
     Raises
     ------
-    ParamsError
-        If table and contract or recording disagree.
+    TableError
+        If the table is of another contract or recording, or of an older state of it.
     EpisodeError
         If the recording cannot be read.
     """
+    table.check_made_from(episode, check_contract(contract))
     with Episode(episode) as opened:
-        _check(opened, table, check_contract(contract))
         starts = table.labels["start_frame"].to_numpy()
         truth = Truth.of(opened, starts, contract)
     blocks = Blocks(table, table.info.missing_blocks)
@@ -106,14 +108,3 @@ def _head(name: str, known: Iterable[str]) -> str:
     if name not in known:
         raise ParamsError("heads", f"holds {name!r}", "a known head", did_you_mean(name, known))
     return name
-
-
-def _check(episode: Episode, table: WindowTable, contract: str) -> None:
-    info = table.info
-    if info.contract != contract or info.n_frames != episode.n_frames:
-        raise ParamsError(
-            str(table.path),
-            f"holds windows of {info.n_frames} frames under {info.contract!r}",
-            f"the {episode.n_frames} frames of {episode.name} under {contract!r}",
-            "Give the table that `xperience features` made of this recording.",
-        )

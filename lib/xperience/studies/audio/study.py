@@ -228,7 +228,9 @@ def run_audio(
     Raises
     ------
     ParamsError
-        If contract or variant is unknown, or table and contract or recording disagree.
+        If contract or variant is unknown.
+    TableError
+        If the table is of another contract or recording, or of an older state of it.
     EpisodeError
         If the recording cannot be read.
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xperience.cohort.roster import Entry, Roster
 from xperience.episode.episode import Episode
-from xperience.errors import EpisodeError, ParamsError, XperienceError
+from xperience.errors import ParamsError, XperienceError
 from xperience.features.blocks import check_contract
 from xperience.features.table import WindowTable
 from xperience.studies.blocks import Blocks
@@ -116,15 +116,8 @@ def open_cohort(
 
 def _opened(roster: Roster, entry: Entry, path: Path, contract: str) -> Recording:
     table = WindowTable(path)
+    table.check_made_from(roster.folder(entry), contract)
     with Episode(roster.folder(entry)) as episode:
-        info = table.info
-        if info.contract != contract or info.n_frames != episode.n_frames:
-            raise EpisodeError(
-                path.name,
-                f"holds windows of {info.n_frames} frames under {info.contract!r}",
-                f"the {episode.n_frames} frames of {entry.episode} under {contract!r}",
-                "Make the table of this recording again.",
-            )
         starts = table.labels["start_frame"].to_numpy()
         truth = Truth.of(episode, starts, contract)
     return Recording(entry, truth, table)
