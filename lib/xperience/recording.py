@@ -1,10 +1,11 @@
-"""A recording's own file names, and the one check that nothing is written over an input."""
+"""A recording's own file names, and the checks of where a command writes."""
 
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from xperience.errors import XperienceError
+from xperience.errors import FileError, XperienceError, file_error
 
 ANNOTATION = "annotation.hdf5"
 FISHEYE_CAMERAS = ("fisheye_cam0", "fisheye_cam1", "fisheye_cam2", "fisheye_cam3")
@@ -13,6 +14,9 @@ CAMERAS = FISHEYE_CAMERAS + STEREO_CAMERAS
 FILES = (ANNOTATION, *(f"{camera}.mp4" for camera in CAMERAS))
 
 Node = tuple[int, int]
+
+_PROBE_BYTES = 2**16
+"""Small beside every output, and more than a full disk takes."""
 
 
 class OutputError(XperienceError):
@@ -55,6 +59,43 @@ def check_output(
                 raise _refused(out, f"holds the input {given}")
         if emptied and (found := _recording_in(place)):
             raise _refused(out, f"holds the recording {found}")
+
+
+def check_writable(path: Path | str, *, folder: bool = False) -> None:
+    """Make sure that an output can be written, before any time is spent on what goes into it.
+
+    Parameters
+    ----------
+    path : path
+        Where the output belongs; folders on the way are made.
+    folder : bool, optional
+        Whether it is to be a folder.
+
+    Raises
+    ------
+    FileError
+        If it can't: a folder in place of a file or a file in place of a folder, a link to nowhere,
+        a read-only or full disk, no permission, a name that is too long.
+    """
+    path = Path(path)
+    kind, other = ("folder", "file") if folder else ("file", "folder")
+    try:
+        if path.is_symlink() and not path.exists():
+            raise FileError(
+                str(path), f"is a link to {path.readlink()}, which is not there", f"a {kind}",
+                "Name another output, or mend the link.",
+            )  # fmt: skip
+        if path.exists() and path.is_dir() != folder:
+            raise FileError(
+                str(path), f"is a {other}", f"a {kind}",
+                "Name another folder." if folder else "Name a file inside that folder.",
+            )  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        place = path if path.is_dir() else path.parent
+        with tempfile.TemporaryFile(dir=place, buffering=0) as scratch:
+            scratch.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        raise file_error(error, path) from error
 
 
 def _refused(out: Path, found: str) -> OutputError:
