@@ -61,6 +61,7 @@ class Verbs(typer.Typer):
 
             @wraps(verb)
             def checked(**given: Any) -> Any:
+                given = {name: _no_url(value) for name, value in given.items()}
                 if not replaces:
                     check_outputs(given)
                 for name in OUTPUTS:
@@ -90,6 +91,14 @@ def check_outputs(given: dict[str, Any]) -> None:
     for name in OUTPUTS:
         if isinstance(out := given.get(name), Path):
             check_output(out, inputs)
+
+
+def _no_url(value: Any) -> Any:
+    """Return paths like ``10:30/x`` and ``http:x`` whole: libraries take them for addresses."""
+    if isinstance(value, list):
+        return [_no_url(one) for one in value]
+    is_like_one = isinstance(value, Path) and ":" in str(value).partition("/")[0]
+    return value.absolute() if is_like_one else value
 
 
 def _is_path(name: str, value: Any) -> bool:

@@ -67,7 +67,7 @@ def check_writable(path: Path | str, *, folder: bool = False) -> None:
     Parameters
     ----------
     path : path
-        Where the output belongs; folders on the way are made.
+        Where the output belongs.
     folder : bool, optional
         Whether it is to be a folder.
 
@@ -78,20 +78,22 @@ def check_writable(path: Path | str, *, folder: bool = False) -> None:
         a read-only or full disk, no permission, a name that is too long.
     """
     path = Path(path)
-    kind, other = ("folder", "file") if folder else ("file", "folder")
+    kind = "folder" if folder else "file"
+    way_out = "Name another place to write to."
     try:
-        if path.is_symlink() and not path.exists():
-            raise FileError(
-                str(path), f"is a link to {path.readlink()}, which is not there", f"a {kind}",
-                "Name another output, or mend the link.",
-            )  # fmt: skip
-        if path.exists() and path.is_dir() != folder:
-            raise FileError(
-                str(path), f"is a {other}", f"a {kind}",
-                "Name another folder." if folder else "Name a file inside that folder.",
-            )  # fmt: skip
-        path.parent.mkdir(parents=True, exist_ok=True)
-        place = path if path.is_dir() else path.parent
+        if path.exists() and not (path.is_dir() if folder else path.is_file()):
+            found = "folder" if path.is_dir() else "file" if path.is_file() else "device or pipe"
+            raise FileError(str(path), f"is a {found}", f"a {kind}", way_out)
+        whole = path.absolute()
+        for one in (whole, *whole.parents):
+            if one.is_symlink() and not one.exists():
+                found = f"goes by the link {one}, which leads nowhere"
+                raise FileError(str(path), found, f"a {kind}", way_out)
+        places = [whole, *whole.parents] if folder else whole.parents
+        place = next(one for one in places if one.exists())
+        if not place.is_dir():
+            found = f"lies under {place}, which is no folder"
+            raise FileError(str(path), found, f"a {kind}", way_out)
         with tempfile.TemporaryFile(dir=place, buffering=0) as scratch:
             scratch.write(bytes(_PROBE_BYTES))
     except OSError as error:
