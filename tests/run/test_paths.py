@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from xperience.errors import ParamsError
 from xperience.run.reproduce import GraphError, reproduce
 
 REPOSITORY = Path(__file__).parents[2]
@@ -72,3 +73,22 @@ def test_what_snakemake_cannot_take_up_is_said(odd_root: Path, whole_tiny: Path)
     ) as raised:
         reproduce("standin", str(whole_tiny))
     assert "\n" not in str(raised.value)
+
+
+def test_a_run_may_be_named_like_a_time(odd_root: Path, capfd: pytest.CaptureFixture) -> None:
+    name = "2026-03-01T10:30:00 'q' \"d\" $HOME %d #h * [1] é录"
+    params = PARAMS.format(run=json.dumps(name)) + "standin: {frames: 60}\n"
+    (odd_root / "params" / f"{name}.yaml").write_text(params)
+    assert reproduce(name, profile="plan") == 0
+    planned = capfd.readouterr()
+    assert f"artifacts/{name}/notebooks/01_benchmark_contract.ipynb" in planned.out + planned.err
+
+
+@pytest.mark.parametrize(
+    ("run", "says"),
+    [("2026-03-01", "put it in quotes"), ("123", "put it in quotes"), ("'{x}'", "without /")],
+)
+def test_a_run_that_is_no_name_says_what_to_write(odd_root: Path, run: str, says: str) -> None:
+    (odd_root / "params" / "odd.yaml").write_text(PARAMS.format(run=run))
+    with pytest.raises(ParamsError, match=says):
+        reproduce("odd")
