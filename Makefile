@@ -13,6 +13,10 @@ READY := .venv/.ready
 EXTRAS := .venv/.extras
 XPERIENCE := $(BIN)/python -m xperience.run
 
+# A setting as one word of the shell, whatever is in it: neither make nor the shell expands it.
+quoted = '$(subst ','\'',$(value $(1)))'
+OWN = $(if $(value EPISODE),--episode=$(call quoted,EPISODE))
+
 .DEFAULT_GOAL := help
 .PHONY: help setup extras reproduce sample family site lab pair test test-slow test-extras lint format bench clean
 
@@ -38,8 +42,8 @@ $(EXTRAS): requirements-extras.lock $(READY)
 	@touch $@
 
 reproduce: setup ## bring a run up to date: recording, windows, notebooks, site
-	@$(XPERIENCE) reproduce "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)") $(if $(AGAIN),--again) \
-		--profile $(PROFILE)
+	@$(XPERIENCE) reproduce $(OWN) $(if $(AGAIN),--again) --profile=$(call quoted,PROFILE) \
+		-- $(call quoted,RUN)
 
 sample: setup ## download the public sample (its licence is shown) and run everything on it
 	@$(XPERIENCE) reproduce sample $(if $(AGAIN),--again)
@@ -48,10 +52,10 @@ family: setup ## simulate a family of recordings and run the held-out section on
 	@$(XPERIENCE) reproduce family $(if $(AGAIN),--again)
 
 site: setup ## build the site of a run from its executed notebooks
-	@$(XPERIENCE) site "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)")
+	@$(XPERIENCE) site $(OWN) -- $(call quoted,RUN)
 
 lab: setup ## open the notebooks in JupyterLab, with the recording and windows that they read
-	@$(XPERIENCE) reproduce "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)") --data
+	@$(XPERIENCE) reproduce $(OWN) --data -- $(call quoted,RUN)
 	$(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/README.md \
 		--LabApp.app_settings_dir="$(CURDIR)/notebooks/.lab" \
 		--LabApp.workspaces_dir="$(CURDIR)/.venv/share/jupyter/lab/workspaces" $(LAB_ARGS)
@@ -86,4 +90,4 @@ bench: setup ## time features, suite, networks and audio study against plain ref
 		--episode artifacts/standin/episode
 
 clean: setup ## remove what a run made, but not what is committed (RUN=…, DOWNLOAD=1)
-	@$(XPERIENCE) clean "$(RUN)" $(if $(EPISODE),--episode "$(EPISODE)") $(if $(DOWNLOAD),--download)
+	@$(XPERIENCE) clean $(OWN) $(if $(DOWNLOAD),--download) -- $(call quoted,RUN)

@@ -7,11 +7,12 @@ from xperience.params import BASE_RUN
 from xperience.run.plan import FEATURES, SIMULATOR, SITE, Plan
 from xperience.sources import sources_of
 
-PLAN = Plan.of(config.get("run", BASE_RUN), config.get("episode"))
+ASKED = str(config.get("run", BASE_RUN))
+PLAN = Plan.of(ASKED, config.get("episode"))
 PARAMS = PLAN.params
 STEP = f"{shlex.quote(sys.executable)} -m xperience.run"
-RUN = shlex.quote(config.get("run", BASE_RUN))
-OWN = f"--episode {shlex.quote(config['episode'])}" if "episode" in config else ""
+OWN = f"--episode={shlex.quote(config['episode'])}" if "episode" in config else ""
+RUN = f"{OWN} -- {shlex.quote(ASKED)}"
 A = "artifacts/{run}"
 
 
@@ -47,7 +48,7 @@ if PLAN.makes_episode:
             f"artifacts/{PARAMS.run}/logs/episode.log",
         threads: workflow.cores
         shell:
-            "{STEP} episode {RUN} | tee {log}"  # stderr stays the terminal's: it has the bars
+            "{STEP} episode {RUN} | tee {log:q}"  # stderr stays the terminal's: it has the bars
 
 
 if PLAN.is_cohort:
@@ -62,7 +63,7 @@ if PLAN.is_cohort:
             f"{A}/logs/shard-{{shard}}.log",
         threads: 1
         shell:
-            "{STEP} shard {RUN} $((10#{wildcards.shard})) | tee {log}"
+            "{STEP} shard {RUN} $((10#{wildcards.shard})) | tee {log:q}"
 
 else:
 
@@ -76,7 +77,7 @@ else:
             f"artifacts/{PARAMS.run}/logs/windows.log",
         threads: workflow.cores
         shell:
-            "{STEP} windows {RUN} {OWN} --workers {threads} | tee {log}"
+            "{STEP} windows --workers {threads} {RUN} | tee {log:q}"
 
 
 rule notebook:
@@ -94,7 +95,7 @@ rule notebook:
         f"{A}/logs/{{notebook}}.log",
     threads: 1
     shell:
-        "{STEP} notebook {wildcards.notebook} {RUN} {OWN} 2>&1 | tee {log}"
+        "{STEP} notebook {OWN} -- {wildcards.notebook:q} {ASKED:q} 2>&1 | tee {log:q}"
 
 
 rule site:
@@ -107,4 +108,4 @@ rule site:
     log:
         f"artifacts/{PARAMS.run}/logs/site.log",
     shell:
-        "{STEP} site {RUN} {OWN} 2>&1 | tee {log}"
+        "{STEP} site {RUN} 2>&1 | tee {log:q}"

@@ -4,6 +4,8 @@ import fcntl
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -180,3 +182,23 @@ def published() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the published record is not at {folder}; set XPERIENCE_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., subprocess.CompletedProcess]:
+    """Return a function that runs ``xperience`` as a user does, whom file modes bind even as root.
+
+    Words are its arguments; ``options`` go to `subprocess.run`.
+    """
+    bare = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+    is_root = os.getuid() == 0
+    if is_root and shutil.which(bare[0]) is None:
+        pytest.skip("as root, setpriv is needed for file modes to count")
+    start = "from xperience.cli import app; app(prog_name='xperience')"
+
+    def run(*words: object, **options: object) -> subprocess.CompletedProcess:
+        argv = [*(bare if is_root else []), sys.executable, "-c", start, *map(str, words)]
+        given = {"capture_output": True, "text": True, "timeout": 120}
+        return subprocess.run(argv, check=False, **(given | options))
+
+    return run

@@ -7,7 +7,7 @@ import typer
 
 from xperience.answers import verbs as answers_verbs
 from xperience.cohort import verbs as cohort_verbs
-from xperience.console import Verbs, told
+from xperience.console import FOLDER, Verbs
 from xperience.errors import ParamsError
 from xperience.exports import verbs as exports_verbs
 from xperience.progress import progress_bars
@@ -18,7 +18,6 @@ app = Verbs(
     help="From one egocentric recording to a benchmark, its studies and their evidence.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,
 )
 
 app.add_typer(run_verbs.app, name="run")
@@ -59,7 +58,7 @@ def sync(
     """
     from xperience.sync.audit import audit_episode
 
-    with told(), progress_bars() as show:
+    with progress_bars() as show:
         audit = audit_episode(episode, on_progress=show)
     typer.echo(audit.to_json() if json else audit.to_text())
 
@@ -79,7 +78,7 @@ def features(
     """Turn an episode into a Parquet table: one row a window, one column a feature block."""
     from xperience.features.extract import extract
 
-    with told(), progress_bars() as show:
+    with progress_bars() as show:
         info = extract(
             episode, out, contract=contract, cache=cache, workers=workers, on_progress=show
         )
@@ -106,11 +105,10 @@ def suite(
     from xperience.studies.rows import suite_rows
     from xperience.studies.suite import run_suite
 
-    with told():
-        table = WindowTable(windows)
-        chosen = heads.split(",")
-        outcomes = run_suite(episode, table, contract=contract, heads=chosen, n_seeds=seeds)
-        write_records(out, suite_rows(outcomes, episode_name(episode), contract))
+    table = WindowTable(windows)
+    chosen = heads.split(",")
+    outcomes = run_suite(episode, table, contract=contract, heads=chosen, n_seeds=seeds)
+    write_records(out, suite_rows(outcomes, episode_name(episode), contract))
     typer.echo(str(out))
 
 
@@ -131,10 +129,9 @@ def audio(
     from xperience.studies.audio.rows import study_rows, variant_rows
     from xperience.studies.audio.study import run_audio
 
-    with told():
-        outcomes = list(run_audio(episode, WindowTable(windows), contract=contract))
-        rows = study_rows if details else variant_rows
-        write_records(out, rows(outcomes, episode_name(episode), contract))
+    outcomes = list(run_audio(episode, WindowTable(windows), contract=contract))
+    rows = study_rows if details else variant_rows
+    write_records(out, rows(outcomes, episode_name(episode), contract))
     typer.echo(str(out))
 
 
@@ -150,15 +147,14 @@ def evaluate(
     """Score answers in strict JSON: the published figures, and honest ones beside them."""
     from xperience.answers.evaluate import evaluate_to, summary
 
-    with told():
-        rows = evaluate_to(predictions, options, out, model=model)
+    rows = evaluate_to(predictions, options, out, model=model)
     typer.echo(summary(rows))
     typer.echo(str(out))
 
 
 @app.command(replaces=True)
 def standin(
-    out: Annotated[Path, typer.Argument(help="Folder to write the episode to.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write the episode to."), FOLDER],
     frames: Annotated[int | None, typer.Option(help="Frames at 20 a second.")] = None,
     size: Annotated[str | None, typer.Option(help="Width and height of the videos: WxH.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seeds wearer, kitchen, noise.")] = None,
@@ -167,7 +163,7 @@ def standin(
     from xperience.simulator.settings import StandinSettings
     from xperience.simulator.write import write_episode
 
-    with told(), progress_bars() as show:
+    with progress_bars() as show:
         asked = {"frames": frames, "size_px": size and _size(size), "seed": seed}
         given = {key: value for key, value in asked.items() if value is not None}
         settings = StandinSettings.checked(**given)

@@ -1,6 +1,9 @@
-"""How every verb begins and ends: it writes over no input; our own errors are one line."""
+"""How every verb begins and ends: it writes over no input; what goes wrong is one line."""
 
+import io
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -8,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from xperience.errors import XperienceError
-from xperience.recording import check_output
+from xperience.errors import XperienceError, file_error
+from xperience.recording import check_output, check_writable
 
 OUTPUTS = ("out", "cache")
 """Names of the parameters, of any verb, that say where to write."""
@@ -18,20 +22,21 @@ OUTPUTS = ("out", "cache")
 NAMED_INPUTS = ("listing", "model")
 """Those whose text is a path, or else a name on the hub; what is typed as a path is one."""
 
+FOLDER = "folder"
+"""What stands beside the option, ``Annotated[Path, typer.Option(), FOLDER]``, of such an output."""
 
-@contextmanager
-def told() -> Iterator[None]:
-    """Turn our own errors into a line on stderr and exit status 1; let SIGTERM act as Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except XperienceError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        raise typer.Exit(1) from error
+
+class _Group(TyperGroup):
+    def main(self, *args: Any, **options: Any) -> Any:
+        with exit_on_error():
+            return super().main(*args, **options)
 
 
 class Verbs(typer.Typer):
-    """Commands none of which writes onto what it reads, or into a recording."""
+    """Commands none of which writes onto what it reads, and that end by `exit_on_error`."""
+
+    def __init__(self, **options: Any):
+        super().__init__(cls=_Group, pretty_exceptions_enable=False, **options)
 
     def command(
         self, *args: Any, replaces: bool = False, **kwargs: Any
@@ -48,12 +53,21 @@ class Verbs(typer.Typer):
         register = super().command(*args, **kwargs)
 
         def registered(verb: Callable) -> Callable:
+            notes = {
+                name: getattr(verb.__annotations__.get(name), "__metadata__", ())
+                for name in OUTPUTS
+            }
+            folders = {name for name in OUTPUTS if name == "cache" or FOLDER in notes[name]}
+
             @wraps(verb)
             def checked(**given: Any) -> Any:
-                with told():
-                    if not replaces:
-                        check_outputs(given)
-                    return verb(**given)
+                given = {name: _no_url(value) for name, value in given.items()}
+                if not replaces:
+                    check_outputs(given)
+                for name in OUTPUTS:
+                    if isinstance(out := given.get(name), Path):
+                        check_writable(out, folder=name in folders)
+                return verb(**given)
 
             register(checked)
             return verb
@@ -79,5 +93,56 @@ def check_outputs(given: dict[str, Any]) -> None:
             check_output(out, inputs)
 
 
+def _no_url(value: Any) -> Any:
+    """Return paths like ``10:30/x`` and ``http:x`` whole: libraries take them for addresses."""
+    if isinstance(value, list):
+        return [_no_url(one) for one in value]
+    is_like_one = isinstance(value, Path) and ":" in str(value).partition("/")[0]
+    return value.absolute() if is_like_one else value
+
+
 def _is_path(name: str, value: Any) -> bool:
     return isinstance(value, Path) or (name in NAMED_INPUTS and isinstance(value, str))
+
+
+@contextmanager
+def exit_on_error() -> Iterator[None]:
+    """Turn bad input and what the system refuses into one line on stderr and exit status 1.
+
+    SIGTERM acts as Ctrl-C. A character that the console's encoding lacks is written as an escape. A
+    reader of the output that goes away (``| head``) ends the command quietly. Anything else that is
+    raised is a bug, and shows its traceback.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            yield
+        finally:
+            _flush()
+    except BrokenPipeError:
+        raise SystemExit(1) from None
+    except XperienceError as error:
+        _fail(error)
+    except OSError as error:
+        _fail(file_error(error))
+
+
+def _fail(error: XperienceError) -> None:
+    typer.echo(f"{type(error).__name__}: {' '.join(str(error).splitlines())}", err=True)
+    raise SystemExit(1) from error
+
+
+def _flush() -> None:
+    """Write out what was printed; where that fails, let nothing try again at the very end."""
+    if sys.stdout is None:  # closed by the caller: nobody reads
+        return
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise file_error(error, "standard output") from error

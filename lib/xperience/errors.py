@@ -1,5 +1,7 @@
 """The one family of errors that bad input raises: place, found, expected, way out."""
 
+import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -51,6 +53,50 @@ class NotebookError(XperienceError):
     """A notebook that cannot be run, or failed while it ran."""
 
 
+class FileError(XperienceError):
+    """A file or folder that the system refuses to read or to write."""
+
+
+_REFUSALS = {
+    errno.ENOSPC: ("room on the disk", "Free some space, or name a place on another disk."),
+    errno.EDQUOT: ("room in your quota", "Free some space, or name a place on another disk."),
+    errno.EROFS: ("a disk that can be written", "Name a place on another disk."),
+    errno.EACCES: ("your permission for it", "Ask its owner, or name another place."),
+    errno.EPERM: ("your permission for it", "Ask its owner, or name another place."),
+    errno.EISDIR: ("a file", "Name a file inside that folder."),
+    errno.ENOTDIR: ("a folder on the way to it", "A part of the path is a file: correct the path."),
+    errno.EEXIST: ("a free name", "Name another place, or move what is there."),
+    errno.ENOTEMPTY: ("a free name", "Name another place, or move what is there."),
+    errno.ENAMETOOLONG: ("a name of at most 255 bytes", "Choose a shorter name."),
+    errno.ELOOP: ("links that lead to a file", "Mend the links: they lead to each other."),
+    errno.ENOENT: ("a file or folder", "Correct the path."),
+    errno.EIO: (
+        "a disk without errors",
+        "Check the disk, and fetch the file again from elsewhere.",
+    ),
+    errno.EMFILE: ("fewer open files", "Raise the limit with `ulimit -n`, or use fewer workers."),
+}
+
+
+def file_error(error: OSError, place: str | os.PathLike = "") -> FileError:
+    """Return what the system refused as an error with a place and a way out.
+
+    Parameters
+    ----------
+    error : OSError
+        What was raised.
+    place : str or path, optional
+        The file, or what stands for it; the error's own file name if absent.
+    """
+    named = place or error.filename2 or error.filename or "a file or the console"
+    shown = os.fsdecode(named) if isinstance(named, bytes | os.PathLike) else str(named)
+    expected, way_out = _REFUSALS.get(
+        error.errno, ("a file or folder that can be used", "Check the disk and the path.")
+    )
+    said = " ".join((error.strerror or str(error) or type(error).__name__).split())
+    return FileError(shown, f"cannot be used ({said})", expected, way_out)
+
+
 def unreadable(error: Exception) -> str:
     """Return why a file could not be read, as a verb phrase for ``found``.
 
@@ -68,7 +114,7 @@ def unreadable(error: Exception) -> str:
         # Some readers put only the path into it, which the place says already.
         return "cannot be read (there is no such file)"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return f"cannot be read ({said})"
+    return f"cannot be read ({' '.join(said.split())})"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -72,7 +72,7 @@ class RunParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    run: str = Field(pattern=r"^\w[\w.-]*$")
+    run: str = Field(pattern=r"^[^./{}<>\x00-\x1f][^/{}<>\x00-\x1f]*$")  # {} <> are Snakemake's
     episode: str | None = None
     episodes: str | None = None
     contract: Literal["published", "corrected"]
@@ -242,6 +242,14 @@ def _as_params_error(error: ValidationError, place: str) -> ParamsError:
     if first["type"] == "missing":
         return ParamsError(where, "is missing", "a value", "Add the key; see params/standin.yaml.")
     found = f"is {first['input']!r}" if path else "contradicts itself"
+    if first["type"] == "string_type":
+        way_out = "YAML reads it as something else than text: put it in quotes."
+        return ParamsError(where, found, "a text", way_out)
+    if first["type"] == "string_pattern_mismatch":
+        way_out = "Choose another name for it."
+        return ParamsError(
+            where, found, "a folder's name, without / { } < > or a dot first", way_out
+        )
     return ParamsError(where, found, _expected(first["msg"]), _way_out(first["input"]))
 
 

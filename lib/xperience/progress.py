@@ -27,7 +27,7 @@ def progress_bars() -> Iterator[OnProgress]:
     )
 
     columns = (
-        TextColumn("{task.description:>32}"),
+        TextColumn("{task.description:>32}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -1,10 +1,11 @@
-"""A recording's own file names, and the one check that nothing is written over an input."""
+"""A recording's own file names, and the checks of where a command writes."""
 
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from xperience.errors import XperienceError
+from xperience.errors import FileError, XperienceError, file_error
 
 ANNOTATION = "annotation.hdf5"
 FISHEYE_CAMERAS = ("fisheye_cam0", "fisheye_cam1", "fisheye_cam2", "fisheye_cam3")
@@ -13,6 +14,9 @@ CAMERAS = FISHEYE_CAMERAS + STEREO_CAMERAS
 FILES = (ANNOTATION, *(f"{camera}.mp4" for camera in CAMERAS))
 
 Node = tuple[int, int]
+
+_PROBE_BYTES = 2**16
+"""Small beside every output, and more than a full disk takes."""
 
 
 class OutputError(XperienceError):
@@ -55,6 +59,45 @@ def check_output(
                 raise _refused(out, f"holds the input {given}")
         if emptied and (found := _recording_in(place)):
             raise _refused(out, f"holds the recording {found}")
+
+
+def check_writable(path: Path | str, *, folder: bool = False) -> None:
+    """Make sure that an output can be written, before any time is spent on what goes into it.
+
+    Parameters
+    ----------
+    path : path
+        Where the output belongs.
+    folder : bool, optional
+        Whether it is to be a folder.
+
+    Raises
+    ------
+    FileError
+        If it can't: a folder in place of a file or a file in place of a folder, a link to nowhere,
+        a read-only or full disk, no permission, a name that is too long.
+    """
+    path = Path(path)
+    kind = "folder" if folder else "file"
+    way_out = "Name another place to write to."
+    try:
+        if path.exists() and not (path.is_dir() if folder else path.is_file()):
+            found = "folder" if path.is_dir() else "file" if path.is_file() else "device or pipe"
+            raise FileError(str(path), f"is a {found}", f"a {kind}", way_out)
+        whole = path.absolute()
+        for one in (whole, *whole.parents):
+            if one.is_symlink() and not one.exists():
+                found = f"goes by the link {one}, which leads nowhere"
+                raise FileError(str(path), found, f"a {kind}", way_out)
+        places = [whole, *whole.parents] if folder else whole.parents
+        place = next(one for one in places if one.exists())
+        if not place.is_dir():
+            found = f"lies under {place}, which is no folder"
+            raise FileError(str(path), found, f"a {kind}", way_out)
+        with tempfile.TemporaryFile(dir=place, buffering=0) as scratch:
+            scratch.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        raise file_error(error, path) from error
 
 
 def _refused(out: Path, found: str) -> OutputError:

@@ -50,7 +50,7 @@ def whole_file(path: Path | str, *, in_recording: bool = False) -> Iterator[Path
         check_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
-        prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent
+        prefix=f".{path.stem[:20]}.", suffix=f".part{path.suffix[-20:]}", dir=path.parent
     )
     os.close(handle)
     scratch = Path(name)
@@ -98,6 +98,11 @@ def write_json(path: Path | str, value: Any, *, in_recording: bool = False) -> N
     """
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(path, f"{text}\n", in_recording=in_recording)
+
+
+def file_url(path: Path | str) -> str:
+    """Return a path as FFmpeg takes it for a file: else ``10:30/cam.mp4`` names a protocol."""
+    return f"file:{path}"
 
 
 def file_digest(path: Path | str) -> str:

@@ -248,4 +248,4 @@ def test_a_damaged_calibration_is_an_episode_error(tiny: Path, builder: ModuleTy
     builder.damage_chunk(tiny, "calibration/cam0/T_c_b", 0)
     report = inspect_episode(tiny)
     assert not report.usable
-    assert "ep/annotation.hdf5: calibration: is damaged" in report.faults[0]
+    assert "ep/annotation.hdf5: calibration: a number cannot be read" in report.faults[0]

@@ -64,7 +64,7 @@ def a_folder(path: Path, builder: ModuleType) -> None:
         (empty, "broken", "is empty"),
         (cut_without_index, "broken", "cannot be opened"),
         (no_video, "broken", "cannot be opened"),
-        (a_folder, "broken", "is not there"),
+        (a_folder, "broken", "is not a file"),
     ],
 )
 @pytest.mark.parametrize("camera", ["fisheye_cam0", "stereo_right"])

@@ -6,6 +6,7 @@ import av
 import numpy as np
 
 from xperience.answers.schema import AnswersError
+from xperience.storage import file_url
 
 AUDIO_HZ = 16_000
 
@@ -28,7 +29,7 @@ def read_frames(path: Path) -> np.ndarray:
         If the file cannot be decoded or holds no frame.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(file_url(path)) as container:
             container.streams.video[0].thread_count = 1
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     except (OSError, IndexError, av.FFmpegError) as error:
@@ -57,7 +58,7 @@ def read_sound(path: Path) -> np.ndarray:
     """
     resampler = av.AudioResampler(format="flt", layout="mono", rate=AUDIO_HZ)
     try:
-        with av.open(str(path)) as container:
+        with av.open(file_url(path)) as container:
             parts = [
                 piece.to_ndarray()[0]
                 for frame in [*container.decode(audio=0), None]

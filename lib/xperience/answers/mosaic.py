@@ -15,7 +15,7 @@ import numpy as np
 from xperience.answers.clips import Clip
 from xperience.episode import layout, media
 from xperience.episode.episode import Episode
-from xperience.storage import whole_file
+from xperience.storage import file_url, whole_file
 
 COLUMNS = 3
 CAMERAS = layout.CAMERAS
@@ -178,7 +178,10 @@ def write_mp4(path: Path, pictures: Sequence[np.ndarray], fps: float, crf: int) 
     rate = Fraction(fps).limit_denominator(1001)
     options = {"fflags": "+bitexact", "movflags": "+faststart"}
     height, width = pictures[0].shape[:2]
-    with whole_file(path) as scratch, av.open(str(scratch), "w", "mp4", options=options) as file:
+    with (
+        whole_file(path) as scratch,
+        av.open(file_url(scratch), "w", "mp4", options=options) as file,
+    ):
         video = file.add_stream("libx264", rate=rate, options=_CODEC | {"crf": str(crf)})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         video.codec_context.gop_size = len(pictures)

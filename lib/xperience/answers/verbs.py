@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xperience.console import Verbs, told
+from xperience.console import FOLDER, Verbs
 
 if TYPE_CHECKING:
     from xperience.answers.baselines import Said
@@ -20,7 +20,9 @@ app = Verbs(
 @app.command()
 def export(
     roster: Annotated[Path, typer.Argument(help="The cohort: episodes.csv.")],
-    out: Annotated[Path, typer.Option(help="Folder for records, options, manifest and media.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for records, options, manifest and media."), FOLDER
+    ],
     side: Annotated[
         list[str] | None, typer.Option(help="Side to export; say it again for more. Default: all.")
     ] = None,
@@ -41,7 +43,7 @@ def export(
     from xperience.cohort.roster import SIDES, read_roster
     from xperience.progress import progress_bars
 
-    with told(), progress_bars() as show:
+    with progress_bars() as show:
         settings = ExportSettings.checked(
             per_episode=per_episode, fps=fps, lead_s=lead_s, tile_px=tile, seed=seed
         )
@@ -69,10 +71,9 @@ def baseline(
     """Answer records without a language model, in the same format."""
     from xperience.answers.supervised import open_export, write_predictions
 
-    with told():
-        found = open_export(records)
-        said = _said(found, kind, side, predictions, head)
-        count = write_predictions(out, said)
+    found = open_export(records)
+    said = _said(found, kind, side, predictions, head)
+    count = write_predictions(out, said)
     typer.echo(f"{count} answers")
     typer.echo(str(out))
 
@@ -114,7 +115,7 @@ PixelsOption = Annotated[
 
 @app.command()
 def tiny(
-    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make."), FOLDER],
     records: Annotated[
         Path | None, typer.Option(help="Exported records whose words its tokenizer learns.")
     ] = None,
@@ -124,8 +125,7 @@ def tiny(
     """Make a tiny Qwen3-Omni with random weights, which loads like the real one."""
     from xperience.answers.tiny import make_tiny, words_of
 
-    with told():
-        made = make_tiny(out, words_of(records, options), seed)
+    made = make_tiny(out, words_of(records, options), seed)
     typer.echo(str(made))
 
 
@@ -133,7 +133,9 @@ def tiny(
 def train(
     records: RecordsArgument,
     model: ModelOption,
-    out: Annotated[Path, typer.Option(help="Folder of the run; the same call goes on in it.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the run; the same call goes on in it."), FOLDER
+    ],
     revision: RevisionOption = None,
     dtype: DtypeOption = "float32",
     device_map: DeviceOption = None,
@@ -160,16 +162,15 @@ def train(
     from xperience.answers.settings import Settings
     from xperience.answers.train import train as train_on
 
-    with told():
-        chosen = {
-            "steps": steps, "batch": batch, "piece": piece, "learning_rate": learning_rate,
-            "rank": rank, "dropout": dropout, "targets": targets, "save_every": save_every,
-            "seed": seed,
-        }  # fmt: skip
-        named = {name: value for name, value in chosen.items() if value is not None}
-        settings = Settings(**named, bf16=bf16, recompute=recompute)
-        source = _source(model, revision, dtype, device_map, most_pixels)
-        adapter = train_on(records, source, out, settings, _show_step)
+    chosen = {
+        "steps": steps, "batch": batch, "piece": piece, "learning_rate": learning_rate,
+        "rank": rank, "dropout": dropout, "targets": targets, "save_every": save_every,
+        "seed": seed,
+    }  # fmt: skip
+    named = {name: value for name, value in chosen.items() if value is not None}
+    settings = Settings(**named, bf16=bf16, recompute=recompute)
+    source = _source(model, revision, dtype, device_map, most_pixels)
+    adapter = train_on(records, source, out, settings, _show_step)
     typer.echo(str(adapter))
 
 
@@ -206,7 +207,7 @@ def generate(
     from xperience.answers.generate import generate as answers_of
     from xperience.progress import progress_bars
 
-    with told(), progress_bars() as show:
+    with progress_bars() as show:
         source = _source(model, revision, dtype, device_map, most_pixels, adapter)
         decoding = Decoding(constrained, limit, temperature, seed, batch)
         n = answers_of(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xperience.console import Verbs, told
+from xperience.console import FOLDER, Verbs
 
 if TYPE_CHECKING:
     from xperience.cohort.stock import Listed
@@ -41,11 +41,10 @@ def choose(
     from xperience.cohort.selection import ChoiceRules, parse_sides
     from xperience.cohort.selection import choose as choose_from
 
-    with told():
-        counts = parse_sides(sides, episodes)
-        rules = ChoiceRules(sides=counts, seed=seed, pick=_pick(pick))
-        choice = choose_from(_stock(listing), rules, root=out.parent)
-        write_roster(out, choice.roster)
+    counts = parse_sides(sides, episodes)
+    rules = ChoiceRules(sides=counts, seed=seed, pick=_pick(pick))
+    choice = choose_from(_stock(listing), rules, root=out.parent)
+    write_roster(out, choice.roster)
     typer.echo(choice.to_text())
     typer.echo(str(out))
 
@@ -104,7 +103,7 @@ def rebalance(
     from xperience.cohort.wordings import read_wordings, way_named
     from xperience.progress import progress_bars
 
-    with told(), progress_bars() as show:
+    with progress_bars() as show:
         before, key_of = read_roster(roster), way_named(same).phrase
         reading = read_wordings(before, on_progress=show)
         sizes = balance.resized(before, reading.roster)
@@ -128,7 +127,7 @@ def overlap(
     from xperience.project import episode_name
     from xperience.scoring.records import write_records
 
-    with told(), progress_bars() as show:
+    with progress_bars() as show:
         reading = read_wordings(read_roster(roster), on_progress=show)
         run = episode_name(roster.absolute().parent)
         rows = list(overlap_rows(reading.roster, reading.wordings, run, "cohort_overlap"))
@@ -159,7 +158,7 @@ def measure(
     from xperience.progress import progress_bars
     from xperience.storage import write_json
 
-    with told(), progress_bars() as show:
+    with progress_bars() as show:
         one = measure_episode(episode, workers=workers, on_progress=show)
         write_json(out, as_report([one]))
     typer.echo(
@@ -189,16 +188,15 @@ def cost(
     from xperience.cohort.cost import Machine, cost_of, cost_text, plan_volume
     from xperience.cohort.rates import read_rates
 
-    with told():
-        rates, machine = read_rates(measured), Machine(cores, mbit)
-        volume = plan_volume(rates, roster, episodes, frames)
-        typer.echo(cost_text(cost_of(volume, rates, machine)))
+    rates, machine = read_rates(measured), Machine(cores, mbit)
+    volume = plan_volume(rates, roster, episodes, frames)
+    typer.echo(cost_text(cost_of(volume, rates, machine)))
 
 
 @app.command()
 def shard(
     roster: Annotated[Path, typer.Argument(help="Roster of recordings.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run."), FOLDER],
     shard: Annotated[int, typer.Option(min=0, help="Which shard, from 0.")] = 0,
     of: Annotated[int, typer.Option(min=1, help="How many shards there are.")] = 1,
     discard: Annotated[
@@ -226,7 +224,7 @@ def shard(
 
     if (dataset is None) != (licence is None):
         raise typer.BadParameter("--dataset and --licence go together")
-    with told(), progress_bars() as show:
+    with progress_bars() as show:
         stage = stage_from(_dataset(dataset, licence)) if dataset and licence else None
         work = Work(out, discard, stage, workers)
         report = run_shard(read_roster(roster), shard, of, work, on_progress=show)
@@ -250,5 +248,4 @@ def status(
     from xperience.cohort.roster import read_roster
     from xperience.cohort.shards import read_reports, status_text
 
-    with told():
-        typer.echo(status_text(read_roster(roster), read_reports(run)))
+    typer.echo(status_text(read_roster(roster), read_reports(run)))

@@ -1,6 +1,10 @@
 """``annotation.hdf5``: opened once, checked against the layout, read by slices."""
 
+import errno
+import importlib
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,9 +13,25 @@ import numpy as np
 
 from xperience.episode import layout
 from xperience.episode.layout import STREAMS, Dataset, Stream
-from xperience.errors import EpisodeError, MissingStreamError
+from xperience.errors import EpisodeError, MissingStreamError, file_error
 
 _BLOCK_ROWS = 4096
+_FILTERS = {
+    4: "szip",
+    305: "LZO",
+    307: "bzip2",
+    32000: "LZF",
+    32001: "Blosc",
+    32004: "LZ4",
+    32008: "bitshuffle",
+    32013: "ZFP",
+    32015: "Zstandard",
+    32017: "SZ",
+    32018: "FCIDECOMP",
+    32024: "SZ3",
+    32026: "Blosc2",
+}
+"""Filters that the HDF Group has registered, by number."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +189,10 @@ class Annotation:
             found = f"has shape {getattr(node, 'shape', None)} and type {_kind(node)}"
             state.add(Fault(stream.name, place, found, expected), "broken")
             return
+        if (missing := missing_filter(node)) and not _is_readable(node):
+            found = f"needs {missing}"
+            expected = "a filter that is installed; try `pip install hdf5plugin`"
+            state.add(Fault(stream.name, place, found, expected), "broken")
         if dataset.rows != "frame":
             return
         state.n_rows = min(rows, state.n_rows or rows)
@@ -238,7 +262,7 @@ class Annotation:
             return node[0, start:stop] if wrapped else node[start:stop]
         except OSError as error:
             rows = f"rows {start} to {'the end' if stop is None else stop}"
-            raise _damaged(f"{self.place}: {path}", f"{rows} cannot be read ({error})") from error
+            raise read_fault(f"{self.place}: {path}", rows, node, error) from error
 
     def keyframes(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return the IMU sample of each frame, int64, shape (n,); -1 where there is no number."""
@@ -251,7 +275,10 @@ class Annotation:
         node = self.file.get(path)
         if not isinstance(node, h5py.Dataset) or node.size != 1 or node.dtype.kind not in "fiu":
             return default
-        value = float(node[()].reshape(()))
+        try:
+            value = float(node[()].reshape(()))
+        except OSError as error:
+            raise read_fault(f"{self.place}: {path}", "it", node, error) from error
         return value if np.isfinite(value) else default
 
     def blocks(self, path: str, n_rows: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -282,18 +309,97 @@ def _open(path: Path, place: str) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        cut = "truncated" in str(error)
-        raise EpisodeError(
-            place,
-            "is cut off" if cut else "is not an HDF5 file",
-            "a whole HDF5 file",
-            "Fetch it again: the download stopped early." if cut else "Check what was saved there.",
-        ) from error
+        raise EpisodeError(place, *_refused(path, error)) from error
+
+
+def _refused(path: Path, error: OSError) -> tuple[str, str, str]:
+    """Return what is wrong with a file that HDF5 doesn't open, what is expected, the way out."""
+    said = " ".join(str(error).split())
+    if "unable to lock file" in said:
+        return _locked(error)
+    if "already open for write" in said:
+        return (
+            "was left open by a program that wrote to it, or is still being written",
+            "a file that was closed",
+            "If no program writes to it: copy it, run `h5clear -s` (of hdf5-tools) on the copy, "
+            "and see whether that is whole.",
+        )
+    if error.errno:
+        fault = file_error(error)
+        return f"cannot be read ({os.strerror(error.errno)})", fault.expected, fault.way_out
+    if "truncated" in said:
+        return "is cut off", "a whole HDF5 file", "Fetch it again: the download stopped early."
+    if not h5py.is_hdf5(path):
+        return "is not an HDF5 file", "a whole HDF5 file", "Check what was saved there."
+    return f"is damaged ({said})", "a whole HDF5 file", "Fetch it again; its writer was cut off."
+
+
+def _locked(error: OSError) -> tuple[str, str, str]:
+    if error.errno in (errno.EAGAIN, errno.EACCES):
+        return (
+            "is locked by a program that writes to it",
+            "a file that nobody writes to",
+            "Wait until that program has ended, or stop it and see whether the file is whole.",
+        )
+    return (
+        f"cannot be locked ({os.strerror(error.errno)})",
+        "a file system with locks",
+        "Set HDF5_USE_FILE_LOCKING=FALSE if no program writes to the file.",
+    )
 
 
 def _damaged(place: str, found: str) -> EpisodeError:
     way_out = "Fetch the file again; part of it is damaged."
     return EpisodeError(place, found, "a whole HDF5 file", way_out)
+
+
+def read_fault(place: str, what: str, node: object, error: Exception) -> EpisodeError:
+    """Return why part of an HDF5 file could not be read.
+
+    Parameters
+    ----------
+    place : str
+        File and path inside it.
+    what : str
+        The part: "rows 3 to 8".
+    node : HDF5 dataset, or anything else
+        What was read.
+    error : Exception
+        What reading it raised.
+    """
+    if missing := missing_filter(node):
+        way_out = "Install it: `pip install hdf5plugin` brings the usual ones."
+        return EpisodeError(place, f"needs {missing}", "a filter that is installed", way_out)
+    if isinstance(error, OSError) and error.errno:
+        fault = file_error(error, place)
+        found = f"{what} cannot be read ({os.strerror(error.errno)})"
+        return EpisodeError(place, found, fault.expected, fault.way_out)
+    return _damaged(place, f"{what} cannot be read ({error})")
+
+
+def missing_filter(node: object) -> str | None:
+    """Return the name and number of a filter that a dataset needs and HDF5 doesn't find here."""
+    if not isinstance(node, h5py.Dataset) or node.chunks is None:
+        return None
+    made = node.id.get_create_plist()
+    filters = [made.get_filter(index) for index in range(made.get_nfilters())]
+    if not all(h5py.h5z.filter_avail(number) for number, *_ in filters):
+        with suppress(ImportError):
+            importlib.import_module("hdf5plugin")  # which registers its filters
+    for number, _, _, name in filters:
+        if not h5py.h5z.filter_avail(number):
+            said = name.decode(errors="replace").rstrip("\0")
+            return f"the compression filter {number} ({_FILTERS.get(number) or said or 'unknown'})"
+    return None
+
+
+def _is_readable(node: h5py.Dataset) -> bool:
+    """Return whether a dataset's start can be read: chunks may be stored without its filters."""
+    try:
+        node[:1]
+    except OSError:
+        return False
+    return True
 
 
 def _is_names(node: object) -> bool:

@@ -8,7 +8,13 @@ import h5py
 import numpy as np
 
 from xperience.episode import layout, media
-from xperience.episode.annotation import Annotation, Fault, StreamState
+from xperience.episode.annotation import (
+    Annotation,
+    Fault,
+    StreamState,
+    missing_filter,
+    read_fault,
+)
 from xperience.episode.calibration import Calibration
 from xperience.episode.captions import (
     FrameIndex,
@@ -158,18 +164,26 @@ class Episode:
         """Return where a camera's video is or would be."""
         return self.folder / f"{camera}.mp4"
 
+    def lose_video(self, camera: str, why: str) -> None:
+        """Call a video broken, and the sound with it if that is in it."""
+        self.videos.pop(camera, None)
+        place = f"{self.folder.name}/{camera}.mp4"
+        for name in (camera, "audio") if camera == layout.AUDIO_CAMERA else (camera,):
+            if self.streams[name].usable:
+                fault = Fault(name, place, why, "a file that can be read")
+                self.streams[name].add(fault, "broken")
+                self.streams[name].n_rows = 0
+
     def _read_calibration(self) -> Calibration:
+        group = self.annotation.file[layout.CALIBRATION]
+        place = f"{self.annotation.place}: {layout.CALIBRATION}"
         try:
             baseline_m = self.annotation.scalar(layout.STEREO_BASELINE, np.nan)
-            group = self.annotation.file[layout.CALIBRATION]
             return Calibration.read(group, baseline_m if baseline_m > 0 else None)
         except (OSError, RuntimeError, KeyError) as error:
-            raise EpisodeError(
-                f"{self.annotation.place}: {layout.CALIBRATION}",
-                f"is damaged ({error})",
-                "one group of numbers a camera",
-                "Fetch the file again; part of it is damaged.",
-            ) from error
+            node = group.visititems(lambda _, node: node if missing_filter(node) else None)
+            place = f"{self.annotation.place}: {node.name[1:]}" if node else place
+            raise read_fault(place, "a number", node, error) from error
 
     def _calibration_state(self) -> StreamState:
         values = self.calibration.vector
@@ -196,7 +210,8 @@ class Episode:
         try:
             raw = node[()] if node.shape == () else node[()].reshape(-1)[0]
         except OSError as error:
-            fault = Fault("captions", place, f"cannot be read ({error})", "JSON text")
+            why = read_fault(place, "its text", node, error)
+            fault = Fault("captions", why.place, why.found, why.expected)
             return blank, StreamState("broken", faults=[fault])
         text = raw.decode("utf-8", errors="replace") if isinstance(raw, bytes) else str(raw)
         document, fault = load_captions(text, self.folder)

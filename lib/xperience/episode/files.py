@@ -9,12 +9,15 @@ from pathlib import Path
 import h5py
 
 from xperience.episode import layout
+from xperience.errors import unreadable
 from xperience.progress import OnProgress, quiet
 from xperience.recording import FILES
 from xperience.storage import known_digest
 
 SLIM = "bulk_discarded"
 """Attribute of an annotation without its bulk: the digests of the recording's files before."""
+
+_VIDEOS = {f"{camera}.mp4" for camera in layout.CAMERAS}
 
 
 def recording_files(folder: Path | str) -> dict[str, Path]:
@@ -38,11 +41,10 @@ def recording_files(folder: Path | str) -> dict[str, Path]:
 
 def linked_files(folder: Path | str) -> dict[str, Path]:
     """Return those files of a recording that its annotation's arrays lie in, itself included."""
-    videos = {f"{camera}.mp4" for camera in layout.CAMERAS}
     folder = Path(folder)
     captions = {_name(path, folder) for path in _caption_files(folder)}
     files = recording_files(folder)
-    return {name: path for name, path in files.items() if name not in videos | captions}
+    return {name: path for name, path in files.items() if name not in _VIDEOS | captions}
 
 
 def recording_digests(folder: Path | str, on_progress: OnProgress | None = None) -> dict[str, str]:
@@ -52,13 +54,29 @@ def recording_digests(folder: Path | str, on_progress: OnProgress | None = None)
     ----------
     folder : path
     on_progress : callable ("digests", done, total), optional
+
+    Returns
+    -------
+    dict of {name: str}
+        Of a video that the system can't read, why it can't in place of a digest; see `lost_videos`.
     """
     files, report, digests = recording_files(folder), on_progress or quiet, {}
     with ThreadPoolExecutor() as threads:
-        for name, digest in zip(files, threads.map(known_digest, files.values()), strict=True):
-            digests[name] = digest
-            report("digests", len(digests), len(files))
+        asked = {name: threads.submit(known_digest, path) for name, path in files.items()}
+        for number, (name, digest) in enumerate(asked.items(), 1):
+            try:
+                digests[name] = digest.result()
+            except OSError as error:
+                if name not in _VIDEOS:
+                    raise
+                digests[name] = unreadable(error)
+            report("digests", number, len(files))
     return digests
+
+
+def lost_videos(digests: dict[str, str]) -> dict[str, str]:
+    """Return {camera: why its video cannot be read} from the digests of a recording."""
+    return {Path(name).stem: said for name, said in digests.items() if " " in said}
 
 
 def digests_before_slim(folder: Path | str) -> dict[str, str] | None:

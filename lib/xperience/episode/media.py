@@ -13,7 +13,8 @@ import av
 import numpy as np
 
 from xperience.episode.annotation import Fault
-from xperience.errors import EpisodeError
+from xperience.errors import EpisodeError, unreadable
+from xperience.storage import file_url
 
 FPS_LIMIT = 1000
 """A rate from here on is no frame rate but a broken clock."""
@@ -193,7 +194,7 @@ def read_rgb(path: Path, *, threads: int = 1) -> Iterator[np.ndarray]:
         stream.thread_type = "AUTO" if threads != 1 else "SLICE"
         stream.codec_context.thread_count = threads
         graph, shape = None, None
-        for frame in _decoded(container, stream):
+        for frame in _decoded(container, stream, path):
             if shape != (frame.width, frame.height, frame.format.name):
                 shape = (frame.width, frame.height, frame.format.name)
                 graph = _rgb_graph(frame, stream.time_base)
@@ -245,16 +246,20 @@ def read_mono(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
             )
         stream = container.streams.audio[0]
         resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
-        for frame in _decoded(container, stream):
+        for frame in _decoded(container, stream, path):
             for part in resampler.resample(frame):
                 yield part.to_ndarray().reshape(-1)
         for part in resampler.resample(None):
             yield part.to_ndarray().reshape(-1)
 
 
-def _decoded(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator:
+def _decoded(
+    container: av.container.InputContainer, stream: av.stream.Stream, path: Path
+) -> Iterator:
     try:
         yield from container.decode(stream)
+    except OSError as error:  # no damage of the file: the disk or the network behind it failed
+        raise _broken(path, unreadable(error), "a whole video") from error
     except (av.FFmpegError, EOFError):
         # the file is cut off or damaged here; what was decoded stands, `probe` names the fault
         return
@@ -262,11 +267,12 @@ def _decoded(container: av.container.InputContainer, stream: av.stream.Stream) -
 
 def _opened(path: Path) -> av.container.InputContainer:
     if not path.is_file():
-        raise _broken(path, "is not there", "the camera's video")
+        found = "is not a file" if path.exists() else "is not there"
+        raise _broken(path, found, "the camera's video")
     if path.stat().st_size == 0:
         raise _broken(path, "is empty", "an MP4 video")
     try:
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(file_url(path), metadata_errors="replace")
     except av.FFmpegError as error:
         raise _broken(path, f"cannot be opened ({error.strerror})", "a whole MP4 video") from error
 

@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from xperience.exports.extras import ExportError
+from xperience.storage import file_url
 
 _TICKS = 512
 """Ticks of the clock a picture: room for decoding times between pictures."""
@@ -41,7 +42,7 @@ def copy_on_grid(source: Path, out: Path, fps: int, n_pictures: int) -> dict[str
     ExportError
         If the video holds fewer pictures.
     """
-    with av.open(str(source)) as read, av.open(str(out), "w", format="mp4") as write:
+    with av.open(file_url(source)) as read, av.open(file_url(out), "w", format="mp4") as write:
         stream = read.streams.video[0]
         packets = [packet for packet in read.demux(stream) if packet.size]
         _expect_pictures(source, len(packets), n_pictures)
@@ -99,7 +100,7 @@ def sound_as_it_is(video: Path) -> Sound | None:
         With sound.
     """
     out = BytesIO()
-    with av.open(str(video)) as read:
+    with av.open(file_url(video)) as read:
         stream, pictures = read.streams.audio[0], read.streams.video[0]
         if stream.codec_context.codec.canonical_name != "aac":
             return None
@@ -118,7 +119,7 @@ def colours(video: Path) -> np.ndarray:
 
     Key pictures alone are decoded, evenly over the video, at most 100 of them.
     """
-    with av.open(str(video)) as container:
+    with av.open(file_url(video)) as container:
         stream = container.streams.video[0]
         stream.codec_context.skip_frame = "NONKEY"
         n_keys = sum(packet.is_keyframe for packet in container.demux(stream) if packet.size)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xperience.console import Verbs, told
+from xperience.console import FOLDER, Verbs
 
 app = Verbs(
     help="Write recordings and tables in the formats of other tools (extra: exports).",
@@ -37,8 +37,7 @@ def rerun(
     """Write a recording for the Rerun viewer: everything on one timeline."""
     from xperience.exports.scene import export_rerun
 
-    with told():
-        absent = export_rerun(episode, out, predictions=predictions, depth_every=depth_every)
+    absent = export_rerun(episode, out, predictions=predictions, depth_every=depth_every)
     _say_absent(absent)
     typer.echo(str(out))
 
@@ -48,13 +47,14 @@ def lerobot(
     episodes: Annotated[
         list[Path], typer.Argument(help="Folders of recordings, one episode each; only read.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="The dataset's folder, not there yet.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="The dataset's folder, not there yet."), FOLDER
+    ],
 ) -> None:
     """Write recordings as a LeRobot dataset (v3.0): Parquet, MP4, statistics."""
     from xperience.exports.lerobot import export_lerobot
 
-    with told():
-        absent = export_lerobot(episodes, out)
+    absent = export_lerobot(episodes, out)
     _say_absent(absent)
     typer.echo(str(out))
 
@@ -62,7 +62,9 @@ def lerobot(
 @app.command()
 def windows(
     tables: Annotated[list[Path], typer.Argument(help="Windows tables of one contract.")],
-    out: Annotated[Path, typer.Option("--out", help="The data set's folder, not there yet.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="The data set's folder, not there yet."), FOLDER
+    ],
     name: Annotated[str, typer.Option(help="Name of the data set.")] = "xperience-windows",
     licence: Annotated[
         str, typer.Option(help="Identifier of the recordings' licence.")
@@ -71,8 +73,7 @@ def windows(
     """Write windows tables for Hugging Face datasets, with a card and Croissant metadata."""
     from xperience.exports.windows import check_croissant, export_windows
 
-    with told():
-        absent = export_windows(tables, out, name=name, licence=licence)
-        n_read = check_croissant(out, at_most=N_READ)
+    absent = export_windows(tables, out, name=name, licence=licence)
+    n_read = check_croissant(out, at_most=N_READ)
     _say_absent(absent)
     typer.echo(f"{out}: its metadata is valid and leads to windows (the first {n_read} were read)")

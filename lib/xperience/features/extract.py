@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from xperience.episode.episode import Episode
-from xperience.episode.files import recording_digests
+from xperience.episode.files import lost_videos, recording_digests
 from xperience.errors import EpisodeError
 from xperience.features import windows
 from xperience.features.blocks import BLOCKS, check_contract
@@ -77,6 +77,8 @@ def extract(
                 "Use a longer recording.",
             )
         digests = recording_digests(folder, on_progress)
+        for camera, why in lost_videos(digests).items():
+            episode.lose_video(camera, why)
         streams = run_jobs(stream_jobs(episode, digests), cache, workers, on_progress)
         blocks = _CONTRACTS[contract](episode, streams)
         sources = {block.name: blocks.source(block) for block in BLOCKS}

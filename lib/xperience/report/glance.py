@@ -8,6 +8,7 @@ import numpy as np
 
 from xperience.errors import EpisodeError
 from xperience.features.audio import frame_bounds
+from xperience.storage import file_url
 
 
 def frame_at(path: Path, index: int) -> np.ndarray:
@@ -33,7 +34,7 @@ def frame_at(path: Path, index: int) -> np.ndarray:
     if not 0 <= index < len(stamps):
         raise _unreadable(path, f"holds {len(stamps)} frames, so none with number {index}")
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with av.open(file_url(path), metadata_errors="replace") as container:
             stream = container.streams.video[0]
             container.seek(int(stamps[index]), stream=stream, backward=True)
             for frame in container.decode(stream):
@@ -49,7 +50,7 @@ def _stamps(path: Path, _changed_ns: int) -> np.ndarray:
     """Return the presentation time of every frame, in order, from the packets alone."""
     stamps: list[int] = []
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with av.open(file_url(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise _unreadable(path, "has no video stream")
             for packet in container.demux(container.streams.video[0]):
@@ -85,7 +86,7 @@ def sound_level(path: Path, start: int, stop: int, fps: float) -> np.ndarray:
         If there is no sound or it can't be decoded there.
     """
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with av.open(file_url(path), metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise _unreadable(path, "has no audio stream")
             stream = container.streams.audio[0]

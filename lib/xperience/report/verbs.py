@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xperience.console import Verbs, told
+from xperience.console import Verbs
 
 app = Verbs()
 
@@ -28,13 +28,12 @@ def takeaways(
     from xperience.report.takeaways.evidence import open_evidence
     from xperience.report.takeaways.fresh import check_takeaways, takeaways_path, write_takeaways
 
-    with told():
-        if check:
-            check_takeaways(run)
-            typer.echo("The takeaways are what their metrics say.")
-            return
-        write_takeaways(open_evidence(run, heldout))
-        typer.echo(shown_path(takeaways_path(run)))
+    if check:
+        check_takeaways(run)
+        typer.echo("The takeaways are what their metrics say.")
+        return
+    write_takeaways(open_evidence(run, heldout))
+    typer.echo(shown_path(takeaways_path(run)))
 
 
 @app.command()
@@ -52,8 +51,7 @@ def trace(
     """
     from xperience.report.trace import trace as trace_row
 
-    with told():
-        found = trace_row(metric, run)
+    found = trace_row(metric, run)
     typer.echo(found.to_json() if json else found.to_text())
 
 
@@ -74,8 +72,7 @@ def compare(
     from xperience.report.compare import compare_runs
     from xperience.scoring.records import write_records
 
-    with told():
-        found = compare_runs(run_a, run_b, task=task)
-        if out is not None:
-            write_records(out, found.records())
+    found = compare_runs(run_a, run_b, task=task)
+    if out is not None:
+        write_records(out, found.records())
     typer.echo(found.to_json() if json else found.to_text())

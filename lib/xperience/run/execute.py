@@ -131,11 +131,12 @@ def _run(
 ) -> Exception | None:
     """Run every cell, saving after each; return what stopped it, if anything did."""
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    grows_at = str(log).replace("{", "{{").replace("}", "}}")  # papermill fills in {parameters}
     with _own_kernel(threads) as manager:
         try:
             papermill_execute(
                 notebook,
-                log,
+                grows_at,
                 parameters=parameters,
                 kernel_name="python3",
                 progress_bar=False,
@@ -206,7 +207,7 @@ def _runs(cell: NotebookNode) -> bool:
 
 
 def _cell_error(cell: NotebookNode, number: int, error: NotebookNode) -> _Failure:
-    what = f"{error.ename}: {error.evalue}".strip(": ")
+    what = " ".join(f"{error.ename}: {error.evalue}".strip(": ").split())
     text = "\n".join(error.traceback)
     here = re.findall(rf"Cell In\[{cell.execution_count}\], line (\d+)", text)
     line = int(here[-1]) if here else None

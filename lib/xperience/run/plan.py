@@ -1,5 +1,6 @@
 """One run's files: what each step reads and writes. The Snakefile and every check ask here."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from xperience.report.takeaways.evidence import NAME, Evidence
 from xperience.run.parameters import declared_parameters
 from xperience.simulator.mark import check_replaceable, is_marked, read_mark
 from xperience.sources import source_digests, sources_of
-from xperience.storage import file_digest, value_digest
+from xperience.storage import file_digest, value_digest, write_text
 
 TAKEAWAYS = "07_takeaways"
 """The notebook that reads what the others wrote, and so runs after them."""
@@ -101,13 +102,29 @@ class Plan:
         """Return the files that stand for the recording in the graph.
 
         One that the run makes is a stamp: the graph removes what a step declares before that step
-        begins, and what lies there may be somebody's own, or half of a download.
+        begins, and what lies there may be somebody's own, or half of a download. So is one that
+        exists: its folder may have any name, braces included, which the graph would expand.
         """
+        return [self.episode_stamp if self.makes_episode else self.recording_stamp]
+
+    @property
+    def recording_stamp(self) -> Path:
+        """The file that says how large and how old the files of an existing recording are."""
+        return self.folder / ".stamps" / "recording"
+
+    def stamp_recording(self) -> None:
+        """Bring the stamp of an existing recording, or of a cohort's roster, up to date."""
         if self.makes_episode:
-            return [self.episode_stamp]
+            return
         if self.is_cohort:
-            return [self.roster]
-        return list(recording_files(self.episode).values())
+            found = {str(path): file_digest(path) for path in [self.roster] if path.is_file()}
+        else:
+            stats = {name: path.stat() for name, path in recording_files(self.episode).items()}
+            found = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+        text = json.dumps(found, indent=1) + "\n"
+        stamp = self.recording_stamp
+        if not stamp.is_file() or stamp.read_text(encoding="utf-8") != text:
+            write_text(stamp, text)
 
     @property
     def episode_stamp(self) -> Path:

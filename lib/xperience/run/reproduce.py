@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from xperience.features.table import WindowTable
 from xperience.params import BASE_RUN
 from xperience.run.fresh import keep_fresh, stale
 from xperience.run.plan import Plan
+from xperience.storage import value_digest, write_json
 
 _say = partial(print, flush=True)  # before what the graph prints, also into a pipe
 
@@ -57,19 +59,24 @@ def reproduce(
     plan = Plan.of(run, episode)
     if episode:
         _say(f"Run {plan.params.run}: {episode} with the settings of params/{run}.yaml.")
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the graph goes on, and holds the lock
     with _alone(plan.root) as lock:
         plan.check_episode()
+        plan.stamp_recording()
         kept = [] if again or data_only else keep_fresh(plan)
         if kept:
             _say(f"Kept as committed, since nothing they follow from changed: {', '.join(kept)}.")
         forced = [] if again else _changed(plan)
         forced += [] if again or data_only else _forced(plan)
-        command = _snakemake(run, episode, cores) + (["--forceall"] if again else [])
+        command = _snakemake(plan.root, {"run": run, "episode": episode}, cores)
+        command += ["--forceall"] if again else []
         command += ["--workflow-profile", f"profiles/{_profile(plan, profile)}"]
         command += ["--until", "shard" if plan.is_cohort else "windows"] if data_only else []
         command += ["--forcerun", *forced] if forced else []
         _unlock(plan.root, command)
         code = subprocess.run(command, cwd=plan.root, pass_fds=[lock], check=False).returncode
+    if code:
+        _check_graph(plan.root, command)
     _tell(plan, code, plan.folder / "windows" if data_only else plan.site / "index.html")
     return code
 
@@ -114,10 +121,17 @@ def _is_outdated(table: Path, episode: Path) -> bool:
     return False
 
 
-def _snakemake(run: str, episode: str | None, cores: int | None) -> list[str]:
+def _snakemake(root: Path, asked: dict[str, str | None], cores: int | None) -> list[str]:
+    """Return the graph's call; what it is asked stands in a file, whose values stay as they are.
+
+    Options would be read as YAML, where 123 and 2026-03-01 are no names. Jobs on other machines
+    read the file too, so each call has its own.
+    """
+    config = root / ".snakemake" / "asked" / f"{value_digest(asked)[:16]}.json"
+    write_json(config, {key: value for key, value in asked.items() if value is not None})
     command = [sys.executable, "-m", "snakemake"]  # with profiles/default
     command += ["--cores", str(cores)] if cores else []
-    return [*command, "--config", f"run={run}", *([f"episode={episode}"] if episode else [])]
+    return [*command, "--configfile", config.relative_to(root).as_posix()]
 
 
 def _profile(plan: Plan, name: str) -> str:
@@ -128,6 +142,10 @@ def _profile(plan: Plan, name: str) -> str:
             "PROFILE", f"is {name!r}", "a folder in profiles/", did_you_mean(name, known)
         )
     return name
+
+
+class GraphError(XperienceError):
+    """The graph of a run that Snakemake does not take up."""
 
 
 @contextmanager
@@ -152,7 +170,23 @@ def _unlock(root: Path, command: list[str]) -> None:
     locks = root / ".snakemake" / "locks"
     if locks.is_dir() and any(locks.iterdir()):
         _say("The last run was cut off: unlocking, and redoing the steps it left half done.")
-        subprocess.run([*command, "--unlock"], cwd=root, check=True, capture_output=True)
+        _check_graph(root, [*command, "--unlock"])
+
+
+def _check_graph(root: Path, command: list[str]) -> None:
+    """Raise GraphError if Snakemake takes no such call up: its profile silences what it says."""
+    trial = command if command[-1] == "--unlock" else [*command, "--dry-run"]
+    done = subprocess.run(
+        trial, cwd=root, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        before, _, after = done.stdout.partition("Building DAG of jobs...")
+        raise GraphError(
+            "Snakefile",
+            f"is not taken up by Snakemake ({' '.join((after or before).split())})",
+            "a graph whose inputs are there",
+            "Mend what it names: a file that is missing, or a change of the Snakefile.",
+        )
 
 
 def _tell(plan: Plan, code: int, made: Path) -> None:

@@ -20,17 +20,14 @@ Own = Annotated[str | None, typer.Option("--episode", help="A recording of your 
 
 @contextmanager
 def _step(what: str, result: str) -> Iterator[None]:
-    """Say on the console that a step begins, and where its result is and how long it took."""
-    _say(f"… {what}")
+    """Say on the console that a step begins, and where its result is and how long it took.
+
+    Steps side by side share the console: `print` may cut a line in two, `echo` writes it at once.
+    """
+    typer.echo(f"… {what}")
     start = time.monotonic()
     yield
-    _say(f"✓ {what}: {result} ({time.monotonic() - start:.0f} s)")
-
-
-def _say(line: str) -> None:
-    """Write a line at once: steps side by side share a console, where `print` may be cut in two."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    typer.echo(f"✓ {what}: {result} ({time.monotonic() - start:.0f} s)")
 
 
 @app.command()

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from xperience.episode import layout
+from xperience.storage import file_url
 
 STOPS_AT = 0.7
 """Share of a video after which it breaks off."""
@@ -56,7 +57,7 @@ def body_lost(episode: Path) -> None:
 def _copy_pictures(path: Path, share: float = 1.0) -> None:
     """Write a video's pictures anew, up to a share of them, without its sound."""
     scratch = path.with_suffix(".part")
-    with av.open(str(path)) as source, av.open(str(scratch), "w", format="mp4") as target:
+    with av.open(file_url(path)) as source, av.open(file_url(scratch), "w", format="mp4") as target:
         pictures = source.streams.video[0]
         kept = round(pictures.frames * share)
         copy = target.add_stream_from_template(pictures)

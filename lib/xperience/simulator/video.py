@@ -10,6 +10,7 @@ import numpy as np
 from xperience.geometry import CameraModel, Transform
 from xperience.simulator.picture import Gallery, Picture
 from xperience.simulator.settings import SOUND_RATE_HZ
+from xperience.storage import file_url
 
 _AUDIO_BIT_RATE, _AUDIO_BLOCK = 64_000, 1024
 _VIDEO_OPTIONS = {"preset": "veryfast", "crf": "25", "threads": "1", "x264-params": "mbtree=0"}
@@ -56,7 +57,7 @@ def encode_sound(samples: np.ndarray, path: Path) -> None:
         48 kHz, in [-1, 1].
     path : Path
     """
-    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+    with av.open(file_url(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("aac", rate=SOUND_RATE_HZ, layout="mono")
         stream.bit_rate = _AUDIO_BIT_RATE
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
@@ -79,8 +80,8 @@ def write_video(job: VideoJob) -> str:
     rate = Fraction(job.fps).limit_denominator(1001)
     options = {"fflags": "+bitexact", "movflags": "+faststart"}
     with (
-        av.open(str(job.sound)) as sound,
-        av.open(str(job.path), "w", format="mp4", options=options) as container,
+        av.open(file_url(job.sound)) as sound,
+        av.open(file_url(job.path), "w", format="mp4", options=options) as container,
     ):
         video = _video_stream(container, job.model.size_px, rate)
         audio = container.add_stream_from_template(sound.streams.audio[0])

@@ -7,6 +7,7 @@ import av
 import numpy as np
 
 from xperience.scoring.resampling import block_weights
+from xperience.storage import file_url
 from xperience.sync.lags import Line
 
 _STRETCHES, _BLOCK, _N_RESAMPLES = 24, 2, 400
@@ -27,7 +28,7 @@ def frame_times_in_file_s(path: Path) -> np.ndarray:
         In order of showing. A file that is cut off gives the frames before the cut.
     """
     ticks: list[int] = []
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(file_url(path), metadata_errors="replace") as container:
         stream = container.streams.video[0]
         try:
             ticks.extend(p.pts for p in container.demux(stream) if p.size and p.pts is not None)

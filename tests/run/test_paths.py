@@ -1,0 +1,94 @@
+"""RUN and EPISODE hold any name: through make, the shell, the graph's file and its parsing."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xperience.errors import ParamsError
+from xperience.run.reproduce import GraphError, reproduce
+
+REPOSITORY = Path(__file__).parents[2]
+ODD = "-2026-03-01T10:30:00 {x} 'q' \"d\" $HOME $(shell id) `id` %d #h * [1] é录 \\"
+NAMES = ["123", "1e5", "2026-03-01", "yes", "{a: b}", "[x]", ODD]
+PARAMS = """
+run: {run}
+episode: artifacts/tiny/episode
+contract: published
+notebooks: [01_benchmark_contract]
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_make_hands_values_on_as_they_are(tmp_path: Path, name: str) -> None:
+    show = tmp_path / "show.py"
+    show.write_text("import json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    make = ["make", "-s", "-f", REPOSITORY / "Makefile", "-o", ".venv/.ready"]
+    settings = [f"XPERIENCE={sys.executable} {show}", f"RUN={name}", f"EPISODE={name}"]
+    said = subprocess.run(
+        [*make, *settings, "reproduce"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    given = json.loads(said.stdout)
+    assert given == ["reproduce", f"--episode={name}", "--profile=default", "--", name]
+
+
+@pytest.fixture
+def odd_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository in a folder of an odd name, with a profile that only plans."""
+    root = tmp_path / ODD
+    root.mkdir()
+    for part in ("docs", "profiles", "params", "notebooks", "Snakefile", "pyproject.toml"):
+        source = REPOSITORY / part
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, root / part)
+    profile = root / "profiles" / "plan" / "config.yaml"
+    profile.parent.mkdir()
+    profile.write_text("cores: 1\ndry-run: true\n")
+    monkeypatch.setenv("XPERIENCE_ROOT", str(root))
+    return root
+
+
+@pytest.mark.parametrize("name", ["2026-03-01", ODD])
+def test_the_graph_takes_any_run_and_recording(
+    whole_tiny: Path, tmp_path: Path, odd_root: Path, name: str, capfd: pytest.CaptureFixture
+) -> None:
+    own = tmp_path / "own" / name
+    shutil.copytree(whole_tiny, own)
+    (odd_root / "params" / f"{name}.yaml").write_text(PARAMS.format(run="tiny"))
+    assert reproduce(name, str(own), profile="plan") == 0
+    planned = capfd.readouterr()
+    assert "rule windows" in planned.out + planned.err
+    assert "rule notebook" in planned.out + planned.err
+
+
+def test_what_snakemake_cannot_take_up_is_said(odd_root: Path, whole_tiny: Path) -> None:
+    snakefile = odd_root / "Snakefile"
+    text = snakefile.read_text()
+    snakefile.write_text(text.replace("inside(sources_of(SITE)),", '"nope.txt",'))
+    with pytest.raises(
+        GraphError, match=r"Missing input files for rule site: .* nope\.txt"
+    ) as raised:
+        reproduce("standin", str(whole_tiny))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_run_may_be_named_like_a_time(odd_root: Path, capfd: pytest.CaptureFixture) -> None:
+    name = "2026-03-01T10:30:00 'q' \"d\" $HOME %d #h * [1] é录"
+    params = PARAMS.format(run=json.dumps(name)) + "standin: {frames: 60}\n"
+    (odd_root / "params" / f"{name}.yaml").write_text(params)
+    assert reproduce(name, profile="plan") == 0
+    planned = capfd.readouterr()
+    assert f"artifacts/{name}/notebooks/01_benchmark_contract.ipynb" in planned.out + planned.err
+
+
+@pytest.mark.parametrize(
+    ("run", "says"),
+    [("2026-03-01", "put it in quotes"), ("123", "put it in quotes"), ("'{x}'", "without /")],
+)
+def test_a_run_that_is_no_name_says_what_to_write(odd_root: Path, run: str, says: str) -> None:
+    (odd_root / "params" / "odd.yaml").write_text(PARAMS.format(run=run))
+    with pytest.raises(ParamsError, match=says):
+        reproduce("odd")
