@@ -10,7 +10,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +225,37 @@ def read_table(path: Path | str) -> list[tuple[int, dict[str, str]]]:
     except csv.Error as error:
         raise TextError(f"is no CSV in line {lines.line_num} ({error})") from error
     return rows
+
+
+_BLANK = re.compile(r"[\s\u115f\u1160\u2800\u3164\uffa0]+")
+_SHAPING = "\u0600-\u0dff\u1780-\u18af\u2190-\u2bff\ufe0f\U0001f000-\U0001faff"
+_ZERO_WIDTH = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+    f"|(?<![{_SHAPING}])[\u200c\u200d]|[\u200c\u200d](?![{_SHAPING}])"
+)
+"""Characters that take no room; joiners are letters' business where they change a shape."""
+
+
+def spelling(texts: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that writes labels that look the same in one way.
+
+    It is Unicode's composed form (NFC), trimmed, with one space for a run of any white space. What
+    takes no room is a space too, but for a label that would be another one of the texts without it.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        All labels, in any spelling.
+    """
+    known = {_plain(text) for text in texts if not _ZERO_WIDTH.search(text)}
+
+    @cache
+    def one(text: str) -> str:
+        spaced, joined = _plain(_ZERO_WIDTH.sub(" ", text)), _plain(_ZERO_WIDTH.sub("", text))
+        return joined if joined in known and spaced not in known else spaced
+
+    return one
+
+
+def _plain(text: str) -> str:
+    return _BLANK.sub(" ", unicodedata.normalize("NFC", text)).strip()

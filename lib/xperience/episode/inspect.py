@@ -131,7 +131,7 @@ def inspect_episode(folder: Path | str, on_progress: OnProgress | None = None) -
                 True,
                 episode.n_frames,
                 round(episode.fps, 6),
-                episode.labels.main_task,
+                episode.labels_of("corrected").main_task,
                 streams,
             )
     except EpisodeError as error:
@@ -215,7 +215,7 @@ def _depth(episode: Episode, row: StreamReport) -> None:
 
 
 def _captions(episode: Episode, row: StreamReport) -> None:
-    labelled = [is_labelled(action) for action in episode.labels.action]
+    labelled = [is_labelled(action) for action in episode.labels_of("corrected").action]
     row.shape, row.unit, row.dtype = [episode.n_frames], "label", "str"
     row.rate_hz, row.span_s = episode.fps, episode.n_frames / episode.fps
     row.coverage = float(np.mean(labelled))

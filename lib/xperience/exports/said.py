@@ -17,7 +17,7 @@ def log_labels(log: Log, episode: Episode) -> None:
     """
     if "captions" in log.absent:
         return
-    said = episode.labels
+    said = episode.labels_of("corrected")
     for name in ("action", "subtask"):
         labels = [label if is_labelled(label) else None for label in getattr(said, name)]
         frames = changes(labels)
@@ -61,7 +61,7 @@ def changes(values: Sequence[Any]) -> np.ndarray:
 
 def log_notes(log: Log, episode: Episode) -> None:
     """Log which recording it is, and what of it is not in the file."""
-    lines = [f"# {episode.name}", "", episode.labels.main_task, ""]
+    lines = [f"# {episode.name}", "", episode.labels_of("corrected").main_task, ""]
     lines += [f"- not here: **{name}**: {reason}" for name, reason in log.absent.items()]
     document = log.rr.TextDocument("\n".join(lines), media_type="text/markdown")
     log.still("notes", document)
