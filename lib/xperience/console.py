@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import typer
 
 from xperience.errors import XperienceError
+from xperience.text import visible
 
 
 @contextmanager
@@ -16,5 +17,10 @@ def told() -> Iterator[None]:
     try:
         yield
     except XperienceError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        say(f"{type(error).__name__}: {error}", err=True)
         raise typer.Exit(1) from error
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines that may hold labels or names: nothing in them steers the terminal."""
+    typer.echo(visible(text, one_line=False), err=err)

@@ -259,3 +259,54 @@ def spelling(texts: Iterable[str]) -> Callable[[str], str]:
 
 def _plain(text: str) -> str:
     return _BLANK.sub(" ", unicodedata.normalize("NFC", text)).strip()
+
+
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+_MARKUP = re.compile(r"[`*\[\]<>#&{}|~]|(?<!\w)_|_(?!\w)|^[-+=%:]")
+
+
+def visible(text: str, *, one_line: bool = True) -> str:
+    r"""Return a text with what would steer a terminal or turn a line round spelt out as in JSON.
+
+    Parameters
+    ----------
+    text : str
+    one_line : bool
+        Whether runs of white space become one space; else tabs and ends of lines stay.
+
+    Examples
+    --------
+    >>> visible("two\nlines \x1b[31m")
+    'two lines \\u001b[31m'
+    """
+    shown = " ".join(text.split()) if one_line else text
+    return _UNSEEN.sub(lambda one: f"\\u{ord(one[0]):04x}", shown)
+
+
+def as_markdown(text: str, *, html: bool = True) -> str:
+    r"""Return Markdown that shows a text as it is, in a sentence or a cell of a table.
+
+    Parameters
+    ----------
+    text : str
+    html : bool
+        Whether dollars and backslashes may become elements of their own, in which no renderer
+        looks for formulas.
+
+    Examples
+    --------
+    >>> as_markdown("Cut | *peel* for $5")
+    'Cut \\| \\*peel\\* for <span>&#36;</span>5'
+    """
+    parts = re.split(r"([$\\])", visible(text))
+    parts[0::2] = [_MARKUP.sub(r"\\\g<0>", part) for part in parts[0::2]]
+    parts[1::2] = [f"<span>&#{ord(one)};</span>" if html else f"\\{one}" for one in parts[1::2]]
+    return re.sub(r"^(\d+)([.)])", r"\1\\\2", "".join(parts))
+
+
+def as_block(text: str) -> str:
+    """Return Markdown that shows a text of many lines as it is, in a block of code."""
+    fence = "`" * (1 + max([2, *map(len, re.findall("`+", text))]))
+    return f"{fence}\n{visible(text, one_line=False)}\n{fence}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xperience.console import told
+from xperience.console import say, told
 
 if TYPE_CHECKING:
     from xperience.cohort.stock import Listed
@@ -46,7 +46,7 @@ def choose(
         rules = ChoiceRules(sides=counts, seed=seed, pick=_pick(pick))
         choice = choose_from(_stock(listing), rules, root=out.parent)
         write_roster(out, choice.roster)
-    typer.echo(choice.to_text())
+    say(choice.to_text())
     typer.echo(str(out))
 
 
@@ -111,7 +111,7 @@ def rebalance(
         after = balance.rebalance(reading.roster, key_of, seed, sizes)
         write_roster(out, balance.rerooted(after, out.parent))
     _name_left_out(reading.left_out)
-    typer.echo(balance.balance_text(after, key_of))
+    say(balance.balance_text(after, key_of))
     typer.echo(str(out))
 
 
@@ -135,14 +135,14 @@ def overlap(
         if out is not None:
             write_records(out, rows)
     _name_left_out(reading.left_out)
-    typer.echo(overlap_table(rows).to_string(float_format="{:.3f}".format, na_rep="-"))
+    say(overlap_table(rows).to_string(float_format="{:.3f}".format, na_rep="-"))
     if out is not None:
         typer.echo(str(out))
 
 
 def _name_left_out(left_out: dict[str, str]) -> None:
     for episode, reason in left_out.items():
-        typer.echo(f"left out: {episode} ({reason})", err=True)
+        say(f"left out: {episode} ({reason})", err=True)
 
 
 @app.command()
@@ -231,7 +231,7 @@ def shard(
         work = Work(out, discard, stage, workers)
         report = run_shard(read_roster(roster), shard, of, work, on_progress=show)
     for one in report.failed:
-        typer.echo(f"failed: {one.episode}: {one.reason}", err=True)
+        say(f"failed: {one.episode}: {one.reason}", err=True)
     good = len(report.episodes) - len(report.failed)
     typer.echo(f"shard {shard} of {of}: {good} of {len(report.episodes)} episodes have windows")
     if strict and report.failed:
@@ -248,4 +248,4 @@ def status(
     from xperience.cohort.shards import read_reports, status_text
 
     with told():
-        typer.echo(status_text(read_roster(roster), read_reports(run)))
+        say(status_text(read_roster(roster), read_reports(run)))

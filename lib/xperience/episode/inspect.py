@@ -13,6 +13,7 @@ from xperience.episode.coverage import stream_coverage
 from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError
 from xperience.progress import OnProgress, quiet
+from xperience.text import visible
 
 _DEPTH_SAMPLES = 32
 
@@ -87,16 +88,16 @@ class EpisodeReport:
     def to_text(self) -> str:
         """Return the report as a table of fixed width, the faults below it."""
         if not self.usable:
-            return "\n".join([f"{self.episode}: not usable", *self.faults])
-        head = f"{self.episode}: {self.n_frames} frames at {self.fps:.4f} frames/s"
+            return "\n".join([f"{visible(self.episode)}: not usable", *map(visible, self.faults)])
+        head = f"{visible(self.episode)}: {self.n_frames} frames at {self.fps:.4f} frames/s"
         rows = [("stream", "status", "shape", "rate/Hz", "span/s", "covered"), *map(_cells, self.streams)]  # fmt: skip  # noqa: E501
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        faults = [f"- {fault}" for stream in self.streams for fault in stream.faults]
-        task = [f"main task: {self.main_task}"] if self.main_task else []
+        faults = [f"- {visible(fault)}" for stream in self.streams for fault in stream.faults]
+        task = [f"main task: {visible(self.main_task)}"] if self.main_task else []
         return "\n".join([head, *task, "", *lines, *(["", "faults:", *faults] if faults else [])])
 
 

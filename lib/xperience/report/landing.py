@@ -15,6 +15,7 @@ from xperience.report.takeaways.fresh import NAME
 from xperience.report.takeaways.outcome import Outcome
 from xperience.report.takeaways.render import MARKS
 from xperience.scoring.records import Record
+from xperience.text import as_markdown, visible
 
 SENTENCES = 3
 PREFERRED = ("corrected", "published")
@@ -138,7 +139,7 @@ def _origin(shelf: Shelf) -> str:
 
 
 def _named(runs: Sequence[str]) -> str:
-    return " and ".join(f"**{run}**" for run in runs)
+    return " and ".join(f"**{as_markdown(run)}**" for run in runs)
 
 
 def _tally(takeaways: Iterable[Mapping[str, Any]]) -> str:
@@ -189,8 +190,9 @@ def _picture(name: str, shelf: Shelf) -> Picture | None:
 def _figure(name: str, picture: Picture, look: str, titles: Mapping[str, str]) -> str:
     style = f":class: {look}\n" * bool(look)
     title = titles.get(picture.notebook, picture.notebook)
+    alt = json.dumps(visible(picture.alt), ensure_ascii=False)
     return (
-        f"::::{{figure}} {name}\n:alt: {picture.alt}\n{style}:target: {picture.page}\n\n"
+        f"::::{{figure}} {name}\n:alt: {alt}\n{style}:target: {picture.page}\n\n"
         f"From [{title}]({picture.page}){{.external}}.\n::::"
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xperience.console import told
+from xperience.console import say, told
 
 app = typer.Typer()
 
@@ -54,7 +54,7 @@ def trace(
 
     with told():
         found = trace_row(metric, run)
-    typer.echo(found.to_json() if json else found.to_text())
+    say(found.to_json() if json else found.to_text())
 
 
 @app.command()
@@ -78,4 +78,4 @@ def compare(
         found = compare_runs(run_a, run_b, task=task)
         if out is not None:
             write_records(out, found.records())
-    typer.echo(found.to_json() if json else found.to_text())
+    say(found.to_json() if json else found.to_text())
