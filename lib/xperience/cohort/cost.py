@@ -130,7 +130,7 @@ def _is_roster(path: Path) -> bool:
         return False
     try:
         rows = read_table(path)
-    except TextError:
+    except (OSError, TextError):
         return False  # the reader of listings says what is wrong with it
     return bool(rows) and set(COLUMNS[:4]) <= rows[0][1].keys()
 

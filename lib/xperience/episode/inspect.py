@@ -96,7 +96,11 @@ class EpisodeReport:
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        faults = [f"- {visible(fault)}" for stream in self.streams for fault in stream.faults]
+        faults = [
+            f"- {visible(fault, one_line=False)}"
+            for stream in self.streams
+            for fault in stream.faults
+        ]
         task = [f"main task: {visible(self.main_task)}"] if self.main_task else []
         return "\n".join([head, *task, "", *lines, *(["", "faults:", *faults] if faults else [])])
 
