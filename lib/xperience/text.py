@@ -264,7 +264,7 @@ def _plain(text: str) -> str:
 _UNSEEN = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
-_MARKUP = re.compile(r"[`*\[\]<>#&{}|~]|(?<![^\W_])_|_(?![^\W_])|^[-+=%:]")
+_MARKUP = re.compile(r"[`*_\[\]<>#&{}|~]|^[-+=%:]")
 
 
 def visible(text: str, *, one_line: bool = True) -> str:

@@ -18,6 +18,8 @@ from xperience.scoring.records import Record
 from xperience.text import as_markdown, visible
 
 SENTENCES = 3
+_PLAIN = re.compile(r"\w[^#:\"'\\]*")
+"""What an option of a directive holds without quotes."""
 PREFERRED = ("corrected", "published")
 """Contracts, the one that we would defend first."""
 FOUND = "## What was found"
@@ -190,7 +192,9 @@ def _picture(name: str, shelf: Shelf) -> Picture | None:
 def _figure(name: str, picture: Picture, look: str, titles: Mapping[str, str]) -> str:
     style = f":class: {look}\n" * bool(look)
     title = titles.get(picture.notebook, picture.notebook)
-    alt = json.dumps(visible(picture.alt), ensure_ascii=False)
+    alt = visible(picture.alt)
+    if not _PLAIN.fullmatch(alt):
+        alt = json.dumps(alt, ensure_ascii=False)
     return (
         f"::::{{figure}} {name}\n:alt: {alt}\n{style}:target: {picture.page}\n\n"
         f"From [{title}]({picture.page}){{.external}}.\n::::"

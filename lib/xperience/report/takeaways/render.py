@@ -18,7 +18,7 @@ from xperience.report.takeaways.evidence import (
 )
 from xperience.report.takeaways.extent import extents
 from xperience.report.takeaways.outcome import ALPHA, FAR, Outcome
-from xperience.report.takeaways.wording import ends, number, readable, reason_of
+from xperience.report.takeaways.wording import ends, number, readable
 from xperience.scoring.records import Record
 from xperience.storage import value_digest
 from xperience.text import as_markdown
@@ -229,7 +229,11 @@ def evidence_table(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 
 def _cells(row: Record) -> list[str]:
-    value = number(row.value, row.unit) if row.value is not None else reason_of(row)
+    value = (
+        number(row.value, row.unit)
+        if row.value is not None
+        else f"{row.status}: {as_markdown(row.reason or '')}"
+    )
     return [
         row.contract,
         *map(
