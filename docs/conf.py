@@ -23,6 +23,7 @@ extensions = [
     "sphinx_design",
 ]
 exclude_patterns = ["_run/landing.md", "_run/front.md", "_run/ways.md"]  # parts of index.md
+smartquotes = False  # labels stand in pages letter by letter
 suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]  # equal names in two rooms
 
 nb_render_markdown_format = "myst"  # plain CommonMark has no tables

@@ -70,6 +70,7 @@ from xperience.report.sync import sync_rows, sync_table
 from xperience.report.timeline import Timeline
 from xperience.scoring.records import records_table, write_records
 from xperience.sync.audit import PAIRS, audit_episode
+from xperience.text import as_markdown
 
 # %%
 pd.set_option("display.max_colwidth", None)
@@ -79,7 +80,7 @@ pictures = run_folder(run) / "figures"
 info = table.info
 display(
     Markdown(
-        f"This recording shows **{info.main_task or 'a task that nobody named'}**: "
+        f"This recording shows **{as_markdown(info.main_task) or 'a task that nobody named'}**: "
         f"{info.n_frames:,} frames at {info.fps:.3f} frames a second, "
         f"{info.n_frames / info.fps:,.1f} s in all."
     )

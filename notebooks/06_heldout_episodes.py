@@ -65,6 +65,7 @@ from xperience.studies.heldout.rows import cohort_rows, heldout_rows
 from xperience.studies.heldout.strict import LINEAR, answer_of, answer_records, strict_rows
 from xperience.studies.heldout.study import run_heldout
 from xperience.tasks.catalogue import TASKS
+from xperience.text import as_markdown
 
 # %%
 pd.set_option("display.max_colwidth", None)
@@ -138,7 +139,7 @@ rows = [*overlaps, *cohort_rows(cohort, run), *heldout_rows(answers.of(answered)
 turned = run_turns(cohort, roster, n_turns, heads=heads) if n_turns else {}
 rows += [*turn_rows(turned, run), *cost_rows(costs, run, notebook)]
 lost = "; ".join(f"{name}: {why}" for name, why in cohort.lost.items())
-Markdown(f"Recordings that could not be opened: {lost or 'none'}.")
+Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 
 # %% [markdown]
 # ## Look: are heads of any use on unseen recordings?

@@ -7,7 +7,7 @@ import typer
 
 from xperience.answers import verbs as answers_verbs
 from xperience.cohort import verbs as cohort_verbs
-from xperience.console import FOLDER, Verbs
+from xperience.console import FOLDER, Verbs, say
 from xperience.errors import ParamsError
 from xperience.exports import verbs as exports_verbs
 from xperience.progress import progress_bars
@@ -43,7 +43,7 @@ def inspect(
 
     with progress_bars() as show:
         report = inspect_episode(episode, show)
-    typer.echo(report.to_json() if json else report.to_text())
+    say(report.to_json() if json else report.to_text())
     raise typer.Exit(0 if report.usable else 1)
 
 
@@ -60,7 +60,7 @@ def sync(
 
     with progress_bars() as show:
         audit = audit_episode(episode, on_progress=show)
-    typer.echo(audit.to_json() if json else audit.to_text())
+    say(audit.to_json() if json else audit.to_text())
 
 
 @app.command()
@@ -83,9 +83,9 @@ def features(
             episode, out, contract=contract, cache=cache, workers=workers, on_progress=show
         )
     for block, reason in info.missing_blocks.items():
-        typer.echo(f"missing: {block} ({reason})", err=True)
+        say(f"missing: {block} ({reason})", err=True)
     for block, reason in info.partial_blocks.items():
-        typer.echo(f"partial: {block} ({reason})", err=True)
+        say(f"partial: {block} ({reason})", err=True)
     typer.echo(str(out))
 
 

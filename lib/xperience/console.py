@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from xperience.errors import XperienceError, file_error
 from xperience.recording import check_output, check_writable
+from xperience.text import visible
 
 OUTPUTS = ("out", "cache")
 """Names of the parameters, of any verb, that say where to write."""
@@ -131,7 +132,7 @@ def exit_on_error() -> Iterator[None]:
 
 
 def _fail(error: XperienceError) -> None:
-    typer.echo(f"{type(error).__name__}: {' '.join(str(error).splitlines())}", err=True)
+    say(f"{type(error).__name__}: {' '.join(str(error).splitlines())}", err=True)
     raise SystemExit(1) from error
 
 
@@ -146,3 +147,8 @@ def _flush() -> None:
         if isinstance(error, BrokenPipeError):
             raise
         raise file_error(error, "standard output") from error
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines that may hold labels or names: nothing in them steers the terminal."""
+    typer.echo(visible(text, one_line=False), err=err)

@@ -97,6 +97,21 @@ def file_error(error: OSError, place: str | os.PathLike = "") -> FileError:
     return FileError(shown, f"cannot be used ({said})", expected, way_out)
 
 
+class TextError(ValueError):
+    """A text that is not what it should be; whoever knows its file says which it is.
+
+    Parameters
+    ----------
+    found : str
+    line : int, optional
+        Where, from 1; 0 where no line can be told.
+    """
+
+    def __init__(self, found: str, line: int = 0):
+        super().__init__(found)
+        self.line = line
+
+
 def unreadable(error: Exception) -> str:
     """Return why a file could not be read, as a verb phrase for ``found``.
 

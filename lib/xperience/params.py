@@ -6,10 +6,11 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from xperience.errors import ParamsError, did_you_mean
+from xperience.errors import ParamsError, TextError, did_you_mean, unreadable
 from xperience.hub.source import SampleSource
 from xperience.project import at_root, own_name, project_root
 from xperience.simulator.settings import FamilySettings, StandinSettings
+from xperience.text import read_text
 
 BASE_RUN = "standin"
 
@@ -173,7 +174,11 @@ def read_values(path: Path | str) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(read_text(path))
+    except TextError as error:
+        raise ParamsError(
+            _shown(path), unreadable(error), "YAML in UTF-8", "Save it as UTF-8."
+        ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "cannot be parsed"

@@ -195,17 +195,6 @@ def test_values_of_a_wrong_type_are_counted(
     assert fault in " ".join(faults)
 
 
-def test_half_a_character_can_still_be_written(
-    tiny: Path, builder: ModuleType, windows_of: Extract
-) -> None:
-    document = json.loads(builder.get(tiny, "caption"))
-    document["segments"][0]["Current Action"][0]["label"] = "Pour \ud83d"
-    document["config"]["Main Task"] = "\udc00"
-    builder.put_captions(tiny, document)
-    inspect_episode(tiny).to_json().encode()
-    assert windows_of(tiny).labels["action"][0] == "Pour ?"
-
-
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),

@@ -1,7 +1,6 @@
 """A file of predictions, read line by line, of which only what is scored is kept."""
 
 import hashlib
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from xperience.answers.schema import (
     published_label,
     read_answer,
 )
-from xperience.errors import unreadable
+from xperience.errors import TextError, unreadable
+from xperience.text import parse_json, read_lines
 
 LONGEST_LABEL = 300
 """Characters; a label beyond that is a runaway text, of which only a digest is kept."""
@@ -182,12 +182,15 @@ def read_predictions(path: Path | str, options: Options) -> Predictions:
 def _items(path: Path, options: Options) -> Iterator[Item]:
     first_at: dict[str, int] = {}
     try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                if raw.strip():
-                    line = _line(f"{path.name}:{number}", raw)
-                    _once(f"{path.name}:{number}", line.id, number, first_at)
-                    yield _item(line, options)
+        for number, raw in read_lines(path):
+            if raw.strip():
+                line = _line(f"{path.name}:{number}", raw)
+                _once(f"{path.name}:{number}", line.id, number, first_at)
+                yield _item(line, options)
+    except TextError as error:
+        raise AnswersError(
+            f"{path.name}:{error.line}", str(error), "text in UTF-8", "Write it as UTF-8."
+        ) from error
     except OSError as error:
         raise AnswersError(
             path.name, unreadable(error), "a file of predictions",
@@ -195,15 +198,11 @@ def _items(path: Path, options: Options) -> Iterator[Item]:
         ) from error  # fmt: skip
 
 
-def _line(place: str, raw: bytes) -> _Line:
+def _line(place: str, raw: str) -> _Line:
     try:
-        value = json.loads(raw.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise AnswersError(
-            place, f"is not UTF-8 at byte {error.start}", "text in UTF-8", "Write it as UTF-8."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        cut = "is cut off" if not raw.endswith(b"\n") else "is no JSON"
+        value = parse_json(raw)
+    except TextError as error:
+        cut = "is no JSON" if raw.endswith("\n") else "is cut off"
         raise AnswersError(
             place, f"{cut} ({error})", "one JSON object a line",
             "Let the predictions be finished, or drop the line.",

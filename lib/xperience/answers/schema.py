@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xperience.errors import XperienceError, unreadable
+from xperience.errors import TextError, XperienceError, unreadable
+from xperience.text import read_json
 
 UNKNOWN = "unknown"
 MAX_OBJECTS = 8
@@ -163,8 +164,8 @@ def read_options(path: Path | str) -> Options:
     """
     path = Path(path)
     try:
-        value = json.loads(path.read_bytes().decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        value = read_json(path)
+    except (OSError, TextError) as error:
         raise AnswersError(
             path.name, unreadable(error), "a JSON list of labels", "Name another file."
         ) from error

@@ -21,6 +21,7 @@ from xperience.answers.schema import (
     read_options,
 )
 from xperience.storage import whole_file
+from xperience.text import read_lines
 
 RECORDS, OPTIONS, MANIFEST = "records.jsonl", "options.json", "manifest.json"
 
@@ -177,11 +178,10 @@ class Export:
         AnswersError
             If a line is not a record. The place is ``file:line``.
         """
-        with self.path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                record = _record(f"{RECORDS}:{number}", line)
-                if side in (None, record.side):
-                    yield record
+        for number, line in read_lines(self.path):
+            record = _record(f"{RECORDS}:{number}", line)
+            if side in (None, record.side):
+                yield record
 
 
 def open_export(folder: Path | str) -> Export:

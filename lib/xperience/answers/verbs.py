@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xperience.console import FOLDER, Verbs
+from xperience.console import FOLDER, Verbs, say
 
 if TYPE_CHECKING:
     from xperience.answers.baselines import Said
@@ -51,7 +51,7 @@ def export(
         found = export_records(cohort, out, settings, side or SIDES, workers, show)
     manifest = found.manifest
     for name, reason in manifest["lost"].items():
-        typer.echo(f"left out: {name}: {reason}", err=True)
+        say(f"left out: {name}: {reason}", err=True)
     counts = ", ".join(f"{count} {name}" for name, count in manifest["records"].items())
     typer.echo(f"records: {counts}")
     typer.echo(str(found.path))

@@ -7,8 +7,9 @@ from pathlib import Path
 from xperience.cohort.rates import Rates
 from xperience.cohort.roster import COLUMNS, Roster, read_roster
 from xperience.cohort.stock import ListingError, read_stock
-from xperience.errors import ParamsError
+from xperience.errors import ParamsError, TextError
 from xperience.scoring.records import Record
+from xperience.text import read_table
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,11 @@ def volume_of(path: Path | str) -> tuple[int, int, str]:
 def _is_roster(path: Path) -> bool:
     if path.suffix == ".json" or not path.is_file():
         return False
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return set(COLUMNS[:4]) <= set(file.readline().strip().split(","))
+    try:
+        rows = read_table(path)
+    except (OSError, TextError):
+        return False  # the reader of listings says what is wrong with it
+    return bool(rows) and set(COLUMNS[:4]) <= rows[0][1].keys()
 
 
 def _roster_sizes(roster: Roster) -> list[int]:

@@ -5,7 +5,6 @@ are files of the same form: ``{"episodes": [{"episode", "status", "n_frames", "b
 "seconds", …}]}``.
 """
 
-import json
 import os
 import tempfile
 import time
@@ -24,6 +23,7 @@ from xperience.features.blocks import CONTRACTS
 from xperience.features.extract import extract
 from xperience.progress import OnProgress
 from xperience.project import episode_name
+from xperience.text import read_json
 
 _WAY_OUT = (
     "Name a run whose shards are done, or a file that `xperience cohort measure EPISODE` wrote."
@@ -156,7 +156,7 @@ def _basis(name: str, measured: Sequence[Measured]) -> str:
 
 def _rows(file: Path) -> list[dict]:
     try:
-        rows = json.loads(file.read_text(encoding="utf-8"))["episodes"]
+        rows = read_json(file)["episodes"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MeasurementError(
             file.name, f"is no file of measurements ({error!r})", "JSON with `episodes`", _WAY_OUT

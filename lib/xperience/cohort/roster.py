@@ -12,9 +12,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xperience.errors import XperienceError, unreadable
+from xperience.errors import TextError, XperienceError, unreadable
 from xperience.recording import ANNOTATION
 from xperience.storage import known_digest, write_text
+from xperience.text import read_table
 
 SIDES = ("train", "val", "test")
 NAME = r"^\w[\w.-]*$"
@@ -192,7 +193,8 @@ def read_roster(path: Path | str) -> Roster:
     Parameters
     ----------
     path : path
-        A CSV file with the columns of `Entry`; optional ones may be absent.
+        A CSV file with the columns of `Entry`, parted by commas, semicolons or tabs; optional ones
+        may be absent.
 
     Raises
     ------
@@ -201,13 +203,12 @@ def read_roster(path: Path | str) -> Roster:
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = read_table(path)
+    except (OSError, TextError) as error:
         raise RosterError(
             path.name, unreadable(error), "a CSV file of episodes", "Name another file."
         ) from error
-    entries = [_entry(row, f"{path.name}: line {number}") for number, row in enumerate(rows, 2)]
+    entries = [_entry(row, f"{path.name}: line {number}") for number, row in rows]
     return make_roster(entries, path.parent, path.name)
 
 
@@ -220,8 +221,8 @@ def write_roster(path: Path | str, roster: Roster) -> None:
     write_text(path, text.getvalue())
 
 
-def _entry(row: dict[str, str | None], place: str) -> Entry:
-    given = {name: value for name, value in row.items() if value not in (None, "")}
+def _entry(row: dict[str, str], place: str) -> Entry:
+    given = {name: value for name, value in row.items() if value}
     try:
         return Entry.model_validate(given)
     except ValidationError as error:

@@ -4,8 +4,6 @@ A listing comes from the hub or from a file, CSV or JSON, in one of two forms: o
 (``path``, ``size``) or one row an *episode* (``folder``, ``annotation_bytes``, ``size_bytes``).
 """
 
-import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,8 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from xperience.episode.layout import ANNOTATION
-from xperience.errors import XperienceError, unreadable
+from xperience.errors import TextError, XperienceError, unreadable
 from xperience.hub.source import RemoteEpisode, RemoteFile, group_episodes
+from xperience.text import read_json, read_table
 
 ALIASES = {
     "episode_path": "folder",
@@ -131,11 +130,9 @@ def read_stock(path: Path | str) -> list[Listed]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        found = (
-            json.loads(text) if path.suffix == ".json" else list(csv.DictReader(text.splitlines()))
-        )
-    except (OSError, ValueError, csv.Error) as error:
+        by_row = path.suffix != ".json"
+        found = [row for _, row in read_table(path)] if by_row else read_json(path)
+    except (OSError, TextError) as error:
         raise ListingError(path.name, unreadable(error), "CSV or JSON", _WAY_OUT) from error
     if isinstance(found, Mapping):
         found = found.get("files")

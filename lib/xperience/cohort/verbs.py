@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xperience.console import FOLDER, Verbs
+from xperience.console import FOLDER, Verbs, say
 
 if TYPE_CHECKING:
     from xperience.cohort.stock import Listed
@@ -45,7 +45,7 @@ def choose(
     rules = ChoiceRules(sides=counts, seed=seed, pick=_pick(pick))
     choice = choose_from(_stock(listing), rules, root=out.parent)
     write_roster(out, choice.roster)
-    typer.echo(choice.to_text())
+    say(choice.to_text())
     typer.echo(str(out))
 
 
@@ -110,7 +110,7 @@ def rebalance(
         after = balance.rebalance(reading.roster, key_of, seed, sizes)
         write_roster(out, balance.rerooted(after, out.parent))
     _name_left_out(reading.left_out)
-    typer.echo(balance.balance_text(after, key_of))
+    say(balance.balance_text(after, key_of))
     typer.echo(str(out))
 
 
@@ -134,14 +134,14 @@ def overlap(
         if out is not None:
             write_records(out, rows)
     _name_left_out(reading.left_out)
-    typer.echo(overlap_table(rows).to_string(float_format="{:.3f}".format, na_rep="-"))
+    say(overlap_table(rows).to_string(float_format="{:.3f}".format, na_rep="-"))
     if out is not None:
         typer.echo(str(out))
 
 
 def _name_left_out(left_out: dict[str, str]) -> None:
     for episode, reason in left_out.items():
-        typer.echo(f"left out: {episode} ({reason})", err=True)
+        say(f"left out: {episode} ({reason})", err=True)
 
 
 @app.command()
@@ -232,7 +232,7 @@ def shard(
         if one.status == "ok" and not one.bytes_freed:
             typer.echo(f"kept whole: {one.episode}: neither downloaded nor simulated", err=True)
     for one in report.failed:
-        typer.echo(f"failed: {one.episode}: {one.reason}", err=True)
+        say(f"failed: {one.episode}: {one.reason}", err=True)
     good = len(report.episodes) - len(report.failed)
     typer.echo(f"shard {shard} of {of}: {good} of {len(report.episodes)} episodes have windows")
     if strict and report.failed:
@@ -248,4 +248,4 @@ def status(
     from xperience.cohort.roster import read_roster
     from xperience.cohort.shards import read_reports, status_text
 
-    typer.echo(status_text(read_roster(roster), read_reports(run)))
+    say(status_text(read_roster(roster), read_reports(run)))

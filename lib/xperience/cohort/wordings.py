@@ -110,7 +110,7 @@ def read_wording(folder: Path | str) -> Wording:
                 "captions",
                 "Leave the episode out, or mend its captions.",
             )
-        return wording_of(episode.labels, episode.n_frames)
+        return wording_of(episode.labels_of("corrected"), episode.n_frames)
 
 
 def wording_of(said: FrameLabels, n_frames: int) -> Wording:

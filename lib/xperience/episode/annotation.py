@@ -128,11 +128,14 @@ class Annotation:
     def _frames(self) -> tuple[list[str], int]:
         names = self.file.get(layout.FRAME_NAMES)
         if _is_names(names):
-            return [_as_text(name) for name in self.read(layout.FRAME_NAMES)], len(names)
+            return [
+                _numbered(index) if name is None else name
+                for index, name in enumerate(map(_as_text, self.read(layout.FRAME_NAMES)))
+            ], len(names)
         for dataset in _frame_datasets():
             rows = self._rows(dataset)
             if rows:
-                return [f"frame_{index + 1:06d}.jpg" for index in range(rows)], rows
+                return [_numbered(index) for index in range(rows)], rows
         raise EpisodeError(
             self.place,
             "has no group with one row a frame",
@@ -143,9 +146,15 @@ class Annotation:
     def _check_names(self) -> None:
         """Record frame names that had to be made up, where poses are there without usable ones."""
         names, state = self.file.get(layout.FRAME_NAMES), self.streams["pose"]
-        if state.status == "missing" or _is_names(names):
+        lost = []
+        if _is_names(names):
+            texts = map(_as_text, self.read(layout.FRAME_NAMES))
+            lost = [index for index, text in enumerate(texts) if text is None]
+        if state.status == "missing" or (_is_names(names) and not lost):
             return
         found = "is absent" if names is None else f"has shape {getattr(names, 'shape', None)}"
+        if lost:
+            found = f"{len(lost)} names are not UTF-8, the first is that of frame {lost[0]}"
         place = f"{self.place}: {layout.FRAME_NAMES}"
         state.add(Fault("pose", place, found, "one name a frame; numbers stand in"), "partial")
 
@@ -426,7 +435,13 @@ def _kind(node: object) -> str:
     return str(node.dtype) if isinstance(node, h5py.Dataset) else type(node).__name__.lower()
 
 
-def _as_text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.rstrip(b"\0").decode("utf-8", errors="replace")
-    return str(value)
+def _numbered(index: int) -> str:
+    return f"frame_{index + 1:06d}.jpg"
+
+
+def _as_text(value: object) -> str | None:
+    """Return the text of a frame's name, None if it is not UTF-8."""
+    try:
+        return value.rstrip(b"\0").decode() if isinstance(value, bytes) else str(value)
+    except UnicodeDecodeError:
+        return None

@@ -1,8 +1,7 @@
 """Captions: from the JSON that annotators wrote to one label of each kind a frame."""
 
-import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,8 +9,12 @@ from typing import Any
 import numpy as np
 
 from xperience.episode.annotation import Fault
+from xperience.episode.layout import DEFAULT_FPS
+from xperience.errors import TextError
+from xperience.text import parse_json, read_text, spelling
 
 _TIMESTAMP_FROM, _LATEST_NS = 100_000_000, 2**63 - 1
+_STEP_NS = round(1e9 / DEFAULT_FPS)
 _SHOWN, _LONGEST_PATH = 60, 1024
 Convert = Callable[[Any], Any]
 
@@ -49,6 +52,11 @@ class FrameLabels:
         blank = [[""] * n_frames for _ in range(4)]
         return cls(main_task, *blank, objects=[()] * n_frames)
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is said of any frame."""
+        return self == FrameLabels.empty(len(self.action), self.main_task)
+
 
 class FrameIndex:
     """Resolves the ways in which captions refer to a frame.
@@ -75,6 +83,15 @@ class FrameIndex:
         Tried in turn: exact name; its stem; ``frame_000123`` or a small number, both 1-based and
         clamped to the episode; a device time, which takes the nearest frame.
         """
+        found = self.find(reference)
+        return None if found is None else found[0]
+
+    def find(self, reference: Any) -> tuple[int, int] | None:
+        """Return the frame's index, as above, and where the reference truly points.
+
+        The two differ where it points before the recording, to -1, or behind it, to ``n_frames``:
+        a number that is no frame's, or a time more than a frame away from the first and the last.
+        """
         if isinstance(reference, float) and reference.is_integer():
             reference = int(reference)
         if isinstance(reference, bool) or not isinstance(reference, str | int):
@@ -83,17 +100,23 @@ class FrameIndex:
         path = PurePosixPath(text)
         for key in (text, path.stem):
             if key in self._by_name:
-                return self._by_name[key]
+                return self._by_name[key], self._by_name[key]
         fraction = path.suffix[1:].strip("0").isdecimal()  # 12.5 is no frame, 12.jpg and 12.0 are
         number = None if fraction else _integer(path.stem.removeprefix("frame_"))
         return None if number is None else self._numbered(number, path.stem.startswith("frame_"))
 
-    def _numbered(self, number: int, is_position: bool) -> int | None:
+    def _numbered(self, number: int, is_position: bool) -> tuple[int, int] | None:
         if is_position or number < _TIMESTAMP_FROM:
-            return min(max(number - 1, 0), self.n_frames - 1)
+            place = min(max(number - 1, -1), self.n_frames)
+            return min(max(place, 0), self.n_frames - 1), place
         if self._stamps_ns is None:
             return None
-        return int(np.abs(self._stamps_ns - min(number, _LATEST_NS)).argmin())
+        nearest = int(np.abs(self._stamps_ns - min(number, _LATEST_NS)).argmin())
+        first_ns, last_ns = int(self._stamps_ns.min()), int(self._stamps_ns.max())
+        step_ns = (last_ns - first_ns) / (self.n_frames - 1) if self.n_frames > 1 else _STEP_NS
+        if number < first_ns - step_ns:
+            return nearest, -1
+        return nearest, self.n_frames if number > last_ns + step_ns else nearest
 
 
 def name_stamps(names: list[str]) -> np.ndarray | None:
@@ -143,16 +166,23 @@ def load_captions(text: str, folder: Path) -> tuple[dict[str, Any] | None, Fault
         place = f"caption file {_shown(stripped)}"
         try:
             stripped = _read_inside(folder, stripped)
+        except TextError as error:
+            return None, not_text(place, error)
         except (OSError, RuntimeError) as error:
             found = getattr(error, "strerror", None) or str(error)
             return None, Fault("captions", place, found, "a JSON file inside the episode folder")
     try:
-        document = json.loads(stripped)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(stripped)
+    except TextError as error:
         return None, Fault("captions", place, f"is not JSON ({error})", "a JSON object")
     if not isinstance(document, dict) or not isinstance(document.get("segments"), list):
         return None, Fault("captions", place, "has no list 'segments'", "config and segments")
     return document, None
+
+
+def not_text(place: str, error: TextError) -> Fault:
+    """Return the fault of captions that are in no encoding that is known."""
+    return Fault("captions", place, f"is not JSON text: it {error}", "UTF-8: save it again as that")
 
 
 def _may_be_path(text: str) -> bool:
@@ -165,13 +195,13 @@ def _shown(text: str) -> str:
 
 
 def _read_inside(folder: Path, name: str) -> str:
-    """Return the text of a file in a folder; OSError or RuntimeError (a loop of links) if not."""
+    """Return the text of a file in a folder; OSError, RuntimeError (a loop) or TextError."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise OSError("leaves the episode folder and is refused")
     if not path.is_file():
         raise OSError("is not there")
-    return path.read_text(encoding="utf-8-sig", errors="replace")
+    return read_text(path)
 
 
 @dataclass
@@ -187,21 +217,48 @@ class _Segment:
 
 
 class _Resolver:
-    """Resolves segments and counts what does not resolve, or is not of the type it should be."""
+    """Resolves segments and counts what does not resolve, or is not of the type it should be.
 
-    def __init__(self, index: FrameIndex):
-        self.index = index
+    Under `corrected` what lies outside the recording is dropped, and labels that look the same are
+    one; under `published` the former is moved to the nearest frame and the latter stay apart.
+    """
+
+    def __init__(self, index: FrameIndex, document: Mapping[str, Any], contract: str):
+        self.index, self.corrected = index, contract == "corrected"
+        self.one = spelling(_texts(document))
         self.lost: Counter[str] = Counter()
         self.odd: Counter[str] = Counter()
+        self.outside: dict[str, list[Any]] = defaultdict(list)
+        self.spelt: dict[str, dict[str, None]] = defaultdict(dict)
+
+    def find(self, reference: Any, what: str) -> int | None:
+        """Return a reference's frame; under `corrected` -1 or ``n_frames`` for outside."""
+        found = self.index.find(reference)
+        if found is None:
+            return None
+        nearest, place = found
+        if place != nearest:
+            self.outside[what].append(reference)
+        return place if self.corrected else nearest
 
     def frame(self, mapping: Mapping[str, Any], *keys: str, what: str) -> int | None:
         """Return the first of the keys that resolves; count it as lost if none does."""
         for key in keys:
-            found = self.index(mapping[key]) if key in mapping else None
+            found = self.find(mapping[key], what) if key in mapping else None
             if found is not None:
                 return found
         self.lost[what] += 1
         return None
+
+    def span(self, start: int | None, end: int | None) -> tuple[int, int] | None:
+        """Return the part of a range that lies in the recording, its first and last frame."""
+        if start is None or end is None:
+            return None
+        last = self.index.n_frames - 1
+        if min(start, end) >= 0 and max(start, end) <= last:
+            return min(start, end), max(start, end)
+        start, end = max(start, 0), min(end, last)
+        return (start, end) if start <= end else None
 
     def segment(self, raw: Mapping[str, Any]) -> _Segment | None:
         """Return the resolved segment, or None if it touches no frame at all."""
@@ -209,9 +266,10 @@ class _Resolver:
         for action in self.mappings(raw, "Current Action"):
             start = self.frame(action, "start_frame_name", "start_frame", what="action start")
             end = self.frame(action, "end_frame_name", "end_frame", what="action end")
-            if start is not None and end is not None:
-                labels = self.text(action, "label"), self.text(action, "description")
-                segment.actions.append((min(start, end), max(start, end), *labels))
+            labels = self.text(action, "label"), self.text(action, "description")
+            span = self.span(start, end)
+            if span is not None:
+                segment.actions.append((*span, *labels))
         segment.actions.sort(key=lambda action: action[0])
         self._by_frame(raw, "objects", _names, segment.objects)
         self._by_frame(raw, "interaction", _text, segment.interaction)
@@ -220,7 +278,13 @@ class _Resolver:
     def text(self, mapping: Mapping[str, Any], key: str) -> str:
         """Return a text, "" if absent; count anything else as odd."""
         self.odd[f"{key!r} are not text"] += not isinstance(mapping.get(key), str | None)
-        return _text(mapping.get(key))
+        return self.spell(_text(mapping.get(key)), key)
+
+    def spell(self, text: str, what: str) -> str:
+        """Return a text as the contract writes it."""
+        if text:
+            self.spelt[what][text] = None
+        return self.one(text) if self.corrected else text
 
     def mappings(self, mapping: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
         """Return the objects of a list; count what is no object, or no list, as odd."""
@@ -236,38 +300,75 @@ class _Resolver:
             self.odd[f"{what!r} are not keyed by frame"] += by_frame is not None
             return
         for key, value in by_frame.items():
-            frame, said = self.index(key), convert(value)
+            frame, said = self.find(key, what), convert(value)
             if frame is None:
                 self.lost[what] += 1
-            elif said:
-                into[frame] = said
-            else:
+            elif not said:
                 self.odd[f"{what!r} are not text"] += value not in ("", [], None)
+            elif 0 <= frame < self.index.n_frames:
+                into[frame] = (
+                    self.spell(said, what)
+                    if isinstance(said, str)
+                    else tuple(filter(None, (self.spell(name, what) for name in said)))
+                )
 
     def faults(self) -> list[Fault]:
         """Return what was counted."""
-        counted = [
-            (f"{n} {what} references name no frame", n) for what, n in sorted(self.lost.items())
-        ]
-        counted += [(f"{n} {what}", n) for what, n in sorted(self.odd.items())]
-        return [
-            Fault("captions", "caption", found, "what the layout says") for found, n in counted if n
-        ]
+        counted = [f"{n} {what} references name no frame" for what, n in sorted(self.lost.items())]
+        counted += [f"{n} {what}" for what, n in sorted(self.odd.items()) if n]
+        faults = [Fault("captions", "caption", found, "what the layout says") for found in counted]
+        for what, references in sorted(self.outside.items()):
+            found = f"{len(references)} {what} references lie outside the recording"
+            found += f", such as {_shown(str(references[0]))}"
+            inside = f"one of its {self.index.n_frames} frames; `corrected` drops them"
+            faults.append(Fault("captions", "caption", found, inside))
+        for what, texts in sorted(self.spelt.items()):
+            if twins := self._twins(texts):
+                found = f"{len(twins)} {what!r} labels differ only in how they are written"
+                found += f": {', '.join(map(ascii, twins[:2]))}{' …' * (len(twins) > 2)}"
+                once = "one way to write each; `corrected` takes them for one"
+                faults.append(Fault("captions", "caption", found, once))
+        marred = sum("\ufffd" in text for texts in self.spelt.values() for text in texts)
+        if marred:
+            found = f"{marred} texts hold U+FFFD, which some program wrote for letters it lost"
+            faults.append(Fault("captions", "caption", found, "the letters"))
+        return faults
+
+    def _twins(self, texts: Iterable[str]) -> list[str]:
+        """Return the texts that look like another one, side by side."""
+        alike: dict[str, list[str]] = defaultdict(list)
+        for text in texts:
+            alike[self.one(text)].append(text)
+        return [text for same in alike.values() if len(same) > 1 for text in same]
 
     def _bounded(self, segment: _Segment, raw: Mapping[str, Any]) -> _Segment | None:
         start = self.frame(raw, "start_frame", "start_frame_name", what="segment start")
         end = self.frame(raw, "end_frame", "end_frame_name", what="segment end")
         touched = [frame for action in segment.actions for frame in action[:2]]
         touched += [*segment.objects, *segment.interaction]
-        if (start is None or end is None) and not touched:
+        if touched and self.span(start, end) is None:
+            last = self.index.n_frames - 1
+            start = min(touched) if start is None or not 0 <= start <= last else start
+            end = max(touched) if end is None or not 0 <= end <= last else end
+        span = self.span(start, end)
+        if span is None:
             return None
-        start = min(touched) if start is None else start
-        end = max(touched) if end is None else end
-        segment.start, segment.end = min(start, end), max(start, end)
+        segment.start, segment.end = span
         return segment
 
 
-def frame_labels(document: Mapping[str, Any], index: FrameIndex) -> tuple[FrameLabels, list[Fault]]:
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a document."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+def frame_labels(
+    document: Mapping[str, Any], index: FrameIndex, contract: str = "published"
+) -> tuple[FrameLabels, list[Fault]]:
     """Return the labels of every frame, by the four rules of the contract.
 
     Parameters
@@ -275,14 +376,19 @@ def frame_labels(document: Mapping[str, Any], index: FrameIndex) -> tuple[FrameL
     document : dict
         ``config`` and ``segments`` as in the recording.
     index : FrameIndex
+    contract : {"published", "corrected"}, optional
+        Under `published` a reference outside the recording counts as its nearest frame. Under
+        `corrected` it is dropped, of a range the part inside is kept, and labels that look the
+        same are written in one way.
 
     Returns
     -------
     FrameLabels
     list of Fault
-        Frame references that name no frame and values of a wrong type, counted by kind.
+        The same under both: references that name no frame or lie outside, values of a wrong type,
+        labels that look the same; counted by kind.
     """
-    resolver = _Resolver(index)
+    resolver = _Resolver(index, document, contract)
     found = [resolver.segment(raw) for raw in resolver.mappings(document, "segments")]
     segments = [segment for segment in found if segment is not None]
     config = document.get("config")
@@ -334,8 +440,7 @@ def _carry_forward(values: list, frames: Iterable[int]) -> None:
 
 
 def _text(value: Any) -> str:
-    """Return a text that UTF-8 can hold (JSON may escape half a character), "" for all else."""
-    return value.encode(errors="replace").decode().strip() if isinstance(value, str) else ""
+    return value.strip() if isinstance(value, str) else ""
 
 
 def _names(value: Any) -> tuple[str, ...]:

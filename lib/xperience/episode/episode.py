@@ -3,6 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import h5py
 import numpy as np
@@ -22,9 +23,11 @@ from xperience.episode.captions import (
     frame_labels,
     load_captions,
     name_stamps,
+    not_text,
 )
-from xperience.errors import EpisodeError
+from xperience.errors import EpisodeError, TextError
 from xperience.geometry import WORLD, Transform, rotation_from_quaternion
+from xperience.text import decode, padded
 
 
 class Episode:
@@ -74,10 +77,11 @@ class Episode:
         self.n_frames = self.annotation.n_frames
         self.streams: dict[str, StreamState] = dict(self.annotation.streams)
         self.videos: dict[str, media.VideoInfo] = {}
+        self._labels: dict[str, FrameLabels] = {}
         try:
             self.calibration = self._read_calibration()
             self.streams["calibration"] = self._calibration_state()
-            self._labels, self.streams["captions"] = self._read_captions()
+            self._captions, self.streams["captions"] = self._read_captions()
             self._probe_videos()
         except BaseException:
             self.close()
@@ -100,8 +104,26 @@ class Episode:
 
     @property
     def labels(self) -> FrameLabels:
-        """Labels of each frame; blank where captions are missing or broken."""
-        return self._labels
+        """Labels of each frame under `published`; blank where captions are missing or broken."""
+        return self.labels_of("published")
+
+    def labels_of(self, contract: str) -> FrameLabels:
+        """Return the labels of each frame; blank where captions are missing or broken.
+
+        Parameters
+        ----------
+        contract : {"published", "corrected"}
+            What becomes of references outside the recording, and of labels that look the same; see
+            `frame_labels`.
+        """
+        if contract not in self._labels:
+            labels, _ = frame_labels(self._captions, self._frame_index, contract)
+            self._labels[contract] = labels
+        return self._labels[contract]
+
+    @cached_property
+    def _frame_index(self) -> FrameIndex:
+        return FrameIndex(self.frame_names, self.stamps_ns)
 
     @cached_property
     def stamps_ns(self) -> np.ndarray | None:
@@ -196,32 +218,36 @@ class Episode:
             state.add(Fault("calibration", place, found, "finite numbers"), "partial")
         return state
 
-    def _read_captions(self) -> tuple[FrameLabels, StreamState]:
-        file = self.annotation.file
-        node = next((file[key] for key in layout.CAPTION_KEYS if key in file), None)
+    def _read_captions(self) -> tuple[dict[str, Any], StreamState]:
+        """Return the caption document, empty if there is none of use, and what of it is there."""
         place = f"{self.annotation.place}: caption"
-        blank = FrameLabels.empty(self.n_frames)
-        if node is None:
+        there = [key for key in layout.CAPTION_KEYS if key in self.annotation.file]
+        if not there:
             fault = Fault("captions", place, "is absent", "JSON, or the path of a JSON file")
-            return blank, StreamState("missing", faults=[fault])
-        if not isinstance(node, h5py.Dataset) or node.size != 1 or node.dtype.kind not in "OSU":
-            fault = Fault("captions", place, "is not a single text", "JSON text")
-            return blank, StreamState("broken", faults=[fault])
+            return {}, StreamState("missing", faults=[fault])
+        document, fault = self._caption_document(self.annotation.file[there[0]], place)
+        if document is None:
+            return {}, StreamState("broken", faults=[fault])
+        labels, faults = frame_labels(document, self._frame_index)
+        self._labels["published"] = labels
+        if labels.is_blank:
+            faults.append(Fault("captions", place, "says nothing of any frame", "labels"))
+            return document, StreamState("broken", faults=faults)
+        return document, StreamState("partial" if faults else "ok", self.n_frames, faults)
+
+    def _caption_document(
+        self, node: object, place: str
+    ) -> tuple[dict[str, Any] | None, Fault | None]:
+        if not _is_text(node):
+            return None, Fault("captions", place, "is not a single text", "JSON text")
         try:
-            raw = node[()] if node.shape == () else node[()].reshape(-1)[0]
+            text = decode(_bytes_of(node[()]))
         except OSError as error:
             why = read_fault(place, "its text", node, error)
-            fault = Fault("captions", why.place, why.found, why.expected)
-            return blank, StreamState("broken", faults=[fault])
-        text = raw.decode("utf-8", errors="replace") if isinstance(raw, bytes) else str(raw)
-        document, fault = load_captions(text, self.folder)
-        if document is None:
-            return blank, StreamState("broken", faults=[fault])
-        labels, faults = frame_labels(document, FrameIndex(self.frame_names, self.stamps_ns))
-        if labels == FrameLabels.empty(self.n_frames, labels.main_task):
-            faults.append(Fault("captions", place, "says nothing of any frame", "labels"))
-            return labels, StreamState("broken", faults=faults)
-        return labels, StreamState("partial" if faults else "ok", self.n_frames, faults)
+            return None, Fault("captions", why.place, why.found, why.expected)
+        except TextError as error:
+            return None, not_text(place, error)
+        return load_captions(text, self.folder)
 
     def _probe_videos(self) -> None:
         for camera in layout.CAMERAS:
@@ -264,3 +290,19 @@ class Episode:
             found = f"has {info.audio_s:.2f} s of sound"
             state.add(Fault("audio", place, found, f"{video_s:.2f} s"), "partial")
         return state
+
+
+def _is_text(node: object) -> bool:
+    """Return whether a dataset holds one text: as text, or as its bytes one by one."""
+    if not isinstance(node, h5py.Dataset):
+        return False
+    by_byte = node.dtype.kind in "iu" and node.dtype.itemsize == 1 and len(node.shape) == 1
+    return (node.size == 1 and node.dtype.kind in "OSU") or (by_byte and node.size > 0)
+
+
+def _bytes_of(value: Any) -> bytes:
+    """Return the bytes of a text in HDF5, which may pad it with zeros or take away its last."""
+    if isinstance(value, np.ndarray):
+        value = value.tobytes() if value.dtype.kind in "iu" else value.reshape(-1)[0]
+    raw = value if isinstance(value, bytes) else str(value).encode()
+    return padded(raw.rstrip(b"\0"))

@@ -13,6 +13,7 @@ from xperience.episode.coverage import stream_coverage
 from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError
 from xperience.progress import OnProgress, quiet
+from xperience.text import visible
 
 _DEPTH_SAMPLES = 32
 
@@ -87,16 +88,20 @@ class EpisodeReport:
     def to_text(self) -> str:
         """Return the report as a table of fixed width, the faults below it."""
         if not self.usable:
-            return "\n".join([f"{self.episode}: not usable", *self.faults])
-        head = f"{self.episode}: {self.n_frames} frames at {self.fps:.4f} frames/s"
+            return "\n".join([f"{visible(self.episode)}: not usable", *map(visible, self.faults)])
+        head = f"{visible(self.episode)}: {self.n_frames} frames at {self.fps:.4f} frames/s"
         rows = [("stream", "status", "shape", "rate/Hz", "span/s", "covered"), *map(_cells, self.streams)]  # fmt: skip  # noqa: E501
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ]
-        faults = [f"- {fault}" for stream in self.streams for fault in stream.faults]
-        task = [f"main task: {self.main_task}"] if self.main_task else []
+        faults = [
+            f"- {visible(fault, one_line=False)}"
+            for stream in self.streams
+            for fault in stream.faults
+        ]
+        task = [f"main task: {visible(self.main_task)}"] if self.main_task else []
         return "\n".join([head, *task, "", *lines, *(["", "faults:", *faults] if faults else [])])
 
 
@@ -131,7 +136,7 @@ def inspect_episode(folder: Path | str, on_progress: OnProgress | None = None) -
                 True,
                 episode.n_frames,
                 round(episode.fps, 6),
-                episode.labels.main_task,
+                episode.labels_of("corrected").main_task,
                 streams,
             )
     except EpisodeError as error:
@@ -215,7 +220,7 @@ def _depth(episode: Episode, row: StreamReport) -> None:
 
 
 def _captions(episode: Episode, row: StreamReport) -> None:
-    labelled = [is_labelled(action) for action in episode.labels.action]
+    labelled = [is_labelled(action) for action in episode.labels_of("corrected").action]
     row.shape, row.unit, row.dtype = [episode.n_frames], "label", "str"
     row.rate_hz, row.span_s = episode.fps, episode.n_frames / episode.fps
     row.coverage = float(np.mean(labelled))

@@ -110,7 +110,7 @@ def texts(episode: Episode, unknown: str = "(no caption)") -> list[str]:
 
     A label that says nothing, such as ``N/A``, counts as none.
     """
-    said = episode.labels
+    said = episode.labels_of("corrected")
     whole = said.main_task or unknown
     pairs = zip(said.action, said.subtask, strict=True)
     return [next(filter(is_labelled, pair), whole) for pair in pairs]

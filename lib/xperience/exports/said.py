@@ -8,6 +8,7 @@ import numpy as np
 from xperience.episode.captions import FrameLabels, is_labelled
 from xperience.episode.episode import Episode
 from xperience.exports.log import Log
+from xperience.text import as_markdown
 
 
 def log_labels(log: Log, episode: Episode) -> None:
@@ -17,7 +18,7 @@ def log_labels(log: Log, episode: Episode) -> None:
     """
     if "captions" in log.absent:
         return
-    said = episode.labels
+    said = episode.labels_of("corrected")
     for name in ("action", "subtask"):
         labels = [label if is_labelled(label) else None for label in getattr(said, name)]
         frames = changes(labels)
@@ -46,12 +47,16 @@ def _log_now(log: Log, said: FrameLabels) -> None:
 def _page(said: FrameLabels, frame: int) -> str:
     """Return what is said of a frame, as Markdown."""
     action, subtask = said.action[frame], said.subtask[frame]
-    lines = [f"### {action if is_labelled(action) else 'no action is labelled'}"]
-    lines += [f"*{subtask}*"] if is_labelled(subtask) else []
-    lines += filter(is_labelled, (said.description[frame], said.interaction[frame]))
-    objects = ", ".join(said.objects[frame])
+    lines = [f"### {_plain(action) if is_labelled(action) else 'no action is labelled'}"]
+    lines += [f"*{_plain(subtask)}*"] if is_labelled(subtask) else []
+    lines += map(_plain, filter(is_labelled, (said.description[frame], said.interaction[frame])))
+    objects = _plain(", ".join(said.objects[frame]))
     lines += [f"**Objects:** {objects}"] if objects else []
     return "\n\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    return as_markdown(text, html=False)
 
 
 def changes(values: Sequence[Any]) -> np.ndarray:
@@ -61,7 +66,7 @@ def changes(values: Sequence[Any]) -> np.ndarray:
 
 def log_notes(log: Log, episode: Episode) -> None:
     """Log which recording it is, and what of it is not in the file."""
-    lines = [f"# {episode.name}", "", episode.labels.main_task, ""]
-    lines += [f"- not here: **{name}**: {reason}" for name, reason in log.absent.items()]
+    lines = [f"# {_plain(episode.name)}", "", _plain(episode.labels_of("corrected").main_task), ""]
+    lines += [f"- not here: **{name}**: {_plain(reason)}" for name, reason in log.absent.items()]
     document = log.rr.TextDocument("\n".join(lines), media_type="text/markdown")
     log.still("notes", document)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xperience.console import FOLDER, Verbs
+from xperience.console import FOLDER, Verbs, say
 
 app = Verbs(
     help="Write recordings and tables in the formats of other tools (extra: exports).",
@@ -20,7 +20,7 @@ EpisodeArgument = Annotated[Path, typer.Argument(help="Folder of the recording; 
 
 def _say_absent(absent: dict[str, str]) -> None:
     for name, reason in absent.items():
-        typer.echo(f"not in it: {name} ({reason})", err=True)
+        say(f"not in it: {name} ({reason})", err=True)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Windows tables as a data set that `datasets` loads in one line, with a card and Croissant."""
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from xperience.features.blocks import BLOCKS, N_FEATURES
 from xperience.features.table import TableInfo, WindowTable
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.storage import file_digest, write_json, write_text
+from xperience.text import as_markdown, visible
 
 CARD, CROISSANT = "README.md", "croissant.json"
 RECORDS, VERSION = "windows", "1.0.0"
@@ -138,21 +140,21 @@ def _card(tables: list[WindowTable], name: str, licence: str, contract: str) -> 
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return json.dumps(visible(text), ensure_ascii=False)
 
 
 def _body(tables: list[WindowTable], name: str, contract: str) -> list[str]:
     n_windows = sum(map(len, tables))
     rows = [_recording(table.path.stem, len(table), table.info) for table in tables]
     gaps = [
-        f"- `{table.path.stem}`: no `{block}` ({reason})"
+        f"- {as_markdown(table.path.stem)}: no `{block}` ({as_markdown(reason)})"
         for table in tables
         for block, reason in table.info.missing_blocks.items()
     ]
     columns = [f"| `{key}` | {about} |" for key, (_, about) in _LABELS.items()]
     columns += [f"| `{block.name}` | {block.dim} values, {block.modality} |" for block in BLOCKS]
     return [
-        f"# {name}",
+        f"# {as_markdown(name)}",
         "",
         f"{n_windows} windows of {WINDOW_FRAMES} frames, {STRIDE_FRAMES} apart, each with its "
         f"labels and {N_FEATURES} features under the contract `{contract}`.",
@@ -180,8 +182,8 @@ def _body(tables: list[WindowTable], name: str, contract: str) -> list[str]:
 
 
 def _recording(stem: str, n_windows: int, info: TableInfo) -> str:
-    shows = info.main_task.replace("|", "\\|") or "–"
-    return f"| `{stem}` | {n_windows} | {info.fps:g} | {shows} |"
+    shows = as_markdown(info.main_task) or "–"
+    return f"| {as_markdown(stem)} | {n_windows} | {info.fps:g} | {shows} |"
 
 
 def _croissant(folder: Path, tables: list[WindowTable], name: str, licence: str) -> dict[str, Any]:

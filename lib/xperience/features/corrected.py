@@ -92,7 +92,7 @@ class Corrected:
         if block.name == "body_joints":
             return self._body
         if block.name == "caption_objects_interaction_text":
-            said = self.episode.labels
+            said = self.episode.labels_of("corrected")
             return lambda start, stop: text_rows(
                 said.objects[start:stop], said.interaction[start:stop]
             )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from xperience.episode.captions import FrameLabels
 from xperience.episode.episode import Episode
 from xperience.episode.files import lost_videos, recording_digests
 from xperience.errors import EpisodeError
@@ -82,21 +83,22 @@ def extract(
         streams = run_jobs(stream_jobs(episode, digests), cache, workers, on_progress)
         blocks = _CONTRACTS[contract](episode, streams)
         sources = {block.name: blocks.source(block) for block in BLOCKS}
+        labels = episode.labels_of(contract)
         info = TableInfo(
             contract=contract,
             episode=episode.name,
-            main_task=episode.labels.main_task,
+            main_task=labels.main_task,
             n_frames=episode.n_frames,
             fps=episode.fps,
             sources=digests,
             missing_blocks={k: s.reason for k, s in sources.items() if s.compute is None},
             partial_blocks={k: s.reason for k, s in sources.items() if s.compute and s.reason},
         )
-        return write_table(out, info, _chunks(episode, starts, sources, on_progress))
+        return write_table(out, info, _chunks(labels, starts, sources, on_progress))
 
 
 def _chunks(
-    episode: Episode,
+    labels: FrameLabels,
     starts: np.ndarray,
     sources: dict[str, Source],
     on_progress: OnProgress | None,
@@ -110,8 +112,8 @@ def _chunks(
         yield WindowRows(
             window=np.arange(first, first + len(chunk)),
             start_frame=chunk,
-            action=[_label(episode.labels.action, start) for start in chunk],
-            subtask=[_label(episode.labels.subtask, start) for start in chunk],
+            action=[_label(labels.action, start) for start in chunk],
+            subtask=[_label(labels.subtask, start) for start in chunk],
             blocks=blocks,
         )
         if on_progress:

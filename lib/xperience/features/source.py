@@ -35,14 +35,17 @@ class Source:
 
 def check_streams(block: Block, episode: Episode, contract: str) -> tuple[str, str]:
     """Return why a block is missing, and what is odd about it if it is not; empty if nothing is."""
-    found = {name: stream_state(episode, name) for name in streams_needed(block, contract)}
+    needed = streams_needed(block, contract)
+    found = {name: stream_state(episode, name, contract) for name in needed}
     lost = [f"{name}: {odd}" for name, (usable, odd) in found.items() if not usable]
     return "; ".join(lost), "; ".join(odd for _, odd in found.values() if odd)
 
 
-def stream_state(episode: Episode, name: str) -> tuple[bool, str]:
+def stream_state(episode: Episode, name: str, contract: str = "corrected") -> tuple[bool, str]:
     """Return whether a stream says anything, and what is wrong with it, empty spans included."""
     state = episode.streams[name]
+    if name == "captions" and episode.labels_of(contract).is_blank:
+        return False, "; ".join(map(str, state.faults)) or "captions say nothing of any frame"
     faults, share = list(state.faults), 1.0
     if state.usable and name in _SCANNED:
         coverage = stream_coverage(episode.annotation, name)

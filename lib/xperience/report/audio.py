@@ -25,6 +25,7 @@ from xperience.studies.audio.variants import (
     WITHOUT,
 )
 from xperience.studies.scores import strongest
+from xperience.text import as_markdown
 
 Studies = Mapping[str, Heard]
 SOUND, OTHER = COMPARED
@@ -116,13 +117,15 @@ def _paragraph(study: Heard, pair: tuple[str, str]) -> str:
     better, worse = found[Finding.BETTER], found[Finding.WORSE]
     n = sum(look.effect is not None for look in looks.values())
     if not n:
-        why = "; ".join(dict.fromkeys(look.reason for look in looks.values()))
+        why = as_markdown("; ".join(dict.fromkeys(look.reason for look in looks.values())))
         return f"**Under `{study.contract}`** nothing can be asked about {subject}: {why}."
     said = [_claims_said(better, worse, subject, n)]
     said += [_with_floor(looks[task], task) for task in (*better, *worse)]
     said += [_rest_said(finding, found[finding]) for finding in _RESTS if found[finding]]
     for task in found[Finding.NOT_ASKED]:
-        said.append(f"*{capital(task_words(task))}* can't be asked: {looks[task].reason}.")
+        said.append(
+            f"*{capital(task_words(task))}* can't be asked: {as_markdown(looks[task].reason)}."
+        )
     return f"**Under `{study.contract}`** " + " ".join(said)
 
 

@@ -17,6 +17,7 @@ from xperience.studies.heldout.rows import ACROSS, ENDS, GAP
 from xperience.studies.heldout.strict import authors
 from xperience.studies.heldout.within import WITHIN
 from xperience.tasks.catalogue import TASKS_BY_NAME
+from xperience.text import as_markdown
 
 Rows = Sequence[Record]
 
@@ -293,7 +294,7 @@ def strict_words(rows: Rows) -> str:
         valid = next(row for row in mine if row.metric == "strict_validity")
         name = author.replace("_", " ")
         if valid.value is None:
-            said.append(f"{name}: not asked ({valid.reason}).")
+            said.append(f"{name}: not asked ({as_markdown(valid.reason)}).")
             continue
         above = [row.task for row in mine if row.floor is not None and row.value is not None
                  and row.metric in _SCORES and row.value > row.floor]  # fmt: skip

@@ -15,8 +15,11 @@ from xperience.report.takeaways.fresh import NAME
 from xperience.report.takeaways.outcome import Outcome
 from xperience.report.takeaways.render import MARKS
 from xperience.scoring.records import Record
+from xperience.text import as_markdown, visible
 
 SENTENCES = 3
+_PLAIN = re.compile(r"\w[^#:\"'\\]*")
+"""What an option of a directive holds without quotes."""
 PREFERRED = ("corrected", "published")
 """Contracts, the one that we would defend first."""
 FOUND = "## What was found"
@@ -138,7 +141,7 @@ def _origin(shelf: Shelf) -> str:
 
 
 def _named(runs: Sequence[str]) -> str:
-    return " and ".join(f"**{run}**" for run in runs)
+    return " and ".join(f"**{as_markdown(run)}**" for run in runs)
 
 
 def _tally(takeaways: Iterable[Mapping[str, Any]]) -> str:
@@ -189,8 +192,11 @@ def _picture(name: str, shelf: Shelf) -> Picture | None:
 def _figure(name: str, picture: Picture, look: str, titles: Mapping[str, str]) -> str:
     style = f":class: {look}\n" * bool(look)
     title = titles.get(picture.notebook, picture.notebook)
+    alt = visible(picture.alt)
+    if not _PLAIN.fullmatch(alt):
+        alt = json.dumps(alt, ensure_ascii=False)
     return (
-        f"::::{{figure}} {name}\n:alt: {picture.alt}\n{style}:target: {picture.page}\n\n"
+        f"::::{{figure}} {name}\n:alt: {alt}\n{style}:target: {picture.page}\n\n"
         f"From [{title}]({picture.page}){{.external}}.\n::::"
     )
 

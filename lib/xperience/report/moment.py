@@ -159,7 +159,7 @@ def read_moment(episode: Episode, frame: int) -> Moment:
     on_rig, in_world = _both_ways(shapes, rig_from_world)
     dots, dots_m = _depth_points(episode, depth_m)
     views = [_view(episode, camera, frame, on_rig, dots, dots_m) for camera in layout.CAMERAS]
-    labels = episode.labels
+    labels = episode.labels_of("corrected")
     return Moment(
         frame,
         frame / episode.fps,

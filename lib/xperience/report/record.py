@@ -15,6 +15,7 @@ from xperience.studies.record.record import PublishedRecord
 from xperience.studies.record.scores import HANDS, HEADS, PRESENT_KNOWN
 from xperience.studies.rows import FLOOR
 from xperience.tasks.catalogue import TASKS_BY_NAME
+from xperience.text import as_markdown
 
 
 def figures_table(figures: Sequence[Figure]) -> pd.DataFrame:
@@ -47,7 +48,7 @@ def agreement_sentence(figures: Sequence[Figure]) -> str:
     told = [one for one in figures if one.status != "skipped"]
     if not told:
         reason = figures[0].reason if figures else "there are no figures"
-        return f"Nothing could be recomputed: {reason}."
+        return f"Nothing could be recomputed: {as_markdown(reason)}."
     count = {one.status: 0 for one in told} | dict.fromkeys(("exact", "differs"), 0)
     for one in told:
         count[one.status] += 1
@@ -265,7 +266,7 @@ def trajectory_sentence(rows: Iterable[Record]) -> str:
     apart = rows.one(task=STITCHED, metric="overlap_disagreement")
     if length is None or apart is None:
         reason = next((row.reason for row in rows if row.reason), "nothing was scored")
-        return f"There is no trajectory: {reason}."
+        return f"There is no trajectory: {as_markdown(reason)}."
     same = "to the last bit" if apart.value == 0 else f"within {1000 * apart.value:.3g} mm"
     return (
         f"The targets stitch into **{length.value:,.0f} frames**; where they overlap they agree "

@@ -265,7 +265,7 @@ def read_shot(episode: Episode, center: int) -> Shot:
     center : int
         Frame.
     """
-    labels = episode.labels
+    labels = episode.labels_of("corrected")
     said = (labels.action[center], ", ".join(labels.objects[center]), labels.interaction[center])
     camera = next(iter(episode.videos), None)
     image, problem = None, "" if camera else "no video"

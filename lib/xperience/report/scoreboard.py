@@ -8,6 +8,7 @@ from pathlib import Path
 from xperience.report.takeaways.wording import number, readable
 from xperience.report.tasks import SHOWN, anchor
 from xperience.scoring.records import Record
+from xperience.text import as_markdown
 
 LANDING_ROWS = 48
 ARROWS = {True: " ↑", False: " ↓", None: ""}
@@ -38,8 +39,8 @@ def landing_table(rows: Iterable[Record]) -> str:
         plain = [row for row in rows if not row.variant] or rows
         return f"{markdown_table(plain[:LANDING_ROWS])}\n\n{link}"
     first = scores[0]
-    title = f"Primary scores under `{first.contract}`, from `{first.section}` of run {first.run}."
-    return f"{title} {_LEGEND}\n\n{_matrix(scores, rows)}\n\n{link}"
+    title = f"Primary scores under `{first.contract}`, from `{first.section}` of run"
+    return f"{title} {_plain(first.run)}. {_LEGEND}\n\n{_matrix(scores, rows)}\n\n{link}"
 
 
 def _primary(rows: Iterable[Record]) -> list[Record]:
@@ -131,16 +132,16 @@ def results_pages(
     ordered = sorted(rows, key=lambda row: row.section)
     for section, group in groupby(ordered, key=lambda row: row.section):
         found, title = list(group), (titles or {}).get(section, section)
-        file = f"From `metrics/{section}.json` of run {found[0].run}: {len(found):,} rows."
+        file = f"From `metrics/{section}.json` of run {_plain(found[0].run)}: {len(found):,} rows."
         pages[f"results/{section}"] = (
             f"# Scores: {title}\n\n{file} {_HOW}\n\n{markdown_table(found)}\n"
         )
-        whose = "" if found[0].run == run else f", run {found[0].run}"
+        whose = "" if found[0].run == run else f", run {_plain(found[0].run)}"
         lines.append(f"- [{title}](results/{section}.md): {len(found):,} rows{whose}")
     told = "\n".join(lines) or "This run has no scores yet."
     names = "\n".join(f"{(titles or {}).get(Path(p).name, Path(p).name)} <{p}>" for p in pages)
     listed = f"```{{toctree}}\n:hidden:\n\n{names}\n```\n" if pages else ""
-    index = f"# All scores of the run {run}\n\n{_HOW}\n\n{told}\n\n{listed}"
+    index = f"# All scores of the run {_plain(run)}\n\n{_HOW}\n\n{told}\n\n{listed}"
     return {"results": index, **pages}
 
 
@@ -179,4 +180,4 @@ def _number(value: float | None) -> str:
 
 
 def _plain(text: str | None) -> str:
-    return (text or "").replace("|", "\\|").replace("_", "\\_").replace("\n", " ")
+    return as_markdown(text or "")

@@ -18,6 +18,7 @@ from xperience.studies.rows import SEEN
 from xperience.studies.shift.probes import UNSENSED
 from xperience.studies.shift.rows import kind_of, split_of
 from xperience.studies.shift.study import CHRONOLOGICAL, LINEAR, LOCAL, PURGED, SPLITS, SplitCase
+from xperience.text import as_markdown
 
 METRIC = "macro_f1"
 
@@ -141,7 +142,7 @@ def _where(split: str, contract: str) -> str:
 
 
 def _why(row: Record | None) -> str:
-    return f"no score ({row.reason})" if row is not None and row.reason else "no score"
+    return f"no score ({as_markdown(row.reason)})" if row is not None and row.reason else "no score"
 
 
 def _difference(row: Record | None) -> str:
@@ -150,7 +151,7 @@ def _difference(row: Record | None) -> str:
         return "not known"
     said = f"{round(row.value, 2) + 0.0:+.2f}{bracket(row)}"
     if row.ci_low is None:
-        return f"{said}, without an interval ({row.ci_reason.partition(': ')[2]})"
+        return f"{said}, without an interval ({as_markdown(row.ci_reason.partition(': ')[2])})"
     return f"{said}, {'which excludes 0' if excludes_zero(row) else 'which includes 0: no claim'}"
 
 
@@ -175,7 +176,7 @@ def purge_text(rows: Sequence[Record], cases: Sequence[SplitCase]) -> str:
 
 
 def _first_reason(case: SplitCase) -> str:
-    return next((one.reason for one in case.outcomes if one.reason), "no answer")
+    return as_markdown(next((one.reason for one in case.outcomes if one.reason), "no answer"))
 
 
 def shift_text(cases: Sequence[SplitCase]) -> str:

@@ -24,6 +24,7 @@ from xperience.report.takeaways.evidence import NAME as TAKEAWAYS
 from xperience.report.tasks import tasks_page
 from xperience.report.windows import windows_page
 from xperience.scoring.records import Record, read_records
+from xperience.text import as_markdown
 
 UNUSED = re.compile(r"\.buildinfo|objects\.inv|_static/.*macros\.html")
 PAGES = ("*.md", "*.py", "*.css", "*.js", "*.svg", "*.png", "*.webp")
@@ -173,4 +174,5 @@ def _takeaways(run_folder: Path) -> str:
     page = run_folder / f"{TAKEAWAYS}.md"
     if page.is_file():
         return page.read_text(encoding="utf-8")
-    return f"# Research takeaways: run {run_folder.name}\n\nThis run has drawn none yet.\n"
+    run = as_markdown(run_folder.name)
+    return f"# Research takeaways: run {run}\n\nThis run has drawn none yet.\n"

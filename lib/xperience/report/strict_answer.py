@@ -8,6 +8,7 @@ import pandas as pd
 from xperience.answers.grounding import overlap
 from xperience.answers.schema import KEYS, TEXT_FIELDS, UNKNOWN, Options, Reading
 from xperience.studies.heldout.strict import Answer
+from xperience.text import as_block, as_markdown
 
 HIT, MISS = "hit", "miss"
 NO_OPTION, NOT_COUNTED = "miss: the true one is no option", "not counted: nobody knows"
@@ -27,11 +28,11 @@ def asked_words(answer: Answer, options: Options) -> str:
     limited = (f"{len(names)} for {field}" for field, names in counts.items() if names is not None)
     return "\n\n".join(
         [
-            f"Clip of `{record.episode}`, about its frames {span.start_frame} to "
+            f"Clip of {as_markdown(record.episode)}, about its frames {span.start_frame} to "
             f"{span.end_frame}. Options: {', '.join(limited).replace('_', ' ')}.",
-            f"> {record.user}",
+            "\n".join(f"> {as_markdown(line)}" for line in record.user.splitlines()),
             f"{answer.author.replace('_', ' ')} said, {_validity(answer.reading)}:",
-            f"```\n{answer.raw}\n```",
+            as_block(answer.raw),
         ]
     )
 

@@ -46,7 +46,8 @@ def frame_validity(episode: Episode, stream: str) -> np.ndarray | None:
 
 
 def _captions(episode: Episode) -> np.ndarray:
-    return np.array([is_labelled(label) for label in episode.labels.action], dtype=bool)
+    said = episode.labels_of("corrected")
+    return np.array([is_labelled(label) for label in said.action], dtype=bool)
 
 
 def _audio(episode: Episode) -> np.ndarray:

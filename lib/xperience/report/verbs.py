@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xperience.console import Verbs
+from xperience.console import Verbs, say
 
 app = Verbs()
 
@@ -52,7 +52,7 @@ def trace(
     from xperience.report.trace import trace as trace_row
 
     found = trace_row(metric, run)
-    typer.echo(found.to_json() if json else found.to_text())
+    say(found.to_json() if json else found.to_text())
 
 
 @app.command()
@@ -75,4 +75,4 @@ def compare(
     found = compare_runs(run_a, run_b, task=task)
     if out is not None:
         write_records(out, found.records())
-    typer.echo(found.to_json() if json else found.to_text())
+    say(found.to_json() if json else found.to_text())

@@ -15,7 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from xperience.errors import ParamsError, did_you_mean
+from xperience.errors import ParamsError, TextError, did_you_mean, unreadable
+from xperience.text import read_text
 
 UNLABELLED = "N/A"
 
@@ -171,11 +172,11 @@ def load_script(path: Path) -> Script:
         If there is no such file, it is not YAML, or it names what the simulator does not know.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.safe_load(read_text(path))
         return Script.model_validate(values)
-    except OSError as error:
+    except (OSError, TextError) as error:
         raise ParamsError(
-            str(path), "cannot be read", "a timeline file", "Name an existing file as script."
+            str(path), unreadable(error), "a timeline file", "Name an existing file as script."
         ) from error
     except yaml.YAMLError as error:
         raise ParamsError(

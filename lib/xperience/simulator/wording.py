@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from xperience.errors import ParamsError, did_you_mean, unreadable
+from xperience.errors import ParamsError, TextError, did_you_mean, unreadable
 from xperience.simulator.script import Script, load_script
+from xperience.text import read_text
 
 WORDS = "words.yaml"
 
@@ -23,8 +24,8 @@ def read_words(folder: Path) -> dict[str, list[str]]:
     """
     path = Path(folder) / WORDS
     try:
-        words = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        words = yaml.safe_load(read_text(path))
+    except (OSError, TextError, yaml.YAMLError) as error:
         raise ParamsError(
             str(path), unreadable(error), "words by name", "Mend or name the file."
         ) from error

@@ -102,7 +102,7 @@ class Truth:
             If there is no such contract.
         """
         read = _corrected if check_contract(contract) == "corrected" else _published
-        labels = episode.labels
+        labels = episode.labels_of(contract)
         return cls(
             n_frames=episode.n_frames,
             starts=np.asarray(starts, dtype=np.int64),

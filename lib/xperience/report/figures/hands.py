@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter
 
 from xperience.geometry import MANO_BONES
 from xperience.report.figures.heads import FORECAST_LOOKS, TRUE_HAND
@@ -72,6 +73,8 @@ def draw_horizon(by_contract: Mapping[str, Sequence[Outcome]]) -> Picture:
             frames = np.arange(1, len(by_frame) + 1)
             ax.plot(frames, _CM * by_frame, color=colour, linestyle=dash, label=label)
         ax.set(xlabel="frames ahead", ylabel="error (cm)", yscale="log")
+        ax.yaxis.set_major_formatter(LogFormatter())
+        ax.yaxis.set_minor_formatter(LogFormatter())
         ax.grid(color=FAINT, linewidth=0.6)
         ax.legend(fontsize=7)
     said = [f"{contract}, {name}: {_CM * by_frame.mean():.1f} cm" for contract, found in

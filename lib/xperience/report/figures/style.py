@@ -7,22 +7,29 @@ Figures are 7.2 inches wide and meant to be read at 700 pixels or more.
 import base64
 import html
 import io
+import re
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import ParamSpec
 
 import matplotlib as mpl
+import pandas as pd
 import seaborn as sns
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, fontManager
+from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
 from PIL import Image
 
 from xperience.storage import whole_file
+from xperience.text import visible
 
 WIDTH_IN = 7.2
 DPI = 180
@@ -70,6 +77,7 @@ STYLE = {
     "legend.frameon": False,
     "savefig.facecolor": PAPER,
     "text.color": INK,
+    "text.parse_math": False,  # a label's dollars are dollars
     "xtick.bottom": True,
     "xtick.color": MUTED,
     "xtick.labelsize": 8,
@@ -78,7 +86,14 @@ STYLE = {
     "ytick.labelsize": 8,
 }
 
+# Tables in notebooks show labels as they are: no formulas, no markup.
+pd.set_option("display.html.use_mathjax", False)
+pd.set_option("styler.html.mathjax", False)
+pd.set_option("styler.format.escape", "html")
+
 Arguments = ParamSpec("Arguments")
+_NAMED: set[str] = set()
+"""Characters that were said to be in no font."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +153,8 @@ def set_title(figure: Figure, title: str, subtitle: str = "") -> None:
 
 
 def elide(text: str, n: int) -> str:
-    """Return a text of at most n characters, its end replaced by an ellipsis."""
+    """Return a text of at most n characters on one line, its end replaced by an ellipsis."""
+    text = visible(text)
     return text if len(text) <= n else text[: n - 1].rstrip() + "…"
 
 
@@ -175,10 +191,7 @@ def png_bytes(figure: Figure) -> bytes:
     Half of the colours are the commonest ones, for pictures; half keep the largest error small, so
     that no mark changes its meaning.
     """
-    raw = io.BytesIO()
-    with style():
-        figure.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
-    image = Image.open(raw).convert("RGB")
+    image = Image.open(io.BytesIO(_png(figure, DPI))).convert("RGB")
     palette: list[int] = []
     for method in (Image.Quantize.MEDIANCUT, Image.Quantize.MAXCOVERAGE):
         half = image.quantize(128, method=method).getpalette()[: 3 * 128]
@@ -190,11 +203,71 @@ def png_bytes(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-def _quick_png(figure: Figure) -> bytes:
+def _png(figure: Figure, dpi: int) -> bytes:
     raw = io.BytesIO()
-    with style():
-        figure.savefig(raw, format="png", dpi=_QUICK_DPI)
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        _fit_texts(figure)
+        figure.savefig(raw, format="png", dpi=dpi, metadata={"Software": None})
     return raw.getvalue()
+
+
+def _fit_texts(figure: Figure) -> None:
+    """Spell out what no font draws, and find fonts for scripts that the usual one lacks."""
+    lost: set[str] = set()
+    for text in figure.findobj(Text):
+        shown = text.get_text()
+        if shown.isascii() and shown.isprintable():
+            continue
+        text.set_text(visible(re.sub("[\ufe0e\ufe0f]", "", shown), one_line=False))
+        usual = _letters(findfont(text.get_fontproperties()))
+        lacking = set(text.get_text()) - usual - {"\n"}
+        if lacking:
+            found, unknown = _fallbacks("".join(sorted(lacking)))
+            text.set_fontfamily([*text.get_fontfamily(), *found])
+            lost |= unknown
+    _name_once(lost)
+
+
+@cache
+def _letters(font: str) -> frozenset[str]:
+    """Return the characters that a font has; none if it is no longer there."""
+    try:
+        return frozenset(map(chr, FT2Font(font).get_charmap()))
+    except (OSError, RuntimeError):
+        return frozenset()
+
+
+@cache
+def _fallbacks(lacking: str) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return families of installed fonts that have some characters, and those that none has."""
+    region = "JP" if re.search("[\u3041-\u30ff]", lacking) else "SC"
+    region = "KR" if re.search("[\uac00-\ud7a3]", lacking) else region
+    known = [font for font in fontManager.ttflist if font.style == "normal"]
+    families = {f.name: f.fname for f in known if "Last Resort" not in f.name}  # it draws boxes
+
+    def rank(family: str) -> tuple[bool, bool, bool, str]:
+        words = family.split()
+        return region not in words, "Sans" not in words, "Mono" in words, family
+
+    found, left = [], set(lacking)
+    for family in sorted(families, key=rank):
+        here = left & _letters(families[family]) if left else set()
+        found += [family] if here else []
+        left -= here
+    return tuple(found), frozenset(left)
+
+
+def _name_once(lost: set[str]) -> None:
+    """Say which characters no installed font has, each once."""
+    if new := sorted(lost - _NAMED):
+        _NAMED.update(new)
+        codes = ", ".join(f"U+{ord(one):04X}" for one in new)
+        warnings.warn(
+            f"No installed font has {codes}: figures show boxes for them. Install one that does, "
+            "such as the Noto fonts.",
+            stacklevel=4,
+        )
 
 
 def show(picture: Picture, path: Path | str | None = None) -> None:
@@ -228,13 +301,14 @@ def picture_data(
     that a plain image output may hold. Line breaks, which browsers take out of an address, keep the
     notebook's lines short.
     """
-    content = _quick_png(picture.figure) if passing else png_bytes(picture.figure)
+    content = _png(picture.figure, _QUICK_DPI) if passing else png_bytes(picture.figure)
     if path is not None:
         with whole_file(path) as scratch:
             scratch.write_bytes(content)
     source = "\n".join(textwrap.wrap(base64.b64encode(content).decode(), _LINE_CHARS))
+    alt = html.escape(visible(picture.alt))
     tag = (
-        f'<img alt="{html.escape(picture.alt)}" width="{SHOWN_PX}" style="max-width: 100%" '
+        f'<img alt="{alt}" width="{SHOWN_PX}" style="max-width: 100%" '
         f'src="data:image/png;base64,{source}">'
     )
     return {"text/html": tag, "text/plain": picture.alt}

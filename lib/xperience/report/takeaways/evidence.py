@@ -8,6 +8,7 @@ from pathlib import Path
 from xperience.errors import XperienceError, did_you_mean
 from xperience.project import at_root, metrics_path, run_folder
 from xperience.report.provenance import shown_path
+from xperience.report.takeaways.wording import reason_of
 from xperience.scoring.records import Record, RecordError, read_records
 from xperience.storage import file_digest
 
@@ -182,7 +183,7 @@ class Evidence:
         if score.row is None:
             return score
         if score.row.value is None:
-            return Found(None, f"{score.row.status}, {score.row.reason}")
+            return Found(None, reason_of(score.row))
         if score.row.floor_name is None:
             return Found(None, f"{replace(ask, against=None)} has no floor beside it")
         return self.find(place, replace(ask, against=score.row.floor_name))

@@ -1,6 +1,7 @@
 """Takeaways assembled: as an object for programs, and as Markdown that is made from it alone."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -20,6 +21,7 @@ from xperience.report.takeaways.outcome import ALPHA, FAR, Outcome
 from xperience.report.takeaways.wording import ends, number, readable
 from xperience.scoring.records import Record
 from xperience.storage import value_digest
+from xperience.text import as_markdown
 
 MARKS = {
     Outcome.SUPPORTED: "✔",
@@ -115,7 +117,7 @@ def to_markdown(content: Mapping[str, Any]) -> str:
     """
     names = column_names(content)
     parts = [
-        f"# Research takeaways: run {content['run']}",
+        f"# Research takeaways: run {as_markdown(content['run'])}",
         _GENERATED,
         f"## Scope\n\n{SCOPE}\n\n{_extents(content, names)}",
         f"## At a glance\n\n{glance_table(content)}",
@@ -137,9 +139,11 @@ def _how_to_read() -> list[str]:
 def column_names(content: Mapping[str, Any]) -> dict[str, str]:
     """Return what readers call each column."""
     return {
-        RUN: f"run {content['run']}",
+        RUN: f"run {as_markdown(content['run'])}",
         RECORD: "published record",
-        HELDOUT: f"run {content['heldout']}" if content["heldout"] else "held-out episodes",
+        HELDOUT: f"run {as_markdown(content['heldout'])}"
+        if content["heldout"]
+        else "held-out episodes",
     }
 
 
@@ -225,14 +229,16 @@ def evidence_table(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 
 def _cells(row: Record) -> list[str]:
-    value = number(row.value, row.unit) if row.value is not None else f"{row.status}: {row.reason}"
+    value = (
+        number(row.value, row.unit)
+        if row.value is not None
+        else f"{row.status}: {as_markdown(row.reason or '')}"
+    )
     return [
         row.contract,
-        readable(row.task),
-        readable(row.head),
-        readable(row.variant),
-        readable(row.against),
-        readable(row.metric),
+        *map(
+            as_markdown, map(readable, (row.task, row.head, row.variant, row.against, row.metric))
+        ),
         value,
         ends(row, with_sign=row.against is not None) or (row.ci_reason or "").partition(":")[0],
         "" if row.floor is None else f"{number(row.floor, row.unit)} {readable(row.floor_name)}",
@@ -248,7 +254,7 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return re.sub(r"(?<!\\)\|", r"\\|", text).replace("\n", " ")
 
 
 def to_json(content: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from xperience.report.record_rows import words
 from xperience.scoring.records import Record
+from xperience.text import as_markdown
 
 UNKNOWN = "–"
 _MM = 1000
@@ -110,10 +111,10 @@ def listed(names: Sequence[str]) -> str:
 
 
 def reason_of(row: Record) -> str:
-    """Return why a row has no value, or no interval, without the machinery's words."""
+    """Return why a row has no value, or no interval, in Markdown without the machinery's words."""
     if row.value is None:
-        return f"{row.status}, {row.reason}"
+        return f"{row.status}, {as_markdown(row.reason or '')}"
     if not row.ci_reason:
         return "no interval was given"
     kind, _, detail = row.ci_reason.partition(": ")
-    return f"no interval, {detail or readable(kind)}"
+    return f"no interval, {as_markdown(detail or readable(kind))}"

@@ -4,7 +4,6 @@ All stand in one table. The language model here is tiny and random: held to the 
 everything that it says is valid, and none of it is skill. The same calls take a real model by name.
 """
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from xperience.answers.supervised import OPTIONS, Export, Supervised, write_pred
 from xperience.cohort.roster import Roster
 from xperience.scoring.records import Record
 from xperience.studies.heldout.study import CONTRACT, SECTION
+from xperience.text import parse_json, read_lines
 
 SETTINGS = ExportSettings(fps=2.0, lead_s=(1.0, 2.0), per_episode=8, tile_px=(32, 32))
 """Clips that a tiny model sees: short, small, few."""
@@ -91,8 +91,8 @@ def answer_of(answered: Answered, author: str) -> Answer:
             author, f"was not asked ({answered.unasked.get(author, 'no such author')})",
             f"one of {', '.join(answered.files)}", "Choose an author that was asked.",
         )  # fmt: skip
-    lines = answered.files[author].read_text(encoding="utf-8").splitlines()
-    said = {line["id"]: line["raw_prediction"] for line in map(json.loads, lines)}
+    lines = [parse_json(line) for _, line in read_lines(answered.files[author])]
+    said = {line["id"]: line["raw_prediction"] for line in lines}
     asked = [record for record in answered.export.records("test") if record.id in said]
     record = asked[len(asked) // 2]  # chosen by its place, not by how well it is answered
     raw = said[record.id]
