@@ -7,6 +7,7 @@ what the published features were computed from, bit for bit.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import av
@@ -17,6 +18,9 @@ from xperience.errors import EpisodeError
 
 FPS_LIMIT = 1000
 """A rate from here on is no frame rate but a broken clock."""
+
+SOUND_SLACK_S = 0.005
+"""Sound whose stamps stray by less than this runs on: coarse clocks round by a millisecond."""
 
 
 @dataclass(frozen=True)
@@ -116,25 +120,126 @@ def _count_packets(
         return _read_packets(container)
     counts = {}
     for stream in streams:
-        there = sum(entry.pos + entry.size <= n_bytes for entry in stream.index_entries)
-        length_s = stream.duration * stream.time_base * Fraction(there, stream.frames)
-        counts[stream.index] = (there, length_s)
+        there = [e for e in stream.index_entries if e.pos + e.size <= n_bytes]
+        length_s = stream.duration * stream.time_base * Fraction(len(there), stream.frames)
+        shown = sum(not e.is_discard for e in there) if stream.type == "video" else len(there)
+        counts[stream.index] = (shown, length_s)
     return counts
 
 
 def _read_packets(container: av.container.InputContainer) -> dict[int, tuple[int, Fraction]]:
     """Return the same from the packets themselves, up to where they can be read."""
     counts = {stream.index: (0, Fraction(0)) for stream in container.streams}
-    try:
-        for packet in container.demux():
-            if packet.size:
-                number, length_s = counts[packet.stream_index]
-                step_s = (packet.duration or 0) * packet.time_base
-                counts[packet.stream_index] = (number + 1, length_s + step_s)
-    except (av.FFmpegError, EOFError):
-        # a file cut off in the middle: what came before the cut is there and counted
-        return counts
+    for packet in _demuxed(container):
+        number, length_s = counts[packet.stream_index]
+        step_s = (packet.duration or 0) * packet.time_base
+        shown = not packet.is_discard or packet.stream.type != "video"
+        counts[packet.stream_index] = (number + shown, length_s + step_s)
     return counts
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When a file shows its pictures and plays its sound, by its packets, in the file's own time.
+
+    Parameters
+    ----------
+    ticks : int array, shape (n_pictures,)
+        Presentation time of each picture that is shown, ascending, in units of ``tick_s``; number n
+        is the one that `read_pictures` yields as n.
+    tick_s : float
+    n_hidden : int
+        Pictures in the file that its edit list hides.
+    sound_s : float array, shape (n_runs, 2)
+        Begin and end of each stretch of sound without a hole; none without sound.
+    zero_s : float
+        Where the recording begins in the file's time. Above 0 only in a file without an edit list
+        whose times had to be moved up to make room for coding delays.
+    """
+
+    ticks: np.ndarray
+    tick_s: float
+    n_hidden: int
+    sound_s: np.ndarray
+    zero_s: float
+
+    @cached_property
+    def picture_s(self) -> np.ndarray:
+        """Seconds at which each shown picture begins, shape (n_pictures,)."""
+        return self.ticks * self.tick_s
+
+
+def read_timeline(path: Path) -> Timeline:
+    """Return when a file shows its pictures and plays its sound; packets are read, none decoded.
+
+    A file that is cut off gives what comes before the cut.
+
+    Raises
+    ------
+    EpisodeError
+        If it cannot be opened or has no video stream.
+    """
+    with _opened(path) as container:
+        if not _decodable(container.streams.video):
+            raise _broken(path, "has no video stream that can be decoded", "one video stream")
+        video = container.streams.video[0]
+        sound = container.streams.audio[0] if _decodable(container.streams.audio) else None
+        pictures, heard = [], []
+        for packet in _demuxed(container, *filter(None, (video, sound))):
+            stamp = packet.dts if packet.pts is None else packet.pts
+            if stamp is not None:
+                kept = pictures if packet.stream_index == video.index else heard
+                kept.append((stamp, packet.dts or 0, packet.duration or 0, packet.is_discard))
+    rows = np.array(pictures, dtype=np.int64).reshape(-1, 4)
+    hidden = rows[:, 3] == 1
+    tick_s = float(video.time_base)
+    runs_s, first_s = np.zeros((0, 2)), []
+    if heard:
+        packets = np.array(heard, dtype=np.int64)
+        runs_s = _sound_runs_s(packets, float(sound.time_base))
+        first_s = _starts_s(
+            packets, float(sound.time_base), primed=sound.codec_context.name == "aac"
+        )
+    if len(rows):
+        first_s = [*first_s, *_starts_s(rows, tick_s, primed=False)]
+    kept_delay = not hidden.any() and first_s and min(first_s[1::2]) == 0
+    zero_s = min(first_s[::2]) if kept_delay else 0.0
+    return Timeline(np.sort(rows[~hidden, 0]), tick_s, int(hidden.sum()), runs_s, zero_s)
+
+
+def _starts_s(packets: np.ndarray, tick_s: float, *, primed: bool) -> tuple[float, float]:
+    """Return when a stream's content begins, and the first decoding time, in seconds.
+
+    AAC begins with a packet of priming; a container that can't hide it plays it.
+    """
+    first = packets[1, 0] if primed and len(packets) > 1 else packets[:, 0].min()
+    return float(first * tick_s), float(packets[0, 1] * tick_s)
+
+
+def _sound_runs_s(packets: np.ndarray, tick_s: float) -> np.ndarray:
+    """Return stretches of sound without a hole, shape (n, 2), from (pts, dts, duration, hidden)."""
+    packets = packets[packets[:, 3] == 0]
+    usual = np.median(packets[:, 2]) if len(packets) else 0  # the last before a hole may claim it
+    spans_s = tick_s * np.stack(
+        [packets[:, 0], packets[:, 0] + np.minimum(packets[:, 2], usual)], 1
+    )
+    spans_s = np.maximum(spans_s, 0)
+    spans_s = spans_s[spans_s[:, 1] > spans_s[:, 0]]
+    apart = np.abs(spans_s[1:, 0] - spans_s[:-1, 1]) > SOUND_SLACK_S
+    begins = np.flatnonzero(np.concatenate([np.ones(min(len(spans_s), 1), bool), apart]))
+    ends = np.append(begins[1:], len(spans_s))[: len(begins)] - 1
+    return np.stack([spans_s[begins, 0], spans_s[ends, 1]], axis=1)
+
+
+def _demuxed(
+    container: av.container.InputContainer, *streams: av.stream.Stream
+) -> Iterator[av.Packet]:
+    """Yield a file's packets, up to where they can be read."""
+    try:
+        yield from (packet for packet in container.demux(*streams) if packet.size)
+    except (av.FFmpegError, EOFError):
+        # a file cut off in the middle: what came before the cut is there
+        return
 
 
 def media_faults(name: str, place: str, info: VideoInfo, n_frames: int, fps: float) -> list[Fault]:
@@ -166,8 +271,36 @@ def media_faults(name: str, place: str, info: VideoInfo, n_frames: int, fps: flo
     return faults
 
 
+def read_pictures(
+    path: Path, timeline: Timeline, *, threads: int = 1
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each shown picture with its number on the file's timeline.
+
+    Parameters
+    ----------
+    path : Path
+    timeline : Timeline
+        Of that file.
+    threads : int
+        Decoder threads; 0 lets FFmpeg choose.
+
+    Yields
+    ------
+    int
+        Ascending; a picture that the decoder gives up is passed over.
+    uint8 array, shape (height, width, 3)
+        RGB; a view of FFmpeg's own buffer, as of `read_rgb`.
+    """
+    number = -1
+    for tick, rgb in _rgb_frames(path, threads):
+        number += 1
+        if tick is not None:
+            number = max(number, int(np.searchsorted(timeline.ticks, tick)))
+        yield number, rgb
+
+
 def read_rgb(path: Path, *, threads: int = 1) -> Iterator[np.ndarray]:
-    """Yield each frame as RGB.
+    """Yield each shown picture as RGB.
 
     Parameters
     ----------
@@ -186,6 +319,11 @@ def read_rgb(path: Path, *, threads: int = 1) -> Iterator[np.ndarray]:
     Pixels are converted inside a filter graph, whose pool of frames makes that several times as
     fast as converting each frame into new memory.
     """
+    yield from (rgb for _, rgb in _rgb_frames(path, threads))
+
+
+def _rgb_frames(path: Path, threads: int) -> Iterator[tuple[int | None, np.ndarray]]:
+    """Yield each shown picture's presentation tick and pixels."""
     with _opened(path) as container:
         if not _decodable(container.streams.video):
             raise _broken(path, "has no video stream that can be decoded", "one video stream")
@@ -198,7 +336,7 @@ def read_rgb(path: Path, *, threads: int = 1) -> Iterator[np.ndarray]:
                 shape = (frame.width, frame.height, frame.format.name)
                 graph = _rgb_graph(frame, stream.time_base)
             graph.push(frame)
-            yield _pixels(graph.pull())
+            yield frame.pts, _pixels(graph.pull())
 
 
 def _rgb_graph(frame: av.VideoFrame, time_base: Fraction) -> av.filter.Graph:
@@ -250,6 +388,103 @@ def read_mono(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
                 yield part.to_ndarray().reshape(-1)
         for part in resampler.resample(None):
             yield part.to_ndarray().reshape(-1)
+
+
+def read_sound(path: Path, rate_hz: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the first audio stream as mono sound, each piece with its place in the file's time.
+
+    Parameters
+    ----------
+    path : Path
+    rate_hz : int
+        Rate to resample to.
+
+    Yields
+    ------
+    int
+        Place of the piece's first sample, counted at ``rate_hz`` from the file's time 0. Pieces
+        follow each other without a break where the sound does; nothing is made up for a hole, nor
+        is sound before it drawn into sound after it.
+    float32 array, shape (n_samples,)
+        In [-1, 1].
+    """
+    with _opened(path) as container:
+        if not _decodable(container.streams.audio):
+            raise _broken(
+                path, "has no audio stream that can be decoded", "sound in the video file"
+            )
+        resampler, place, due_s = None, 0, 0.0
+        for frame in _decoded(container, container.streams.audio[0]):
+            at_s = due_s if frame.pts is None else float(frame.pts * frame.time_base)
+            if resampler is None or abs(at_s - due_s) > SOUND_SLACK_S:
+                for part in _resampled(resampler, None):
+                    yield place, part
+                    place += len(part)
+                resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
+                place, due_s = round(at_s * rate_hz), at_s
+            due_s += frame.samples / frame.sample_rate
+            for part in _resampled(resampler, frame):
+                yield place, part
+                place += len(part)
+        for part in _resampled(resampler, None):
+            yield place, part
+            place += len(part)
+
+
+def _resampled(
+    resampler: av.AudioResampler | None, frame: av.AudioFrame | None
+) -> Iterator[np.ndarray]:
+    if resampler is not None:
+        yield from (part.to_ndarray().reshape(-1) for part in resampler.resample(frame))
+
+
+class SoundReader:
+    """Mono sound that is read forwards only, by place.
+
+    Parameters
+    ----------
+    path : Path
+        A video with an audio stream.
+    rate_hz : int
+    counted : bool
+        Take the n-th sample for the one at n / rate, whatever the file says. Else places are those
+        of the file's time, and samples that it doesn't have are NaN.
+    """
+
+    def __init__(self, path: Path, rate_hz: int, *, counted: bool = False):
+        self._parts = _counted(read_mono(path, rate_hz)) if counted else read_sound(path, rate_hz)
+        self._counted = counted
+        self._held = np.zeros(0, dtype=np.float32)
+        self._position = 0
+
+    def until(self, start: int, stop: int) -> np.ndarray:
+        """Return samples [start, stop), float32; what came before is forgotten.
+
+        No start may lie before an earlier one's. Counted sound is shorter at its end.
+        """
+        parts, end = [self._held], self._position + len(self._held)
+        while end < stop and (piece := next(self._parts, None)) is not None:
+            place, part = piece
+            if place > end:
+                parts.append(np.full(place - end, np.nan, dtype=np.float32))
+            parts.append(part[max(end - place, 0) :])
+            end = max(end, place + len(part))
+        samples = np.concatenate(parts)
+        if not self._counted and end < stop:
+            samples = np.append(samples, np.full(stop - end, np.nan, dtype=np.float32))
+        if start < self._position:
+            samples = np.append(np.full(self._position - start, np.nan, dtype=np.float32), samples)
+            return samples[: stop - start]
+        samples = samples[start - self._position :]
+        self._position, self._held = start, samples
+        return samples[: stop - start]
+
+
+def _counted(parts: Iterator[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
+    place = 0
+    for part in parts:
+        yield place, part
+        place += len(part)
 
 
 def _decoded(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator:
