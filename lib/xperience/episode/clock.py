@@ -10,10 +10,17 @@ from functools import cached_property
 
 import numpy as np
 
+from xperience.episode.annotation import Fault
+from xperience.episode.layout import AUDIO_RATE_HZ
 from xperience.episode.media import Timeline
 
 RATE_SLACK = 0.01
 """A file that runs faster or slower than the device by more has another rate, no drifting clock."""
+LEAST_HEARD = 0.8
+"""Share of a frame's time that must have sound for it to count as there."""
+_UNEVEN = 0.2
+_SHORT_END = 0.01
+_MOST_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -29,12 +36,15 @@ class FrameClock:
     pictures : int array, shape (n_frames,)
         Number of the shown picture on each frame's slot, as `read_pictures` counts; -1 where none
         is.
+    rate_hz : float
+        Frames per second by which `published` counts sound: the file's mean rate.
     """
 
     timeline: Timeline
     begin_s: np.ndarray
     end_s: np.ndarray
     pictures: np.ndarray
+    rate_hz: float
 
     @property
     def n_surplus(self) -> int:
@@ -52,10 +62,129 @@ class FrameClock:
             )
         return inside_s / (self.end_s - self.begin_s)
 
+    @property
+    def sound_is_counted(self) -> bool:
+        """Whether the n-th sample lies at n / rate: from the file's time 0 on, without a hole."""
+        runs_s = self.timeline.sound_s
+        return len(runs_s) == 1 and round(runs_s[0, 0] * AUDIO_RATE_HZ) == 0
+
+    def samples(
+        self, starts: np.ndarray, stops: np.ndarray, rate_hz: int = AUDIO_RATE_HZ
+    ) -> np.ndarray:
+        """Return the first sample of stretches of frames [start, stop) and the one after the last.
+
+        Returns
+        -------
+        int array, shape (n, 2)
+            Counted at ``rate_hz`` from the file's time 0.
+        """
+        spans_s = self.spans_s(starts, stops)
+        return np.round(spans_s * rate_hz).astype(np.int64)
+
     def spans_s(self, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
         """Return begin and end of stretches of frames [start, stop), seconds, shape (n, 2)."""
         starts, stops = np.asarray(starts), np.asarray(stops)
         return np.stack([self.begin_s[starts], self.end_s[stops - 1]], axis=1)
+
+    def counted_pictures_s(self) -> np.ndarray:
+        """Return how much later than its frame the picture is shown that has the frame's number.
+
+        Returns
+        -------
+        float array, shape (n,), seconds
+            As far as there are pictures; positive where counting takes a later picture.
+        """
+        n = min(len(self.begin_s), len(self.timeline.ticks))
+        return self.timeline.picture_s[:n] - self.begin_s[:n]
+
+    def counted_sound_s(self) -> np.ndarray:
+        """Return the same of the sound that counting samples gives each frame, shape (n,)."""
+        runs_s = self.timeline.sound_s
+        counted_s = np.cumsum(np.append(0, runs_s[:, 1] - runs_s[:, 0]))
+        at_s = np.arange(len(self.begin_s)) / self.rate_hz
+        at_s = at_s[at_s < counted_s[-1]]
+        run = np.searchsorted(counted_s, at_s, side="right") - 1
+        return runs_s[run, 0] + at_s - counted_s[run] - self.begin_s[: len(at_s)]
+
+
+def stretches(lost: np.ndarray) -> list[tuple[int, int]]:
+    """Return first and last frame of each stretch of lost frames, from bool (n_frames,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], lost, [False]])))
+    return [(int(first), int(after) - 1) for first, after in edges.reshape(-1, 2)]
+
+
+def picture_faults(name: str, place: str, clock: FrameClock) -> list[Fault]:
+    """Return what is odd about when a file shows its pictures.
+
+    Parameters
+    ----------
+    name : str
+        The camera.
+    place : str
+        The file, for readers.
+    clock : FrameClock
+    """
+    line, found = clock.timeline, []
+    if line.n_hidden:
+        found.append((f"hides {line.n_hidden} pictures by its edit list", "every picture shown"))
+    if line.zero_s:
+        delay = f"begins {line.zero_s:.3f} s late to hold coding delays"
+        found.append((delay, "an edit list that takes them out"))
+    if line.rotation_deg:
+        turned = f"asks for pictures turned by {line.rotation_deg} degrees counterclockwise"
+        found.append((f"{turned} (`corrected` turns them)", "pictures as they are seen"))
+    if len(line.ticks) > 1:
+        low_ms, usual_ms, high_ms = 1e3 * np.percentile(np.diff(line.picture_s), [5, 50, 95])
+        if high_ms - low_ms > _UNEVEN * usual_ms:
+            found.append((f"shows pictures {low_ms:.0f} to {high_ms:.0f} ms apart", "an even rate"))
+    if lost := stretches(clock.pictures < 0):
+        found.append((f"shows no picture in {_told(lost)}", "one a frame"))
+    if clock.n_surplus:
+        found.append((f"shows {clock.n_surplus} pictures that are no frame's", "one a frame"))
+    return [Fault(name, place, *words) for words in found]
+
+
+def sound_faults(place: str, clock: FrameClock) -> list[Fault]:
+    """Return what is odd about when a file plays its sound; see `picture_faults`."""
+    lost = stretches(clock.heard < LEAST_HEARD)
+    if lost and lost[-1][1] == len(clock.heard) - 1:
+        n = lost[-1][1] - lost[-1][0] + 1
+        lost = lost if n > _SHORT_END * len(clock.heard) else lost[:-1]
+    found = f"has no sound in {_told(lost)}"
+    return [Fault("audio", place, found, "sound throughout")] if lost else []
+
+
+def counting_faults(name: str, place: str, away_s: np.ndarray, slack_s: float) -> list[Fault]:
+    """Return by how much counting, as `published` does, disagrees with a file's times.
+
+    Parameters
+    ----------
+    name : str
+        The stream.
+    place : str
+    away_s : float array, shape (n,)
+        `FrameClock.counted_pictures_s` or `FrameClock.counted_sound_s`.
+    slack_s : float
+        What counts as none.
+    """
+    off = np.flatnonzero(np.abs(away_s) > slack_s)
+    if not len(off):
+        return []
+    most_s = float(away_s[off][np.abs(away_s[off]).argmax()])
+    way = "after" if most_s > 0 else "before"
+    found = (
+        f"counted, frames {off[0]} to {off[-1]} get what comes up to {abs(most_s):.3f} s {way} them"
+    )
+    return [Fault(name, place, found, "what is shown or heard at their time")]
+
+
+def _told(lost: list[tuple[int, int]]) -> str:
+    """Return stretches of frames for readers, the longest of many."""
+    shown = sorted(sorted(lost, key=lambda ends: ends[0] - ends[1])[:_MOST_TOLD])
+    words = [f"{a} to {b}" if b > a else str(a) for a, b in shown]
+    more = f" and {len(lost) - len(shown)} shorter stretches" if len(lost) > len(shown) else ""
+    n = sum(b - a + 1 for a, b in lost)
+    return f"{n} frames: {', '.join(words)}{more}"
 
 
 def frame_clock(
@@ -95,7 +224,7 @@ def frame_clock(
     edges_s = max(candidates, key=lambda at_s: int(np.sum(_on_slots(timeline, at_s) >= 0)))
     longest_s = 1.5 * float(np.median(np.diff(edges_s)))  # a device that paused heard nothing
     end_s = np.minimum(edges_s[1:], edges_s[:-1] + longest_s)
-    return FrameClock(timeline, edges_s[:-1], end_s, _on_slots(timeline, edges_s))
+    return FrameClock(timeline, edges_s[:-1], end_s, _on_slots(timeline, edges_s), rate or fps)
 
 
 def _own_grid(timeline: Timeline, n_frames: int, rate: float) -> np.ndarray | None:

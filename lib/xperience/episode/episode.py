@@ -18,7 +18,13 @@ from xperience.episode.captions import (
     load_captions,
     name_stamps,
 )
-from xperience.episode.clock import FrameClock, frame_clock
+from xperience.episode.clock import (
+    FrameClock,
+    counting_faults,
+    frame_clock,
+    picture_faults,
+    sound_faults,
+)
 from xperience.errors import EpisodeError
 from xperience.geometry import WORLD, Transform, rotation_from_quaternion
 
@@ -122,7 +128,7 @@ class Episode:
             rate = (len(stamps) - 1) / (int(stamps[-1]) - int(stamps[0])) * 1e9
             if rate < media.FPS_LIMIT:
                 return float(rate)
-        rates = [float(info.fps) for info in self.videos.values() if info.fps]
+        rates = [float(info.usual_fps or info.fps) for info in self.videos.values() if info.fps]
         return rates[0] if rates else layout.DEFAULT_FPS
 
     @cached_property
@@ -155,6 +161,28 @@ class Episode:
                 timeline, self.n_frames, self.fps, self.device_s, rate
             )
         return self._clocks[camera]
+
+    def timing_faults(self, stream: str, *, counted: bool) -> list[Fault]:
+        """Return what is odd about when a camera's pictures, or the sound, are presented.
+
+        Parameters
+        ----------
+        stream : str
+            A camera or "audio"; of other streams nothing is said.
+        counted : bool
+            Also say by how much counting pictures or samples disagrees with their times.
+        """
+        camera = layout.AUDIO_CAMERA if stream == "audio" else stream
+        if camera not in layout.CAMERAS or not self.streams[stream].usable:
+            return []
+        clock, place = self.clock(camera), f"{self.folder.name}/{camera}.mp4"
+        if stream == "audio":
+            faults, away_s = sound_faults(place, clock), clock.counted_sound_s()
+            slack_s = media.SOUND_SLACK_S
+        else:
+            faults, away_s = picture_faults(camera, place, clock), clock.counted_pictures_s()
+            slack_s = float(np.median(np.diff(clock.begin_s, append=clock.end_s[-1]))) / 2
+        return faults + (counting_faults(stream, place, away_s, slack_s) if counted else [])
 
     def pictures(
         self, camera: str, frames: np.ndarray, *, threads: int = 1
@@ -200,9 +228,8 @@ class Episode:
             Mono, in [-1, 1]; NaN where the file holds no sound for that time.
         """
         camera = layout.AUDIO_CAMERA
-        bounds = np.round(self.clock(camera).spans_s(starts, stops) * rate_hz).astype(np.int64)
         reader = media.SoundReader(self.video_path(camera), rate_hz)
-        for start, stop in bounds:
+        for start, stop in self.clock(camera).samples(starts, stops, rate_hz):
             yield reader.until(start, stop)
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> np.ndarray:

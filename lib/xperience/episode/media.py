@@ -5,7 +5,7 @@ what the published features were computed from, bit for bit.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -33,31 +33,28 @@ class VideoInfo:
         Pixels.
     fps : Fraction
         Mean frame rate, as the container says.
+    usual_fps : Fraction
+        The same without gaps; 0 if it can't be told.
     n_frames : int
-        Video packets that are really in the file.
-    n_declared : int
-        Frames that the header promises; 0 if it says nothing.
-    start_s : float
-        Time of the first frame in the container.
+        Pictures in the file that are shown.
+    n_lost : int
+        Pictures that the header promises and the file doesn't hold.
     audio_rate_hz : int or None
         Sample rate of the first audio stream; None without one.
     audio_channels : int
     audio_s : float
         Length of the sound, from the packets.
-    audio_start_s : float
-        Time of the first sound in the container.
     """
 
     width: int
     height: int
     fps: Fraction
+    usual_fps: Fraction
     n_frames: int
-    n_declared: int
-    start_s: float
+    n_lost: int
     audio_rate_hz: int | None
     audio_channels: int
     audio_s: float
-    audio_start_s: float
 
 
 def probe(path: Path) -> VideoInfo:
@@ -73,20 +70,18 @@ def probe(path: Path) -> VideoInfo:
             raise _broken(path, "has no video stream that can be decoded", "one video stream")
         video = container.streams.video[0]
         sound = container.streams.audio[0] if _decodable(container.streams.audio) else None
-        packets = _count_packets(container, path.stat().st_size)
-        fps = _frame_rate(video)
-        audio_s = float(packets[sound.index][1]) if sound else 0.0
+        counts = _count_packets(container, path.stat().st_size)
+        pictures = counts[video.index]
         return VideoInfo(
             video.width,
             video.height,
-            fps,
-            packets[video.index][0],
-            video.frames,
-            _start_s(video),
+            _frame_rate(video),
+            pictures.rate(video.time_base),
+            pictures.shown,
+            max(video.frames - pictures.n, 0),
             sound.rate if sound else None,
             sound.channels if sound else 0,
-            audio_s,
-            _start_s(sound) if sound else 0.0,
+            float(counts[sound.index].length_s) if sound else 0.0,
         )
 
 
@@ -103,38 +98,52 @@ def _frame_rate(video: av.VideoStream) -> Fraction:
     return Fraction(0)
 
 
-def _start_s(stream: av.stream.Stream) -> float:
-    return float((stream.start_time or 0) * stream.time_base)
+@dataclass
+class _Counted:
+    """Packets of a stream: those in the file, those of them that are shown, and their length.
+
+    ``stamps`` are decoding times, whose steps are those of the pictures.
+    """
+
+    n: int = 0
+    shown: int = 0
+    length_s: Fraction = Fraction(0)
+    stamps: list[int] = field(default_factory=list)
+
+    def add(self, stamp: int | None, *, hidden: bool) -> None:
+        self.n += 1
+        self.shown += not hidden
+        if stamp is not None:
+            self.stamps.append(stamp)
+
+    def rate(self, tick_s: Fraction) -> Fraction:
+        """Return the usual rate, which a gap doesn't lower; 0 if it can't be told."""
+        steps = np.diff(self.stamps)
+        usual = np.median(steps) if len(steps) else 0
+        steps = steps[np.abs(steps - usual) < usual / 2]
+        return Fraction(len(steps), int(steps.sum())) / tick_s if len(steps) else Fraction(0)
 
 
-def _count_packets(
-    container: av.container.InputContainer, n_bytes: int
-) -> dict[int, tuple[int, Fraction]]:
-    """Return {stream index: (packets that are in the file, their length in seconds)}.
+def _count_packets(container: av.container.InputContainer, n_bytes: int) -> dict[int, _Counted]:
+    """Return what is in the file of each stream.
 
     The container's index says where each packet lies; one that ends beyond the file was cut off.
     Only a file whose index doesn't list every packet is read through.
     """
+    counts = {stream.index: _Counted() for stream in container.streams}
     streams = [*container.streams.video, *container.streams.audio]
-    if not all(s.frames and s.duration and len(s.index_entries) == s.frames for s in streams):
-        return _read_packets(container)
-    counts = {}
-    for stream in streams:
-        there = [e for e in stream.index_entries if e.pos + e.size <= n_bytes]
-        length_s = stream.duration * stream.time_base * Fraction(len(there), stream.frames)
-        shown = sum(not e.is_discard for e in there) if stream.type == "video" else len(there)
-        counts[stream.index] = (shown, length_s)
-    return counts
-
-
-def _read_packets(container: av.container.InputContainer) -> dict[int, tuple[int, Fraction]]:
-    """Return the same from the packets themselves, up to where they can be read."""
-    counts = {stream.index: (0, Fraction(0)) for stream in container.streams}
+    if all(s.frames and s.duration and len(s.index_entries) == s.frames for s in streams):
+        for stream in streams:
+            found = counts[stream.index]
+            for entry in stream.index_entries:
+                if entry.pos + entry.size <= n_bytes:
+                    found.add(entry.timestamp, hidden=entry.is_discard)
+            found.length_s = stream.duration * stream.time_base * Fraction(found.n, stream.frames)
+        return counts
     for packet in _demuxed(container):
-        number, length_s = counts[packet.stream_index]
-        step_s = (packet.duration or 0) * packet.time_base
-        shown = not packet.is_discard or packet.stream.type != "video"
-        counts[packet.stream_index] = (number + shown, length_s + step_s)
+        found = counts[packet.stream_index]
+        found.add(packet.dts, hidden=packet.is_discard)
+        found.length_s += (packet.duration or 0) * packet.time_base
     return counts
 
 
@@ -155,6 +164,9 @@ class Timeline:
     zero_s : float
         Where the recording begins in the file's time. Above 0 only in a file without an edit list
         whose times had to be moved up to make room for coding delays.
+    rotation_deg : int
+        By how much the file asks players to turn its pictures, counterclockwise, in quarter turns:
+        0, 90, 180 or 270.
     """
 
     ticks: np.ndarray
@@ -162,6 +174,7 @@ class Timeline:
     n_hidden: int
     sound_s: np.ndarray
     zero_s: float
+    rotation_deg: int = 0
 
     @cached_property
     def picture_s(self) -> np.ndarray:
@@ -184,31 +197,40 @@ def read_timeline(path: Path) -> Timeline:
             raise _broken(path, "has no video stream that can be decoded", "one video stream")
         video = container.streams.video[0]
         sound = container.streams.audio[0] if _decodable(container.streams.audio) else None
-        pictures, heard = [], []
+        tick_s, sound_tick_s = float(video.time_base), float(sound.time_base) if sound else 0.0
+        primed = sound is not None and sound.codec_context.name == "aac"
+        shown, heard = [], []
         for packet in _demuxed(container, *filter(None, (video, sound))):
             stamp = packet.dts if packet.pts is None else packet.pts
             if stamp is not None:
-                kept = pictures if packet.stream_index == video.index else heard
+                kept = shown if packet.stream_index == video.index else heard
                 kept.append((stamp, packet.dts or 0, packet.duration or 0, packet.is_discard))
-    rows = np.array(pictures, dtype=np.int64).reshape(-1, 4)
-    hidden = rows[:, 3] == 1
-    tick_s = float(video.time_base)
-    runs_s, first_s = np.zeros((0, 2)), []
-    if heard:
-        packets = np.array(heard, dtype=np.int64)
-        runs_s = _sound_runs_s(packets, float(sound.time_base))
-        first_s = _starts_s(
-            packets, float(sound.time_base), primed=sound.codec_context.name == "aac"
-        )
-    if len(rows):
-        first_s = [*first_s, *_starts_s(rows, tick_s, primed=False)]
-    kept_delay = not hidden.any() and first_s and min(first_s[1::2]) == 0
-    zero_s = min(first_s[::2]) if kept_delay else 0.0
-    return Timeline(np.sort(rows[~hidden, 0]), tick_s, int(hidden.sum()), runs_s, zero_s)
+    pictures, samples = (np.array(rows, np.int64).reshape(-1, 4) for rows in (shown, heard))
+    hidden = pictures[:, 3] == 1
+    begins_s = []
+    if len(pictures):
+        begins_s.append(_begin_s(pictures, tick_s, primed=False))
+    if len(samples):
+        begins_s.append(_begin_s(samples, sound_tick_s, primed=primed))
+    moved_up = begins_s and not hidden.any() and min(coded_s for _, coded_s in begins_s) == 0
+    return Timeline(
+        np.sort(pictures[~hidden, 0]),
+        tick_s,
+        int(hidden.sum()),
+        _sound_runs_s(samples, sound_tick_s),
+        min(begin_s for begin_s, _ in begins_s) if moved_up else 0.0,
+        _rotation_deg(path),
+    )
 
 
-def _starts_s(packets: np.ndarray, tick_s: float, *, primed: bool) -> tuple[float, float]:
-    """Return when a stream's content begins, and the first decoding time, in seconds.
+def _rotation_deg(path: Path) -> int:
+    with _opened(path) as container:
+        frame = next(_decoded(container, container.streams.video[0]), None)
+        return 0 if frame is None else round(frame.rotation / 90) % 4 * 90
+
+
+def _begin_s(packets: np.ndarray, tick_s: float, *, primed: bool) -> tuple[float, float]:
+    """Return when a stream's content begins, and its first decoding time, in seconds.
 
     AAC begins with a packet of priming; a container that can't hide it plays it.
     """
@@ -258,15 +280,17 @@ def media_faults(name: str, place: str, info: VideoInfo, n_frames: int, fps: flo
         Rate of the episode's frames in Hz.
     """
     faults = []
-    if info.n_declared > info.n_frames:
-        found = f"holds {info.n_frames} of the {info.n_declared} frames that its header promises"
+    if info.n_lost:
+        n_promised = info.n_frames + info.n_lost
+        found = f"holds {info.n_frames} of the {n_promised} frames that its header promises"
         faults.append(Fault(name, place, found, "a whole file"))
     if info.n_frames != n_frames:
         faults.append(Fault(name, place, f"has {info.n_frames} frames", f"{n_frames}"))
-    if not info.fps:
+    rate = float(info.usual_fps or info.fps)
+    if not rate:
         faults.append(Fault(name, place, "says no frame rate", f"about {fps:.3f} frames/s"))
-    elif abs(float(info.fps) / fps - 1) > 0.01:
-        found = f"runs at {float(info.fps):.3f} frames/s"
+    elif abs(rate / fps - 1) > 0.01:
+        found = f"runs at {rate:.3f} frames/s"
         faults.append(Fault(name, place, found, f"about {fps:.3f}"))
     return faults
 
@@ -456,28 +480,35 @@ class SoundReader:
         self._counted = counted
         self._held = np.zeros(0, dtype=np.float32)
         self._position = 0
+        self._next: tuple[int, np.ndarray] | None = None
 
     def until(self, start: int, stop: int) -> np.ndarray:
         """Return samples [start, stop), float32; what came before is forgotten.
 
         No start may lie before an earlier one's. Counted sound is shorter at its end.
         """
+        self._held = self._held[max(start - self._position, 0) :]
+        self._position = max(start, self._position)
         parts, end = [self._held], self._position + len(self._held)
-        while end < stop and (piece := next(self._parts, None)) is not None:
-            place, part = piece
-            if place > end:
-                parts.append(np.full(place - end, np.nan, dtype=np.float32))
+        while end < stop:
+            self._next = self._next or next(self._parts, None)
+            if self._next is None or self._next[0] >= stop:
+                break
+            place, part = self._next
+            self._next = None
+            parts.append(_nothing(place - end))
             parts.append(part[max(end - place, 0) :])
-            end = max(end, place + len(part))
-        samples = np.concatenate(parts)
-        if not self._counted and end < stop:
-            samples = np.append(samples, np.full(stop - end, np.nan, dtype=np.float32))
-        if start < self._position:
-            samples = np.append(np.full(self._position - start, np.nan, dtype=np.float32), samples)
-            return samples[: stop - start]
-        samples = samples[start - self._position :]
-        self._position, self._held = start, samples
-        return samples[: stop - start]
+            end += len(parts[-2]) + len(parts[-1])
+        self._held = np.concatenate(parts)
+        if self._counted:
+            return self._held[: stop - start]
+        there = self._held[: max(stop - self._position, 0)]
+        before = _nothing(min(self._position, stop) - start)
+        return np.concatenate([before, there, _nothing(stop - start - len(before) - len(there))])
+
+
+def _nothing(n: int) -> np.ndarray:
+    return np.full(max(n, 0), np.nan, dtype=np.float32)
 
 
 def _counted(parts: Iterator[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:

@@ -71,7 +71,8 @@ def extract(
                 "Use a longer recording.",
             )
         digests = source_digests(episode, on_progress)
-        streams = run_jobs(stream_jobs(episode, digests), cache, workers, on_progress)
+        jobs = stream_jobs(episode, digests, contract)
+        streams = run_jobs(jobs, cache, workers, on_progress)
         blocks = _CONTRACTS[contract](episode, streams)
         sources = {block.name: blocks.source(block) for block in BLOCKS}
         info = TableInfo(
