@@ -113,7 +113,15 @@ def test_the_same_recording_elsewhere_is_recognised(
 
 
 @pytest.mark.parametrize(
-    "change", [{"n_frames": 59}, {"bounds": ((0, 800),)}, {"counted": False}, {"quarter_turns": 1}, {"digest": "0"}, {"block": "video_stereo_left"}]
+    "change",
+    [
+        {"n_frames": 59},
+        {"bounds": ((0, 800),)},
+        {"counted": False},
+        {"quarter_turns": 1},
+        {"digest": "0"},
+        {"block": "video_stereo_left"},
+    ],
 )
 def test_each_part_of_a_job_is_part_of_its_key(tiny: Path, cache: Path, change: dict) -> None:
     job = job_of(tiny, "video_stereo_right")
