@@ -200,15 +200,17 @@ class Episode:
         Yields
         ------
         uint8 array, shape (height, width, 3), or None
-            RGB; a view: copy what you keep beyond the next.
+            RGB, turned as the file asks; a view: copy what you keep beyond the next.
         """
         clock = self.clock(camera)
+        turns = clock.timeline.rotation_deg // 90
         shown = media.read_pictures(self.video_path(camera), clock.timeline, threads=threads)
         number, rgb = -1, None
         for wanted in clock.pictures[frames]:
             while number < wanted and (found := next(shown, None)) is not None:
                 number, rgb = found
-            yield rgb if number == wanted else None
+            is_shown = rgb is not None and number == wanted
+            yield np.ascontiguousarray(np.rot90(rgb, turns)) if is_shown else None
 
     def sound(
         self, starts: np.ndarray, stops: np.ndarray, rate_hz: int = layout.AUDIO_RATE_HZ
