@@ -18,6 +18,7 @@ from xperience.answers.schema import UNKNOWN, AnswersError, Options, faults_of, 
 from xperience.answers.supervised import MANIFEST, OPTIONS, RECORDS, open_export
 from xperience.cli import app
 from xperience.cohort.roster import Entry, make_roster, write_roster
+from xperience.episode import media
 from xperience.episode.media import read_mono
 
 N_FRAMES = 140
@@ -231,14 +232,16 @@ def test_what_is_missing_is_hatched_and_said(copied, builder, tmp_path):
         pictures = [one.astype(int) for one in decoded(tmp_path / "out" / record.media.video)]
         assert record.media.audio is None
         assert "There is no sound." in record.user
-        assert record.media.lost["stereo_left"].from_frame == 0
+        last = record.media.n_frames - 1
+        assert record.media.lost["stereo_left"].frames == [(0, last)]
         assert "stereo_left is missing throughout" in record.user
         assert all(np.abs(one[24:, 32:64] - hatch).mean() < 12 for one in pictures)
         assert all(np.abs(one[24:, 64:] - hatch).mean() > 30 for one in pictures)  # stereo_right
         ended = record.media.lost.get("fisheye_cam1")
         gone = [np.abs(one[:24, 32:64] - hatch).mean() < 12 for one in pictures]
-        first = len(gone) if ended is None else ended.from_frame
+        first = gone.index(True) if any(gone) else len(gone)
         assert gone == [place >= first for place in range(len(gone))]
+        assert ended is None or ended.frames == [(first, last)]
         assert (ended is None) == ("fisheye_cam1 is missing" not in record.user)
     assert {"fisheye_cam1" in one.media.lost for one in records} == {True, False}
 
@@ -343,8 +346,13 @@ def test_a_finished_export_that_is_being_changed_is_no_longer_finished(
 
 
 def test_each_video_is_decoded_once_an_episode(cohort, tmp_path, monkeypatch):
-    read, real = [], mosaic.media.read_rgb
-    monkeypatch.setattr(mosaic.media, "read_rgb", lambda path: read.append(path) or real(path))
+    read, real = [], media.read_pictures
+
+    def counted(path, *rest, **settings):
+        read.append(path)
+        return real(path, *rest, **settings)
+
+    monkeypatch.setattr(media, "read_pictures", counted)
     export_records(cohort, tmp_path, SETTINGS, sides=("test",))
     assert sorted(path.stem for path in read) == sorted(mosaic.CAMERAS)
 

@@ -58,6 +58,12 @@ def test_an_id_that_stands_twice_is_refused_with_both_lines(path):
     assert said.startswith("predictions.jsonl:3: has the id 'w0' of line 1")
 
 
+def test_an_answer_that_names_a_key_twice_is_not_strictly_valid(path):
+    twice = json.dumps(ANSWER)[:-1] + ', "action": "Place pen"}'
+    (item,) = read_predictions(written(path, line(0, raw_prediction=twice)), OPTIONS).items
+    assert (item.strict, item.lenient, item.published) == (False, True, "Place pen")
+
+
 def test_bytes_that_are_not_utf8_are_refused_at_their_line(path):
     written(path, line(0))
     path.write_bytes(path.read_bytes() + b'{"id": "caf\xe9"}\n')

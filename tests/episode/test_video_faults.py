@@ -139,7 +139,10 @@ def test_another_number_of_frames(
         assert (row.status, row.faults, odd) == ("ok", [], "")
         return
     assert row.status == "partial"
-    assert row.faults == [f"ep/fisheye_cam1.mp4: has {n_frames} frames, expected {N}"]
+    assert row.faults[0] == f"ep/fisheye_cam1.mp4: has {n_frames} frames, expected {N}"
+    where = "no picture in 27 frames: 33 to 59" if ends else "10 pictures that are no frame's"
+    assert where in row.faults[1]
+    assert (row.n_surplus, row.gaps) == ((0, [[33, 59]]) if ends else (10, []))
     assert row.faults[0] in odd
     assert (f"frames end at {n_frames} of {N}; the last one repeats" in odd) == ends
     got, want = (t.block("video_fisheye_cam1") for t in (table, whole_table))
@@ -195,7 +198,7 @@ def test_sound_a_little_short_is_named_too(
     """Even where the file as a whole is long enough to count as ok."""
     true_read = media.read_mono
     monkeypatch.setattr(
-        "xperience.features.audio.read_mono",
+        "xperience.episode.media.read_mono",
         lambda path, rate_hz: (
             part for part in [np.concatenate(list(true_read(path, rate_hz)))[:46_000]]
         ),
@@ -273,8 +276,8 @@ def test_frames_are_read_one_at_a_time_and_are_the_decoder_s(
 def test_what_probe_counts(tiny: Path, builder: ModuleType) -> None:
     info = media.probe(tiny / "fisheye_cam0.mp4")
     assert (info.width, info.height) == builder.SIZE_PX
-    assert info.n_frames == info.n_declared == N
-    assert info.fps == 20
+    assert (info.n_frames, info.n_lost) == (N, 0)
+    assert info.fps == info.usual_fps == 20
     assert info.audio_rate_hz == builder.SOUND_HZ
     assert info.audio_channels == 1
     assert info.audio_s == pytest.approx(3.0, abs=0.07)

@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-from collections import defaultdict
 
 import av
 import cv2
@@ -15,7 +14,7 @@ from typer.testing import CliRunner
 
 from xperience.cli import app
 from xperience.episode.episode import Episode
-from xperience.exports.clock import frame_times_s, imu_times_s
+from xperience.exports.clock import imu_times_s
 from xperience.exports.extras import ExportError
 from xperience.exports.said import changes
 from xperience.exports.scene import export_rerun
@@ -24,23 +23,6 @@ from xperience.geometry import SMPLH_BONES
 
 pytestmark = pytest.mark.extras("rerun")
 N_FRAMES = 60
-
-
-def read_back(path):
-    """Return {(entity, component): [(seconds or None, values)]} of a Rerun file."""
-    from rerun.chunk import RrdReader  # noqa: PLC0415
-
-    found = defaultdict(list)
-    for chunk in RrdReader(path).stream().to_chunks():
-        batch = chunk.to_record_batch()
-        times = [None] * batch.num_rows
-        if "time" in batch.schema.names:
-            times = batch.column("time").cast("int64").to_numpy() / 1e9
-        for name in batch.schema.names:
-            if ":" in name:
-                values = batch.column(name).to_pylist()
-                found[chunk.entity_path.lstrip("/"), name].extend(zip(times, values, strict=True))
-    return {key: sorted(rows, key=lambda row: row[0] or 0) for key, rows in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +40,10 @@ def predictions(recording, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def written(recording, predictions, tmp_path_factory):
+def written(recording, predictions, tmp_path_factory, read_rerun):
     out = tmp_path_factory.mktemp("out") / "ep.rrd"
     assert export_rerun(recording, out, predictions=predictions) == {}
-    return read_back(out)
+    return read_rerun(out)
 
 
 def test_every_stream_is_on_the_timeline(written):
@@ -75,7 +57,7 @@ def test_every_stream_is_on_the_timeline(written):
 
 def test_frames_have_the_device_clock(recording, written):
     with Episode(recording) as episode:
-        wanted = frame_times_s(episode)
+        wanted = episode.frame_times_s
     for key in (
         ("cameras/fisheye_cam0", "VideoFrameReference:timestamp"),
         ("world/reference_camera", "Transform3D:translation"),
@@ -123,7 +105,7 @@ def test_depth_is_in_millimetres_every_few_frames(recording, written):
 def test_imu_keeps_its_own_rate_and_meets_the_frames(recording, written):
     with Episode(recording) as episode:
         wanted = episode.read("imu/accel_xyz")
-        times, frames = imu_times_s(episode), frame_times_s(episode)
+        times, frames = imu_times_s(episode), episode.frame_times_s
         keys = episode.annotation.keyframes()
     rows = written["imu/accel", "Scalars:scalars"]
     np.testing.assert_allclose([value for _, value in rows], wanted, atol=1e-6)
@@ -133,7 +115,7 @@ def test_imu_keeps_its_own_rate_and_meets_the_frames(recording, written):
 
 def test_labels_and_predictions_change_where_they_do(recording, written):
     with Episode(recording) as episode:
-        said, times = episode.labels.action, frame_times_s(episode)
+        said, times = episode.labels.action, episode.frame_times_s
     assert "N/A" in said
     said = ["" if label == "N/A" else label for label in said]
     rows = written["labels/action", "StateChange:state"]
@@ -154,7 +136,7 @@ def test_labels_and_predictions_change_where_they_do(recording, written):
 
 def test_a_page_says_what_is_going_on_at_the_cursor(recording, written):
     with Episode(recording) as episode:
-        said, times = episode.labels, frame_times_s(episode)
+        said, times = episode.labels, episode.frame_times_s
     pages = [(t, page[0]) for t, page in written["now", "TextDocument:text"]]
     for frame in (0, N_FRAMES // 2, said.action.index("N/A"), N_FRAMES - 1):
         shown = [page for t, page in pages if t <= times[frame] + 1e-9][-1]
@@ -174,7 +156,7 @@ def test_sound_can_be_heard_as_it_is(recording, written):
     np.testing.assert_array_equal(heard, wanted)
 
 
-def test_sound_of_another_codec_is_named_and_still_measured(recording, tmp_path):
+def test_sound_of_another_codec_is_named_and_still_measured(recording, tmp_path, read_rerun):
     folder = shutil.copytree(recording, tmp_path / "ep")
     with (
         av.open(str(recording / "fisheye_cam0.mp4")) as read,
@@ -192,7 +174,7 @@ def test_sound_of_another_codec_is_named_and_still_measured(recording, tmp_path)
         write.mux(sound.encode(None))
     absent = export_rerun(folder, tmp_path / "ep.rrd", depth_every=60)
     assert "AAC" in absent["sound to hear"]
-    entities = {entity for entity, _ in read_back(tmp_path / "ep.rrd")}
+    entities = {entity for entity, _ in read_rerun(tmp_path / "ep.rrd")}
     assert "sound/level" in entities
     assert "sound/heard" not in entities
 
@@ -203,7 +185,7 @@ def test_sound_has_a_level_a_frame(written):
     assert all(-100 <= level <= 0 for level in levels)
 
 
-def test_an_absent_stream_is_named_and_not_drawn(recording, tmp_path):
+def test_an_absent_stream_is_named_and_not_drawn(recording, tmp_path, read_rerun):
     folder = shutil.copytree(recording, tmp_path / "ep")
     (folder / "fisheye_cam2.mp4").unlink()
     with h5py.File(folder / "annotation.hdf5", "r+") as file:
@@ -211,7 +193,7 @@ def test_an_absent_stream_is_named_and_not_drawn(recording, tmp_path):
         file["full_body_mocap/keypoints"][10:20] = 0
     absent = export_rerun(folder, tmp_path / "ep.rrd")
     assert {"fisheye_cam2", "depth", "hand_left", "hand_right"} <= set(absent)
-    found = read_back(tmp_path / "ep.rrd")
+    found = read_rerun(tmp_path / "ep.rrd")
     entities = {entity for entity, _ in found}
     assert not entities & {"cameras/fisheye_cam2", "depth", "world/hand_left"}
     notes = found["notes", "TextDocument:text"][0][1][0]
@@ -235,10 +217,10 @@ def test_predictions_of_something_else_are_refused_and_leave_no_file(recording, 
     assert sorted(file.name for file in tmp_path.iterdir()) == ["p.parquet"]
 
 
-def test_the_same_recording_gives_the_same_rows(recording, tmp_path):
+def test_the_same_recording_gives_the_same_rows(recording, tmp_path, read_rerun):
     for name in ("a.rrd", "b.rrd"):
         export_rerun(recording, tmp_path / name, depth_every=30)
-    first, second = (read_back(tmp_path / name) for name in ("a.rrd", "b.rrd"))
+    first, second = (read_rerun(tmp_path / name) for name in ("a.rrd", "b.rrd"))
     assert first.keys() == second.keys()
     assert all(json.dumps(first[k], default=str) == json.dumps(second[k], default=str)
                for k in first)  # fmt: skip

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,7 +114,15 @@ def test_the_same_recording_elsewhere_is_recognised(
 
 
 @pytest.mark.parametrize(
-    "change", [{"n_frames": 59}, {"fps": 20.001}, {"digest": "0"}, {"block": "video_stereo_left"}]
+    "change",
+    [
+        {"n_frames": 59},
+        {"bounds": ((0, 800),)},
+        {"counted": False},
+        {"quarter_turns": 1},
+        {"digest": "0"},
+        {"block": "video_stereo_left"},
+    ],
 )
 def test_each_part_of_a_job_is_part_of_its_key(tiny: Path, cache: Path, change: dict) -> None:
     job = job_of(tiny, "video_stereo_right")
@@ -159,8 +168,8 @@ def test_a_stream_that_fails_leaves_nothing_and_is_tried_again(
 ) -> None:
     true_rows = video.video_rows
 
-    def broken(path: Path, n_frames: int) -> Iterator[np.ndarray]:
-        yield next(true_rows(path, n_frames))[:5]
+    def broken(*job: Any) -> Iterator[np.ndarray]:
+        yield next(true_rows(*job))[:5]
         raise MemoryError("no more")
 
     monkeypatch.setattr(video, "video_rows", broken)

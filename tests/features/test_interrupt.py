@@ -19,8 +19,8 @@ from xperience.features import video
 
 quick_rows = video.video_rows
 
-def slow_rows(path, n_frames):
-    for rows in quick_rows(path, n_frames):
+def slow_rows(path, *job):
+    for rows in quick_rows(path, *job):
         for row in rows:
             time.sleep(0.5 if path.stem == "fisheye_cam2" else 0.005)
             yield row[None]

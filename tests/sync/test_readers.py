@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xperience.episode.media import read_rgb, read_timeline
 from xperience.simulator.sound import ring
 from xperience.simulator.video import encode_sound
-from xperience.sync.container import compare_clocks, frame_times_in_file_s
+from xperience.sync.container import compare_clocks
 from xperience.sync.motion import matched, picture_px_s, turning_rad_s
 from xperience.sync.sound import OnsetTrack
 
@@ -56,7 +57,7 @@ def test_a_picture_that_slides_is_seen_to_slide(tmp_path):
     pictures = [
         np.repeat(coarse[:128, 2 * n : 2 * n + 192, None], 3, axis=2).copy() for n in range(20)
     ]
-    moved = picture_px_s(write_video(tmp_path / "a.mp4", pictures), TIME_S[:25])
+    moved = picture_px_s(read_rgb(write_video(tmp_path / "a.mp4", pictures)), TIME_S[:25])
     across, down = moved[:19].reshape(19, -1, 2).transpose(2, 0, 1)
     assert np.nanmedian(across) == pytest.approx(-20, abs=2)  # one small pixel a frame
     assert np.nanmedian(down) == pytest.approx(0, abs=2)
@@ -65,7 +66,9 @@ def test_a_picture_that_slides_is_seen_to_slide(tmp_path):
 
 def test_a_blank_picture_shows_nothing_to_follow(tmp_path):
     blank = [np.full((48, 64, 3), 90, np.uint8)] * 5
-    assert np.isnan(picture_px_s(write_video(tmp_path / "a.mp4", blank), TIME_S[:5])).all()
+    assert np.isnan(
+        picture_px_s(read_rgb(write_video(tmp_path / "a.mp4", blank)), TIME_S[:5])
+    ).all()
 
 
 def motions(seed: int = 0):
@@ -120,7 +123,7 @@ def clicks(times_s, length_s: float) -> np.ndarray:
 def test_onsets_are_heard_when_they_happen_also_between_chunks(tmp_path):
     times_s = np.array([1.234, 5.0, 19.998, 20.6, 24.05, 39.99])
     encode_sound(clicks(times_s, 42.0), tmp_path / "a.mp4")
-    track = OnsetTrack(tmp_path / "a.mp4", 0.0)
+    track = OnsetTrack(tmp_path / "a.mp4")
     assert 0.2 < track.peak <= 1.0
     loudest = track.time_s[np.argsort(track.strength_db)[::-1]]
     found = []
@@ -146,7 +149,7 @@ def test_onsets_are_heard_neither_early_nor_late(name, tmp_path):
         first, sound = round(time_s * RATE_HZ), ring(rng, name)
         out[first : first + len(sound)] += sound
     encode_sound(out.astype(np.float32), tmp_path / "a.mp4")
-    track = OnsetTrack(tmp_path / "a.mp4", 0.0)
+    track = OnsetTrack(tmp_path / "a.mp4")
     loud = np.maximum(track.strength_db - np.percentile(track.strength_db, 95), 0)
     after_s = track.time_s - times_s[:, None]  # (n_times, n)
     loud = np.where(np.abs(after_s) < 0.03, loud, 0)
@@ -155,7 +158,7 @@ def test_onsets_are_heard_neither_early_nor_late(name, tmp_path):
 
 def test_a_hiss_stands_out_nowhere_for_long(tmp_path):
     encode_sound(clicks([], 10.0), tmp_path / "a.mp4")
-    out = OnsetTrack(tmp_path / "a.mp4", 0.0).standing_out(np.arange(0.5, 9.5, 0.01))
+    out = OnsetTrack(tmp_path / "a.mp4").standing_out(np.arange(0.5, 9.5, 0.01))
     assert np.mean(out > 0) < 0.2
 
 
@@ -163,7 +166,7 @@ def test_frame_times_come_in_order_of_showing(tmp_path):
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (48, 64, 3)).astype(np.uint8) for _ in range(30)]
     times = [n + (n >= 10) * 4 for n in range(30)]
-    shown_s = frame_times_in_file_s(write_video(tmp_path / "a.mp4", pictures, times))
+    shown_s = read_timeline(write_video(tmp_path / "a.mp4", pictures, times)).picture_s
     np.testing.assert_allclose(shown_s - shown_s[0], np.array(times) / 20, atol=1e-6)
 
 

@@ -72,7 +72,7 @@ class _Job:
     clips: tuple[Clip, ...]
     settings: ExportSettings
 
-    def run(self) -> list[Media] | str:
+    def run(self) -> list[Media | None] | str:
         """Return the media, or why there are none."""
         try:
             with Episode(self.folder) as episode:
@@ -181,7 +181,7 @@ def _over(truth: Truth, starts: np.ndarray) -> Truth:
     return Truth(**{**vars(truth), "starts": starts})
 
 
-def _made(jobs: list[_Job], workers: int, tell: OnEpisode) -> Iterator[list[Media] | str]:
+def _made(jobs: list[_Job], workers: int, tell: OnEpisode) -> Iterator[list[Media | None] | str]:
     """Yield each episode's media in order, or why there are none."""
     if workers <= 1 or len(jobs) <= 1:
         for number, job in enumerate(jobs, 1):
@@ -203,9 +203,9 @@ def _write_records(
     plan: _Plan,
     options: Options,
     settings: ExportSettings,
-    media: Iterator[list[Media] | str],
+    media: Iterator[list[Media | None] | str],
 ) -> dict[str, int]:
-    """Write every record; return counts by side. Lost episodes are noted in the plan."""
+    """Write every record; return counts by side. What is lost is noted in the plan."""
     system = system_message(options, settings.listed_options)
     counts: Counter[str] = Counter()
     with whole_file(out / RECORDS) as scratch, scratch.open("w", encoding="utf-8") as file:
@@ -213,6 +213,9 @@ def _write_records(
             if isinstance(found, str):
                 plan.lost[planned.entry.episode] = " ".join(found.split())
                 continue
+            for clip, shown in zip(planned.clips, found, strict=True):
+                if shown is None:
+                    plan.lost[_id(planned.entry, clip)] = "no camera has a picture of the window"
             for record in _records(planned, found, options, system):
                 file.write(json.dumps(record.model_dump(), ensure_ascii=False) + "\n")
                 counts[record.side] += 1
@@ -224,17 +227,23 @@ def _write_records(
     return dict(counts)
 
 
+def _id(entry: Entry, clip: Clip) -> str:
+    return f"{entry.episode}:{clip.start_frame:06d}"
+
+
 def _some(lost: dict[str, str]) -> str:
     return "; ".join(f"{name}: {why}" for name, why in list(lost.items())[:2]) or "no episode"
 
 
 def _records(
-    planned: _Planned, media: list[Media], options: Options, system: str
+    planned: _Planned, media: list[Media | None], options: Options, system: str
 ) -> Iterator[Supervised]:
     entry = planned.entry
     for clip, shown, answer in zip(planned.clips, media, planned.answers, strict=True):
+        if shown is None:
+            continue
         yield Supervised(
-            id=f"{entry.episode}:{clip.start_frame:06d}",
+            id=_id(entry, clip),
             episode=entry.episode,
             side=entry.side,
             system=system,

@@ -14,10 +14,9 @@ from xperience.answers.clips import Clip, ExportSettings
 from xperience.answers.schema import AnswersError
 from xperience.answers.supervised import Lost, Media
 from xperience.episode import layout
+from xperience.episode.clock import stretches
 from xperience.episode.episode import Episode
-from xperience.errors import XperienceError
-from xperience.features.logmel import sound_place, sound_segments
-from xperience.sources import source_digests
+from xperience.sources import LIBRARY, source_digests
 from xperience.storage import (
     file_digest,
     remove_folder,
@@ -28,14 +27,17 @@ from xperience.storage import (
 
 MEDIA, INDEX = "media", "media.json"
 _RATE_HZ = layout.AUDIO_RATE_HZ
-_SOURCES = ("clips.py", "media_files.py", "mosaic.py", "supervised.py")
-_LEAST_SHARE = 0.99
-"""Sound that covers less of a clip than this is said to be short."""
+_SOURCES = (
+    *(f"answers/{one}.py" for one in ("clips", "media_files", "mosaic", "supervised")),
+    *(f"episode/{one}.py" for one in ("clock", "episode", "media")),
+)
+_LEAST_GAP_S = 0.01
+"""A gap in the sound that is shorter is not worth naming."""
 
 
 def media_of(
     out: Path, name: str, episode: Episode, clips: Sequence[Clip], settings: ExportSettings
-) -> list[Media]:
+) -> list[Media | None]:
     """Return the media of an episode's clips; files that are there and whole are kept.
 
     Parameters
@@ -50,8 +52,8 @@ def media_of(
 
     Returns
     -------
-    list of Media
-        One a clip.
+    list of (Media or None)
+        One a clip; None where no camera has a picture of the window.
 
     Raises
     ------
@@ -70,39 +72,46 @@ def media_of(
         return kept
     if folder.exists():
         remove_folder(folder)
-    sounds = dict(_sounds(out, folder, episode, clips))
     pictures = mosaic.clip_pictures(episode, clips, settings.tile_px)
-    found = [
-        _media(out, folder, episode, (clip, tiles, there), settings.crf) | sounds[clip]
+    seen = {
+        clip: _media(out, folder, episode, (clip, tiles, there), settings.crf)
         for clip, tiles, there in pictures
-    ]
+        if there[list(clip.in_window)].any()
+    }
+    heard = dict(_sounds(out, folder, episode, list(seen)))
+    found = [seen[clip] | heard[clip] if clip in seen else None for clip in clips]
     write_json(folder / INDEX, {"key": key, "media": found})
-    return [Media.model_validate(one) for one in found]
+    return [_as_media(one) for one in found]
+
+
+def _as_media(told: dict[str, Any] | None) -> Media | None:
+    return None if told is None else Media.model_validate(told)
 
 
 def _key(episode: Episode, clips: Sequence[Clip], settings: ExportSettings) -> str:
     videos = {camera: file_digest(episode.video_path(camera)) for camera in episode.videos}
-    here = Path(__file__).parent
+    shown = {camera: episode.clock(camera).pictures.tolist() for camera in episode.videos}
     return value_digest(
         {
             "videos": videos,
-            "fps": episode.fps,
+            "clock": [episode.frame_times_s.tolist(), shown],
             "clips": [[clip.start_frame, *clip.shown] for clip in clips],
             "pictures": [settings.fps, *settings.tile_px, settings.crf],
-            "tools": source_digests([here / one for one in _SOURCES], here.parent),
+            "tools": source_digests(LIBRARY / one for one in _SOURCES),
             "versions": {package: version(package) for package in ("av", "opencv-python-headless")},
         }
     )
 
 
-def _kept(out: Path, index: Path, key: str) -> list[Media] | None:
+def _kept(out: Path, index: Path, key: str) -> list[Media | None] | None:
     """Return what an earlier call wrote, if it rests on the same and all files are whole."""
     try:
         told = json.loads(index.read_text(encoding="utf-8"))
-        found = [Media.model_validate(one) for one in told["media"]] if told["key"] == key else None
+        found = [_as_media(one) for one in told["media"]] if told["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # nothing there, or not of our making: it is written anew
-    return found if found is not None and all(_whole(out, one) for one in found) else None
+    is_whole = found is not None and all(one is None or _whole(out, one) for one in found)
+    return found if is_whole else None
 
 
 def _whole(out: Path, one: Media) -> bool:
@@ -143,8 +152,8 @@ def _lost(episode: Episode, there: np.ndarray) -> dict[str, Any]:
     for camera, seen in zip(mosaic.CAMERAS, there.T, strict=True):
         if not seen.all():
             faults = episode.streams[camera].faults
-            reason = "; ".join(fault.found for fault in faults) or "cannot be decoded to its end"
-            found[camera] = Lost(from_frame=int(seen.argmin()), reason=reason).model_dump()
+            reason = "; ".join(fault.found for fault in faults) or "has no picture of these frames"
+            found[camera] = Lost(frames=stretches(~seen), reason=reason).model_dump()
     return found
 
 
@@ -152,22 +161,21 @@ def _sounds(
     out: Path, folder: Path, episode: Episode, clips: Sequence[Clip]
 ) -> Iterator[tuple[Clip, dict[str, Any]]]:
     """Write each clip's sound; yield what is to be said of it."""
-    try:
-        path, fps = sound_place(episode)
-    except XperienceError as error:
-        yield from ((clip, _no_sound(error.found)) for clip in clips)
+    state = episode.streams["audio"]
+    if not state.usable:
+        yield from ((clip, _no_sound(state.faults[0].found)) for clip in clips)
         return
     forwards = sorted(clips, key=lambda clip: clip.shown[0])
-    spans = np.array([(clip.shown[0], clip.end_frame + 1) for clip in forwards])
-    bounds = np.round(spans / fps * _RATE_HZ).astype(np.int64)
-    segments = sound_segments(path, bounds)
-    for clip, (start, stop), samples in zip(forwards, bounds, segments, strict=True):
-        if not len(samples):
-            yield clip, _no_sound("ends before the clip")
+    spans = np.array([(clip.shown[0], clip.end_frame + 1) for clip in forwards]).reshape(-1, 2)
+    for clip, samples in zip(forwards, episode.sound(*spans.T), strict=True):
+        is_gap = np.isnan(samples)
+        gaps = [(start / _RATE_HZ, (stop + 1) / _RATE_HZ) for start, stop in stretches(is_gap)]
+        silent_s = [(start, stop) for start, stop in gaps if stop - start >= _LEAST_GAP_S]
+        if is_gap.all():
+            yield clip, _no_sound("none was recorded in the clip")
             continue
         wav = folder / f"{clip.start_frame:06d}.wav"
-        write_wav(wav, samples)
-        short = len(samples) < _LEAST_SHARE * (stop - start)
+        write_wav(wav, np.nan_to_num(samples))
         yield (
             clip,
             {
@@ -175,7 +183,8 @@ def _sounds(
                 "audio_sha256": file_digest(wav),
                 "audio_rate_hz": _RATE_HZ,
                 "audio_seconds": len(samples) / _RATE_HZ,
-                "why_no_audio": "ends within the clip" if short else None,
+                "silent_s": silent_s,
+                "why_no_audio": "none was recorded in parts of the clip" if silent_s else None,
             },
         )
 

@@ -6,6 +6,7 @@ a clip shows it, and held only until the last clip that shows it is written.
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import chain, repeat
 from pathlib import Path
 
 import av
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 
 from xperience.answers.clips import Clip
-from xperience.episode import layout, media
+from xperience.episode import layout
 from xperience.episode.episode import Episode
 from xperience.storage import file_url, whole_file
 
@@ -24,6 +25,7 @@ CAMERAS = layout.CAMERAS
 _HATCH_PX, _LIGHT, _DARK = 8, 150, 60
 _CODEC = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
 # Macroblock trees are off: with them the encoder writes other bits from one call to the next.
+_NO_MORE_KEYS = 2**30
 _LABEL_FROM_PX = 64
 """Tiles less high than this carry no name: it could not be read."""
 
@@ -104,31 +106,18 @@ def mosaics(
     tuple of bool
         Which cameras are there, in the order of `CAMERAS`; the others' tiles are hatched.
     """
-    wanted = sorted(set(frames))
-    views = [_view(episode, camera) for camera in CAMERAS]
-    position = 0
-    for frame in wanted:
-        pictures = [_ahead(view, frame - position) for view in views]
-        position = frame + 1
+    wanted = np.array(sorted(set(frames)))
+    views = [
+        episode.pictures(camera, wanted) if episode.streams[camera].usable else repeat(None)
+        for camera in CAMERAS
+    ]
+    for frame, *pictures in zip(wanted.tolist(), *views, strict=False):
         tiles = [
             named(hatched(tile_px) if rgb is None else fitted(rgb, tile_px), camera)
             for camera, rgb in zip(CAMERAS, pictures, strict=True)
         ]
         rows = [np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
         yield frame, np.vstack(rows), tuple(rgb is not None for rgb in pictures)
-
-
-def _view(episode: Episode, camera: str) -> Iterator[np.ndarray]:
-    if not episode.streams[camera].usable:
-        return iter(())
-    return media.read_rgb(episode.video_path(camera))
-
-
-def _ahead(view: Iterator[np.ndarray], skip: int) -> np.ndarray | None:
-    """Return the picture after some that are passed over; None where the video has ended."""
-    for _ in range(skip):
-        next(view, None)
-    return next(view, None)
 
 
 def clip_pictures(
@@ -163,31 +152,42 @@ def clip_pictures(
         held = {shown: one for shown, one in held.items() if shown >= oldest}
 
 
-def write_mp4(path: Path, pictures: Sequence[np.ndarray], fps: float, crf: int) -> None:
+def write_mp4(
+    path: Path,
+    pictures: Iterable[np.ndarray],
+    fps: float,
+    crf: int,
+    *,
+    key_every: int | None = None,
+) -> None:
     """Write pictures as H.264 in an MP4, whole or not at all.
 
     Parameters
     ----------
     path : Path
-    pictures : sequence of uint8 array, shape (height, width, 3)
-        RGB; width and height even.
+    pictures : iterable of uint8 array, shape (height, width, 3)
+        RGB, at least one.
     fps : float
     crf : int
         Quality, 0 to 51.
+    key_every : int, optional
+        Pictures from one that is told without others to the next; by default only the first is.
     """
-    rate = Fraction(fps).limit_denominator(1001)
+    rate, pictures = Fraction(fps).limit_denominator(1001), iter(pictures)
+    first = next(pictures)
     options = {"fflags": "+bitexact", "movflags": "+faststart"}
-    height, width = pictures[0].shape[:2]
+    height, width = first.shape[:2]
     with (
         whole_file(path) as scratch,
         av.open(file_url(scratch), "w", "mp4", options=options) as file,
     ):
         video = file.add_stream("libx264", rate=rate, options=_CODEC | {"crf": str(crf)})
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-        video.codec_context.gop_size = len(pictures)
+        video.width, video.height = width, height
+        video.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
+        video.codec_context.gop_size = key_every or _NO_MORE_KEYS
         video.codec_context.thread_count = 1
         video.codec_context.flags |= av.codec.context.Flags.bitexact
-        for number, picture in enumerate(pictures):
+        for number, picture in enumerate(chain([first], pictures)):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = number, 1 / rate
             file.mux(video.encode(frame))

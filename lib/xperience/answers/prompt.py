@@ -77,14 +77,17 @@ def user_message(clip: Clip, media: Media) -> str:
 
 
 def _hatched(camera: str, media: Media) -> str:
-    first = media.lost[camera].from_frame
-    when = f"from frame {first} on" if first else "throughout"
-    return f"{camera} is missing {when}: its tile is hatched."
+    runs = media.lost[camera].frames
+    if runs == [(0, media.n_frames - 1)]:
+        return f"{camera} is missing throughout: its tile is hatched."
+    when = [f"{first} to {last}" if first < last else f"{first}" for first, last in runs]
+    return f"{camera} is missing in frames {', '.join(when)}: its tile is hatched."
 
 
 def _sound(media: Media) -> str:
     if media.audio is None:
         return "There is no sound."
-    if media.why_no_audio:
-        return f"The sound covers the first {media.audio_seconds:.3g} s only."
-    return "The sound is of the same time."
+    if not media.silent_s:
+        return "The sound is of the same time."
+    gaps = [f"{start:.3g} to {stop:.3g} s" for start, stop in media.silent_s]
+    return f"The sound is of the same time, but none was recorded at {', '.join(gaps)}."

@@ -1,8 +1,9 @@
 """The answer in one typed place, and the two rules by which a text counts as one.
 
 *Strict*: ``json.loads`` takes the whole text, it has exactly the declared fields with their types,
-and every label is an option. *Lenient*, the rule of the published evaluator: an object with all
-seven keys can be found in the text. What is strictly valid is leniently valid, never the reverse.
+none of them twice, and every label is an option. *Lenient*, the rule of the published evaluator: an
+object with all seven keys can be found in the text. What is strictly valid is leniently valid,
+never the reverse.
 """
 
 import json
@@ -322,11 +323,21 @@ def read_answer(text: str, options: Options) -> Reading:
         All that the model wrote.
     options : Options
     """
+    is_doubled = False
+
+    def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal is_doubled
+        found = dict(pairs)
+        is_doubled |= len(found) < len(pairs)
+        return found
+
     try:
-        whole = json.loads(text)
+        whole = json.loads(text, object_pairs_hook=fields)
     except (ValueError, RecursionError):
         return Reading(_found_object(text), (NOT_JSON,))
-    return Reading(whole if isinstance(whole, dict) else {}, faults_of(whole, options))
+    found = {*faults_of(whole, options), *([WRONG_KEYS] if is_doubled else [])}
+    faults = tuple(fault for fault in FAULTS if fault in found)
+    return Reading(whole if isinstance(whole, dict) else {}, faults)
 
 
 def _found_object(text: str) -> dict[str, Any]:

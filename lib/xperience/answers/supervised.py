@@ -42,14 +42,14 @@ class Lost(BaseModel):
 
     Parameters
     ----------
-    from_frame : int
-        First frame of the clip's video whose tile is hatched; 0 if all are.
+    frames : list of (int, int)
+        First and last of each run of frames of the clip's video in which its tile is hatched.
     reason : str
     """
 
     model_config = _STRICT
 
-    from_frame: int = Field(ge=0)
+    frames: list[tuple[int, int]] = Field(min_length=1)
     reason: str = Field(min_length=1)
 
 
@@ -72,14 +72,16 @@ class Media(BaseModel):
     cameras : list of str
         Tiles in order, row by row.
     lost : dict of {camera: Lost}
-        Those whose tile is hatched, wholly or from a frame on.
+        Those whose tile is hatched in some frames: where there is no picture.
     audio : str, optional
-        Mono WAV file relative to the records' folder; None without sound.
+        Mono WAV file relative to the records' folder, as long as the clip; None without sound.
     audio_sha256 : str, optional
     audio_rate_hz : int
     audio_seconds : float
+    silent_s : list of (float, float)
+        From and to, in seconds of the clip: where no sound was recorded and the file is silent.
     why_no_audio : str, optional
-        Why there is no sound, or less of it than of the video.
+        Why there is no sound, or not in all of the clip.
     """
 
     model_config = _STRICT
@@ -96,6 +98,7 @@ class Media(BaseModel):
     audio_sha256: str | None
     audio_rate_hz: int
     audio_seconds: float = Field(ge=0)
+    silent_s: list[tuple[float, float]] = []
     why_no_audio: str | None
 
 

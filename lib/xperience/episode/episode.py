@@ -1,5 +1,6 @@
 """One episode: the annotation, the captions and the videos as one thing to read from."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,13 @@ from xperience.episode.captions import (
     load_captions,
     name_stamps,
     not_text,
+)
+from xperience.episode.clock import (
+    FrameClock,
+    counting_faults,
+    frame_clock,
+    picture_faults,
+    sound_faults,
 )
 from xperience.errors import EpisodeError, TextError
 from xperience.geometry import WORLD, Transform, rotation_from_quaternion
@@ -78,6 +86,7 @@ class Episode:
         self.streams: dict[str, StreamState] = dict(self.annotation.streams)
         self.videos: dict[str, media.VideoInfo] = {}
         self._labels: dict[str, FrameLabels] = {}
+        self._clocks: dict[str, FrameClock] = {}
         try:
             self.calibration = self._read_calibration()
             self.streams["calibration"] = self._calibration_state()
@@ -147,8 +156,111 @@ class Episode:
             rate = (len(stamps) - 1) / (int(stamps[-1]) - int(stamps[0])) * 1e9
             if rate < media.FPS_LIMIT:
                 return float(rate)
-        rates = [float(info.fps) for info in self.videos.values() if info.fps]
+        rates = [float(info.usual_fps or info.fps) for info in self.videos.values() if info.fps]
         return rates[0] if rates else layout.DEFAULT_FPS
+
+    @cached_property
+    def device_s(self) -> np.ndarray | None:
+        """Seconds by the device since the first frame, shape (n_frames,); None unless they grow."""
+        stamps_ns = self.stamps_ns
+        if stamps_ns is None or not (np.diff(stamps_ns) > 0).all():
+            return None
+        return (stamps_ns - stamps_ns[0]) / 1e9
+
+    @cached_property
+    def frame_times_s(self) -> np.ndarray:
+        """Seconds since the first frame, shape (n_frames,): by the device, else by the rate."""
+        return np.arange(self.n_frames) / self.fps if self.device_s is None else self.device_s
+
+    def clock(self, camera: str) -> FrameClock:
+        """Return when frames happen in the time of a camera's file, and which picture each shows.
+
+        The file's packets are read on the first call only.
+
+        Raises
+        ------
+        EpisodeError
+            If there is no such video that can be opened.
+        """
+        if camera not in self._clocks:
+            timeline = media.read_timeline(self.video_path(camera))
+            rate = float(self.videos[camera].fps) if camera in self.videos else 0.0
+            self._clocks[camera] = frame_clock(
+                timeline, self.n_frames, self.fps, self.device_s, rate
+            )
+        return self._clocks[camera]
+
+    def timing_faults(self, stream: str, *, counted: bool) -> list[Fault]:
+        """Return what is odd about when a camera's pictures, or the sound, are presented.
+
+        Parameters
+        ----------
+        stream : str
+            A camera or "audio"; of other streams nothing is said.
+        counted : bool
+            Also say by how much counting pictures or samples disagrees with their times.
+        """
+        camera = layout.AUDIO_CAMERA if stream == "audio" else stream
+        if camera not in layout.CAMERAS or not self.streams[stream].usable:
+            return []
+        clock, place = self.clock(camera), f"{self.folder.name}/{camera}.mp4"
+        if stream == "audio":
+            faults, away_s = sound_faults(place, clock), clock.counted_sound_s()
+            slack_s = media.SOUND_SLACK_S
+        else:
+            faults, away_s = picture_faults(camera, place, clock), clock.counted_pictures_s()
+            slack_s = float(np.median(np.diff(clock.begin_s, append=clock.end_s[-1]))) / 2
+        return faults + (counting_faults(stream, place, away_s, slack_s) if counted else [])
+
+    def pictures(
+        self, camera: str, frames: np.ndarray, *, threads: int = 1
+    ) -> Iterator[np.ndarray | None]:
+        """Yield the picture of each of some frames; None where the camera shows none.
+
+        Parameters
+        ----------
+        camera : str
+        frames : int array, shape (n,)
+            Ascending, each once.
+        threads : int
+            Decoder threads; 0 lets FFmpeg choose.
+
+        Yields
+        ------
+        uint8 array, shape (height, width, 3), or None
+            RGB, turned as the file asks; a view: copy what you keep beyond the next.
+        """
+        clock = self.clock(camera)
+        turns = clock.timeline.rotation_deg // 90
+        shown = media.read_pictures(self.video_path(camera), clock.timeline, threads=threads)
+        number, rgb = -1, None
+        for wanted in clock.pictures[frames]:
+            while number < wanted and (found := next(shown, None)) is not None:
+                number, rgb = found
+            is_shown = rgb is not None and number == wanted
+            yield np.ascontiguousarray(np.rot90(rgb, turns)) if is_shown else None
+
+    def sound(
+        self, starts: np.ndarray, stops: np.ndarray, rate_hz: int = layout.AUDIO_RATE_HZ
+    ) -> Iterator[np.ndarray]:
+        """Yield the sound of stretches of frames [start, stop), read once, forwards.
+
+        Parameters
+        ----------
+        starts, stops : int array, shape (n,)
+            Frames; starts never decrease.
+        rate_hz : int
+            Rate to resample to.
+
+        Yields
+        ------
+        float32 array, shape (n_samples,)
+            Mono, in [-1, 1]; NaN where the file holds no sound for that time.
+        """
+        camera = layout.AUDIO_CAMERA
+        reader = media.SoundReader(self.video_path(camera), rate_hz)
+        for start, stop in self.clock(camera).samples(starts, stops, rate_hz):
+            yield reader.until(start, stop)
 
     def read(self, path: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Read rows of a dataset; see `Annotation.read`."""

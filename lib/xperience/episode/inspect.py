@@ -9,6 +9,7 @@ import pandas as pd
 
 from xperience.episode import layout
 from xperience.episode.captions import is_labelled
+from xperience.episode.clock import LEAST_HEARD, FrameClock, stretches
 from xperience.episode.coverage import stream_coverage
 from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError
@@ -38,6 +39,16 @@ class StreamReport:
     coverage : float
         Share of the episode, 0 to 1, for which the stream says something.
     faults : list of str
+    start_s : float or None
+        When a video's first picture, or the sound, comes after the first frame's begin.
+    gaps : list of [first frame, last frame]
+        Stretches of frames without a picture, or without sound.
+    n_hidden : int
+        Pictures in the file that its edit list hides; ``shape`` counts those shown.
+    n_surplus : int
+        Pictures shown that are no frame's.
+    rotation_deg : int
+        By how much the file asks for its pictures to be turned, counterclockwise.
     """
 
     stream: str
@@ -49,6 +60,11 @@ class StreamReport:
     span_s: float | None = None
     coverage: float = 0.0
     faults: list[str] = field(default_factory=list)
+    start_s: float | None = None
+    gaps: list[list[int]] = field(default_factory=list)
+    n_hidden: int = 0
+    n_surplus: int = 0
+    rotation_deg: int = 0
 
 
 @dataclass
@@ -90,7 +106,7 @@ class EpisodeReport:
         if not self.usable:
             return "\n".join([f"{visible(self.episode)}: not usable", *map(visible, self.faults)])
         head = f"{visible(self.episode)}: {self.n_frames} frames at {self.fps:.4f} frames/s"
-        rows = [("stream", "status", "shape", "rate/Hz", "span/s", "covered"), *map(_cells, self.streams)]  # fmt: skip  # noqa: E501
+        rows = [("stream", "status", "shape", "rate/Hz", "start/s", "span/s", "covered"), *map(_cells, self.streams)]  # fmt: skip  # noqa: E501
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -111,7 +127,8 @@ def _cells(row: StreamReport) -> tuple[str, ...]:
 
     shape = "x".join(map(str, row.shape))
     covered = f"{100 * row.coverage:.1f} %" if row.status not in ("missing", "broken") else ""
-    return row.stream, row.status, shape, number(row.rate_hz, 3), number(row.span_s, 2), covered
+    numbers = (number(row.rate_hz, 3), number(row.start_s, 3), number(row.span_s, 2))
+    return row.stream, row.status, shape, *numbers, covered
 
 
 def inspect_episode(folder: Path | str, on_progress: OnProgress | None = None) -> EpisodeReport:
@@ -227,16 +244,35 @@ def _captions(episode: Episode, row: StreamReport) -> None:
 
 
 def _video(episode: Episode, row: StreamReport) -> None:
-    info = episode.videos[row.stream]
-    rate = float(info.fps) or None
-    row.shape, row.dtype, row.unit = [info.n_frames, info.height, info.width, 3], "uint8", "RGB"
+    info, clock = episode.videos[row.stream], episode.clock(row.stream)
+    shown_s = clock.timeline.picture_s
+    rate = float(info.usual_fps or info.fps) or None
+    row.shape, row.dtype, row.unit = [len(shown_s), info.height, info.width, 3], "uint8", "RGB"
     row.rate_hz, row.span_s = rate, info.n_frames / rate if rate else None
-    row.coverage = min(info.n_frames / episode.n_frames, 1.0)
+    row.n_hidden, row.n_surplus = clock.timeline.n_hidden, clock.n_surplus
+    row.rotation_deg = clock.timeline.rotation_deg
+    _timed(episode, row, clock, shown_s, clock.pictures >= 0)
 
 
 def _audio(episode: Episode, row: StreamReport) -> None:
-    info = episode.videos[layout.AUDIO_CAMERA]
-    row.shape = [episode.streams["audio"].n_rows, info.audio_channels]
+    info, clock = episode.videos[layout.AUDIO_CAMERA], episode.clock(layout.AUDIO_CAMERA)
+    runs_s = clock.timeline.sound_s
+    length_s = float((runs_s[:, 1] - runs_s[:, 0]).sum())
+    row.shape = [round(length_s * info.audio_rate_hz), info.audio_channels]
     row.dtype, row.unit = "float32", "amplitude"
-    row.rate_hz, row.span_s = float(info.audio_rate_hz), info.audio_s
-    row.coverage = min(info.audio_s * episode.fps / episode.n_frames, 1.0)
+    row.rate_hz, row.span_s = float(info.audio_rate_hz), length_s
+    _timed(episode, row, clock, runs_s[:, 0], clock.heard)
+
+
+def _timed(
+    episode: Episode, row: StreamReport, clock: FrameClock, begins_s: np.ndarray, there: np.ndarray
+) -> None:
+    """Say when a stream of a file begins, and which frames it covers, a share each."""
+    if len(begins_s):
+        row.start_s = round(float(begins_s[0] - clock.begin_s[0]), 6) + 0.0
+    row.coverage = float(np.mean(there))
+    row.gaps = [list(ends) for ends in stretches(there < LEAST_HEARD)]
+    faults = episode.timing_faults(row.stream, counted=True)
+    row.faults += map(str, faults)
+    if row.gaps or row.n_surplus:
+        row.status = "partial"

@@ -1,20 +1,9 @@
-"""When frames and samples of a recording happen, and which streams it has."""
+"""When samples of a recording happen, and which streams it has."""
 
 import numpy as np
 
 from xperience.episode import layout
 from xperience.episode.episode import Episode
-
-
-def frame_times_s(episode: Episode) -> np.ndarray:
-    """Return when each frame was taken, seconds after the first, float64 (n_frames,).
-
-    By the device clock where the recording has one that runs forwards, else by its frame rate.
-    """
-    stamps_ns = episode.stamps_ns
-    if stamps_ns is not None and (np.diff(stamps_ns) > 0).all():
-        return (stamps_ns - stamps_ns[0]) / 1e9
-    return np.arange(episode.n_frames) / episode.fps
 
 
 def imu_times_s(episode: Episode) -> np.ndarray:
@@ -25,7 +14,7 @@ def imu_times_s(episode: Episode) -> np.ndarray:
     """
     stamps_s = episode.read(layout.IMU_STAMPS).astype(np.int64) / 1e9
     keys = episode.annotation.keyframes()
-    times_s = frame_times_s(episode)[: len(keys)]
+    times_s = episode.frame_times_s[: len(keys)]
     known = (keys[: len(times_s)] >= 0) & (keys[: len(times_s)] < len(stamps_s))
     if not known.any():
         return stamps_s - stamps_s[0]
@@ -35,8 +24,14 @@ def imu_times_s(episode: Episode) -> np.ndarray:
 
 def absent_streams(episode: Episode) -> dict[str, str]:
     """Return why each stream that can't be used can't be, by its name."""
-    return {
+    found = {
         name: "; ".join(map(str, state.faults)) or state.status
         for name, state in episode.streams.items()
         if not state.usable
     }
+    for camera in layout.CAMERAS:
+        if camera not in found and (episode.clock(camera).pictures < 0).all():
+            found[camera] = f"{camera}.mp4 shows no picture in the time of any frame"
+    if "audio" not in found and not episode.clock(layout.AUDIO_CAMERA).heard.any():
+        found["audio"] = f"{layout.AUDIO_CAMERA}.mp4 holds no sound in the time of any frame"
+    return found

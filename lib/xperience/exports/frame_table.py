@@ -7,7 +7,6 @@ import numpy as np
 from xperience.episode import layout
 from xperience.episode.captions import is_labelled
 from xperience.episode.episode import Episode
-from xperience.exports.clock import frame_times_s
 from xperience.features.posture import Postures
 from xperience.geometry import MANO_PARENTS, SMPLH_PARENTS, Points
 
@@ -102,7 +101,7 @@ def imu_at_frames(episode: Episode) -> np.ndarray:
 
 def device_times_s(episode: Episode) -> np.ndarray:
     """Return when each frame was really taken, float32 (n_frames, 1), seconds after the first."""
-    return frame_times_s(episode).astype(np.float32)[:, None]
+    return episode.frame_times_s.astype(np.float32)[:, None]
 
 
 def texts(episode: Episode, unknown: str = "(no caption)") -> list[str]:

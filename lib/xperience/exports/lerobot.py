@@ -25,7 +25,7 @@ from xperience.exports.frame_table import (
     states_and_actions,
     texts,
 )
-from xperience.exports.remux import colours, copy_on_grid
+from xperience.exports.remux import colours, put_on_grid, size_px
 from xperience.exports.statistics import Statistics, picture_statistics, pooled, statistics
 from xperience.storage import write_json, write_text
 
@@ -36,6 +36,7 @@ VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.m
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
 STATE, ACTION, IMU = "observation.state", "action", "observation.imu"
 KNOWN, DEVICE_TIME = "observation.known", "observation.device_time"
+PICTURED = "observation.pictured"
 SHORT_FRAMES = 20
 """A camera may lack this many pictures at the end: the episode ends with it."""
 _INDEXES = ("timestamp", "frame_index", "episode_index", "index", "task_index")
@@ -86,10 +87,11 @@ def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str,
 
     Notes
     -----
-    Row i of an episode is at i / fps seconds, as LeRobot asks, and so is its picture: videos are
-    copied onto that clock without decoding. ``observation.device_time`` says when it really was.
-    A value that isn't known is NaN, never zero; ``observation.known`` says which parts are, and
-    statistics are those of known rows.
+    Row i of an episode is at i / fps seconds, as LeRobot asks, and so is the picture of frame i;
+    ``observation.device_time`` says when it really was. Videos with one picture a frame are copied
+    without decoding, others are coded anew. A value that isn't known is NaN, never zero;
+    ``observation.known`` says which parts are. A frame without a picture is black, since LeRobot
+    asks for one; ``observation.pictured`` says which have one. Statistics are those of known rows.
     """
     with ExitStack() as stack, whole_folder(out) as folder:
         opened = [stack.enter_context(Episode(episode)) for episode in episodes]
@@ -117,13 +119,8 @@ def _plan(episodes: list[Episode]) -> Plan:
     for episode in episodes:
         for name, reason in absent_streams(episode).items():
             absent.setdefault(name, f"{episode.name}: {reason}")
-        for camera, info in episode.videos.items():
-            if info.n_frames < episode.n_frames - SHORT_FRAMES:
-                found = f"{info.n_frames} of {episode.n_frames} pictures"
-                absent.setdefault(camera, f"{episode.name}: {found}")
     for camera in CAMERAS:
-        sizes = {(e.videos[camera].width, e.videos[camera].height)
-                 for e in episodes if camera in e.videos}  # fmt: skip
+        sizes = {size_px(episode, camera) for episode in episodes if camera not in absent}
         if len(sizes) > 1:
             absent.setdefault(camera, "its pictures have several sizes")
     cameras = [camera for camera in CAMERAS if camera not in absent]
@@ -145,6 +142,8 @@ def _features(plan: Plan, videos: dict[str, dict[str, Any]]) -> dict[str, dict[s
         axes = ("accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z")
         found[IMU] = _vector("float32", list(axes))
     found[DEVICE_TIME] = _vector("float32", None)
+    if plan.cameras:
+        found[PICTURED] = _vector("bool", plan.cameras)
     for camera in plan.cameras:
         info = videos[camera]
         found[_key(camera)] = {
@@ -172,14 +171,28 @@ def _write_episode(
     """Write an episode's rows and videos; return its row in ``meta/episodes``."""
     plan, tasks = about
     place = {"chunk_index": number // CHUNK_FILES, "file_index": number % CHUNK_FILES}
-    pictures = [episode.videos[camera].n_frames for camera in plan.cameras]
-    n = min([episode.n_frames, *pictures])
+    n = _length(episode, plan.cameras)
     said = texts(episode)[:n]
     columns = _columns(episode, n, plan) | _index_columns(n, number, first, plan.fps)
     code = {task: index for index, task in enumerate(tasks)}
     columns["task_index"] = np.array([[code[text]] for text in said], dtype=np.int64)
+    videos, stats, coded_anew, pictured = {}, {}, {}, []
+    for camera in plan.cameras:
+        path = folder / VIDEO_PATH.format(video_key=_key(camera), **place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        info, there, is_copied = put_on_grid(episode, camera, path, plan.fps, n)
+        seen = colours(path, plan.fps, there, keys_only=is_copied)
+        videos[camera], stats[_key(camera)] = info | place, picture_statistics(seen)
+        pictured.append(there)
+        if not is_copied:
+            coded_anew[camera] = int(np.sum(~there))
+    if pictured:
+        columns[PICTURED] = np.stack(pictured, axis=1)
     _write_rows(folder / DATA_PATH.format(**place), columns)
-    found = {
+    stats |= {
+        name: statistics(values, f"{episode.name}: {name}") for name, values in columns.items()
+    }
+    return {
         "episode_index": number,
         "tasks": list(dict.fromkeys(said)),
         "length": n,
@@ -190,18 +203,17 @@ def _write_episode(
         "meta/episodes/chunk_index": 0,
         "meta/episodes/file_index": 0,
         "source": episode.name,
-        "videos": {},
-        "stats": {
-            name: statistics(values, f"{episode.name}: {name}") for name, values in columns.items()
-        },
+        "videos": videos,
+        "coded_anew": coded_anew,
+        "stats": stats,
     }
-    for camera in plan.cameras:
-        path = folder / VIDEO_PATH.format(video_key=_key(camera), **place)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        info = copy_on_grid(episode.video_path(camera), path, plan.fps, n)
-        found["videos"][camera] = info | place
-        found["stats"][_key(camera)] = picture_statistics(colours(path))
-    return found
+
+
+def _length(episode: Episode, cameras: list[str]) -> int:
+    """Return how many frames an episode has until its first camera ends, if that is soon enough."""
+    n = episode.n_frames
+    ends = [int(np.flatnonzero(episode.clock(one).pictures >= 0)[-1]) + 1 for one in cameras]
+    return min([n, *(end for end in ends if end >= n - SHORT_FRAMES)])
 
 
 def _columns(episode: Episode, n: int, plan: Plan) -> dict[str, np.ndarray]:
@@ -284,7 +296,8 @@ def _write_episodes(path: Path, rows: Iterable[dict[str, Any]], plan: Plan) -> N
     """Write one row an episode: where its rows and videos lie, and its statistics."""
     flat = []
     for row in rows:
-        one = {key: value for key, value in row.items() if key not in ("videos", "stats")}
+        apart = ("videos", "coded_anew", "stats")
+        one = {key: value for key, value in row.items() if key not in apart}
         for camera, video in row["videos"].items():
             before = f"videos/{_key(camera)}"
             one |= {f"{before}/{k}": video[k] for k in ("chunk_index", "file_index")}
@@ -316,7 +329,13 @@ def _readme(plan: Plan, rows: list[dict[str, Any]]) -> str:
         "- The action is where both hands are one frame later, seen from this frame's body.",
         "- What isn't known is NaN; `observation.known` says what is. Statistics: of known rows.",
         "- Rows and pictures stand on an even clock; `observation.device_time` is the real one.",
+        "- A frame without a picture is black; `observation.pictured` says which have one.",
         "",
         *(f"- Left out: {name} ({reason})" for name, reason in plan.absent.items()),
+        *(
+            f"- Coded anew: {camera} of {row['source']} ({n} frames without a picture)"
+            for row in rows
+            for camera, n in row["coded_anew"].items()
+        ),
     ]
     return "\n".join(lines) + "\n"

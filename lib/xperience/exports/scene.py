@@ -1,9 +1,9 @@
 """A recording as a Rerun file: views, skeletons, poses, depth, IMU, sound, labels, predictions."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -12,9 +12,8 @@ import pandas as pd
 
 from xperience.episode import layout
 from xperience.episode.episode import Episode
-from xperience.episode.media import read_mono
 from xperience.errors import EpisodeError
-from xperience.exports.clock import absent_streams, frame_times_s, imu_times_s
+from xperience.exports.clock import absent_streams, imu_times_s
 from xperience.exports.extras import ExportError, need
 from xperience.exports.log import Log
 from xperience.exports.predicted import (
@@ -23,10 +22,9 @@ from xperience.exports.predicted import (
     read_predictions,
     said_contracts,
 )
-from xperience.exports.remux import Sound, sound_as_it_is
+from xperience.exports.remux import Sound, put_on_grid, shows_all, sound_as_it_is
 from xperience.exports.said import log_labels, log_notes
 from xperience.exports.views import Contents, blueprint
-from xperience.features.audio import frame_bounds
 from xperience.features.posture import Postures
 from xperience.geometry import MANO_BONES, SMPLH_BONES, CameraModel
 from xperience.project import episode_name, own_name
@@ -81,10 +79,10 @@ def export_rerun(
     rr = need("rerun")
     if depth_every < 1:
         raise ExportError("depth_every", f"is {depth_every}", "1 or more", "1 keeps every frame.")
-    with Episode(episode) as opened, whole_file(out) as scratch:
+    with Episode(episode) as opened, whole_file(out) as scratch, TemporaryDirectory() as recoded:
         said = None if predictions is None else read_predictions(predictions, opened)
-        log = Log(rr, _stream(rr, opened), frame_times_s(opened), absent_streams(opened))
-        sources, postures = _sources(log, opened), Postures.of(opened)
+        log = Log(rr, _stream(rr, opened), opened.frame_times_s, absent_streams(opened))
+        sources, postures = _sources(log, opened, Path(recoded)), Postures.of(opened)
         contents = _contents(log, sources, said)
         layout_of_views = blueprint(need("rerun.blueprint"), contents, postures)
         log.stream.save(scratch, default_blueprint=layout_of_views)
@@ -109,43 +107,68 @@ def _stream(rr: Any, episode: Episode) -> Any:
 
 
 @dataclass(frozen=True)
+class _Video:
+    """A video that Rerun can read: frames with a picture, and when in the video it is, ns."""
+
+    asset: Any
+    frames: np.ndarray
+    shown_ns: np.ndarray
+
+
+@dataclass(frozen=True)
 class _Sources:
-    """When each camera's pictures are shown, ns, and the sound as it is, of what Rerun can read."""
+    """Videos by camera, and the sound as it is, in pieces."""
 
-    shown_ns: dict[str, np.ndarray]
-    sound: Sound | None
+    videos: dict[str, _Video]
+    sound: list[Sound]
 
 
-def _sources(log: Log, episode: Episode) -> _Sources:
+def _sources(log: Log, episode: Episode, recoded: Path) -> _Sources:
     """Look which videos and whether the sound can go into the file; note what can't."""
-    shown_ns, sound = {}, None
+    videos, sound = {}, []
     for camera in layout.CAMERAS:
         if camera not in log.absent:
-            asset = log.rr.AssetVideo(path=episode.video_path(camera))
             try:
-                shown_ns[camera] = asset.read_frame_timestamps_nanos()
+                videos[camera] = _video(log, episode, camera, recoded)
             except (RuntimeError, ValueError) as error:
                 log.absent[camera] = f"Rerun cannot read this video ({error})"
     if "audio" not in log.absent:
-        sound = sound_as_it_is(episode.video_path(layout.AUDIO_CAMERA))
-        if sound is None:
+        camera = layout.AUDIO_CAMERA
+        sound = sound_as_it_is(episode.video_path(camera), episode.clock(camera).timeline)
+        if not sound:
             log.absent["sound to hear"] = "it isn't AAC, which alone goes into a file as it is"
-    return _Sources(shown_ns, sound)
+    return _Sources(videos, sound)
+
+
+def _video(log: Log, episode: Episode, camera: str, recoded: Path) -> _Video:
+    """Return a video as it is, or coded anew if it holds pictures that are not to be seen.
+
+    Rerun knows neither edit lists nor rotation.
+    """
+    clock = episode.clock(camera)
+    asset = log.rr.AssetVideo(path=episode.video_path(camera))
+    shown_ns = asset.read_frame_timestamps_nanos()
+    if len(shown_ns) == len(clock.timeline.ticks) and shows_all(episode, camera):
+        frames = np.flatnonzero(clock.pictures >= 0)
+        return _Video(asset, frames, shown_ns[clock.pictures[frames]])
+    path = recoded / f"{camera}.mp4"
+    _, there, _ = put_on_grid(episode, camera, path, round(episode.fps), episode.n_frames)
+    frames, asset = np.flatnonzero(there), log.rr.AssetVideo(path=path)
+    return _Video(asset, frames, asset.read_frame_timestamps_nanos()[frames])
 
 
 def _contents(log: Log, sources: _Sources, said: pd.DataFrame | None) -> Contents:
     contracts = [] if said is None else said_contracts(said)
     units = {} if said is None else error_units(said)
-    is_heard = sources.sound is not None
-    return Contents(dict(log.absent), list(sources.shown_ns), is_heard, contracts, units)
+    return Contents(dict(log.absent), list(sources.videos), bool(sources.sound), contracts, units)
 
 
 def _log_all(log: Log, postures: Postures, sources: _Sources, depth_every: int) -> None:
     episode = postures.episode
     _log_world(log, postures)
     for camera in layout.CAMERAS:
-        if camera in sources.shown_ns:
-            _log_video(log, episode, camera, sources.shown_ns[camera])
+        if camera in sources.videos:
+            _log_video(log, camera, sources.videos[camera])
         _log_camera(log, episode, camera)
     for first in range(0, episode.n_frames, _FRAMES_AT_ONCE):
         frames = np.arange(first, min(first + _FRAMES_AT_ONCE, episode.n_frames))
@@ -189,12 +212,13 @@ def _log_world(log: Log, postures: Postures) -> None:
         log.still("world/map", log.rr.Points3D(points, radii=0.004, colors=_MAP_COLOUR))
 
 
-def _log_video(log: Log, episode: Episode, camera: str, shown_ns: np.ndarray) -> None:
-    """Log a camera's video as it is, and which of its pictures each frame shows."""
-    entity, n = f"cameras/{camera}", min(len(shown_ns), episode.n_frames)
-    log.still(entity, log.rr.AssetVideo(path=episode.video_path(camera)))
-    columns = log.rr.VideoFrameReference.columns_nanos(shown_ns[:n])
-    log.by_frame(entity, np.arange(n), columns)
+def _log_video(log: Log, camera: str, video: _Video) -> None:
+    """Log a camera's video, and which of its pictures each frame shows; nothing where none."""
+    entity, every = f"cameras/{camera}", np.arange(len(log.times_s))
+    log.still(entity, video.asset)
+    columns = log.rr.VideoFrameReference.columns_nanos(video.shown_ns)
+    there = np.isin(every, video.frames).astype(int)
+    log.by_frame(entity, every, columns.partition(there))
 
 
 def _log_camera(log: Log, episode: Episode, camera: str) -> None:
@@ -296,26 +320,30 @@ def _log_imu(log: Log, episode: Episode) -> None:
         log.by_time(f"imu/{name}", times_s[: len(values)][known], columns)
 
 
-def _log_sound(log: Log, episode: Episode, sound: Sound | None) -> None:
+def _log_sound(log: Log, episode: Episode, sound: list[Sound]) -> None:
     """Log the sound to be heard, and its level in each frame, dB relative to full scale."""
     if "audio" in log.absent:
         return
-    if sound is not None:
-        heard = log.rr.AssetAudio.columns(blob=[sound.data], media_type=["audio/mp4"])
-        log.by_time("sound/heard", np.array([sound.start_s]), heard)
-    levels = np.array(list(_levels_db(episode)))
+    clock = episode.clock(layout.AUDIO_CAMERA)
+    if sound:
+        starts_s = np.array([piece.start_s for piece in sound])
+        at_frame = np.clip(np.searchsorted(clock.begin_s, starts_s, "right") - 1, 0, None)
+        times_s = log.times_s[at_frame] + starts_s - clock.begin_s[at_frame]
+        heard = log.rr.AssetAudio.columns(
+            blob=[piece.data for piece in sound], media_type=["audio/mp4"] * len(sound)
+        )
+        log.by_time("sound/heard", times_s, heard)
+    frames = np.arange(episode.n_frames)
+    levels = np.array([_level_db(one) for one in episode.sound(frames, frames + 1)])
     log.still("sound/level", log.rr.SeriesLines(names=["level, dB"]))
-    columns = log.rr.Scalars.columns(scalars=levels)
-    log.by_frame("sound/level", np.arange(len(levels)), columns)
+    there = np.isfinite(levels)
+    columns = log.rr.Scalars.columns(scalars=levels[there])
+    log.by_frame("sound/level", frames, columns.partition(there.astype(int)))
 
 
-def _levels_db(episode: Episode) -> Iterator[float]:
-    """Yield each frame's level; frames after the end of the sound have none."""
-    bounds = frame_bounds(episode.n_frames, episode.fps)
-    held, position, frame = np.zeros(0, dtype=np.float32), 0, 0
-    for part in read_mono(episode.video_path(layout.AUDIO_CAMERA), layout.AUDIO_RATE_HZ):
-        held = np.concatenate([held, part])
-        while frame < episode.n_frames and bounds[frame + 1] <= position + len(held):
-            n = bounds[frame + 1] - position
-            yield float(10 * np.log10(np.mean(held[:n].astype(np.float64) ** 2) + _SILENCE))
-            held, position, frame = held[n:], bounds[frame + 1], frame + 1
+def _level_db(samples: np.ndarray) -> float:
+    """Return the level of a frame's sound; NaN where less than half of it is there."""
+    known = samples[np.isfinite(samples)].astype(np.float64)
+    if not len(known) or 2 * len(known) < len(samples):
+        return float("nan")
+    return float(10 * np.log10(np.mean(known**2) + _SILENCE))

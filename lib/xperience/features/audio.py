@@ -7,42 +7,43 @@ from pathlib import Path
 import numpy as np
 
 from xperience.episode.layout import AUDIO_RATE_HZ
-from xperience.episode.media import read_mono
+from xperience.episode.media import SoundReader
 from xperience.features.blocks import N_AUDIO
+from xperience.features.windows import MIN_KNOWN_SHARE
 
 _BANDS, _LOWEST_HZ, _ROLL_OFF, _SILENCE, _BATCH = 16, 50.0, 0.85, 1e-12, 256
 
 
-def audio_rows(path: Path, n_frames: int, fps: float) -> Iterator[np.ndarray]:
+def audio_rows(path: Path, bounds: np.ndarray, *, counted: bool) -> Iterator[np.ndarray]:
     """Yield the sound features of a video's frames, some rows at a time.
 
     Parameters
     ----------
     path : Path
         A video with an audio stream.
-    n_frames : int
-    fps : float
-        Frames per second of the container.
+    bounds : int array, shape (n_frames, 2)
+        First sample of each frame and the one after its last.
+    counted : bool
+        Take the n-th sample for the one at n / rate; rows end where the sound ends. Else samples
+        lie where the file's time says, and rows are NaN where it has none.
 
     Yields
     ------
     float32 array, shape (n_rows, 24)
-        Rows end where the sound ends.
     """
-    bounds = frame_bounds(n_frames, fps)
-    sound = SoundStream(path)
-    for first in range(0, n_frames, _BATCH):
-        last = min(first + _BATCH, n_frames)
-        samples = sound.until(bounds[first], bounds[last])
-        starts, stops = bounds[first:last] - bounds[first], bounds[first + 1 : last + 1]
-        pieces = [
-            samples[start:stop]
-            for start, stop in zip(starts, stops - bounds[first], strict=True)
-            if start < len(samples)
-        ]
+    sound = SoundReader(path, AUDIO_RATE_HZ, counted=counted)
+    for first in range(0, len(bounds), _BATCH):
+        batch = bounds[first : first + _BATCH]
+        pieces = [sound.until(start, stop) for start, stop in batch]
+        if not counted:
+            rows = segment_features([heard(piece) for piece in pieces])
+            rows[[not len(heard(piece)) for piece in pieces]] = np.nan
+            yield rows
+            continue
+        pieces = [piece for piece in pieces if len(piece)]
         if pieces:
             yield segment_features(pieces)
-        if len(pieces) < last - first:
+        if len(pieces) < len(batch):
             return
 
 
@@ -51,32 +52,16 @@ def frame_bounds(n_frames: int, fps: float, rate_hz: int = AUDIO_RATE_HZ) -> np.
     return np.round(np.arange(n_frames + 1) / fps * rate_hz).astype(np.int64)
 
 
-class SoundStream:
-    """A video's sound at 16 kHz, mono, that is read forwards only.
+def heard(samples: np.ndarray) -> np.ndarray:
+    """Return a stretch's sound, without what is missing at its ends.
 
-    Parameters
-    ----------
-    path : Path
-        A video with an audio stream.
+    Nothing where a hole lies within, which must not be glued, or where too little is there.
     """
-
-    def __init__(self, path: Path):
-        self._parts = read_mono(path, AUDIO_RATE_HZ)
-        self._held = np.zeros(0, dtype=np.float32)
-        self._position = 0
-
-    def until(self, start: int, stop: int) -> np.ndarray:
-        """Return samples [start, stop), fewer at the end; what came before is forgotten.
-
-        No start may lie before an earlier one's.
-        """
-        parts, length = [self._held], len(self._held)
-        while self._position + length < stop and (part := next(self._parts, None)) is not None:
-            parts.append(part)
-            length += len(part)
-        samples = np.concatenate(parts)[max(start - self._position, 0) :]
-        self._position, self._held = max(start, self._position), samples
-        return samples[: stop - start]
+    there = np.flatnonzero(~np.isnan(samples))
+    if len(there) < max(1, MIN_KNOWN_SHARE * len(samples)):
+        return samples[:0]
+    piece = samples[there[0] : there[-1] + 1]
+    return piece if len(piece) == len(there) else samples[:0]
 
 
 def segment_features(segments: list[np.ndarray]) -> np.ndarray:

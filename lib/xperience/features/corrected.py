@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from xperience.episode import layout
+from xperience.episode.clock import FrameClock
 from xperience.episode.episode import Episode
 from xperience.features import windows
 from xperience.features.blocks import BLOCKS_BY_NAME, Block
@@ -86,7 +87,10 @@ class Corrected:
     def _rows(self, block: Block) -> Rows:
         """Return what a block says of each frame."""
         if block.name in self.streams:
-            return _stored(FrameRows(self.streams[block.name].path), block)
+            stored = FrameRows(self.streams[block.name].path)
+            if block.name.startswith("video_"):
+                return _shown(stored, self.episode.clock(block.name.removeprefix("video_")))
+            return _stored(stored, block)
         if block.name == "body_contacts":
             return lambda start, stop: known_rows(self.episode, layout.CONTACTS, start, stop)
         if block.name == "body_joints":
@@ -155,6 +159,17 @@ def _stored(stored: FrameRows, block: Block) -> Rows:
         found = stored[start:stop]
         result[: len(found)] = as_corrected(found) if block.name == "depth_confidence" else found
         return result
+
+    return rows
+
+
+def _shown(stored: FrameRows, clock: FrameClock) -> Rows:
+    """Return the rows of the pictures that frames show, NaN where they show none."""
+    pictures = np.where(clock.pictures < stored.n_rows, clock.pictures, -1)
+
+    def rows(start: int, stop: int) -> np.ndarray:
+        wanted = pictures[start:stop]
+        return np.where(wanted[:, None] >= 0, stored[wanted], np.float32(np.nan))
 
     return rows
 

@@ -80,7 +80,8 @@ def extract(
         digests = recording_digests(folder, on_progress)
         for camera, why in lost_videos(digests).items():
             episode.lose_video(camera, why)
-        streams = run_jobs(stream_jobs(episode, digests), cache, workers, on_progress)
+        jobs = stream_jobs(episode, digests, contract)
+        streams = run_jobs(jobs, cache, workers, on_progress)
         blocks = _CONTRACTS[contract](episode, streams)
         sources = {block.name: blocks.source(block) for block in BLOCKS}
         labels = episode.labels_of(contract)

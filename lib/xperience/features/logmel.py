@@ -1,4 +1,6 @@
-"""588 log-mel values for the sound of a window: what the audio study sets beside the 24 a frame.
+"""588 log-mel values for the sound of a window: what `published` sets beside the 24 a frame.
+
+Samples are counted, the n-th at n / rate; see `xperience.features.sound` for sound by its time.
 
 The sound is read once, forwards, and no more of it is held than a few overlapping windows.
 """
@@ -14,8 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from xperience.episode import layout
 from xperience.episode.episode import Episode
+from xperience.episode.media import SoundReader
 from xperience.errors import MissingStreamError
-from xperience.features.audio import SoundStream
 from xperience.features.windows import WINDOW_FRAMES
 
 RATE_HZ = layout.AUDIO_RATE_HZ
@@ -72,7 +74,7 @@ def window_bounds(starts: np.ndarray, fps: float) -> np.ndarray:
 
 
 def sound_segments(path: Path, bounds: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the samples of each window of a video's sound.
+    """Yield the samples of each window of a video's sound, counted as `published` does.
 
     Parameters
     ----------
@@ -86,7 +88,7 @@ def sound_segments(path: Path, bounds: np.ndarray) -> Iterator[np.ndarray]:
     float32 array, shape (n_samples,)
         16 kHz mono, in [-1, 1]; shorter, or empty, where the sound ends.
     """
-    sound = SoundStream(path)
+    sound = SoundReader(path, RATE_HZ, counted=True)
     for start, stop in bounds:
         yield sound.until(start, stop)
 

@@ -52,28 +52,32 @@ class Published:
 def _from_stream(block: Block, rows: StreamRows, n_frames: int, odd: str) -> Source:
     if rows.path is None:
         return Source(None, rows.problem)
-    stored = FrameRows(rows.path)
-    repeats = block.name.startswith("video_") and stored.n_rows < n_frames
-    notes = [odd, *_gaps(stored, n_frames, repeats)]
+    stored, counts = FrameRows(rows.path), block.name.startswith("video_")
+    # pictures are counted as they come, whatever was lost between them
+    place = stored.read[:n_frames] if counts else np.arange(min(stored.n_rows, n_frames))
+    notes = [odd, *_gaps(stored, len(place), n_frames, repeats=counts)]
 
     def read(start: int, stop: int) -> np.ndarray:
-        found = stored[start:stop]
-        if repeats and stop > stored.n_rows:
-            last = stored[stored.n_rows - 1 : stored.n_rows]
-            found = np.concatenate([found, np.repeat(last, stop - start - len(found), axis=0)])
+        wanted = place[start:stop]
+        if counts:
+            wanted = place[np.minimum(np.arange(start, stop), len(place) - 1)]
+        found = stored[wanted]
         return as_published(found) if block.name == "depth_confidence" else found
 
     return Source(lambda starts: _pooled(read, starts, block), "; ".join(filter(None, notes)))
 
 
-def _gaps(stored: FrameRows, n_frames: int, repeats: bool) -> Iterator[str]:
+def _gaps(stored: FrameRows, n_rows: int, n_frames: int, *, repeats: bool) -> Iterator[str]:
     """Yield what a stream's rows lack: those of damaged frames and those beyond its end."""
-    if damaged := stored.count_unread():
+    if (damaged := stored.count_unread()) and not repeats:
         yield f"{damaged} of {n_frames} frames cannot be read"
-    if repeats:
-        yield f"frames end at {stored.n_rows} of {n_frames}; the last one repeats"
-    elif stored.n_rows < n_frames:
-        yield f"values end at frame {stored.n_rows} of {n_frames}"
+    if n_rows < n_frames:
+        how = (
+            "frames end at {} of {}; the last one repeats"
+            if repeats
+            else "values end at frame {} of {}"
+        )
+        yield how.format(n_rows, n_frames)
 
 
 def _pooled(read: Callable[[int, int], np.ndarray], starts: np.ndarray, block: Block) -> np.ndarray:

@@ -13,7 +13,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from xperience.episode.episode import Episode
-from xperience.features.logmel import RATE_HZ, sound_place, sound_segments, window_bounds
+from xperience.features.audio import heard
+from xperience.features.logmel import RATE_HZ, sound_place
+from xperience.features.windows import WINDOW_FRAMES
 
 N_FFT, HOP, N_MELS, N_MFCC, N_CONTRAST = 1024, 320, 40, 13, 6
 FLOOR_POWER = 1e-10
@@ -49,19 +51,20 @@ def sound_windows(episode: Episode, starts: np.ndarray) -> np.ndarray:
     Returns
     -------
     float32 array, shape (n_windows, n_columns)
-        In the order of ``SOUND_COLUMNS``; NaN for windows with less sound than one STFT frame.
+        In the order of ``SOUND_COLUMNS``; NaN for windows of whose time the file doesn't hold
+        enough sound, or which have a hole within.
 
     Raises
     ------
     MissingStreamError
         If the episode has no sound.
     """
-    path, fps = sound_place(episode)
-    bounds = window_bounds(starts, fps)
-    rows = np.full((len(bounds), len(SOUND_COLUMNS)), np.nan, dtype=np.float32)
+    sound_place(episode)
+    segments = episode.sound(starts, starts + WINDOW_FRAMES)
+    rows = np.full((len(starts), len(SOUND_COLUMNS)), np.nan, dtype=np.float32)
     with threadpool_limits(1):  # products this small wait longer for a second thread than they take
-        for row, segment in zip(rows, sound_segments(path, bounds), strict=True):
-            row[:] = sound_features(segment)
+        for row, segment in zip(rows, segments, strict=True):
+            row[:] = sound_features(heard(segment))
     return rows
 
 

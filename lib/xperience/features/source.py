@@ -38,7 +38,10 @@ def check_streams(block: Block, episode: Episode, contract: str) -> tuple[str, s
     needed = streams_needed(block, contract)
     found = {name: stream_state(episode, name, contract) for name in needed}
     lost = [f"{name}: {odd}" for name, (usable, odd) in found.items() if not usable]
-    return "; ".join(lost), "; ".join(odd for _, odd in found.values() if odd)
+    odd = [odd for _, odd in found.values() if odd]
+    for name in found:
+        odd += map(str, episode.timing_faults(name, counted=contract == "published"))
+    return "; ".join(lost), "; ".join(odd)
 
 
 def stream_state(episode: Episode, name: str, contract: str = "corrected") -> tuple[bool, str]:

@@ -11,10 +11,12 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import cached_property
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import av
 import cv2
@@ -54,9 +56,13 @@ class StreamJob:
     digest : str
         Digest of that file's content, and of those that its arrays lie in.
     n_frames : int
-        Frames of the episode; no more are read.
-    fps : float or None
-        Frame rate of the container, for sound.
+        Rows that are wanted: one a frame, or one a shown picture.
+    quarter_turns : int
+        Counterclockwise turns of pictures.
+    bounds : tuple of (first sample, the one after the last)
+        Of each frame, for sound.
+    counted : bool
+        Whether samples are counted, or lie where the file's time says.
     """
 
     block: str
@@ -64,12 +70,15 @@ class StreamJob:
     source: Path
     digest: str
     n_frames: int
-    fps: float | None = None
+    quarter_turns: int = 0
+    bounds: tuple[tuple[int, int], ...] = ()
+    counted: bool = True
 
     def path(self, cache: Path) -> Path:
         """Return where the rows belong, by content, settings, code and versions of libraries."""
         code = [file_digest(module.__file__) for module in _CODE[self.kind]]
-        settings = {"n_frames": self.n_frames, "fps": self.fps}
+        settings = {"n_frames": self.n_frames, "quarter_turns": self.quarter_turns}
+        settings |= {"bounds": self.bounds, "counted": self.counted}
         made_by = {"code": code, "libraries": _LIBRARIES}
         key = value_digest({"content": self.digest, **made_by, **settings})
         return cache / f"{self.block}-{key[:32]}.npy"
@@ -77,9 +86,10 @@ class StreamJob:
     def rows(self) -> Iterator[np.ndarray]:
         """Yield the rows, some at a time."""
         if self.kind == "video":
-            yield from video.video_rows(self.source, self.n_frames)
+            yield from video.video_rows(self.source, self.n_frames, self.quarter_turns)
         elif self.kind == "audio":
-            yield from audio.audio_rows(self.source, self.n_frames, self.fps)
+            bounds = np.array(self.bounds)
+            yield from audio.audio_rows(self.source, bounds, counted=self.counted)
         else:
             opened = Annotation(self.source)
             try:
@@ -109,7 +119,9 @@ class StreamRows:
     problem: str = ""
 
 
-def stream_jobs(episode: Episode, digests: dict[str, str]) -> list[StreamJob]:
+def stream_jobs(
+    episode: Episode, digests: dict[str, str], contract: str = "published"
+) -> list[StreamJob]:
     """Return a job for every usable video, the sound and the depth, the longest first.
 
     Parameters
@@ -117,27 +129,45 @@ def stream_jobs(episode: Episode, digests: dict[str, str]) -> list[StreamJob]:
     episode : Episode
     digests : dict
         From `xperience.episode.files.recording_digests`.
+    contract : {"published", "corrected"}
+        Both share the rows of pictures, and those of sound where counting samples puts them where
+        the file says.
     """
     jobs = []
-    n = episode.n_frames
     arrays = {name: digests[name] for name in linked_files(episode.folder)}
 
-    def add(block: str, kind: str, path: Path, n_frames: int, fps: float | None = None) -> None:
+    def add(block: str, kind: str, path: Path, n_frames: int, **settings: Any) -> None:
         linked = kind == "depth" and len(arrays) > 1
         digest = value_digest(arrays) if linked else digests[path.name]
-        jobs.append(StreamJob(block, kind, path, digest, n_frames, fps))
+        jobs.append(StreamJob(block, kind, path, digest, n_frames, **settings))
 
     if episode.streams["depth"].usable:
-        n_depth = min(n, episode.streams["depth"].n_rows)
+        n_depth = min(episode.n_frames, episode.streams["depth"].n_rows)
         add("depth_confidence", "depth", episode.annotation.path, n_depth)
     for camera in layout.CAMERAS:
         if episode.streams[camera].usable:
-            add(f"video_{camera}", "video", episode.video_path(camera), n)
+            clock = episode.clock(camera)
+            turns = clock.timeline.rotation_deg // 90 if contract == "corrected" else 0
+            n = max(episode.n_frames, int(clock.pictures.max()) + 1)
+            add(f"video_{camera}", "video", episode.video_path(camera), n, quarter_turns=turns)
     if episode.streams["audio"].usable:
         camera = layout.AUDIO_CAMERA
-        fps = float(episode.videos[camera].fps) or episode.fps
-        add(f"audio_{camera}_aac", "audio", episode.video_path(camera), n, fps)
+        bounds, counted = _sound_bounds(episode, contract)
+        name, path = f"audio_{camera}_aac", episode.video_path(camera)
+        add(name, "audio", path, episode.n_frames, bounds=bounds, counted=counted)
     return jobs
+
+
+def _sound_bounds(episode: Episode, contract: str) -> tuple[tuple[tuple[int, int], ...], bool]:
+    """Return the samples of each frame, and whether they are to be counted."""
+    camera = layout.AUDIO_CAMERA
+    edges = audio.frame_bounds(episode.n_frames, float(episode.videos[camera].fps) or episode.fps)
+    counted = np.stack([edges[:-1], edges[1:]], axis=1)
+    clock = episode.clock(camera)
+    timed = clock.samples(np.arange(episode.n_frames), np.arange(episode.n_frames) + 1)
+    if contract == "published" or (clock.sound_is_counted and np.array_equal(timed, counted)):
+        return tuple(map(tuple, counted.tolist())), True
+    return tuple(map(tuple, timed.tolist())), False
 
 
 def run_jobs(
@@ -287,10 +317,15 @@ class FrameRows:
     def __post_init__(self):
         self.n_rows = len(np.load(self.path, mmap_mode="r"))
 
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        """Return rows [start, stop), a copy."""
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Return rows [start, stop), or those at some places, a copy."""
         return np.array(np.load(self.path, mmap_mode="r")[rows])
+
+    @cached_property
+    def read(self) -> np.ndarray:
+        """Places of the rows that could be read: those that are not NaN."""
+        return np.flatnonzero(~np.isnan(np.load(self.path, mmap_mode="r")[:, 0]))
 
     def count_unread(self) -> int:
         """Return how many rows are NaN: those of frames that could not be read."""
-        return int(np.isnan(np.load(self.path, mmap_mode="r")[:, 0]).sum())
+        return self.n_rows - len(self.read)

@@ -1,13 +1,13 @@
 """98 values a video frame: colour, its histogram, a small grey picture and its gradients."""
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from xperience.episode.media import read_rgb
+from xperience.episode.media import read_pictures, read_timeline
 from xperience.features.blocks import N_VIDEO
 
 _SIDE, _SMALL, _BINS, _BATCH = 32, 8, 8, 64
@@ -15,23 +15,35 @@ _MAX_LINES = 65535 // 255  # so many bytes add up within 16 bits
 _BIN_OF_VALUE = np.minimum(np.arange(256) * _BINS // 255, _BINS - 1)
 
 
-def video_rows(path: Path, n_frames: int) -> Iterator[np.ndarray]:
-    """Yield the features of a video's first frames, some rows at a time.
+def video_rows(path: Path, n_pictures: int, quarter_turns: int = 0) -> Iterator[np.ndarray]:
+    """Yield the features of a video's first shown pictures, some rows at a time.
 
     Parameters
     ----------
     path : Path
-    n_frames : int
-        At most so many frames are read.
+    n_pictures : int
+        At most so many are read.
+    quarter_turns : int
+        Counterclockwise turns of the pictures, for a file that asks for them.
 
     Yields
     ------
     float32 array, shape (n_rows, 98)
+        Row n is of picture n on the file's timeline; NaN for one that the decoder gave up.
     """
     cv2.setNumThreads(1)
-    frames = (shrink(rgb) for rgb in islice(read_rgb(path), n_frames))
-    while batch := list(islice(frames, _BATCH)):
-        yield frame_features(np.stack(batch))
+    pictures = (
+        (number, np.rot90(shrink(rgb), quarter_turns))
+        for number, rgb in read_pictures(path, read_timeline(path))
+    )
+    pictures = takewhile(lambda picture: picture[0] < n_pictures, pictures)
+    n_rows = 0
+    while batch := list(islice(pictures, _BATCH)):
+        places = np.array([number for number, _ in batch]) - n_rows
+        rows = np.full((places[-1] + 1, N_VIDEO), np.nan, dtype=np.float32)
+        rows[places] = frame_features(np.stack([small for _, small in batch]))
+        n_rows += len(rows)
+        yield rows
 
 
 def shrink(rgb: np.ndarray) -> np.ndarray:

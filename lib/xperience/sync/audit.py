@@ -12,7 +12,7 @@ from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError, ParamsError, did_you_mean
 from xperience.progress import OnProgress, quiet
 from xperience.sync import motion
-from xperience.sync.container import compare_clocks, frame_times_in_file_s
+from xperience.sync.container import compare_clocks, count_gaps
 from xperience.sync.events import body_events, event_signal
 from xperience.sync.lags import SHORTEST_S, measure_lag, regular_grid
 from xperience.sync.pair import ClockPair, Misalignment, Names, Range, Verdict
@@ -229,7 +229,8 @@ def _flow(job: _Job) -> ClockPair:
     camera = next((name for name in layout.CAMERAS if job.episode.streams[name].usable), None)
     if camera is None:
         raise _CannotTellError("no camera's video can be read")
-    moved = motion.picture_px_s(job.episode.video_path(camera), job.time_s)
+    frames = np.arange(len(job.time_s))
+    moved = motion.picture_px_s(job.episode.pictures(camera, frames), job.time_s)
     if np.isfinite(moved).any(1).sum() < _FEWEST_FRAMES or not np.nanmax(np.abs(moved)) > 0:
         raise _CannotTellError(f"the picture of {camera} shows nothing that moves")
     both = motion.matched(moved, motion.camera_motion(job.episode, job.time_s))
@@ -243,10 +244,9 @@ def _sound(job: _Job) -> ClockPair:
     job.need("audio")
     if not any(episode.streams[name].usable for name in _BODY):
         raise _CannotTellError("neither body nor contacts nor hands can be read")
-    path = episode.video_path(layout.AUDIO_CAMERA)
-    shown_s = frame_times_in_file_s(path)
-    grid_s = job.grid_s(shown_s - shown_s[:1])
-    onsets = OnsetTrack(path, episode.videos[layout.AUDIO_CAMERA].audio_start_s)
+    begin_s = episode.clock(layout.AUDIO_CAMERA).begin_s
+    grid_s = job.grid_s(begin_s - begin_s[0])
+    onsets = OnsetTrack(episode.video_path(layout.AUDIO_CAMERA))
     if len(onsets.strength_db) * STEP_S < SHORTEST_S:
         raise _CannotTellError(
             f"there are {len(onsets.strength_db) * STEP_S:.1f} s of sound, "
@@ -256,14 +256,14 @@ def _sound(job: _Job) -> ClockPair:
         raise _CannotTellError("the sound is silent")
     events = body_events(episode)
     places = events.all
-    places = places[places <= len(shown_s) - 1]
+    places = places[places <= len(begin_s) - 1]
     if len(places) < FEWEST_EVENTS:
         raise _CannotTellError(f"the body gives {len(places)} events, {FEWEST_EVENTS} are needed")
-    event_s = np.interp(places, np.arange(len(shown_s)), shown_s)
-    heard = onsets.standing_out(grid_s + shown_s[0])
+    event_s = np.interp(places, np.arange(len(begin_s)), begin_s)
+    heard = onsets.standing_out(grid_s + begin_s[0])
     if not np.nanmax(heard, initial=0.0) > 0:
         raise _CannotTellError("nothing in the sound has an onset")
-    bumps = event_signal(event_s - shown_s[0], grid_s)
+    bumps = event_signal(event_s - begin_s[0], grid_s)
     return _correlated(job, heard, bumps, f"of onsets with {events}", len(places))
 
 
@@ -285,19 +285,23 @@ def _container(job: _Job) -> ClockPair:
         raise _CannotTellError("no camera's video can be read")
     if episode.stamps_ns is None:
         raise _CannotTellError("frame names hold no device times")
-    shown_s = frame_times_in_file_s(episode.video_path(camera))
-    n = min(len(shown_s), len(job.time_s))
+    clock = episode.clock(camera)
+    seen = np.flatnonzero(clock.pictures >= 0)
+    seen = seen[seen < len(job.time_s)]
+    n = len(seen)
     if n < _FEWEST_FRAMES:
         raise _CannotTellError(f"{camera} has {n} frames, {_FEWEST_FRAMES} are needed")
-    if not job.time_s[n - 1] > job.time_s[0]:
+    if not job.time_s[seen[-1]] > job.time_s[seen[0]]:
         raise _CannotTellError("device times do not grow")
-    found = compare_clocks(shown_s[:n], job.time_s[:n], job.seed)
+    shown_s = clock.timeline.picture_s[clock.pictures[seen]]
+    found = compare_clocks(shown_s, job.time_s[seen], job.seed)
     evidence = (
         f"{n:,} frames of {camera}, jitter {found.jitter_ms:.2f} ms, "
-        f"gaps in the file {found.gaps[0]}, on the device {found.gaps[1]}"
+        f"gaps in the file {found.gaps[0]}, on the device {count_gaps(job.time_s)}"
     )
-    if len(shown_s) != len(job.time_s):
-        evidence += f"; the file has {len(shown_s):,} frames, the recording {len(job.time_s):,}"
+    n_shown = len(clock.timeline.ticks)
+    if n_shown != len(job.time_s):
+        evidence += f"; the file has {n_shown:,} frames, the recording {len(job.time_s):,}"
     more = {"evidence": evidence, "n_events": n, "n_stretches": found.n_stretches}
     more["furthest_ms"] = found.furthest_ms
     return job.names.judged(Misalignment.of(found.line, found.resampled, found.length_s), **more)

@@ -1,45 +1,14 @@
 """The clock of a video file against the device's own: rates, gaps and jitter."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import av
 import numpy as np
 
 from xperience.scoring.resampling import block_weights
-from xperience.storage import file_url
 from xperience.sync.lags import Line
 
 _STRETCHES, _BLOCK, _N_RESAMPLES = 24, 2, 400
 _GAP = 1.5  # frames
-
-
-def frame_times_in_file_s(path: Path) -> np.ndarray:
-    """Return when each frame of a video is shown, shape (n,), seconds, without decoding.
-
-    Parameters
-    ----------
-    path : Path
-        A video that can be opened.
-
-    Returns
-    -------
-    float array, shape (n,)
-        In order of showing. A file that is cut off gives the frames before the cut.
-    """
-    ticks: list[int] = []
-    with av.open(file_url(path), metadata_errors="replace") as container:
-        stream = container.streams.video[0]
-        try:
-            ticks.extend(p.pts for p in container.demux(stream) if p.size and p.pts is not None)
-        except (av.FFmpegError, EOFError):
-            # the file ends early: what came before is there
-            return _in_order(ticks, float(stream.time_base))
-        return _in_order(ticks, float(stream.time_base))
-
-
-def _in_order(ticks: list[int], tick_s: float) -> np.ndarray:
-    return np.sort(np.array(ticks, dtype=np.float64)) * tick_s
 
 
 @dataclass(frozen=True)
@@ -102,15 +71,16 @@ def compare_clocks(late_s: np.ndarray, reference_s: np.ndarray, seed: int = 0) -
     )
     line = Line(float(whole.offset_s[0]), float(whole.drift[0]))
     jitter_s = float(np.std(away_s - line.at(from_middle_s)))
-    gaps = tuple(int(np.sum(_steps(clock) > _GAP)) for clock in (late_s, reference_s))
+    gaps = (count_gaps(late_s), count_gaps(reference_s))
     furthest_ms = round(1e3 * float(away_s[np.abs(away_s).argmax()]), 6)
     more = (gaps, length_s, len(away_s), _STRETCHES)
     return ClockLine(line, drawn, 1e3 * jitter_s, furthest_ms, *more)
 
 
-def _steps(clock_s: np.ndarray) -> np.ndarray:
+def count_gaps(clock_s: np.ndarray) -> int:
+    """Return how many steps of a clock are longer than one and a half of its usual ones."""
     steps_s = np.diff(clock_s)
-    return steps_s / np.median(steps_s)
+    return int(np.sum(steps_s / np.median(steps_s) > _GAP))
 
 
 def _fit(sums: np.ndarray) -> Line:

@@ -1,14 +1,13 @@
 """How fast the head turns, told three ways: by SLAM poses, by the gyroscope, by the picture."""
 
+from collections.abc import Iterable
 from itertools import islice
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from xperience.episode import layout
 from xperience.episode.episode import Episode
-from xperience.episode.media import read_rgb
 from xperience.sync.lags import forwards, on_grid
 
 _SMALL_PX, _TILE_PX = (96, 64), 32
@@ -227,13 +226,13 @@ def _steps_s(time_s: np.ndarray) -> np.ndarray:
     return np.where(step_s > 0, step_s, np.nan)
 
 
-def picture_px_s(path: Path, time_s: np.ndarray) -> np.ndarray:
+def picture_px_s(pictures: Iterable[np.ndarray | None], time_s: np.ndarray) -> np.ndarray:
     """Return how parts of the picture move, from phase correlation of small grey frames.
 
     Parameters
     ----------
-    path : Path
-        A video, streamed; two frames are held.
+    pictures : iterable of uint8 array, shape (height, width, 3), or None
+        RGB, one a frame, streamed; None where a frame has none.
     time_s : float array, shape (n_frames,)
         Time of each frame; no more frames are read.
 
@@ -241,14 +240,15 @@ def picture_px_s(path: Path, time_s: np.ndarray) -> np.ndarray:
     -------
     float array, shape (n_frames - 1, 12)
         Pixels of a picture of 96 x 64 per second, to the right and downwards, for 3 x 2 tiles; NaN
-        past the video's end, where time stands still and where a tile shows nothing to follow.
+        beside a frame without a picture, where time stands still and where a tile shows nothing to
+        follow.
     """
     cv2.setNumThreads(1)
     window = cv2.createHanningWindow((_TILE_PX, _TILE_PX), cv2.CV_32F)
     moved_px = np.full((len(time_s) - 1, N_TILES, 2), np.nan)
     before: list[np.ndarray | None] = [None] * N_TILES
-    for number, rgb in enumerate(islice(read_rgb(path), len(time_s))):
-        now = _tiles(rgb)
+    for number, rgb in enumerate(islice(pictures, len(time_s))):
+        now = [None] * N_TILES if rgb is None else _tiles(rgb)
         for tile, (old, new) in enumerate(zip(before, now, strict=True)):
             if old is not None and new is not None:
                 shift = np.array(cv2.phaseCorrelate(old, new, window)[0])

@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 
 from xperience.episode.layout import AUDIO_RATE_HZ
-from xperience.episode.media import read_mono
+from xperience.episode.media import read_sound
 from xperience.sync.lags import on_grid
 
 N_FFT, HOP, N_MELS = 256, 80, 24
@@ -30,39 +30,48 @@ class OnsetTrack:
     ----------
     path : Path
         A video with sound, read as a stream.
-    start_s : float
-        Time of the first sample in the container.
 
     Attributes
     ----------
     time_s, strength_db : float array, shape (n,)
-        Every 5 ms: mean rise of the mel bands, in dB. A sudden sound's rises lie about the instant
-        at which it begins.
+        Every 5 ms of the file's time that has sound: mean rise of the mel bands, in dB. A sudden
+        sound's rises lie about the instant at which it begins.
     peak : float
         Greatest amplitude, 0 to 1.
     """
 
-    def __init__(self, path: Path, start_s: float):
+    def __init__(self, path: Path):
         self.peak = 0.0
-        strength = [*map(_strengths, self._chunks(path))]
-        self.strength_db = np.concatenate([np.zeros(0), *strength])
-        self.time_s = start_s + attack_lead_s() + _rise_times_s(len(self.strength_db))
+        time_s, strength_db = [np.zeros(0)], [np.zeros(0)]
+        for place, samples in self._chunks(path):
+            strength_db.append(_strengths(samples))
+            rises_s = _rise_times_s(len(strength_db[-1]))
+            time_s.append(place / AUDIO_RATE_HZ + attack_lead_s() + rises_s)
+        self.time_s, self.strength_db = np.concatenate(time_s), np.concatenate(strength_db)
 
-    def _chunks(self, path: Path) -> Iterator[np.ndarray]:
-        """Yield pieces of sound that share one spectrum, so that no rise is lost between them."""
+    def _chunks(self, path: Path) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield pieces of sound and their places.
+
+        Neighbours share one spectrum, so that no rise is lost between them, but none across a hole.
+        """
         held: list[np.ndarray] = []
-        length = 0
-        for part in read_mono(path, AUDIO_RATE_HZ):
+        first = end = 0
+        for place, part in read_sound(path, AUDIO_RATE_HZ):
             self.peak = max(self.peak, float(np.abs(part).max(initial=0.0)))
+            if place != end:
+                if held:
+                    yield first, np.concatenate(held)
+                held, first = [], place
             held.append(part)
-            length += len(part)
-            if length >= _CHUNK:
+            end = place + len(part)
+            if end - first >= _CHUNK:
                 samples = np.concatenate(held)
-                yield samples
-                n_spectra = (length - N_FFT) // HOP + 1
+                yield first, samples
+                n_spectra = (len(samples) - N_FFT) // HOP + 1
                 held = [samples[(n_spectra - 1) * HOP :]]
-                length = len(held[0])
-        yield np.concatenate([np.zeros(0, np.float32), *held])
+                first = end - len(held[0])
+        if held:
+            yield first, np.concatenate(held)
 
     def standing_out(self, grid_s: np.ndarray) -> np.ndarray:
         """Return how far onsets stand above nearly all of the recording, on a grid, shape (n,).
