@@ -1,5 +1,6 @@
 """One episode: the annotation, the captions and the videos as one thing to read from."""
 
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from xperience.episode.captions import (
     load_captions,
     name_stamps,
 )
+from xperience.episode.plausible import out_of_order
 from xperience.errors import EpisodeError
 from xperience.geometry import WORLD, Transform, rotation_from_quaternion
 
@@ -73,6 +75,7 @@ class Episode:
             self.streams["calibration"] = self._calibration_state()
             self._labels, self.streams["captions"] = self._read_captions()
             self._probe_videos()
+            self._check_times()
         except BaseException:
             self.close()
             raise
@@ -100,16 +103,16 @@ class Episode:
     @cached_property
     def stamps_ns(self) -> np.ndarray | None:
         """Device time of each frame in ns, shape (n_frames,), from the names or the video group."""
-        stamps_ns = name_stamps(self.frame_names)
-        node = self.annotation.file.get(layout.VIDEO_STAMPS)
-        if stamps_ns is not None or not isinstance(node, h5py.Dataset):
-            return stamps_ns
-        if node.shape != (self.n_frames,) or node.dtype.kind not in "iu":
-            return None
-        try:
-            return self.read(layout.VIDEO_STAMPS).astype(np.int64)
-        except EpisodeError:
-            return None  # only a stand-in for names without times; every frame keeps its name
+        return next(iter(self.device_clocks_ns), None)
+
+    @cached_property
+    def device_clocks_ns(self) -> list[np.ndarray]:
+        """Device times of the frames in ns, each of shape (n_frames,): names first, then video."""
+        clocks_ns = [name_stamps(self.frame_names)]
+        with suppress(EpisodeError):  # damage there costs a clock only; every frame keeps its name
+            if self.annotation.holds(layout.VIDEO_STAMPS, self.n_frames):
+                clocks_ns.append(_whole(self.read(layout.VIDEO_STAMPS)))
+        return [stamps_ns for stamps_ns in clocks_ns if stamps_ns is not None]
 
     @cached_property
     def fps(self) -> float:
@@ -180,7 +183,23 @@ class Episode:
         elif unknown := np.count_nonzero(~np.isfinite(values)):
             found = f"{unknown} of {len(values)} numbers are not finite"
             state.add(Fault("calibration", place, found, "finite numbers"), "partial")
+        for entry, (found, expected) in self.calibration.faults.items():
+            state.add(Fault("calibration", f"{place}/{entry}", found, expected), "partial")
         return state
+
+    def _check_times(self) -> None:
+        """Record frame times that do not run forwards, with the poses that they belong to."""
+        if self.stamps_ns is None:
+            return
+        named = name_stamps(self.frame_names) is not None
+        path = layout.FRAME_NAMES if named else layout.VIDEO_STAMPS
+        bad = np.flatnonzero(out_of_order(self.stamps_ns))
+        if len(bad):
+            found = (
+                f"{len(bad)} of {self.n_frames} times repeat or go back, first at frame {bad[0]}"
+            )
+            fault = Fault("pose", f"{self.annotation.place}: {path}", found, "times that grow")
+            self.streams["pose"].add(fault, "partial")
 
     def _read_captions(self) -> tuple[FrameLabels, StreamState]:
         file = self.annotation.file
@@ -190,11 +209,15 @@ class Episode:
         if node is None:
             fault = Fault("captions", place, "is absent", "JSON, or the path of a JSON file")
             return blank, StreamState("missing", faults=[fault])
-        if not isinstance(node, h5py.Dataset) or node.size != 1 or node.dtype.kind not in "OSU":
+        if not _is_text(node):
             fault = Fault("captions", place, "is not a single text", "JSON text")
             return blank, StreamState("broken", faults=[fault])
         try:
-            raw = node[()] if node.shape == () else node[()].reshape(-1)[0]
+            raw = node[()]
+            if node.dtype.kind in "iu":
+                raw = raw.tobytes().rstrip(b"\0")
+            elif node.shape:
+                raw = raw.reshape(-1)[0]
         except OSError as error:
             fault = Fault("captions", place, f"cannot be read ({error})", "JSON text")
             return blank, StreamState("broken", faults=[fault])
@@ -249,3 +272,22 @@ class Episode:
             found = f"has {info.audio_s:.2f} s of sound"
             state.add(Fault("audio", place, found, f"{video_s:.2f} s"), "partial")
         return state
+
+
+def _is_text(node: object) -> bool:
+    """Return whether a node is a single text, or an array of the bytes of one."""
+    if not isinstance(node, h5py.Dataset) or not node.size:
+        return False
+    if node.dtype.kind in "OSU":
+        return node.size == 1
+    return node.dtype.kind in "iu" and node.dtype.itemsize == 1
+
+
+def _whole(stamps: np.ndarray) -> np.ndarray | None:
+    """Return stamps as int64, or None if one is no number of that range."""
+    limits = np.iinfo(np.int64)
+    if stamps.dtype.kind == "f":
+        fits = (np.abs(stamps) < limits.max).all()  # NaN is not
+    else:
+        fits = stamps.dtype.kind in "iu" and (stamps <= limits.max).all()
+    return stamps.astype(np.int64) if fits else None

@@ -58,6 +58,8 @@ class Dataset:
         Unit of the values.
     check_zero : bool
         Whether an all-zero row means that nothing was estimated there.
+    optional : bool
+        Whether its stream can be used without it.
     """
 
     path: str
@@ -65,6 +67,7 @@ class Dataset:
     rows: Rows
     unit: str
     check_zero: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Stream:
     name : str
         Name in reports and tables.
     datasets : tuple of Dataset
-        All of them are needed.
+        All are needed but the optional ones.
     meaning : str
         One phrase for readers.
     """
@@ -126,7 +129,7 @@ STREAMS = (
         "depth",
         (
             Dataset(DEPTH, (None, None), "frame", "m"),
-            Dataset(CONFIDENCE, (None, None), "frame", "1"),
+            Dataset(CONFIDENCE, (None, None), "frame", "1", optional=True),
         ),
         "depth map and its confidence",
     ),
