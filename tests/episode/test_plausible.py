@@ -210,7 +210,7 @@ def test_whole_numbers_are_metres_by_the_scale_that_the_file_states(
         (lambda t, f: t - t[0], "from the frames' clock throughout: another zero"),
         (lambda t, f: t // 1000, "0.001 times as fast as the frames' clock: in microseconds?"),
         (lambda t, f: t / 1e9, "1e-09 times as fast as the frames' clock: in seconds?"),
-        (lambda t, f: t[0] + (t - t[0]) * 21 // 20, "drift from the frames' clock by 0.1475 s"),
+        (lambda t, f: t[0] + (t - t[0]) * 21 // 20, "drift from the frames' clock by 0.14"),
     ],
 )
 @pytest.mark.parametrize("names", [True, False])
@@ -232,7 +232,7 @@ def test_another_clock_is_named_and_keyframes_still_serve(
     builder.put(tiny, imu__device_timestamp_ns=change(stamps, None))
     row = report_of(tiny, "imu")
     assert row.status == "partial"
-    assert any(found.replace("0.1475", "0.14") in fault for fault in row.faults), row.faults
+    assert any(found in fault for fault in row.faults), row.faults
     corrected = tables(tiny)["corrected"]
     got, want = (t.block("imu_accel_gyro") for t in (corrected, whole_tables[1]))
     np.testing.assert_array_equal(got, want)
@@ -293,7 +293,7 @@ def test_a_calibration_that_cannot_be(
     assert row.status == "partial"
     assert f"calibration/{entry}: {found}" in row.faults[0]
     with Episode(tiny) as episode:
-        camera = "stereo_left" if entry == "cam01/K" else f"fisheye_{entry.split('/')[0]}"
+        camera = "stereo_left" if entry == "cam01/K" else f"fisheye_{entry.partition('/')[0]}"
         known = episode.calibration
         assert (known.camera_from_rig if "T_c" in entry else known.model)(camera) is None
 
@@ -344,7 +344,8 @@ def test_other_forms_say_the_same(
         builder.put(tiny, **{path: to(builder.get(tiny, path))})
     assert [row.faults for row in inspect_episode(tiny).streams if row.faults] == []
     for table, whole in zip(tables(tiny).values(), whole_tables, strict=True):
-        assert table.info.partial_blocks == table.info.missing_blocks == {}
+        assert table.info.missing_blocks == {}
+        assert table.info.partial_blocks == whole.info.partial_blocks
         np.testing.assert_array_equal(table.matrix(), whole.matrix())
         assert table.labels["action"].tolist() == whole.labels["action"].tolist()
 
@@ -376,17 +377,15 @@ def test_times_that_are_none_are_no_clock(tiny: Path, builder: ModuleType, value
 # the two rules that look at more than a row
 
 
-@given(st.lists(st.integers(0, 30), max_size=12))
+@given(st.lists(st.integers(0, 30), max_size=40))
 def test_the_fewest_values_are_left_out(values: list[int]) -> None:
     array = np.array(values, dtype=np.int64)
     kept = array[~out_of_order(array)]
     assert (np.diff(kept) > 0).all()
-    most = 0
-    for pick in range(2 ** len(values)):
-        some = [v for i, v in enumerate(values) if pick >> i & 1]
-        if all(a < b for a, b in zip(some, some[1:], strict=False)):
-            most = max(most, len(some))
-    assert len(kept) == most
+    longest = []
+    for i, value in enumerate(values):
+        longest.append(1 + max((longest[j] for j in range(i) if values[j] < value), default=0))
+    assert len(kept) == max(longest, default=0)
 
 
 @given(

@@ -254,7 +254,8 @@ class Annotation:
         Returns
         -------
         array, shape (n_rows, ...)
-            In the file's own type; int64 or float64 from text.
+            In the file's own type, but whole numbers of vectors as float64, and text as int64 or
+            float64.
 
         Raises
         ------
@@ -269,7 +270,10 @@ class Annotation:
             wrapped = _is_wrapped(node.shape, n_tail)
             rows = node[0, start:stop] if wrapped else node[start:stop]
             rows = rows.reshape(rows.shape[: n_tail + 1])
-            return _numbers(rows) if rows.dtype.kind in "SO" else rows
+            if rows.dtype.kind in "SO":
+                return _numbers(rows)
+            lies_in_space = dataset.tail and None not in dataset.tail  # differences are taken
+            return rows.astype(np.float64) if lies_in_space and rows.dtype.kind in "iub" else rows
         except OSError as error:
             rows = f"rows {start} to {'the end' if stop is None else stop}"
             raise _damaged(f"{self.place}: {path}", f"{rows} cannot be read ({error})") from error

@@ -106,7 +106,7 @@ class Calibration:
         """
         left, right = layout.STEREO_CAMERAS
         if camera in (left, right):
-            matrix = _matrix(self.numbers.get("cam01", {}).get("T_c0_b"))
+            matrix = _rigid(self.numbers.get("cam01", {}).get("T_c0_b"))
             if camera == right and matrix is not None:
                 matrix = self._shifted(matrix)
         elif camera in layout.FISHEYE_CAMERAS:
@@ -124,10 +124,10 @@ class Calibration:
 
     def _chain(self, number: int) -> np.ndarray | None:
         entries = self.numbers.get(f"cam{number}", {})
-        direct = _matrix(entries.get("T_c_b"))
+        direct = _rigid(entries.get("T_c_b"))
         if direct is not None or number == 0:
             return direct
-        step, before = _matrix(entries.get("T_cn_cnm1")), self._chain(number - 1)
+        step, before = _rigid(entries.get("T_cn_cnm1")), self._chain(number - 1)
         return None if step is None or before is None else step @ before
 
 
@@ -138,6 +138,10 @@ def _key(camera: str) -> str:
 def _matrix(values: np.ndarray | None) -> np.ndarray | None:
     ok = values is not None and values.size == 16 and np.isfinite(values).all()
     return values.reshape(4, 4) if ok else None
+
+
+def _rigid(values: np.ndarray | None) -> np.ndarray | None:
+    return None if values is None or rigid_fault(values) else values.reshape(4, 4)
 
 
 def _lens_fault(values: np.ndarray) -> str:

@@ -184,7 +184,8 @@ def _beyond(limit: Limit, size: np.ndarray) -> Iterator[Finding]:
     if not len(known):
         return
     if limit.share is not None:
-        typical = float(np.quantile(known, limit.share))
+        known = known[known <= plausible.ABSURD * limit.most]  # lost by themselves, whatever unit
+        typical = float(np.quantile(known, limit.share)) if len(known) else limit.most
         if not limit.least <= typical <= limit.most:
             found = f"has a {limit.measure} of {typical:.4g} {limit.unit}"
             every = np.ones(len(size), dtype=bool)

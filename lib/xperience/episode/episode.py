@@ -105,14 +105,24 @@ class Episode:
         """Device time of each frame in ns, shape (n_frames,), from the names or the video group."""
         return next(iter(self.device_clocks_ns), None)
 
-    @cached_property
+    @property
     def device_clocks_ns(self) -> list[np.ndarray]:
         """Device times of the frames in ns, each of shape (n_frames,): names first, then video."""
-        clocks_ns = [name_stamps(self.frame_names)]
-        with suppress(EpisodeError):  # damage there costs a clock only; every frame keeps its name
-            if self.annotation.holds(layout.VIDEO_STAMPS, self.n_frames):
-                clocks_ns.append(_whole(self.read(layout.VIDEO_STAMPS)))
-        return [stamps_ns for stamps_ns in clocks_ns if stamps_ns is not None]
+        return [stamps for stamps in self._device_clocks.values() if stamps is not None]
+
+    @cached_property
+    def _device_clocks(self) -> dict[str, np.ndarray | None]:
+        """What each path says of the frames' times in ns; None where it is there but says none."""
+        clocks = {}
+        stamps_ns = name_stamps(self.frame_names)
+        if stamps_ns is not None:
+            clocks[layout.FRAME_NAMES] = stamps_ns
+        if layout.VIDEO_STAMPS in self.annotation.file:
+            clocks[layout.VIDEO_STAMPS] = None
+            with suppress(EpisodeError):  # named as no time; every frame keeps its name
+                if self.annotation.holds(layout.VIDEO_STAMPS, self.n_frames):
+                    clocks[layout.VIDEO_STAMPS] = _whole(self.read(layout.VIDEO_STAMPS))
+        return clocks
 
     @cached_property
     def fps(self) -> float:
@@ -188,17 +198,16 @@ class Episode:
         return state
 
     def _check_times(self) -> None:
-        """Record frame times that do not run forwards, with the poses that they belong to."""
-        if self.stamps_ns is None:
-            return
-        named = name_stamps(self.frame_names) is not None
-        path = layout.FRAME_NAMES if named else layout.VIDEO_STAMPS
-        bad = np.flatnonzero(out_of_order(self.stamps_ns))
-        if len(bad):
-            found = (
-                f"{len(bad)} of {self.n_frames} times repeat or go back, first at frame {bad[0]}"
-            )
-            fault = Fault("pose", f"{self.annotation.place}: {path}", found, "times that grow")
+        """Record frame times that are none or do not grow, with the poses of those frames."""
+        for path, stamps in self._device_clocks.items():
+            found, expected = "is no time a frame", f"{self.n_frames} times in nanoseconds"
+            if stamps is not None:
+                bad = np.flatnonzero(out_of_order(stamps))
+                if not len(bad):
+                    continue
+                found = f"{len(bad)} of {len(stamps)} times repeat or go back"
+                found, expected = f"{found}, first at frame {bad[0]}", "times that grow"
+            fault = Fault("pose", f"{self.annotation.place}: {path}", found, expected)
             self.streams["pose"].add(fault, "partial")
 
     def _read_captions(self) -> tuple[FrameLabels, StreamState]:
@@ -287,6 +296,7 @@ def _whole(stamps: np.ndarray) -> np.ndarray | None:
     """Return stamps as int64, or None if one is no number of that range."""
     limits = np.iinfo(np.int64)
     if stamps.dtype.kind == "f":
+        stamps = stamps.astype(np.float64)
         fits = (np.abs(stamps) < limits.max).all()  # NaN is not
     else:
         fits = stamps.dtype.kind in "iu" and (stamps <= limits.max).all()

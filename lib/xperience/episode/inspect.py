@@ -211,8 +211,6 @@ def _depth(episode: Episode, row: StreamReport) -> None:
     row.coverage = n_rows / episode.n_frames * float(held.sum()) / len(sampled)
     if damaged:
         row.faults.append(f"{len(damaged)} of {len(sampled)} frames looked at: {damaged[0]}")
-    if len(looks) and not held.any():
-        row.faults.append(f"no valid depth in the {len(sampled)} frames looked at")
     row.faults += map(str, plausible.depth_faults(annotation, limits, looks))
     if row.faults:
         row.status = "partial" if row.coverage else "broken"

@@ -32,6 +32,10 @@ UNIT_LENGTH = (0.9, 1.1)
 """Of a quaternion: rounding and interpolation stay well within."""
 ACCEL_M_S2, GYRO_RAD_S = 320.0, 35.0
 """The widest ranges of common sensors: 32 times gravity, and 2,000 degrees a second."""
+STILL_RAD_S = 1e-3
+"""A worn sensor turns faster than that at some time; a dead one does not."""
+ABSURD = 100.0
+"""Times a limit; beyond is garbage rather than another unit of angle or force."""
 GRAVITY_M_S2 = (5.0, 15.0)
 """Median acceleration: a wearer is at rest or walks most of the time, and feels 9.81 m/s²."""
 FAST_SHARE = 0.99
@@ -146,7 +150,7 @@ LIMITS = (
     Limit(layout.IMU_ACCEL, "median acceleration", "m/s²", _length, *GRAVITY_M_S2, _FORCES, 0.5),
     Limit(layout.IMU_GYRO, "rate of turn", "rad/s", _length, 0, GYRO_RAD_S, {}),
     Limit(layout.IMU_GYRO, "rate of turn in the fastest 1 % of samples", "rad/s", _length,
-          0, GYRO_RAD_S, _TURNS, FAST_SHARE),
+          STILL_RAD_S, GYRO_RAD_S, _TURNS, FAST_SHARE),
 )  # fmt: skip
 CAMERA_TO_BODY = Limit(
     layout.KEYPOINTS, "distance from pelvis to camera", "m", _length, 0, CAMERA_TO_BODY_M, _LENGTHS
@@ -262,6 +266,11 @@ class DepthLimits:
         def name(path: str, found: str, expected: str) -> None:
             faults.append(Fault("depth", f"{annotation.place}: {path}", found, expected))
 
+        for path in (layout.DEPTH_MIN, layout.DEPTH_MAX, layout.DEPTH_SCALE):
+            if path in annotation.file and np.isnan(annotation.scalar(path, np.nan)):
+                name(path, "is no single finite number", "metres")
+        if scale <= 0:
+            name(layout.DEPTH_SCALE, f"is {scale:g}", "the metres of 1, above 0")
         if not 0 <= near_m < far_m:
             name(layout.DEPTH_MAX, f"is {far_m:g} and depth_min {near_m:g}", "0 <= min < max")
             near_m, far_m = 0.0, FARTHEST_DEPTH_M
@@ -383,6 +392,11 @@ def depth_faults(annotation: Annotation, limits: DepthLimits, looks: np.ndarray)
     looks : float array, shape (n, LOOK_COLUMNS)
     """
     faults = list(limits.faults)
+    empty = ~(looks[:, :_FLAT] > 0).any(axis=1) & ~(looks[:, -2] > 0)
+    if empty.any():
+        found = f"{empty.sum()} of {len(looks)} maps looked at hold no valid depth"
+        place = f"{annotation.place}: {layout.DEPTH}"
+        faults.append(Fault("depth", place, found, "finite depths above 0"))
     bounds = {"near": limits.near_m * (1 + DEPTH_SLACK), "far": limits.far_m / (1 + DEPTH_SLACK)}
     for column, check in enumerate(DEPTH_CHECKS):
         share = looks[:, column]

@@ -138,10 +138,9 @@ def frame_features(
     """
     if confidence is None:
         confidence = np.zeros((len(depth_m), 1, 1), dtype=np.uint8)
-    rows = [
-        _one_frame(depth, sure, range_m) for depth, sure in zip(depth_m, confidence, strict=True)
-    ]
-    return np.stack(rows)
+    pairs = zip(depth_m, confidence, strict=True)
+    with np.errstate(over="ignore", invalid="ignore"):  # values that float32 cannot hold
+        return np.stack([_one_frame(depth, sure, range_m) for depth, sure in pairs])
 
 
 def as_published(rows: np.ndarray) -> np.ndarray:
