@@ -261,6 +261,8 @@ def _frame_times_s(episode: Episode) -> np.ndarray:
 def _of_clock(episode: Episode, _: list[Finding]) -> Iterator[Finding]:
     """Yield what is wrong with the times of inertial samples and the samples of frames."""
     stamps = episode.read(layout.IMU_STAMPS)
+    if stamps.dtype.kind in "iu":
+        stamps = stamps.astype(np.int64)  # differences of unsigned numbers would wrap
     bad = plausible.out_of_order(stamps)
     if bad.any():
         yield Finding(layout.IMU_STAMPS, f"{_spans(bad)} repeat or go back", "times that grow", bad)
@@ -324,7 +326,9 @@ def _against_frames(
     half = len(frames) // 2
     spans = [(one[half:] - one[:-half]).astype(np.float64) for one in (sampled, stamps)]
     ratio = float(np.median(spans[0] / spans[1]))
-    power = 10.0 ** (3 * round(np.log10(ratio) / 3)) if ratio > 0 else 1.0
+    if ratio <= 0:
+        return  # keyframes that stand still or run backwards say nothing of the clock
+    power = 10.0 ** (3 * round(np.log10(ratio) / 3))
     if power != 1 and 0.9 < ratio / power < 1.1:
         unit = next((u for f, u in _UNITS.items() if np.isclose(f, power)), "")
         hint = f": in {unit}?" if unit else ""
