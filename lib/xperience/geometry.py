@@ -185,8 +185,8 @@ def rotation_from_quaternion(quat_wxyz: np.ndarray) -> np.ndarray:
         NaN where the quaternion is zero or not finite.
     """
     quat = np.asarray(quat_wxyz, dtype=np.float64)
-    norm = np.linalg.norm(quat, axis=-1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        norm = np.linalg.norm(quat, axis=-1, keepdims=True)
         w, x, y, z = np.moveaxis(np.where((norm > 0) & (norm < np.inf), quat / norm, np.nan), -1, 0)
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],

@@ -52,7 +52,8 @@ def arrays(n_frames: int, seed: int = 0) -> dict[str, Any]:
     zero = np.zeros(n_frames)
     n_samples = IMU_PER_FRAME * n_frames
     names = frame_names(n_frames)
-    body = np.cumsum(rng.normal(0, 0.01, (n_frames, 52, 3)), axis=0) + rng.normal(0, 1, (52, 3))
+    steps_m = rng.normal(0, 0.01, (n_frames, 52, 3))
+    body = np.cumsum(steps_m, axis=0) + rng.normal(0, 0.15, (52, 3))  # as wide as a person
     found = {
         "slam/frame_names": np.array(names, dtype="S32"),
         "slam/quat_wxyz": np.stack([np.cos(angle), zero, np.sin(angle), zero], axis=1),

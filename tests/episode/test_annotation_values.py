@@ -45,7 +45,6 @@ from .expecting import (
         (layout.IMU_ACCEL, np.ones((5 * N, 2)), "imu", {"imu_accel_gyro"}),
         (layout.IMU_KEYFRAMES, np.ones((N, 2)), "imu", {"imu_accel_gyro"}),
         (layout.DEPTH, np.ones((N, 12)), "depth", {"depth_confidence"}),
-        (layout.CONFIDENCE, None, "depth", {"depth_confidence"}),
     ],
 )
 def test_a_wrong_shape_breaks_its_stream_only(

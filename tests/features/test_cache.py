@@ -12,7 +12,7 @@ import pytest
 
 from xperience.episode.episode import Episode
 from xperience.episode.files import recording_digests
-from xperience.features import streams, video
+from xperience.features import depth, streams, video
 from xperience.features.extract import extract
 from xperience.features.streams import StreamRows, run_jobs, stream_jobs
 
@@ -215,5 +215,5 @@ def test_rows_are_there_at_random(tiny: Path, cache: Path) -> None:
     everything = np.load(rows.path)
     assert rows.n_rows == len(everything) == 60
     np.testing.assert_array_equal(rows[7:31], everything[7:31])
-    assert rows[55:80].shape == (5, 140)
+    assert rows[55:80].shape == (5, depth.N_KEPT)
     assert rows.count_unread() == 0

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from xperience.episode import layout
 from xperience.episode.episode import Episode
+from xperience.episode.plausible import DepthLimits
 from xperience.features import depth, windows
 from xperience.features.blocks import BLOCKS, CONTRACTS, N_FEATURES
 from xperience.features.extract import extract
@@ -300,16 +301,18 @@ def test_depth(tiny: Path, builder: ModuleType, table_of: Extract) -> None:
 def test_the_least_confidence_is_that_of_a_valid_pixel(
     depth_m: np.ndarray, sure: np.ndarray, kind: type
 ) -> None:
-    rows = depth.frame_features(depth_m.astype(kind)[None], sure[None], (0, 4))
-    valid = sure[np.isfinite(depth_m) & (depth_m > 0)]
+    depth_m[0, 0] = 3.5  # not one value throughout
+    depth_m = depth_m.astype(kind)[None]
+    rows = depth.frame_features(depth_m, sure[None], (0, 4))
+    kept = depth.kept_rows(depth_m, sure[None], (0, 4), DepthLimits(0, 4, 1, ()))
+    valid = sure[np.isfinite(depth_m[0]) & (depth_m[0] > 0)]
     scale = 255 if sure.max() > 1 else 1
-    if valid.size:
+    if valid.size > 1:
         assert rows[0, 74] == pytest.approx(valid.min() / scale)
-        np.testing.assert_array_equal(depth.as_corrected(rows), rows)
-    else:
-        assert np.isnan(depth.as_corrected(rows)).all()
-    assert depth.as_published(rows)[0, 74] == 0
-    np.testing.assert_array_equal(np.delete(depth.as_published(rows), 74), np.delete(rows, 74))
+        np.testing.assert_array_equal(depth.as_corrected(kept), rows)
+    published = depth.as_published(kept)
+    assert published[0, 74] == 0
+    np.testing.assert_array_equal(np.delete(published, 74), np.delete(rows, 74))
 
 
 def test_inertial_samples_that_are_not_numbers(

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xperience.cli import app
+from xperience.episode.plausible import DepthLimits
 from xperience.errors import ParamsError, XperienceError
 from xperience.features import audio, depth, text, video
 from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME, N_FEATURES
@@ -88,7 +89,8 @@ def test_imu(whole_table: WindowTable, builder: ModuleType) -> None:
 
 
 def test_depth(whole_table: WindowTable, builder: ModuleType) -> None:
-    rows = depth.as_published(depth.frame_features(*builder.depth_maps(0, 60), (0.0, 5.0)))
+    limits = DepthLimits(0.0, 5.0, 1.0, ())
+    rows = depth.as_published(depth.kept_rows(*builder.depth_maps(0, 60), (0.0, 5.0), limits))
     assert_windows(whole_table, "depth_confidence", lambda s: seven(rows[s : s + 20]))
 
 

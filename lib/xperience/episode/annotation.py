@@ -126,11 +126,11 @@ class Annotation:
             )
 
     def _frames(self) -> tuple[list[str], int]:
-        names = self.file.get(layout.FRAME_NAMES)
-        if _is_names(names):
+        if _is_names(self.file.get(layout.FRAME_NAMES)):
+            names = self.read(layout.FRAME_NAMES).reshape(-1)
             return [
                 _numbered(index) if name is None else name
-                for index, name in enumerate(map(_as_text, self.read(layout.FRAME_NAMES)))
+                for index, name in enumerate(map(_as_text, names))
             ], len(names)
         for dataset in _frame_datasets():
             rows = self._rows(dataset)
@@ -161,15 +161,31 @@ class Annotation:
     def _rows(self, dataset: Dataset) -> int | None:
         """Return the row count of a dataset of the right shape, else None."""
         node = self.file.get(dataset.path)
-        if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "fiub":
+        if not isinstance(node, h5py.Dataset) or node.shape is None:
             return None
         shape = _rows_first(node.shape, len(dataset.tail))
-        if shape is None or len(shape) != len(dataset.tail) + 1:
+        if len(shape) != len(dataset.tail) + 1 or not self._holds_numbers(node, dataset):
             return None
         fits = all(
             want is None or got == want for want, got in zip(dataset.tail, shape[1:], strict=True)
         )
         return shape[0] if fits and 0 not in shape else None
+
+    def _holds_numbers(self, node: h5py.Dataset, dataset: Dataset) -> bool:
+        """Return whether a dataset holds numbers; where one a row, as digits of a text too."""
+        if node.dtype.kind in "fiub":
+            return True
+        if dataset.tail or node.dtype.kind not in "SO":
+            return False
+        try:
+            return self.read(dataset.path).dtype.kind in "fi"
+        except ValueError:
+            return False
+
+    def holds(self, path: str, n_rows: int | None = None) -> bool:
+        """Return whether a dataset of the layout is there in its shape, with so many rows."""
+        rows = self._rows(_LAYOUT[path])
+        return rows is not None and n_rows in (None, rows)
 
     def _check(self, stream: Stream) -> StreamState:
         state = StreamState("ok")
@@ -184,6 +200,8 @@ class Annotation:
             state.n_rows = 0
         elif stream.name == "imu":
             self._check_imu(state)
+        elif stream.name == "depth" and self.holds(layout.CONFIDENCE):
+            self._check_size(state)
         return state
 
     def _check_dataset(self, stream: Stream, dataset: Dataset, state: StreamState) -> None:
@@ -191,12 +209,14 @@ class Annotation:
         expected = _shape_text(dataset)
         node = self.file.get(dataset.path)
         if node is None:
-            state.add(Fault(stream.name, place, "is absent", expected), "broken")
+            worst = "partial" if dataset.optional else "broken"
+            state.add(Fault(stream.name, place, "is absent", expected), worst)
             return
         rows = self._rows(dataset)
         if rows is None:
             found = f"has shape {getattr(node, 'shape', None)} and type {_kind(node)}"
-            state.add(Fault(stream.name, place, found, expected), "broken")
+            worst = "partial" if dataset.optional else "broken"
+            state.add(Fault(stream.name, place, found, expected), worst)
             return
         if (missing := missing_filter(node)) and not _is_readable(node):
             found = f"needs {missing}"
@@ -225,8 +245,16 @@ class Annotation:
         if outside:
             found = f"{outside} keyframe indices point outside the {min(rows)} samples"
             state.add(Fault("imu", place, found, "indices of samples"), "partial")
-        if np.any(np.diff(keys) < 0):
-            state.add(Fault("imu", place, "keyframe indices go back", "growing indices"), "partial")
+
+    def _check_size(self, state: StreamState) -> None:
+        """Check that each pixel of depth has its confidence."""
+        depth, sure = (
+            _rows_first(self.file[path].shape, 2)[1:] for path in (layout.DEPTH, layout.CONFIDENCE)
+        )
+        if depth != sure:
+            place, found = f"{self.place}: {layout.CONFIDENCE}", "has maps of {}x{}".format(*sure)
+            expected = "{}x{} as depth has".format(*depth)
+            state.add(Fault("depth", place, found, expected), "partial")
 
     def dataset(self, path: str) -> h5py.Dataset:
         """Return the HDF5 dataset, or raise MissingStreamError naming the place."""
@@ -251,27 +279,42 @@ class Annotation:
         Parameters
         ----------
         path : str
-            A path of ``layout``; a leading axis of length one is dropped.
+            A path of ``layout``; an axis of length one before or behind its own is dropped, and
+            digits of a text are read as the number that they write.
         start, stop : int
             First row and one past the last; clipped to what is there.
 
         Returns
         -------
         array, shape (n_rows, ...)
-            In the file's own type.
+            In the file's own type, but whole numbers of vectors as float64, and text as int64 or
+            float64.
 
         Raises
         ------
         EpisodeError
             If the rows cannot be read, as in a file with damaged chunks.
         """
-        node = self.dataset(path)
-        wrapped = _is_wrapped(node.shape, len(_LAYOUT[path].tail)) if path in _LAYOUT else False
+        node, dataset = self.dataset(path), _LAYOUT.get(path)
         try:
-            return node[0, start:stop] if wrapped else node[start:stop]
+            if dataset is None:
+                return node[start:stop]
+            n_tail = len(dataset.tail)
+            wrapped = _is_wrapped(node.shape, n_tail)
+            rows = node[0, start:stop] if wrapped else node[start:stop]
+            rows = rows.reshape(rows.shape[: n_tail + 1])
+            if rows.dtype.kind in "SO":
+                return _numbers(rows)
+            lies_in_space = dataset.tail and None not in dataset.tail  # differences are taken
+            return rows.astype(np.float64) if lies_in_space and rows.dtype.kind in "iub" else rows
         except OSError as error:
             rows = f"rows {start} to {'the end' if stop is None else stop}"
             raise read_fault(f"{self.place}: {path}", rows, node, error) from error
+
+    def depth(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return depth and its confidence, each (n, height, width) as stored; None without one."""
+        sure = self.read(layout.CONFIDENCE, start, stop) if self.holds(layout.CONFIDENCE) else None
+        return self.read(layout.DEPTH, start, stop), sure
 
     def keyframes(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Return the IMU sample of each frame, int64, shape (n,); -1 where there is no number."""
@@ -300,11 +343,12 @@ class Annotation:
         self.file.close()
 
 
-_LAYOUT = {dataset.path: dataset for stream in STREAMS for dataset in stream.datasets}
+_OF_STREAMS = {dataset.path: dataset for stream in STREAMS for dataset in stream.datasets}
+_LAYOUT = _OF_STREAMS | {layout.VIDEO_STAMPS: Dataset(layout.VIDEO_STAMPS, (), "frame", "ns")}
 
 
 def _frame_datasets() -> list[Dataset]:
-    return [dataset for dataset in _LAYOUT.values() if dataset.rows == "frame"]
+    return [dataset for dataset in _OF_STREAMS.values() if dataset.rows == "frame"]
 
 
 def _open(path: Path, place: str) -> h5py.File:
@@ -412,17 +456,29 @@ def _is_readable(node: h5py.Dataset) -> bool:
 
 
 def _is_names(node: object) -> bool:
-    return isinstance(node, h5py.Dataset) and len(node.shape or ()) == 1 and len(node) > 0
+    if not isinstance(node, h5py.Dataset) or not node.shape or node.size == 0:
+        return False
+    return len(_rows_first(node.shape, 0)) == 1
 
 
 def _is_wrapped(shape: tuple[int, ...], n_tail: int) -> bool:
-    return len(shape) == n_tail + 2 and shape[0] == 1
+    return len(shape) > n_tail + 1 and shape[0] == 1
 
 
-def _rows_first(shape: tuple[int, ...] | None, n_tail: int) -> tuple[int, ...] | None:
-    if shape is None:
-        return None
-    return shape[1:] if _is_wrapped(shape, n_tail) else shape
+def _rows_first(shape: tuple[int, ...], n_tail: int) -> tuple[int, ...]:
+    """Return a shape without an axis of one before the rows or behind the values."""
+    if _is_wrapped(shape, n_tail):
+        shape = shape[1:]
+    return shape[:-1] if len(shape) == n_tail + 2 and shape[-1] == 1 else shape
+
+
+def _numbers(texts: np.ndarray) -> np.ndarray:
+    """Return the numbers that texts write, int64, or float64 if any is no whole number."""
+    texts = np.char.strip(texts.astype("S"), b" \0")
+    try:
+        return texts.astype(np.int64)
+    except ValueError:
+        return texts.astype(np.float64)
 
 
 def _shape_text(dataset: Dataset) -> str:

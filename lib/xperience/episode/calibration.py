@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 
 from xperience.episode import layout
+from xperience.episode.plausible import rigid_fault
 from xperience.geometry import RIG, CameraModel, Transform
 
 
@@ -46,6 +47,23 @@ class Calibration:
         return cls(numbers, reference, stereo_baseline_m)
 
     @property
+    def reference_fault(self) -> str:
+        """Why ``cam01/T_c0_b`` cannot lead to the reference camera; "" if it can or is absent."""
+        matrix = self.numbers.get("cam01", {}).get("T_c0_b")
+        return "" if matrix is None else rigid_fault(matrix)
+
+    @property
+    def faults(self) -> dict[str, tuple[str, str]]:
+        """What cannot be and what should, by entry: motions not rigid, lenses without focus."""
+        found = {}
+        for camera, entries in self.numbers.items():
+            for key in entries.keys() & _CHECKS.keys():
+                check, expected = _CHECKS[key]
+                if fault := check(entries[key]):
+                    found[f"{camera}/{key}"] = fault, expected
+        return dict(sorted(found.items()))
+
+    @property
     def vector(self) -> np.ndarray:
         """Every number in one vector, in the contract's order."""
         parts = [values for entries in self.numbers.values() for values in entries.values()]
@@ -62,14 +80,16 @@ class Calibration:
         """
         if camera in layout.STEREO_CAMERAS:
             k = self.numbers.get("cam01", {}).get("K")
-            if k is None or k.size != 9:
+            if k is None or k.size != 9 or _lens_fault(k):
                 return None
             k = k.reshape(3, 3)
             size = (round(2 * k[0, 2]), round(2 * k[1, 2]))
             return CameraModel((k[0, 0], k[1, 1]), (k[0, 2], k[1, 2]), size)
         entries = self.numbers.get(_key(camera), {})
         intrinsics, resolution = entries.get("intrinsics"), entries.get("resolution")
-        if intrinsics is None or intrinsics.size != 5 or resolution is None:
+        if intrinsics is None or resolution is None:
+            return None
+        if intrinsics.size != 5 or _lens_fault(intrinsics) or _size_fault(resolution):
             return None
         xi, fx, fy, cx, cy = intrinsics
         size = (int(resolution[0]), int(resolution[1]))
@@ -86,7 +106,7 @@ class Calibration:
         """
         left, right = layout.STEREO_CAMERAS
         if camera in (left, right):
-            matrix = _matrix(self.numbers.get("cam01", {}).get("T_c0_b"))
+            matrix = _rigid(self.numbers.get("cam01", {}).get("T_c0_b"))
             if camera == right and matrix is not None:
                 matrix = self._shifted(matrix)
         elif camera in layout.FISHEYE_CAMERAS:
@@ -104,10 +124,10 @@ class Calibration:
 
     def _chain(self, number: int) -> np.ndarray | None:
         entries = self.numbers.get(f"cam{number}", {})
-        direct = _matrix(entries.get("T_c_b"))
+        direct = _rigid(entries.get("T_c_b"))
         if direct is not None or number == 0:
             return direct
-        step, before = _matrix(entries.get("T_cn_cnm1")), self._chain(number - 1)
+        step, before = _rigid(entries.get("T_cn_cnm1")), self._chain(number - 1)
         return None if step is None or before is None else step @ before
 
 
@@ -118,6 +138,38 @@ def _key(camera: str) -> str:
 def _matrix(values: np.ndarray | None) -> np.ndarray | None:
     ok = values is not None and values.size == 16 and np.isfinite(values).all()
     return values.reshape(4, 4) if ok else None
+
+
+def _rigid(values: np.ndarray | None) -> np.ndarray | None:
+    return None if values is None or rigid_fault(values) else values.reshape(4, 4)
+
+
+def _lens_fault(values: np.ndarray) -> str:
+    """Return why numbers are no ``intrinsics`` or ``K``; "" if they are."""
+    if values.size not in (5, 9):
+        return f"has {values.size} numbers"
+    if not np.isfinite(values).all():
+        return "holds numbers that are not finite"
+    focal_px = values[1:3] if values.size == 5 else values[[0, 4]]
+    if (focal_px <= 0).any():
+        return "has focal lengths of {:g} and {:g} px".format(*focal_px)
+    return ""
+
+
+def _size_fault(values: np.ndarray) -> str:
+    good = values.size == 2 and np.isfinite(values).all() and (values >= 1).all()
+    return "" if good else f"is {values.tolist()}"
+
+
+_RIGID = (rigid_fault, "a rigid motion, 4x4")
+_CHECKS = {
+    "T_c_b": _RIGID,
+    "T_cn_cnm1": _RIGID,
+    "T_c0_b": _RIGID,
+    "intrinsics": (_lens_fault, "xi, two focal lengths above 0 and the centre"),
+    "K": (_lens_fault, "3x3 with two focal lengths above 0"),
+    "resolution": (_size_fault, "width and height in pixels"),
+}
 
 
 def _collect(node: h5py.Group | h5py.Dataset, key: str, into: dict[str, np.ndarray]) -> None:

@@ -1,6 +1,7 @@
 """One episode: the annotation, the captions and the videos as one thing to read from."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,7 @@ from xperience.episode.clock import (
     picture_faults,
     sound_faults,
 )
+from xperience.episode.plausible import out_of_order
 from xperience.errors import EpisodeError, TextError
 from xperience.geometry import WORLD, Transform, rotation_from_quaternion
 from xperience.text import decode, padded
@@ -92,6 +94,7 @@ class Episode:
             self.streams["calibration"] = self._calibration_state()
             self._captions, self.streams["captions"] = self._read_captions()
             self._probe_videos()
+            self._check_times()
         except BaseException:
             self.close()
             raise
@@ -137,16 +140,26 @@ class Episode:
     @cached_property
     def stamps_ns(self) -> np.ndarray | None:
         """Device time of each frame in ns, shape (n_frames,), from the names or the video group."""
+        return next(iter(self.device_clocks_ns), None)
+
+    @property
+    def device_clocks_ns(self) -> list[np.ndarray]:
+        """Device times of the frames in ns, each of shape (n_frames,): names first, then video."""
+        return [stamps for stamps in self._device_clocks.values() if stamps is not None]
+
+    @cached_property
+    def _device_clocks(self) -> dict[str, np.ndarray | None]:
+        """What each path says of the frames' times in ns; None where it is there but says none."""
+        clocks = {}
         stamps_ns = name_stamps(self.frame_names)
-        node = self.annotation.file.get(layout.VIDEO_STAMPS)
-        if stamps_ns is not None or not isinstance(node, h5py.Dataset):
-            return stamps_ns
-        if node.shape != (self.n_frames,) or node.dtype.kind not in "iu":
-            return None
-        try:
-            return self.read(layout.VIDEO_STAMPS).astype(np.int64)
-        except EpisodeError:
-            return None  # only a stand-in for names without times; every frame keeps its name
+        if stamps_ns is not None:
+            clocks[layout.FRAME_NAMES] = stamps_ns
+        if layout.VIDEO_STAMPS in self.annotation.file:
+            clocks[layout.VIDEO_STAMPS] = None
+            with suppress(EpisodeError):  # named as no time; every frame keeps its name
+                if self.annotation.holds(layout.VIDEO_STAMPS, self.n_frames):
+                    clocks[layout.VIDEO_STAMPS] = _whole(self.read(layout.VIDEO_STAMPS))
+        return clocks
 
     @cached_property
     def fps(self) -> float:
@@ -328,7 +341,22 @@ class Episode:
         elif unknown := np.count_nonzero(~np.isfinite(values)):
             found = f"{unknown} of {len(values)} numbers are not finite"
             state.add(Fault("calibration", place, found, "finite numbers"), "partial")
+        for entry, (found, expected) in self.calibration.faults.items():
+            state.add(Fault("calibration", f"{place}/{entry}", found, expected), "partial")
         return state
+
+    def _check_times(self) -> None:
+        """Record frame times that are none or do not grow, with the poses of those frames."""
+        for path, stamps in self._device_clocks.items():
+            found, expected = "is no time a frame", f"{self.n_frames} times in nanoseconds"
+            if stamps is not None:
+                bad = np.flatnonzero(out_of_order(stamps))
+                if not len(bad):
+                    continue
+                found = f"{len(bad)} of {len(stamps)} times repeat or go back"
+                found, expected = f"{found}, first at frame {bad[0]}", "times that grow"
+            fault = Fault("pose", f"{self.annotation.place}: {path}", found, expected)
+            self.streams["pose"].add(fault, "partial")
 
     def _read_captions(self) -> tuple[dict[str, Any], StreamState]:
         """Return the caption document, empty if there is none of use, and what of it is there."""
@@ -408,7 +436,7 @@ def _is_text(node: object) -> bool:
     """Return whether a dataset holds one text: as text, or as its bytes one by one."""
     if not isinstance(node, h5py.Dataset):
         return False
-    by_byte = node.dtype.kind in "iu" and node.dtype.itemsize == 1 and len(node.shape) == 1
+    by_byte = node.dtype.kind in "iu" and node.dtype.itemsize == 1
     return (node.size == 1 and node.dtype.kind in "OSU") or (by_byte and node.size > 0)
 
 
@@ -418,3 +446,14 @@ def _bytes_of(value: Any) -> bytes:
         value = value.tobytes() if value.dtype.kind in "iu" else value.reshape(-1)[0]
     raw = value if isinstance(value, bytes) else str(value).encode()
     return padded(raw.rstrip(b"\0"))
+
+
+def _whole(stamps: np.ndarray) -> np.ndarray | None:
+    """Return stamps as int64, or None if one is no number of that range."""
+    limits = np.iinfo(np.int64)
+    if stamps.dtype.kind == "f":
+        stamps = stamps.astype(np.float64)
+        fits = (np.abs(stamps) < limits.max).all()  # NaN is not
+    else:
+        fits = stamps.dtype.kind in "iu" and (stamps <= limits.max).all()
+    return stamps.astype(np.int64) if fits else None

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xperience.episode import layout
+from xperience.episode import layout, plausible
 from xperience.episode.captions import is_labelled
 from xperience.episode.clock import LEAST_HEARD, FrameClock, stretches
-from xperience.episode.coverage import stream_coverage
+from xperience.episode.coverage import lost_rows, stream_coverage
 from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError
 from xperience.progress import OnProgress, quiet
@@ -194,11 +194,12 @@ def _arrays(episode: Episode, row: StreamReport) -> None:
     node = episode.annotation.dataset(main.path)
     row.shape, row.dtype, row.unit = list(node.shape), str(node.dtype), main.unit
     if main.rows == "frame":
-        row.rate_hz, row.span_s = episode.fps, node.shape[-len(main.tail) - 1] / episode.fps
+        row.rate_hz = episode.fps
+        row.span_s = episode.annotation.n_rows(main.path) / episode.fps
     if row.stream == "depth":
         _depth(episode, row)
         return
-    found = stream_coverage(episode.annotation, row.stream)
+    found = stream_coverage(episode, row.stream)
     row.coverage = found.share
     if found.faults:
         row.status = "partial" if found.share else "broken"
@@ -209,9 +210,10 @@ def _arrays(episode: Episode, row: StreamReport) -> None:
 
 def _imu_clock(episode: Episode, row: StreamReport) -> None:
     stamps_ns = episode.read(layout.IMU_STAMPS)
-    first_ns, last_ns = float(stamps_ns[0]), float(stamps_ns[-1])
-    if np.isfinite([first_ns, last_ns]).all() and last_ns > first_ns:
-        row.span_s = (last_ns - first_ns) / 1e9
+    lost = lost_rows(episode, layout.IMU_STAMPS)
+    stamps_ns = stamps_ns[: len(lost)][~lost].astype(np.float64)
+    if len(stamps_ns) > 1 and stamps_ns[-1] > stamps_ns[0]:
+        row.span_s = (stamps_ns[-1] - stamps_ns[0]) / 1e9
         row.rate_hz = (len(stamps_ns) - 1) / row.span_s
 
 
@@ -219,21 +221,21 @@ def _depth(episode: Episode, row: StreamReport) -> None:
     """Look at a few frames only: depth is the bulk of a recording."""
     n_rows = min(episode.n_frames, episode.streams["depth"].n_rows)
     sampled = np.unique(np.linspace(0, n_rows - 1, _DEPTH_SAMPLES).astype(int))
-    shares, damaged = [], []
+    annotation, seen, damaged = episode.annotation, [], []
+    limits = plausible.DepthLimits.of(annotation)
     for frame in sampled:
         try:
-            depth_m = episode.read(layout.DEPTH, frame, frame + 1)
-            shares.append(float(np.mean(np.isfinite(depth_m) & (depth_m > 0))))
+            seen.append(plausible.look_at_depth(*annotation.depth(frame, frame + 1), limits))
         except EpisodeError as error:
             damaged.append(str(error))
-    share = float(np.mean(shares)) if shares else 0.0
-    row.coverage = n_rows / episode.n_frames * len(shares) / len(sampled) * (share > 0)
+    looks = np.concatenate([np.zeros((0, plausible.LOOK_COLUMNS)), *seen])
+    held = plausible.held_maps(looks)
+    row.coverage = n_rows / episode.n_frames * float(held.sum()) / len(sampled)
     if damaged:
-        row.status = "partial" if shares else "broken"
         row.faults.append(f"{len(damaged)} of {len(sampled)} frames looked at: {damaged[0]}")
-    elif not share:
-        row.status = "broken"
-        row.faults.append(f"no valid depth in the {len(sampled)} frames looked at")
+    row.faults += map(str, plausible.depth_faults(annotation, limits, looks))
+    if row.faults:
+        row.status = "partial" if row.coverage else "broken"
 
 
 def _captions(episode: Episode, row: StreamReport) -> None:

@@ -60,6 +60,8 @@ class Dataset:
         Unit of the values.
     check_zero : bool
         Whether an all-zero row means that nothing was estimated there.
+    optional : bool
+        Whether its stream can be used without it.
     """
 
     path: str
@@ -67,6 +69,7 @@ class Dataset:
     rows: Rows
     unit: str
     check_zero: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Stream:
     name : str
         Name in reports and tables.
     datasets : tuple of Dataset
-        All of them are needed.
+        All are needed but the optional ones.
     meaning : str
         One phrase for readers.
     """
@@ -128,7 +131,7 @@ STREAMS = (
         "depth",
         (
             Dataset(DEPTH, (None, None), "frame", "m"),
-            Dataset(CONFIDENCE, (None, None), "frame", "1"),
+            Dataset(CONFIDENCE, (None, None), "frame", "1", optional=True),
         ),
         "depth map and its confidence",
     ),

@@ -12,12 +12,21 @@ import numpy as np
 
 from xperience.episode import layout
 from xperience.episode.clock import FrameClock
+from xperience.episode.coverage import lost_rows
 from xperience.episode.episode import Episode
 from xperience.features import windows
-from xperience.features.blocks import BLOCKS_BY_NAME, Block
+from xperience.features.blocks import Block
 from xperience.features.depth import as_corrected
-from xperience.features.posture import HAND_PATHS, Postures, known_rows
-from xperience.features.source import Source, check_streams, repeated, static_values
+from xperience.features.posture import HAND_PATHS, Postures, known_keyframes, known_rows
+from xperience.features.source import (
+    Source,
+    check_streams,
+    depth_note,
+    inertial_windows,
+    repeated,
+    static_values,
+)
+from xperience.features.static import point_cloud_features
 from xperience.features.streams import FrameRows, StreamRows
 from xperience.features.text import text_rows
 from xperience.geometry import PELVIS, Transform
@@ -81,7 +90,12 @@ class Corrected:
         if block.name in self.streams and self.streams[block.name].path is None:
             return Source(None, self.streams[block.name].problem)
         rows = self._rows(block)
-        odd = _joined(odd, _gaps(self._scan(lambda a, b: _finite(rows(a, b)))))
+        known = self._scan(lambda a, b: _finite(rows(a, b)))
+        if block.name == "depth_confidence":
+            odd = _joined(odd, depth_note(self.episode, self.streams[block.name]))
+        if not known.any():
+            return Source(None, odd or "no frame has values")
+        odd = _joined(odd, _gaps(known))
         return Source(lambda starts: _pooled(rows, starts), odd)
 
     def _rows(self, block: Block) -> Rows:
@@ -130,8 +144,12 @@ class Corrected:
         return Source(compute, _joined(odd, _gaps(self._scan(known))))
 
     def _imu(self, odd: str) -> Source:
+        def samples(path: str, start: int, stop: int) -> np.ndarray:
+            return known_rows(self.episode, path, start, stop)
+
         def compute(starts: np.ndarray) -> np.ndarray:
-            return _inertial(self.episode, starts)
+            keys = known_keyframes(self.episode, *_span(starts))
+            return inertial_windows(self.episode, starts, keys, samples, windows.stats_of_known)
 
         starts = windows.window_starts(self.episode.n_frames)
         chunks = [starts[i : i + _SCAN_ROWS] for i in range(0, len(starts), _SCAN_ROWS)]
@@ -139,7 +157,11 @@ class Corrected:
         return Source(compute, _joined(odd, _counted(nulls, 0, len(starts))))
 
     def _static(self, block: Block, odd: str) -> Source:
-        values = static_values(block, self.episode)
+        if block.name == "slam_point_cloud":
+            kept = ~lost_rows(self.episode, layout.POINT_CLOUD)
+            values = point_cloud_features(self.episode.read(layout.POINT_CLOUD)[kept])
+        else:
+            values = static_values(block, self.episode)
         if isinstance(values, str) or not np.isfinite(values).all():
             return Source(None, values if isinstance(values, str) else odd)
         return repeated(values.astype(np.float32), odd)
@@ -215,26 +237,6 @@ def _seen_from_first(camera: Transform, to_body: Transform, starts: np.ndarray) 
         seen.source,
         seen.target,
     )
-
-
-def _inertial(episode: Episode, starts: np.ndarray) -> np.ndarray:
-    """Return the statistics of the IMU samples between a window's first and last keyframe."""
-    first, last = _span(starts)
-    keys = episode.annotation.keyframes(first, last)
-    n_samples = min(map(episode.annotation.n_rows, (layout.IMU_ACCEL, layout.IMU_GYRO)))
-    result = np.full((len(starts), BLOCKS_BY_NAME["imu_accel_gyro"].dim), np.nan, np.float32)
-    inside = keys[(keys >= 0) & (keys < n_samples)]
-    if not inside.size:
-        return result
-    base, end = int(inside.min()), int(inside.max()) + 1
-    parts = [episode.read(path, base, end) for path in (layout.IMU_ACCEL, layout.IMU_GYRO)]
-    samples = np.concatenate(parts, axis=1)  # (n, 6)
-    for row, start in enumerate(starts - first):
-        ends = keys[start : start + windows.WINDOW_FRAMES]
-        if len(ends) == windows.WINDOW_FRAMES and 0 <= ends[0] <= ends[-1] < n_samples:
-            between = samples[ends[0] - base : ends[-1] - base + 1]
-            result[row] = windows.stats_of_known(between[None])[0]
-    return result
 
 
 def _gaps(known: np.ndarray) -> str:

@@ -1,4 +1,7 @@
-"""140 values a depth frame: statistics and small pictures of depth and of its confidence."""
+"""140 values a depth frame: statistics and small pictures of depth and of its confidence.
+
+Rows are kept for both contracts: as published, as corrected, and what `look_at_depth` says.
+"""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,12 +12,20 @@ import numpy as np
 
 from xperience.episode import layout
 from xperience.episode.annotation import Annotation
+from xperience.episode.plausible import (
+    LOOK_COLUMNS,
+    DepthLimits,
+    cut_maps,
+    look_at_depth,
+    lost_maps,
+)
 from xperience.errors import EpisodeError
 from xperience.features.blocks import N_DEPTH
 
 _SMALL, _BATCH_BYTES = 8, 16 * 2**20
-_VALID_SHARE, _LEAST_SURE = 7, 8 + _SMALL**2 + 2
-"""Columns of the share of valid depths and of the minimum of the confidence."""
+_LEAST_SURE = 8 + _SMALL**2 + 2
+"""Column of the minimum of the confidence."""
+N_KEPT = 2 * N_DEPTH + LOOK_COLUMNS
 _LEVELS = (0.1, 0.5, 0.9)
 _HALF_INFINITY = 0x7C00
 _POSITIVE_HALVES = np.arange(1, _HALF_INFINITY, dtype=np.uint16).view(np.float16).astype(np.float64)
@@ -32,8 +43,9 @@ def depth_rows(annotation: Annotation, n_frames: int) -> Iterator[np.ndarray]:
 
     Yields
     ------
-    float32 array, shape (n_rows, 140)
-        NaN where a frame cannot be read, as in a file with a damaged part.
+    float32 array, shape (n_rows, N_KEPT)
+        NaN where a frame cannot be read, as in a file with a damaged part. See `as_published`,
+        `as_corrected` and `looks`.
 
     Raises
     ------
@@ -41,45 +53,70 @@ def depth_rows(annotation: Annotation, n_frames: int) -> Iterator[np.ndarray]:
         If no frame can be read.
     """
     cv2.setNumThreads(1)
-    near_m = annotation.scalar(layout.DEPTH_MIN, layout.DEFAULT_DEPTH_MIN_M)
-    far_m = annotation.scalar(layout.DEPTH_MAX, layout.DEFAULT_DEPTH_MAX_M)
+    limits = DepthLimits.of(annotation)
     node = annotation.dataset(layout.DEPTH)
     step = max(1, _BATCH_BYTES // max(1, 4 * int(np.prod(node.shape[-2:]))))
     n_read, problem = 0, None
     for start in range(0, n_frames, step):
         stop = min(start + step, n_frames)
         try:
-            rows = _read_rows(annotation, start, stop, (near_m, far_m))
+            rows = _read_rows(annotation, start, stop, limits)
         except EpisodeError as error:
             problem = error
-            rows = _readable_rows(annotation, start, stop, (near_m, far_m))
+            rows = _readable_rows(annotation, start, stop, limits)
         n_read += np.count_nonzero(~np.isnan(rows).all(1))
         yield rows
     if problem and not n_read:
         raise problem
 
 
-def _read_rows(
-    annotation: Annotation, start: int, stop: int, range_m: tuple[float, float]
+def _read_rows(annotation: Annotation, start: int, stop: int, limits: DepthLimits) -> np.ndarray:
+    near_m = annotation.scalar(layout.DEPTH_MIN, layout.DEFAULT_DEPTH_MIN_M)
+    far_m = annotation.scalar(layout.DEPTH_MAX, layout.DEFAULT_DEPTH_MAX_M)
+    return kept_rows(*annotation.depth(start, stop), (near_m, far_m), limits)
+
+
+def kept_rows(
+    depth: np.ndarray,
+    confidence: np.ndarray | None,
+    range_m: tuple[float, float],
+    limits: DepthLimits,
 ) -> np.ndarray:
-    depth_m = annotation.read(layout.DEPTH, start, stop)
-    confidence = annotation.read(layout.CONFIDENCE, start, stop)
-    return frame_features(depth_m, confidence, range_m)
+    """Return what is kept of depth frames, float32 (n, N_KEPT).
+
+    Parameters
+    ----------
+    depth, confidence : array, shape (n, height, width)
+        As stored; no confidence is None.
+    range_m : (float, float)
+        Depths that normalise to 0 and 1.
+    limits : DepthLimits
+    """
+    looked = look_at_depth(depth, confidence, limits)
+    published = frame_features(depth, confidence, range_m)
+    corrected, lost = published.copy(), lost_maps(looked)
+    again = ~lost & (cut_maps(looked) | (limits.metres != 1))
+    if again.any():
+        depth_m = limits.masked(limits.in_metres(depth[again]))
+        corrected[again] = frame_features(depth_m, confidence[again], range_m)
+    corrected[lost] = np.nan
+    published[:, _LEAST_SURE] = 0
+    return np.concatenate([published, corrected, looked], axis=1)
 
 
 def _readable_rows(
-    annotation: Annotation, start: int, stop: int, range_m: tuple[float, float]
+    annotation: Annotation, start: int, stop: int, limits: DepthLimits
 ) -> np.ndarray:
     """Return the features frame by frame, NaN for those that cannot be read."""
-    rows = np.full((stop - start, N_DEPTH), np.nan, dtype=np.float32)
+    rows = np.full((stop - start, N_KEPT), np.nan, dtype=np.float32)
     for frame in range(start, stop):
         with suppress(EpisodeError):
-            rows[frame - start] = _read_rows(annotation, frame, frame + 1, range_m)[0]
+            rows[frame - start] = _read_rows(annotation, frame, frame + 1, limits)[0]
     return rows
 
 
 def frame_features(
-    depth_m: np.ndarray, confidence: np.ndarray, range_m: tuple[float, float]
+    depth_m: np.ndarray, confidence: np.ndarray | None, range_m: tuple[float, float]
 ) -> np.ndarray:
     """Return the features of depth frames.
 
@@ -87,8 +124,8 @@ def frame_features(
     ----------
     depth_m : float array, shape (n, height, width)
         Metres; valid where finite and above 0.
-    confidence : array, shape (n, height, width)
-        0 to 255, or 0 to 1.
+    confidence : array, shape (n, height, width), or None
+        0 to 255, or 0 to 1; None counts as 0.
     range_m : (float, float)
         Depths that normalise to 0 and 1.
 
@@ -97,36 +134,35 @@ def frame_features(
     float32 array, shape (n, 140)
         Mean, std, min, max, p10, p50, p90 of the valid depths and their share (8); the normalised
         depth, 8x8 (64); mean, std, min and max of the confidence (4), the minimum over the valid
-        depths and 0 without one; the confidence, 8x8 (64).
+        depths and 0 without one or where the maps differ in size; the confidence, 8x8 (64).
     """
-    rows = [
-        _one_frame(depth, sure, range_m) for depth, sure in zip(depth_m, confidence, strict=True)
-    ]
-    return np.stack(rows)
+    if confidence is None:
+        confidence = np.zeros((len(depth_m), 1, 1), dtype=np.uint8)
+    pairs = zip(depth_m, confidence, strict=True)
+    with np.errstate(over="ignore", invalid="ignore"):  # values that float32 cannot hold
+        return np.stack([_one_frame(depth, sure, range_m) for depth, sure in pairs])
 
 
 def as_published(rows: np.ndarray) -> np.ndarray:
-    """Return rows whose minimum of the confidence is 0: the published one is taken together with 0.
+    """Return the published features, (n, 140), of rows from `depth_rows`.
 
-    Parameters
-    ----------
-    rows : float32 array, shape (n, 140)
-        From `depth_rows`.
+    The minimum of the confidence is 0: the published one is taken together with 0.
     """
-    rows = rows.copy()
-    rows[~np.isnan(rows[:, _LEAST_SURE]), _LEAST_SURE] = 0
-    return rows
+    return rows[:, :N_DEPTH]
 
 
 def as_corrected(rows: np.ndarray) -> np.ndarray:
-    """Return rows that are NaN where the frame holds no valid depth.
+    """Return the corrected features, (n, 140), of rows from `depth_rows`.
 
-    Parameters
-    ----------
-    rows : float32 array, shape (n, 140)
-        From `depth_rows`.
+    Depths outside the file's own limits are none; NaN where a frame holds no depth or lacks its
+    confidence.
     """
-    return np.where(rows[:, [_VALID_SHARE]] > 0, rows, np.float32(np.nan))
+    return rows[:, N_DEPTH : 2 * N_DEPTH]
+
+
+def looks(rows: np.ndarray) -> np.ndarray:
+    """Return what `look_at_depth` says, (n, LOOK_COLUMNS), of rows from `depth_rows`."""
+    return rows[:, 2 * N_DEPTH :]
 
 
 def _one_frame(
@@ -147,7 +183,9 @@ def _one_frame(
     mean, std = (float(value[0, 0]) for value in cv2.meanStdDev(confidence))
     highest = float(confidence.max())
     scale = np.float32(1 / 255 if highest > 1 else 1)
-    least = cv2.minMaxLoc(confidence, valid.view(np.uint8))[0]  # 0 where nothing is valid
+    least = 0.0  # and where nothing is valid
+    if confidence.shape == valid.shape:
+        least = cv2.minMaxLoc(confidence, valid.view(np.uint8))[0]
     sure = np.array([mean, std, least, highest], dtype=np.float32) * scale
     return np.concatenate(
         [statistics, _small(unit), sure, _small(confidence.astype(np.float32)) * scale]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xperience.episode import layout
+from xperience.episode.coverage import lost_rows
 from xperience.episode.episode import Episode
 from xperience.features.source import stream_state
 from xperience.geometry import HEAD, PELVIS, WORLD, Points, Transform, body_frames
@@ -18,33 +19,36 @@ HAND_PATHS = {"hand_left": layout.HAND_LEFT, "hand_right": layout.HAND_RIGHT}
 
 _SCAN_ROWS = 4096
 _GREATEST_TILT_DEG = 45
-_CHECK_ZERO = {dataset.path: dataset.check_zero
-               for stream in layout.STREAMS for dataset in stream.datasets}  # fmt: skip
 
 
 def known_rows(episode: Episode, path: str, start: int, stop: int) -> np.ndarray:
-    """Return one row a frame, NaN throughout where the recording says nothing.
+    """Return rows of a dataset, NaN throughout where the recording measured nothing.
 
     Parameters
     ----------
     episode : Episode
     path : str
-        A dataset of ``layout`` with a row a frame.
+        A dataset of ``layout`` of a stream of small rows.
     start, stop : int
-        Frames [start, stop) of the episode.
+        Rows [start, stop): frames of the episode, or samples of the IMU.
 
     Returns
     -------
     float64 array, shape (stop - start, ...)
-        NaN for a row with a value that is not finite, for one of zeros where zeros mean that
-        nothing was estimated, and beyond the dataset's end.
+        NaN for the rows of `lost_rows`, and beyond the dataset's end.
     """
-    rows = np.asarray(episode.read(path, start, stop), dtype=np.float64)
-    flat = rows.reshape(len(rows), -1)
-    lost = ~np.isfinite(flat).all(axis=1) | (_CHECK_ZERO[path] & (flat == 0).all(axis=1))
+    kept = ~lost_rows(episode, path)[start:stop]
+    rows = episode.read(path, start, stop)[: len(kept)]
     result = np.full((stop - start, *rows.shape[1:]), np.nan)
-    result[: len(rows)][~lost] = rows[~lost]
+    result[: len(rows)][kept] = rows[kept]
     return result
+
+
+def known_keyframes(episode: Episode, start: int, stop: int) -> np.ndarray:
+    """Return the IMU sample of each frame, int64 (at most stop - start,); -1 where none is sure."""
+    keys = episode.annotation.keyframes(start, stop)
+    lost = lost_rows(episode, layout.IMU_KEYFRAMES)[start:stop]
+    return np.where(lost, -1, keys[: len(lost)])
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ def find_up(episode: Episode) -> Up:
 def _mean_directions(episode: Episode) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean directions against gravity and from pelvis to head, NaN where unknown."""
     totals = np.zeros((2, 3))
-    usable = {name: stream_state(episode, name)[0] for name in ("imu", "pose", "body")}
+    streams = ("imu", "pose", "body")
+    usable = {name: stream_state(episode, name, "corrected")[0] for name in streams}
     for start in range(0, episode.n_frames, _SCAN_ROWS):
         stop = min(start + _SCAN_ROWS, episode.n_frames)
         if usable["imu"] and usable["pose"]:
@@ -120,13 +125,13 @@ def _sum_of_directions(vectors: np.ndarray) -> np.ndarray:
 
 def _support(episode: Episode, start: int, stop: int) -> np.ndarray:
     """Return the acceleration measured at each frame's IMU sample, along world axes, (n, 3)."""
-    keys = episode.annotation.keyframes(start, stop)
+    keys = known_keyframes(episode, start, stop)
     n_samples = episode.annotation.n_rows(layout.IMU_ACCEL)
     felt = np.full((stop - start, 3), np.nan)
     inside = (keys >= 0) & (keys < n_samples)
     if inside.any():
         base, last = int(keys[inside].min()), int(keys[inside].max())
-        samples = episode.read(layout.IMU_ACCEL, base, last + 1)
+        samples = known_rows(episode, layout.IMU_ACCEL, base, last + 1)
         felt[: len(keys)][inside] = samples[keys[inside] - base]
     rig = episode.calibration.rig
     to_world = camera_to_world(episode, start, stop) @ episode.calibration.reference_from_rig
@@ -141,7 +146,9 @@ def camera_to_world(episode: Episode, start: int, stop: int) -> Transform:
         np.full((stop - start, 3, 3), np.nan),
         np.full((stop - start, 3), np.nan),
     )
-    known = np.isfinite(pose.translation).all(axis=1) & np.isfinite(pose.rotation).all(axis=(1, 2))
+    known = np.ones(n, dtype=bool)
+    if episode.streams["pose"].usable:
+        known = ~lost_rows(episode, layout.TRANSLATION)[start:stop]
     rotation[:n][known], translation[:n][known] = pose.rotation[known], pose.translation[known]
     return Transform(rotation, translation, pose.source, pose.target)
 

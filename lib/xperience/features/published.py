@@ -8,11 +8,20 @@ import numpy as np
 from xperience.episode import layout
 from xperience.episode.episode import Episode
 from xperience.features import windows
-from xperience.features.blocks import BLOCKS_BY_NAME, Block
+from xperience.features.blocks import Block
 from xperience.features.depth import as_published
-from xperience.features.source import Source, check_streams, repeated, static_values
+from xperience.features.source import (
+    Source,
+    check_streams,
+    depth_note,
+    inertial_windows,
+    repeated,
+    static_values,
+)
 from xperience.features.streams import FrameRows, StreamRows
 from xperience.features.text import text_rows
+
+_NO_CONFIDENCE = "the values of the confidence are 0 throughout"
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,11 @@ class Published:
         if lost:
             return Source(None, lost)
         if block.name in self.streams:
-            return _from_stream(block, self.streams[block.name], self.episode.n_frames, odd)
+            rows = self.streams[block.name]
+            if block.name == "depth_confidence" and rows.path:
+                zeros = "" if self.episode.annotation.holds(layout.CONFIDENCE) else _NO_CONFIDENCE
+                odd = "; ".join(filter(None, (odd, zeros, depth_note(self.episode, rows))))
+            return _from_stream(block, rows, self.episode.n_frames, odd)
         if not block.per_frame:
             values = static_values(block, self.episode)
             if isinstance(values, str):
@@ -83,8 +96,9 @@ def _gaps(stored: FrameRows, n_rows: int, n_frames: int, *, repeats: bool) -> It
 def _pooled(read: Callable[[int, int], np.ndarray], starts: np.ndarray, block: Block) -> np.ndarray:
     """Return the statistics of consecutive windows.
 
-    NaN for those beyond the stream's end or with a frame that could not be read: a row of NaN in a
-    stream that was computed apart. In the annotation's own arrays NaN is a value, 0 by contract.
+    NaN for those beyond the stream's end, those whose statistics float32 cannot hold, or with a
+    frame that could not be read: a row of NaN in a stream that was computed apart. In the
+    annotation's own arrays NaN is a value, 0 by contract.
 
     Parameters
     ----------
@@ -104,6 +118,7 @@ def _pooled(read: Callable[[int, int], np.ndarray], starts: np.ndarray, block: B
             with np.errstate(invalid="ignore"):
                 parts = parts - parts[:, :1]
         result[:whole] = windows.stats(parts)
+        result[~np.isfinite(result).all(axis=1)] = np.nan
         if block.modality == "visual":
             unread = np.isnan(frames).all(axis=1, keepdims=True)  # (n_frames, 1)
             result[:whole][windows.cut(unread).any(axis=(1, 2))] = np.nan
@@ -137,20 +152,6 @@ _FRAMES: dict[str, Callable[[Episode, int, int], np.ndarray]] = {
 
 
 def _imu(episode: Episode, starts: np.ndarray) -> np.ndarray:
-    """Return the statistics of the IMU samples between a window's first and last keyframe."""
     first, last = int(starts[0]), int(starts[-1]) + windows.WINDOW_FRAMES
     keys = episode.annotation.keyframes(first, last)
-    n_samples = min(map(episode.annotation.n_rows, (layout.IMU_ACCEL, layout.IMU_GYRO)))
-    result = np.full((len(starts), BLOCKS_BY_NAME["imu_accel_gyro"].dim), np.nan, np.float32)
-    inside = keys[(keys >= 0) & (keys < n_samples)]
-    if not inside.size:
-        return result
-    base = int(inside.min())
-    accel = episode.read(layout.IMU_ACCEL, base, int(inside.max()) + 1)
-    gyro = episode.read(layout.IMU_GYRO, base, int(inside.max()) + 1)
-    samples = np.concatenate([accel, gyro], axis=1)  # (n, 6)
-    for row, start in enumerate(starts - first):
-        ends = keys[start : start + windows.WINDOW_FRAMES]
-        if len(ends) == windows.WINDOW_FRAMES and 0 <= ends[0] <= ends[-1] < n_samples:
-            result[row] = windows.stats(samples[ends[0] - base : ends[-1] - base + 1])
-    return result
+    return inertial_windows(episode, starts, keys, episode.read, windows.stats)

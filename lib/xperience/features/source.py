@@ -8,8 +8,12 @@ import numpy as np
 from xperience.episode import layout
 from xperience.episode.coverage import stream_coverage
 from xperience.episode.episode import Episode
-from xperience.features.blocks import Block, streams_needed
+from xperience.episode.plausible import DepthLimits, depth_faults
+from xperience.features import windows
+from xperience.features.blocks import BLOCKS_BY_NAME, Block, streams_needed
+from xperience.features.depth import looks
 from xperience.features.static import point_cloud_features
+from xperience.features.streams import FrameRows, StreamRows
 
 _SCANNED = {stream.name for stream in layout.STREAMS} - {"depth"}  # small enough to read twice
 
@@ -44,15 +48,19 @@ def check_streams(block: Block, episode: Episode, contract: str) -> tuple[str, s
     return "; ".join(lost), "; ".join(odd)
 
 
-def stream_state(episode: Episode, name: str, contract: str = "corrected") -> tuple[bool, str]:
-    """Return whether a stream says anything, and what is wrong with it, empty spans included."""
+def stream_state(episode: Episode, name: str, contract: str) -> tuple[bool, str]:
+    """Return whether a stream says anything, and what is wrong with it, empty spans included.
+
+    Under `published` a value that can't be says something too.
+    """
     state = episode.streams[name]
     if name == "captions" and episode.labels_of(contract).is_blank:
         return False, "; ".join(map(str, state.faults)) or "captions say nothing of any frame"
     faults, share = list(state.faults), 1.0
     if state.usable and name in _SCANNED:
-        coverage = stream_coverage(episode.annotation, name)
-        faults, share = faults + coverage.faults, coverage.share
+        coverage = stream_coverage(episode, name)
+        faults = faults + coverage.faults
+        share = coverage.share if contract == "corrected" else coverage.filled
     return state.usable and share > 0, "; ".join(map(str, faults))
 
 
@@ -69,3 +77,52 @@ def static_values(block: Block, episode: Episode) -> np.ndarray | str:
 def repeated(values: np.ndarray, reason: str) -> Source:
     """Return a source of the same values, shape (dim,), in every window."""
     return Source(lambda starts: np.repeat(values[None], len(starts), axis=0), reason)
+
+
+def depth_note(episode: Episode, rows: StreamRows) -> str:
+    """Return what is wrong with depth over all frames, from the rows kept of it."""
+    looked = looks(FrameRows(rows.path)[:])
+    looked = looked[~np.isnan(looked).any(axis=1)]
+    limits = DepthLimits.of(episode.annotation)
+    return "; ".join(map(str, depth_faults(episode.annotation, limits, looked)))
+
+
+def inertial_windows(
+    episode: Episode,
+    starts: np.ndarray,
+    keys: np.ndarray,
+    read: Callable[[str, int, int], np.ndarray],
+    stats: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Return the statistics of the IMU samples between windows' first and last keyframes.
+
+    Parameters
+    ----------
+    episode : Episode
+    starts : int array, shape (n_windows,)
+        First frames.
+    keys : int array
+        Sample of each frame from the first window's first on; -1 where there is none.
+    read : callable (path, first, stop) -> array, shape (stop - first, 3)
+    stats : callable
+        Samples, (1, n, 6), to their statistics, (1, 42).
+
+    Returns
+    -------
+    float32 array, shape (n_windows, 42)
+        NaN for windows whose first or last frame has no sample.
+    """
+    paths = (layout.IMU_ACCEL, layout.IMU_GYRO)
+    n_samples = min(map(episode.annotation.n_rows, paths))
+    result = np.full((len(starts), BLOCKS_BY_NAME["imu_accel_gyro"].dim), np.nan, np.float32)
+    inside = keys[(keys >= 0) & (keys < n_samples)]
+    if not inside.size:
+        return result
+    base, end = int(inside.min()), int(inside.max()) + 1
+    samples = np.concatenate([read(path, base, end) for path in paths], axis=1)  # (n, 6)
+    for row, start in enumerate(starts - starts[0]):
+        ends = keys[start : start + windows.WINDOW_FRAMES]
+        if len(ends) == windows.WINDOW_FRAMES and 0 <= ends[0] <= ends[-1] < n_samples:
+            between = samples[ends[0] - base : ends[-1] - base + 1]
+            result[row] = stats(between[None])[0]
+    return result

@@ -19,7 +19,11 @@ def point_cloud_features(points_m: np.ndarray) -> np.ndarray:
         Of the points within the 95th percentile of distance to the median point: mean, std, min,
         max, p10, p50, p90, each of x, y, z; then log1p of their number. Zeros without a point.
     """
-    points_m = np.asarray(points_m, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # values that float32 cannot square
+        return _summary(np.asarray(points_m, dtype=np.float32))
+
+
+def _summary(points_m: np.ndarray) -> np.ndarray:
     points_m = points_m[np.isfinite(points_m).all(1)]
     if not len(points_m):
         return np.zeros(22, dtype=np.float32)

@@ -25,7 +25,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from xperience.episode import annotation as annotation_module
-from xperience.episode import layout, media
+from xperience.episode import layout, media, plausible
 from xperience.episode.annotation import Annotation
 from xperience.episode.episode import Episode
 from xperience.episode.files import linked_files
@@ -36,7 +36,7 @@ from xperience.storage import file_digest, value_digest, whole_file
 
 _CODE = {
     "video": (video, media, blocks),
-    "depth": (depth, annotation_module, layout, blocks),
+    "depth": (depth, annotation_module, plausible, layout, blocks),
     "audio": (audio, media, layout, blocks),
 }
 _LIBRARIES = {module.__name__: module.__version__ for module in (av, cv2, h5py, np)}

@@ -59,7 +59,8 @@ def stats(frames: np.ndarray) -> np.ndarray:
         over all columns in turn.
     """
     frames = clean(frames)
-    return _seven(frames, np.diff(frames, axis=-2))
+    with np.errstate(over="ignore", invalid="ignore"):  # values that float32 cannot square
+        return _seven(frames, np.diff(frames, axis=-2))
 
 
 def _seven(frames: np.ndarray, steps: np.ndarray) -> np.ndarray:

@@ -4,8 +4,9 @@ import numpy as np
 
 from xperience.episode import layout
 from xperience.episode.captions import is_labelled
+from xperience.episode.coverage import lost_rows
 from xperience.episode.episode import Episode
-from xperience.episode.layout import STREAMS, Dataset
+from xperience.episode.layout import STREAMS
 from xperience.errors import EpisodeError
 
 _DEPTH_SAMPLES = 60
@@ -29,8 +30,7 @@ def frame_validity(episode: Episode, stream: str) -> np.ndarray | None:
 
     Notes
     -----
-    NaN counts as no value, and so does an all-zero row where the layout says that zero means no
-    estimate.
+    A row that holds no measurement has no value; see `xperience.episode.coverage`.
     """
     if stream in ("point_cloud", "calibration"):
         return None
@@ -56,29 +56,20 @@ def _audio(episode: Episode) -> np.ndarray:
 
 
 def _rows(episode: Episode, stream: str) -> np.ndarray:
-    valid = np.ones(episode.n_frames, dtype=bool)
-    for dataset in _STREAMS[stream].datasets:
-        n_rows = min(episode.annotation.n_rows(dataset.path), episode.n_frames)
-        valid[n_rows:] = False
-        for start, rows in episode.annotation.blocks(dataset.path, n_rows):
-            valid[start : start + len(rows)] &= _says_something(rows, dataset)
+    lost = lost_rows(episode, _STREAMS[stream].datasets[0].path)
+    valid = np.zeros(episode.n_frames, dtype=bool)
+    valid[: len(lost)] = ~lost
     return valid
 
 
-def _says_something(rows: np.ndarray, dataset: Dataset) -> np.ndarray:
-    flat = rows.reshape(len(rows), -1)
-    return np.isfinite(flat).all(axis=1) & ~(dataset.check_zero & (flat == 0).all(axis=1))
-
-
 def _imu(episode: Episode) -> np.ndarray:
-    """Return whether each frame's own inertial sample is there and finite."""
-    samples = [episode.read(path) for path in (layout.IMU_ACCEL, layout.IMU_GYRO)]
-    n_samples = min(map(len, samples))
-    finite = np.isfinite(np.concatenate([rows[:n_samples] for rows in samples], 1)).all(axis=1)
+    """Return whether each frame's own inertial sample is there."""
+    lost = lost_rows(episode, layout.IMU_ACCEL)
     keys = episode.annotation.keyframes(0, episode.n_frames)
+    usable = ~lost_rows(episode, layout.IMU_KEYFRAMES) & (keys >= 0) & (keys < len(lost))
     valid = np.zeros(episode.n_frames, dtype=bool)
-    inside = np.flatnonzero((keys >= 0) & (keys < n_samples))
-    valid[inside] = finite[keys[inside]]
+    inside = np.flatnonzero(usable)
+    valid[inside] = ~lost[keys[inside]]
     return valid
 
 

@@ -140,7 +140,7 @@ def _corrected(episode: Episode) -> dict[str, Any]:
 
     Hands are placed in the world by the camera's pose: without it they are missing.
     """
-    states = {name: stream_state(episode, name) for name in (*_STREAMS, "pose")}
+    states = {name: stream_state(episode, name, "corrected") for name in (*_STREAMS, "pose")}
     missing = {name: why or "says nothing" for name, (usable, why) in states.items() if not usable}
     if lost := missing.pop("pose", ""):
         missing |= {side: f"pose: {lost}" for side in HAND_PATHS if side not in missing}
