@@ -61,7 +61,8 @@ def extract(
     check_contract(contract)
     out = Path(out)
     cache = Path(cache) if cache else out.parent / "cache"
-    with Episode(folder) as episode:
+    # what is implausible is named; computing with it is no news
+    with Episode(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
         starts = windows.window_starts(episode.n_frames)
         if not len(starts):
             raise EpisodeError(
