@@ -177,7 +177,7 @@ def implausible(clean: Path, folder: Path, streams: set[str]) -> list[str]:
             found.append(f"{name} is gone")
             continue
         was, now = (_decoded(where / name, track) for where in (clean, folder))
-        found += [f"{name}: {what} {now[what]}" for what in was if was[what] != now[what]]
+        found += [f"{name}: {what}" for what in was if was[what] != now[what]]
     return found
 
 
