@@ -23,6 +23,10 @@ UNCHANGED, UNDETECTABLE, NEVER = "no value changed", "undetectable", "NEVER"
 OUTCOMES = (NAMED, MASKED, ERROR, UNCHANGED, UNDETECTABLE)
 
 
+CAPTIONED = {"captions", "pose"}
+"""What captions rest on: they name frames, whose names and times come with the poses."""
+
+
 @dataclass(frozen=True)
 class Readings:
     """What the entry points say of a recording.
@@ -150,14 +154,20 @@ def _compared(clean: WindowTable, seen: Readings, contract: str) -> _Compared:
                 found.unnamed[f"{contract}: nulls of {block.name}"] = streams
         if ((now != was).any(axis=1) & ~np.isnan(now).any(axis=1)).any():
             found.changed.add(block.name)
-            if not told and not seen.named & set(streams_needed(block, contract)):
+            if not told and not seen.named & _told_by(block, contract):
                 found.unnamed[f"{contract}: {block.name}"] = streams
     was, now = (t.labels[list(LABELS)][:n].reset_index(drop=True) for t in (clean, table))
     if not was.equals(now):
         found.changed.add("labels")
-        if not seen.named & {"captions", "pose"}:  # frame names belong to the poses
+        if not seen.named & CAPTIONED:
             found.unnamed[f"{contract}: labels"] = {"captions"}
     return found
+
+
+def _told_by(block: Block, contract: str) -> set[str]:
+    """Return the streams of which `inspect` may tell instead of a block's own note."""
+    needed = set(streams_needed(block, contract))
+    return needed | CAPTIONED if "captions" in needed else needed
 
 
 def _behind(block: Block, contract: str) -> set[str]:

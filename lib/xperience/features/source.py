@@ -37,7 +37,10 @@ def check_streams(block: Block, episode: Episode, contract: str) -> tuple[str, s
     """Return why a block is missing, and what is odd about it if it is not; empty if nothing is."""
     found = {name: stream_state(episode, name) for name in streams_needed(block, contract)}
     lost = [f"{name}: {odd}" for name, (usable, odd) in found.items() if not usable]
-    return "; ".join(lost), "; ".join(odd for _, odd in found.values() if odd)
+    notes = [odd for _, odd in found.values() if odd]
+    if "pose" in found and "T_c0_b" not in episode.calibration.numbers.get("cam01", {}):
+        notes.append("calibration has no cam01/T_c0_b: poses are taken to be the camera's")
+    return "; ".join(lost), "; ".join(notes)
 
 
 def stream_state(episode: Episode, name: str) -> tuple[bool, str]:

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +17,9 @@ from xperience.errors import ParamsError, did_you_mean
 from xperience.params import BASE_RUN
 from xperience.run.fresh import keep_fresh, stale
 from xperience.run.plan import Plan
+
+_SCRATCH = re.compile(r"\..+\.[a-z0-9_]{8}\.(part|scene|old)(\.\w+)?")
+"""Names under which steps write before a whole result takes its place."""
 
 _say = partial(print, flush=True)  # before what the graph prints, also into a pipe
 
@@ -64,7 +69,7 @@ def reproduce(
         command += ["--workflow-profile", f"profiles/{_profile(plan, profile)}"]
         command += ["--until", "shard" if plan.is_cohort else "windows"] if data_only else []
         command += ["--forcerun", *forced] if forced else []
-        _unlock(plan.root, command)
+        _clear_up(plan, command)
         code = subprocess.run(command, cwd=plan.root, pass_fds=[lock], check=False).returncode
     _tell(plan, code, plan.folder / "windows" if data_only else plan.site / "index.html")
     return code
@@ -129,11 +134,18 @@ def _alone(root: Path) -> Iterator[int]:
         yield lock.fileno()
 
 
-def _unlock(root: Path, command: list[str]) -> None:
-    locks = root / ".snakemake" / "locks"
-    if locks.is_dir() and any(locks.iterdir()):
-        _say("The last run was cut off: unlocking, and redoing the steps it left half done.")
-        subprocess.run([*command, "--unlock"], cwd=root, check=True, capture_output=True)
+def _clear_up(plan: Plan, command: list[str]) -> None:
+    """Unlock the graph after a kill, and drop the scratch files that killed steps left behind."""
+    locks = plan.root / ".snakemake" / "locks"
+    if not (locks.is_dir() and any(locks.iterdir())):
+        return
+    _say("The last run was cut off: unlocking, and redoing the steps it left half done.")
+    subprocess.run([*command, "--unlock"], cwd=plan.root, check=True, capture_output=True)
+    for path in [path for path in plan.folder.rglob(".*") if _SCRATCH.fullmatch(path.name)]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _drop_stale_download(plan: Plan) -> None:
