@@ -158,8 +158,8 @@ def test_killed_runs_go_on_and_give_what_an_undisturbed_one_gives(
     clone.finish("last")
     assert_gone(mark)
     assert_equal(clone.results(), undisturbed)
-    assert [path for path in tmp_path.glob("artifacts/**/.*.*.part*")] == []
-    assert [path for path in tmp_path.glob("artifacts/**/.*.scene")] == []
+    assert list(tmp_path.glob("artifacts/**/.*.*.part*")) == []
+    assert list(tmp_path.glob("artifacts/**/.*.scene")) == []
     clone.finish("nothing-to-do")
     assert "…" not in clone.log("nothing-to-do").read_text()
 
