@@ -18,7 +18,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 OWN = $(if $(value EPISODE),--episode=$(call quoted,EPISODE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup extras reproduce sample family site lab pair test test-slow test-extras lint format bench clean
+.PHONY: help setup extras reproduce sample family site lab pair test test-slow test-faults test-extras lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,10 +73,13 @@ format: setup ## format the code
 	@$(BIN)/ruff check --fix .
 
 test: lint ## check everything: lint, pairs, freshness, tests
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not faults"
 
 test-slow: setup ## run the slow tests too (the whole graph, the site in a browser)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
+
+test-faults: setup ## plant faults in recordings and kill runs (XPERIENCE_KILLS=50: that many)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m faults tests/faults
 
 test-extras: extras ## run the fast tests that need the extras
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "extras and not slow"

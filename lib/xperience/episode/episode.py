@@ -1,5 +1,6 @@
 """One episode: the annotation, the captions and the videos as one thing to read from."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
@@ -405,7 +406,24 @@ class Episode:
                 continue
             self.videos[camera] = info
             self.streams[camera] = self._video_state(camera, place, info)
+        self._check_sizes()
         self.streams["audio"] = self._audio_state()
+
+    def _check_sizes(self) -> None:
+        """Record videos of another size than most cameras of their kind; all if none prevails."""
+        for kind in (layout.FISHEYE_CAMERAS, layout.STEREO_CAMERAS):
+            sizes = {
+                camera: f"{self.videos[camera].width}x{self.videos[camera].height} px"
+                for camera in kind
+                if camera in self.videos
+            }
+            for camera, size in sizes.items():
+                others = [sizes[other] for other in sizes if other != camera]
+                if others and 2 * others.count(size) < len(others):
+                    place = f"{self.folder.name}/{self.video_path(camera).name}"
+                    found = f"has pictures of {size}"
+                    expected = f"{Counter(others).most_common(1)[0][0]} as its fellow cameras"
+                    self.streams[camera].add(Fault(camera, place, found, expected), "partial")
 
     def _video_state(self, camera: str, place: str, info: media.VideoInfo) -> StreamState:
         faults = media.media_faults(camera, place, info, self.n_frames, self.fps)

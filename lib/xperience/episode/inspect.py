@@ -146,7 +146,8 @@ def inspect_episode(folder: Path | str, on_progress: OnProgress | None = None) -
         Not usable if there is no annotation to work from.
     """
     try:
-        with Episode(folder) as episode:
+        # what is implausible is named; computing with it is no news
+        with Episode(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
             streams = _reports(episode, on_progress or quiet)
             return EpisodeReport(
                 episode.name,

@@ -68,7 +68,8 @@ def extract(
     cache = Path(cache) if cache else out.parent / "cache"
     for place in (out, cache):
         check_output(place, [folder])
-    with Episode(folder) as episode:
+    # what is implausible is named; computing with it is no news
+    with Episode(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
         starts = windows.window_starts(episode.n_frames)
         if not len(starts):
             raise EpisodeError(

@@ -86,30 +86,31 @@ def find_up(episode: Episode) -> Up:
     off, but the same for the whole recording. Both are means of unit vectors: a jolt or a wrong
     frame counts as much as any other, and turning the world turns the result.
     """
-    gravity, trunk = _mean_directions(episode)
+    states = {name: stream_state(episode, name, "corrected") for name in ("imu", "pose", "body")}
+    gravity, trunk = _mean_directions(episode, {name for name in states if states[name][0]})
+    faulty = [name for name in ("imu", "pose") if states[name][1]]
+    doubt = f"up is measured with faults of {' and '.join(faulty)}" if faulty else ""
     if np.isnan(trunk).any():
-        return Up(gravity, "" if np.isnan(gravity).any() else "gravity")
+        return Up(gravity, "") if np.isnan(gravity).any() else Up(gravity, "gravity", doubt)
     if np.isnan(gravity).any():
         return Up(trunk, "trunk", "up is the mean direction from pelvis to head: no gravity")
     tilt_deg = float(np.degrees(np.arccos(np.clip(gravity @ trunk, -1, 1))))
     if tilt_deg <= _GREATEST_TILT_DEG:
-        return Up(gravity, "gravity")
+        return Up(gravity, "gravity", doubt)
     odd = (
         f"up is the mean direction from pelvis to head: measured gravity is {tilt_deg:.0f} deg off"
     )
     return Up(trunk, "trunk", odd)
 
 
-def _mean_directions(episode: Episode) -> tuple[np.ndarray, np.ndarray]:
+def _mean_directions(episode: Episode, usable: set[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean directions against gravity and from pelvis to head, NaN where unknown."""
     totals = np.zeros((2, 3))
-    streams = ("imu", "pose", "body")
-    usable = {name: stream_state(episode, name, "corrected")[0] for name in streams}
     for start in range(0, episode.n_frames, _SCAN_ROWS):
         stop = min(start + _SCAN_ROWS, episode.n_frames)
-        if usable["imu"] and usable["pose"]:
+        if {"imu", "pose"} <= usable:
             totals[0] += _sum_of_directions(_support(episode, start, stop))
-        if usable["body"]:
+        if "body" in usable:
             joints = known_rows(episode, layout.KEYPOINTS, start, stop)
             totals[1] += _sum_of_directions(joints[:, HEAD] - joints[:, PELVIS])
     length = np.linalg.norm(totals, axis=1, keepdims=True)

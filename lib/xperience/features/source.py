@@ -42,10 +42,12 @@ def check_streams(block: Block, episode: Episode, contract: str) -> tuple[str, s
     needed = streams_needed(block, contract)
     found = {name: stream_state(episode, name, contract) for name in needed}
     lost = [f"{name}: {odd}" for name, (usable, odd) in found.items() if not usable]
-    odd = [odd for _, odd in found.values() if odd]
+    notes = [odd for _, odd in found.values() if odd]
     for name in found:
-        odd += map(str, episode.timing_faults(name, counted=contract == "published"))
-    return "; ".join(lost), "; ".join(odd)
+        notes += map(str, episode.timing_faults(name, counted=contract == "published"))
+    if "pose" in found and "T_c0_b" not in episode.calibration.numbers.get("cam01", {}):
+        notes.append("calibration has no cam01/T_c0_b: poses are taken to be the camera's")
+    return "; ".join(lost), "; ".join(notes)
 
 
 def stream_state(episode: Episode, name: str, contract: str) -> tuple[bool, str]:

@@ -136,7 +136,7 @@ def _block_column(values: np.ndarray | None, n_windows: int, dim: int) -> pa.Arr
     kind = pa.list_(pa.float32(), dim)
     if values is None:
         return pa.nulls(n_windows, kind)
-    missing = np.isnan(values).any(axis=1)
+    missing = ~np.isfinite(values).all(axis=1)  # a row that overflows says nothing either
     flat = pa.array(values.reshape(-1), pa.float32())
     return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=pa.array(missing))
 

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +20,9 @@ from xperience.params import BASE_RUN
 from xperience.run.fresh import keep_fresh, stale
 from xperience.run.plan import Plan
 from xperience.storage import value_digest, write_json
+
+_SCRATCH = re.compile(r"\..+\.[a-z0-9_]{8}\.(part|scene|old)(\.\w+)?")
+"""Names under which steps write before a whole result takes its place."""
 
 _say = partial(print, flush=True)  # before what the graph prints, also into a pipe
 
@@ -73,7 +78,7 @@ def reproduce(
         command += ["--workflow-profile", f"profiles/{_profile(plan, profile)}"]
         command += ["--until", "shard" if plan.is_cohort else "windows"] if data_only else []
         command += ["--forcerun", *forced] if forced else []
-        _unlock(plan.root, command)
+        _clear_up(plan, command)
         code = subprocess.run(command, cwd=plan.root, pass_fds=[lock], check=False).returncode
     if code:
         _check_graph(plan.root, command)
@@ -166,11 +171,18 @@ def _alone(root: Path) -> Iterator[int]:
         yield lock.fileno()
 
 
-def _unlock(root: Path, command: list[str]) -> None:
-    locks = root / ".snakemake" / "locks"
-    if locks.is_dir() and any(locks.iterdir()):
-        _say("The last run was cut off: unlocking, and redoing the steps it left half done.")
-        _check_graph(root, [*command, "--unlock"])
+def _clear_up(plan: Plan, command: list[str]) -> None:
+    """Unlock the graph after a kill, and drop the scratch files that killed steps left behind."""
+    locks = plan.root / ".snakemake" / "locks"
+    if not (locks.is_dir() and any(locks.iterdir())):
+        return
+    _say("The last run was cut off: unlocking, and redoing the steps it left half done.")
+    _check_graph(plan.root, [*command, "--unlock"])
+    for path in [path for path in plan.folder.rglob(".*") if _SCRATCH.fullmatch(path.name)]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _check_graph(root: Path, command: list[str]) -> None:

@@ -128,7 +128,8 @@ def audit_episode(
     if unknown := [name for name in pairs if name not in PAIRS]:
         hint = did_you_mean(unknown[0], PAIRS)
         raise ParamsError("pairs", f"holds {unknown[0]!r}", "names of pairs of clocks", hint)
-    with Episode(folder) as episode:
+    # what is implausible is for `inspect` to name; computing with it is no news
+    with Episode(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
         time_s = motion.frame_times_s(episode)
         frame_ms = 1e3 / episode.fps
         tell = on_progress or quiet

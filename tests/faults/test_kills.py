@@ -1,0 +1,170 @@
+"""``kill -9`` at random moments of a whole run, and on: the results are those of a calm one.
+
+``XPERIENCE_KILLS`` says how many kills are dealt.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+PARTS = ("lib", "docs", "profiles", "params", "notebooks", "Snakefile", "pyproject.toml")
+RUN, MARK = "smoke", "XPERIENCE_TEST_MARK"
+N_KILLS = int(os.environ.get("XPERIENCE_KILLS", "8"))
+SHORTEST_S, LONGEST_S = 1.0, 60.0
+SURVIVAL_S = 10
+"""A kernel looks for its parent once a second, on a busy machine later."""
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200 + 60 * N_KILLS)]
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A copy of the repository without any result, and a way to run it."""
+
+    folder: Path
+
+    @classmethod
+    def at(cls, folder: Path) -> "Clone":
+        for part in PARTS:
+            source = REPOSITORY / part
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / part)
+        return cls(folder)
+
+    def log(self, mark: str) -> Path:
+        """Return where a run prints."""
+        return self.folder / f"printed-{mark}.txt"
+
+    def start(self, mark: str, *options: str) -> subprocess.Popen:
+        """Start a run in a process group of its own; all its processes bear the mark."""
+        env = {key: value for key, value in os.environ.items() if key != "XPERIENCE_ROOT"}
+        env |= {"PYTHONPATH": str(self.folder / "lib"), MARK: mark}
+        command = [sys.executable, "-m", "xperience.run", "reproduce", RUN, *options]
+        with self.log(mark).open("w") as log:
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def finish(self, mark: str) -> None:
+        """Run to the end."""
+        assert self.start(mark).wait() == 0, self.log(mark).read_text()
+
+    def running(self, mark: str) -> str:
+        """Return the steps that have begun and not ended."""
+        printed = self.log(mark).read_text()
+        begun = re.findall(r"^… (.+)$", printed, re.MULTILINE)
+        ended = re.findall(r"^✓ (.+?): ", printed, re.MULTILINE)
+        return " and ".join(step for step in begun if step not in ended) or "between steps"
+
+    def results(self) -> dict[str, object]:
+        """Return metrics, predictions and executed notebooks as bytes, tables as they read."""
+        folder = self.folder / "artifacts" / RUN
+        found: dict[str, object] = {
+            str(path.relative_to(folder)): path.read_bytes()
+            for kind in ("metrics/*.json", "notebooks/*.ipynb", "predictions/*")
+            for path in folder.glob(kind)
+        }
+        tables = folder.glob("windows/*.parquet")
+        return found | {path.name: pq.read_table(path) for path in tables}
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """Return the living processes that bear a mark."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            alive = process.status() != psutil.STATUS_ZOMBIE
+            if alive and process.environ().get(MARK) == mark:
+                found.append(process)
+        except psutil.Error:
+            continue  # it ended meanwhile, or is another user's
+    return found
+
+
+def kill(running: subprocess.Popen, mark: str, everything: bool) -> None:
+    """Kill a run's process group, as a shell does; or all its processes, as a machine does."""
+    survivors = marked(mark) if everything else []
+    os.killpg(running.pid, signal.SIGKILL)
+    for process in survivors:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    running.wait()
+
+
+def assert_gone(mark: str) -> None:
+    """Check that what a killed run left alive, such as kernels, soon ends by itself."""
+    deadline = time.monotonic() + SURVIVAL_S
+    while left := marked(mark):
+        assert time.monotonic() < deadline, [process.cmdline() for process in left]
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """What a run gives that nobody kills: the checkout's own if there is a fresh one."""
+    own = Clone(REPOSITORY)
+    command = [sys.executable, "-m", "xperience.run", "fresh", RUN]
+    fresh = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True)
+    if fresh.returncode or not (REPOSITORY / "artifacts" / RUN / "windows").is_dir():
+        own = Clone.at(tmp_path_factory.mktemp("calm"))
+        own.finish("calm")
+    return own.results()
+
+
+def test_killed_runs_go_on_and_give_what_an_undisturbed_one_gives(
+    undisturbed: dict[str, object], tmp_path: Path, record_property: Callable[[str, str], None]
+) -> None:
+    clone, rng = Clone.at(tmp_path), np.random.default_rng(N_KILLS)
+    n_dealt, options = 0, ()
+    while n_dealt < N_KILLS:
+        mark = f"{os.getpid()}-{n_dealt}"
+        everything = bool(rng.integers(2))
+        delay_s = np.exp(rng.uniform(np.log(SHORTEST_S), np.log(LONGEST_S)))
+        running = clone.start(mark, *options)
+        if n_dealt:
+            assert_gone(f"{os.getpid()}-{n_dealt - 1}")
+        try:
+            code = running.wait(delay_s)
+        except subprocess.TimeoutExpired:
+            kill(running, mark, everything)
+            n_dealt, options = n_dealt + 1, ()
+            whom = "every process" if everything else "the process group"
+            line = f"kill {n_dealt}, of {whom}, after {delay_s:.1f} s: {clone.running(mark)}"
+            record_property("kill", line)
+            print(line, flush=True)
+            continue
+        assert code == 0, clone.log(mark).read_text()
+        assert_equal(clone.results(), undisturbed)
+        options = ("--again",)
+    clone.finish("last")
+    assert_gone(mark)
+    assert_equal(clone.results(), undisturbed)
+    assert list(tmp_path.glob("artifacts/**/.*.*.part*")) == []
+    assert list(tmp_path.glob("artifacts/**/.*.scene")) == []
+    clone.finish("nothing-to-do")
+    assert "…" not in clone.log("nothing-to-do").read_text()
+
+
+def assert_equal(found: dict[str, object], expected: dict[str, object]) -> None:
+    assert found.keys() == expected.keys()
+    different = [name for name, value in expected.items() if found[name] != value]
+    assert different == []
