@@ -146,7 +146,11 @@ def stream_jobs(
         add("depth_confidence", "depth", episode.annotation.path, n_depth)
     for camera in layout.CAMERAS:
         if episode.streams[camera].usable:
-            clock = episode.clock(camera)
+            try:
+                clock = episode.clock(camera)
+            except EpisodeError as error:  # it can no longer be read
+                episode.lose_video(camera, error.found)
+                continue
             turns = clock.timeline.rotation_deg // 90 if contract == "corrected" else 0
             n = max(episode.n_frames, int(clock.pictures.max()) + 1)
             add(f"video_{camera}", "video", episode.video_path(camera), n, quarter_turns=turns)
