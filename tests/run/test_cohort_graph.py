@@ -10,6 +10,7 @@ import pytest
 
 from xperience.cohort.roster import Entry, make_roster, read_roster, write_roster
 from xperience.cohort.shards import read_reports, split_shards
+from xperience.simulator.mark import write_mark
 from xperience.simulator.settings import StandinSettings
 from xperience.simulator.write import write_episode
 
@@ -64,6 +65,7 @@ def clone(tmp_path_factory) -> Clone:
         shutil.copytree(recordings / "e0", recordings / name)
         with h5py.File(recordings / name / "annotation.hdf5", "r+") as file:
             file.attrs["name"] = name  # each is a recording of its own
+        write_mark(recordings / name)
     (recordings / "broken" / "annotation.hdf5").write_bytes(b"cut off")
     names = ("e0", "e1", "e2", "broken")
     entries = [Entry(episode=name, folder=name, session=name, side="train") for name in names]

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from xperience.cohort.rates import recording_bytes
 from xperience.cohort.roster import Entry, make_roster
 from xperience.episode import layout
 from xperience.episode.inspect import inspect_episode
@@ -96,7 +97,7 @@ def test_every_episode_is_written_and_usable(family):
         report = inspect_episode(roster.folder(entry))
         assert report.usable
         assert report.main_task == entry.activity
-        assert entry.size_bytes == sum(p.stat().st_size for p in roster.folder(entry).iterdir())
+        assert entry.size_bytes == recording_bytes(roster.folder(entry))
 
 
 def test_equal_settings_give_equal_bytes(family, tmp_path):

@@ -241,7 +241,8 @@ def test_intervals_draw_recordings_and_need_enough_of_them():
 
 def test_every_session_is_tested_and_validated_once():
     entries = [
-        Entry(episode=f"e{n}", folder="x", session=f"s{n // 2}", side="train") for n in range(14)
+        Entry(episode=f"e{n}", folder=f"e{n}", session=f"s{n // 2}", side="train")
+        for n in range(14)
     ]
     found = turns(make_roster(entries, "."), 3)
     for side in ("test", "val"):
