@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import h5py
-import pandas as pd
 import pytest
+
+from xperience.features.table import WindowTable
 
 REPOSITORY = Path(__file__).parents[2]
 HEADER = (REPOSITORY / "notebooks" / "01_benchmark_contract.py").read_text()
@@ -214,13 +215,13 @@ def test_captions_in_a_file_of_their_own_are_part_of_the_recording(clone, tmp_pa
     clone.reproduce("tiny", "--episode", str(own))
     before = (own / "caption.json").stat()
     text = (own / "caption.json").read_text()
-    (own / "caption.json").write_text(text.replace('"Sub Task": "', '"Sub Task": "Newly '))
+    (own / "caption.json").write_text(text.replace('"Main Task": "', '"Main Task": "Newly '))
     os.utime(own / "caption.json", ns=(before.st_atime_ns, before.st_mtime_ns))  # as cp -p does
     steps, printed = clone.reproduce("tiny", "--episode", str(own))
     assert steps >= {WINDOWS, FIRST, SECOND, SITE}
     assert "was made from 'episode' with another caption.json" in printed
     (table,) = clone.folder.glob("artifacts/episode-day-*/windows/day.parquet")
-    assert pd.read_parquet(table, columns=["subtask"])["subtask"].str.startswith("Newly ").any()
+    assert WindowTable(table).info.main_task.startswith("Newly ")
 
 
 def test_a_wrong_call_is_one_line(clone):
