@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from xperience.episode import layout
-from xperience.episode.plausible import rigid_fault
+from xperience.episode.plausible import FOCAL_PX, rigid_fault
 from xperience.geometry import RIG, CameraModel, Transform
 
 
@@ -151,7 +151,7 @@ def _lens_fault(values: np.ndarray) -> str:
     if not np.isfinite(values).all():
         return "holds numbers that are not finite"
     focal_px = values[1:3] if values.size == 5 else values[[0, 4]]
-    if (focal_px <= 0).any():
+    if (focal_px <= 0).any() or (focal_px > FOCAL_PX).any():
         return "has focal lengths of {:g} and {:g} px".format(*focal_px)
     return ""
 

@@ -18,6 +18,7 @@ from xperience.errors import EpisodeError
 from xperience.geometry import PELVIS
 
 _SPANS_NAMED = 3
+_PLACES_TRIED = 16
 _BY_NAME = {stream.name: stream for stream in STREAMS}
 _STREAM_OF = {dataset.path: stream.name for stream in STREAMS for dataset in stream.datasets}
 _NS = 1e9
@@ -144,7 +145,7 @@ def findings(episode: Episode, name: str) -> tuple[Finding, ...]:
         If rows cannot be read.
     """
     found = [one for d in _scanned(_BY_NAME[name]) for one in _scan(episode, d)]
-    more = {"pose": _of_pose, "body": _of_body, "imu": _of_clock}.get(name)
+    more = {"pose": _of_pose, "body": _of_body, "imu": _of_imu, "point_cloud": _of_map}.get(name)
     return tuple(found + list(more(episode, found) if more else ()))
 
 
@@ -256,6 +257,27 @@ def _frame_times_s(episode: Episode) -> np.ndarray:
     if stamps_ns is None or not (stamps_ns[1:] > stamps_ns[:-1]).all():
         return np.arange(episode.n_frames) / episode.fps
     return (stamps_ns - stamps_ns[0]) / _NS
+
+
+def _of_map(episode: Episode, _: list[Finding]) -> Iterator[Finding]:
+    """Yield that the map lies where no camera could have seen it."""
+    if not (episode.streams["pose"].usable and stream_coverage(episode, "pose").share):
+        return
+    camera_m = _camera_m(episode, lost_rows(episode, layout.TRANSLATION))
+    camera_m = camera_m[~np.isnan(camera_m).any(axis=1)]
+    places_m = camera_m[np.linspace(0, len(camera_m) - 1, _PLACES_TRIED).astype(int)]
+    points_m = episode.read(layout.POINT_CLOUD)
+    away_m = np.min([np.linalg.norm(points_m - place_m, axis=1) for place_m in places_m], axis=0)
+    yield from _beyond(plausible.CAMERA_TO_MAP, np.where(np.isfinite(away_m), away_m, np.nan))
+
+
+def _of_imu(episode: Episode, found: list[Finding]) -> Iterator[Finding]:
+    """Yield the samples that a sensor repeated, and what is wrong with their times."""
+    for path in (layout.IMU_ACCEL, layout.IMU_GYRO):
+        bad = plausible.stuck(episode.read(path))
+        if bad.any():
+            yield Finding(path, f"{_spans(bad)} are all the same", "a live sensor's noise", bad)
+    yield from _of_clock(episode, found)
 
 
 def _of_clock(episode: Episode, _: list[Finding]) -> Iterator[Finding]:

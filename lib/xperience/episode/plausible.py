@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from xperience.episode import layout
 from xperience.episode.annotation import Annotation, Fault
@@ -52,6 +53,10 @@ FARTHEST_DEPTH_M = 200.0
 """Beyond what any wearable depth sensor sees, for files that state no limit."""
 RIGID = 0.1
 """Largest deviation of a rotation's rows from unit vectors at right angles: 5 % of scale."""
+FOCAL_PX = 1e5
+"""Of any lens: a telescope's, over the finest pixels."""
+STUCK_ROWS = 10
+"""Equal samples in a row that a live inertial sensor does not give: it is noisy."""
 CAMERA_OFFSET_M = 10.0
 """From the rig to one of its cameras: both are worn on one head."""
 
@@ -152,9 +157,23 @@ LIMITS = (
     Limit(layout.IMU_GYRO, "rate of turn in the fastest 1 % of samples", "rad/s", _length,
           STILL_RAD_S, GYRO_RAD_S, _TURNS, FAST_SHARE),
 )  # fmt: skip
+CAMERA_TO_MAP = Limit(
+    layout.POINT_CLOUD, "median distance from where the camera was", "m", _length,
+    0, FARTHEST_DEPTH_M, _LENGTHS, 0.5,
+)  # fmt: skip
 CAMERA_TO_BODY = Limit(
     layout.KEYPOINTS, "distance from pelvis to camera", "m", _length, 0, CAMERA_TO_BODY_M, _LENGTHS
 )
+
+
+def stuck(samples: np.ndarray) -> np.ndarray:
+    """Return which samples, shape (n, k), are of `STUCK_ROWS` or more equal ones in a row."""
+    n, same = STUCK_ROWS - 1, (samples[1:] == samples[:-1]).all(axis=1)
+    bad = np.zeros(len(samples), dtype=bool)
+    if len(same) >= n:
+        for start in np.flatnonzero(sliding_window_view(same, n).all(axis=1)):
+            bad[start : start + STUCK_ROWS] = True
+    return bad
 
 
 def out_of_order(values: np.ndarray) -> np.ndarray:

@@ -96,9 +96,8 @@ def _gaps(stored: FrameRows, n_rows: int, n_frames: int, *, repeats: bool) -> It
 def _pooled(read: Callable[[int, int], np.ndarray], starts: np.ndarray, block: Block) -> np.ndarray:
     """Return the statistics of consecutive windows.
 
-    NaN for those beyond the stream's end, those whose statistics float32 cannot hold, or with a
-    frame that could not be read: a row of NaN in a stream that was computed apart. In the
-    annotation's own arrays NaN is a value, 0 by contract.
+    NaN for those beyond the stream's end or with a frame that could not be read: a row of NaN in a
+    stream that was computed apart. In the annotation's own arrays NaN is a value, 0 by contract.
 
     Parameters
     ----------
@@ -118,7 +117,6 @@ def _pooled(read: Callable[[int, int], np.ndarray], starts: np.ndarray, block: B
             with np.errstate(invalid="ignore"):
                 parts = parts - parts[:, :1]
         result[:whole] = windows.stats(parts)
-        result[~np.isfinite(result).all(axis=1)] = np.nan
         if block.modality == "visual":
             unread = np.isnan(frames).all(axis=1, keepdims=True)  # (n_frames, 1)
             result[:whole][windows.cut(unread).any(axis=(1, 2))] = np.nan

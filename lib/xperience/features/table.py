@@ -67,7 +67,8 @@ class WindowRows:
     window, start_frame : int array, shape (n,)
     action, subtask : list of (label or None, share), length n
     blocks : dict of {name: float32 array (n, dim) or None}
-        A NaN row is a window that the stream does not cover.
+        A row that is not finite becomes null: the stream does not cover the window, or its
+        statistics are beyond float32.
     """
 
     window: np.ndarray
@@ -136,7 +137,7 @@ def _block_column(values: np.ndarray | None, n_windows: int, dim: int) -> pa.Arr
     kind = pa.list_(pa.float32(), dim)
     if values is None:
         return pa.nulls(n_windows, kind)
-    missing = ~np.isfinite(values).all(axis=1)  # a row that overflows says nothing either
+    missing = ~np.isfinite(values).all(axis=1)  # float32 cannot hold it, or there is none
     flat = pa.array(values.reshape(-1), pa.float32())
     return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=pa.array(missing))
 
