@@ -207,7 +207,7 @@ def test_a_lost_hand_is_null_and_said_to_be(
         (layout.CONTACTS, ["body_contacts"], []),
     ],
 )
-def test_what_a_gap_takes_with_it(
+def test_what_a_gap_takes_with_it(  # noqa: PLR0917
     walk: Path,
     tmp_path: Path,
     table_of: Extract,
