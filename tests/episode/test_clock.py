@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from xperience.episode.clock import frame_clock
 from xperience.episode.episode import Episode
 from xperience.episode.inspect import inspect_episode
-from xperience.episode.media import Timeline
+from xperience.episode.media import Timeline, read_rgb
 from xperience.features import video
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
@@ -300,8 +300,10 @@ def test_turned_pictures_are_turned_under_corrected_only(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     with Episode(recording) as episode:
-        pictures = [rgb.copy() for rgb in episode.pictures(CAMERA, np.arange(20))]
-    small = np.stack([video.shrink(np.ascontiguousarray(np.rot90(rgb))) for rgb in pictures])
+        turned = [rgb.copy() for rgb in episode.pictures(CAMERA, np.arange(20))]
+    for rgb, stored in zip(turned, read_rgb(path), strict=False):
+        np.testing.assert_array_equal(rgb, np.rot90(stored))
+    small = np.stack([video.shrink(rgb) for rgb in turned])
     means = video.frame_features(small).mean(axis=0)
     tables = {contract: extracted(recording, contract) for contract in ("published", "corrected")}
     got = {contract: table.block(BLOCKS[0])[0, :98] for contract, table in tables.items()}

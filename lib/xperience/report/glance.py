@@ -24,7 +24,7 @@ def frame_at(episode: Episode, camera: str, frame: int) -> np.ndarray:
     Returns
     -------
     uint8 array, shape (height, width, 3)
-        RGB.
+        RGB, as it is stored: what calibrations refer to, however players are asked to turn it.
 
     Raises
     ------
