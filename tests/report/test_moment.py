@@ -7,7 +7,7 @@ import pytest
 from xperience.episode import layout
 from xperience.episode.episode import Episode
 from xperience.episode.media import read_rgb
-from xperience.errors import EpisodeError, XperienceError
+from xperience.errors import XperienceError
 from xperience.geometry import WORLD
 from xperience.report.glance import frame_at, sound_level
 from xperience.report.inputs import open_inputs
@@ -16,23 +16,19 @@ from xperience.report.validity import frame_validity
 
 
 @pytest.mark.parametrize("index", [0, 1, 37, 99])
-def test_a_glance_gives_the_frame_that_streaming_gives(folder, index):
-    path = folder / "fisheye_cam1.mp4"
-    streamed = [frame.copy() for frame in read_rgb(path)]
-    far = [np.abs(frame_at(path, index).astype(int) - frame).mean() for frame in streamed]
+def test_a_glance_gives_the_frame_that_streaming_gives(episode, index):
+    camera = "fisheye_cam1"
+    streamed = [frame.copy() for frame in read_rgb(episode.video_path(camera))]
+    far = [
+        np.abs(frame_at(episode, camera, index).astype(int) - frame).mean() for frame in streamed
+    ]
     assert int(np.argmin(far)) == index
 
 
-def test_a_frame_beyond_the_end_is_refused(folder):
-    with pytest.raises(EpisodeError, match="none with number 100"):
-        frame_at(folder / "fisheye_cam1.mp4", 100)
-
-
-def test_sound_has_a_level_where_there_is_sound(folder):
-    level = sound_level(folder / "fisheye_cam0.mp4", 20, 40, 20.0)
+def test_sound_has_a_level_where_there_is_sound(episode):
+    level = sound_level(episode, 20, 40)
     assert level.shape == (20,)
     assert ((level >= 0) & (level <= 1)).all()
-    assert np.isnan(sound_level(folder / "fisheye_cam0.mp4", 400, 405, 20.0)).all()
 
 
 def test_the_body_and_the_hands_meet_at_the_wrists(episode):

@@ -211,7 +211,7 @@ def frame_clock(
     and no gap. Within half a step, the first frame begins where pictures do.
     """
     candidates = []
-    own_s = _own_grid(timeline, n_frames, rate)
+    own_s = _own_grid(timeline, n_frames, (rate, fps))
     if own_s is not None:
         every = len(timeline.ticks) == n_frames and (_on_slots(timeline, own_s) >= 0).all()
         if device_s is None or every or abs((own_s[1] - own_s[0]) * fps - 1) <= RATE_SLACK:
@@ -227,7 +227,7 @@ def frame_clock(
     return FrameClock(timeline, edges_s[:-1], end_s, _on_slots(timeline, edges_s), rate or fps)
 
 
-def _own_grid(timeline: Timeline, n_frames: int, rate: float) -> np.ndarray | None:
+def _own_grid(timeline: Timeline, n_frames: int, rates: tuple[float, ...]) -> np.ndarray | None:
     """Return the frames' edges on an even grid at the pictures' own step; None without pictures."""
     shown_s = timeline.picture_s
     steps_s = np.diff(shown_s)
@@ -241,11 +241,13 @@ def _own_grid(timeline: Timeline, n_frames: int, rate: float) -> np.ndarray | No
         slots = np.round((shown_s - first_s) / step_s)
     before = round((first_s - timeline.zero_s) / step_s)
     frames = np.arange(n_frames + 1)
-    if rate:
-        # what the file claims, where the pictures lie on it to the last tick, is no estimate
-        away_s = shown_s - timeline.zero_s - (slots + before) / rate
-        if np.abs(away_s).max() <= timeline.tick_s:
-            return timeline.zero_s + frames / rate
+    for claimed in filter(None, rates):
+        # a claim that the pictures keep to the last tick is no estimate
+        away_s = shown_s - timeline.zero_s - (slots + before) / claimed
+        phase_s = float(np.median(away_s))
+        if np.abs(away_s - phase_s).max() <= timeline.tick_s:
+            phase_s = phase_s if abs(phase_s) > timeline.tick_s else 0.0
+            return timeline.zero_s + phase_s + frames / claimed
     return first_s + (frames - before) * step_s
 
 

@@ -17,7 +17,6 @@ from PIL import Image
 
 from xperience.episode.episode import Episode
 from xperience.episode.layout import CAMERAS
-from xperience.episode.media import read_rgb
 from xperience.errors import EpisodeError
 from xperience.features.table import WindowTable
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
@@ -199,22 +198,26 @@ def _sheets(recording: Path | None, every: int) -> Iterator[tuple[str, Sheet | s
                 yield camera, "; ".join(map(str, state.faults)) or state.status
                 continue
             try:
-                yield camera, _sheet(episode.video_path(camera), every)
+                yield camera, _sheet(episode, camera, every)
             except EpisodeError as error:
                 yield camera, str(error)
 
 
-def _sheet(video: Path, every: int) -> Sheet:
-    """Return every so many frames of a video as tiles; only the tiles are held."""
-    tiles: list[Image.Image] = []
-    for number, frame in enumerate(read_rgb(video)):
-        if number % every == 0:
-            height = round(frame.shape[0] * TILE_WIDTH_PX / frame.shape[1])
-            whole = Image.fromarray(np.ascontiguousarray(frame))
-            tiles.append(whole.resize((TILE_WIDTH_PX, height), Image.Resampling.BOX))
-    if not tiles:
-        raise EpisodeError(video.name, "holds no frame", "a video", "Record or copy it again.")
-    width, height = tiles[0].size
+def _sheet(episode: Episode, camera: str, every: int) -> Sheet:
+    """Return every so many frames' pictures as tiles, an empty one where a frame shows none."""
+    shown: list[Image.Image | None] = []
+    for rgb in episode.pictures(camera, np.arange(0, episode.n_frames, every)):
+        shown.append(None)
+        if rgb is not None:
+            height = round(rgb.shape[0] * TILE_WIDTH_PX / rgb.shape[1])
+            whole = Image.fromarray(np.ascontiguousarray(rgb))
+            shown[-1] = whole.resize((TILE_WIDTH_PX, height), Image.Resampling.BOX)
+    size = next((tile.size for tile in shown if tile), None)
+    if size is None:
+        place = episode.video_path(camera).name
+        raise EpisodeError(place, "holds no frame", "a video", "Record or copy it again.")
+    tiles = [tile or Image.new("RGB", size) for tile in shown]
+    width, height = size
     sheet = Image.new("RGB", (COLUMNS * width, -(-len(tiles) // COLUMNS) * height))
     for place, tile in enumerate(tiles):
         sheet.paste(tile, (place % COLUMNS * width, place // COLUMNS * height))

@@ -310,7 +310,7 @@ def _image(episode: Episode, camera: str, frame: int) -> np.ndarray:
     if not state.usable:
         fault = state.faults[0]
         raise EpisodeError(fault.place, fault.found, fault.expected, "Choose another recording.")
-    return frame_at(episode.video_path(camera), frame)
+    return frame_at(episode, camera, frame)
 
 
 def _project(model: CameraModel, camera_from_rig: Transform, points: Points) -> np.ndarray:

@@ -271,7 +271,7 @@ def read_shot(episode: Episode, center: int) -> Shot:
     image, problem = None, "" if camera else "no video"
     if camera:
         try:
-            image = frame_at(episode.video_path(camera), center)
+            image = frame_at(episode, camera, center)
         except EpisodeError as error:
             problem = f"{camera} {error.found}"
     return Shot(center, center / episode.fps, *said, image, problem)

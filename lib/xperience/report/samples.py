@@ -65,7 +65,7 @@ def _sample(episode: Episode, row: Any, camera: str) -> Sample:
     image = None
     try:
         _check_usable(episode, camera)
-        image = frame_at(episode.video_path(camera), int(row.center_frame))
+        image = frame_at(episode, camera, int(row.center_frame))
     except EpisodeError as error:
         problems["image"] = f"{camera} {error.found}"
     signals = {}
@@ -126,9 +126,7 @@ def _turn_rate(episode: Episode, first: int, last: int) -> np.ndarray:
 
 def _sound(episode: Episode, first: int, last: int) -> np.ndarray:
     _check_usable(episode, "audio")
-    camera = layout.AUDIO_CAMERA
-    fps = float(episode.videos[camera].fps) or episode.fps
-    return _some(sound_level(episode.video_path(camera), first, last, fps), "audio")
+    return _some(sound_level(episode, first, last), "audio")
 
 
 def _some(values: np.ndarray, what: str) -> np.ndarray:

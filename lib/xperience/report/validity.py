@@ -38,7 +38,7 @@ def frame_validity(episode: Episode, stream: str) -> np.ndarray | None:
     if not episode.streams[stream].usable:
         return nothing
     if stream in layout.CAMERAS:
-        return np.arange(episode.n_frames) < episode.videos[stream].n_frames
+        return episode.clock(stream).pictures >= 0
     try:
         return _OWN_WAYS[stream](episode) if stream in _OWN_WAYS else _rows(episode, stream)
     except EpisodeError:
@@ -51,8 +51,7 @@ def _captions(episode: Episode) -> np.ndarray:
 
 
 def _audio(episode: Episode) -> np.ndarray:
-    time_s = np.arange(episode.n_frames) / episode.fps
-    return time_s < episode.videos[layout.AUDIO_CAMERA].audio_s
+    return episode.clock(layout.AUDIO_CAMERA).heard > 0
 
 
 def _rows(episode: Episode, stream: str) -> np.ndarray:

@@ -3,13 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import librosa
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from xperience.episode import layout
 from xperience.episode.episode import Episode
-from xperience.features.logmel import RATE_HZ, sound_place, sound_segments, window_bounds
+from xperience.episode.media import SoundReader
+from xperience.features.audio import heard
+from xperience.features.logmel import RATE_HZ, sound_place
+from xperience.features.windows import WINDOW_FRAMES
 from xperience.scoring.uncertainty import Interval, interval
 from xperience.studies.audio.effects import sample_losses
 from xperience.studies.audio.looks import Finding, Look, Looks
@@ -65,16 +70,18 @@ def spectrogram(episode: Episode, starts: np.ndarray) -> Spectrogram:
     MissingStreamError
         If the episode has no sound.
     """
-    path, fps = sound_place(episode)
-    length_s = episode.n_frames / fps
+    path, _ = sound_place(episode)
+    clock = episode.clock(layout.AUDIO_CAMERA)
+    length_s = float(clock.end_s[-1] - clock.begin_s[0])
     n_columns = int(np.clip(length_s // LEAST_COLUMN_S, 1, MAX_COLUMNS))
     edges_s = np.linspace(0, length_s, n_columns + 1)
-    edges = np.round(edges_s * RATE_HZ).astype(np.int64)
+    edges = np.round((clock.begin_s[0] + edges_s) * RATE_HZ).astype(np.int64)
     filters = librosa.filters.mel(sr=RATE_HZ, n_fft=N_FFT, n_mels=N_MELS)
-    columns = sound_segments(path, np.stack([edges[:-1], edges[1:]], axis=1))
+    reader = SoundReader(path, RATE_HZ)
+    columns = (heard(reader.until(first, after)) for first, after in pairwise(edges))
     with threadpool_limits(1):  # products this small wait longer for a second thread
         power = np.stack([_mel_power(samples, filters) for samples in columns], axis=1)
-    windows = sound_segments(path, window_bounds(starts, fps))
+    windows = map(heard, episode.sound(starts, starts + WINDOW_FRAMES))
     return Spectrogram(
         power_db=level_db(power),
         edges_s=edges_s,
