@@ -12,10 +12,8 @@ import numpy as np
 
 from xperience.episode.annotation import Fault
 from xperience.episode.layout import AUDIO_RATE_HZ
-from xperience.episode.media import Timeline
+from xperience.episode.media import RATE_SLACK, Timeline
 
-RATE_SLACK = 0.01
-"""A file that runs faster or slower than the device by more has another rate, no drifting clock."""
 LEAST_HEARD = 0.8
 """Share of a frame's time that must have sound for it to count as there."""
 _UNEVEN = 0.2

@@ -40,6 +40,9 @@ from xperience.errors import EpisodeError, TextError
 from xperience.geometry import WORLD, Transform, rotation_from_quaternion
 from xperience.text import decode, padded
 
+_TAIL_S = 0.5
+"""Sound may go on after the last frame: a codec fills its last packet."""
+
 
 class Episode:
     """A recording in a folder, opened read-only.
@@ -250,7 +253,8 @@ class Episode:
         number, rgb = -1, None
         for wanted in clock.pictures[frames]:
             while number < wanted and (found := next(shown, None)) is not None:
-                number, rgb = found
+                number, rgb, is_damaged = found
+                rgb = None if is_damaged else rgb
             is_shown = rgb is not None and number == wanted
             yield np.ascontiguousarray(np.rot90(rgb, turns)) if is_shown else None
 
@@ -329,7 +333,7 @@ class Episode:
             baseline_m = self.annotation.scalar(layout.STEREO_BASELINE, np.nan)
             return Calibration.read(group, baseline_m if baseline_m > 0 else None)
         except (OSError, RuntimeError, KeyError) as error:
-            node = group.visititems(lambda _, node: node if missing_filter(node) else None)
+            node = _unfiltered(group)
             place = f"{self.annotation.place}: {node.name[1:]}" if node else place
             raise read_fault(place, "a number", node, error) from error
 
@@ -366,7 +370,12 @@ class Episode:
         if not there:
             fault = Fault("captions", place, "is absent", "JSON, or the path of a JSON file")
             return {}, StreamState("missing", faults=[fault])
-        document, fault = self._caption_document(self.annotation.file[there[0]], place)
+        try:
+            node = self.annotation.file[there[0]]
+        except (KeyError, OSError, RuntimeError) as error:
+            why = read_fault(place, "its text", None, error)
+            return {}, StreamState("broken", faults=[Fault("captions", *_words(why))])
+        document, fault = self._caption_document(node, place)
         if document is None:
             return {}, StreamState("broken", faults=[fault])
         labels, faults = frame_labels(document, self._frame_index)
@@ -385,7 +394,7 @@ class Episode:
             text = decode(_bytes_of(node[()]))
         except OSError as error:
             why = read_fault(place, "its text", node, error)
-            return None, Fault("captions", why.place, why.found, why.expected)
+            return None, Fault("captions", *_words(why))
         except TextError as error:
             return None, not_text(place, error)
         return load_captions(text, self.folder)
@@ -444,10 +453,25 @@ class Episode:
             return StreamState("broken", faults=[fault])
         state = StreamState("ok", round(info.audio_s * info.audio_rate_hz))
         video_s = self.n_frames / self.fps
-        if info.audio_s < 0.99 * video_s:
+        if not 0.99 * video_s <= info.audio_s <= video_s + max(0.01 * video_s, _TAIL_S):
             found = f"has {info.audio_s:.2f} s of sound"
             state.add(Fault("audio", place, found, f"{video_s:.2f} s"), "partial")
+        if info.fps and abs(float(info.fps) / self.fps - 1) > media.RATE_SLACK:
+            found = f"is divided by {float(info.fps):.3f} frames/s"
+            state.add(Fault("audio", place, found, f"about {self.fps:.3f}"), "partial")
         return state
+
+
+def _words(error: EpisodeError) -> tuple[str, str, str]:
+    return error.place, error.found, error.expected
+
+
+def _unfiltered(group: h5py.Group) -> h5py.Dataset | None:
+    """Return the first dataset that needs a filter that is not here, as far as one can look."""
+    try:
+        return group.visititems(lambda _, node: node if missing_filter(node) else None)
+    except (KeyError, OSError, RuntimeError):
+        return None
 
 
 def _is_text(node: object) -> bool:

@@ -17,6 +17,10 @@ from xperience.episode.annotation import Fault
 from xperience.errors import EpisodeError, unreadable
 from xperience.storage import file_url
 
+RATE_SLACK = 0.01
+"""A file that runs faster or slower than the device by more has another rate, no drifting clock."""
+LOUDEST = 4.0
+"""Full scale is 1; lossy codecs go beyond it, but not so far."""
 FPS_LIMIT = 1000
 """A rate from here on is no frame rate but a broken clock."""
 
@@ -290,7 +294,7 @@ def media_faults(name: str, place: str, info: VideoInfo, n_frames: int, fps: flo
     rate = float(info.usual_fps or info.fps)
     if not rate:
         faults.append(Fault(name, place, "says no frame rate", f"about {fps:.3f} frames/s"))
-    elif abs(rate / fps - 1) > 0.01:
+    elif abs(rate / fps - 1) > RATE_SLACK:
         found = f"runs at {rate:.3f} frames/s"
         faults.append(Fault(name, place, found, f"about {fps:.3f}"))
     return faults
@@ -298,7 +302,7 @@ def media_faults(name: str, place: str, info: VideoInfo, n_frames: int, fps: flo
 
 def read_pictures(
     path: Path, timeline: Timeline, *, threads: int = 1
-) -> Iterator[tuple[int, np.ndarray]]:
+) -> Iterator[tuple[int, np.ndarray, bool]]:
     """Yield each shown picture with its number on the file's timeline.
 
     Parameters
@@ -315,13 +319,16 @@ def read_pictures(
         Ascending; a picture that the decoder gives up is passed over.
     uint8 array, shape (height, width, 3)
         RGB; a view of FFmpeg's own buffer, as of `read_rgb`.
+    bool
+        Whether the decoder made up a part of it, or of one since the last key picture, which it is
+        told from.
     """
     number = -1
-    for tick, rgb in _rgb_frames(path, threads):
+    for tick, rgb, is_damaged in _rgb_frames(path, threads):
         number += 1
         if tick is not None:
             number = max(number, int(np.searchsorted(timeline.ticks, tick)))
-        yield number, rgb
+        yield number, rgb, is_damaged
 
 
 def read_rgb(path: Path, *, threads: int = 1) -> Iterator[np.ndarray]:
@@ -344,24 +351,25 @@ def read_rgb(path: Path, *, threads: int = 1) -> Iterator[np.ndarray]:
     Pixels are converted inside a filter graph, whose pool of frames makes that several times as
     fast as converting each frame into new memory.
     """
-    yield from (rgb for _, rgb in _rgb_frames(path, threads))
+    yield from (rgb for _, rgb, _ in _rgb_frames(path, threads))
 
 
-def _rgb_frames(path: Path, threads: int) -> Iterator[tuple[int | None, np.ndarray]]:
-    """Yield each shown picture's presentation tick and pixels."""
+def _rgb_frames(path: Path, threads: int) -> Iterator[tuple[int | None, np.ndarray, bool]]:
+    """Yield each shown picture's presentation tick, its pixels and whether they are damaged."""
     with _opened(path) as container:
         if not _decodable(container.streams.video):
             raise _broken(path, "has no video stream that can be decoded", "one video stream")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO" if threads != 1 else "SLICE"
         stream.codec_context.thread_count = threads
-        graph, shape = None, None
+        graph, shape, is_damaged = None, None, False
         for frame in _decoded(container, stream, path):
+            is_damaged = frame.is_corrupt or (is_damaged and not frame.key_frame)
             if shape != (frame.width, frame.height, frame.format.name):
                 shape = (frame.width, frame.height, frame.format.name)
                 graph = _rgb_graph(frame, stream.time_base)
             graph.push(frame)
-            yield frame.pts, _pixels(graph.pull())
+            yield frame.pts, _pixels(graph.pull()), is_damaged
 
 
 def _rgb_graph(frame: av.VideoFrame, time_base: Fraction) -> av.filter.Graph:
@@ -449,11 +457,16 @@ def read_sound(path: Path, rate_hz: int) -> Iterator[tuple[int, np.ndarray]]:
                 place, due_s = round(at_s * rate_hz), at_s
             due_s += frame.samples / frame.sample_rate
             for part in _resampled(resampler, frame):
-                yield place, part
+                yield place, _plausible(part)
                 place += len(part)
         for part in _resampled(resampler, None):
-            yield place, part
+            yield place, _plausible(part)
             place += len(part)
+
+
+def _plausible(samples: np.ndarray) -> np.ndarray:
+    """Return samples with NaN for those that no microphone gave."""
+    return np.where(np.abs(samples) <= LOUDEST, samples, np.float32(np.nan))
 
 
 def _resampled(

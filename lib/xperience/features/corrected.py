@@ -24,6 +24,8 @@ from xperience.features.source import (
     depth_note,
     inertial_windows,
     repeated,
+    spoilt,
+    spoilt_note,
     static_values,
 )
 from xperience.features.static import point_cloud_features
@@ -95,6 +97,8 @@ class Corrected:
             odd = _joined(odd, depth_note(self.episode, self.streams[block.name]))
         if not known.any():
             return Source(None, odd or "no frame has values")
+        if block.name in self.streams:
+            odd = _joined(odd, spoilt_note(block, FrameRows(self.streams[block.name].path)))
         odd = _joined(odd, _gaps(known))
         return Source(lambda starts: _pooled(rows, starts), odd)
 
@@ -103,7 +107,7 @@ class Corrected:
         if block.name in self.streams:
             stored = FrameRows(self.streams[block.name].path)
             if block.name.startswith("video_"):
-                return _shown(stored, self.episode.clock(block.name.removeprefix("video_")))
+                return _shown(stored, block, self.episode.clock(block.name.removeprefix("video_")))
             return _stored(stored, block)
         if block.name == "body_contacts":
             return lambda start, stop: known_rows(self.episode, layout.CONTACTS, start, stop)
@@ -179,19 +183,25 @@ def _stored(stored: FrameRows, block: Block) -> Rows:
     def rows(start: int, stop: int) -> np.ndarray:
         result = np.full((stop - start, block.per_frame), np.nan, dtype=np.float32)
         found = stored[start:stop]
-        result[: len(found)] = as_corrected(found) if block.name == "depth_confidence" else found
+        if block.name == "depth_confidence":
+            found = as_corrected(found)
+        else:
+            found[spoilt(block, found)] = np.nan
+        result[: len(found)] = found
         return result
 
     return rows
 
 
-def _shown(stored: FrameRows, clock: FrameClock) -> Rows:
+def _shown(stored: FrameRows, block: Block, clock: FrameClock) -> Rows:
     """Return the rows of the pictures that frames show, NaN where they show none."""
     pictures = np.where(clock.pictures < stored.n_rows, clock.pictures, -1)
 
     def rows(start: int, stop: int) -> np.ndarray:
         wanted = pictures[start:stop]
-        return np.where(wanted[:, None] >= 0, stored[wanted], np.float32(np.nan))
+        found = stored[wanted]
+        found[(wanted < 0) | spoilt(block, found)] = np.nan
+        return found[:, : block.per_frame]
 
     return rows
 

@@ -16,6 +16,7 @@ from xperience.features.source import (
     depth_note,
     inertial_windows,
     repeated,
+    spoilt_note,
     static_values,
 )
 from xperience.features.streams import FrameRows, StreamRows
@@ -68,14 +69,16 @@ def _from_stream(block: Block, rows: StreamRows, n_frames: int, odd: str) -> Sou
     stored, counts = FrameRows(rows.path), block.name.startswith("video_")
     # pictures are counted as they come, whatever was lost between them
     place = stored.read[:n_frames] if counts else np.arange(min(stored.n_rows, n_frames))
-    notes = [odd, *_gaps(stored, len(place), n_frames, repeats=counts)]
+    notes = [odd, spoilt_note(block, stored), *_gaps(stored, len(place), n_frames, repeats=counts)]
 
     def read(start: int, stop: int) -> np.ndarray:
         wanted = place[start:stop]
         if counts:
             wanted = place[np.minimum(np.arange(start, stop), len(place) - 1)]
         found = stored[wanted]
-        return as_published(found) if block.name == "depth_confidence" else found
+        if block.name == "depth_confidence":
+            return as_published(found)
+        return found[:, : block.per_frame]
 
     return Source(lambda starts: _pooled(read, starts, block), "; ".join(filter(None, notes)))
 

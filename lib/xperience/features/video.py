@@ -28,20 +28,23 @@ def video_rows(path: Path, n_pictures: int, quarter_turns: int = 0) -> Iterator[
 
     Yields
     ------
-    float32 array, shape (n_rows, 98)
-        Row n is of picture n on the file's timeline; NaN for one that the decoder gave up.
+    float32 array, shape (n_rows, 99)
+        Row n is of picture n on the file's timeline; NaN for one that the decoder gave up. The last
+        column is 1 for a damaged picture, else 0.
     """
     cv2.setNumThreads(1)
     pictures = (
-        (number, np.rot90(shrink(rgb), quarter_turns))
-        for number, rgb in read_pictures(path, read_timeline(path))
+        (number, np.rot90(shrink(rgb), quarter_turns), is_damaged)
+        for number, rgb, is_damaged in read_pictures(path, read_timeline(path))
     )
     pictures = takewhile(lambda picture: picture[0] < n_pictures, pictures)
     n_rows = 0
     while batch := list(islice(pictures, _BATCH)):
-        places = np.array([number for number, _ in batch]) - n_rows
-        rows = np.full((places[-1] + 1, N_VIDEO), np.nan, dtype=np.float32)
-        rows[places] = frame_features(np.stack([small for _, small in batch]))
+        numbers, small, damaged = zip(*batch, strict=True)
+        places = np.array(numbers) - n_rows
+        rows = np.full((places[-1] + 1, N_VIDEO + 1), np.nan, dtype=np.float32)
+        rows[places, :N_VIDEO] = frame_features(np.stack(small))
+        rows[places, N_VIDEO] = damaged
         n_rows += len(rows)
         yield rows
 
