@@ -40,6 +40,9 @@ from xperience.errors import EpisodeError, TextError
 from xperience.geometry import WORLD, Transform, rotation_from_quaternion
 from xperience.text import decode, padded
 
+_CODING_S = 0.1
+"""By how much sound may outlast the pictures: coders fill their last block."""
+
 
 class Episode:
     """A recording in a folder, opened read-only.
@@ -329,7 +332,9 @@ class Episode:
             baseline_m = self.annotation.scalar(layout.STEREO_BASELINE, np.nan)
             return Calibration.read(group, baseline_m if baseline_m > 0 else None)
         except (OSError, RuntimeError, KeyError) as error:
-            node = group.visititems(lambda _, node: node if missing_filter(node) else None)
+            node = None
+            with suppress(OSError, RuntimeError, KeyError):  # the damage lies in the search's way
+                node = group.visititems(lambda _, node: node if missing_filter(node) else None)
             place = f"{self.annotation.place}: {node.name[1:]}" if node else place
             raise read_fault(place, "a number", node, error) from error
 
@@ -366,7 +371,7 @@ class Episode:
         if not there:
             fault = Fault("captions", place, "is absent", "JSON, or the path of a JSON file")
             return {}, StreamState("missing", faults=[fault])
-        document, fault = self._caption_document(self.annotation.file[there[0]], place)
+        document, fault = self._caption_document(there[0], place)
         if document is None:
             return {}, StreamState("broken", faults=[fault])
         labels, faults = frame_labels(document, self._frame_index)
@@ -376,14 +381,14 @@ class Episode:
             return document, StreamState("broken", faults=faults)
         return document, StreamState("partial" if faults else "ok", self.n_frames, faults)
 
-    def _caption_document(
-        self, node: object, place: str
-    ) -> tuple[dict[str, Any] | None, Fault | None]:
-        if not _is_text(node):
-            return None, Fault("captions", place, "is not a single text", "JSON text")
+    def _caption_document(self, key: str, place: str) -> tuple[dict[str, Any] | None, Fault | None]:
+        node = None
         try:
+            node = self.annotation.file[key]
+            if not _is_text(node):
+                return None, Fault("captions", place, "is not a single text", "JSON text")
             text = decode(_bytes_of(node[()]))
-        except OSError as error:
+        except (OSError, RuntimeError, KeyError) as error:
             why = read_fault(place, "its text", node, error)
             return None, Fault("captions", why.place, why.found, why.expected)
         except TextError as error:
@@ -444,9 +449,11 @@ class Episode:
             return StreamState("broken", faults=[fault])
         state = StreamState("ok", round(info.audio_s * info.audio_rate_hz))
         video_s = self.n_frames / self.fps
-        if info.audio_s < 0.99 * video_s:
+        if not 0.99 * video_s <= info.audio_s <= 1.01 * video_s + _CODING_S:
             found = f"has {info.audio_s:.2f} s of sound"
             state.add(Fault("audio", place, found, f"{video_s:.2f} s"), "partial")
+        for fault in media.rate_faults("audio", place, info, self.fps):
+            state.add(fault, "partial")
         return state
 
 

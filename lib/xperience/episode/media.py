@@ -20,6 +20,9 @@ from xperience.storage import file_url
 FPS_LIMIT = 1000
 """A rate from here on is no frame rate but a broken clock."""
 
+LOUDEST = 4.0
+"""12 dB above full scale: coders overshoot by less."""
+
 SOUND_SLACK_S = 0.005
 """Sound whose stamps stray by less than this runs on: coarse clocks round by a millisecond."""
 
@@ -287,13 +290,25 @@ def media_faults(name: str, place: str, info: VideoInfo, n_frames: int, fps: flo
         faults.append(Fault(name, place, found, "a whole file"))
     if info.n_frames != n_frames:
         faults.append(Fault(name, place, f"has {info.n_frames} frames", f"{n_frames}"))
+    return faults + rate_faults(name, place, info, fps)
+
+
+def rate_faults(name: str, place: str, info: VideoInfo, fps: float) -> list[Fault]:
+    """Return what is odd about a video's frame rate, by which its sound is cut too.
+
+    Parameters
+    ----------
+    name : str
+        The camera, or "audio".
+    place, info, fps
+        As of `media_faults`.
+    """
     rate = float(info.usual_fps or info.fps)
     if not rate:
-        faults.append(Fault(name, place, "says no frame rate", f"about {fps:.3f} frames/s"))
-    elif abs(rate / fps - 1) > 0.01:
-        found = f"runs at {rate:.3f} frames/s"
-        faults.append(Fault(name, place, found, f"about {fps:.3f}"))
-    return faults
+        return [Fault(name, place, "says no frame rate", f"about {fps:.3f} frames/s")]
+    if abs(rate / fps - 1) > 0.01:
+        return [Fault(name, place, f"runs at {rate:.3f} frames/s", f"about {fps:.3f}")]
+    return []
 
 
 def read_pictures(
@@ -312,7 +327,7 @@ def read_pictures(
     Yields
     ------
     int
-        Ascending; a picture that the decoder gives up is passed over.
+        Ascending; a picture that the decoder gives up or makes up is passed over.
     uint8 array, shape (height, width, 3)
         RGB; a view of FFmpeg's own buffer, as of `read_rgb`.
     """
@@ -341,6 +356,7 @@ def read_rgb(path: Path, *, threads: int = 1) -> Iterator[np.ndarray]:
     Notes
     -----
     A file that is cut off yields the frames before the cut; `probe` says how many there should be.
+    Pictures that the decoder made up, and those predicted from them, are passed over.
     Pixels are converted inside a filter graph, whose pool of frames makes that several times as
     fast as converting each frame into new memory.
     """
@@ -355,8 +371,12 @@ def _rgb_frames(path: Path, threads: int) -> Iterator[tuple[int | None, np.ndarr
         stream = container.streams.video[0]
         stream.thread_type = "AUTO" if threads != 1 else "SLICE"
         stream.codec_context.thread_count = threads
-        graph, shape = None, None
+        graph, shape, made_up = None, None, False
         for frame in _decoded(container, stream, path):
+            # what the decoder could not read it makes up, and what is predicted from that with it
+            made_up = frame.is_corrupt or (made_up and not frame.key_frame)
+            if made_up:
+                continue
             if shape != (frame.width, frame.height, frame.format.name):
                 shape = (frame.width, frame.height, frame.format.name)
                 graph = _rgb_graph(frame, stream.time_base)
@@ -399,7 +419,8 @@ def read_mono(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
     Yields
     ------
     float32 array, shape (n_samples,)
-        A few hundred to a few thousand samples at a time, in [-1, 1].
+        A few hundred to a few thousand samples at a time, in [-1, 1] but for a coder's overshoot;
+        NaN where the file holds what no sound can be.
     """
     with _opened(path) as container:
         if not _decodable(container.streams.audio):
@@ -410,9 +431,9 @@ def read_mono(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
         resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
         for frame in _decoded(container, stream, path):
             for part in resampler.resample(frame):
-                yield part.to_ndarray().reshape(-1)
+                yield _samples(part)
         for part in resampler.resample(None):
-            yield part.to_ndarray().reshape(-1)
+            yield _samples(part)
 
 
 def read_sound(path: Path, rate_hz: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -431,7 +452,7 @@ def read_sound(path: Path, rate_hz: int) -> Iterator[tuple[int, np.ndarray]]:
         follow each other without a break where the sound does; nothing is made up for a hole, nor
         is sound before it drawn into sound after it.
     float32 array, shape (n_samples,)
-        In [-1, 1].
+        As of `read_mono`.
     """
     with _opened(path) as container:
         if not _decodable(container.streams.audio):
@@ -460,7 +481,13 @@ def _resampled(
     resampler: av.AudioResampler | None, frame: av.AudioFrame | None
 ) -> Iterator[np.ndarray]:
     if resampler is not None:
-        yield from (part.to_ndarray().reshape(-1) for part in resampler.resample(frame))
+        yield from map(_samples, resampler.resample(frame))
+
+
+def _samples(part: av.AudioFrame) -> np.ndarray:
+    """Return samples, NaN where there is none or it is louder than any sound is stored."""
+    samples = part.to_ndarray().reshape(-1)
+    return np.where(np.abs(samples) <= LOUDEST, samples, np.float32(np.nan))
 
 
 class SoundReader:

@@ -82,7 +82,7 @@ def _from_stream(block: Block, rows: StreamRows, n_frames: int, odd: str) -> Sou
 
 def _gaps(stored: FrameRows, n_rows: int, n_frames: int, *, repeats: bool) -> Iterator[str]:
     """Yield what a stream's rows lack: those of damaged frames and those beyond its end."""
-    if (damaged := stored.count_unread()) and not repeats:
+    if damaged := stored.count_unread():
         yield f"{damaged} of {n_frames} frames cannot be read"
     if n_rows < n_frames:
         how = (
