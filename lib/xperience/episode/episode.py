@@ -375,6 +375,7 @@ class Episode:
         if document is None:
             return {}, StreamState("broken", faults=[fault])
         labels, faults = frame_labels(document, self._frame_index)
+        faults += [fault] if fault else []
         self._labels["published"] = labels
         if labels.is_blank:
             faults.append(Fault("captions", place, "says nothing of any frame", "labels"))
