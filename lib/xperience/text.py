@@ -11,6 +11,7 @@ import io
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -148,16 +149,29 @@ def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
             yield number, decode(raw, number)
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, doubled: set[str] | None = None) -> Any:
     r"""Return the value that JSON text holds.
+
+    Parameters
+    ----------
+    text : str
+    doubled : set of str, optional
+        Takes up the keys that some object writes more than once; the last one counts.
 
     Raises
     ------
     TextError
         If it is no JSON, is nested too deeply, or escapes half a character (``"\ud83d"``).
     """
+
+    def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if doubled is not None and len(found) < len(pairs):
+            doubled.update(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+        return found
+
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=fields)
     except RecursionError as error:
         raise TextError("nested too deeply") from error
     except ValueError as error:

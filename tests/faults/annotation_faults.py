@@ -1,6 +1,7 @@
 """Faults of ``annotation.hdf5``: of its datasets one by one, of the file as a whole."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -255,6 +256,10 @@ def outside(document: dict) -> None:
     first_action(document).update(start_frame_name="9000000", end_frame_name="9000009")
 
 
+def doubled_labels(raw: bytes) -> bytes:
+    return re.sub(rb'"label": ("[^"]*")', rb'"label": \1, "label": "Wave"', raw)
+
+
 def doubled(raw: bytes) -> bytes:
     return raw.replace(b'"segments": [', b'"segments": [], "segments": [', 1)
 
@@ -283,6 +288,7 @@ CAPTIONS: dict[str, Callable[[bytes], Any]] = {
         lambda document: first_action(document).update(start_frame_name="x", end_frame_name=None)
     ),
     "doubled key": doubled,
+    "doubled labels": doubled_labels,
     "deep": lambda raw: b'{"segments": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "path of no file": lambda raw: b"caption.json",
     "path outside": lambda raw: b"../../etc/passwd",

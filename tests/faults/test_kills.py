@@ -22,8 +22,10 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 PARTS = ("lib", "docs", "profiles", "params", "notebooks", "Snakefile", "pyproject.toml")
 RUN, MARK = "smoke", "XPERIENCE_TEST_MARK"
-N_KILLS = int(os.environ.get("XPERIENCE_KILLS", "8"))
-SHORTEST_S, LONGEST_S = 1.0, 60.0
+N_KILLS = int(os.environ.get("XPERIENCE_KILLS", "6"))
+MOST_STEPS = 3
+"""A kill falls some time after the begin of so many steps of a run at most, or of the run."""
+SHORTEST_S, LONGEST_S = 0.3, 20.0
 SURVIVAL_S = 10
 """A kernel looks for its parent once a second, on a busy machine later."""
 
@@ -66,11 +68,18 @@ class Clone:
         """Run to the end."""
         assert self.start(mark).wait() == 0, self.log(mark).read_text()
 
+    def await_steps(self, mark: str, running: subprocess.Popen, n_steps: int) -> None:
+        """Wait until so many steps of a run have begun, or the run is over."""
+        while running.poll() is None and len(self.steps(mark, "… (.+)$")) < n_steps:
+            time.sleep(0.05)
+
+    def steps(self, mark: str, said: str) -> list[str]:
+        """Return the steps of which a run has printed something."""
+        return re.findall(f"^{said}", self.log(mark).read_text(), re.MULTILINE)
+
     def running(self, mark: str) -> str:
         """Return the steps that have begun and not ended."""
-        printed = self.log(mark).read_text()
-        begun = re.findall(r"^… (.+)$", printed, re.MULTILINE)
-        ended = re.findall(r"^✓ (.+?): ", printed, re.MULTILINE)
+        begun, ended = self.steps(mark, "… (.+)$"), self.steps(mark, "✓ (.+?): ")
         return " and ".join(step for step in begun if step not in ended) or "between steps"
 
     def results(self) -> dict[str, object]:
@@ -142,13 +151,14 @@ def test_killed_runs_go_on_and_give_what_an_undisturbed_one_gives(
         running = clone.start(mark, *options)
         if n_dealt:
             assert_gone(f"{os.getpid()}-{n_dealt - 1}")
+        clone.await_steps(mark, running, int(rng.integers(MOST_STEPS + 1)))
         try:
             code = running.wait(delay_s)
         except subprocess.TimeoutExpired:
             kill(running, mark, everything)
             n_dealt, options = n_dealt + 1, ()
             whom = "every process" if everything else "the process group"
-            line = f"kill {n_dealt}, of {whom}, after {delay_s:.1f} s: {clone.running(mark)}"
+            line = f"kill {n_dealt}, of {whom}: {clone.running(mark)}"
             record_property("kill", line)
             print(line, flush=True)
             continue

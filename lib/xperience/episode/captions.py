@@ -157,8 +157,9 @@ def load_captions(text: str, folder: Path) -> tuple[dict[str, Any] | None, Fault
 
     Returns
     -------
-    dict or None, Fault or None
-        One of the two.
+    dict or None
+    Fault or None
+        Why there is no document, or what in it is lost.
     """
     place = "caption"
     stripped = text.strip("\0 \n\r\t\ufeff")
@@ -171,12 +172,16 @@ def load_captions(text: str, folder: Path) -> tuple[dict[str, Any] | None, Fault
         except (OSError, RuntimeError) as error:
             found = getattr(error, "strerror", None) or str(error)
             return None, Fault("captions", place, found, "a JSON file inside the episode folder")
+    doubled: set[str] = set()
     try:
-        document = parse_json(stripped)
+        document = parse_json(stripped, doubled)
     except TextError as error:
         return None, Fault("captions", place, f"is not JSON ({error})", "a JSON object")
     if not isinstance(document, dict) or not isinstance(document.get("segments"), list):
         return None, Fault("captions", place, "has no list 'segments'", "config and segments")
+    if doubled:
+        found = f"writes {_shown(min(doubled))} twice in one object; the last one counts"
+        return document, Fault("captions", place, found, "each key once")
     return document, None
 
 

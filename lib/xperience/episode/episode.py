@@ -40,8 +40,8 @@ from xperience.errors import EpisodeError, TextError
 from xperience.geometry import WORLD, Transform, rotation_from_quaternion
 from xperience.text import decode, padded
 
-_TAIL_S = 0.5
-"""Sound may go on after the last frame: a codec fills its last packet."""
+_CODING_S = 0.1
+"""By how much sound may outlast the pictures: coders fill their last block."""
 
 
 class Episode:
@@ -333,7 +333,9 @@ class Episode:
             baseline_m = self.annotation.scalar(layout.STEREO_BASELINE, np.nan)
             return Calibration.read(group, baseline_m if baseline_m > 0 else None)
         except (OSError, RuntimeError, KeyError) as error:
-            node = _unfiltered(group)
+            node = None
+            with suppress(OSError, RuntimeError, KeyError):  # the damage lies in the search's way
+                node = group.visititems(lambda _, node: node if missing_filter(node) else None)
             place = f"{self.annotation.place}: {node.name[1:]}" if node else place
             raise read_fault(place, "a number", node, error) from error
 
@@ -370,29 +372,25 @@ class Episode:
         if not there:
             fault = Fault("captions", place, "is absent", "JSON, or the path of a JSON file")
             return {}, StreamState("missing", faults=[fault])
-        try:
-            node = self.annotation.file[there[0]]
-        except (KeyError, OSError, RuntimeError) as error:
-            why = read_fault(place, "its text", None, error)
-            return {}, StreamState("broken", faults=[Fault("captions", *_words(why))])
-        document, fault = self._caption_document(node, place)
+        document, fault = self._caption_document(there[0], place)
         if document is None:
             return {}, StreamState("broken", faults=[fault])
         labels, faults = frame_labels(document, self._frame_index)
+        faults += [fault] if fault else []
         self._labels["published"] = labels
         if labels.is_blank:
             faults.append(Fault("captions", place, "says nothing of any frame", "labels"))
             return document, StreamState("broken", faults=faults)
         return document, StreamState("partial" if faults else "ok", self.n_frames, faults)
 
-    def _caption_document(
-        self, node: object, place: str
-    ) -> tuple[dict[str, Any] | None, Fault | None]:
-        if not _is_text(node):
-            return None, Fault("captions", place, "is not a single text", "JSON text")
+    def _caption_document(self, key: str, place: str) -> tuple[dict[str, Any] | None, Fault | None]:
+        node = None
         try:
+            node = self.annotation.file[key]
+            if not _is_text(node):
+                return None, Fault("captions", place, "is not a single text", "JSON text")
             text = decode(_bytes_of(node[()]))
-        except OSError as error:
+        except (OSError, RuntimeError, KeyError) as error:
             why = read_fault(place, "its text", node, error)
             return None, Fault("captions", *_words(why))
         except TextError as error:
@@ -453,25 +451,16 @@ class Episode:
             return StreamState("broken", faults=[fault])
         state = StreamState("ok", round(info.audio_s * info.audio_rate_hz))
         video_s = self.n_frames / self.fps
-        if not 0.99 * video_s <= info.audio_s <= video_s + max(0.01 * video_s, _TAIL_S):
+        if not 0.99 * video_s <= info.audio_s <= 1.01 * video_s + _CODING_S:
             found = f"has {info.audio_s:.2f} s of sound"
             state.add(Fault("audio", place, found, f"{video_s:.2f} s"), "partial")
-        if info.fps and abs(float(info.fps) / self.fps - 1) > media.RATE_SLACK:
-            found = f"is divided by {float(info.fps):.3f} frames/s"
-            state.add(Fault("audio", place, found, f"about {self.fps:.3f}"), "partial")
+        for fault in media.rate_faults("audio", place, info, self.fps):
+            state.add(fault, "partial")
         return state
 
 
 def _words(error: EpisodeError) -> tuple[str, str, str]:
     return error.place, error.found, error.expected
-
-
-def _unfiltered(group: h5py.Group) -> h5py.Dataset | None:
-    """Return the first dataset that needs a filter that is not here, as far as one can look."""
-    try:
-        return group.visititems(lambda _, node: node if missing_filter(node) else None)
-    except (KeyError, OSError, RuntimeError):
-        return None
 
 
 def _is_text(node: object) -> bool:

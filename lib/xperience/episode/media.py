@@ -20,7 +20,7 @@ from xperience.storage import file_url
 RATE_SLACK = 0.01
 """A file that runs faster or slower than the device by more has another rate, no drifting clock."""
 LOUDEST = 4.0
-"""Full scale is 1; lossy codecs go beyond it, but not so far."""
+"""12 dB above full scale: coders overshoot by less."""
 FPS_LIMIT = 1000
 """A rate from here on is no frame rate but a broken clock."""
 
@@ -291,13 +291,25 @@ def media_faults(name: str, place: str, info: VideoInfo, n_frames: int, fps: flo
         faults.append(Fault(name, place, found, "a whole file"))
     if info.n_frames != n_frames:
         faults.append(Fault(name, place, f"has {info.n_frames} frames", f"{n_frames}"))
+    return faults + rate_faults(name, place, info, fps)
+
+
+def rate_faults(name: str, place: str, info: VideoInfo, fps: float) -> list[Fault]:
+    """Return what is odd about a video's frame rate, by which its sound is cut too.
+
+    Parameters
+    ----------
+    name : str
+        The camera, or "audio".
+    place, info, fps
+        As of `media_faults`.
+    """
     rate = float(info.usual_fps or info.fps)
     if not rate:
-        faults.append(Fault(name, place, "says no frame rate", f"about {fps:.3f} frames/s"))
-    elif abs(rate / fps - 1) > RATE_SLACK:
-        found = f"runs at {rate:.3f} frames/s"
-        faults.append(Fault(name, place, found, f"about {fps:.3f}"))
-    return faults
+        return [Fault(name, place, "says no frame rate", f"about {fps:.3f} frames/s")]
+    if abs(rate / fps - 1) > RATE_SLACK:
+        return [Fault(name, place, f"runs at {rate:.3f} frames/s", f"about {fps:.3f}")]
+    return []
 
 
 def read_pictures(
@@ -407,7 +419,8 @@ def read_mono(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
     Yields
     ------
     float32 array, shape (n_samples,)
-        A few hundred to a few thousand samples at a time, in [-1, 1].
+        A few hundred to a few thousand samples at a time, in [-1, 1] but for a coder's overshoot;
+        NaN where the file holds what no sound can be.
     """
     with _opened(path) as container:
         if not _decodable(container.streams.audio):
@@ -418,9 +431,9 @@ def read_mono(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
         resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
         for frame in _decoded(container, stream, path):
             for part in resampler.resample(frame):
-                yield part.to_ndarray().reshape(-1)
+                yield _samples(part)
         for part in resampler.resample(None):
-            yield part.to_ndarray().reshape(-1)
+            yield _samples(part)
 
 
 def read_sound(path: Path, rate_hz: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -439,7 +452,7 @@ def read_sound(path: Path, rate_hz: int) -> Iterator[tuple[int, np.ndarray]]:
         follow each other without a break where the sound does; nothing is made up for a hole, nor
         is sound before it drawn into sound after it.
     float32 array, shape (n_samples,)
-        In [-1, 1].
+        As of `read_mono`.
     """
     with _opened(path) as container:
         if not _decodable(container.streams.audio):
@@ -457,23 +470,24 @@ def read_sound(path: Path, rate_hz: int) -> Iterator[tuple[int, np.ndarray]]:
                 place, due_s = round(at_s * rate_hz), at_s
             due_s += frame.samples / frame.sample_rate
             for part in _resampled(resampler, frame):
-                yield place, _plausible(part)
+                yield place, part
                 place += len(part)
         for part in _resampled(resampler, None):
-            yield place, _plausible(part)
+            yield place, part
             place += len(part)
-
-
-def _plausible(samples: np.ndarray) -> np.ndarray:
-    """Return samples with NaN for those that no microphone gave."""
-    return np.where(np.abs(samples) <= LOUDEST, samples, np.float32(np.nan))
 
 
 def _resampled(
     resampler: av.AudioResampler | None, frame: av.AudioFrame | None
 ) -> Iterator[np.ndarray]:
     if resampler is not None:
-        yield from (part.to_ndarray().reshape(-1) for part in resampler.resample(frame))
+        yield from map(_samples, resampler.resample(frame))
+
+
+def _samples(part: av.AudioFrame) -> np.ndarray:
+    """Return samples, NaN where there is none or it is louder than any sound is stored."""
+    samples = part.to_ndarray().reshape(-1)
+    return np.where(np.abs(samples) <= LOUDEST, samples, np.float32(np.nan))
 
 
 class SoundReader:

@@ -11,8 +11,6 @@ from xperience.episode.media import SoundReader
 from xperience.features.blocks import N_AUDIO
 from xperience.features.windows import MIN_KNOWN_SHARE
 
-PEAK = 2
-"""Column of the greatest amplitude."""
 _BANDS, _LOWEST_HZ, _ROLL_OFF, _SILENCE, _BATCH = 16, 50.0, 0.85, 1e-12, 256
 
 

@@ -15,17 +15,16 @@ from xperience.episode.clock import FrameClock
 from xperience.episode.coverage import lost_rows
 from xperience.episode.episode import Episode
 from xperience.features import windows
-from xperience.features.blocks import Block
+from xperience.features.blocks import N_VIDEO, Block
 from xperience.features.depth import as_corrected
 from xperience.features.posture import HAND_PATHS, Postures, known_keyframes, known_rows
 from xperience.features.source import (
     Source,
     check_streams,
+    damage_note,
     depth_note,
     inertial_windows,
     repeated,
-    spoilt,
-    spoilt_note,
     static_values,
 )
 from xperience.features.static import point_cloud_features
@@ -97,8 +96,8 @@ class Corrected:
             odd = _joined(odd, depth_note(self.episode, self.streams[block.name]))
         if not known.any():
             return Source(None, odd or "no frame has values")
-        if block.name in self.streams:
-            odd = _joined(odd, spoilt_note(block, FrameRows(self.streams[block.name].path)))
+        if block.name.startswith("video_"):
+            odd = _joined(odd, damage_note(FrameRows(self.streams[block.name].path)))
         odd = _joined(odd, _gaps(known))
         return Source(lambda starts: _pooled(rows, starts), odd)
 
@@ -107,7 +106,7 @@ class Corrected:
         if block.name in self.streams:
             stored = FrameRows(self.streams[block.name].path)
             if block.name.startswith("video_"):
-                return _shown(stored, block, self.episode.clock(block.name.removeprefix("video_")))
+                return _shown(stored, self.episode.clock(block.name.removeprefix("video_")))
             return _stored(stored, block)
         if block.name == "body_contacts":
             return lambda start, stop: known_rows(self.episode, layout.CONTACTS, start, stop)
@@ -183,25 +182,21 @@ def _stored(stored: FrameRows, block: Block) -> Rows:
     def rows(start: int, stop: int) -> np.ndarray:
         result = np.full((stop - start, block.per_frame), np.nan, dtype=np.float32)
         found = stored[start:stop]
-        if block.name == "depth_confidence":
-            found = as_corrected(found)
-        else:
-            found[spoilt(block, found)] = np.nan
-        result[: len(found)] = found
+        result[: len(found)] = as_corrected(found) if block.name == "depth_confidence" else found
         return result
 
     return rows
 
 
-def _shown(stored: FrameRows, block: Block, clock: FrameClock) -> Rows:
-    """Return the rows of the pictures that frames show, NaN where they show none."""
+def _shown(stored: FrameRows, clock: FrameClock) -> Rows:
+    """Return the rows of the pictures that frames show, NaN for none or a damaged one."""
     pictures = np.where(clock.pictures < stored.n_rows, clock.pictures, -1)
 
     def rows(start: int, stop: int) -> np.ndarray:
         wanted = pictures[start:stop]
         found = stored[wanted]
-        found[(wanted < 0) | spoilt(block, found)] = np.nan
-        return found[:, : block.per_frame]
+        found[(wanted < 0) | (found[:, N_VIDEO] > 0)] = np.nan
+        return found[:, :N_VIDEO]
 
     return rows
 

@@ -13,10 +13,10 @@ from xperience.features.depth import as_published
 from xperience.features.source import (
     Source,
     check_streams,
+    damage_note,
     depth_note,
     inertial_windows,
     repeated,
-    spoilt_note,
     static_values,
 )
 from xperience.features.streams import FrameRows, StreamRows
@@ -69,7 +69,11 @@ def _from_stream(block: Block, rows: StreamRows, n_frames: int, odd: str) -> Sou
     stored, counts = FrameRows(rows.path), block.name.startswith("video_")
     # pictures are counted as they come, whatever was lost between them
     place = stored.read[:n_frames] if counts else np.arange(min(stored.n_rows, n_frames))
-    notes = [odd, spoilt_note(block, stored), *_gaps(stored, len(place), n_frames, repeats=counts)]
+    notes = [
+        odd,
+        damage_note(stored) if counts else "",
+        *_gaps(stored, len(place), n_frames, repeats=counts),
+    ]
 
     def read(start: int, stop: int) -> np.ndarray:
         wanted = place[start:stop]
@@ -85,7 +89,7 @@ def _from_stream(block: Block, rows: StreamRows, n_frames: int, odd: str) -> Sou
 
 def _gaps(stored: FrameRows, n_rows: int, n_frames: int, *, repeats: bool) -> Iterator[str]:
     """Yield what a stream's rows lack: those of damaged frames and those beyond its end."""
-    if (damaged := stored.count_unread()) and not repeats:
+    if damaged := stored.count_unread():
         yield f"{damaged} of {n_frames} frames cannot be read"
     if n_rows < n_frames:
         how = (

@@ -8,10 +8,8 @@ import numpy as np
 from xperience.episode import layout
 from xperience.episode.coverage import stream_coverage
 from xperience.episode.episode import Episode
-from xperience.episode.media import LOUDEST
 from xperience.episode.plausible import DepthLimits, depth_faults
 from xperience.features import windows
-from xperience.features.audio import PEAK
 from xperience.features.blocks import BLOCKS_BY_NAME, N_VIDEO, Block, streams_needed
 from xperience.features.depth import looks
 from xperience.features.static import point_cloud_features
@@ -83,20 +81,10 @@ def repeated(values: np.ndarray, reason: str) -> Source:
     return Source(lambda starts: np.repeat(values[None], len(starts), axis=0), reason)
 
 
-def spoilt(block: Block, rows: np.ndarray) -> np.ndarray:
-    """Return which stored rows of a video or of sound rest on what the camera can't have given."""
-    if block.name.startswith("video_"):
-        return rows[:, N_VIDEO] > 0
-    return rows[:, PEAK] > LOUDEST
-
-
-def spoilt_note(block: Block, stored: FrameRows) -> str:
-    """Return how many rows of a video or of sound are spoilt; empty if none is."""
-    if block.name == "depth_confidence":
-        return ""
-    n = int(spoilt(block, stored[:]).sum())
-    what = "pictures are damaged" if block.name.startswith("video_") else "frames are too loud"
-    return f"{n} of {stored.n_rows} {what}" if n else ""
+def damage_note(stored: FrameRows) -> str:
+    """Return how many pictures of a video's rows the decoder made up; empty if it made up none."""
+    n = int(np.nansum(stored[:, N_VIDEO]))
+    return f"{n} of {stored.n_rows} pictures are damaged" if n else ""
 
 
 def depth_note(episode: Episode, rows: StreamRows) -> str:

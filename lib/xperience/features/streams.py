@@ -321,8 +321,8 @@ class FrameRows:
     def __post_init__(self):
         self.n_rows = len(np.load(self.path, mmap_mode="r"))
 
-    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        """Return rows [start, stop), or those at some places, a copy."""
+    def __getitem__(self, rows: slice | np.ndarray | tuple) -> np.ndarray:
+        """Return rows [start, stop), those at some places, or a column of rows, a copy."""
         return np.array(np.load(self.path, mmap_mode="r")[rows])
 
     @cached_property
