@@ -80,6 +80,9 @@ def test_each_frame_is_the_published_one(oracle: Path, made: Path, block: str, f
         rows = FrameRows(path)[:]
         if file == "depth":
             rows = as_published(rows)  # kept rows hold the true minimum, which serves `corrected`
+        if file.startswith("video"):
+            assert not rows[:, -1].any()  # no picture is damaged
+            rows = rows[:, :-1]
         assert_close(block, rows, stored["features"])
 
 
