@@ -5,6 +5,7 @@ name its interpreter in ``XPERIENCE_LEROBOT_PYTHON`` to run these tests.
 """
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def test_lerobot_decodes_the_pictures_of_each_moment(recording, other, dataset, 
 
 
 @pytest.mark.extras("rerun")
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="Rerun reads H.264 through ffmpeg")
 def test_rerun_reads_the_dataset_as_lerobot_v3(recording, other, dataset):
     from rerun.experimental import LeRobotReader  # noqa: PLC0415 - optional
 

@@ -19,7 +19,15 @@ import pytest
 from xperience.episode.episode import Episode
 from xperience.exports.scene import export_rerun
 
-pytestmark = [pytest.mark.slow, pytest.mark.extras("rerun")]
+DRIVERS = [*Path("/usr/share/vulkan/icd.d").glob("*.json")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.extras("rerun"),
+    pytest.mark.skipif(
+        sys.platform == "linux" and not DRIVERS,
+        reason="no Vulkan driver for the viewer to draw with (Debian: mesa-vulkan-drivers)",
+    ),
+]
 VIEWER = Path(sys.executable).parent / "rerun"
 CAMERAS = {f"fisheye_cam{i}" for i in range(4)} | {"stereo_left", "stereo_right"}
 PATIENCE_S = 60

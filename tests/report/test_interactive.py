@@ -89,11 +89,14 @@ def test_a_share_of_the_way_is_a_place_and_its_ends_are_the_ends(share, n):
     assert abs(place_at(share, n) - share * (n - 1)) <= 0.5 + 1e-9
 
 
-@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_notebook_has_something_to_move(source):
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    assert any(getattr(call.func, "id", "") == "explore" for call in calls)
+def test_the_notebooks_with_something_to_move_are_those_that_people_move():
+    moving = set()
+    for source in NOTEBOOKS:
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        if any(getattr(call.func, "id", "") == "explore" for call in calls):
+            moving.add(source.stem[:2])
+    assert moving == {"01", "03", "04"}
 
 
 def test_time_goes_by_in_minutes_and_seconds():

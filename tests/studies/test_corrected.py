@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xperience.errors import ParamsError
 from xperience.features.extract import extract
-from xperience.features.table import WindowTable
+from xperience.features.table import TableError, WindowTable
 from xperience.heads.stacked import StackedSettings
 from xperience.report.figures.hand_window import draw_hand_window
 from xperience.report.figures.hands import draw_hands, draw_horizon, forecasts, moments
@@ -163,7 +162,7 @@ def test_evidence_is_in_the_order_of_the_recording(posed):
 
 def test_published_heads_are_not_corrected_ones(episode, table):
     assert HEADS["published"]["linear"] is not HEADS["corrected"]["linear"]
-    with pytest.raises(ParamsError, match="published"):
+    with pytest.raises(TableError, match="'corrected', expected 'published'"):
         list(run_suite(episode, table, contract="published"))
 
 
