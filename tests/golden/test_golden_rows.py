@@ -48,6 +48,22 @@ CHANGES = [
         {"section": "03_neural_heads", "contract": "published", "head": "neural"},
     ),
     Change(
+        "axes across recordings are fitted with another processor's rounding",
+        {"section": "06_heldout_episodes", "head": ["linear", "linear_json", "train_mean"]},
+    ),
+    Change(
+        "costs follow from times that are measured anew, on a busy machine",
+        {
+            "section": "06_heldout_episodes",
+            "metric": [
+                "core_hours_by_bytes",
+                "core_hours_by_frames",
+                "keep_without_videos",
+                "most_wall_time",
+            ],
+        },
+    ),
+    Change(
         "one claim rests on that seed",
         {"section": "07_takeaways", "variant": ["run: supported", "run: can't tell"]},
     ),
