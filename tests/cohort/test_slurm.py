@@ -13,10 +13,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import h5py
 import pytest
 
 from xperience.cohort.roster import Entry, make_roster, read_roster, write_roster
 from xperience.cohort.shards import read_reports
+from xperience.simulator.mark import write_mark
 from xperience.simulator.settings import StandinSettings
 from xperience.simulator.write import write_episode
 
@@ -62,6 +64,9 @@ def repository(tmp_path) -> Path:
         name = f"e{number}"
         if number:
             shutil.copytree(recordings / "e0", recordings / name)
+            with h5py.File(recordings / name / "annotation.hdf5", "r+") as file:
+                file.attrs["name"] = name  # each is a recording of its own
+            write_mark(recordings / name)
         entries.append(Entry(episode=name, folder=name, session=name, side="train"))
     (recordings / "e4" / "annotation.hdf5").write_bytes(b"cut off")
     write_roster(recordings / "episodes.csv", make_roster(entries, recordings))
