@@ -185,7 +185,7 @@ def main() -> int:
     parser.add_argument("--quality", type=int, default=0, help="seeds to train to the end")
     parser.add_argument("--threads", type=int, default=1, help="for both")
     parser.add_argument("--json", type=Path, help="write the rows there too")
-    parser.add_argument("--target", type=float, default=2.0, help="ratio that must be reached")
+    parser.add_argument("--target", type=float, default=1.3, help="ratio that must be reached")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     problems, blocks = problems_of(args)
