@@ -21,6 +21,8 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 PARTS = ("lib", "docs", "profiles", "params", "notebooks", "Snakefile", "pyproject.toml")
+OTHER_RUN = "artifacts/family/metrics"
+"""The takeaways of every run read what the committed run of held-out episodes measured."""
 RUN, MARK = "smoke", "XPERIENCE_TEST_MARK"
 N_KILLS = int(os.environ.get("XPERIENCE_KILLS", "6"))
 MOST_STEPS = 3
@@ -40,7 +42,7 @@ class Clone:
 
     @classmethod
     def at(cls, folder: Path) -> "Clone":
-        for part in PARTS:
+        for part in (*PARTS, OTHER_RUN):
             source = REPOSITORY / part
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / part)
         return cls(folder)
