@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from scipy.linalg import solve
 
-from xperience.episode.episode import Episode
 from xperience.features.sound import sound_windows
 from xperience.features.table import WindowTable
-from xperience.heads import gram, linear
+from xperience.models import gram, linear
+from xperience.recording.recording import Episode
 from xperience.studies.audio.rows import study_rows, variant_rows
 from xperience.studies.audio.study import blocks_with_sound, run_audio
 from xperience.studies.audio.variants import LOGMEL

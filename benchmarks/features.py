@@ -26,8 +26,8 @@ import h5py
 import numpy as np
 import psutil
 
-from xperience.episode import layout
 from xperience.features.extract import extract
+from xperience.recording import layout
 
 DEFAULT_EPISODE = Path("artifacts/bench/episode")
 DEPTH_ROWS = 64
@@ -107,8 +107,8 @@ def real_size(folder: Path) -> Path:
     """
     if (folder / layout.ANNOTATION).is_file():
         return folder
-    from xperience.simulator.settings import StandinSettings
-    from xperience.simulator.write import write_episode
+    from xperience.standin.settings import StandinSettings
+    from xperience.standin.write import write_episode
 
     print(f"making {folder} (once, some minutes) …", file=sys.stderr)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:

@@ -1,7 +1,7 @@
 """The published network on the twelve tasks, ours against the plain mini-batch loop, paired.
 
 Both start from the same feature blocks and end with test predictions. The plain loop is
-`tests/heads/direct_neural.py`: samples z-scored and written out whole, nn.Module, shuffled batches,
+`tests/models/direct_neural.py`: samples z-scored and written out, nn.Module, shuffled batches,
 AdamW as PyTorch has it. Tasks are trained a few epochs at a time in turns, and the shortest time of
 an epoch counts, so that other work on the machine weighs on both; what comes before and after the
 epochs is timed once and added. With ``--quality`` both are trained to the end for some seeds and
@@ -30,8 +30,8 @@ from suite import direct, problems_of
 from threadpoolctl import threadpool_limits
 from torch.nn import functional
 
-from xperience.heads import linear, mlp
-from xperience.heads.goals import Goal, Objective
+from xperience.models import linear, mlp
+from xperience.models.goals import Goal, Objective
 from xperience.studies.posing import design
 
 _PATH = Path(__file__).parents[1] / "tests" / "heads" / "direct_neural.py"

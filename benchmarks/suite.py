@@ -1,7 +1,7 @@
 """The linear suite of twelve tasks, ours against a direct implementation, in one paired run.
 
 Both start from the same feature matrix (1,161 windows × 8,546 features unless told otherwise) and
-end with test predictions. The direct one is `tests/heads/direct.py`: z-scored rows held whole,
+end with test predictions. The direct one is `tests/models/direct.py`: z-scored rows held whole,
 pairs of windows written out, every epoch of gradient descent over every feature.
 
     python benchmarks/suite.py [--windows W.parquet --episode EPISODE] [--rounds N] [--exact]
@@ -22,11 +22,11 @@ from typing import ClassVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from xperience.episode.episode import Episode
 from xperience.features.blocks import BLOCKS
 from xperience.features.table import WindowTable
 from xperience.features.windows import window_starts
-from xperience.heads import linear
+from xperience.models import linear
+from xperience.recording.recording import Episode
 from xperience.studies.blocks import Blocks
 from xperience.studies.heads import Context, published_linear
 from xperience.studies.posing import design, pose

@@ -47,10 +47,11 @@ n_sample_windows: int = 5  # rows of the figure of sample windows
 import pandas as pd
 from IPython.display import Markdown, display
 
-from xperience.episode.inspect import inspect_episode
+from xperience.evaluation.records import records_table, write_records
 from xperience.features.blocks import BLOCKS, N_STATS
 from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.project import metrics_path, run_folder
+from xperience.recording.inspect import inspect_episode
 from xperience.report.contract import Section, contract_rows, fault_table, stream_table
 
 # %%
@@ -68,7 +69,6 @@ from xperience.report.moment import busiest_frame
 from xperience.report.provenance import provenance, shown_path
 from xperience.report.sync import sync_rows, sync_table
 from xperience.report.timeline import Timeline
-from xperience.scoring.records import records_table, write_records
 from xperience.sync.audit import PAIRS, audit_episode
 from xperience.text import as_markdown
 

@@ -45,6 +45,7 @@ episode: str = "artifacts/standin/episode"  # folder of the recording
 import pandas as pd
 from IPython.display import Markdown, display
 
+from xperience.evaluation.records import records_table, write_records
 from xperience.project import metrics_path, run_folder
 from xperience.report import shift as words
 from xperience.report.figures import show
@@ -53,7 +54,6 @@ from xperience.report.figures.shift import draw_split_scores, draw_splits
 from xperience.report.figures.shift_classes import draw_class_times
 from xperience.report.inputs import open_inputs
 from xperience.report.provenance import provenance, shown_path
-from xperience.scoring.records import records_table, write_records
 from xperience.studies.shift.rows import embargo_rows, shift_rows
 from xperience.studies.shift.study import (
     BLOCKS,

@@ -42,6 +42,7 @@ n_published_seeds: int = 1  # seeds of the published network, which is larger; i
 import pandas as pd
 from IPython.display import Markdown, display
 
+from xperience.evaluation.records import write_records
 from xperience.project import metrics_path, predictions_path, run_folder
 from xperience.report.figures import show
 from xperience.report.figures.hand_window import draw_hand_window
@@ -51,7 +52,6 @@ from xperience.report.heads import claim_text, heads_table, primaries
 from xperience.report.inputs import open_inputs
 from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance, shown_path
-from xperience.scoring.records import write_records
 from xperience.studies.heads import HEADS
 from xperience.studies.predictions import write_predictions
 from xperience.studies.rows import suite_rows

@@ -48,6 +48,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
+from xperience.evaluation.records import write_records
 from xperience.features.blocks import CONTRACTS
 from xperience.project import at_root, metrics_path, run_folder
 from xperience.report import retrieval
@@ -59,7 +60,6 @@ from xperience.report.figures.retrieval import draw_ranks, draw_tolerance
 from xperience.report.inputs import open_inputs
 from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance, shown_path
-from xperience.scoring.records import write_records
 from xperience.studies.retrieval.rows import Closely, retrieval_rows
 
 # %%

@@ -46,6 +46,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
+from xperience.evaluation.records import records_table, write_records
 from xperience.features.blocks import CONTRACTS
 from xperience.project import at_root, metrics_path, run_folder
 
@@ -65,7 +66,6 @@ from xperience.report.figures.audio import draw_audio_forest, draw_mixed_mean
 from xperience.report.figures.audio_time import draw_sound, draw_when
 from xperience.report.inputs import open_inputs
 from xperience.report.provenance import provenance, shown_path
-from xperience.scoring.records import records_table, write_records
 from xperience.studies.audio.looks import Heard
 from xperience.studies.audio.mean import MixedMean
 from xperience.studies.audio.moments import telling

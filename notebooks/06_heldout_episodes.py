@@ -52,13 +52,13 @@ from xperience.cohort.rates import read_rates
 from xperience.cohort.roster import read_roster
 from xperience.cohort.shards import read_reports, status_text
 from xperience.cohort.wordings import read_wordings
+from xperience.evaluation.records import write_records
 from xperience.project import at_root, metrics_path, predictions_path, run_folder
 from xperience.report import heldout as words
 from xperience.report.figures import show
 from xperience.report.figures.heldout import draw_across, draw_gap, draw_words
 from xperience.report.provenance import provenance, shown_path
 from xperience.report.strict_answer import asked_words, field_table
-from xperience.scoring.records import write_records
 from xperience.studies.heldout.predictions import Said
 from xperience.studies.heldout.rotation import run_turns, turn_rows
 from xperience.studies.heldout.rows import cohort_rows, heldout_rows

@@ -39,13 +39,13 @@ heldout_run: str = "family"  # the run of held-out episodes; it need not be ther
 # %%
 from IPython.display import Markdown
 
+from xperience.evaluation.records import write_records
 from xperience.project import metrics_path, run_folder
 from xperience.report.figures import show
 from xperience.report.figures.takeaways import draw_evidence, draw_glance
 from xperience.report.provenance import provenance
 from xperience.report.takeaways import fresh, render, rows
 from xperience.report.takeaways.evidence import open_evidence
-from xperience.scoring.records import write_records
 
 # %%
 notebook, pictures = "07_takeaways", run_folder(run) / "figures"

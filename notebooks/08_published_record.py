@@ -42,6 +42,7 @@ published: str = "../shared/published"  # folder of the published record
 import pandas as pd
 from IPython.display import Markdown, display
 
+from xperience.evaluation.records import write_records
 from xperience.project import metrics_path, run_folder
 from xperience.report import record as words
 from xperience.report.figures import show
@@ -49,7 +50,6 @@ from xperience.report.figures.record import draw_agreement
 from xperience.report.figures.record_hands import draw_hand_forecasts
 from xperience.report.figures.record_scores import draw_differences, draw_scores
 from xperience.report.provenance import provenance
-from xperience.scoring.records import write_records
 from xperience.studies.record.note import STATUSES, note_figures
 from xperience.studies.record.parts import note_rows, part_rows
 from xperience.studies.record.record import NOTE, open_record

@@ -56,8 +56,8 @@ def stamps(folder: Path) -> dict[Path, int]:
 
 
 def simulate(folder: Path, chosen: dict[str, object]) -> None:
-    from xperience.simulator.settings import StandinSettings  # noqa: PLC0415 brings a compiler
-    from xperience.simulator.write import write_episode  # noqa: PLC0415
+    from xperience.standin.settings import StandinSettings  # noqa: PLC0415 brings a compiler
+    from xperience.standin.write import write_episode  # noqa: PLC0415
 
     write_episode(folder, StandinSettings(**chosen))
 
@@ -119,7 +119,7 @@ def simulated(made_once: MadeOnce) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def builder() -> ModuleType:
     """The module that writes tiny episodes and plants faults in them."""
-    path = ROOT / "tests" / "episode" / "builder.py"
+    path = ROOT / "tests" / "recording" / "builder.py"
     spec = importlib.util.spec_from_file_location("tiny_episode_builder", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

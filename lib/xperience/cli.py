@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from xperience.answers import verbs as answers_verbs
 from xperience.cohort import verbs as cohort_verbs
 from xperience.console import FOLDER, Verbs, say
 from xperience.errors import ParamsError
-from xperience.exports import verbs as exports_verbs
+from xperience.export import verbs as exports_verbs
 from xperience.progress import progress_bars
+from xperience.qwen import verbs as answers_verbs
 from xperience.report import verbs as report_verbs
 from xperience.run import verbs as run_verbs
 
@@ -39,7 +39,7 @@ def inspect(
 
     Exit status: 0 if the episode is usable, 1 if not, 2 for a wrong call.
     """
-    from xperience.episode.inspect import inspect_episode
+    from xperience.recording.inspect import inspect_episode
 
     with progress_bars() as show:
         report = inspect_episode(episode, show)
@@ -99,9 +99,9 @@ def suite(
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of heads that start at random.")] = 5,
 ) -> None:
     """Score every task of an episode: a JSON list of tidy rows."""
+    from xperience.evaluation.records import write_records
     from xperience.features.table import WindowTable
     from xperience.project import episode_name
-    from xperience.scoring.records import write_records
     from xperience.studies.rows import suite_rows
     from xperience.studies.suite import run_suite
 
@@ -123,9 +123,9 @@ def audio(
     ] = False,
 ) -> None:
     """Score every task of an episode with and without sound: a row a task and variant."""
+    from xperience.evaluation.records import write_records
     from xperience.features.table import WindowTable
     from xperience.project import episode_name
-    from xperience.scoring.records import write_records
     from xperience.studies.audio.rows import study_rows, variant_rows
     from xperience.studies.audio.study import run_audio
 
@@ -145,7 +145,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score answers in strict JSON: the published figures, and honest ones beside them."""
-    from xperience.answers.evaluate import evaluate_to, summary
+    from xperience.qwen.evaluate import evaluate_to, summary
 
     rows = evaluate_to(predictions, options, out, model=model)
     typer.echo(summary(rows))
@@ -160,8 +160,8 @@ def standin(
     seed: Annotated[int | None, typer.Option(help="Seeds wearer, kitchen, noise.")] = None,
 ) -> None:
     """Write a simulated episode in the layout of the recordings."""
-    from xperience.simulator.settings import StandinSettings
-    from xperience.simulator.write import write_episode
+    from xperience.standin.settings import StandinSettings
+    from xperience.standin.write import write_episode
 
     with progress_bars() as show:
         asked = {"frames": frames, "size_px": size and _size(size), "seed": seed}

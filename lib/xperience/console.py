@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from xperience.errors import XperienceError, file_error
-from xperience.recording import check_output, check_writable
+from xperience.outputs import check_output, check_writable
 from xperience.text import visible
 
 OUTPUTS = ("out", "cache")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from xperience.errors import ParamsError, TextError, did_you_mean, unreadable
 from xperience.hub.source import SampleSource
 from xperience.project import at_root, own_name, project_root
-from xperience.simulator.settings import FamilySettings, StandinSettings
+from xperience.standin.settings import FamilySettings, StandinSettings
 from xperience.text import read_text
 
 BASE_RUN = "standin"

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from xperience.recording import check_output
+from xperience.outputs import check_output
 
 CACHE_VARIABLE = "XPERIENCE_CACHE"
 """Names the folder of what may be forgotten; in the user's cache if not set."""

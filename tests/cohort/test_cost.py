@@ -36,8 +36,8 @@ from xperience.cohort.shards import Work, run_shard
 from xperience.cohort.slim import slim
 from xperience.cohort.stock import ListingError
 from xperience.errors import EpisodeError, ParamsError
+from xperience.evaluation.records import write_records
 from xperience.hub.source import EPISODE_FILES
-from xperience.scoring.records import write_records
 
 ONE = Measured(
     episode="a", n_frames=1000, bytes_read=10_000, seconds=50, core_seconds=100, table_bytes=2000,

@@ -29,10 +29,10 @@ from xperience.cohort.wordings import (
     way_named,
     wording_of,
 )
-from xperience.episode import labels
-from xperience.episode.captions import FrameLabels
 from xperience.errors import ParamsError
-from xperience.scoring.records import read_records
+from xperience.evaluation.records import read_records
+from xperience.recording import labels
+from xperience.recording.captions import FrameLabels
 
 needs_lemmas = pytest.mark.extras("lemminflect")
 

@@ -22,9 +22,9 @@ from xperience.cohort.shards import (
     tables_of,
 )
 from xperience.cohort.slim import slim
-from xperience.episode.episode import Episode
 from xperience.features.table import WindowTable
-from xperience.simulator.mark import MARK, is_simulated
+from xperience.recording.recording import Episode
+from xperience.standin.mark import MARK, is_simulated
 from xperience.tasks.truth import Truth
 
 ALL_GOOD = ("a", "b")

@@ -18,9 +18,9 @@ import pytest
 
 from xperience.cohort.roster import Entry, make_roster, read_roster, write_roster
 from xperience.cohort.shards import read_reports
-from xperience.simulator.mark import write_mark
-from xperience.simulator.settings import StandinSettings
-from xperience.simulator.write import write_episode
+from xperience.standin.mark import write_mark
+from xperience.standin.settings import StandinSettings
+from xperience.standin.write import write_episode
 
 from .slurm import CONFIG, cluster, run, why_not
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.console import FOLDER, Verbs
 from xperience.errors import FileError
-from xperience.recording import check_writable
+from xperience.outputs import check_writable
 
 ODD = "录制 ✓ …"
 

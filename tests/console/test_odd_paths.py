@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from xperience.cli import app
-from xperience.episode import layout
 from xperience.features.table import WindowTable
+from xperience.recording import layout
 
 ODD = [
     "2026-03-01T10:30:00",

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from xperience.episode import layout
+from xperience.recording import layout
 
 from .catalogue import Case, flip_bits
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xperience.episode import layout
-from xperience.episode.inspect import EpisodeReport, inspect_episode
 from xperience.errors import XperienceError
 from xperience.features.blocks import BLOCKS, CONTRACTS, Block, streams_needed
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
+from xperience.recording import layout
+from xperience.recording.inspect import EpisodeReport, inspect_episode
 from xperience.sync.audit import audit_episode
 
 from .plausible import implausible

@@ -16,7 +16,7 @@ import av
 import h5py
 import numpy as np
 
-from xperience.episode import layout
+from xperience.recording import layout
 
 Rule = Callable[[np.ndarray, h5py.File], bool]
 

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
-from xperience.episode import layout
+from xperience.recording import layout
 
 from .catalogue import Case, flip_bits
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xperience.episode.episode import Episode
-from xperience.episode.files import recording_digests
 from xperience.features import depth, streams, video
 from xperience.features.extract import extract
 from xperience.features.streams import StreamRows, run_jobs, stream_jobs
+from xperience.recording.files import recording_digests
+from xperience.recording.recording import Episode
 
 BLOCKS = {
     *(f"video_fisheye_cam{i}" for i in range(4)),

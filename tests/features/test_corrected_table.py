@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.transform import Rotation
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
-from xperience.episode.plausible import DepthLimits
 from xperience.features import depth, windows
 from xperience.features.blocks import BLOCKS, CONTRACTS, N_FEATURES
 from xperience.features.extract import extract
 from xperience.features.posture import Postures
 from xperience.features.table import WindowTable
-from xperience.geometry import PELVIS
+from xperience.recording import layout
+from xperience.recording.geometry import PELVIS
+from xperience.recording.plausible import DepthLimits
+from xperience.recording.recording import Episode
 
 Extract = Callable[..., WindowTable]
 

@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from xperience.episode import media
 from xperience.features import audio, depth, static, text, video, windows
+from xperience.recording import media
 
 LABELS = st.lists(st.sampled_from(["a", "b", "c", "", "N/A", " n/a "]), max_size=20)
 

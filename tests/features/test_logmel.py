@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xperience.episode.episode import Episode
-from xperience.episode.media import read_mono
 from xperience.errors import MissingStreamError
 from xperience.features.logmel import (
     LOGMEL_COLUMNS,
@@ -21,6 +19,8 @@ from xperience.features.logmel import (
     window_bounds,
 )
 from xperience.features.windows import window_starts
+from xperience.recording.media import read_mono
+from xperience.recording.recording import Episode
 
 BAND_MEANS = slice(0, 64)
 

@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from xperience.cli import app
-from xperience.episode.episode import Episode
-from xperience.episode.files import recording_digests, recording_files
 from xperience.features.extract import extract
 from xperience.features.table import TableError, WindowTable
+from xperience.recording.files import recording_digests, recording_files
+from xperience.recording.recording import Episode
 from xperience.storage import file_digest, known_digest
 
 

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.transform import Rotation
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
 from xperience.errors import CoordinateFrameError
 from xperience.features.posture import HAND_PATHS, Postures, find_up, known_rows
-from xperience.geometry import (
+from xperience.recording import layout
+from xperience.recording.geometry import (
     LEFT_HIP,
     LEFT_WRIST,
     MANO_BONES,
@@ -26,6 +25,7 @@ from xperience.geometry import (
     Points,
     body_frames,
 )
+from xperience.recording.recording import Episode
 
 SIDES = {"hand_left": LEFT_WRIST, "hand_right": RIGHT_WRIST}
 TURNS = st.integers(0, 999).map(lambda seed: Rotation.random(rng=seed))

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xperience.episode.episode import Episode
 from xperience.features.logmel import RATE_HZ, sound_place, sound_segments, window_bounds
 from xperience.features.sound import SOUND_COLUMNS, sound_features, sound_windows
 from xperience.features.windows import window_starts
+from xperience.recording.recording import Episode
 
 TIME_S = np.arange(RATE_HZ) / RATE_HZ
 

@@ -7,9 +7,9 @@ import av
 import pytest
 
 from xperience.cohort.roster import Entry, make_roster, write_roster
-from xperience.episode import files, media
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
+from xperience.recording import files, media
 
 LOST = {"video_stereo_left"}
 WITH_SOUND = {"video_fisheye_cam0", "audio_fisheye_cam0_aac"}

@@ -15,12 +15,12 @@ import pytest
 from typer.testing import CliRunner
 
 from xperience.cli import app
-from xperience.episode.plausible import DepthLimits
 from xperience.errors import ParamsError, XperienceError
 from xperience.features import audio, depth, text, video
 from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME, N_FEATURES
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
+from xperience.recording.plausible import DepthLimits
 from xperience.storage import file_digest
 
 N_WINDOWS = 9

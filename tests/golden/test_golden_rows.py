@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xperience.scoring.records import KEY, read_records, records_table
+from xperience.evaluation.records import KEY, read_records, records_table
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
 GOLDEN = Path(__file__).with_name("golden.parquet")

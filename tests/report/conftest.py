@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from xperience.episode.episode import Episode
-from xperience.episode.inspect import inspect_episode
 from xperience.features.blocks import BLOCKS
 from xperience.features.extract import extract
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
-from xperience.simulator.settings import StandinSettings
-from xperience.simulator.write import write_episode
+from xperience.recording.inspect import inspect_episode
+from xperience.recording.recording import Episode
+from xperience.standin.settings import StandinSettings
+from xperience.standin.write import write_episode
 
 N_FRAMES = 100
 

@@ -6,6 +6,7 @@ from functools import singledispatch
 
 import pytest
 
+from xperience.evaluation.records import Record
 from xperience.report.takeaways.catalogue import TAKEAWAYS
 from xperience.report.takeaways.claims import Claim, Rule, Takeaway, say
 from xperience.report.takeaways.comparisons import Clears, Compares
@@ -13,7 +14,6 @@ from xperience.report.takeaways.evidence import FLOOR, HEADS, SECTIONS, Ask, Evi
 from xperience.report.takeaways.facts import Every, Fact, Same
 from xperience.report.takeaways.outcome import ALPHA, NEITHER, NO, OPEN, YES, Outcome
 from xperience.report.takeaways.tallies import Tally
-from xperience.scoring.records import Record
 
 RUN, COHORT = "tried", "tried-cohort"
 BASELINE = "majority"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from xperience.evaluation.uncertainty import Interval, Verdict
 from xperience.report.audio import (
     SOUND,
     claim_sentences,
@@ -19,7 +20,6 @@ from xperience.report.figures.audio import draw_audio_forest, draw_mixed_mean
 from xperience.report.figures.audio_time import action_levels, draw_sound, draw_when
 from xperience.report.figures.style import png_bytes
 from xperience.report.timeline import Timeline
-from xperience.scoring.uncertainty import Interval, Verdict
 from xperience.studies.audio.effects import Effect
 from xperience.studies.audio.looks import COMPARED, Contest, Heard, Look
 from xperience.studies.audio.moments import telling

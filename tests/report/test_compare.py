@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from xperience.cli import app
+from xperience.evaluation.metrics import labels, score
+from xperience.evaluation.records import Record, read_records, write_records
 from xperience.report.compare import CompareError, compare_runs
-from xperience.scoring.metrics import labels, score
-from xperience.scoring.records import Record, read_records, write_records
 from xperience.studies.predictions import COLUMNS
 
 SECTION, N = "03_tiny", 240

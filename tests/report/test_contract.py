@@ -4,13 +4,13 @@ import shutil
 import numpy as np
 import pytest
 
-from xperience.episode.inspect import inspect_episode
+from xperience.evaluation.records import read_records, write_records
 from xperience.features.blocks import BLOCKS, N_FEATURES
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
+from xperience.recording.inspect import inspect_episode
 from xperience.report.contract import contract_rows, fault_table, stream_table
 from xperience.report.timeline import Timeline
-from xperience.scoring.records import read_records, write_records
 
 
 def _by_name(rows):

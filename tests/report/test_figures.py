@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
-from xperience.episode.inspect import inspect_episode
 from xperience.errors import EpisodeError
 from xperience.features.blocks import N_FEATURES
+from xperience.recording import layout
+from xperience.recording.inspect import inspect_episode
+from xperience.recording.recording import Episode
 from xperience.report.figures import show, style
 from xperience.report.figures.blocks import draw_blocks
 from xperience.report.figures.coverage import draw_coverage

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from xperience.heads.goals import Epoch
+from xperience.evaluation.records import Record
+from xperience.models.goals import Epoch
 from xperience.report.figures.hand_window import draw_hand_window
 from xperience.report.figures.heads import draw_curves, draw_gains
 from xperience.report.heads import (
@@ -20,7 +21,6 @@ from xperience.report.heads import (
     verdict,
 )
 from xperience.report.record_rows import Rows
-from xperience.scoring.records import Record
 from xperience.studies.problem import Answer, Outcome
 from xperience.tasks.catalogue import TASKS_BY_NAME
 

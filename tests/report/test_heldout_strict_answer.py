@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from xperience.answers.schema import Options, answer_text, read_answer
-from xperience.answers.supervised import Media, Span, Supervised
+from xperience.qwen.schema import Options, answer_text, read_answer
+from xperience.qwen.supervised import Media, Span, Supervised
 from xperience.report.strict_answer import HIT, MISS, NO_OPTION, asked_words, field_table
 from xperience.studies.heldout.strict import Answer
 

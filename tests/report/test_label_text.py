@@ -13,12 +13,12 @@ from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
 
 from xperience.console import say
-from xperience.episode.captions import FrameLabels
-from xperience.exports.said import _page
+from xperience.evaluation.records import Record
+from xperience.export.said import _page
+from xperience.recording.captions import FrameLabels
 from xperience.report import shift
 from xperience.report.figures import style
 from xperience.report.scoreboard import markdown_table
-from xperience.scoring.records import Record
 from xperience.text import as_block, as_markdown, visible
 
 HOSTILE = [

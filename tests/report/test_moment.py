@@ -4,11 +4,11 @@ import h5py
 import numpy as np
 import pytest
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
-from xperience.episode.media import read_rgb
 from xperience.errors import XperienceError
-from xperience.geometry import WORLD
+from xperience.recording import layout
+from xperience.recording.geometry import WORLD
+from xperience.recording.media import read_rgb
+from xperience.recording.recording import Episode
 from xperience.report.glance import frame_at, sound_level
 from xperience.report.inputs import open_inputs
 from xperience.report.moment import busiest_frame, read_moment

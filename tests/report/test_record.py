@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from xperience.evaluation.records import Record
 from xperience.report.figures.record import draw_agreement
 from xperience.report.figures.record_hands import draw_hand_forecasts
 from xperience.report.figures.record_scores import draw_differences, draw_scores
@@ -19,7 +20,6 @@ from xperience.report.record import (
     scores_table,
     trajectory_sentence,
 )
-from xperience.scoring.records import Record
 from xperience.studies.record.note import Figure
 
 DRAWN_FROM_ROWS = [draw_scores, draw_differences, draw_hand_forecasts]

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xperience.episode.episode import Episode
+from xperience.evaluation.metrics import Score
+from xperience.evaluation.records import Record
+from xperience.evaluation.uncertainty import Interval, Resampling, Verdict
 from xperience.features.windows import STRIDE_FRAMES
+from xperience.recording.recording import Episode
 from xperience.report.figures.alignment import draw_place_and_moment, draw_similarity
 from xperience.report.figures.hits import draw_hits, draw_query
 from xperience.report.figures.rebuilt import draw_rebuilt, draw_weights
@@ -24,9 +27,6 @@ from xperience.report.retrieval import (
     score_table,
     why_missing,
 )
-from xperience.scoring.metrics import Score
-from xperience.scoring.records import Record
-from xperience.scoring.uncertainty import Interval, Resampling, Verdict
 from xperience.studies.problem import Outcome
 from xperience.studies.retrieval.reconstruction import (
     FLOORS,

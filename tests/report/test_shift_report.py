@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from xperience.evaluation.records import Record
 from xperience.features.table import TableInfo
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.report import shift as words
@@ -13,7 +14,6 @@ from xperience.report.figures.embargo import draw_embargo
 from xperience.report.figures.shift import draw_split_scores, draw_splits
 from xperience.report.figures.shift_classes import draw_class_times
 from xperience.report.figures.style import png_bytes
-from xperience.scoring.records import Record
 from xperience.studies.problem import Answer, Outcome, Problem
 from xperience.studies.shift.study import SplitCase
 from xperience.tasks.catalogue import TASKS_BY_NAME

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xperience.evaluation.records import Record, read_records
 from xperience.report.figures.takeaways import draw_evidence, draw_glance
 from xperience.report.takeaways import phrases, render
 from xperience.report.takeaways.catalogue import TAKEAWAYS
@@ -33,7 +34,6 @@ from xperience.report.takeaways.outcome import ALPHA, OPEN, Outcome, direction
 from xperience.report.takeaways.render import assemble, column_names, evidence_table, to_markdown
 from xperience.report.takeaways.rows import outcome_rows, outcome_table, takeaway_text
 from xperience.report.takeaways.tallies import Tally
-from xperience.scoring.records import Record, read_records
 
 _PATH = Path(__file__).with_name("takeaway_rows.py")
 _SPEC = importlib.util.spec_from_file_location("takeaway_rows", _PATH)

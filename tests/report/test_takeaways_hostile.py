@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xperience.evaluation.records import write_records
 from xperience.project import metrics_path
 from xperience.report.takeaways.comparisons import Clears, Compares
 from xperience.report.takeaways.evidence import (
@@ -22,7 +23,6 @@ from xperience.report.takeaways.evidence import (
 from xperience.report.takeaways.facts import Fact, Same
 from xperience.report.takeaways.outcome import ALPHA, NEITHER, NO, OPEN, YES
 from xperience.report.takeaways.tallies import Tally
-from xperience.scoring.records import write_records
 
 from . import takeaway_rows as made
 from .takeaway_rows import RULES, changed, judged, named, of, rows_of, said, told

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xperience.cli import app
+from xperience.evaluation.records import Record, write_records
 from xperience.project import metrics_path
 from xperience.report.takeaways import fresh
 from xperience.report.takeaways.evidence import (
@@ -21,7 +22,6 @@ from xperience.report.takeaways.evidence import (
     open_evidence,
 )
 from xperience.report.takeaways.fresh import check_takeaways, takeaways_path, write_takeaways
-from xperience.scoring.records import Record, write_records
 from xperience.storage import value_digest
 
 HANDS = "hand_trajectory_forecast"

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from xperience.cli import app
+from xperience.evaluation.records import Record, write_records
 from xperience.features.table import TableInfo, write_table
 from xperience.report.provenance import provenance
 from xperience.report.selector import SelectorError, select, selector_of
 from xperience.report.trace import trace
-from xperience.scoring.records import Record, write_records
 from xperience.storage import file_digest
 
 RUN, SECTION = "tiny", "03_tiny"

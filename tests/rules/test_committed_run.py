@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from xperience.evaluation.records import read_records
 from xperience.params import load_params
 from xperience.project import provenance_path
 from xperience.run.fresh import stale
 from xperience.run.plan import Plan
-from xperience.scoring.records import read_records
 
 REPOSITORY = Path(__file__).parents[2]
 ARTIFACTS = REPOSITORY / "artifacts"

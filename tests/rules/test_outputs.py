@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.console import OUTPUTS
 from xperience.project import ROOT_VARIABLE
-from xperience.simulator.mark import MARK, is_simulated
+from xperience.standin.mark import MARK, is_simulated
 
 PATHS_READ = {
     "adapter", "episode", "episodes", "listing", "measured", "model", "options", "predictions",

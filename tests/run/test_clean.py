@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from xperience.cli import app
 from xperience.hub.source import RECEIPT, STORE, Receipt, RemoteEpisode, RemoteFile
-from xperience.simulator.mark import is_simulated
+from xperience.standin.mark import is_simulated
 from xperience.storage import file_digest
 
 PARAMS = {

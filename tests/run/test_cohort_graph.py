@@ -10,9 +10,9 @@ import pytest
 
 from xperience.cohort.roster import Entry, make_roster, read_roster, write_roster
 from xperience.cohort.shards import read_reports, split_shards
-from xperience.simulator.mark import write_mark
-from xperience.simulator.settings import StandinSettings
-from xperience.simulator.write import write_episode
+from xperience.standin.mark import write_mark
+from xperience.standin.settings import StandinSettings
+from xperience.standin.write import write_episode
 
 from .test_reproduce import HEADER, Clone
 
@@ -35,7 +35,7 @@ episodes: str = "recordings/episodes.csv"
 from xperience.cohort.shards import read_reports, tables_of
 from xperience.project import at_root, metrics_path, run_folder
 from xperience.report.provenance import provenance
-from xperience.scoring.records import Record, write_records
+from xperience.evaluation.records import Record, write_records
 
 # %%
 done = [one for report in read_reports(run_folder(run)) for one in report.episodes]

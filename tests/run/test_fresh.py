@@ -4,16 +4,16 @@ import pytest
 import yaml
 
 from xperience.errors import NotebookError
+from xperience.evaluation.records import Record, write_records
 from xperience.project import metrics_path
 from xperience.run import steps
 from xperience.run.fresh import keep_fresh, stale
 from xperience.run.plan import Plan
-from xperience.scoring.records import Record, write_records
 from xperience.storage import write_text
 
 SAVES = """
 from xperience.project import metrics_path, run_folder
-from xperience.scoring.records import Record, write_records
+from xperience.evaluation.records import Record, write_records
 row = Record(run=run, section="01_tiny", contract="published", metric="n", value=n_sample_windows)
 write_records(metrics_path(run, "01_tiny"), [row], {"n": n_sample_windows})
 (run_folder(run) / "figures").mkdir(exist_ok=True)

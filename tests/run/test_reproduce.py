@@ -36,7 +36,7 @@ episode: str = "artifacts/tiny/episode"
 import pandas as pd
 from xperience.project import metrics_path, windows_path
 from xperience.report.provenance import provenance
-from xperience.scoring.records import Record, write_records
+from xperience.evaluation.records import Record, write_records
 
 # %%
 table = windows_path(run, episode)
@@ -114,7 +114,7 @@ def test_a_change_reruns_what_depends_on_it_and_nothing_else(clone):
     clone.append("lib/xperience/hub/download.py", "\n# changed\n")
     assert clone.reproduce("tiny")[0] == set()
 
-    clone.append("lib/xperience/scoring/records.py", "\n# changed\n")
+    clone.append("lib/xperience/evaluation/records.py", "\n# changed\n")
     assert clone.reproduce("tiny")[0] == {FIRST, SECOND, SITE}
 
     clone.append("lib/xperience/features/windows.py", "\n# changed\n")

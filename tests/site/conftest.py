@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from xperience.evaluation.records import Record, write_records
 from xperience.report.site import build_site
-from xperience.scoring.records import Record, write_records
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"

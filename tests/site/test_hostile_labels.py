@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from xperience.evaluation.records import Record, write_records
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.report.explorer import explorer_files
 from xperience.report.figures.style import Picture, new_figure, picture_data, set_title, style
 from xperience.report.site import Shown, build_site
-from xperience.scoring.records import Record, write_records
 from xperience.text import as_block, as_markdown, visible
 
 from .conftest import DOCS, code_cell, shown, watched, write_executed

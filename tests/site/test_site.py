@@ -7,13 +7,13 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from xperience.errors import NotebookError
+from xperience.evaluation.records import Record
 from xperience.features.blocks import BLOCKS
 from xperience.report.executed import Picture, for_reading, pictures, title_of
 from xperience.report.landing import Shelf, findings_of, landing_pages
 from xperience.report.scoreboard import landing_table, markdown_table, results_pages
 from xperience.report.site import SiteError, build_site
 from xperience.report.windows import windows_page
-from xperience.scoring.records import Record
 
 from .conftest import DOCS, code_cell, write_executed
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from xperience.answers.predictions import read_predictions
-from xperience.answers.schema import AnswersError, Options, read_options
 from xperience.cohort.roster import RosterError, read_roster
 from xperience.errors import TextError
 from xperience.params import read_values
+from xperience.qwen.predictions import read_predictions
+from xperience.qwen.schema import AnswersError, Options, read_options
 from xperience.text import decode, parse_json, read_lines, read_table, read_text
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32")

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from xperience.cohort.roster import Entry, Roster, make_roster, read_roster, write_roster
-from xperience.simulator.family import write_family
-from xperience.simulator.settings import FamilySettings
+from xperience.standin.family import write_family
+from xperience.standin.settings import FamilySettings
 
 SIDES, ROSTER = (2, 1, 2), "episodes.csv"
 

@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from xperience.cli import app
-from xperience.episode.files import recording_digests
 from xperience.errors import ParamsError
+from xperience.evaluation.metrics import score
+from xperience.evaluation.records import read_records, records_table
 from xperience.features.blocks import BLOCKS
 from xperience.features.extract import extract
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
-from xperience.scoring.metrics import score
-from xperience.scoring.records import read_records, records_table
+from xperience.recording.files import recording_digests
 from xperience.studies.audio.rows import (
     COMPARED,
     MIXED_MEAN,

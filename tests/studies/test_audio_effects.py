@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from xperience.scoring.resampling import Resampling
+from xperience.evaluation.resampling import Resampling
 from xperience.studies.audio.effects import adjusted, claims, effect
 
 FEW = Resampling(n_resamples=400)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xperience.episode.episode import Episode
 from xperience.errors import MissingStreamError
-from xperience.scoring.uncertainty import Interval, Verdict
+from xperience.evaluation.uncertainty import Interval, Verdict
+from xperience.recording.recording import Episode
 from xperience.studies.audio.effects import Effect
 from xperience.studies.audio.looks import COMPARED, Contest, Finding, Heard, Look
 from xperience.studies.audio.mean import MixedMean

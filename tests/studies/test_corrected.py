@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from xperience.evaluation.metrics import score
 from xperience.features.extract import extract
 from xperience.features.table import TableError, WindowTable
-from xperience.heads.stacked import StackedSettings
+from xperience.models.stacked import StackedSettings
 from xperience.report.figures.hand_window import draw_hand_window
 from xperience.report.figures.hands import draw_hands, draw_horizon, forecasts, moments
-from xperience.scoring.metrics import score
 from xperience.studies import heads
 from xperience.studies.heads import HEADS
 from xperience.studies.predictions import COLUMNS, joint_errors, write_predictions

@@ -14,13 +14,13 @@ import pytest
 from xperience.cohort.roster import Entry, make_roster
 from xperience.cohort.shards import Work, run_shard, tables_of
 from xperience.errors import ParamsError
+from xperience.evaluation.metrics import METRICS
+from xperience.evaluation.records import write_records
+from xperience.evaluation.vectors import Positions, cosine_ranks
 from xperience.features.table import WindowTable
-from xperience.heads.conditioning import Moments
+from xperience.models.conditioning import Moments
 from xperience.report.takeaways.catalogue import TAKEAWAYS
 from xperience.report.takeaways.evidence import EPISODES, Evidence
-from xperience.scoring.metrics import METRICS
-from xperience.scoring.records import write_records
-from xperience.scoring.vectors import Positions, cosine_ranks
 from xperience.studies.heldout import asked as asking
 from xperience.studies.heldout import axes, study
 from xperience.studies.heldout.asked import ask, sets_of

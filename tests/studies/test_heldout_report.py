@@ -2,9 +2,9 @@
 
 import pytest
 
+from xperience.evaluation.records import Record
 from xperience.report import heldout as words
 from xperience.report.figures.heldout import draw_across, draw_gap, draw_words
-from xperience.scoring.records import Record
 from xperience.studies.heldout.rotation import (
     ROTATED,
     ROTATED_ENDS,

@@ -5,11 +5,11 @@ import json
 import pandas as pd
 import pytest
 
-from xperience.answers import generate, model, tiny
-from xperience.answers.clips import ExportSettings
-from xperience.answers.schema import AnswersError
 from xperience.cohort.roster import make_roster
-from xperience.scoring.records import write_records
+from xperience.evaluation.records import write_records
+from xperience.qwen import generate, model, tiny
+from xperience.qwen.clips import ExportSettings
+from xperience.qwen.schema import AnswersError
 from xperience.studies.heldout import strict
 
 from .heldout_family import family

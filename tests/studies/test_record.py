@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xperience.evaluation.records import write_records
 from xperience.features.windows import window_label
 from xperience.project import at_root
-from xperience.scoring.records import write_records
 from xperience.studies.record import forecasters
 from xperience.studies.record import hands as hands_study
 from xperience.studies.record.audio import logmel_rows

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from xperience.episode import layout
+from xperience.evaluation.records import write_records
 from xperience.features.blocks import CONTRACTS
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
-from xperience.scoring.records import write_records
+from xperience.recording import layout
 from xperience.studies.retrieval.reconstruction import UNITS, WHOLE, reconstruct
 from xperience.studies.retrieval.retrieval import RETRIEVALS, SOURCES, answer
 from xperience.studies.retrieval.rows import Closely, retrieval_rows

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xperience.episode.files import recording_digests
+from xperience.evaluation.records import read_records, write_records
 from xperience.features.blocks import BLOCKS, Block
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
-from xperience.scoring.records import read_records, write_records
+from xperience.recording.files import recording_digests
 from xperience.studies.blocks import Blocks
 from xperience.studies.problem import Outcome, Problem
 from xperience.studies.rows import suite_rows

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xperience.episode.files import recording_digests
 from xperience.errors import ParamsError
+from xperience.evaluation.records import read_records, write_records
 from xperience.features.blocks import BLOCKS
 from xperience.features.extract import extract
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
-from xperience.scoring.records import read_records, write_records
+from xperience.recording.files import recording_digests
 from xperience.studies.rows import suite_rows
 from xperience.studies.suite import run_suite
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME

@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 import pytest
 
-from xperience.episode import layout
-from xperience.simulator import annotation, sensors, video
-from xperience.simulator.picture import Gallery
-from xperience.simulator.scene import Scene, build_scene
-from xperience.simulator.settings import StandinSettings
-from xperience.simulator.sound import soundtrack
+from xperience.recording import layout
+from xperience.standin import annotation, sensors, video
+from xperience.standin.picture import Gallery
+from xperience.standin.scene import Scene, build_scene
+from xperience.standin.settings import StandinSettings
+from xperience.standin.sound import soundtrack
 
 CAMERA = layout.AUDIO_CAMERA
 

@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from xperience.cli import app
-from xperience.episode import layout
 from xperience.errors import ParamsError
+from xperience.recording import layout
 from xperience.report.contract import Section
 from xperience.report.figures.sync import draw_sync
 from xperience.report.sync import sync_rows, sync_table
-from xperience.simulator.video import encode_sound
+from xperience.standin.video import encode_sound
 from xperience.sync.audit import PAIRS, Verdict, audit_episode
 
 from .conftest import CAMERA, join

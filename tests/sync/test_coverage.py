@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import yaml
 
-from xperience.episode import layout
-from xperience.simulator import annotation, video
-from xperience.simulator.family import Member, plan_family
-from xperience.simulator.scene import build_scene
-from xperience.simulator.settings import FamilySettings
-from xperience.simulator.sound import soundtrack
+from xperience.recording import layout
+from xperience.standin import annotation, video
+from xperience.standin.family import Member, plan_family
+from xperience.standin.scene import build_scene
+from xperience.standin.settings import FamilySettings
+from xperience.standin.sound import soundtrack
 from xperience.sync.audit import Verdict, audit_episode
 
 from .conftest import CAMERA, join

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xperience.episode.media import read_rgb, read_timeline
-from xperience.simulator.sound import ring
-from xperience.simulator.video import encode_sound
+from xperience.recording.media import read_rgb, read_timeline
+from xperience.standin.sound import ring
+from xperience.standin.video import encode_sound
 from xperience.sync.container import compare_clocks
 from xperience.sync.motion import matched, picture_px_s, turning_rad_s
 from xperience.sync.sound import OnsetTrack

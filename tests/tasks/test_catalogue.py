@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from xperience.errors import ParamsError
+from xperience.evaluation.metrics import METRICS
 from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME
 from xperience.features.windows import cut, window_starts
-from xperience.scoring.metrics import METRICS
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, TASKS_BY_NAME
 from xperience.tasks.samples import touched
 from xperience.tasks.task import HEADS, WINDOW, Span, Task, registry

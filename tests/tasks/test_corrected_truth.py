@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
 from xperience.errors import CoordinateFrameError, ParamsError
 from xperience.features.windows import window_starts
-from xperience.geometry import LEFT_WRIST, PELVIS, RIGHT_WRIST, Points, Transform
+from xperience.recording import layout
+from xperience.recording.geometry import LEFT_WRIST, PELVIS, RIGHT_WRIST, Points, Transform
+from xperience.recording.recording import Episode
 from xperience.tasks import targets
 from xperience.tasks.truth import Truth
 

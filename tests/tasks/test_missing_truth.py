@@ -7,9 +7,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
 from xperience.features.windows import window_starts
+from xperience.recording import layout
+from xperience.recording.recording import Episode
 from xperience.tasks.truth import Truth
 
 

@@ -8,7 +8,7 @@ from xperience.cohort.rates import Rates
 from xperience.cohort.roster import COLUMNS, Roster, read_roster
 from xperience.cohort.stock import ListingError, read_stock
 from xperience.errors import ParamsError, TextError
-from xperience.scoring.records import Record
+from xperience.evaluation.records import Record
 from xperience.text import read_table
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from xperience.cohort.roster import Roster
 from xperience.cohort.wordings import KINDS, WAYS, KeyOf, Way, Wording, keys
-from xperience.scoring.catalogue import SHARE
-from xperience.scoring.records import Record
-from xperience.scoring.resampling import Resampling
-from xperience.scoring.uncertainty import interval
+from xperience.evaluation.catalogue import SHARE
+from xperience.evaluation.records import Record
+from xperience.evaluation.resampling import Resampling
+from xperience.evaluation.uncertainty import interval
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xperience.cohort.shards import tables_of
 from xperience.cohort.slim import BULK
-from xperience.episode.episode import Episode
-from xperience.episode.layout import ANNOTATION, CAMERAS
 from xperience.errors import EpisodeError, XperienceError
 from xperience.features.blocks import CONTRACTS
 from xperience.features.extract import extract
 from xperience.progress import OnProgress
 from xperience.project import episode_name
+from xperience.recording.layout import ANNOTATION, CAMERAS
+from xperience.recording.recording import Episode
 from xperience.text import read_json
 
 _WAY_OUT = (

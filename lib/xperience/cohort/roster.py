@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xperience.errors import TextError, XperienceError, unreadable
-from xperience.recording import ANNOTATION
+from xperience.outputs import ANNOTATION
 from xperience.storage import known_digest, write_text
 from xperience.text import read_table
 

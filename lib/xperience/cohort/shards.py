@@ -16,15 +16,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xperience.cohort.roster import Entry, Roster
 from xperience.cohort.slim import is_slim, may_be_slim, slim
-from xperience.episode.files import recording_files
-from xperience.episode.inspect import inspect_episode
 from xperience.errors import XperienceError
 from xperience.features.blocks import CONTRACTS
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.hub.source import is_unfinished
+from xperience.outputs import check_output
 from xperience.progress import OnProgress
-from xperience.recording import check_output
+from xperience.recording.files import recording_files
+from xperience.recording.inspect import inspect_episode
 from xperience.sources import source_digests, sources_of
 from xperience.storage import remove_folder, value_digest, write_text
 

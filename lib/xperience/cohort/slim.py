@@ -5,10 +5,10 @@ from pathlib import Path
 
 import h5py
 
-from xperience.episode import layout
-from xperience.episode.files import SLIM, recording_digests
 from xperience.hub.source import is_own_download
-from xperience.simulator.mark import is_simulated, write_mark
+from xperience.recording import layout
+from xperience.recording.files import SLIM, recording_digests
+from xperience.standin.mark import is_simulated, write_mark
 from xperience.storage import whole_file
 
 BULK = ("depth", layout.POINT_CLOUD)

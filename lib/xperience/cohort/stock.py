@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from xperience.episode.layout import ANNOTATION
 from xperience.errors import TextError, XperienceError, unreadable
 from xperience.hub.source import RemoteEpisode, RemoteFile, group_episodes
+from xperience.recording.layout import ANNOTATION
 from xperience.text import read_json, read_table
 
 ALIASES = {

@@ -123,9 +123,9 @@ def overlap(
     from xperience.cohort.overlap import overlap_rows, overlap_table
     from xperience.cohort.roster import read_roster
     from xperience.cohort.wordings import read_wordings
+    from xperience.evaluation.records import write_records
     from xperience.progress import progress_bars
     from xperience.project import episode_name
-    from xperience.scoring.records import write_records
 
     with progress_bars() as show:
         reading = read_wordings(read_roster(roster), on_progress=show)

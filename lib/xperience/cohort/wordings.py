@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xperience.cohort.roster import Roster, RosterError
-from xperience.episode import labels
-from xperience.episode.captions import FrameLabels, is_labelled
-from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError, ParamsError, XperienceError, did_you_mean
 from xperience.features.windows import WINDOW_FRAMES, window_label, window_starts
 from xperience.progress import OnProgress
+from xperience.recording import labels
+from xperience.recording.captions import FrameLabels, is_labelled
+from xperience.recording.recording import Episode
 
 KINDS = ("activity", "subtask", "action", "objects")
 PHRASES = ("activity", "subtask", "action")

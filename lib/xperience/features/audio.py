@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from xperience.episode.layout import AUDIO_RATE_HZ
-from xperience.episode.media import SoundReader
 from xperience.features.blocks import N_AUDIO
 from xperience.features.windows import MIN_KNOWN_SHARE
+from xperience.recording.layout import AUDIO_RATE_HZ
+from xperience.recording.media import SoundReader
 
 _BANDS, _LOWEST_HZ, _ROLL_OFF, _SILENCE, _BATCH = 16, 50.0, 0.85, 1e-12, 256
 

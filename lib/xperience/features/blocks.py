@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from xperience.episode import layout
 from xperience.errors import ParamsError, did_you_mean
+from xperience.recording import layout
 
 N_STATS = 7
 N_VIDEO, N_DEPTH, N_AUDIO, N_TEXT = 98, 140, 24, 128

@@ -10,10 +10,6 @@ from functools import cached_property
 
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.clock import FrameClock
-from xperience.episode.coverage import lost_rows
-from xperience.episode.episode import Episode
 from xperience.features import windows
 from xperience.features.blocks import N_VIDEO, Block
 from xperience.features.depth import as_corrected
@@ -30,7 +26,11 @@ from xperience.features.source import (
 from xperience.features.static import point_cloud_features
 from xperience.features.streams import FrameRows, StreamRows
 from xperience.features.text import text_rows
-from xperience.geometry import PELVIS, Transform
+from xperience.recording import layout
+from xperience.recording.clock import FrameClock
+from xperience.recording.coverage import lost_rows
+from xperience.recording.geometry import PELVIS, Transform
+from xperience.recording.recording import Episode
 
 _SCAN_ROWS = 4096
 _POSED = ("hand_left_joints", "hand_right_joints", "body_joints",

@@ -10,17 +10,17 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.annotation import Annotation
-from xperience.episode.plausible import (
+from xperience.errors import EpisodeError
+from xperience.features.blocks import N_DEPTH
+from xperience.recording import layout
+from xperience.recording.annotation import Annotation
+from xperience.recording.plausible import (
     LOOK_COLUMNS,
     DepthLimits,
     cut_maps,
     look_at_depth,
     lost_maps,
 )
-from xperience.errors import EpisodeError
-from xperience.features.blocks import N_DEPTH
 
 _SMALL, _BATCH_BYTES = 8, 16 * 2**20
 _LEAST_SURE = 8 + _SMALL**2 + 2

@@ -5,9 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from xperience.episode.captions import FrameLabels
-from xperience.episode.episode import Episode
-from xperience.episode.files import lost_videos, recording_digests
 from xperience.errors import EpisodeError
 from xperience.features import windows
 from xperience.features.blocks import BLOCKS, check_contract
@@ -16,8 +13,11 @@ from xperience.features.published import Published
 from xperience.features.source import Source
 from xperience.features.streams import run_jobs, stream_jobs
 from xperience.features.table import TableInfo, WindowRows, write_table
+from xperience.outputs import check_output
 from xperience.progress import OnProgress
-from xperience.recording import check_output
+from xperience.recording.captions import FrameLabels
+from xperience.recording.files import lost_videos, recording_digests
+from xperience.recording.recording import Episode
 
 _CHUNK_WINDOWS = 128
 _CONTRACTS = {"published": Published, "corrected": Corrected}

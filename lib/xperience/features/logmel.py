@@ -14,11 +14,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from threadpoolctl import threadpool_limits
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
-from xperience.episode.media import SoundReader
 from xperience.errors import MissingStreamError
 from xperience.features.windows import WINDOW_FRAMES
+from xperience.recording import layout
+from xperience.recording.media import SoundReader
+from xperience.recording.recording import Episode
 
 RATE_HZ = layout.AUDIO_RATE_HZ
 N_FFT, HOP, N_MELS, LOWEST_HZ = 512, 160, 64, 40.0

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.coverage import lost_rows
-from xperience.episode.episode import Episode
 from xperience.features.source import stream_state
-from xperience.geometry import HEAD, PELVIS, WORLD, Points, Transform, body_frames
+from xperience.recording import layout
+from xperience.recording.coverage import lost_rows
+from xperience.recording.geometry import HEAD, PELVIS, WORLD, Points, Transform, body_frames
+from xperience.recording.recording import Episode
 
 HAND_PATHS = {"hand_left": layout.HAND_LEFT, "hand_right": layout.HAND_RIGHT}
 

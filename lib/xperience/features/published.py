@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
 from xperience.features import windows
 from xperience.features.blocks import Block
 from xperience.features.depth import as_published
@@ -21,6 +19,8 @@ from xperience.features.source import (
 )
 from xperience.features.streams import FrameRows, StreamRows
 from xperience.features.text import text_rows
+from xperience.recording import layout
+from xperience.recording.recording import Episode
 
 _NO_CONFIDENCE = "the values of the confidence are 0 throughout"
 

@@ -12,10 +12,10 @@ import librosa
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from xperience.episode.episode import Episode
 from xperience.features.audio import heard
 from xperience.features.logmel import RATE_HZ, sound_place
 from xperience.features.windows import WINDOW_FRAMES
+from xperience.recording.recording import Episode
 
 N_FFT, HOP, N_MELS, N_MFCC, N_CONTRAST = 1024, 320, 40, 13, 6
 FLOOR_POWER = 1e-10

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.coverage import stream_coverage
-from xperience.episode.episode import Episode
-from xperience.episode.plausible import DepthLimits, depth_faults
 from xperience.features import windows
 from xperience.features.blocks import BLOCKS_BY_NAME, N_VIDEO, Block, streams_needed
 from xperience.features.depth import looks
 from xperience.features.static import point_cloud_features
 from xperience.features.streams import FrameRows, StreamRows
+from xperience.recording import layout
+from xperience.recording.coverage import stream_coverage
+from xperience.recording.plausible import DepthLimits, depth_faults
+from xperience.recording.recording import Episode
 
 _SCANNED = {stream.name for stream in layout.STREAMS} - {"depth"}  # small enough to read twice
 

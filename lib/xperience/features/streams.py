@@ -24,14 +24,14 @@ import h5py
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from xperience.episode import annotation as annotation_module
-from xperience.episode import layout, media, plausible
-from xperience.episode.annotation import Annotation
-from xperience.episode.episode import Episode
-from xperience.episode.files import linked_files
 from xperience.errors import EpisodeError
 from xperience.features import audio, blocks, depth, video
 from xperience.progress import OnProgress, quiet
+from xperience.recording import annotation as annotation_module
+from xperience.recording import layout, media, plausible
+from xperience.recording.annotation import Annotation
+from xperience.recording.files import linked_files
+from xperience.recording.recording import Episode
 from xperience.storage import file_digest, value_digest, whole_file
 
 _CODE = {
@@ -128,7 +128,7 @@ def stream_jobs(
     ----------
     episode : Episode
     digests : dict
-        From `xperience.episode.files.recording_digests`.
+        From `xperience.recording.files.recording_digests`.
     contract : {"published", "corrected"}
         Both share the rows of pictures, and those of sound where counting samples puts them where
         the file says.

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xperience.episode.files import digests_before_slim, recording_digests
 from xperience.errors import XperienceError, did_you_mean
 from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME
 from xperience.features.windows import WINDOW_FRAMES
+from xperience.recording.files import digests_before_slim, recording_digests
 from xperience.storage import whole_file
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class TableInfo:
     fps : float
         Frames per second.
     sources : dict of {file name: SHA-256 digest}
-        Every file that the table follows from; see `xperience.episode.files`.
+        Every file that the table follows from; see `xperience.recording.files`.
     missing_blocks : dict of {block: reason}
         Blocks that hold nothing but nulls.
     partial_blocks : dict of {block: what is odd}

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from xperience.episode.media import read_pictures, read_timeline
 from xperience.features.blocks import N_VIDEO
+from xperience.recording.media import read_pictures, read_timeline
 
 _SIDE, _SMALL, _BINS, _BATCH = 32, 8, 8, 64
 _MAX_LINES = 65535 // 255  # so many bytes add up within 16 bits

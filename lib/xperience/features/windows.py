@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from xperience.episode.captions import is_labelled
+from xperience.recording.captions import is_labelled
 
 WINDOW_FRAMES, STRIDE_FRAMES = 20, 5
 MIN_SHARE = 0.6

@@ -24,7 +24,6 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import WeakFileLock, build_hf_headers
 
-from xperience.episode.layout import ANNOTATION
 from xperience.errors import DownloadError, XperienceError
 from xperience.hub.source import (
     RECEIPT,
@@ -36,7 +35,8 @@ from xperience.hub.source import (
     group_episodes,
     read_receipt,
 )
-from xperience.recording import check_output
+from xperience.outputs import check_output
+from xperience.recording.layout import ANNOTATION
 from xperience.storage import write_text
 
 COMMIT = re.compile(r"[0-9a-f]{40}")

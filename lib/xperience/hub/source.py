@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from xperience.episode.layout import ANNOTATION, CAMERAS
+from xperience.recording.layout import ANNOTATION, CAMERAS
 from xperience.storage import known_digest
 
 EPISODE_FILES = (ANNOTATION, *(f"{camera}.mp4" for camera in CAMERAS))

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from xperience.episode.episode import Episode
 from xperience.errors import MissingStreamError
+from xperience.evaluation.uncertainty import Interval
 from xperience.features.table import WindowTable
+from xperience.recording.recording import Episode
 from xperience.report.retrieval import capital, task_words
-from xperience.scoring.uncertainty import Interval
 from xperience.studies.audio.looks import COMPARED, Finding, Heard, Look
 from xperience.studies.audio.mean import MixedMean
 from xperience.studies.audio.moments import Moments, Spectrogram, spectrogram

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from xperience.errors import XperienceError, did_you_mean
+from xperience.evaluation.records import Record
+from xperience.evaluation.uncertainty import Interval, Verdict
 from xperience.project import metrics_path, predictions_path, provenance_path
 from xperience.report.pairing import Kept, UnpairedError, paired, read_answers
 from xperience.report.selector import rows_of_run, selector_of
-from xperience.scoring.records import Record
-from xperience.scoring.uncertainty import Interval, Verdict
 
 NOT_PAIRED = "not compared sample by sample"
 _SHOWN_FILES = 6

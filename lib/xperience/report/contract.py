@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from xperience.episode.inspect import EpisodeReport, StreamReport
+from xperience.evaluation.records import Record
 from xperience.features.blocks import BLOCKS, Block
 from xperience.features.table import WindowTable
+from xperience.recording.inspect import EpisodeReport, StreamReport
 from xperience.report.timeline import Timeline
-from xperience.scoring.records import Record
 
 
 @dataclass(frozen=True)

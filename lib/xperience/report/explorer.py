@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from xperience.episode.episode import Episode
-from xperience.episode.layout import CAMERAS
 from xperience.errors import EpisodeError
 from xperience.features.table import WindowTable
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
+from xperience.recording.layout import CAMERAS
+from xperience.recording.recording import Episode
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS
 
 PAGE, DATA = "explorer", "explorer-data.js"

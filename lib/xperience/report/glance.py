@@ -5,9 +5,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError
+from xperience.recording import layout
+from xperience.recording.recording import Episode
 from xperience.storage import file_url
 
 

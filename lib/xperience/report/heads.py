@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from xperience.evaluation.metrics import metric_named
+from xperience.evaluation.records import Record
 from xperience.report.record_rows import Rows
-from xperience.scoring.metrics import metric_named
-from xperience.scoring.records import Record
 from xperience.studies.problem import Outcome
 from xperience.tasks.task import Task
 

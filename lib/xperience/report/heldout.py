@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from xperience.cohort.roster import Roster
-from xperience.scoring.records import Record
+from xperience.evaluation.records import Record
 from xperience.studies.heldout.rotation import (
     ROTATED,
     ROTATED_ENDS,

@@ -1,9 +1,9 @@
 """What a notebook starts from: the recording and its windows table, or the way to make them."""
 
-from xperience.episode.episode import Episode
 from xperience.errors import XperienceError
 from xperience.features.table import TableError, WindowTable
 from xperience.project import at_root, windows_path
+from xperience.recording.recording import Episode
 from xperience.report.provenance import shown_path
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xperience.evaluation.records import Record
 from xperience.report.executed import Picture, front_picture
 from xperience.report.scoreboard import landing_table
 from xperience.report.takeaways.evidence import HELDOUT, RUN
 from xperience.report.takeaways.fresh import NAME
 from xperience.report.takeaways.outcome import Outcome
 from xperience.report.takeaways.render import MARKS
-from xperience.scoring.records import Record
 from xperience.text import as_markdown, visible
 
 SENTENCES = 3

@@ -7,12 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.captions import is_labelled
-from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
-from xperience.geometry import (
+from xperience.recording import layout
+from xperience.recording.captions import is_labelled
+from xperience.recording.geometry import (
     MANO_BONES,
     RIG,
     SMPLH_BODY_PARENTS,
@@ -21,6 +20,7 @@ from xperience.geometry import (
     Points,
     Transform,
 )
+from xperience.recording.recording import Episode
 from xperience.report.glance import frame_at
 
 Value = TypeVar("Value")

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from xperience.evaluation import metrics as scoring
+from xperience.evaluation.catalogue import Metric
+from xperience.evaluation.evidence import Labels, LabelSets, MetricError
+from xperience.evaluation.records import Record
+from xperience.evaluation.resampling import Resampling, WeightedScore
+from xperience.evaluation.uncertainty import Interval, difference
+from xperience.evaluation.vectors import Ranks, Vectors
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
-from xperience.scoring import metrics as scoring
-from xperience.scoring.catalogue import Metric
-from xperience.scoring.evidence import Labels, LabelSets, MetricError
-from xperience.scoring.records import Record
-from xperience.scoring.resampling import Resampling, WeightedScore
-from xperience.scoring.uncertainty import Interval, difference
-from xperience.scoring.vectors import Ranks, Vectors
 from xperience.studies.predictions import BETWEEN
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
 from xperience.tasks.task import Task

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from xperience.evaluation.records import Record
 from xperience.report.quantities import counted, percent
 from xperience.report.record_rows import PRIMARY, Rows, winners, words
-from xperience.scoring.records import Record
 from xperience.storage import file_digest
 from xperience.studies.audio.variants import RAW_ONLY
 from xperience.studies.record.hands import STITCHED, WALK, ZERO

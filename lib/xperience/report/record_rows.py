@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from xperience.scoring.records import Record
+from xperience.evaluation.records import Record
 
 PRIMARY = {
     "timeline_action": "macro_f1",

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError
+from xperience.evaluation.records import Record
+from xperience.evaluation.uncertainty import Interval
+from xperience.recording.recording import Episode
 from xperience.report.glance import frame_at
-from xperience.scoring.records import Record
-from xperience.scoring.uncertainty import Interval
 from xperience.studies.retrieval.looks import Example, example_of, examples
 from xperience.studies.retrieval.reconstruction import UNITS
 from xperience.studies.retrieval.retrieval import HEAD, RETRIEVALS, SOURCES, Ranking

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError
 from xperience.features.table import WindowTable
 from xperience.features.windows import WINDOW_FRAMES
-from xperience.geometry import WORLD, Points, Transform
+from xperience.recording import layout
+from xperience.recording.geometry import WORLD, Points, Transform
+from xperience.recording.recording import Episode
 from xperience.report.glance import frame_at, sound_level
 
 SIGNALS = {"hand speed": "m/s", "turn rate": "rad/s", "sound level": "full scale"}

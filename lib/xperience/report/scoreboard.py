@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 
+from xperience.evaluation.records import Record
 from xperience.report.takeaways.wording import number, readable
 from xperience.report.tasks import SHOWN, anchor
-from xperience.scoring.records import Record
 from xperience.text import as_markdown
 
 LANDING_ROWS = 48

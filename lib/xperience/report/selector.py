@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from xperience.errors import XperienceError, did_you_mean
+from xperience.evaluation.records import KEY, Record, read_records
 from xperience.project import run_folder
-from xperience.scoring.records import KEY, Record, read_records
 
 FIELDS = tuple(name for name in KEY if name != "run")
 _BY_DEFAULT_EMPTY = ("against", "variant", "seed", "head", "task")

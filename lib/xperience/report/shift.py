@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from xperience.evaluation.records import Record
 from xperience.report.quantities import percent
 from xperience.report.shift_words import (
     HEAD_NAMES,
@@ -13,7 +14,6 @@ from xperience.report.shift_words import (
     one_row,
     scored,
 )
-from xperience.scoring.records import Record
 from xperience.studies.rows import SEEN
 from xperience.studies.shift.probes import UNSENSED
 from xperience.studies.shift.rows import kind_of, split_of

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from xperience.scoring.records import Record
+from xperience.evaluation.records import Record
 from xperience.studies.shift.probes import COPY, SENSORS_ONLY, TEXT_ONLY, TIME
 from xperience.studies.shift.study import BLOCKS, CHRONOLOGICAL, LINEAR, LOCAL, PURGED, THINNED
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xperience.errors import XperienceError
-from xperience.recording import check_output
+from xperience.evaluation.records import Record, read_records
+from xperience.outputs import check_output
 from xperience.report.api import api_pages
 from xperience.report.executed import finished, for_reading, pictures, title_of
 from xperience.report.explorer import explorer_files
@@ -23,7 +24,6 @@ from xperience.report.scoreboard import results_pages
 from xperience.report.takeaways.evidence import NAME as TAKEAWAYS
 from xperience.report.tasks import tasks_page
 from xperience.report.windows import windows_page
-from xperience.scoring.records import Record, read_records
 from xperience.text import as_markdown
 
 UNUSED = re.compile(r"\.buildinfo|objects\.inv|_static/.*macros\.html")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from xperience.answers.grounding import overlap
-from xperience.answers.schema import KEYS, TEXT_FIELDS, UNKNOWN, Options, Reading
+from xperience.qwen.grounding import overlap
+from xperience.qwen.schema import KEYS, TEXT_FIELDS, UNKNOWN, Options, Reading
 from xperience.studies.heldout.strict import Answer
 from xperience.text import as_block, as_markdown
 

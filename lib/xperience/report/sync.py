@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from xperience.evaluation.records import Record
 from xperience.report.contract import Section
-from xperience.scoring.records import Record
 from xperience.sync.audit import SyncAudit
 from xperience.sync.pair import ClockPair, Range, Verdict
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from xperience.cohort.roster import read_roster
 from xperience.errors import XperienceError
+from xperience.evaluation.records import KEY, Record
 from xperience.features.table import WindowTable
 from xperience.project import at_root, episode_name, metrics_path, provenance_path, run_folder
 from xperience.report.provenance import shown_path, versions
 from xperience.report.selector import SelectorError, listed_rows, rows_of_run, select, selector_of
-from xperience.scoring.records import KEY, Record
 from xperience.sources import source_digests, sources_of
 from xperience.storage import file_digest, value_digest
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.captions import is_labelled
-from xperience.episode.coverage import lost_rows
-from xperience.episode.episode import Episode
-from xperience.episode.layout import STREAMS
 from xperience.errors import EpisodeError
+from xperience.recording import layout
+from xperience.recording.captions import is_labelled
+from xperience.recording.coverage import lost_rows
+from xperience.recording.layout import STREAMS
+from xperience.recording.recording import Episode
 
 _DEPTH_SAMPLES = 60
 _STREAMS = {stream.name: stream for stream in STREAMS}
@@ -30,7 +30,7 @@ def frame_validity(episode: Episode, stream: str) -> np.ndarray | None:
 
     Notes
     -----
-    A row that holds no measurement has no value; see `xperience.episode.coverage`.
+    A row that holds no measurement has no value; see `xperience.recording.coverage`.
     """
     if stream in ("point_cloud", "calibration"):
         return None

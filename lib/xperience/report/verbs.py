@@ -69,8 +69,8 @@ def compare(
 
     Exit status: 0 if compared, 1 if their data or contracts are not the same.
     """
+    from xperience.evaluation.records import write_records
     from xperience.report.compare import compare_runs
-    from xperience.scoring.records import write_records
 
     found = compare_runs(run_a, run_b, task=task)
     if out is not None:

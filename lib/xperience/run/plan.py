@@ -7,8 +7,8 @@ from typing import Any
 
 from xperience.cohort.roster import read_roster
 from xperience.cohort.shards import report_path, tables_of
-from xperience.episode.files import recording_files
 from xperience.features.blocks import CONTRACTS
+from xperience.outputs import check_output
 from xperience.params import RunParams, load_params
 from xperience.project import (
     at_root,
@@ -18,17 +18,17 @@ from xperience.project import (
     run_folder,
     windows_path,
 )
-from xperience.recording import check_output
+from xperience.recording.files import recording_files
 from xperience.report.site import page_sources
 from xperience.report.takeaways.evidence import NAME, Evidence
 from xperience.run.parameters import declared_parameters
-from xperience.simulator.mark import check_replaceable, is_marked, read_mark
 from xperience.sources import source_digests, sources_of
+from xperience.standin.mark import check_replaceable, is_marked, read_mark
 from xperience.storage import file_digest, value_digest, write_text
 
 TAKEAWAYS = "07_takeaways"
 """The notebook that reads what the others wrote, and so runs after them."""
-FEATURES, SIMULATOR, SITE = "xperience.features", "xperience.simulator", "xperience.report.site"
+FEATURES, SIMULATOR, SITE = "xperience.features", "xperience.standin", "xperience.report.site"
 
 
 DATA = ("windows", "shards", "cache", "logs", "site", ".stamps")

@@ -12,12 +12,12 @@ from xperience.cohort.roster import Entry, make_roster, read_roster, write_roste
 from xperience.cohort.shards import ShardReport
 from xperience.errors import ParamsError
 from xperience.hub.source import is_own_download
+from xperience.outputs import check_output
 from xperience.progress import progress_bars
 from xperience.project import predictions_path, run_folder
-from xperience.recording import check_output
 from xperience.run.plan import DATA, Plan
-from xperience.simulator.mark import check_replaceable, is_simulated, write_mark
-from xperience.simulator.settings import FamilySettings
+from xperience.standin.mark import check_replaceable, is_simulated, write_mark
+from xperience.standin.settings import FamilySettings
 from xperience.storage import remove_folder, write_text
 
 
@@ -26,7 +26,7 @@ def make_episode(plan: Plan) -> None:
     if plan.params.family:
         _make_family(plan, plan.params.family)
     elif plan.params.standin:
-        from xperience.simulator.write import write_episode  # noqa: PLC0415
+        from xperience.standin.write import write_episode  # noqa: PLC0415
 
         with progress_bars() as show:
             write_episode(plan.episode, plan.params.standin, on_progress=show)
@@ -38,7 +38,7 @@ def make_episode(plan: Plan) -> None:
 
 
 def _make_family(plan: Plan, settings: FamilySettings) -> None:
-    from xperience.simulator.family import write_family  # noqa: PLC0415
+    from xperience.standin.family import write_family  # noqa: PLC0415
 
     check_replaceable(plan.roster)
     with progress_bars() as show:

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from xperience.heads import baselines
-from xperience.scoring.evidence import Boundaries
+from xperience.evaluation.evidence import Boundaries
+from xperience.models import baselines
 from xperience.studies.problem import Outcome, Problem
 from xperience.studies.scores import evidence
 

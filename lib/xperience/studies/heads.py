@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xperience.heads import gram, linear, mlp, penalised, stacked
-from xperience.heads.conditioning import Inputs, conditioned
-from xperience.heads.goals import Fit, Goal, Validation
-from xperience.heads.temporal import Sequences, Steps, temporal
+from xperience.models import gram, linear, mlp, penalised, stacked
+from xperience.models.conditioning import Inputs, conditioned
+from xperience.models.goals import Fit, Goal, Validation
+from xperience.models.temporal import Sequences, Steps, temporal
 from xperience.studies.blocks import Blocks
 from xperience.studies.posing import design
 from xperience.studies.problem import Answer, Problem

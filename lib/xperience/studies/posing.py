@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from xperience.heads import gram
-from xperience.heads.conditioning import Moments
+from xperience.models import gram
+from xperience.models.conditioning import Moments
 from xperience.studies.blocks import Blocks
 from xperience.studies.problem import Outcome, Problem
 from xperience.tasks.samples import Samples, draw

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xperience.scoring.metrics import cosine_ranks
+from xperience.evaluation.metrics import cosine_ranks
 from xperience.storage import whole_file
 from xperience.studies.problem import Answer, Outcome, Problem
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from xperience.scoring import metrics as scoring
-from xperience.scoring.metrics import Score
-from xperience.scoring.records import Record
-from xperience.scoring.uncertainty import Interval
+from xperience.evaluation import metrics as scoring
+from xperience.evaluation.metrics import Score
+from xperience.evaluation.records import Record
+from xperience.evaluation.uncertainty import Interval
 from xperience.studies.descriptions import descriptions
 from xperience.studies.problem import Outcome, Problem
 from xperience.studies.scores import (

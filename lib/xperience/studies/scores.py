@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from xperience.heads import baselines
-from xperience.scoring import metrics as scoring
-from xperience.scoring.evidence import Boundaries
-from xperience.scoring.metrics import Score
-from xperience.scoring.uncertainty import Interval, Resampling, Verdict, difference, interval
+from xperience.evaluation import metrics as scoring
+from xperience.evaluation.evidence import Boundaries
+from xperience.evaluation.metrics import Score
+from xperience.evaluation.uncertainty import Interval, Resampling, Verdict, difference, interval
+from xperience.models import baselines
 from xperience.studies.problem import Answer, Problem
 from xperience.tasks.measures import Measure
 from xperience.tasks.targets import boundary_frames

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from xperience.episode.episode import Episode
 from xperience.errors import ParamsError, did_you_mean
 from xperience.features.blocks import check_contract
 from xperience.features.table import WindowTable
+from xperience.recording.recording import Episode
 from xperience.studies.blocks import Blocks
 from xperience.studies.heads import FIRST_SEED, HEADS, Context
 from xperience.studies.posing import pose

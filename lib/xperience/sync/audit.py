@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError, ParamsError, did_you_mean
 from xperience.progress import OnProgress, quiet
+from xperience.recording import layout
+from xperience.recording.recording import Episode
 from xperience.sync import motion
 from xperience.sync.container import compare_clocks, count_gaps
 from xperience.sync.events import body_events, event_signal

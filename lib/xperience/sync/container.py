@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xperience.scoring.resampling import block_weights
+from xperience.evaluation.resampling import block_weights
 from xperience.sync.lags import Line
 
 _STRETCHES, _BLOCK, _N_RESAMPLES = 24, 2, 400

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
 from xperience.errors import EpisodeError
-from xperience.geometry import LEFT_WRIST, RIGHT_WRIST, Points
+from xperience.recording import layout
+from xperience.recording.geometry import LEFT_WRIST, RIGHT_WRIST, Points
+from xperience.recording.recording import Episode
 
 LEFT_ANKLE, RIGHT_ANKLE = 7, 8
 LEAST_SPEED_M_S = 0.05

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.stats import norm, t
 
-from xperience.scoring.resampling import block_weights
+from xperience.evaluation.resampling import block_weights
 
 RATE_HZ = 100.0
 MAX_OFFSET_S, MAX_DRIFT = 1.5, 1e-3

@@ -6,8 +6,8 @@ from itertools import islice
 import cv2
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
+from xperience.recording import layout
+from xperience.recording.recording import Episode
 from xperience.sync.lags import forwards, on_grid
 
 _SMALL_PX, _TILE_PX = (96, 64), 32

@@ -7,8 +7,8 @@ from pathlib import Path
 import librosa
 import numpy as np
 
-from xperience.episode.layout import AUDIO_RATE_HZ
-from xperience.episode.media import read_sound
+from xperience.recording.layout import AUDIO_RATE_HZ
+from xperience.recording.media import read_sound
 from xperience.sync.lags import on_grid
 
 N_FFT, HOP, N_MELS = 256, 80, 24

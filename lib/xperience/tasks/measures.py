@@ -1,6 +1,6 @@
 """Scores as the published pipeline names them, each tied to the metric that computes it.
 
-Most are metrics of `xperience.scoring`. Precision, recall and squared errors are the pipeline's
+Most are metrics of `xperience.evaluation`. Precision, recall and squared errors are the pipeline's
 own: they are reported under its contract for comparison, and defined here.
 """
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xperience.scoring.evidence import Labels, LabelSets
-from xperience.scoring.metrics import METRICS, Metric, metric_named
-from xperience.scoring.vectors import Vectors
+from xperience.evaluation.evidence import Labels, LabelSets
+from xperience.evaluation.metrics import METRICS, Metric, metric_named
+from xperience.evaluation.vectors import Vectors
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from itertools import chain
 
 import numpy as np
 
-from xperience.episode.captions import is_labelled
 from xperience.features.windows import WINDOW_FRAMES, window_label
-from xperience.heads.baselines import constant_velocity, zero_velocity
+from xperience.models.baselines import constant_velocity, zero_velocity
+from xperience.recording.captions import is_labelled
 from xperience.tasks.task import Target
 from xperience.tasks.truth import Truth
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
 from xperience.features.blocks import check_contract
 from xperience.features.posture import HAND_PATHS, Postures, known_rows
 from xperience.features.source import stream_state
 from xperience.features.windows import WINDOW_FRAMES, clean
-from xperience.geometry import WORLD, Points, Transform
+from xperience.recording import layout
+from xperience.recording.geometry import WORLD, Points, Transform
+from xperience.recording.recording import Episode
 
 
 @dataclass(frozen=True)

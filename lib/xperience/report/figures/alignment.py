@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from xperience.evaluation.metrics import cosine
 from xperience.report.figures.retrieval import (
     CONTRACT_COLOURS,
     Studies,
@@ -27,7 +28,6 @@ from xperience.report.figures.style import (
     styled,
 )
 from xperience.report.retrieval import capital, finding, task_words
-from xperience.scoring.metrics import cosine
 from xperience.studies.retrieval.looks import Contrast, contrast, standard_rows
 from xperience.studies.retrieval.retrieval import RETRIEVALS, Ranking
 from xperience.studies.retrieval.rows import AUC_CHANCE, Closely

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from xperience.episode.episode import Episode
-from xperience.episode.inspect import EpisodeReport, StreamReport
+from xperience.recording.inspect import EpisodeReport, StreamReport
+from xperience.recording.recording import Episode
 from xperience.report.figures.style import (
     BLUE,
     INK,

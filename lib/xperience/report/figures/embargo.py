@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from xperience.evaluation.records import Record
 from xperience.report.figures.shift import MARKS
 from xperience.report.figures.style import (
     FAINT,
@@ -17,7 +18,6 @@ from xperience.report.figures.style import (
     styled,
 )
 from xperience.report.shift_words import HEAD_NAMES, bracket, excludes_zero
-from xperience.scoring.records import Record
 from xperience.studies.shift.probes import COPY, TIME
 from xperience.studies.shift.rows import embargo_of, split_of
 from xperience.studies.shift.study import BLOCKS, LINEAR, LOCAL, THINNED

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter
 
-from xperience.geometry import MANO_BONES
+from xperience.recording.geometry import MANO_BONES
 from xperience.report.figures.heads import FORECAST_LOOKS, TRUE_HAND
 from xperience.report.figures.style import (
     FAINT,

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from xperience.evaluation.records import Record
 from xperience.report.figures.style import (
     BLACK,
     BLUE,
@@ -33,7 +34,6 @@ from xperience.report.heads import (
 )
 from xperience.report.quantities import counted
 from xperience.report.record_rows import Rows
-from xperience.scoring.records import Record
 from xperience.studies.problem import Outcome
 from xperience.tasks.task import Task
 

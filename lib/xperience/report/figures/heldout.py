@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from xperience.evaluation.records import Record
 from xperience.report.figures.heads import HEAD_LOOKS
 from xperience.report.figures.style import (
     BLUE,
@@ -33,7 +34,6 @@ from xperience.report.heldout import (
     verdict,
     word_title,
 )
-from xperience.scoring.records import Record
 from xperience.studies.heldout.rotation import ROTATED
 from xperience.studies.heldout.rows import ACROSS
 

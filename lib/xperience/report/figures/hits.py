@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 
-from xperience.episode.episode import Episode
+from xperience.recording.recording import Episode
 from xperience.report.figures.style import (
     BLUE,
     GREEN,

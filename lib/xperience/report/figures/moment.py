@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
+from xperience.recording import layout
+from xperience.recording.recording import Episode
 from xperience.report.figures.style import (
     BODY,
     INK,

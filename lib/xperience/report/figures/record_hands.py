@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from xperience.evaluation.records import Record
 from xperience.report.figures.record_scores import draw_difference
 from xperience.report.figures.style import (
     BLACK,
@@ -24,7 +25,6 @@ from xperience.report.figures.style import (
     styled,
 )
 from xperience.report.record_rows import Rows, winners, words
-from xperience.scoring.records import Record
 from xperience.studies.record.hands import STITCHED, WALK, ZERO
 from xperience.studies.record.scores import HANDS, PRESENT_KNOWN
 from xperience.studies.rows import FLOOR

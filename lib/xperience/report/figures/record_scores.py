@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from xperience.evaluation.records import Record
 from xperience.report.figures.style import (
     BLACK,
     BLUE,
@@ -19,7 +20,6 @@ from xperience.report.figures.style import (
 )
 from xperience.report.quantities import counted
 from xperience.report.record_rows import PRIMARY, Rows, words
-from xperience.scoring.records import Record
 
 _HEADS = {"linear": (ORANGE, "s"), "neural": (BLUE, "o")}
 _METRICS = {"macro_f1": "macro-F1", "micro_f1": "micro-F1", "f1": "F1", "mrr": "MRR"}

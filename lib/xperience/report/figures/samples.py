@@ -3,10 +3,10 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
 from xperience.features.table import WindowTable
 from xperience.features.windows import WINDOW_FRAMES
+from xperience.recording import layout
+from xperience.recording.recording import Episode
 from xperience.report.figures.style import (
     BLUE,
     FAINT,

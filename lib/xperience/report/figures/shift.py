@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from xperience.evaluation.records import Record
 from xperience.features.table import TableInfo
 from xperience.features.windows import STRIDE_FRAMES
 from xperience.report.figures.style import (
@@ -31,7 +32,6 @@ from xperience.report.figures.style import (
 )
 from xperience.report.quantities import percent
 from xperience.report.shift_words import HEAD_NAMES, SPLIT_NAMES, bracket, one_row
-from xperience.scoring.records import Record
 from xperience.studies.shift.probes import COPY, SENSORS_ONLY, TEXT_ONLY, TIME
 from xperience.studies.shift.study import CHRONOLOGICAL, LINEAR, LOCAL, PURGED, SPLITS, SplitCase
 

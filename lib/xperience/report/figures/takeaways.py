@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from xperience.evaluation.records import Record
 from xperience.report.figures.style import (
     BLACK,
     FAINT,
@@ -24,7 +25,6 @@ from xperience.report.quantities import counted
 from xperience.report.takeaways.outcome import Outcome
 from xperience.report.takeaways.render import MARKS, column_names
 from xperience.report.takeaways.wording import ends, number, readable, signed
-from xperience.scoring.records import Record
 
 COLOURS = {
     Outcome.SUPPORTED: GREEN,

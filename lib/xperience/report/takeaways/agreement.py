@@ -2,8 +2,8 @@
 
 import math
 
+from xperience.evaluation.records import Record
 from xperience.report.takeaways.evidence import Ask, Evidence, Place
-from xperience.scoring.records import Record
 
 _TOLERANCE = 1e-6
 """Scores of neural heads are float32."""

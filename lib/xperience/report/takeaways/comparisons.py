@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from xperience.evaluation.records import Record
 from xperience.report.takeaways.agreement import divided, unlike
 from xperience.report.takeaways.evidence import FLOOR, HEADS, Ask, Evidence, Found, Place
 from xperience.report.takeaways.outcome import (
@@ -23,7 +24,6 @@ from xperience.report.takeaways.wording import (
     signed,
     times,
 )
-from xperience.scoring.records import Record
 
 
 @dataclass(frozen=True)

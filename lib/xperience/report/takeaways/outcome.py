@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from xperience.evaluation.records import Record
 from xperience.report.takeaways.evidence import Evidence, Found, Place
 from xperience.report.takeaways.wording import number, readable, reason_of
-from xperience.scoring.records import Record
 
 MIXED = "mixed"
 """Unit of numbers that add up scores of different units: nothing follows from them."""

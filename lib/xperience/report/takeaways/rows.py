@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from xperience.evaluation.records import Record
 from xperience.report.takeaways.outcome import Outcome
 from xperience.report.takeaways.render import (
     capital,
@@ -13,7 +14,6 @@ from xperience.report.takeaways.render import (
     evidence_table,
     mark,
 )
-from xperience.scoring.records import Record
 
 
 def outcome_rows(content: Mapping[str, Any], section: str) -> list[Record]:

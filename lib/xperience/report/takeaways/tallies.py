@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from xperience.evaluation.records import Record
 from xperience.report.quantities import counted
 from xperience.report.takeaways.agreement import divided
 from xperience.report.takeaways.evidence import Ask, Evidence, Found, Place
@@ -19,7 +20,6 @@ from xperience.report.takeaways.outcome import (
     direction,
 )
 from xperience.report.takeaways.wording import listed, readable
-from xperience.scoring.records import Record
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from xperience.evaluation.records import Record
 from xperience.report.record_rows import words
-from xperience.scoring.records import Record
 from xperience.text import as_markdown
 
 UNKNOWN = "–"

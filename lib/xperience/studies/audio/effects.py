@@ -28,10 +28,10 @@ import numpy as np
 from scipy.stats import ttest_1samp
 from statsmodels.stats.multitest import multipletests
 
-from xperience.scoring.evidence import Boundaries, Labels, LabelSets
-from xperience.scoring.resampling import Resampling, WeightedScore, influence
-from xperience.scoring.uncertainty import Interval, difference, interval
-from xperience.scoring.vectors import Positions, Ranks, Vectors
+from xperience.evaluation.evidence import Boundaries, Labels, LabelSets
+from xperience.evaluation.resampling import Resampling, WeightedScore, influence
+from xperience.evaluation.uncertainty import Interval, difference, interval
+from xperience.evaluation.vectors import Positions, Ranks, Vectors
 from xperience.studies.scores import Contestant
 from xperience.tasks.measures import Measure
 

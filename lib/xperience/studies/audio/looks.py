@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from xperience.scoring.uncertainty import Verdict
+from xperience.evaluation.uncertainty import Verdict
 from xperience.studies.audio.effects import Effect, adjusted, claims, effect_between
 from xperience.studies.audio.variants import AS_IS, REPLACED, WITHOUT
 from xperience.studies.problem import Outcome

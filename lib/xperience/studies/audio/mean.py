@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xperience.scoring.evidence import Labels, LabelSets
-from xperience.scoring.vectors import Ranks, Vectors
+from xperience.evaluation.evidence import Labels, LabelSets
+from xperience.evaluation.vectors import Ranks, Vectors
 from xperience.studies.audio.looks import Contest, Looks
 
 _KINDS = {Labels: "F1", LabelSets: "F1", Ranks: "MRR", Vectors: "MAE"}

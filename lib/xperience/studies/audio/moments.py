@@ -9,13 +9,13 @@ import librosa
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from xperience.episode import layout
-from xperience.episode.episode import Episode
-from xperience.episode.media import SoundReader
+from xperience.evaluation.uncertainty import Interval, interval
 from xperience.features.audio import heard
 from xperience.features.logmel import RATE_HZ, sound_place
 from xperience.features.windows import WINDOW_FRAMES
-from xperience.scoring.uncertainty import Interval, interval
+from xperience.recording import layout
+from xperience.recording.media import SoundReader
+from xperience.recording.recording import Episode
 from xperience.studies.audio.effects import sample_losses
 from xperience.studies.audio.looks import Finding, Look, Looks
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from xperience.scoring import metrics as scoring
-from xperience.scoring.catalogue import MIXED
-from xperience.scoring.records import Record
+from xperience.evaluation import metrics as scoring
+from xperience.evaluation.catalogue import MIXED
+from xperience.evaluation.records import Record
 from xperience.studies.audio.looks import COMPARED, Contest, Finding, Heard, Look, contests
 from xperience.studies.problem import Outcome
 from xperience.studies.rows import Labels, interval_fields

@@ -6,7 +6,7 @@ errors stay in those units, predictions are the queries of every retrieval. Unde
 are asked as in the suite, and any of the suite's heads answers.
 
 A variant is the same problem with other blocks, so inner products of blocks are shared between
-variants and tasks: see `xperience.heads.gram` and `xperience.heads.conditioning`.
+variants and tasks: see `xperience.models.gram` and `xperience.models.conditioning`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from xperience.episode.episode import Episode
 from xperience.errors import MissingStreamError
 from xperience.features.blocks import check_contract
 from xperience.features.table import WindowTable
-from xperience.heads import gram, linear
-from xperience.heads.conditioning import Inputs, conditioned_together
+from xperience.models import gram, linear
+from xperience.models.conditioning import Inputs, conditioned_together
+from xperience.recording.recording import Episode
 from xperience.studies.audio.variants import (
     LIBROSA,
     LOGMEL,

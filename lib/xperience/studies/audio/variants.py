@@ -5,11 +5,11 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from xperience.episode.episode import Episode
 from xperience.errors import ParamsError, did_you_mean
 from xperience.features.blocks import BLOCKS_BY_NAME
 from xperience.features.logmel import LOGMEL_COLUMNS, logmel_windows
 from xperience.features.sound import SOUND_COLUMNS, sound_windows
+from xperience.recording.recording import Episode
 from xperience.studies.blocks import Table
 from xperience.tasks.catalogue import AUDIO
 from xperience.tasks.task import Piece, Task

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from xperience.heads.conditioning import Inputs
-from xperience.heads.penalised import N_AXES
+from xperience.models.conditioning import Inputs
+from xperience.models.penalised import N_AXES
 from xperience.studies.heldout.axes import Blocks, Projected, Space
 from xperience.studies.heldout.cohort import Recording
 from xperience.tasks.samples import Samples, draw, touched

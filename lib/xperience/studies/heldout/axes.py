@@ -1,7 +1,7 @@
 """Features of a cohort in few coordinates, fitted on training recordings, read one at a time.
 
 z-scores (clipped, near-constant columns dropped, gaps at the training mean: see
-`xperience.heads.conditioning`) and principal axes are fitted on an even sample of the training
+`xperience.models.conditioning`) and principal axes are fitted on an even sample of the training
 windows: neighbours share most of their frames, so that leaving out most of them loses little.
 Then recordings are read one at a time and projected. What is held is the sample, while axes are
 fitted, and then the coordinates that the next tasks need.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-from xperience.heads.conditioning import KEPT_VARIANCE, Moments
+from xperience.models.conditioning import KEPT_VARIANCE, Moments
 from xperience.studies.heldout.cohort import Recording
 
 MAX_WINDOWS = 4096

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from xperience.cohort.roster import Entry, Roster
-from xperience.episode.episode import Episode
 from xperience.errors import ParamsError, XperienceError
 from xperience.features.blocks import check_contract
 from xperience.features.table import WindowTable
+from xperience.recording.recording import Episode
 from xperience.studies.blocks import Blocks
 from xperience.tasks.truth import Truth
 

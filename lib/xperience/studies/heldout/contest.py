@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from xperience.heads import baselines
-from xperience.scoring import metrics as scoring
-from xperience.scoring.evidence import Labels, LabelSets
-from xperience.scoring.uncertainty import Resampling
-from xperience.scoring.vectors import Ranks
+from xperience.evaluation import metrics as scoring
+from xperience.evaluation.evidence import Labels, LabelSets
+from xperience.evaluation.uncertainty import Resampling
+from xperience.evaluation.vectors import Ranks
+from xperience.models import baselines
 from xperience.studies.heldout.asked import TEST, Asked
 from xperience.studies.problem import Answer
 from xperience.studies.scores import (

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from xperience.heads import penalised, stacked
-from xperience.heads.goals import Fit, Goal, Validation
-from xperience.heads.linear import chosen_sets
+from xperience.models import penalised, stacked
+from xperience.models.goals import Fit, Goal, Validation
+from xperience.models.linear import chosen_sets
 from xperience.studies.heldout.asked import TEST, Asked
 from xperience.studies.heldout.axes import Folded
 from xperience.studies.problem import Answer

@@ -15,10 +15,10 @@ import numpy as np
 
 from xperience.cohort.roster import SIDES, Entry, Roster, make_roster
 from xperience.errors import ParamsError
-from xperience.scoring import metrics as scoring
-from xperience.scoring.evidence import LabelSets
-from xperience.scoring.records import Record
-from xperience.scoring.vectors import Positions, Ranks
+from xperience.evaluation import metrics as scoring
+from xperience.evaluation.evidence import LabelSets
+from xperience.evaluation.records import Record
+from xperience.evaluation.vectors import Positions, Ranks
 from xperience.studies.heldout.cohort import Cohort
 from xperience.studies.heldout.contest import (
     Entrant,

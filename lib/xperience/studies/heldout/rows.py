@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from xperience.scoring.records import Record
+from xperience.evaluation.records import Record
 from xperience.studies.heldout.asked import TEST
 from xperience.studies.heldout.cohort import Cohort
 from xperience.studies.heldout.contest import (

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from xperience.answers import baselines
-from xperience.answers.clips import ExportSettings
-from xperience.answers.evaluate import SHOWN, evaluate
-from xperience.answers.export import export_records
-from xperience.answers.grounding import EVIDENCE
-from xperience.answers.rows import HONEST
-from xperience.answers.schema import AnswersError, Reading, read_answer
-from xperience.answers.supervised import OPTIONS, Export, Supervised, write_predictions
 from xperience.cohort.roster import Roster
-from xperience.scoring.records import Record
+from xperience.evaluation.records import Record
+from xperience.qwen import baselines
+from xperience.qwen.clips import ExportSettings
+from xperience.qwen.evaluate import SHOWN, evaluate
+from xperience.qwen.export import export_records
+from xperience.qwen.grounding import EVIDENCE
+from xperience.qwen.rows import HONEST
+from xperience.qwen.schema import AnswersError, Reading, read_answer
+from xperience.qwen.supervised import OPTIONS, Export, Supervised, write_predictions
 from xperience.studies.heldout.study import CONTRACT, SECTION
 from xperience.text import parse_json, read_lines
 
@@ -155,9 +155,9 @@ def _truth(export: Export) -> baselines.Said:
 
 
 def _by_tiny_model(export: Export, folder: Path) -> dict[str, Path]:
-    from xperience.answers.generate import Decoding, generate  # noqa: PLC0415 - needs an extra
-    from xperience.answers.model import Source, require  # noqa: PLC0415 - needs an extra
-    from xperience.answers.tiny import make_tiny, words_of  # noqa: PLC0415 - needs an extra
+    from xperience.qwen.generate import Decoding, generate  # noqa: PLC0415 - needs an extra
+    from xperience.qwen.model import Source, require  # noqa: PLC0415 - needs an extra
+    from xperience.qwen.tiny import make_tiny, words_of  # noqa: PLC0415 - needs an extra
 
     require()
     source = Source(str(make_tiny(folder / "tiny", words_of(export.folder))))

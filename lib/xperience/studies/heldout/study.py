@@ -10,7 +10,7 @@ import numpy as np
 
 from xperience.cohort.roster import Entry, Roster
 from xperience.errors import ParamsError, did_you_mean
-from xperience.heads.penalised import N_AXES
+from xperience.models.penalised import N_AXES
 from xperience.studies.heads import FIRST_SEED
 from xperience.studies.heldout.asked import Asked, ask, sets_of
 from xperience.studies.heldout.axes import Space, fit_space, project

@@ -1,7 +1,7 @@
 """Labels that people wrote: how right an answer is beyond its exact text.
 
 In a collection of many annotators exact labels hardly repeat. The comparisons are those of
-`xperience.answers.wording`: equal words, verb, noun, verb and noun, meaning. An action is also
+`xperience.qwen.wording`: equal words, verb, noun, verb and noun, meaning. An action is also
 compared by what it is part of: is the subtask that it mostly belongs to in training the true one?
 """
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from xperience.answers.baselines import FIELD_OF_TASK
-from xperience.answers.tallies import share
-from xperience.answers.wording import FIELDS, comparisons
-from xperience.episode.captions import is_labelled
-from xperience.heads import baselines
-from xperience.scoring.records import Record
-from xperience.scoring.uncertainty import Resampling, difference, interval
+from xperience.evaluation.records import Record
+from xperience.evaluation.uncertainty import Resampling, difference, interval
+from xperience.models import baselines
+from xperience.qwen.baselines import FIELD_OF_TASK
+from xperience.qwen.tallies import share
+from xperience.qwen.wording import FIELDS, comparisons
+from xperience.recording.captions import is_labelled
 from xperience.studies.heldout.asked import LEARN, TEST, Asked, Part
 from xperience.studies.heldout.contest import Truths
 from xperience.studies.problem import Answer

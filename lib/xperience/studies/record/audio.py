@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xperience.scoring.records import Record
+from xperience.evaluation.records import Record
 from xperience.studies.audio.study import SETTINGS, asked_as_published
 from xperience.studies.audio.variants import LOGMEL, RAW_ONLY, variant_task
 from xperience.studies.blocks import Blocks

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from xperience.evaluation import metrics as scoring
+from xperience.evaluation.records import Record
+from xperience.evaluation.uncertainty import Interval
 from xperience.features.windows import WINDOW_FRAMES
-from xperience.heads import baselines
-from xperience.scoring import metrics as scoring
-from xperience.scoring.records import Record
-from xperience.scoring.uncertainty import Interval
+from xperience.models import baselines
 from xperience.studies.problem import Outcome, Problem
 from xperience.studies.record.record import PublishedRecord
 from xperience.studies.record.scores import Contest, contests, head_contestant, labelled_outcomes

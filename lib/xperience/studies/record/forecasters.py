@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from xperience.heads import penalised
-from xperience.heads.conditioning import Inputs, Moments
-from xperience.heads.goals import Goal, Validation
-from xperience.heads.temporal import TEMPORAL, Sequences, Steps, temporal
+from xperience.models import penalised
+from xperience.models.conditioning import Inputs, Moments
+from xperience.models.goals import Goal, Validation
+from xperience.models.temporal import TEMPORAL, Sequences, Steps, temporal
 from xperience.studies.problem import Problem
 from xperience.tasks.splits import Split, blocked_folds
 

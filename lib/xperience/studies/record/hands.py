@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from xperience.scoring import metrics as scoring
-from xperience.scoring.records import Record
-from xperience.scoring.uncertainty import difference
-from xperience.scoring.vectors import Positions
+from xperience.evaluation import metrics as scoring
+from xperience.evaluation.records import Record
+from xperience.evaluation.uncertainty import difference
+from xperience.evaluation.vectors import Positions
 from xperience.studies.blocks import Blocks
 from xperience.studies.posing import pose
 from xperience.studies.problem import Answer, Outcome, Problem

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from xperience.evaluation.records import Record
 from xperience.features.blocks import BLOCKS
-from xperience.scoring.records import Record
 from xperience.studies.audio.study import asked_as_published
 from xperience.studies.audio.variants import AS_IS, RAW_ONLY, REPLACED, WITHOUT
 from xperience.studies.record.audio import UNKNOWN, published_logmel

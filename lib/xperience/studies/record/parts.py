@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from xperience.scoring.records import Record
+from xperience.evaluation.records import Record
 from xperience.studies.record.audio import logmel_rows
 from xperience.studies.record.contests import score_rows
 from xperience.studies.record.hands import hand_rows

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from xperience.heads import baselines
-from xperience.scoring import metrics as scoring
+from xperience.evaluation import metrics as scoring
+from xperience.models import baselines
 from xperience.studies.heads import FIRST_SEED
 from xperience.studies.problem import Answer, Outcome, Problem
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from xperience.evaluation.metrics import Score, score, vectors, weighted
+from xperience.evaluation.uncertainty import Interval, Resampling, difference, interval
 from xperience.features.blocks import BLOCKS_BY_NAME
 from xperience.features.table import WindowTable
-from xperience.heads import baselines
-from xperience.heads.conditioning import Moments
-from xperience.scoring.metrics import Score, score, vectors, weighted
-from xperience.scoring.uncertainty import Interval, Resampling, difference, interval
+from xperience.models import baselines
+from xperience.models.conditioning import Moments
 from xperience.studies.problem import Outcome, Problem
 from xperience.studies.scores import N_RESAMPLES
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from xperience.evaluation.metrics import cosine
+from xperience.evaluation.uncertainty import Interval, Resampling, interval
+from xperience.evaluation.vectors import TIE, Ranks, ranks
 from xperience.features.table import WindowTable
 from xperience.features.windows import WINDOW_FRAMES
-from xperience.scoring.metrics import cosine
-from xperience.scoring.uncertainty import Interval, Resampling, interval
-from xperience.scoring.vectors import TIE, Ranks, ranks
 from xperience.studies.heads import HEADS, Context
 from xperience.studies.problem import Outcome, Problem
 from xperience.studies.scores import N_RESAMPLES

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from xperience.evaluation.metrics import metric_named, skill
+from xperience.evaluation.records import Record
+from xperience.evaluation.uncertainty import Interval
 from xperience.features.table import WindowTable
-from xperience.scoring.metrics import metric_named, skill
-from xperience.scoring.records import Record
-from xperience.scoring.uncertainty import Interval
 from xperience.studies.problem import Outcome
 from xperience.studies.retrieval.looks import Split, contrast, near, place_and_moment
 from xperience.studies.retrieval.reconstruction import GroupScore, Reconstruction, reconstruct

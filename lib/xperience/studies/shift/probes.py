@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import logsumexp
 
-from xperience.heads import baselines
+from xperience.models import baselines
 from xperience.studies.blocks import Blocks
 from xperience.studies.problem import Answer, Outcome, Problem
 from xperience.tasks.catalogue import ALL, NO_TEXT, TEXT

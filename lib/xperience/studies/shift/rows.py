@@ -8,8 +8,8 @@ embargo curve.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from xperience.scoring.metrics import skill
-from xperience.scoring.records import Record, finite_or_none
+from xperience.evaluation.metrics import skill
+from xperience.evaluation.records import Record, finite_or_none
 from xperience.studies.problem import Outcome
 from xperience.studies.rows import Labels, interval_fields, suite_rows
 from xperience.studies.scores import ceiling, contestant, floors, strongest

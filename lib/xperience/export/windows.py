@@ -1,0 +1,227 @@
+"""Windows tables as a data set that `datasets` loads in one line, with a card and Croissant."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from xperience.export.extras import ExportError, need
+from xperience.export.folders import whole_folder
+from xperience.features.blocks import BLOCKS, N_FEATURES
+from xperience.features.table import TableInfo, WindowTable
+from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
+from xperience.storage import file_digest, write_json, write_text
+from xperience.text import as_markdown, visible
+
+CARD, CROISSANT = "README.md", "croissant.json"
+RECORDS, VERSION = "windows", "1.0.0"
+_LABELS = {
+    "window": ("INTEGER", "Place of the window in its recording."),
+    "start_frame": ("INTEGER", "First frame."),
+    "end_frame": ("INTEGER", "Last frame, included."),
+    "center_frame": ("INTEGER", "Frame in the middle."),
+    "action": ("TEXT", "The action of most labelled frames, or null."),
+    "action_share": ("FLOAT", "Share of labelled frames with that action."),
+    "subtask": ("TEXT", "The subtask of most labelled frames, or null."),
+    "subtask_share": ("FLOAT", "Share of labelled frames with that subtask."),
+}
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def export_windows(
+    tables: Sequence[Path | str], out: Path | str, *, name: str, licence: str = "unknown"
+) -> dict[str, str]:
+    """Write windows tables as a folder that Hugging Face `datasets` and Croissant readers load.
+
+    Parameters
+    ----------
+    tables : sequence of path
+        Windows tables of one contract.
+    out : path
+        The folder; it must not be there yet. ``data/*.parquet`` are the tables, unchanged.
+    name : str
+        Name of the data set.
+    licence : str, optional
+        Identifier of the recordings' licence.
+
+    Returns
+    -------
+    dict of {block: reason}
+        Blocks that hold nothing but nulls in a table. The card says so too.
+
+    Raises
+    ------
+    XperienceError
+        If a file is no windows table.
+    ExportError
+        If there is none, contracts differ, two share a file name, the extra is not installed, or
+        the folder is there already.
+    """
+    opened = [WindowTable(table) for table in tables]
+    contract = _check(opened)
+    with whole_folder(out) as folder:
+        (folder / "data").mkdir()
+        for table in opened:
+            shutil.copyfile(table.path, folder / "data" / table.path.name)
+        write_text(folder / CARD, _card(opened, name, licence, contract))
+        described = _croissant(folder, opened, name, licence)
+        write_json(folder / CROISSANT, described)
+    return {
+        f"{table.path.stem}: {block}": reason
+        for table in opened
+        for block, reason in table.info.missing_blocks.items()
+    }
+
+
+def check_croissant(folder: Path | str, at_most: int | None = None) -> int:
+    """Return how many windows a folder's Croissant metadata leads to, after validating it.
+
+    Parameters
+    ----------
+    folder : path
+        Written by `export_windows`.
+    at_most : int, optional
+        Windows after which to stop; all of them by default.
+
+    Raises
+    ------
+    ExportError
+        If the metadata is invalid.
+    """
+    mlc = need("mlcroissant")
+    path = Path(folder) / CROISSANT
+    try:
+        dataset = mlc.Dataset(jsonld=str(path))
+    except mlc.ValidationError as error:
+        found = f"is invalid ({' '.join(str(error).split())})"
+        raise ExportError(
+            path.name, found, "valid Croissant", "Export the tables again."
+        ) from error
+    return sum(1 for _ in islice(dataset.records(record_set=RECORDS), at_most))
+
+
+def _check(tables: list[WindowTable]) -> str:
+    """Return the contract of tables that belong together."""
+    if not tables:
+        raise ExportError("TABLES", "are none", "at least one", "Name a windows table.")
+    contracts = sorted({table.info.contract for table in tables})
+    if len(contracts) > 1:
+        found, way_out = f"follow {' and '.join(contracts)}", "Export each contract apart."
+        raise ExportError("windows tables", found, "one contract", way_out)
+    name, count = Counter(table.path.name for table in tables).most_common(1)[0]
+    if count > 1:
+        raise ExportError(name, f"names {count} tables", "one", "Rename one of the files.")
+    return contracts[0]
+
+
+def _card(tables: list[WindowTable], name: str, licence: str, contract: str) -> str:
+    n_windows = sum(map(len, tables))
+    size = next((text for most, text in _SIZES if n_windows < most), "n>1M")
+    header = [
+        "---",
+        f"pretty_name: {_quoted(name)}",
+        f"license: {licence}",
+        "size_categories:",
+        f"- {size}",
+        "tags:",
+        "- egocentric",
+        "- embodied-ai",
+        "configs:",
+        "- config_name: default",
+        "  data_files:",
+        "  - split: train",
+        "    path: data/*.parquet",
+        "---",
+    ]
+    return "\n".join([*header, "", *_body(tables, name, contract)]) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(visible(text), ensure_ascii=False)
+
+
+def _body(tables: list[WindowTable], name: str, contract: str) -> list[str]:
+    n_windows = sum(map(len, tables))
+    rows = [_recording(table.path.stem, len(table), table.info) for table in tables]
+    gaps = [
+        f"- {as_markdown(table.path.stem)}: no `{block}` ({as_markdown(reason)})"
+        for table in tables
+        for block, reason in table.info.missing_blocks.items()
+    ]
+    columns = [f"| `{key}` | {about} |" for key, (_, about) in _LABELS.items()]
+    columns += [f"| `{block.name}` | {block.dim} values, {block.modality} |" for block in BLOCKS]
+    return [
+        f"# {as_markdown(name)}",
+        "",
+        f"{n_windows} windows of {WINDOW_FRAMES} frames, {STRIDE_FRAMES} apart, each with its "
+        f"labels and {N_FEATURES} features under the contract `{contract}`.",
+        "",
+        "```python",
+        "from datasets import load_dataset",
+        "",
+        'windows = load_dataset("parquet", data_files="data/*.parquet")["train"]',
+        "```",
+        "",
+        "Windows overlap: neighbours share frames, so rows are not independent samples. The split "
+        "is called `train` because the loader asks for a name; nothing is split here.",
+        "",
+        "| recording | windows | frames/s | what it shows |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        "A block that a recording lacks is null, never zero.",
+        *([] if not gaps else ["", *gaps]),
+        "",
+        "| column | holds |",
+        "|---|---|",
+        *columns,
+    ]
+
+
+def _recording(stem: str, n_windows: int, info: TableInfo) -> str:
+    shows = as_markdown(info.main_task) or "–"
+    return f"| {as_markdown(stem)} | {n_windows} | {info.fps:g} | {shows} |"
+
+
+def _croissant(folder: Path, tables: list[WindowTable], name: str, licence: str) -> dict[str, Any]:
+    """Return the folder's description in Croissant, made by Croissant's own library."""
+    mlc = need("mlcroissant")
+    files = [_file_object(mlc, folder / "data" / table.path.name) for table in tables]
+    every = mlc.FileSet(
+        id="tables", name="tables", encoding_formats=["application/x-parquet"],
+        includes=["data/*.parquet"],
+    )  # fmt: skip
+    fields = [_field(mlc, key, kind, about) for key, (kind, about) in _LABELS.items()]
+    fields += [
+        _field(mlc, block.name, "FLOAT", f"{block.modality} features", block.dim)
+        for block in BLOCKS
+    ]
+    about = f"Windows of egocentric recordings, {WINDOW_FRAMES} frames each, labels and features."
+    return mlc.Metadata(
+        name=name,
+        description=about,
+        license=[licence],
+        version=VERSION,
+        distribution=[*files, every],
+        record_sets=[mlc.RecordSet(id=RECORDS, name=RECORDS, fields=fields)],
+    ).to_json()
+
+
+def _file_object(mlc: Any, path: Path) -> Any:
+    shown = f"data/{path.name}"
+    return mlc.FileObject(
+        id=shown, name=shown, content_url=shown, encoding_formats=["application/x-parquet"],
+        content_size=f"{path.stat().st_size} B", sha256=file_digest(path),
+    )  # fmt: skip
+
+
+def _field(mlc: Any, name: str, kind: str, about: str, n_values: int | None = None) -> Any:
+    source = mlc.Source(file_set="tables", extract=mlc.Extract(column=name))
+    shape = {} if n_values is None else {"is_array": True, "array_shape": str(n_values)}
+    return mlc.Field(
+        id=f"{RECORDS}/{name}", name=name, description=about,
+        data_types=getattr(mlc.DataType, kind), source=source, **shape,
+    )  # fmt: skip

@@ -1,0 +1,230 @@
+"""Inputs of the corrected contract: z-scores that cannot explode, in few coordinates.
+
+Under the published contract a column whose training deviation is rounding noise turns into values
+of thousands as soon as it moves in the test part, and one such column can carry a whole prediction.
+Here
+
+- columns that hardly vary in training are dropped (a deviation below `MIN_STD` of the column's
+  size, or below `TINY_STD`),
+- z-scores are clipped at `MAX_SCORE` deviations,
+- what is missing (NaN) takes the training mean,
+- and samples are written in the principal axes of the training part, strongest first. Heads that
+  only use inner products lose nothing by that, and 8,546 columns become at most as many as there
+  are training samples.
+
+All is fitted on training samples only.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+
+from xperience.models.gram import CHUNK_COLUMNS, BlockSource, Design, Part
+
+TINY_STD = 1e-6
+MIN_STD = 1e-4
+MAX_SCORE = 10.0
+KEPT_VARIANCE = 1e-7
+"""Axes with less variance than this share of the strongest one's are rounding."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Samples in the principal axes of the training part.
+
+    Parameters
+    ----------
+    train : float32 array, shape (n_train, n_axes)
+    test : float32 array, shape (n_test, n_axes)
+    n_dropped : int
+        Columns left out because they hardly vary in training.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    n_dropped: int = 0
+
+    def first(self, n_axes: int) -> "Inputs":
+        """Return the strongest axes only."""
+        return Inputs(self.train[:, :n_axes], self.test[:, :n_axes], self.n_dropped)
+
+    def rows(self, fit: np.ndarray, held: np.ndarray) -> "Inputs":
+        """Return some training samples as training part and others as test part."""
+        return Inputs(self.train[fit], self.train[held], self.n_dropped)
+
+
+def conditioned(design: Design, source: BlockSource) -> Inputs:
+    """Return the samples of a design, z-scored without explosions, in principal axes.
+
+    Parameters
+    ----------
+    design : Design
+    source : callable (block name) -> float32 array (n_windows, dim)
+        NaN is missing.
+
+    Returns
+    -------
+    Inputs
+        As many axes as the training samples span, strongest first.
+    """
+    ((_, inputs),) = conditioned_together([design], source)
+    return inputs
+
+
+def conditioned_together(
+    designs: Sequence[Design], source: BlockSource
+) -> Iterator[tuple[list[int], Inputs]]:
+    """Yield the inputs of each distinct design; those that share samples share block products.
+
+    Parameters
+    ----------
+    designs : sequence of Design
+    source : callable (block name) -> float32 array (n_windows, dim)
+        NaN is missing.
+
+    Yields
+    ------
+    list of int, Inputs
+        The designs that the inputs are of: equal designs share them.
+
+    Notes
+    -----
+    z-scores, clipping and dropping act by column, so a design's inner products are a sum over its
+    blocks. A block is multiplied once for all designs with the same training and test samples.
+    Memory is that of the inner products of such designs.
+    """
+    by_samples: dict[Hashable, list[int]] = {}
+    for place, design in enumerate(designs):
+        samples = design.train.tobytes(), design.test.tobytes()
+        by_samples.setdefault(samples, []).append(place)
+    for places in by_samples.values():
+        example = designs[places[0]]
+        same: dict[tuple[Hashable, ...], list[int]] = {}
+        terms: dict[Hashable, tuple[Part, str]] = {}
+        for place in places:
+            found = _terms(designs[place])
+            terms |= found
+            same.setdefault(tuple(found), []).append(place)
+        made = _sums(list(same), terms, example, source)
+        for names in list(same):
+            yield same[names], _in_axes(*made.pop(names))
+
+
+def _terms(design: Design) -> dict[Hashable, tuple[Part, str]]:
+    """Return what a design's inner products are a sum of: a block of a part each, by identity."""
+    found: dict[Hashable, tuple[Part, str]] = {}
+    times: Counter[Hashable] = Counter()
+    for part in design.parts:
+        windows = part.plus.tobytes(), None if part.minus is None else part.minus.tobytes()
+        for block in part.blocks:
+            times[block, windows] += 1
+            found[block, windows, times[block, windows]] = part, block
+    return found
+
+
+def _sums(
+    wanted: list[tuple[Hashable, ...]],
+    terms: dict[Hashable, tuple[Part, str]],
+    example: Design,
+    source: BlockSource,
+) -> dict[tuple[Hashable, ...], tuple[np.ndarray, np.ndarray, int]]:
+    """Return (train products, test products, columns dropped) of each wanted set of terms."""
+    n_train, n_test = len(example.train), len(example.test)
+    sums = {
+        names: (np.zeros((n_train, n_train)), np.zeros((n_test, n_train)), 0) for names in wanted
+    }
+    for name, (part, block) in terms.items():
+        for train, test, n_dropped in _products(part, source(block), example):
+            for names in wanted:
+                if name in names:
+                    whole, held, n_before = sums[names]
+                    whole += train
+                    held += test
+                    sums[names] = whole, held, n_before + n_dropped
+    return sums
+
+
+def _products(
+    part: Part, values: np.ndarray, example: Design
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Yield the inner products of some columns at a time, and how many were dropped."""
+    for first in range(0, values.shape[1], CHUNK_COLUMNS):
+        rows = _samples(part, values[:, first : first + CHUNK_COLUMNS])
+        moments = Moments.of(rows[example.train])
+        fit, held = moments(rows[example.train]), moments(rows[example.test])
+        yield fit @ fit.T, held @ fit.T, int((~moments.keep).sum())
+
+
+def _samples(part: Part, values: np.ndarray) -> np.ndarray:
+    """Return the part's rows, float32 (n_samples, n_columns)."""
+    rows = values[part.plus]
+    return rows if part.minus is None else rows - values[part.minus]
+
+
+def _in_axes(train: np.ndarray, test: np.ndarray, n_dropped: int) -> Inputs:
+    """Return coordinates whose inner products are those given."""
+    variance, axes = strongest_axes(train)
+    scale = np.sqrt(variance)
+    fit, held = axes * scale, test @ axes / np.where(scale > 0, scale, 1)
+    return Inputs(fit.astype(np.float32), held.astype(np.float32), n_dropped)
+
+
+def strongest_axes(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues and eigenvectors of a Gram matrix, strongest first.
+
+    Parameters
+    ----------
+    products : float array, shape (n, n)
+        Symmetric, not negative.
+
+    Returns
+    -------
+    variance : float64 array, shape (n_axes,)
+        At least one where n is not 0; no smaller than rounding beside the strongest.
+    axes : float64 array, shape (n, n_axes)
+    """
+    variance, axes = eigh(products)
+    variance, axes = np.maximum(variance[::-1], 0.0), axes[:, ::-1]
+    kept = max(1, int((variance > KEPT_VARIANCE * variance[:1]).sum()))
+    return variance[:kept], axes[:, :kept]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and deviation of columns over training samples, and which columns vary at all.
+
+    Parameters
+    ----------
+    mean, std : float array, shape (n_columns,)
+    keep : bool array, shape (n_columns,)
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    keep: np.ndarray
+
+    @classmethod
+    def of(cls, train: np.ndarray) -> "Moments":
+        """Return the moments of training samples; NaN is left out."""
+        there = np.isfinite(train)
+        n = np.maximum(there.sum(axis=0), 1)
+        known = np.where(there, train, 0).astype(np.float64)
+        mean = known.sum(axis=0) / n
+        deviation = np.where(there, known - mean, 0)
+        std = np.sqrt(np.square(deviation).sum(axis=0) / n)
+        size = np.abs(known).max(axis=0, initial=0)
+        return cls(mean, std, std > np.maximum(TINY_STD, MIN_STD * size))
+
+    def __call__(self, rows: np.ndarray, most: float = MAX_SCORE) -> np.ndarray:
+        """Return z-scores of the columns that vary, float32 (n, n_kept); NaN becomes 0."""
+        scores = (rows[:, self.keep] - self.mean[self.keep]) / self.std[self.keep]
+        return np.clip(np.nan_to_num(scores, nan=0.0), -most, most).astype(np.float32)
+
+    def back(self, scores: np.ndarray) -> np.ndarray:
+        """Return values from z-scores; a column that was dropped is its mean, float64 (n, d)."""
+        values = np.repeat(self.mean[None], len(scores), axis=0)
+        values[:, self.keep] += scores * self.std[self.keep]
+        return values

@@ -1,0 +1,313 @@
+"""What networks are asked for and what they give back: goals, losses, fits.
+
+Wide targets may be answered on their principal axes: visual features of neighbouring windows move
+together, so that a few hundred axes hold nearly all that 5,096 values say, and a network with as
+many outputs trains in a tenth of the time. Squares along orthonormal axes add up, so the loss is
+that of the whole vector but for a constant: what the axes leave out of a target, which no answer on
+them can change, such as words that only held-out captions have.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from xperience.errors import ParamsError
+from xperience.models.conditioning import strongest_axes
+from xperience.models.gram import column_moments
+from xperience.models.linear import MAX_POSITIVE_WEIGHT
+
+Kind = Literal["classify", "multilabel", "vectors"]
+Device = Literal["auto", "cpu", "cuda"]
+KINDS = ("classify", "multilabel", "vectors")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a head shall predict, with the answers of the training samples.
+
+    Parameters
+    ----------
+    kind : {"classify", "multilabel", "vectors"}
+    values : array
+        Class codes, int (n_train,); members of each set, bool (n_train, n_outputs); or vectors,
+        float (n_train, n_outputs).
+    n_outputs : int
+        Classes, labels or vector components.
+
+    Raises
+    ------
+    ParamsError
+        If the kind is unknown, or the values do not fit it.
+    """
+
+    kind: Kind
+    values: np.ndarray
+    n_outputs: int
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ParamsError("goal", f"is of kind {self.kind!r}", _or(KINDS), "Name one of them.")
+        shape = np.shape(self.values)
+        wanted = shape[:1] if self.kind == "classify" else (*shape[:1], self.n_outputs)
+        if shape != wanted or not shape:
+            raise ParamsError(
+                "goal",
+                f"holds values of shape {shape}",
+                f"a row a sample for {self.n_outputs} outputs of kind {self.kind!r}",
+                "Give codes as (n,), sets and vectors as (n, n_outputs).",
+            )
+        if self.kind == "classify" and shape[0] and not self._codes_fit():
+            raise ParamsError(
+                "goal",
+                f"holds class codes {np.min(self.values)} to {np.max(self.values)}",
+                f"codes 0 to {self.n_outputs - 1}",
+                "Count every class that occurs in n_outputs.",
+            )
+
+    def _codes_fit(self) -> bool:
+        return np.min(self.values) >= 0 and np.max(self.values) < self.n_outputs
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class Epoch(NamedTuple):
+    """One pass over the training samples.
+
+    Parameters
+    ----------
+    epoch : int
+        From 1.
+    train_loss : float
+        Mean over the epoch's batches, as they were trained on (dropout and weights included).
+    validation_loss : float or None
+        After the epoch, where some samples were held out.
+    """
+
+    epoch: int
+    train_loss: float
+    validation_loss: float | None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a neural head says, for one seed.
+
+    Parameters
+    ----------
+    test : float32 array, shape (n_test, n_outputs)
+        Probabilities (over classes they sum to 1, over labels of a set they don't), or vectors in
+        the targets' own units.
+    train : float32 array, shape (n_train, n_outputs)
+        The same of the training samples.
+    curve : tuple of Epoch
+        Losses by epoch.
+    seed : int
+    epochs : int
+        Passes over the training samples that made the predictions.
+    seconds : float
+        Wall time; where seeds are trained together, an equal share of it.
+    device : str
+        "cpu" or "cuda".
+    """
+
+    test: np.ndarray
+    train: np.ndarray
+    curve: tuple[Epoch, ...]
+    seed: int
+    epochs: int
+    seconds: float
+    device: str
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Which training samples to fit on and which to hold out, to choose the number of epochs.
+
+    Parameters
+    ----------
+    fit, validate : int array, shape (n_fit,), (n_validate,)
+        Places among the training samples; the caller keeps frames of the two apart.
+    """
+
+    fit: np.ndarray
+    validate: np.ndarray
+
+
+class Objective:
+    """A goal's loss and what network outputs mean, fitted on some training samples.
+
+    Parameters
+    ----------
+    goal : Goal
+    known : int array, optional
+        Training samples that weights and scales are made from; all by default.
+    device : str
+    least_deviation : float
+        Deviations of vector components are at least this share of the largest one's; 0 leaves them
+        as the published contract has them, where a deviation below 1e-6 is 1.
+    kept_share : float
+        Vectors are answered on as many principal axes as hold this share of their squares, and
+        losses are of these; 0 takes all components as they are.
+    """
+
+    def __init__(
+        self,
+        goal: Goal,
+        known: np.ndarray | None = None,
+        device: str = "cpu",
+        least_deviation: float = 0.0,
+        kept_share: float = 0.0,
+    ):
+        self.kind = goal.kind
+        self.n_outputs = goal.n_outputs
+        self._device = device
+        self._axes: np.ndarray | None = None
+        self._share = 1.0
+        known = np.arange(len(goal)) if known is None else known
+        prepare = {"classify": self._classes, "multilabel": self._sets, "vectors": self._vectors}
+        prepare[goal.kind](goal, known, least_deviation)
+        if kept_share and self.kind == "vectors" and len(known):
+            self._turn(known, kept_share)
+
+    def _tensor(self, values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self._device)
+
+    def _classes(self, goal: Goal, known: np.ndarray, _: float) -> None:
+        codes = np.asarray(goal.values, np.int64)
+        counts = np.bincount(codes[known], minlength=goal.n_outputs)
+        weights = 1 / np.maximum(counts, 1)
+        weights /= weights[codes[known]].mean() if len(known) else 1.0
+        self.targets = torch.from_numpy(codes).to(self._device)  # (n,)
+        self._weights = self._tensor(np.where(counts > 0, weights, 0)[codes])  # (n,)
+
+    def _sets(self, goal: Goal, known: np.ndarray, _: float) -> None:
+        members = np.asarray(goal.values, bool)
+        positive = members[known].sum(axis=0)
+        gain = (len(known) - positive) / np.maximum(positive, 1)
+        self.targets = self._tensor(members)  # (n, n_labels)
+        self._gain = self._tensor(np.clip(gain, 1, MAX_POSITIVE_WEIGHT))  # (n_labels,)
+
+    def _vectors(self, goal: Goal, known: np.ndarray, least_deviation: float) -> None:
+        values = np.asarray(goal.values, np.float32)
+        mean, std = column_moments(values[known])
+        if least_deviation:
+            spread = values[known].std(axis=0)
+            floor = least_deviation * float(spread.max(initial=0))
+            std = np.maximum(std, np.float32(floor)) if floor else np.ones_like(std)
+        self._mean, self._std = mean, std
+        self.targets = self._tensor((values - mean) / std)  # (n, n_values)
+
+    def _turn(self, known: np.ndarray, kept_share: float) -> None:
+        """Bring z-scored vectors to their principal axes, all on one scale."""
+        scores, n_values = self.targets.cpu().numpy(), self.n_outputs
+        axes, scale = target_axes(scores[known], kept_share)
+        self._axes = axes * np.float32(scale)  # (n_axes, n_values)
+        self.targets = self._tensor(scores @ axes.T / scale)  # (n, n_axes)
+        self.n_outputs = len(axes)
+        self._share = scale**2 * self.n_outputs / n_values
+
+    def losses(self, outputs: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each sample, shape of ``samples``.
+
+        Parameters
+        ----------
+        outputs : float tensor, shape (..., n_outputs)
+        samples : int tensor, shape (...)
+            Training samples that the outputs are of.
+        """
+        targets = self.targets[samples]
+        if self.kind == "classify":
+            logs = functional.log_softmax(outputs, dim=-1)
+            own = logs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+            return -self._weights[samples] * own
+        if self.kind == "multilabel":
+            return functional.binary_cross_entropy_with_logits(
+                outputs, targets, pos_weight=self._gain, reduction="none"
+            ).mean(dim=-1)
+        return self._share * (outputs - targets).square().mean(dim=-1)
+
+    def loss(self, outputs: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
+        """Return the mean loss of samples, a scalar."""
+        return self.losses(outputs, samples).mean()
+
+    def counted(self, samples: np.ndarray) -> float:
+        """Return by what the summed losses of some samples are divided for their mean: weights."""
+        if self.kind == "classify" and len(samples):
+            return float(self._weights[torch.from_numpy(np.asarray(samples, np.int64))].sum())
+        return float(len(samples))
+
+    def answers(self, outputs: torch.Tensor) -> np.ndarray:
+        """Return probabilities or vectors in the targets' own units, float32."""
+        if self.kind == "classify":
+            return functional.softmax(outputs, dim=-1).cpu().numpy()
+        if self.kind == "multilabel":
+            return torch.sigmoid(outputs).cpu().numpy()
+        found = outputs.cpu().numpy()
+        scores = found if self._axes is None else found @ self._axes
+        return scores * self._std + self._mean
+
+
+def target_axes(scores: np.ndarray, kept_share: float) -> tuple[np.ndarray, float]:
+    """Return as many principal axes as hold a share of the targets' squares, and their scale.
+
+    Parameters
+    ----------
+    scores : float array, shape (n, n_values)
+        z-scored targets, at least one; axes of nothing but zeros are an arbitrary one.
+    kept_share : float
+        Above 0, at most 1.
+
+    Returns
+    -------
+    axes : float32 array, shape (n_axes, n_values)
+        Orthonormal, strongest first.
+    scale : float
+        Root of the mean square along the axes.
+    """
+    rows = np.asarray(scores, np.float64)
+    wide = rows.shape[0] < rows.shape[1]
+    squares, sides = strongest_axes(rows @ rows.T if wide else rows.T @ rows)
+    held = np.cumsum(squares)
+    n_axes = min(1 + int(np.searchsorted(held, kept_share * held[-1])), len(squares))
+    axes = sides[:, :n_axes].T
+    if wide:
+        axes = axes @ rows / np.sqrt(np.maximum(squares[:n_axes], 1e-30))[:, None]
+    scale = math.sqrt(held[n_axes - 1] / (n_axes * len(rows)))
+    return np.ascontiguousarray(axes, np.float32), scale or 1.0
+
+
+def pick_device(device: Device) -> str:
+    """Return "cpu" or "cuda"; "auto" takes a GPU where there is one.
+
+    Raises
+    ------
+    ParamsError
+        If the name is unknown, or "cuda" is asked for where there is none.
+    """
+    if device not in DEVICES:
+        raise ParamsError("device", f"is {device!r}", _or(DEVICES), "Name one of them.")
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise ParamsError(
+            "device", "is 'cuda' and PyTorch sees no GPU", "a GPU", "Say 'auto' or 'cpu'."
+        )
+    return "cuda" if there and device != "cpu" else "cpu"
+
+
+def epoch_rows(
+    train: Sequence[float], validation: Sequence[float] | None = None
+) -> tuple[Epoch, ...]:
+    """Return a learning curve from the losses of its epochs."""
+    held = validation if validation is not None else [None] * len(train)
+    return tuple(Epoch(i + 1, *pair) for i, pair in enumerate(zip(train, held, strict=True)))
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(repr(name) for name in names)

@@ -1,0 +1,238 @@
+"""Linear heads of the published contract, fitted from inner products of samples.
+
+Full-batch gradient descent on weights W with shrinkage λ and step η,
+
+    W ← (1 − ηλ) W − η Zᵀ E,        E = weighted residuals, shape (n_train, n_outputs),
+
+keeps W = c·W0 + Zᵀ A, with c ← (1 − ηλ) c and A ← (1 − ηλ) A − η E. Scores on training rows are
+then c·(Z W0) + K A + b and those on test rows c·(Z_test W0) + K_test A + b: no epoch touches a
+feature. The squared norm of W, part of the loss, is c²|W0|² + 2c·⟨A, Z W0⟩ + ⟨A, K A⟩.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg.blas import dsymv
+from threadpoolctl import threadpool_limits
+
+from xperience.models.gram import Products, column_moments
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Settings of full-batch gradient descent.
+
+    Parameters
+    ----------
+    epochs : int
+    step : float
+    decay : float
+        L2 penalty on W, not on the biases.
+    seed : int
+        Seeds W0, normal with deviation ``spread``, float32, shape (n_features, n_outputs).
+    spread : float
+    """
+
+    epochs: int
+    step: float
+    decay: float = 2e-3
+    seed: int = 7
+    spread: float = 0.01
+
+    def start(self, n_features: int, n_outputs: int) -> np.ndarray:
+        """Return W0, float32 (n_features, n_outputs)."""
+        rng = np.random.default_rng(self.seed)
+        return rng.normal(0, self.spread, (n_features, n_outputs)).astype(np.float32)
+
+
+SOFTMAX = Descent(epochs=400, step=0.12)
+LOGISTIC = Descent(epochs=400, step=0.05)
+RIDGE_PENALTY = 10.0
+THRESHOLD = 0.5
+MAX_POSITIVE_WEIGHT = 20.0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a classifier says.
+
+    Parameters
+    ----------
+    test : float64 array, shape (n_test, n_outputs)
+        Probabilities; they sum to 1 over classes, not over labels of a set.
+    train : float64 array, shape (n_train, n_outputs)
+    train_loss : float
+        Weighted cross-entropy plus half the decay times the squared norm of W, in nats.
+    """
+
+    test: np.ndarray
+    train: np.ndarray
+    train_loss: float
+
+
+def softmax(
+    products: Products, codes: np.ndarray, n_classes: int, descent: Descent = SOFTMAX
+) -> Fitted:
+    """Fit a softmax regression.
+
+    Parameters
+    ----------
+    products : Products
+    codes : int array, shape (n_train,)
+        Class of each training sample.
+    n_classes : int
+        Classes in all; those without training samples only ever lose probability.
+    descent : Descent
+
+    Notes
+    -----
+    Samples weigh n / (n_c · n_classes), scaled to mean 1. The residuals of a sample sum to 0 over
+    classes, so the last column of A is minus the sum of the others and isn't multiplied by K.
+    """
+    weights = class_weights(codes, n_classes)
+    truth = np.eye(n_classes)[:, codes]  # (n_classes, n_train)
+    scale = weights / len(codes)
+
+    def residuals(scores: np.ndarray) -> np.ndarray:
+        error = _softmax(scores)
+        error -= truth
+        error *= scale
+        return error
+
+    run = _descend(products, n_classes, residuals, descent, closed=True)
+    train, test = _softmax(run.train), _softmax(run.test)
+    own = train[codes, np.arange(len(codes))]
+    entropy = -(weights * np.log(np.maximum(own, 1e-12))).mean()
+    return Fitted(test.T, train.T, float(entropy + descent.decay / 2 * run.squared_norm))
+
+
+def class_weights(codes: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return a weight for each sample, the same total for each class, mean 1; shape (n,)."""
+    counts = np.bincount(codes, minlength=n_classes)
+    weights = len(codes) / (counts[codes] * n_classes)
+    return weights / weights.mean()
+
+
+def logistic(products: Products, members: np.ndarray, descent: Descent = LOGISTIC) -> Fitted:
+    """Fit a logistic regression for each label of a set.
+
+    Parameters
+    ----------
+    products : Products
+    members : bool array, shape (n_train, n_labels)
+        Which labels each training sample has.
+    descent : Descent
+
+    Notes
+    -----
+    A label's positives weigh clip(negatives / positives, 1, 20).
+    """
+    members = np.asarray(members, dtype=bool).T  # (n_labels, n_train)
+    n_labels, n = members.shape
+    positive = members.sum(axis=1, keepdims=True)
+    gain = np.clip((n - positive) / np.maximum(positive, 1), 1, MAX_POSITIVE_WEIGHT)
+    weights = np.where(members, gain, 1.0)
+    scale = weights / n
+
+    def residuals(scores: np.ndarray) -> np.ndarray:
+        return (_sigmoid(scores) - members) * scale
+
+    run = _descend(products, n_labels, residuals, descent)
+    train, test = _sigmoid(run.train), _sigmoid(run.test)
+    own = np.where(members, train, 1 - train)
+    entropy = -(weights * np.log(np.maximum(own, 1e-12))).mean()
+    return Fitted(test.T, train.T, float(entropy + descent.decay / 2 * run.squared_norm))
+
+
+def chosen_sets(probabilities: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
+    """Return which labels are predicted, bool (n, n_labels); an empty set takes its likeliest."""
+    chosen = probabilities >= threshold
+    empty = np.flatnonzero(~chosen.any(axis=1))
+    chosen[empty, probabilities[empty].argmax(axis=1)] = True
+    return chosen
+
+
+def ridge(products: Products, targets: np.ndarray, penalty: float = RIDGE_PENALTY) -> np.ndarray:
+    """Return ridge predictions of the test samples.
+
+    Parameters
+    ----------
+    products : Products
+    targets : float array, shape (n_train, n_values)
+        z-scored by column for the fit; predictions are in the targets' own units.
+    penalty : float
+        On all weights, that of the appended 1 included.
+
+    Returns
+    -------
+    float64 array, shape (n_test, n_values)
+    """
+    mean, std = column_moments(np.asarray(targets, dtype=np.float32))
+    scaled = (targets - mean) / std  # (n_train, n_values)
+    return (products.hat(penalty) @ scaled) * std + mean
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Scores after the last epoch, (n_outputs, n), and the squared norm of W."""
+
+    train: np.ndarray
+    test: np.ndarray
+    squared_norm: float
+
+
+def _descend(
+    products: Products,
+    n_outputs: int,
+    residuals: Callable[[np.ndarray], np.ndarray],
+    descent: Descent,
+    closed: bool = False,
+) -> _Run:
+    """Run gradient descent on (c, A, b), outputs first: A is held as (n_outputs, n_train).
+
+    ``residuals`` maps scores to weighted errors, (n_outputs, n_train); ``closed`` says that they
+    sum to 0 over outputs. Steps this large make the trajectory sensitive to rounding until all
+    training samples are right, so it is computed in float64. One BLAS thread: K fits a core's
+    cache, and 400 small products would mostly wait for a second one.
+    """
+    start = descent.start(products.n_features, n_outputs)
+    train0, test0 = (np.ascontiguousarray(scores.T) for scores in products.project(start))
+    shrink = 1 - descent.step * descent.decay
+    c, dual, bias = 1.0, np.zeros_like(train0), np.zeros((n_outputs, 1))
+    with threadpool_limits(limits=1, user_api="blas"):
+        for _ in range(descent.epochs):
+            error = residuals(_times(dual, products.train, closed) + c * train0 + bias)
+            c *= shrink
+            dual *= shrink
+            error *= descent.step
+            dual -= error
+            bias -= error.sum(axis=1, keepdims=True)
+    spread = dual @ products.train
+    norm = c**2 * np.square(start, dtype=np.float64).sum()
+    norm += 2 * c * np.vdot(dual, train0) + np.vdot(dual, spread)
+    test = dual @ products.test.T + c * test0 + bias
+    return _Run(spread + c * train0 + bias, test, max(float(norm), 0.0))
+
+
+def _times(dual: np.ndarray, kernel: np.ndarray, closed: bool) -> np.ndarray:
+    """Return A @ K for symmetric K; with ``closed``, the last row from the others."""
+    if not closed or len(dual) < 2:
+        return dual @ kernel
+    if len(dual) == 2:
+        half = dsymv(1.0, kernel.T, dual[0], lower=1)  # reads one triangle of K
+        return np.stack([half, -half])
+    rest = dual[:-1] @ kernel
+    return np.concatenate([rest, -rest.sum(axis=0, keepdims=True)])
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    """Return probabilities, shape (n_classes, n)."""
+    scores = scores - scores.max(axis=0)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=0)
+    return scores
+
+
+def _sigmoid(scores: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(scores, -60, 60)))

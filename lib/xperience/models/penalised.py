@@ -1,0 +1,227 @@
+"""Linear heads of the corrected contract: the penalty is chosen inside the training part.
+
+Candidates are judged by blocked cross-validation: each fold holds out stretches of time, and what
+touches their frames is left out of its fit (see `xperience.tasks.splits.blocked_folds`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, log_softmax, softmax
+
+from xperience.models.conditioning import Inputs, Moments
+from xperience.models.linear import MAX_POSITIVE_WEIGHT
+
+Folds = Sequence[tuple[np.ndarray, np.ndarray]]
+"""(training samples to fit on, training samples held out) of each fold."""
+
+PENALTIES = tuple(float(10.0**power) for power in range(-5, 2))
+"""L2 penalties, as shares of the inputs' mean squared length."""
+
+N_AXES = 256
+"""Axes that classifiers use: they are refitted for every fold and penalty."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a head with a chosen penalty says.
+
+    Parameters
+    ----------
+    test : float64 array, shape (n_test, n_outputs)
+    penalty : float
+        The penalty that served held-out stretches best, as a share of the inputs' size.
+    losses : tuple of float
+        Mean held-out loss of each of ``PENALTIES``.
+    """
+
+    test: np.ndarray
+    penalty: float
+    losses: tuple[float, ...]
+
+
+def ridge(inputs: Inputs, targets: np.ndarray, folds: Folds) -> Chosen:
+    """Return ridge predictions of vectors, in the targets' own units.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    targets : float array, shape (n_train, n_values)
+    folds : sequence of (fit, held)
+    """
+
+    def loss(fit: np.ndarray, held: np.ndarray) -> np.ndarray:
+        moments = Moments.of(targets[fit])
+        if not moments.keep.any():
+            return np.full(len(PENALTIES), np.nan)
+        known, true = moments(targets[fit], np.inf), moments(targets[held], np.inf)
+        path = _ridge_path(inputs.rows(fit, held), known, PENALTIES)
+        return np.array([np.square(one - true).mean() for one in path])
+
+    penalty, losses = _choose(folds, loss)
+    moments = Moments.of(targets)
+    (test,) = _ridge_path(inputs, moments(targets, np.inf), (penalty,))
+    return Chosen(moments.back(test), penalty, losses)
+
+
+def _ridge_path(
+    inputs: Inputs, targets: np.ndarray, penalties: Sequence[float]
+) -> list[np.ndarray]:
+    """Return z-scored predictions of the test part for each penalty: one factorisation."""
+    mean = inputs.train.mean(axis=0, dtype=np.float64)
+    train, test = inputs.train - mean, inputs.test - mean
+    u, s, vt = np.linalg.svd(train, full_matrices=False)
+    along = u.T @ targets  # (n_axes, n_values)
+    scale = _scale(train)
+    seen = test @ vt.T
+    found = []
+    for penalty in penalties:
+        weights = along / (s**2 + penalty * scale * len(train))[:, None]
+        found.append(seen @ (s[:, None] * weights))
+    return found
+
+
+def softmax_regression(inputs: Inputs, codes: np.ndarray, n_classes: int, folds: Folds) -> Chosen:
+    """Return class probabilities of a softmax regression in which classes weigh the same.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    codes : int array, shape (n_train,)
+    n_classes : int
+    folds : sequence of (fit, held)
+        A held-out class that the fold's fit lacks is left out of its loss.
+    """
+    truth = np.eye(n_classes)[codes]  # (n_train, n_classes)
+
+    def terms(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> tuple:
+        logs = log_softmax(scores, axis=1)
+        return -(weights * truth * logs).sum(), weights * (np.exp(logs) - truth)
+
+    def weigh(truth: np.ndarray) -> np.ndarray:
+        counts = truth.sum(axis=0)
+        weights = truth @ (1 / np.maximum(counts, 1))
+        return (weights / weights.mean())[:, None]
+
+    def judge(scores: np.ndarray, held: np.ndarray, seen: np.ndarray) -> float:
+        known = seen[held.argmax(axis=1)]
+        logs = log_softmax(np.where(seen, scores, -np.inf)[known][:, seen], axis=1)
+        kept = held[known][:, seen]
+        return float(-(kept * logs).sum(axis=1).mean()) if known.any() else np.nan
+
+    return _classifier(inputs, truth, folds, Loss(terms, weigh, judge, softmax))
+
+
+def logistic_regressions(inputs: Inputs, members: np.ndarray, folds: Folds) -> Chosen:
+    """Return label probabilities, a logistic regression each.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    members : bool array, shape (n_train, n_labels)
+    folds : sequence of (fit, held)
+
+    Notes
+    -----
+    A label's positives weigh clip(negatives / positives, 1, 20), as under `published`.
+    """
+
+    def terms(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> tuple:
+        loss = np.logaddexp(0, scores) - truth * scores
+        return (weights * loss).sum(), weights * (expit(scores) - truth)
+
+    def weigh(truth: np.ndarray) -> np.ndarray:
+        positive = truth.sum(axis=0)
+        gain = (len(truth) - positive) / np.maximum(positive, 1)
+        return np.where(truth > 0, np.clip(gain, 1, MAX_POSITIVE_WEIGHT), 1.0)
+
+    def judge(scores: np.ndarray, held: np.ndarray, seen: np.ndarray) -> float:
+        loss = np.logaddexp(0, scores) - held * scores
+        return float(loss[:, seen].mean()) if seen.any() else np.nan
+
+    def probabilities(scores: np.ndarray, axis: int) -> np.ndarray:
+        return expit(scores)
+
+    truth = np.asarray(members, dtype=float)
+    return _classifier(inputs, truth, folds, Loss(terms, weigh, judge, probabilities))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A classifier's loss.
+
+    Parameters
+    ----------
+    terms : callable (scores, truth, weights) -> (sum, gradient with respect to scores)
+    weigh : callable (truth) -> weights, shape (n, n_outputs) or (n, 1)
+    judge : callable (scores, held-out truth, outputs seen in the fit) -> mean loss or NaN
+    probabilities : callable (scores, axis) -> probabilities
+    """
+
+    terms: Callable
+    weigh: Callable
+    judge: Callable
+    probabilities: Callable
+
+
+def _classifier(inputs: Inputs, truth: np.ndarray, folds: Folds, loss: Loss) -> Chosen:
+    inputs = inputs.first(N_AXES)
+
+    def held_out(fit: np.ndarray, held: np.ndarray) -> np.ndarray:
+        sides, seen = inputs.rows(fit, held), truth[fit].any(axis=0)
+        path = _descend_path(sides, truth[fit], loss, PENALTIES)
+        return np.array([loss.judge(scores, truth[held], seen) for scores in path])
+
+    penalty, losses = _choose(folds, held_out)
+    (scores,) = _descend_path(inputs, truth, loss, (penalty,))
+    return Chosen(loss.probabilities(scores, axis=1), penalty, losses)
+
+
+def _descend_path(
+    inputs: Inputs, truth: np.ndarray, loss: Loss, penalties: Sequence[float]
+) -> list[np.ndarray]:
+    """Return scores of the test part for each penalty.
+
+    Each fit starts where the one with the next stronger penalty ended.
+    """
+    mean = inputs.train.mean(axis=0, dtype=np.float64)
+    train, test = inputs.train - mean, inputs.test - mean
+    scale, weights = np.sqrt(_scale(train)), loss.weigh(truth)
+    train, test = train / scale, test / scale
+    n, n_outputs = truth.shape
+    shape = (train.shape[1] + 1, n_outputs)
+    start, found = np.zeros(shape), {}
+    for penalty in sorted(penalties, reverse=True):
+
+        def value(flat: np.ndarray, penalty: float = penalty) -> tuple[float, np.ndarray]:
+            w = flat.reshape(shape)
+            total, slope = loss.terms(train @ w[:-1] + w[-1], truth, weights)
+            gradient = np.concatenate([train.T @ slope, slope.sum(axis=0)[None]]) / n
+            gradient[:-1] += penalty * w[:-1]
+            return total / n + penalty / 2 * np.square(w[:-1]).sum(), gradient.ravel()
+
+        options = {"maxiter": 200, "ftol": 1e-7, "gtol": 1e-5}
+        start = minimize(value, start.ravel(), jac=True, method="L-BFGS-B", options=options).x
+        start = start.reshape(shape)
+        found[penalty] = test @ start[:-1] + start[-1]
+    return [found[penalty] for penalty in penalties]
+
+
+def _scale(train: np.ndarray) -> float:
+    """Return the mean squared length of centred inputs, the unit of penalties."""
+    return max(float(np.square(train, dtype=np.float64).sum(axis=1).mean()), 1e-12)
+
+
+def _choose(
+    folds: Folds, loss: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> tuple[float, tuple[float, ...]]:
+    """Return the penalty of least held-out loss; the stronger of two equal ones."""
+    found = [loss(fit, held) for fit, held in folds if len(fit) and len(held)]
+    found = [one for one in found if np.isfinite(one).all()]
+    if not found:
+        return PENALTIES[-1], ()
+    means = np.mean(found, axis=0)
+    best = len(means) - 1 - int(np.argmin(means[::-1]))
+    return PENALTIES[best], tuple(float(mean) for mean in means)

@@ -1,0 +1,262 @@
+"""Which clips are shown, and what is true of the window at the end of each.
+
+An answer describes one window, and the model must know which. A clip therefore *ends with its
+window*, after a lead-in of a length drawn by chance: "the last second" names the moment without a
+frame number. Nothing after the window is shown, because the next action is to be forecast; a clip
+with the window in its middle would show it.
+
+The evidence window is then worth a score: it is the unbroken stretch, up to the window, in which
+the action is going on, counted in the frames of the clip's own video. Where it begins isn't
+printed anywhere and differs from clip to clip; answers that always name the same place are its
+floors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import groupby
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from xperience.errors import ParamsError, did_you_mean
+from xperience.features.windows import WINDOW_FRAMES, window_starts
+from xperience.qwen.schema import UNKNOWN
+from xperience.recording.captions import is_labelled
+from xperience.tasks import targets
+from xperience.tasks.truth import Truth
+
+YES, NO = "yes", "no"
+_Pixels = Annotated[int, Field(ge=8, le=4096)]
+
+
+class ExportSettings(BaseModel):
+    """How records are made; equal settings give equal records.
+
+    Parameters
+    ----------
+    fps : float
+        Frames a second of the clips' video; no more than the recording has.
+    lead_s : (float, float)
+        Least and most seconds that a clip begins before its window.
+    per_episode : int
+        Records an episode, spread evenly over it.
+    tile_px : (int, int)
+        Width and height of one view in the mosaic.
+    crf : int
+        Quality of the video, 0 (best) to 51.
+    listed_options : int
+        Options of a field are listed in the prompt up to this many.
+    seed : int
+        Draws the lead-ins.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fps: float = Field(4.0, gt=0, le=120)
+    lead_s: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(le=600)]] = (2.0, 4.0)
+    per_episode: int = Field(16, ge=1)
+    tile_px: tuple[_Pixels, _Pixels] = (224, 160)
+    crf: int = Field(20, ge=0, le=51)
+    listed_options: int = Field(200, ge=0)
+    seed: int = Field(7, ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "ExportSettings":
+        if self.lead_s[0] > self.lead_s[1]:
+            raise ValueError("lead_s goes from the least to the most seconds")
+        if self.tile_px[0] % 2:
+            raise ValueError("a tile's width must be even, the video codec halves the colours")
+        return self
+
+    @classmethod
+    def checked(cls, **values: Any) -> "ExportSettings":
+        """Return settings from plain values; those that are None keep their default.
+
+        Raises
+        ------
+        ParamsError
+            If a name is unknown or a value is out of bounds.
+        """
+        given = {name: value for name, value in values.items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = ".".join(map(str, first["loc"])) or "settings"
+            unknown = first["type"] == "extra_forbidden"
+            way_out = did_you_mean(name, cls.model_fields) if unknown else "Change that value."
+            raise ParamsError(
+                f"export: {name}", f"is {first['input']!r}", first["msg"], way_out
+            ) from error
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A window and the frames that are shown before and in it.
+
+    Parameters
+    ----------
+    start_frame : int
+        First frame of the window.
+    shown : tuple of int
+        Frames of the recording that the video shows, ascending; the last is the window's last.
+    fps : float
+        Frames a second of the video.
+    source_fps : float
+        Frames a second of the recording.
+    """
+
+    start_frame: int
+    shown: tuple[int, ...]
+    fps: float
+    source_fps: float
+
+    @property
+    def end_frame(self) -> int:
+        """Last frame of the window, and of the clip."""
+        return self.start_frame + WINDOW_FRAMES - 1
+
+    @property
+    def window_s(self) -> float:
+        """Length of the window in seconds."""
+        return WINDOW_FRAMES / self.source_fps
+
+    @property
+    def in_window(self) -> tuple[int, ...]:
+        """Frames of the video that lie in the window."""
+        return tuple(i for i, frame in enumerate(self.shown) if frame >= self.start_frame)
+
+
+def plan_clips(
+    episode: str, n_frames: int, fps: float, settings: ExportSettings
+) -> tuple[Clip, ...]:
+    """Choose the clips of an episode, whatever is true of them.
+
+    Parameters
+    ----------
+    episode : str
+        Its name: with the seed it decides the lead-ins.
+    n_frames : int
+    fps : float
+        Frames a second of the recording.
+    settings : ExportSettings
+
+    Returns
+    -------
+    tuple of Clip
+        By window. Windows that come too early for the longest lead-in are left out, unless all do:
+        then lead-ins are cut short at the recording's start.
+    """
+    starts = window_starts(n_frames)
+    late = starts[starts >= round(settings.lead_s[1] * fps)]
+    starts = late if len(late) else starts
+    n = min(settings.per_episode, len(starts))
+    places = np.linspace(0, len(starts) - 1, n).round().astype(int) if n else []
+    return tuple(_clip(episode, int(starts[place]), fps, settings) for place in places)
+
+
+def _clip(episode: str, start: int, fps: float, settings: ExportSettings) -> Clip:
+    drawn = blake2b(f"{episode}:{start}".encode(), digest_size=8).digest()
+    rng = np.random.default_rng([settings.seed, int.from_bytes(drawn, "little")])
+    first = max(0, start - round(rng.uniform(*settings.lead_s) * fps))
+    end = start + WINDOW_FRAMES - 1
+    step = max(fps / settings.fps, 1.0)
+    back = np.round(np.arange(int((end - first) / step) + 1) * step).astype(int)
+    return Clip(start, tuple((end - back[::-1]).tolist()), min(fps, settings.fps), fps)
+
+
+def true_answers(truth: Truth, clips: Sequence[Clip]) -> list[dict[str, Any]]:
+    """Return the true answer of each clip, in the annotators' words.
+
+    Parameters
+    ----------
+    truth : Truth
+        Over the windows of these clips.
+    clips : sequence of Clip
+
+    Returns
+    -------
+    list of dict
+        The fields of an answer. What nobody says is "unknown"; there may be more objects than a
+        model may name. Without an action the evidence window is the window itself, and means
+        nothing.
+    """
+    members = np.arange(len(clips))[:, None]
+    asked = {
+        "action": targets.window_labels("action")(truth, members),
+        "subtask": targets.window_labels("subtask")(truth, members),
+        "objects": [_named(names) for names in targets.named_objects(truth, members)],
+        "contact": _contact(truth, members),
+        "transition": _transition(truth, members),
+        "next_action": targets.next_action(truth, members),
+    }
+    asked["evidence_window"] = [
+        evidence(truth.action, label, clip)
+        for label, clip in zip(asked["action"], clips, strict=True)
+    ]
+    rows = zip(*asked.values(), strict=True)
+    return [
+        {name: UNKNOWN if value is None else value for name, value in zip(asked, row, strict=True)}
+        for row in rows
+    ]
+
+
+def _named(names: Sequence[str]) -> list[str]:
+    return [name for name in names if is_labelled(name)]
+
+
+def _contact(truth: Truth, members: np.ndarray) -> list[str | None]:
+    if truth.contacts is None:
+        return [None] * len(members)
+    says = {"contact": YES, "no_contact": NO, None: None}
+    return [says[label] for label in targets.any_contact(truth, members)]
+
+
+def _transition(truth: Truth, members: np.ndarray) -> list[str | None]:
+    """Return yes, no, or None where unlabelled frames could hide a change."""
+    reach = targets.TRANSITION_FRAMES
+    labelled = np.array([is_labelled(action) for action in truth.action])
+    near = targets.near_transition(truth, members)
+    spans = [labelled[max(c - reach - 1, 0) : c + reach + 1] for c in truth.centers[members[:, 0]]]
+    return [
+        YES if label == "transition" else NO if span.all() else None
+        for label, span in zip(near, spans, strict=True)
+    ]
+
+
+def evidence(action: Sequence[str], label: str | None, clip: Clip) -> dict[str, int]:
+    """Return the stretch of a clip in which the window's action is going on.
+
+    Parameters
+    ----------
+    action : sequence of str
+        One a frame of the recording.
+    label : str, optional
+        The window's action.
+    clip : Clip
+
+    Returns
+    -------
+    dict
+        ``start_frame`` and ``end_frame``, counted in the frames of the clip's video: those that
+        show the unbroken run of the label that covers most of the window (the later of equal ones).
+    """
+    runs = [] if label is None else _runs(action, label, clip)
+    if not runs:
+        inside = clip.in_window
+        return {"start_frame": inside[0], "end_frame": inside[-1]}
+    first, last = max(runs, key=lambda run: (run[1] - max(run[0], clip.start_frame), run))
+    shown = np.array(clip.shown)
+    inside = np.flatnonzero((shown >= first) & (shown <= last))
+    if not len(inside):  # the run is shorter than the time between two frames of the video
+        inside = [int(np.abs(shown - (first + last) / 2).argmin())]
+    return {"start_frame": int(inside[0]), "end_frame": int(inside[-1])}
+
+
+def _runs(action: Sequence[str], label: str, clip: Clip) -> list[tuple[int, int]]:
+    """Return first and last frame of each run of a label in a clip."""
+    frames = range(clip.shown[0], clip.end_frame + 1)
+    runs = [list(run) for same, run in groupby(frames, lambda at: action[at] == label) if same]
+    return [(run[0], run[-1]) for run in runs]

@@ -1,0 +1,232 @@
+"""``xperience answers …``: records for a language model, its training and its answers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xperience.console import FOLDER, Verbs, say
+
+if TYPE_CHECKING:
+    from xperience.qwen.baselines import Said
+    from xperience.qwen.model import Source
+    from xperience.qwen.supervised import Export
+
+app = Verbs(
+    help="Strict-JSON answers of a language model: export, train, generate.", no_args_is_help=True
+)
+
+
+@app.command()
+def export(
+    roster: Annotated[Path, typer.Argument(help="The cohort: episodes.csv.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for records, options, manifest and media."), FOLDER
+    ],
+    side: Annotated[
+        list[str] | None, typer.Option(help="Side to export; say it again for more. Default: all.")
+    ] = None,
+    per_episode: Annotated[int | None, typer.Option(help="Records an episode.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second of the clips.")] = None,
+    lead_s: Annotated[
+        tuple[float, float] | None, typer.Option(help="Least and most seconds before a window.")
+    ] = None,
+    tile: Annotated[
+        tuple[int, int] | None, typer.Option(help="Width and height of a view, pixels.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Draws the lead-ins.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Episodes worked on at a time.")] = 1,
+) -> None:
+    """Write supervised records: six-view clips, sound, questions and answers."""
+    from xperience.cohort.roster import SIDES, read_roster
+    from xperience.progress import progress_bars
+    from xperience.qwen.clips import ExportSettings
+    from xperience.qwen.export import export_records
+
+    with progress_bars() as show:
+        settings = ExportSettings.checked(
+            per_episode=per_episode, fps=fps, lead_s=lead_s, tile_px=tile, seed=seed
+        )
+        cohort = read_roster(roster)
+        found = export_records(cohort, out, settings, side or SIDES, workers, show)
+    manifest = found.manifest
+    for name, reason in manifest["lost"].items():
+        say(f"left out: {name}: {reason}", err=True)
+    counts = ", ".join(f"{count} {name}" for name, count in manifest["records"].items())
+    typer.echo(f"records: {counts}")
+    typer.echo(str(found.path))
+
+
+@app.command()
+def baseline(
+    records: Annotated[Path, typer.Argument(help="Folder of exported records.")],
+    out: Annotated[Path, typer.Option(help="Predictions to write, JSON lines.")],
+    kind: Annotated[str, typer.Option(help="majority, linear or oracle.")] = "majority",
+    side: Annotated[str, typer.Option(help="Side to answer.")] = "test",
+    predictions: Annotated[
+        Path | None, typer.Option(help="For linear: heads' predictions across recordings, Parquet.")
+    ] = None,
+    head: Annotated[str, typer.Option(help="For linear: which head of that table.")] = "linear",
+) -> None:
+    """Answer records without a language model, in the same format."""
+    from xperience.qwen.supervised import open_export, write_predictions
+
+    found = open_export(records)
+    said = _said(found, kind, side, predictions, head)
+    count = write_predictions(out, said)
+    typer.echo(f"{count} answers")
+    typer.echo(str(out))
+
+
+def _said(found: "Export", kind: str, side: str, predictions: Path | None, head: str) -> "Said":
+    from xperience.errors import ParamsError, did_you_mean
+    from xperience.qwen import baselines
+
+    asked = found.records(side)
+    if kind == "majority":
+        return baselines.majority_json(found.records("train"), asked)
+    if kind == "oracle":
+        return baselines.oracle_json(asked)
+    if kind != "linear":
+        kinds = ("majority", "linear", "oracle")
+        raise ParamsError("--kind", f"is {kind!r}", "a baseline", did_you_mean(kind, kinds))
+    if predictions is None:
+        raise ParamsError(
+            "--predictions", "is absent", "a table of heads' predictions",
+            "Name the one that the study across recordings wrote.",
+        )  # fmt: skip
+    return baselines.linear_json(baselines.read_guesses(predictions, head), asked, found.options)
+
+
+ModelOption = Annotated[
+    str,
+    typer.Option("--model", help="Folder or hub name, e.g. Qwen/Qwen3-Omni-30B-A3B-Instruct."),
+]
+RecordsArgument = Annotated[Path, typer.Argument(help="Folder of exported records.")]
+RevisionOption = Annotated[str | None, typer.Option(help="Commit of a model on the hub.")]
+DtypeOption = Annotated[str, typer.Option(help="Weights: float32, bfloat16 or float16.")]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="Where weights go, e.g. auto, cuda:0; as transformers reads it.")
+]
+PixelsOption = Annotated[
+    int | None, typer.Option(help="Larger frames are made smaller; default: the model's limit.")
+]
+
+
+@app.command()
+def tiny(
+    out: Annotated[Path, typer.Argument(help="Folder to make."), FOLDER],
+    records: Annotated[
+        Path | None, typer.Option(help="Exported records whose words its tokenizer learns.")
+    ] = None,
+    options: Annotated[Path | None, typer.Option(help="Options instead: options.json.")] = None,
+    seed: Annotated[int, typer.Option(help="Draws the weights.")] = 0,
+) -> None:
+    """Make a tiny Qwen3-Omni with random weights, which loads like the real one."""
+    from xperience.qwen.tiny import make_tiny, words_of
+
+    made = make_tiny(out, words_of(records, options), seed)
+    typer.echo(str(made))
+
+
+@app.command()
+def train(
+    records: RecordsArgument,
+    model: ModelOption,
+    out: Annotated[
+        Path, typer.Option(help="Folder of the run; the same call goes on in it."), FOLDER
+    ],
+    revision: RevisionOption = None,
+    dtype: DtypeOption = "float32",
+    device_map: DeviceOption = None,
+    most_pixels: PixelsOption = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Records of a step, over all processes.")
+    ] = None,
+    piece: Annotated[int | None, typer.Option(help="Records through a model at once.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Its peak.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Of the adapter.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Of the adapter's input.")] = None,
+    targets: Annotated[str | None, typer.Option(help="Pattern of the layers adapted.")] = None,
+    save_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Save memory, take longer.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="Draws the adapter, the order, the dropout.")
+    ] = None,
+) -> None:
+    """Train a LoRA adapter on the training side; several processes with `accelerate launch`."""
+    from xperience.qwen.settings import Settings
+    from xperience.qwen.train import train as train_on
+
+    chosen = {
+        "steps": steps, "batch": batch, "piece": piece, "learning_rate": learning_rate,
+        "rank": rank, "dropout": dropout, "targets": targets, "save_every": save_every,
+        "seed": seed,
+    }  # fmt: skip
+    named = {name: value for name, value in chosen.items() if value is not None}
+    settings = Settings(**named, bf16=bf16, recompute=recompute)
+    source = _source(model, revision, dtype, device_map, most_pixels)
+    adapter = train_on(records, source, out, settings, _show_step)
+    typer.echo(str(adapter))
+
+
+def _show_step(line: dict[str, float]) -> None:
+    told_of = (f"{name} {value:.6g}" for name, value in line.items() if name != "step")
+    typer.echo(f"step {line['step']}: {', '.join(told_of)}", err=True)
+
+
+@app.command()
+def generate(
+    records: RecordsArgument,
+    model: ModelOption,
+    out: Annotated[Path, typer.Option(help="Predictions to write, JSON lines.")],
+    adapter: Annotated[Path | None, typer.Option(help="Adapter that training wrote.")] = None,
+    revision: RevisionOption = None,
+    dtype: DtypeOption = "float32",
+    device_map: DeviceOption = None,
+    most_pixels: PixelsOption = None,
+    side: Annotated[
+        list[str] | None, typer.Option(help="Side to answer; say it again for more. Default: test.")
+    ] = None,
+    constrained: Annotated[
+        bool, typer.Option("--constrained/--free", help="Held to the grammar of valid answers.")
+    ] = True,
+    limit: Annotated[
+        int | None, typer.Option(help="Tokens of an answer; default: what every valid one fits in.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0.0,
+    batch: Annotated[int, typer.Option(min=1, help="Records at once.")] = 4,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 7,
+) -> None:
+    """Let a model answer records; the same call goes on where it was stopped."""
+    from xperience.progress import progress_bars
+    from xperience.qwen.generate import Decoding
+    from xperience.qwen.generate import generate as answers_of
+
+    with progress_bars() as show:
+        source = _source(model, revision, dtype, device_map, most_pixels, adapter)
+        decoding = Decoding(constrained, limit, temperature, seed, batch)
+        n = answers_of(
+            records, source, out, decoding, side or ("test",),
+            lambda done, total: show("answers", done, total),
+        )  # fmt: skip
+    typer.echo(f"{n} answers")
+    typer.echo(str(out))
+
+
+def _source(
+    model: str,
+    revision: str | None,
+    dtype: str,
+    device_map: str | None,
+    most_pixels: int | None,
+    adapter: Path | None = None,
+) -> "Source":
+    from xperience.qwen.model import MOST_PIXELS, Source
+
+    pixels = MOST_PIXELS if most_pixels is None else most_pixels
+    return Source(model, revision, adapter, dtype, device_map, pixels)

@@ -1,0 +1,281 @@
+"""What is in an episode, stream by stream: shape, rate, span, coverage, faults."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from xperience.errors import EpisodeError
+from xperience.progress import OnProgress, quiet
+from xperience.recording import layout, plausible
+from xperience.recording.captions import is_labelled
+from xperience.recording.clock import LEAST_HEARD, FrameClock, stretches
+from xperience.recording.coverage import lost_rows, stream_coverage
+from xperience.recording.recording import Episode
+from xperience.text import visible
+
+_DEPTH_SAMPLES = 32
+
+
+@dataclass
+class StreamReport:
+    """One row of the table.
+
+    Parameters
+    ----------
+    stream : str
+    status : str
+        "ok", "partial", "broken" or "missing".
+    shape : list of int
+        Rows first; height and width for video, samples for sound; empty if it cannot be read.
+    dtype : str
+    unit : str
+    rate_hz : float or None
+        Rows a second; None for what has no clock.
+    span_s : float or None
+        From the first row to the last.
+    coverage : float
+        Share of the episode, 0 to 1, for which the stream says something.
+    faults : list of str
+    start_s : float or None
+        When a video's first picture, or the sound, comes after the first frame's begin.
+    gaps : list of [first frame, last frame]
+        Stretches of frames without a picture, or without sound.
+    n_hidden : int
+        Pictures in the file that its edit list hides; ``shape`` counts those shown.
+    n_surplus : int
+        Pictures shown that are no frame's.
+    rotation_deg : int
+        By how much the file asks for its pictures to be turned, counterclockwise.
+    """
+
+    stream: str
+    status: str
+    shape: list[int] = field(default_factory=list)
+    dtype: str = ""
+    unit: str = ""
+    rate_hz: float | None = None
+    span_s: float | None = None
+    coverage: float = 0.0
+    faults: list[str] = field(default_factory=list)
+    start_s: float | None = None
+    gaps: list[list[int]] = field(default_factory=list)
+    n_hidden: int = 0
+    n_surplus: int = 0
+    rotation_deg: int = 0
+
+
+@dataclass
+class EpisodeReport:
+    """What `inspect_episode` found.
+
+    Parameters
+    ----------
+    episode : str
+        Name of the folder.
+    usable : bool
+        Whether the pipeline can run on it.
+    n_frames : int
+    fps : float or None
+    main_task : str
+    streams : list of StreamReport
+    faults : list of str
+        Why it is not usable; empty if it is.
+    """
+
+    episode: str
+    usable: bool
+    n_frames: int = 0
+    fps: float | None = None
+    main_task: str = ""
+    streams: list[StreamReport] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Return the report as JSON text."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a stream."""
+        return pd.DataFrame([asdict(stream) for stream in self.streams]).set_index("stream")
+
+    def to_text(self) -> str:
+        """Return the report as a table of fixed width, the faults below it."""
+        if not self.usable:
+            return "\n".join([f"{visible(self.episode)}: not usable", *map(visible, self.faults)])
+        head = f"{visible(self.episode)}: {self.n_frames} frames at {self.fps:.4f} frames/s"
+        rows = [("stream", "status", "shape", "rate/Hz", "start/s", "span/s", "covered"), *map(_cells, self.streams)]  # fmt: skip  # noqa: E501
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        faults = [
+            f"- {visible(fault, one_line=False)}"
+            for stream in self.streams
+            for fault in stream.faults
+        ]
+        task = [f"main task: {visible(self.main_task)}"] if self.main_task else []
+        return "\n".join([head, *task, "", *lines, *(["", "faults:", *faults] if faults else [])])
+
+
+def _cells(row: StreamReport) -> tuple[str, ...]:
+    def number(value: float | None, digits: int) -> str:
+        return "" if value is None else f"{value:.{digits}f}"
+
+    shape = "x".join(map(str, row.shape))
+    covered = f"{100 * row.coverage:.1f} %" if row.status not in ("missing", "broken") else ""
+    numbers = (number(row.rate_hz, 3), number(row.start_s, 3), number(row.span_s, 2))
+    return row.stream, row.status, shape, *numbers, covered
+
+
+def inspect_episode(folder: Path | str, on_progress: OnProgress | None = None) -> EpisodeReport:
+    """Return what an episode folder holds; never raises for what it finds there.
+
+    Parameters
+    ----------
+    folder : path
+    on_progress : callable, optional
+        Called with the step "streams", how many were looked at, and how many there are.
+
+    Returns
+    -------
+    EpisodeReport
+        Not usable if there is no annotation to work from.
+    """
+    try:
+        # what is implausible is named; computing with it is no news
+        with Episode(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
+            streams = _reports(episode, on_progress or quiet)
+            return EpisodeReport(
+                episode.name,
+                True,
+                episode.n_frames,
+                round(episode.fps, 6),
+                episode.labels_of("corrected").main_task,
+                streams,
+            )
+    except EpisodeError as error:
+        return EpisodeReport(Path(folder).resolve().name, False, faults=[str(error)])
+
+
+def _reports(episode: Episode, tell: OnProgress) -> list[StreamReport]:
+    rows: list[StreamReport] = []
+    tell("streams", 0, len(episode.streams))
+    for name in episode.streams:
+        rows.append(_report(episode, name))
+        tell("streams", len(rows), len(episode.streams))
+    return rows
+
+
+def _report(episode: Episode, name: str) -> StreamReport:
+    state = episode.streams[name]
+    row = StreamReport(name, state.status, faults=[str(fault) for fault in state.faults])
+    if state.usable:
+        if name in layout.CAMERAS:
+            _video(episode, row)
+        elif name == "audio":
+            _audio(episode, row)
+        elif name == "captions":
+            _captions(episode, row)
+        elif name == "calibration":
+            values = episode.calibration.vector
+            row.shape, row.dtype, row.unit = [len(values)], "float64", "mixed"
+            row.coverage = float(np.isfinite(values).mean())
+        else:
+            _arrays(episode, row)
+    return row
+
+
+def _arrays(episode: Episode, row: StreamReport) -> None:
+    stream = next(stream for stream in layout.STREAMS if stream.name == row.stream)
+    main = stream.datasets[1] if row.stream == "imu" else stream.datasets[0]
+    node = episode.annotation.dataset(main.path)
+    row.shape, row.dtype, row.unit = list(node.shape), str(node.dtype), main.unit
+    if main.rows == "frame":
+        row.rate_hz = episode.fps
+        row.span_s = episode.annotation.n_rows(main.path) / episode.fps
+    if row.stream == "depth":
+        _depth(episode, row)
+        return
+    found = stream_coverage(episode, row.stream)
+    row.coverage = found.share
+    if found.faults:
+        row.status = "partial" if found.share else "broken"
+        row.faults += map(str, found.faults)
+    if row.stream == "imu" and found.share:
+        _imu_clock(episode, row)
+
+
+def _imu_clock(episode: Episode, row: StreamReport) -> None:
+    stamps_ns = episode.read(layout.IMU_STAMPS)
+    lost = lost_rows(episode, layout.IMU_STAMPS)
+    stamps_ns = stamps_ns[: len(lost)][~lost].astype(np.float64)
+    if len(stamps_ns) > 1 and stamps_ns[-1] > stamps_ns[0]:
+        row.span_s = (stamps_ns[-1] - stamps_ns[0]) / 1e9
+        row.rate_hz = (len(stamps_ns) - 1) / row.span_s
+
+
+def _depth(episode: Episode, row: StreamReport) -> None:
+    """Look at a few frames only: depth is the bulk of a recording."""
+    n_rows = min(episode.n_frames, episode.streams["depth"].n_rows)
+    sampled = np.unique(np.linspace(0, n_rows - 1, _DEPTH_SAMPLES).astype(int))
+    annotation, seen, damaged = episode.annotation, [], []
+    limits = plausible.DepthLimits.of(annotation)
+    for frame in sampled:
+        try:
+            seen.append(plausible.look_at_depth(*annotation.depth(frame, frame + 1), limits))
+        except EpisodeError as error:
+            damaged.append(str(error))
+    looks = np.concatenate([np.zeros((0, plausible.LOOK_COLUMNS)), *seen])
+    held = plausible.held_maps(looks)
+    row.coverage = n_rows / episode.n_frames * float(held.sum()) / len(sampled)
+    if damaged:
+        row.faults.append(f"{len(damaged)} of {len(sampled)} frames looked at: {damaged[0]}")
+    row.faults += map(str, plausible.depth_faults(annotation, limits, looks))
+    if row.faults:
+        row.status = "partial" if row.coverage else "broken"
+
+
+def _captions(episode: Episode, row: StreamReport) -> None:
+    labelled = [is_labelled(action) for action in episode.labels_of("corrected").action]
+    row.shape, row.unit, row.dtype = [episode.n_frames], "label", "str"
+    row.rate_hz, row.span_s = episode.fps, episode.n_frames / episode.fps
+    row.coverage = float(np.mean(labelled))
+
+
+def _video(episode: Episode, row: StreamReport) -> None:
+    info, clock = episode.videos[row.stream], episode.clock(row.stream)
+    shown_s = clock.timeline.picture_s
+    rate = float(info.usual_fps or info.fps) or None
+    row.shape, row.dtype, row.unit = [len(shown_s), info.height, info.width, 3], "uint8", "RGB"
+    row.rate_hz, row.span_s = rate, info.n_frames / rate if rate else None
+    row.n_hidden, row.n_surplus = clock.timeline.n_hidden, clock.n_surplus
+    row.rotation_deg = clock.timeline.rotation_deg
+    _timed(episode, row, clock, shown_s, clock.pictures >= 0)
+
+
+def _audio(episode: Episode, row: StreamReport) -> None:
+    info, clock = episode.videos[layout.AUDIO_CAMERA], episode.clock(layout.AUDIO_CAMERA)
+    runs_s = clock.timeline.sound_s
+    length_s = float((runs_s[:, 1] - runs_s[:, 0]).sum())
+    row.shape = [round(length_s * info.audio_rate_hz), info.audio_channels]
+    row.dtype, row.unit = "float32", "amplitude"
+    row.rate_hz, row.span_s = float(info.audio_rate_hz), length_s
+    _timed(episode, row, clock, runs_s[:, 0], clock.heard)
+
+
+def _timed(
+    episode: Episode, row: StreamReport, clock: FrameClock, begins_s: np.ndarray, there: np.ndarray
+) -> None:
+    """Say when a stream of a file begins, and which frames it covers, a share each."""
+    if len(begins_s):
+        row.start_s = round(float(begins_s[0] - clock.begin_s[0]), 6) + 0.0
+    row.coverage = float(np.mean(there))
+    row.gaps = [list(ends) for ends in stretches(there < LEAST_HEARD)]
+    faults = episode.timing_faults(row.stream, counted=True)
+    row.faults += map(str, faults)
+    if row.gaps or row.n_surplus:
+        row.status = "partial"

@@ -1,0 +1,284 @@
+"""The published network and the dense one, held to the plain loop beside this file."""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xperience.errors import ParamsError
+from xperience.models import goals, gram, linear, mlp, stacked
+from xperience.models.conditioning import Inputs
+
+
+def beside(name: str):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+direct, direct_neural = beside("direct"), beside("direct_neural")
+
+BLOCKS = ("small", "wide", "odd")
+SMALL = mlp.Settings(width=24, dropout=0.0, batch=16, epochs=5)
+BRIEF = replace(stacked.DENSE, epochs=40, patience=8)
+
+
+def blocks(n_windows: int, seed: int) -> dict[str, np.ndarray]:
+    """Blocks with columns of all sizes, some constant, some that only creep."""
+    rng = np.random.default_rng(seed)
+    result = {}
+    for name, dim in zip(BLOCKS, (3, 40, 7), strict=True):
+        values = rng.normal(0, 1, (n_windows, dim)) * rng.lognormal(0, 2, dim) + rng.normal(0, 9)
+        values[:, 0] = 431.7
+        values[:, 1] = 2.5 + 1e-7 * rng.normal(size=n_windows)
+        values[:, 2] = 3e3 * np.sign(values[:, 2]) + np.cumsum(rng.normal(0, 1e-3, n_windows))
+        result[name] = values.astype(np.float32)
+    return result
+
+
+def windows_design(n: int) -> gram.Design:
+    cut = round(0.7 * n)
+    return gram.Design((gram.Part(BLOCKS, np.arange(n)),), np.arange(cut), np.arange(cut, n))
+
+
+def shuffled_design(n: int) -> gram.Design:
+    order = np.random.default_rng(n).permutation(n)
+    return gram.Design((gram.Part(BLOCKS, np.arange(n)),), order[: n // 2], order[n // 2 :])
+
+
+def pairs_design(n: int) -> gram.Design:
+    first = np.arange(n - 1)
+    a = np.stack([first, first + 1], 1).reshape(-1)
+    b = np.stack([first + 1, first], 1).reshape(-1)
+    parts = (gram.Part(BLOCKS, a), gram.Part(BLOCKS, b), gram.Part(BLOCKS, b, a))
+    cut = round(0.7 * len(a))
+    return gram.Design(parts, np.arange(cut), np.arange(cut, len(a)))
+
+
+def one_way_design(n: int) -> gram.Design:
+    """Pairs in one direction only: the moments of a and b differ."""
+    a, b = np.arange(n - 5), np.arange(5, n)
+    parts = (gram.Part(BLOCKS, a), gram.Part(BLOCKS, b), gram.Part(BLOCKS, b, a))
+    return gram.Design(parts, np.arange(n // 2), np.arange(n // 2, n - 5))
+
+
+def two_blocks_design(n: int) -> gram.Design:
+    """Some blocks of one window beside another block of a shifted one."""
+    i = np.repeat(np.arange(n - 8), 2)
+    parts = (gram.Part(BLOCKS[:2], i), gram.Part(BLOCKS[2:], i + np.tile([0, 8], n - 8)))
+    cut = round(0.7 * len(i))
+    return gram.Design(parts, np.arange(cut), np.arange(cut, len(i)))
+
+
+DESIGNS = (windows_design, shuffled_design, pairs_design, one_way_design, two_blocks_design)
+
+
+def goal_of(kind: str, n: int, seed: int = 0) -> goals.Goal:
+    rng = np.random.default_rng(seed)
+    if kind == "classify":
+        return goals.Goal(kind, rng.integers(0, 3, n), 4)
+    if kind == "multilabel":
+        return goals.Goal(kind, rng.random((n, 3)) < 0.3, 3)
+    return goals.Goal(kind, rng.normal(5, 3, (n, 3)).astype(np.float32), 3)
+
+
+def plain_loss(goal: goals.Goal, objective: goals.Objective):
+    """Return the loss a plain loop would take, written with PyTorch's own functions."""
+    own = torch.nn.functional
+    if goal.kind == "classify":
+        weights = torch.from_numpy(linear.class_weights(goal.values, goal.n_outputs)).float()
+        codes = torch.from_numpy(goal.values)
+        return lambda outputs, at: (
+            weights[at] * own.cross_entropy(outputs, codes[at], reduction="none")
+        ).mean()
+    if goal.kind == "multilabel":
+        positive = goal.values.sum(axis=0)
+        gain = np.clip((len(goal) - positive) / np.maximum(positive, 1), 1, 20)
+        members, gain = (torch.from_numpy(side).float() for side in (goal.values, gain))
+        return lambda outputs, at: own.binary_cross_entropy_with_logits(
+            outputs, members[at], pos_weight=gain
+        )
+    return lambda outputs, at: own.mse_loss(outputs, objective.targets[at])
+
+
+def directly(design: gram.Design, values, goal: goals.Goal, seed: int) -> list[np.ndarray]:
+    """Return what the plain loop says of training and test samples, from the same start."""
+    rows = direct.samples(design.parts, values.__getitem__)
+    sides = [torch.from_numpy(z) for z in direct.z_scored(rows, design.train, design.test)]
+    chance = torch.Generator().manual_seed(seed)
+    model = direct_neural.network(rows.shape[1], goal.n_outputs, width=SMALL.width, dropout=0)
+    for layer in model:
+        if isinstance(layer, torch.nn.Linear):
+            started = mlp.start(layer.in_features, layer.out_features, chance)
+            layer.weight.data, layer.bias.data = started
+    objective = goals.Objective(goal)
+    adam, loss = direct_neural.adam(model), plain_loss(goal, objective)
+    for _ in range(SMALL.epochs):
+        order = torch.randperm(len(goal), generator=chance)
+        options = {"batch": SMALL.batch, "order": order}
+        direct_neural.epoch(model, adam, sides[0], loss, **options)
+    return [objective.answers(direct_neural.outputs(model, side)) for side in sides]
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    draw=st.sampled_from(DESIGNS),
+    kind=st.sampled_from(goals.KINDS),
+    n=st.integers(20, 40),
+    seed=st.integers(0, 99),
+)
+def test_published_network_is_the_plain_loop(draw, kind, n, seed):
+    design, values = draw(n), blocks(n, seed)
+    goal = goal_of(kind, len(design.train), seed)
+    (fit,) = mlp.published_mlp(design, values.__getitem__, goal, [seed], SMALL)
+    train, test = directly(design, values, goal, seed)
+    np.testing.assert_allclose(fit.train, train, rtol=2e-3, atol=2e-4 * np.abs(train).max())
+    np.testing.assert_allclose(fit.test, test, rtol=2e-3, atol=2e-3 * np.abs(test).max())
+
+
+@pytest.mark.parametrize("draw", [windows_design, pairs_design])
+def test_a_seed_gives_the_same_bytes_whatever_ran_before(draw):
+    design, values = draw(40), blocks(40, 4)
+    goal = goal_of("classify", len(design.train))
+    dropping = replace(SMALL, dropout=0.1)
+    state = torch.get_rng_state()
+    one, two = mlp.published_mlp(design, values.__getitem__, goal, [7, 8], dropping)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(1)
+    torch.rand(17)
+    (again,) = mlp.published_mlp(design, values.__getitem__, goal, [8], dropping)
+    assert again.test.tobytes() == two.test.tobytes()
+    assert again.curve == two.curve
+    assert not np.allclose(one.test, two.test)
+
+
+def test_fits_say_what_they_are():
+    design, values = windows_design(40), blocks(40, 5)
+    goal = goal_of("multilabel", len(design.train))
+    (fit,) = mlp.published_mlp(design, values.__getitem__, goal, [7], SMALL, "cpu")
+    assert fit.train.shape == (28, 3)
+    assert fit.test.shape == (12, 3)
+    assert ((fit.test > 0) & (fit.test < 1)).all()
+    assert [row.epoch for row in fit.curve] == [1, 2, 3, 4, 5]
+    assert fit.curve[-1].train_loss < fit.curve[0].train_loss
+    assert fit.curve[0].validation_loss is None
+    assert (fit.seed, fit.epochs, fit.device) == (7, 5, "cpu")
+
+
+def test_published_settings_are_the_contracts():
+    assert mlp.Settings(128, 0.1, 1e-3, 1e-4, 128, 80) == mlp.PUBLISHED
+
+
+def test_a_gpu_gives_nearly_what_a_cpu_gives():
+    if not torch.cuda.is_available():
+        pytest.skip("PyTorch sees no GPU")
+    design, values = pairs_design(40), blocks(40, 4)
+    goal = goal_of("classify", len(design.train))
+    sides = [
+        mlp.published_mlp(design, values.__getitem__, goal, [7], SMALL, device)[0].test
+        for device in ("cpu", "cuda")
+    ]
+    np.testing.assert_allclose(*sides, atol=1e-2)
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ParamsError, match="no GPU"):
+        goals.pick_device("cuda")
+    with pytest.raises(ParamsError, match="'auto' or 'cpu' or 'cuda'"):
+        goals.pick_device("tpu")
+    assert goals.pick_device("auto") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "what"),
+    [
+        ("guess", np.zeros(3), "of kind 'guess'"),
+        ("classify", np.zeros((3, 2)), "shape"),
+        ("classify", np.array([0, 2]), "class codes 0 to 2"),
+        ("vectors", np.zeros((3, 3)), "shape"),
+    ],
+)
+def test_goals_that_do_not_fit_are_refused(kind, values, what):
+    with pytest.raises(ParamsError, match=what):
+        goals.Goal(kind, values, 2)
+
+
+def drawn(n: int, n_axes: int = 20, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(n, n_axes)) * np.linspace(3, 0.3, n_axes)).astype(np.float32)
+
+
+def halves(n: int) -> goals.Validation:
+    return goals.Validation(np.arange(n * 2 // 3), np.arange(n * 2 // 3, n))
+
+
+def test_dense_learns_what_no_linear_head_can():
+    rows = drawn(600)
+    codes = (rows[:, 0] * rows[:, 1] > 0).astype(int)
+    inputs, goal = Inputs(rows[:400], rows[400:]), goals.Goal("classify", codes[:400], 2)
+    patient = replace(stacked.DENSE, epochs=100, rate=5e-3)
+    for fit in stacked.dense(inputs, goal, halves(400), (1, 2), patient):
+        assert (fit.test.argmax(axis=1) == codes[400:]).mean() > 0.85
+
+
+def test_dense_gives_vectors_in_their_own_units():
+    rows = drawn(400)
+    made = np.stack([1e3 + 50 * rows[:, 0], 1e-3 * rows[:, 1], np.full(400, 7.0)], axis=1)
+    goal = goals.Goal("vectors", made[:300].astype(np.float32), 3)
+    (fit,) = stacked.dense(Inputs(rows[:300], rows[300:]), goal, halves(300), (1,), BRIEF)
+    error = np.abs(fit.test - made[300:]).mean(axis=0)
+    assert error[0] < 0.5 * made[:, 0].std()
+    assert error[2] < 0.5
+
+
+def test_dense_stops_early_and_refits_on_everything():
+    """Labels are noise: what is held out can only get worse, so few epochs are chosen."""
+    rows = drawn(300, 40)
+    codes = np.random.default_rng(1).integers(0, 2, 300)
+    goal = goals.Goal("classify", codes[:200], 2)
+    inputs = Inputs(rows[:200], rows[200:])
+    quick = replace(stacked.DENSE, rate=1e-2, patience=5)
+    for fit in stacked.dense(inputs, goal, halves(200), (1, 2, 3), quick):
+        held = [row.validation_loss for row in fit.curve]
+        assert fit.epochs == 1 + int(np.argmin(held))
+        assert len(held) < quick.epochs
+        assert fit.curve[-1].train_loss < fit.curve[0].train_loss
+
+
+def test_dense_seeds_do_not_disturb_each_other():
+    rows = drawn(120)
+    goal = goals.Goal("classify", (rows[:90, 0] > 0).astype(int), 2)
+    inputs = Inputs(rows[:90], rows[90:])
+    many = stacked.dense(inputs, goal, halves(90), (3, 4, 5), BRIEF)
+    again = stacked.dense(inputs, goal, halves(90), (3, 4, 5), BRIEF)
+    (alone,) = stacked.dense(inputs, goal, halves(90), (4,), BRIEF)
+    assert [fit.test.tobytes() for fit in many] == [fit.test.tobytes() for fit in again]
+    np.testing.assert_allclose(alone.test, many[1].test, atol=1e-3)
+    assert not np.allclose(many[0].test, many[1].test)
+
+
+def test_classes_that_only_held_out_samples_have_do_not_count():
+    rows = drawn(90)
+    codes = np.r_[np.tile([0, 1], 30), np.full(30, 2)]
+    goal = goals.Goal("classify", codes, 4)
+    (fit,) = stacked.dense(Inputs(rows, rows[:5]), goal, halves(90), (1,), BRIEF)
+    assert fit.epochs == BRIEF.unjudged
+    mixed = goals.Validation(np.arange(50), np.arange(50, 90))
+    (fit,) = stacked.dense(Inputs(rows, rows[:5]), goal, mixed, (1,), BRIEF)
+    assert np.isfinite([row.validation_loss for row in fit.curve]).all()
+    assert np.isfinite(fit.test).all()
+
+
+def test_dense_without_held_out_samples_trains_for_a_fixed_number_of_epochs():
+    rows = drawn(60)
+    goal = goals.Goal("multilabel", rows[:, :2] > 0, 2)
+    all_of_it = goals.Validation(np.arange(60), np.arange(0))
+    (fit,) = stacked.dense(Inputs(rows, rows[:5]), goal, all_of_it, (1,), BRIEF)
+    assert fit.epochs == BRIEF.unjudged == len(fit.curve)

@@ -1,0 +1,297 @@
+"""Baselines are what they claim to be, through the evaluation that every model goes through."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from xperience.cli import app
+from xperience.qwen import evaluate as evaluation
+from xperience.qwen.baselines import (
+    WindowGuess,
+    guesses_of,
+    linear_json,
+    majority_json,
+    oracle_json,
+    read_guesses,
+)
+from xperience.qwen.evaluate import PARTS, evaluate
+from xperience.qwen.schema import UNKNOWN, AnswersError, Options, answer_text
+from xperience.qwen.supervised import (
+    MANIFEST,
+    OPTIONS,
+    RECORDS,
+    Media,
+    Span,
+    Supervised,
+    as_target,
+    write_predictions,
+)
+from xperience.qwen.vocabulary import write_options
+
+TRAINED = Options(("Pour water", "Stir tea"), ("Make tea",), ("cup", "kettle", "lid"))
+ACTIONS = ("Pour water", "Stir tea", "Never trained")
+
+
+def media(n_frames=12):
+    return Media(
+        video="v.mp4", video_sha256="0", fps=4.0, n_frames=n_frames, window_frames=4,
+        seconds=n_frames / 4, cameras=["fisheye_cam0"], lost={}, audio=None, audio_sha256=None,
+        audio_rate_hz=16_000, audio_seconds=0.0, why_no_audio="none here",
+    )  # fmt: skip
+
+
+def record(place, side="test", n_frames=12, **truth):
+    start = 100 + 20 * (place % 5)
+    answer = {
+        "action": "Stir tea", "subtask": "Make tea", "objects": ["cup"], "contact": "yes",
+        "transition": "no", "next_action": "Stir tea",
+        "evidence_window": {"start_frame": 6, "end_frame": n_frames - 1},
+    } | truth  # fmt: skip
+    return Supervised(
+        id=f"{side}{place // 5}:{start}", episode=f"{side}{place // 5}", side=side,
+        system="s", user="u", media=media(n_frames),
+        window=Span(start_frame=start, end_frame=start + 19),
+        clip=Span(start_frame=start + 20 - 5 * n_frames, end_frame=start + 19),
+        answer=answer_text(answer), target=answer_text(as_target(answer, TRAINED)),
+        action_is_option=answer["action"] in TRAINED.allowed("action"),
+    )  # fmt: skip
+
+
+def drawn(side, n, seed):
+    rng = np.random.default_rng(seed)
+    for place in range(n):
+        n_frames = int(rng.integers(10, 18))
+        action = str(rng.choice(ACTIONS, p=[0.3, 0.5, 0.2]))
+        yield record(
+            place,
+            side,
+            n_frames,
+            action=action if side == "test" or action in TRAINED.action else UNKNOWN,
+            next_action=str(rng.choice(TRAINED.action)),
+            contact=str(rng.choice(["yes", "no"], p=[0.7, 0.3])),
+            transition=str(rng.choice(["yes", "no", "unknown"], p=[0.2, 0.7, 0.1])),
+            objects=[str(name) for name in rng.choice(["cup", "kettle", "jar"], 2, replace=False)],
+            evidence_window={"start_frame": int(rng.integers(0, 7)), "end_frame": n_frames - 1},
+        )
+
+
+@pytest.fixture(scope="module")
+def asked():
+    return list(drawn("test", 60, 1))
+
+
+@pytest.fixture(scope="module")
+def train():
+    return list(drawn("train", 60, 2))
+
+
+@pytest.fixture
+def unworded(monkeypatch):
+    """Leave the comparison of wordings out: it is slow, and tested elsewhere."""
+    parts = {name: part for name, part in PARTS.items() if not name.startswith("wording")}
+    monkeypatch.setattr(evaluation, "PARTS", parts)
+
+
+@pytest.fixture
+def scored(tmp_path, unworded):
+    """Return a function (answers) to the rows of their evaluation, by task, metric and variant."""
+
+    def scores(said):
+        write_options(tmp_path / OPTIONS, TRAINED)
+        write_predictions(tmp_path / "p.jsonl", said)
+        rows = evaluate(tmp_path / "p.jsonl", tmp_path / OPTIONS, "model")
+        return {
+            (row.task, row.metric, row.variant): row
+            for row in rows
+            if row.against is None and row.head == "model"
+        }
+
+    return scores
+
+
+def test_the_majority_scores_exactly_its_share(asked, train, scored):
+    rows = scored(majority_json(train, asked))
+    for field in ("contact", "transition", "next_action"):
+        usual = Counter(
+            one.taught[field] for one in train if one.taught[field] != UNKNOWN
+        ).most_common(1)[0][0]
+        truth = [one.truth[field] for one in asked if one.truth[field] != UNKNOWN]
+        assert rows[field, "accuracy", "parsed"].value == truth.count(usual) / len(truth)
+    contact = [one.truth["contact"] for one in asked]
+    share = max(contact.count("yes"), contact.count("no")) / len(contact)
+    assert rows["contact", "accuracy", "parsed"].value == share
+    assert rows["contact", "accuracy", "parsed"].floor == share
+    assert rows[None, "published_contact_accuracy", None].value == share
+    assert rows[None, "strict_validity", None].value == 1
+
+
+def test_the_majority_says_the_same_of_everything_but_where_clips_end(asked, train):
+    said = [json.loads(raw) for _, raw in majority_json(train, asked)]
+    ends = [answer.pop("evidence_window")["end_frame"] for answer in said]
+    assert all(answer == said[0] for answer in said)
+    assert ends == [one.media.n_frames - 1 for one in asked]
+
+
+def test_the_majority_does_not_look_at_what_it_answers(asked, train):
+    changed = [
+        record(place, n_frames=one.media.n_frames, contact="no", objects=["lid"])
+        for place, one in enumerate(asked)
+    ]
+    before, after = majority_json(train, asked), majority_json(train, changed)
+    assert [raw for _, raw in before] == [raw for _, raw in after]
+
+
+def test_the_majority_says_unknown_only_if_nothing_else_is_said(asked):
+    train = [record(place, "train", action="Never trained") for place in range(5)]
+    known = [*train, record(5, "train", action="Pour water")]
+    for records, expected in ((train, UNKNOWN), (known, "Pour water")):
+        assert json.loads(next(majority_json(records, asked))[1])["action"] == expected
+
+
+def test_the_majority_needs_training_records(asked):
+    with pytest.raises(AnswersError, match="none of the training side"):
+        list(majority_json([], asked))
+
+
+def test_the_truth_reaches_its_ceiling_and_no_further(asked, scored):
+    rows = scored(oracle_json(asked))
+    assert rows[None, "strict_validity", None].value == 1
+    for field in ("contact", "transition", "next_action"):
+        assert rows[field, "accuracy", "parsed"].value == 1
+    trained = np.mean([one.truth["action"] in TRAINED.action for one in asked])
+    action = rows["action", "accuracy", "parsed"]
+    assert action.value == action.ceiling == trained < 1
+    assert rows["action", "accuracy", "answerable"].value == 1
+    assert rows["action", "macro_f1_present", "answerable"].value == 1
+    objects = rows["objects", "micro_f1", "parsed"]
+    assert objects.value == objects.ceiling < 1  # the jar is no option
+    assert rows["evidence_window", "evidence_iou", "parsed"].value == 1
+
+
+def test_no_floor_of_the_evidence_window_reaches_the_truth(asked, scored):
+    row = scored(oracle_json(asked))["evidence_window", "evidence_iou", "parsed"]
+    assert row.floor_name == "last_frames"
+    assert 0.3 < row.floor < 0.95
+    assert row.n_test == len(asked)
+
+
+def guesses(records, **said):
+    """Return guesses of all windows from 60 frames before each record's on."""
+    found = {}
+    for one in records:
+        for start in range(one.window.start_frame - 60, one.window.start_frame + 1, 5):
+            found[one.episode, start] = WindowGuess(one.episode, start, **said)
+    return list(found.values())
+
+
+def test_heads_become_answers_with_unknown_for_what_is_no_option(asked, scored):
+    said = guesses(
+        asked, action="Never trained", subtask="Make tea", objects=("cup", "jar", "cup"),
+        contact="no_contact", transition="steady",
+    )  # fmt: skip
+    answers = list(linear_json(said, asked, TRAINED))
+    for _, raw in answers:
+        answer = json.loads(raw)
+        assert answer["action"] == answer["next_action"] == UNKNOWN
+        assert (answer["subtask"], answer["objects"]) == ("Make tea", ["cup"])
+        assert (answer["contact"], answer["transition"]) == ("no", "no")
+    assert scored(answers)[None, "strict_validity", None].value == 1
+
+
+@pytest.mark.parametrize(("changed_at", "first"), [(None, 0), (100, 8), (90, 6), (95, 7)], ids=str)
+def test_evidence_of_heads_is_the_run_of_equal_guesses_up_to_the_window(changed_at, first):
+    one = record(0)  # the window starts at frame 100, the clip at 60; 12 frames, 4 a second
+    said = [
+        WindowGuess(one.episode, start, action="a" if start < (changed_at or 0) else "b")
+        for start in range(0, 101, 5)
+    ]
+    answer = json.loads(next(linear_json(said, [one], TRAINED))[1])
+    assert answer["evidence_window"] == {"start_frame": first, "end_frame": 11}
+
+
+def test_a_window_that_no_head_saw_is_named(asked):
+    said = guesses(asked)
+    lost = asked[-1].window.start_frame
+    kept = [one for one in said if (one.episode, one.start_frame) != (asked[-1].episode, lost)]
+    with pytest.raises(AnswersError, match=asked[-1].id):
+        list(linear_json(kept, asked, TRAINED))
+
+
+def test_a_class_that_heads_do_not_have_is_named(asked):
+    with pytest.raises(AnswersError, match="'touching'"):
+        list(linear_json(guesses(asked, contact="touching"), asked, TRAINED))
+
+
+def table():
+    rows = [
+        ("timeline_action", 7, "Pour water"), ("timeline_action", 8, "Stir tea"),
+        ("object_relevance", 7, "cup|lid"), ("contact_prediction", 7, "contact"),
+        ("transition_detection", 7, "transition"), ("temporal_order", 7, "right"),
+    ]  # fmt: skip
+    return pd.DataFrame(
+        [("ep", task, "linear", seed, 40, said) for task, seed, said in rows],
+        columns=["episode", "task", "head", "seed", "start_frame", "predicted"],
+    )
+
+
+def test_a_table_of_heads_becomes_one_guess_a_window(tmp_path):
+    expected = WindowGuess(
+        "ep", 40, action="Pour water", objects=("cup", "lid"), contact="contact",
+        transition="transition",
+    )  # fmt: skip
+    assert guesses_of(table()) == [expected]
+    table().to_parquet(tmp_path / "p.parquet")
+    assert read_guesses(tmp_path / "p.parquet") == [expected]
+
+
+def test_tables_that_cannot_serve_are_refused(tmp_path):
+    with pytest.raises(AnswersError, match="Did you mean 'linear'"):
+        guesses_of(table(), "liner")
+    with pytest.raises(AnswersError, match="no column start_frame"):
+        guesses_of(table().drop(columns="start_frame"))
+    (tmp_path / "p.parquet").write_bytes(b"PAR1 no more")
+    with pytest.raises(AnswersError, match="cannot be read"):
+        read_guesses(tmp_path / "p.parquet")
+
+
+def exported(folder, records):
+    folder.mkdir()
+    write_options(folder / OPTIONS, TRAINED)
+    (folder / MANIFEST).write_text("{}")
+    texts = (json.dumps(one.model_dump()) for one in records)
+    (folder / RECORDS).write_text("".join(f"{text}\n" for text in texts))
+    return folder
+
+
+def test_the_verb_writes_what_the_evaluation_reads(asked, train, tmp_path, unworded):
+    folder = exported(tmp_path / "out", [*train, *asked])
+    run = CliRunner()
+    for kind in ("majority", "oracle"):
+        out = tmp_path / f"{kind}.jsonl"
+        done = run.invoke(
+            app, ["answers", "baseline", str(folder), "--kind", kind, "--out", str(out)]
+        )
+        assert done.exit_code == 0, done.output
+        rows = evaluate(out, folder / OPTIONS, kind)
+        assert next(row for row in rows if row.metric == "strict_validity").value == 1
+        assert len(out.read_text().splitlines()) == len(asked)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--kind", "majorty"], "Did you mean 'majority'"),
+        (["--kind", "linear"], "--predictions"),
+    ],
+)
+def test_a_call_that_cannot_work_ends_with_one_line(asked, tmp_path, more, told):
+    folder = exported(tmp_path / "out", asked)
+    out = tmp_path / "p.jsonl"
+    done = CliRunner().invoke(app, ["answers", "baseline", str(folder), "--out", str(out), *more])
+    assert done.exit_code == 1
+    assert told in done.output
+    assert not out.exists()

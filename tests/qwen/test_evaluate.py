@@ -1,0 +1,301 @@
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from xperience.cli import app
+from xperience.evaluation.records import read_records
+from xperience.project import provenance_path
+from xperience.qwen import embedding, evaluate
+from xperience.qwen.evaluate import evaluate as evaluated
+from xperience.qwen.evaluate import evaluate_to, summary
+from xperience.qwen.predictions import read_predictions
+from xperience.qwen.rows import Author
+from xperience.qwen.schema import AnswersError, read_options
+from xperience.recording import labels
+
+COUNTS = ("num_samples", "num_unseen_label_samples", "held_out_episode_count")
+
+
+@pytest.fixture
+def lean(monkeypatch):
+    """An installation without the extra: quick, and the same everywhere."""
+    monkeypatch.setattr(labels, "can_split", lambda: False)
+    monkeypatch.setattr(embedding, "missing_packages", lambda: ["the_model"])
+
+
+@pytest.fixture
+def few_parts(lean, monkeypatch):
+    """An evaluation of four quick parts."""
+    few = ("published", "validity", "contact", "objects")
+    monkeypatch.setattr(evaluate, "PARTS", {name: evaluate.PARTS[name] for name in few})
+
+
+@pytest.fixture(scope="module")
+def official(published) -> dict[str, float]:
+    path = published / "heldout_qwen3_omni" / "metrics.json"
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def rows(published):
+    """A function (part of the evaluation) that gives its rows on the published predictions."""
+    folder = published / "heldout_qwen3_omni"
+    predictions = read_predictions(
+        folder / "predictions.jsonl", read_options(folder / "options.json")
+    )
+    author = Author("published", "qwen")
+    return cache(lambda part: list(evaluate.PARTS[part](predictions, author)))
+
+
+def one(rows, metric, **fields):
+    """Return the only row of a metric with these fields, differences and floors left out."""
+    wanted = {"head": "qwen", "against": None} | fields
+    (found,) = [
+        row
+        for row in rows
+        if row.metric == metric and all(getattr(row, k) == v for k, v in wanted.items())
+    ]
+    return found
+
+
+def test_every_official_figure_comes_out(rows, official):
+    found = rows("published")
+    for name, value in official.items():
+        row = one(found, f"published_{name}")
+        assert row.value == pytest.approx(value, rel=1e-12), name
+        assert row.contract == "published"
+        assert (row.higher_is_better is None) == (name in COUNTS)
+    assert {r.metric for r in found} == {f"published_{n}" for n in [*official, "parsing_agreement"]}
+    assert one(found, "published_parsing_agreement").value == 1
+
+
+@pytest.mark.parametrize(("field", "majority"), [("contact", 0.71875), ("transition", 436 / 448)])
+def test_contact_and_transition_stay_below_their_majority(rows, field, majority):
+    found = one(rows(field), "accuracy", variant="parsed")
+    assert (found.floor_name, found.floor) == ("majority_of_test_truth", majority)
+    assert found.skill < 0
+    gap = one(rows(field), "accuracy", variant="parsed", against=found.floor_name)
+    assert gap.ci_high < 0
+
+
+def test_validity_is_told_by_both_rules_with_what_is_wrong(rows):
+    strict, lenient = (one(rows("validity"), f"{kind}_validity") for kind in ("strict", "lenient"))
+    assert (strict.value * 448, lenient.value * 448) == (284, 392)
+    assert strict.ci_low < strict.value < strict.ci_high
+    faults = {row.variant: row.value for row in rows("validity") if row.metric == "fault_share"}
+    assert faults["not_json"] == 55 / 448
+    assert faults["wrong_keys"] == 1 / 448
+    assert faults["not_an_option"] > 0.2
+
+
+def test_options_that_hold_labels_of_the_test_side_are_said_to(rows):
+    found = one(rows("openness"), "truth_in_options_share")
+    assert found.value == 1
+    assert "test side" in found.reason
+    assert one(rows("openness"), "open_set_share").value == pytest.approx(317 / 448)
+    assert one(rows("openness"), "next_action_is_action_share").value == 442 / 448
+
+
+@pytest.mark.slow
+def test_a_looser_comparison_is_right_more_often_and_stands_beside_chance(rows):
+    ways = ["exact", "normalised", "same_words"]
+    found = [one(rows("wording_subtask"), f"wording_{way}") for way in ways]
+    had = [row.value for row in found if row.status == "ok"]
+    assert had[0] == 3 / 448
+    assert had == sorted(had)
+    assert all(row.floor is not None for row in found if row.status == "ok")
+    assert all("make extras" in row.reason for row in found if row.status == "skipped")
+
+
+@pytest.mark.slow
+def test_the_kinds_of_answers_add_up(rows):
+    shares = [row.value for row in rows("wording_subtask") if row.metric == "answer_share"]
+    assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not labels.can_split(), reason="lemminflect is not installed")
+def test_hardly_any_failure_is_wording(rows):
+    wording = rows("wording_action")
+    found = one(wording, "failure_that_is_wording", variant="same_verb_and_noun")
+    assert found.value == pytest.approx(10 / 433)
+    gap = one(wording, found.metric, variant=found.variant, against=found.floor_name)
+    assert gap.ci_low < 0 < gap.ci_high
+
+
+def test_what_is_not_installed_is_said_and_no_row_disappears(lean, mixed, options_file):
+    found = evaluated(mixed, options_file, model="qwen")
+    for way in ("same_words", "same_noun", "same_meaning"):
+        row = one(found, f"wording_{way}", task="action")
+        assert row.status == "skipped"
+        assert "make extras" in row.reason
+    assert one(found, "wording_exact", task="action").floor_name is not None
+
+
+def test_intervals_draw_recordings_and_are_withheld_for_too_few(lean, write, options_file):
+    lines = [json.loads(text) for text in _lines(n_episodes=4)]
+    few = evaluated(write(lines), options_file, model="qwen")
+    found = one(few, "accuracy", task="contact", variant="parsed")
+    assert found.ci_low is None
+    assert "4 recordings" in found.ci_reason
+
+
+def _lines(n_episodes):
+    rng = np.random.default_rng(0)
+    for place in range(40):
+        true = {
+            "action": "Walk", "subtask": "s", "next_action": "Walk", "objects": ["pen"],
+            "contact": str(rng.choice(["yes", "no"])), "transition": "unknown",
+        }  # fmt: skip
+        said = true | {"contact": str(rng.choice(["yes", "no"]))}
+        yield json.dumps(
+            {
+                "id": str(place),
+                "episode_id": str(place % n_episodes),
+                "raw_prediction": json.dumps(said),
+                "true_json": true,
+            }
+        )
+
+
+def test_a_field_that_tests_nothing_gets_no_score_but_a_reason(lean, write, options_file):
+    found = evaluated(write(map(json.loads, _lines(8))), options_file, model="qwen")
+    for variant in ("parsed", "strict"):
+        constant = one(found, "accuracy", task="action", variant=variant)
+        assert "one class tests nothing" in constant.reason
+        assert "unknown" in one(found, "accuracy", task="transition", variant=variant).reason
+    assert one(found, "published_transition_accuracy").status == "skipped"
+    assert one(found, "published_seen_label_accuracy").status == "skipped"
+
+
+def test_nothing_is_computed_twice(few_parts, mixed, options_file, tmp_path, monkeypatch):
+    out = tmp_path / "made" / "m.json"
+    first = evaluate_to(mixed, options_file, out)
+    assert read_records(out) == first == evaluated(mixed, options_file)
+    assert sorted(path.name for path in out.parent.iterdir()) == ["m.json", "m.provenance.json"]
+
+    def never(*_):
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(evaluate, "read_predictions", never)
+    assert evaluate_to(mixed, options_file, out) == first
+
+
+def test_a_run_that_was_stopped_goes_on(few_parts, mixed, options_file, tmp_path, monkeypatch):
+    out, made, expected = tmp_path / "m.json", [], evaluated(mixed, options_file)
+
+    def watched(name, part):
+        def run(*args):
+            made.append(name)
+            if len(made) == 3:
+                raise KeyboardInterrupt
+            return part(*args)
+
+        return run
+
+    parts = {name: watched(name, part) for name, part in evaluate.PARTS.items()}
+    monkeypatch.setattr(evaluate, "PARTS", parts)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_to(mixed, options_file, out)
+    assert not out.exists()
+    assert evaluate_to(mixed, options_file, out) == expected
+    assert made == ["published", "validity", "contact", "contact", "objects"]
+    assert not list(tmp_path.glob(".m.parts"))
+
+
+@pytest.mark.parametrize("text", ["{}", "[1", '["pen", "pen"]'])
+def test_mended_input_is_not_taken_for_other_input(few_parts, mixed, tmp_path, text, options_file):
+    out, mended = tmp_path / "m.json", options_file.read_text()
+    options_file.write_text(text)
+    with pytest.raises(AnswersError, match=rf"^{options_file.name}"):
+        evaluate_to(mixed, options_file, out)
+    options_file.write_text(mended)
+    assert evaluate_to(mixed, options_file, out) == read_records(out)
+
+
+CHANGES = {
+    "predictions": lambda mixed, options: mixed.write_text(mixed.read_text().replace("pen", "p")),
+    "options": lambda mixed, options: options.write_text('["Walk"]'),
+    "model": lambda mixed, options: None,
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_two_runs_never_mix(few_parts, mixed, options_file, tmp_path, changed):
+    out = tmp_path / "m.json"
+    evaluate_to(mixed, options_file, out, model="one")
+    _is_refused(mixed, options_file, out, changed)
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_parts_of_two_runs_never_mix(few_parts, mixed, options_file, tmp_path, changed):
+    out = tmp_path / "m.json"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(evaluate.PARTS, "contact", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate_to(mixed, options_file, out, model="one")
+    _is_refused(mixed, options_file, out, changed)
+
+
+def _stop(*_):
+    raise KeyboardInterrupt
+
+
+def _is_refused(mixed, options_file, out, changed):
+    CHANGES[changed](mixed, options_file)
+    before = {path: path.read_bytes() for path in out.parent.rglob("*.json")}
+    with pytest.raises(AnswersError, match=f"rests on other {changed}"):
+        evaluate_to(mixed, options_file, out, model="two" if changed == "model" else "one")
+    assert before == {path: path.read_bytes() for path in out.parent.rglob("*.json")}
+
+
+def test_an_output_that_does_not_tell_its_data_is_refused(few_parts, mixed, options_file, tmp_path):
+    out = tmp_path / "m.json"
+    evaluate_to(mixed, options_file, out)
+    provenance_path(out).unlink()
+    with pytest.raises(AnswersError, match="does not tell its data"):
+        evaluate_to(mixed, options_file, out)
+
+
+def test_other_tools_make_the_same_evaluation_again(few_parts, mixed, options_file, tmp_path):
+    out = tmp_path / "m.json"
+    first = evaluate_to(mixed, options_file, out)
+    told = json.loads(provenance_path(out).read_text())
+    told["tools"]["library"] = "older"
+    provenance_path(out).write_text(json.dumps(told))
+    out.write_text("[]")
+    assert evaluate_to(mixed, options_file, out) == first
+    assert read_records(out) == first
+
+
+def test_the_verb_prints_a_table_and_where_it_wrote(few_parts, mixed, options_file, tmp_path):
+    out = tmp_path / "m.json"
+    call = ["evaluate", str(mixed), "--options", str(options_file), "--out", str(out)]
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == str(out)
+    assert "published_contact_accuracy" in result.stdout
+    assert summary(read_records(out)) in result.stdout
+    refused = CliRunner().invoke(app, [*call, "--model", "other"])
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("AnswersError: m.json: rests on other model")
+
+
+def test_the_room_needs_no_deep_learning_framework():
+    code = "import sys; import xperience.qwen.evaluate; print('torch' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_paths_of_the_machine_stay_out_of_the_files(few_parts, mixed, options_file, tmp_path):
+    out = tmp_path / "m.json"
+    evaluate_to(mixed, options_file, out)
+    for path in (out, provenance_path(out)):
+        assert str(Path(tmp_path)) not in path.read_text()

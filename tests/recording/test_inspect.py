@@ -1,0 +1,115 @@
+"""The report of an episode: as a table, as JSON, as a data frame, from the command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from xperience.cli import app
+from xperience.recording.geometry import Points
+from xperience.recording.inspect import inspect_episode
+from xperience.recording.recording import Episode
+
+STREAMS = [
+    *("pose", "point_cloud", "hand_left", "hand_right", "body", "contacts", "imu", "depth"),
+    *("calibration", "captions", "fisheye_cam0", "fisheye_cam1", "fisheye_cam2", "fisheye_cam3"),
+    *("stereo_left", "stereo_right", "audio"),
+]
+
+
+def test_a_whole_episode(whole_tiny: Path) -> None:
+    report = inspect_episode(whole_tiny)
+    assert report.usable
+    assert report.faults == []
+    assert (report.episode, report.n_frames, report.main_task) == ("ep", 60, "Making tea")
+    assert report.fps == pytest.approx(20)
+    assert [row.stream for row in report.streams] == STREAMS
+    for row in report.streams:
+        assert (row.status, row.faults, row.coverage) == ("ok", [], 1.0), row.stream
+        assert row.shape
+        assert row.dtype
+        assert row.unit
+        if row.stream not in ("point_cloud", "calibration"):
+            assert row.rate_hz > 0
+            assert row.span_s == pytest.approx(3.0, abs=0.05)
+
+
+def test_rates_and_shapes(whole_tiny: Path) -> None:
+    rows = {row.stream: row for row in inspect_episode(whole_tiny).streams}
+    assert rows["imu"].rate_hz == pytest.approx(100)
+    assert rows["imu"].shape == [300, 3]
+    assert rows["audio"].rate_hz == 32_000
+    assert rows["depth"].shape == [60, 12, 16]
+    assert rows["depth"].dtype == "float16"
+    assert rows["stereo_left"].shape == [60, 48, 64, 3]
+
+
+def test_text_json_and_frame_say_the_same(tiny: Path, builder: ModuleType) -> None:
+    builder.put(tiny, imu=None)
+    (tiny / "stereo_left.mp4").write_bytes(b"")
+    report = inspect_episode(tiny)
+    told = json.loads(report.to_json())
+    frame, text = report.to_frame(), report.to_text()
+    assert [row["stream"] for row in told["streams"]] == list(frame.index) == STREAMS
+    lines = {line.split()[0]: line for line in text.splitlines() if line}
+    for row in told["streams"]:
+        assert frame.loc[row["stream"], "status"] == row["status"]
+        assert lines[row["stream"]].split()[1] == row["status"]
+        assert all(f"- {fault}" in text for fault in row["faults"])
+    assert "100.0 %" in lines["body"]
+    assert "%" not in lines["imu"]
+
+
+def test_the_command_line(tiny: Path) -> None:
+    told = CliRunner().invoke(app, ["inspect", str(tiny), "--json"])
+    assert told.exit_code == 0
+    assert json.loads(told.stdout)["usable"] is True
+    assert CliRunner().invoke(app, ["inspect", str(tiny)]).stdout.startswith("ep: 60 frames")
+    assert CliRunner().invoke(app, ["inspect"]).exit_code == 2
+    assert CliRunner().invoke(app, ["inspect", str(tiny), "--jsn"]).exit_code == 2
+    (tiny / "annotation.hdf5").unlink()
+    lost = CliRunner().invoke(app, ["inspect", str(tiny), "--json"])
+    assert lost.exit_code == 1
+    assert json.loads(lost.stdout)["usable"] is False
+
+
+def test_the_command_itself(tiny: Path) -> None:
+    command = [sys.executable, "-c", "from xperience.cli import app; app()", "inspect", str(tiny)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    (tiny / "annotation.hdf5").write_bytes(b"\x89HDF")
+    told = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert told.returncode == 1
+    assert "Traceback" not in told.stderr
+
+
+def test_inspecting_writes_nothing(tiny: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in sorted(tiny.rglob("*"))}
+    inspect_episode(tiny)
+    assert {path: path.stat().st_mtime_ns for path in sorted(tiny.rglob("*"))} == before
+
+
+def test_poses_lead_from_the_camera_to_the_world(tiny: Path, builder: ModuleType) -> None:
+    """Against the formula: T_wc = T_c0_b · [R(quat) | trans], then inverted."""
+    values = builder.arrays(60)
+    with Episode(tiny) as episode:
+        pose = episode.camera_to_world()
+        assert (pose.source, pose.target) == ("fisheye_cam0", "world")
+        for frame in (0, 31, 59):
+            w, x, y, z = values["slam/quat_wxyz"][frame]
+            matrix = np.eye(4)
+            matrix[:3, :3] = [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+            ]
+            matrix[:3, 3] = values["slam/trans_xyz"][frame]
+            back = np.linalg.inv(values["calibration/cam01/T_c0_b"] @ matrix)
+            np.testing.assert_allclose(pose.rotation[frame], back[:3, :3], atol=1e-12)
+            np.testing.assert_allclose(pose.translation[frame], back[:3, 3], atol=1e-12)
+        hand = Points(episode.read("hand_mocap/left_joints_3d"), episode.reference_camera)
+        assert pose(hand).xyz.shape == (60, 21, 3)
