@@ -99,16 +99,18 @@ def suite(
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of heads that start at random.")] = 5,
 ) -> None:
     """Score every task of an episode: a JSON list of tidy rows."""
+    from xperience.evaluation.evaluate import evaluate
+    from xperience.evaluation.predictions import predict_heads
     from xperience.evaluation.records import write_records
     from xperience.features.table import WindowTable
     from xperience.project import episode_name
-    from xperience.studies.rows import suite_rows
-    from xperience.studies.suite import run_suite
+    from xperience.tasks.problem import problems_of
 
-    table = WindowTable(windows)
-    chosen = heads.split(",")
-    outcomes = run_suite(episode, table, contract=contract, heads=chosen, n_seeds=seeds)
-    write_records(out, suite_rows(outcomes, episode_name(episode), contract))
+    problems = problems_of(episode, WindowTable(windows), contract)
+    predicted = predict_heads(problems, heads.split(","), seeds)
+    name = episode_name(episode)
+    pairs = zip(problems, predicted, strict=True)
+    write_records(out, [row for pair in pairs for row in evaluate(*pair, name, "suite")])
     typer.echo(str(out))
 
 

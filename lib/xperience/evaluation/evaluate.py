@@ -1,0 +1,613 @@
+"""`evaluate`: from a problem and its predictions to rows: intervals, floors, ceilings, differences.
+
+This is the one place that scores and compares. A `Comparison` holds a problem's heads and trivial
+baselines, scored on the same test samples; `evaluate` writes it out as rows. Samples stand in time
+order, so that blocks of neighbours can be resampled; in a problem of several recordings (it has
+``groups``) recordings are resampled, and ranks are taken within each.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from xperience.evaluation import metrics as scoring
+from xperience.evaluation.evidence import Boundaries
+from xperience.evaluation.metrics import Score
+from xperience.evaluation.predictions import Prediction, Predictions
+from xperience.evaluation.records import Record
+from xperience.evaluation.uncertainty import Interval, Resampling, Verdict, difference, interval
+from xperience.evaluation.vectors import Ranks
+from xperience.models import baselines
+from xperience.tasks.measures import Measure
+from xperience.tasks.problem import Problem
+from xperience.tasks.targets import boundary_frames
+
+FLOOR, SEEN = "floor", "seen_classes"
+"""Variants of rows: a trivial baseline's own score; test samples of classes that were trained."""
+FLOOR_SEED, FLOOR_DRAWS = 7, 25
+N_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one head, over its seeds, or of a trivial baseline, over its random draws.
+
+    Parameters
+    ----------
+    problem : Problem
+    draws : tuple of list of evidence
+        What measures are computed from, one list per seed or draw; see `evidence`.
+    seeds : tuple of int or None
+    """
+
+    problem: Problem
+    draws: tuple[list[Any], ...]
+    seeds: tuple[int | None, ...] = ()
+
+    @classmethod
+    def of(
+        cls, problem: Problem, predictions: Predictions, keep: np.ndarray | None = None
+    ) -> "Scores":
+        """Return the scores of a head's predictions.
+
+        Parameters
+        ----------
+        problem : Problem
+        predictions : sequence of Prediction
+        keep : bool array, shape (n_test,), optional
+            Test samples that count.
+        """
+        draws = tuple(evidence(problem, one.predicted, keep) for one in predictions)
+        return cls(problem, draws, tuple(one.seed for one in predictions))
+
+    def each(self, one: Measure) -> list[Score]:
+        """Return a measure's score of each seed or draw."""
+        published = self.problem.contract == "published"
+        found = (_fitting(one, items) for items in self.draws)
+        return [scoring.score(one.metric, item, as_published=published) for item in found]
+
+    def score(self, one: Measure) -> Score:
+        """Return a measure's mean score over seeds; without a value where one has none."""
+        found = self.each(one)
+        reasons = [score.reason for score in found if score.value is None]
+        if reasons:
+            return Score(None, reasons[0])
+        return Score(float(np.mean([score.value for score in found])))
+
+    def spread(self, one: Measure) -> float | None:
+        """Return the standard deviation over seeds; None for fewer than two."""
+        values = [score.value for score in self.each(one)]
+        if len(self.seeds) < 2 or any(value is None for value in values):
+            return None
+        return float(np.std(values, ddof=1))
+
+    def weighted(self, one: Measure) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the mean score over seeds as a function of sample weights."""
+        each = [scoring.weighted(one.metric, _fitting(one, items)) for items in self.draws]
+        return each[0] if len(each) == 1 else lambda w: np.mean([of(w) for of in each], axis=0)
+
+    def n(self, one: Measure) -> int:
+        """Return how many samples a measure is computed from."""
+        return len(_fitting(one, self.draws[0]))
+
+    def takes(self, one: Measure) -> bool:
+        """Return whether there is what a measure is computed from."""
+        return any(isinstance(item, one.metric.takes) for item in self.draws[0])
+
+    def refusal(self, one: Measure) -> str | None:
+        """Return why a measure of these samples would mean nothing."""
+        return _fitting(one, self.draws[0]).refusal
+
+    @cached_property
+    def resampling(self) -> Resampling:
+        """How test samples are resampled."""
+        if self.problem.groups is not None:
+            return Resampling(n_resamples=N_RESAMPLES, groups=self.problem.groups)
+        return Resampling(n_resamples=N_RESAMPLES, min_block=self.problem.min_block)
+
+    def interval(self, one: Measure) -> Interval:
+        """Return the interval of a measure's mean score over seeds."""
+        if refusal := self.refusal(one):
+            n, level = self.n(one), self.resampling.level
+            return Interval(None, None, None, level, n, None, 0, None, Verdict.UNDEFINED, refusal)
+        return interval(self.weighted(one), self.n(one), self.resampling, one.metric.bounds)
+
+    def minus(self, other: "Scores", one: Measure) -> Interval:
+        """Return the paired interval of this score minus another's on the same samples."""
+        return difference(self.weighted(one), other.weighted(one), self.n(one), self.resampling)
+
+    def by_group(self, one: Measure) -> list[float | None]:
+        """Return the score of every recording on its own, None where it has none."""
+        groups = self.problem.groups
+        values = self.weighted(one)((np.unique(groups)[:, None] == groups[None]).astype(float))
+        return [None if np.isnan(value) else float(value) for value in values]
+
+
+def _fitting(one: Measure, items: list[Any]) -> Any:
+    return next(item for item in items if isinstance(item, one.metric.takes))
+
+
+def evidence(
+    problem: Problem, predicted: Sequence[Any], keep: np.ndarray | None = None
+) -> list[Any]:
+    """Return what a problem's measures are computed from: truth and prediction, in time order.
+
+    Parameters
+    ----------
+    problem : Problem
+    predicted : list of labels, list of sets, or float array (n_test, n_values)
+    keep : bool array, shape (n_test,), optional
+        Test samples that count.
+    """
+    task, order = problem.task, problem.by_time
+    order = order if keep is None else order[keep[order]]
+    truth, predicted = picked(problem.test_targets, order), picked(predicted, order)
+    if task.kind == "classify":
+        positive = task.positive if task.positive in problem.labels else None
+        found = [scoring.labels(truth, predicted, options=problem.labels, positive=positive)]
+        if any(one.metric.takes is Boundaries for one in problem.measures):
+            found.append(_boundaries(problem, predicted, order))
+        return found
+    if task.kind == "multilabel":
+        more = (name for names in truth for name in names)
+        vocabulary = tuple(dict.fromkeys([*problem.labels, *more]))
+        return [scoring.label_sets(truth, predicted, vocabulary=vocabulary)]
+    if task.kind == "retrieve":
+        ways = (predicted, truth) if task.query == "prediction" else (truth, predicted)
+        return [_ranked(problem, lambda at: scoring.cosine_ranks(*(way[at] for way in ways)))]
+    found = [scoring.vectors(truth, predicted)]
+    if task.value_shape is not None:
+        shape = (-1, *task.value_shape)
+        found.append(scoring.positions(np.reshape(truth, shape), np.reshape(predicted, shape)))
+    return found
+
+
+def picked(values: Any, places: np.ndarray) -> Sequence[Any]:
+    """Return some values, in the order of their places, of a list or anything array-like."""
+    if isinstance(values, list | tuple):
+        return [values[place] for place in places]
+    return values[places]
+
+
+def _boundaries(problem: Problem, predicted: Sequence[Any], order: np.ndarray) -> Boundaries:
+    return scoring.boundaries(
+        problem.centers[1][order],
+        np.array([label == problem.task.positive for label in predicted], dtype=bool),
+        boundary_frames(problem.truth.action),
+    )
+
+
+def _ranked(problem: Problem, rank: Callable[[Any], Ranks]) -> Ranks:
+    """Return the ranks of all samples, each among the windows of its own recording."""
+    if problem.groups is None:
+        return rank(slice(None))
+    groups = problem.groups
+    return merged([rank(np.flatnonzero(groups == one)) for one in np.unique(groups)])
+
+
+def merged(each: Sequence[Ranks]) -> Ranks:
+    """Return the ranks of several recordings one after the other."""
+    columns = (
+        np.concatenate([getattr(one, name) for one in each])
+        for name in ("better", "tied", "earlier")
+    )
+    return Ranks(*columns, n_candidates=max(one.n_candidates for one in each))
+
+
+def floors(problem: Problem, keep: np.ndarray | None = None) -> dict[str, Scores]:
+    """Return every trivial baseline by name; random ones are drawn `FLOOR_DRAWS` times.
+
+    Parameters
+    ----------
+    problem : Problem
+    keep : bool array, shape (n_test,), optional
+        Test samples that count.
+    """
+    rng = np.random.default_rng(FLOOR_SEED)
+    draws = {
+        name: (evidence(problem, predicted, keep),)
+        for name, predicted in _trivial_predictions(problem).items()
+    }
+    if problem.task.kind == "classify":
+        drawn = (
+            baselines.stratified(problem.train_targets, problem.n_test, rng)
+            for _ in range(FLOOR_DRAWS)
+        )
+        draws["stratified_random"] = tuple(evidence(problem, one, keep) for one in drawn)
+    if problem.task.kind == "retrieve":
+        draws["chance"] = tuple(_by_chance(problem, rng))
+    return {name: Scores(problem, found) for name, found in draws.items()}
+
+
+def _trivial_predictions(problem: Problem) -> dict[str, Sequence[Any]]:
+    """Return the predictions of every baseline that is not random."""
+    task, train, n_test = problem.task, problem.train_targets, problem.n_test
+    if task.kind == "classify":
+        found = {"majority": baselines.majority(train, n_test)}
+        if task.positive in problem.labels:
+            found[f"always_{task.positive}"] = [task.positive] * n_test
+    elif task.kind == "multilabel":
+        found = {"prior": problem.named(baselines.prior_sets(problem.membership(train), n_test))}
+    else:
+        found = {}
+        if problem.groups is None:
+            nearest = baselines.nearest_in_time(*problem.centers)
+            found["nearest_in_time"] = np.asarray(train)[nearest].astype(np.float64)
+        if task.kind == "regress":
+            found["train_mean"] = baselines.train_mean(train, n_test)
+    for name in task.naive:
+        found[name] = as_predicted(problem, problem.naive(name))
+    return found
+
+
+def as_predicted(problem: Problem, forecast: Sequence[Any]) -> Sequence[Any]:
+    """Return a naive forecast as predictions; labels that it can't tell are the majority class."""
+    if problem.task.kind != "classify":
+        return np.asarray(forecast)
+    common = baselines.majority(problem.train_targets, 1)[0]
+    return [common if label is None else label for label in forecast]
+
+
+def _by_chance(problem: Problem, rng: np.random.Generator) -> Iterator[list[Ranks]]:
+    """Yield ranks at random, one per draw; equal candidates have equal similarity."""
+    candidates = picked(np.asarray(problem.test_targets), problem.by_time)
+    groups = np.zeros(len(candidates), int) if problem.groups is None else problem.groups
+    alike = np.empty((len(candidates), 1), dtype=np.int64)
+    for one in np.unique(groups):  # wide vectors are compared once, not once a draw
+        own = groups == one
+        alike[own, 0] = np.unique(candidates[own], axis=0, return_inverse=True)[1].ravel()
+    for _ in range(FLOOR_DRAWS):
+        yield [
+            _ranked(problem, lambda at: scoring.ranks(baselines.chance_similarity(alike[at], rng)))
+        ]
+
+
+def strongest(one: Measure, found: Mapping[str, Scores]) -> tuple[Score, str] | tuple[None, None]:
+    """Return the best baseline's score on a measure, and its name; the first of equal ones."""
+    scores = {name: baseline.score(one) for name, baseline in found.items()}
+    known = {name: score.value for name, score in scores.items() if score.value is not None}
+    if not known:
+        return None, None
+    best = (max if one.metric.higher_is_better else min)(known, key=known.get)
+    return scores[best], best
+
+
+def ceiling(problem: Problem, one: Measure) -> float | None:
+    """Return the best that a closed set of classes allows on a measure; None if not known.
+
+    Notes
+    -----
+    A class that no training sample has is never predicted: it bounds accuracy and weighted F1 by
+    the share of samples, macro-F1 and balanced accuracy by the share of classes.
+    """
+    if problem.task.kind != "classify":
+        return None
+    bound = baselines.closed_set_ceiling(problem.train_targets, problem.test_targets)
+    by_name = {
+        "accuracy": bound.samples,
+        "weighted_f1": bound.samples,
+        "balanced_accuracy": bound.classes,
+        "macro_f1_present": bound.classes,
+    }
+    return by_name.get(one.metric.id)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A problem's heads and trivial baselines, scored on the same test samples.
+
+    Parameters
+    ----------
+    problem : Problem
+    heads, floors : dict of {name: Scores}
+    base : dict
+        Fields that every row has: run, section, and so on.
+    """
+
+    problem: Problem
+    heads: dict[str, Scores]
+    floors: dict[str, Scores]
+    base: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        predictions: Mapping[str, Predictions],
+        base: Mapping[str, Any],
+        keep: np.ndarray | None = None,
+    ) -> "Comparison":
+        """Return the comparison of a problem's heads.
+
+        Parameters
+        ----------
+        problem : Problem
+        predictions : mapping of {head: predictions}
+        base : mapping
+            Fields that every row has: at least run and section.
+        keep : bool array, shape (n_test,), optional
+            Test samples that count.
+        """
+        scores = {name: Scores.of(problem, one, keep) for name, one in predictions.items() if one}
+        return cls(problem, scores, floors(problem, keep), base_of(problem, base))
+
+    def row(self, head: str, one: Measure, bounded: bool = True, **fields: Any) -> Record:
+        """Return the row of a head's measure: mean over seeds, interval, floor, skill, ceiling.
+
+        Parameters
+        ----------
+        head : str
+        one : Measure
+        bounded : bool
+            Whether classes that were never trained bound the score.
+        fields
+            Fields of the row that differ from those of every row.
+        """
+        own = self.base | {"head": head} | fields
+        return score_row(self.heads[head], one, own, self.floors, bounded)
+
+    def difference(self, head: str, rival: str, one: Measure, **fields: Any) -> Record:
+        """Return the row of a head's paired difference from another head or from a baseline."""
+        other = self.heads.get(rival) or self.floors[rival]
+        own = self.base | {"head": head, "against": rival} | fields
+        return difference_row(self.heads[head], other, one, own)
+
+    def rivals(self, head: str, one: Measure) -> list[str]:
+        """Return what a head's score is compared with: the best baseline, and the linear head."""
+        best = strongest(one, self.floors)[1]
+        found = [] if best is None else [best]
+        return found + [name for name in ("linear",) if name in self.heads and name != head]
+
+
+def base_of(problem: Problem, base: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that tell which problem a row is of, and of how many samples."""
+    found = {"contract": problem.contract, "task": problem.task.name}
+    if problem.samples is not None:
+        found |= {"n_train": problem.n_train, "n_test": problem.n_test}
+    return dict(base) | found
+
+
+def measured(one: Measure) -> dict[str, Any]:
+    """Return a measure's name, unit and direction as fields of a row."""
+    metric = one.metric
+    return {
+        "metric": one.name,
+        "unit": metric.unit,
+        "higher_is_better": metric.higher_is_better,
+    }
+
+
+def score_row(
+    mine: Scores,
+    one: Measure,
+    base: Mapping[str, Any],
+    baselines: Mapping[str, Scores] | None = None,
+    bounded: bool = True,
+) -> Record:
+    """Return the row of a measure.
+
+    Parameters
+    ----------
+    mine : Scores
+    one : Measure
+    base : mapping
+        Fields of the row: run, section, contract, task, head, …
+    baselines : mapping of {name: Scores}, optional
+        The strongest is the floor.
+    bounded : bool
+        Whether classes that were never trained bound the score.
+    """
+    score = mine.score(one)
+    found = dict(base) | measured(one) | {"value": score.value, "status": score.status}
+    found["reason"] = score.reason or base.get("reason")
+    floor, floor_name = strongest(one, baselines or {})
+    if floor is not None:
+        found |= {"floor": floor.value, "floor_name": floor_name}
+        found["skill"] = scoring.skill(one.metric, score, floor).value
+    if baselines and bounded:
+        found["ceiling"] = ceiling(mine.problem, one)
+    if score.value is not None:
+        found |= interval_fields(mine.interval(one)) | {"spread": mine.spread(one)}
+    if len(mine.seeds) == 1:
+        found["seed"] = mine.seeds[0]
+    return Record(**found)
+
+
+def difference_row(mine: Scores, rival: Scores, one: Measure, base: Mapping[str, Any]) -> Record:
+    """Return the row of a paired difference in the measure's own unit.
+
+    Parameters
+    ----------
+    mine, rival : Scores
+        Of the same test samples.
+    one : Measure
+    base : mapping
+        Fields of the row, ``against`` among them.
+    """
+    scores = [side.score(one) for side in (mine, rival)]
+    refusal = mine.refusal(one) or next((s.reason for s in scores if s.value is None), None)
+    found = dict(base) | measured(one)
+    if refusal:
+        return Record(**(found | {"value": None, "status": "degenerate", "reason": refusal}))
+    value = scores[0].value - scores[1].value
+    return Record(**found, value=value, **interval_fields(mine.minus(rival, one)))
+
+
+def interval_fields(found: Interval) -> dict[str, Any]:
+    """Return an interval as fields of a row: its ends, or why there are none."""
+    fields = {"n_effective": found.n_effective}
+    if found.low is None or found.high is None:
+        return fields | {"ci_reason": f"{found.verdict}: {found.reason}"}
+    return fields | {"ci_low": found.low, "ci_high": found.high}
+
+
+def evaluate(
+    problem: Problem,
+    predictions: Mapping[str, Predictions],
+    run: str,
+    section: str,
+    variant: str | None = None,
+) -> list[Record]:
+    """Return the rows of a problem's heads.
+
+    Parameters
+    ----------
+    problem : Problem
+    predictions : mapping of {head: predictions}
+        See `xperience.evaluation.predictions.predict`.
+    run : str
+    section : str
+        Notebook or command that scores.
+    variant : str, optional
+        Which samples or inputs the rows are of; it stands before a row's own variant.
+
+    Returns
+    -------
+    list of Record
+        The trivial baselines (variant "floor"), what the split did, and for each head every measure
+        with its interval and spread over seeds, the primary one of each seed too, the same on
+        classes that were trained (variant "seen_classes"), and the primary measure's paired
+        difference from the best floor and from the linear head (``against``). At least one row
+        per head, whatever happened.
+    """
+    base = {"run": run, "section": section}
+    rows = list(_rows(problem, predictions, base) if problem.ok else ())
+    rows = rows or list(_without_score(problem, predictions, base))
+    if variant is None:
+        return rows
+    return [
+        row.model_copy(update={"variant": "/".join(filter(None, (variant, row.variant)))})
+        for row in rows
+    ]
+
+
+def _without_score(
+    problem: Problem, predictions: Mapping[str, Predictions], base: Mapping[str, Any]
+) -> Iterator[Record]:
+    found = base_of(problem, base) | {"status": problem.status, "reason": problem.reason}
+    for head in predictions:
+        for one in problem.measures:
+            yield Record(**found, head=head, **measured(one), value=None)
+
+
+def _rows(
+    problem: Problem, predictions: Mapping[str, Predictions], base: Mapping[str, Any]
+) -> Iterator[Record]:
+    compared = Comparison.of(problem, predictions, base)
+    primary, notes = problem.task.primary, "; ".join(problem.notes) or None
+    yield from split_rows(problem, base)
+    for name, floor in compared.floors.items():
+        for one in problem.measures:
+            yield score_row(floor, one, compared.base | {"head": name, "variant": FLOOR})
+    for head in compared.heads:
+        for one in problem.measures:
+            yield compared.row(head, one, reason=notes)
+        if len(predictions[head]) > 1:
+            yield from _seed_rows(compared, head)
+        for rival in compared.rivals(head, primary):
+            yield compared.difference(head, rival, primary)
+        for fact in descriptions(problem, predictions[head]):
+            yield Record(**compared.base, head=head, **fact)
+    if problem.strict and problem.task.kind == "classify" and problem.unseen.any():
+        yield from _seen_rows(problem, predictions, base)
+
+
+def _seed_rows(compared: Comparison, head: str) -> Iterator[Record]:
+    """Yield the primary score of each seed: whether seeds agree is part of a claim."""
+    mine, primary = compared.heads[head], compared.problem.task.primary
+    for seed, score in zip(mine.seeds, mine.each(primary), strict=True):
+        said = {"value": score.value, "status": score.status, "reason": score.reason}
+        yield Record(**compared.base, head=head, **measured(primary), **said, seed=seed)
+
+
+def split_rows(problem: Problem, base: Mapping[str, Any]) -> Iterator[Record]:
+    """Yield what the split did: samples purged, test samples of classes never trained."""
+    found = base_of(problem, base)
+    yield Record(**found, metric="purged_samples", unit="sample", value=len(problem.split.purged))
+    if problem.task.kind == "classify" and not problem.task.classes:
+        share = float(problem.unseen.mean())
+        yield Record(
+            **found, metric="open_set_share", unit="1", higher_is_better=False, value=share
+        )
+
+
+def _seen_rows(
+    problem: Problem, predictions: Mapping[str, Predictions], base: Mapping[str, Any]
+) -> Iterator[Record]:
+    keep = ~problem.unseen
+    if not keep.any():
+        return
+    compared = Comparison.of(problem, predictions, base, keep)
+    for head, mine in compared.heads.items():
+        for one in filter(mine.takes, problem.measures):
+            yield compared.row(head, one, bounded=False, variant=SEEN, n_test=int(keep.sum()))
+
+
+def descriptions(problem: Problem, predictions: Predictions) -> Iterator[dict[str, Any]]:
+    """Yield the counts and shares that the published suite reports beside its scores.
+
+    Parameters
+    ----------
+    problem : Problem
+    predictions : sequence of Prediction
+        Of one head; the first seed's are counted.
+
+    Yields
+    ------
+    dict
+        Fields of a row: metric, unit, direction, value, seed.
+    """
+    first, task = predictions[0], problem.task
+    facts = {"feature_dim": ("feature", problem.n_features)}
+    if task.kind == "classify" and task.classes:
+        facts |= _pair_counts(problem, first)
+    elif task.kind == "classify":
+        facts |= _class_facts(problem)
+    elif task.kind == "multilabel":
+        facts["num_objects"] = ("label", len(problem.labels))
+    else:
+        facts["target_dim"] = ("value", np.shape(problem.samples.values)[1])
+    for found in evidence(problem, first.predicted) if task.kind == "classify" else []:
+        if isinstance(found, Boundaries):
+            facts |= _boundary_counts(found)
+    for name, (unit, value) in facts.items():
+        yield {"metric": name, "unit": unit, "value": float(value)}
+    directions = {"train_final_accuracy": ("1", True), "train_final_loss": ("nat", False)}
+    for name, value in (first.facts or {}).items():
+        unit, higher_is_better = directions.get(name, ("1", None))
+        fields = {"metric": name, "unit": unit, "higher_is_better": higher_is_better}
+        yield fields | {"value": float(value), "seed": first.seed}
+
+
+def _class_facts(problem: Problem) -> dict[str, tuple[str, float]]:
+    train, test = problem.train_targets, problem.test_targets
+    common = baselines.majority(train, 1)[0]
+    unseen = baselines.closed_set_ceiling(train, test).unseen
+    return {
+        "num_classes": ("class", len(problem.labels)),
+        "unseen_test_classes": ("class", len(unseen)),
+        "majority_baseline_accuracy": ("1", np.mean([label == common for label in test])),
+    }
+
+
+def _pair_counts(problem: Problem, one: Prediction) -> dict[str, tuple[str, float]]:
+    positive = problem.task.positive
+    true = np.array([label == positive for label in problem.test_targets])
+    said = np.array([label == positive for label in one.predicted])
+    counts = {"tp": true & said, "tn": ~true & ~said, "fp": ~true & said, "fn": true & ~said}
+    shares = {"positive_rate_true": true, "positive_rate_pred": said}
+    return {name: ("sample", hits.sum()) for name, hits in counts.items()} | {
+        name: ("1", hits.mean()) for name, hits in shares.items()
+    }
+
+
+def _boundary_counts(found: Boundaries) -> dict[str, tuple[str, float]]:
+    hits = found.hits.sum()
+    return {
+        "matched_boundaries": ("boundary", hits),
+        "true_boundaries": ("boundary", hits + found.misses.sum()),
+        "predicted_boundaries": ("boundary", hits + found.false_alarms.sum()),
+    }

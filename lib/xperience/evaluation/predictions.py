@@ -1,0 +1,471 @@
+"""`predict`: what heads predict for a problem's test samples, and the table it is kept in.
+
+Predictions of a head are a sequence of `Prediction`, one per seed. Add an entry to ``HEADS`` to add
+a head.
+"""
+
+import hashlib
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xperience.errors import ParamsError, did_you_mean
+from xperience.evaluation.metrics import cosine_ranks
+from xperience.models import gram, linear, mlp, penalised, stacked
+from xperience.models.conditioning import Inputs, conditioned, conditioned_together
+from xperience.models.goals import Fit, Goal, Validation
+from xperience.models.temporal import Sequences, Steps, temporal
+from xperience.storage import whole_file
+from xperience.tasks.problem import Problem
+
+FIRST_SEED, N_SEEDS = 7, 5
+_VECTORS = ("regress", "retrieve")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a head predicts for the test samples of a problem, from one seed.
+
+    Parameters
+    ----------
+    predicted : list of labels, list of sets, or float array (n_test, n_values)
+    confidence : float array, shape (n_test, n_labels), optional
+        Probabilities of classes or labels.
+    facts : dict of {name: value}, optional
+        What the fit itself says, such as "train_final_loss".
+    seed : int, optional
+        None for heads that don't start at random.
+    curve : sequence, optional
+        Losses by epoch, for heads that are trained step by step.
+    """
+
+    predicted: Sequence[Any]
+    confidence: np.ndarray | None = None
+    facts: dict[str, float] | None = None
+    seed: int | None = None
+    curve: Any = None
+
+
+Predictions = Sequence[Prediction]
+"""A head's predictions, one per seed."""
+
+Head = Callable[[Sequence[Problem], Sequence[int]], Iterator[tuple[int, Predictions]]]
+"""(problems of one recording, seeds) -> place of each problem and its predictions, in any order."""
+
+
+def predict(problem: Problem, head: str | Head = "linear", n_seeds: int = 1) -> Predictions:
+    """Return what a head predicts for a problem's test samples.
+
+    Parameters
+    ----------
+    problem : Problem
+    head : str or Head
+        A name in ``HEADS`` of the problem's contract, or a function.
+    n_seeds : int
+        Seeds of heads that start at random: 7, 8, …
+
+    Returns
+    -------
+    sequence of Prediction
+        One per seed; empty if the problem can't be asked.
+
+    Raises
+    ------
+    ParamsError
+        If there is no such head.
+    """
+    return predict_all([problem], head, n_seeds)[0]
+
+
+def predict_all(
+    problems: Sequence[Problem], head: str | Head = "linear", n_seeds: int = 1
+) -> list[Predictions]:
+    """Return what a head predicts for each of some problems; see `predict`.
+
+    What problems of one recording share is computed once: inner products of blocks, equal fits.
+    """
+    found: list[Predictions] = [()] * len(problems)
+    seeds = tuple(range(FIRST_SEED, FIRST_SEED + n_seeds))
+    together: dict[tuple[int, str], list[int]] = {}
+    for place, problem in enumerate(problems):
+        if problem.ok:
+            together.setdefault((id(problem.blocks), problem.contract), []).append(place)
+    for (_, contract), places in together.items():
+        answer = head_named(head, contract) if isinstance(head, str) else head
+        for place, predictions in answer([problems[place] for place in places], seeds):
+            found[places[place]] = predictions
+    return found
+
+
+def predict_heads(
+    problems: Sequence[Problem], heads: Iterable[str], n_seeds: int = N_SEEDS
+) -> list[dict[str, Predictions]]:
+    """Return what several heads predict: for each problem {head: predictions}; see `predict`."""
+    found = {head: predict_all(problems, head, n_seeds) for head in heads}
+    return [{head: each[place] for head, each in found.items()} for place in range(len(problems))]
+
+
+def head_named(name: str, contract: str) -> Head:
+    """Return a head of a contract.
+
+    Raises
+    ------
+    ParamsError
+        If there is none of that name.
+    """
+    known = HEADS[contract]
+    if name not in known:
+        raise ParamsError("heads", f"holds {name!r}", "a known head", did_you_mean(name, known))
+    return known[name]
+
+
+def published_linear(
+    problems: Sequence[Problem], seeds: Sequence[int] = ()
+) -> Iterator[tuple[int, Predictions]]:
+    """Predict with the published linear head: full-batch descent, or ridge regression."""
+    del seeds  # nothing is drawn
+    designs = [problem.design for problem in problems]
+    for places, products in gram.products(designs, problems[0].blocks.filled):
+        for place in places:
+            yield place, [_by_products(problems[place], products)]
+
+
+def _by_products(problem: Problem, products: gram.Products) -> Prediction:
+    task = problem.task
+    if task.kind == "classify":
+        descent = replace(linear.SOFTMAX, **task.settings)
+        codes = problem.train_codes
+        fitted = linear.softmax(products, codes, len(problem.labels), descent)
+        facts = {
+            "train_final_accuracy": float((fitted.train.argmax(axis=1) == codes).mean()),
+            "train_final_loss": fitted.train_loss,
+        }
+        return _classified(problem, fitted.test, facts)
+    if task.kind == "multilabel":
+        descent = replace(linear.LOGISTIC, **task.settings)
+        fitted = linear.logistic(products, problem.membership(problem.train_targets), descent)
+        return _chosen(problem, fitted.test, {"train_final_loss": fitted.train_loss})
+    return Prediction(linear.ridge(products, np.asarray(problem.train_targets), **task.settings))
+
+
+def published_ridge(
+    problems: Sequence[Problem], seeds: Sequence[int] = ()
+) -> Iterator[tuple[int, Predictions]]:
+    """Predict every kind of target with ridge regression, as the published audio study does.
+
+    Classes and memberships are fitted as 0 and 1: the greatest value wins, and an object is
+    predicted from 0.5 on. One factorisation serves equal inputs.
+    """
+    del seeds  # nothing is drawn
+    designs = [problem.design for problem in problems]
+    for places, products in gram.products(designs, problems[0].blocks.filled):
+        hat = products.hat(linear.RIDGE_PENALTY)  # (n_test, n_train)
+        for place in places:
+            yield place, [_by_ridge(problems[place], hat)]
+
+
+def _by_ridge(problem: Problem, hat: np.ndarray) -> Prediction:
+    if problem.task.kind == "classify":
+        values = hat @ np.eye(len(problem.labels))[problem.train_codes]  # (n_test, n_classes)
+        return Prediction([problem.labels[code] for code in values.argmax(axis=1)])
+    if problem.task.kind == "multilabel":
+        values = hat @ problem.membership(problem.train_targets).astype(float)
+        return Prediction(problem.named(linear.chosen_sets(values)))
+    return Prediction(hat @ np.asarray(problem.train_targets, dtype=float))
+
+
+def corrected_linear(
+    problems: Sequence[Problem], seeds: Sequence[int] = ()
+) -> Iterator[tuple[int, Predictions]]:
+    """Predict with linear heads whose penalty is chosen inside the training part.
+
+    Problems with the same inputs and the same vectors to fit share the fit.
+    """
+    del seeds  # nothing is drawn
+    for places, inputs in _inputs(problems):
+        fitted: list[tuple[Problem, Prediction]] = []
+        for place in places:
+            problem = problems[place]
+            shared = (made for other, made in fitted if _same_fit(problem, other))
+            found = next(shared, None) or _penalised(problem, inputs)
+            fitted.append((problem, found))
+            yield place, [found]
+
+
+def _inputs(problems: Sequence[Problem]) -> Iterator[tuple[list[int], Inputs]]:
+    """Yield the conditioned inputs, and the problems that they are of."""
+    given = [place for place, problem in enumerate(problems) if problem.inputs is not None]
+    yield from (([place], problems[place].inputs) for place in given)
+    rest = [place for place, problem in enumerate(problems) if problem.inputs is None]
+    if rest:
+        designs = [problems[place].design for place in rest]
+        for places, inputs in conditioned_together(designs, problems[rest[0]].blocks.raw):
+            yield [rest[place] for place in places], inputs
+
+
+def _same_fit(one: Problem, other: Problem) -> bool:
+    """Return whether two problems with the same inputs want the same fit and forecast."""
+    if {one.task.kind, other.task.kind} - set(_VECTORS):
+        return False
+    if one.task.anchor or other.task.anchor:  # forecasts start from what the task says
+        return False
+    sides = [problem.samples.frames[problem.split.train] for problem in (one, other)]
+    return np.array_equal(*sides) and np.array_equal(one.to_fit, other.to_fit)
+
+
+def _penalised(problem: Problem, inputs: Inputs) -> Prediction:
+    if problem.task.kind == "classify":
+        n_classes, codes = len(problem.labels), problem.train_codes
+        fit = penalised.softmax_regression(inputs, codes, n_classes, problem.folds)
+        return _classified(problem, fit.test, {"penalty": fit.penalty})
+    if problem.task.kind == "multilabel":
+        members = problem.membership(problem.train_targets)
+        fit = penalised.logistic_regressions(inputs, members, problem.folds)
+        return _chosen(problem, fit.test, {"penalty": fit.penalty})
+    fit = penalised.ridge(inputs, problem.to_fit, problem.folds)
+    return Prediction(problem.forecast(fit.test), facts={"penalty": fit.penalty})
+
+
+Train = Callable[[Problem, Goal, Sequence[int]], Sequence[Fit]]
+
+
+def networks(
+    problems: Sequence[Problem], seeds: Sequence[int], train: Train
+) -> Iterator[tuple[int, Predictions]]:
+    """Predict with networks; one training serves problems that a network can't tell apart.
+
+    Ranking the true vectors and rebuilding them are two questions to the same forecast.
+    """
+    alike: dict[Hashable, list[int]] = {}
+    for place, problem in enumerate(problems):
+        alike.setdefault(_training_key(problem), []).append(place)
+    for places in alike.values():
+        fits = train(problems[places[0]], _goal(problems[places[0]]), seeds)
+        for place in places:
+            yield place, [_by_network(problems[place], fit) for fit in fits]
+
+
+def _published_mlp(problem: Problem, goal: Goal, seeds: Sequence[int]) -> Sequence[Fit]:
+    """Train the published network: layer norm, two hidden layers, a fixed number of epochs."""
+    return mlp.published_mlp(problem.design, problem.blocks.filled, goal, seeds)
+
+
+def _dense(problem: Problem, goal: Goal, seeds: Sequence[int]) -> Sequence[Fit]:
+    """Train a small network on principal axes, stopped by held-out segments of time."""
+    inputs = problem.inputs or conditioned(problem.design, problem.blocks.raw)
+    validation = Validation(*problem.validation)
+    return stacked.dense(inputs.first(penalised.N_AXES), goal, validation, seeds)
+
+
+def _temporal(problem: Problem, goal: Goal, seeds: Sequence[int]) -> Sequence[Fit]:
+    """Train a recurrent network that reads the windows before the sample's own."""
+    return temporal(_sequences(problem), goal, Validation(*problem.validation), seeds)
+
+
+def _training_key(problem: Problem) -> Hashable:
+    goal = _goal(problem)
+    digest = hashlib.blake2b(np.ascontiguousarray(goal.values).tobytes())
+    if problem.inputs is not None:
+        return id(problem.inputs), goal.kind, goal.n_outputs, digest.digest()
+    design = problem.design
+    for part in design.parts:
+        digest.update(repr(part.blocks).encode() + part.plus.tobytes())
+        digest.update(b"" if part.minus is None else part.minus.tobytes())
+    for array in (design.train, design.test, problem.samples.frames):
+        digest.update(array.tobytes())
+    history = problem.task.remembers, problem.task.history
+    return history, goal.kind, goal.n_outputs, digest.digest()
+
+
+def _goal(problem: Problem) -> Goal:
+    """Return what a network shall predict."""
+    if problem.task.kind == "classify":
+        return Goal("classify", problem.train_codes, len(problem.labels))
+    if problem.task.kind == "multilabel":
+        members = problem.membership(problem.train_targets)
+        return Goal("multilabel", members, len(problem.labels))
+    values = problem.to_fit.astype(np.float32)
+    return Goal("vectors", values, values.shape[1])
+
+
+def _by_network(problem: Problem, fit: Fit) -> Prediction:
+    facts = {"epochs": float(fit.epochs)}
+    if fit.curve:
+        facts["train_final_loss"] = float(fit.curve[-1].train_loss)
+    if problem.task.kind == "classify":
+        found = _classified(problem, fit.test, facts)
+    elif problem.task.kind == "multilabel":
+        found = _chosen(problem, fit.test, facts)
+    else:
+        found = Prediction(problem.forecast(fit.test.astype(np.float64)), facts=facts)
+    return replace(found, seed=fit.seed, curve=fit.curve)
+
+
+def _classified(problem: Problem, probabilities: np.ndarray, facts: dict[str, float]) -> Prediction:
+    """Return the likeliest class of each test sample."""
+    predicted = [problem.labels[code] for code in probabilities.argmax(axis=1)]
+    return Prediction(predicted, probabilities, facts)
+
+
+def _chosen(problem: Problem, probabilities: np.ndarray, facts: dict[str, float]) -> Prediction:
+    """Return the labels that are likely enough for each test sample."""
+    return Prediction(problem.named(linear.chosen_sets(probabilities)), probabilities, facts)
+
+
+def _sequences(problem: Problem) -> Sequences:
+    """Return a problem's samples as short histories of windows, oldest first.
+
+    A pair whose order is asked for is its own two steps; any other sample's steps are the windows
+    that lead up to it, the two sides of a pair each with their own.
+    """
+    task, members = problem.task, problem.samples.members
+    if not task.remembers and members.shape[1] > 1:
+        steps = {problem.input_pieces[0].blocks: members}
+    else:
+        ago = np.arange(task.history - 1, -1, -1)
+        steps = {
+            piece.blocks: np.maximum(members[:, piece.member, None] - ago, -1)
+            for piece in problem.input_pieces
+            if piece.minus is None
+        }
+    parts = tuple(Steps(_windows(problem, names, at), at) for names, at in steps.items())
+    return Sequences(parts, problem.split.train, problem.split.test)
+
+
+def _windows(problem: Problem, names: tuple[str, ...], at: np.ndarray) -> np.ndarray:
+    """Return every window on the axes of those that training samples read, (n_windows, n_axes)."""
+    n_windows = len(problem.blocks.raw(names[0]))
+    train = np.unique(at[problem.split.train])
+    train = train[train >= 0]
+    rest = np.setdiff1d(np.arange(n_windows), train)
+    whole = gram.Design((gram.Part(names, np.arange(n_windows)),), train, rest)
+    inputs = conditioned(whole, problem.blocks.raw).first(penalised.N_AXES)
+    values = np.empty((n_windows, inputs.train.shape[1]), np.float32)
+    values[train], values[rest] = inputs.train, inputs.test
+    return values
+
+
+HEADS: dict[str, dict[str, Head]] = {
+    "published": {
+        "linear": published_linear,
+        "neural": partial(networks, train=_published_mlp),
+    },
+    "corrected": {
+        "linear": corrected_linear,
+        "neural": partial(networks, train=_dense),
+        "temporal": partial(networks, train=_temporal),
+    },
+}
+"""Heads of each contract, by the name that rows carry."""
+
+COLUMNS = {
+    "contract": pa.string(),
+    "task": pa.string(),
+    "head": pa.string(),
+    "seed": pa.int32(),
+    "window": pa.int32(),
+    "start_frame": pa.int32(),
+    "truth": pa.string(),
+    "predicted": pa.string(),
+    "confidence": pa.float32(),
+    "error": pa.float32(),
+    "last_error": pa.float32(),
+    "squared_error": pa.float32(),
+    "unit": pa.string(),
+}
+BETWEEN = "|"
+"""What stands between the names of a set."""
+
+Answered = Iterable[tuple[Problem, Mapping[str, Predictions]]]
+"""Problems, each with the predictions of its heads by name."""
+
+
+def predictions_table(answered: Answered) -> pd.DataFrame:
+    """Return one row per test sample, head and seed.
+
+    Parameters
+    ----------
+    answered : iterable of (Problem, {head: predictions})
+
+    Returns
+    -------
+    table
+        ``COLUMNS``. ``window`` is the sample's first window and ``start_frame`` its first frame.
+        Classes and sets have ``truth`` and ``predicted`` (and the chosen class's probability);
+        everything else has ``error`` and its unit: the mean joint error in metres, the mean
+        absolute error, or the rank of the true candidate. ``last_error`` is that of the last frame
+        of a forecast, ``squared_error`` the mean square over values, in the unit's square.
+    """
+    parts = [
+        _rows(problem, head, one)
+        for problem, heads in answered
+        for head, predictions in heads.items()
+        for one in predictions
+    ]
+    if not parts:
+        return pd.DataFrame(columns=list(COLUMNS))
+    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+
+
+def write_predictions(path: Path | str, answered: Answered) -> pd.DataFrame:
+    """Write the predictions as Parquet, whole or not at all, and return them."""
+    table = predictions_table(answered)
+    with whole_file(path) as scratch:
+        pq.write_table(pa.Table.from_pandas(table, pa.schema(COLUMNS), False), scratch)
+    return table
+
+
+def _rows(problem: Problem, head: str, one: Prediction) -> pd.DataFrame:
+    members = problem.samples.members[problem.split.test, 0]
+    said = dict.fromkeys(COLUMNS) | {
+        "contract": problem.contract,
+        "task": problem.task.name,
+        "head": head,
+        "seed": one.seed,
+        "window": members,
+        "start_frame": problem.truth.starts[members],
+    }
+    return pd.DataFrame(said | _said(problem, one))
+
+
+def _said(problem: Problem, one: Prediction) -> dict[str, Any]:
+    task, truth, predicted = problem.task, problem.test_targets, one.predicted
+    if task.kind == "classify":
+        found = {"truth": truth, "predicted": predicted}
+        if one.confidence is None:
+            return found
+        return found | {"confidence": np.max(one.confidence, axis=1)}
+    if task.kind == "multilabel":
+        sides = {"truth": truth, "predicted": predicted}
+        return {name: [BETWEEN.join(names) for names in sets] for name, sets in sides.items()}
+    if task.kind == "retrieve":
+        ways = (predicted, truth) if task.query == "prediction" else (truth, predicted)
+        ranks = cosine_ranks(*ways)
+        return {"error": 1 + ranks.better + ranks.tied / 2, "unit": "rank"}
+    squared = {"squared_error": np.square(truth - predicted).mean(axis=1)}
+    if task.value_shape is not None:
+        apart = joint_errors(problem, one)
+        return squared | {"error": apart.mean(axis=1), "last_error": apart[:, -1], "unit": "m"}
+    unit = task.measures[1].metric.unit
+    return squared | {"error": np.abs(truth - predicted).mean(axis=1), "unit": unit}
+
+
+def joint_errors(problem: Problem, one: Prediction) -> np.ndarray:
+    """Return the mean joint error of each test sample and frame ahead, metres, (n_test, n_frames).
+
+    Parameters
+    ----------
+    problem : Problem
+        Whose targets are joint positions.
+    one : Prediction
+    """
+    shape = (-1, *problem.task.value_shape)
+    apart = np.reshape(one.predicted, shape) - np.reshape(problem.test_targets, shape)
+    return np.linalg.norm(apart, axis=-1).mean(axis=-1)

@@ -1,0 +1,409 @@
+"""A task asked of data: its samples, split, classes, inputs and what was purged or is missing.
+
+A `Problem` is all that heads and `xperience.evaluation.evaluate` know of the data. `problems_of`
+makes the problems of one recording. A problem that can't be asked is made too: its ``status`` is
+"skipped" or "degenerate", and its ``reason`` says why.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xperience.features.blocks import check_contract
+from xperience.features.table import WindowTable
+from xperience.features.windows import WINDOW_FRAMES
+from xperience.models import gram
+from xperience.models.conditioning import Inputs, Moments
+from xperience.recording.recording import Episode
+from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
+from xperience.tasks.samples import Samples, draw
+from xperience.tasks.splits import Split, blocked_folds, purge, split_samples
+from xperience.tasks.task import Piece, Task
+from xperience.tasks.truth import Truth
+
+VALIDATION_FOLD = 2
+"""The fold that decides when a network stops."""
+
+
+class Blocks:
+    """The feature blocks of a recording, read once each, with nulls as NaN or as zeros.
+
+    Parameters
+    ----------
+    table : WindowTable
+        Or anything with ``block(name)`` that returns float32 (n_windows, dim), NaN where null.
+    missing : mapping of {block: reason}
+        Blocks that hold nothing but nulls.
+    """
+
+    def __init__(self, table: Any, missing: Mapping[str, str]):
+        self.missing = dict(missing)
+        self._table = table
+        self._raw: dict[str, np.ndarray] = {}
+        self._filled: dict[str, np.ndarray] = {}
+
+    def add(self, name: str, values: np.ndarray, missing: str = "") -> None:
+        """Add a block that isn't in the table, such as another feature of the sound.
+
+        Parameters
+        ----------
+        name : str
+            Under which inputs name it.
+        values : float32 array, shape (n_windows, dim)
+            NaN where it is null.
+        missing : str, optional
+            Why all of it is null, if it is.
+        """
+        self._raw[name] = values
+        if missing:
+            self.missing[name] = missing
+
+    def raw(self, name: str) -> np.ndarray:
+        """Return a block, float32 (n_windows, dim), NaN where it is null."""
+        if name not in self._raw:
+            self._raw[name] = self._table.block(name)
+        return self._raw[name]
+
+    def filled(self, name: str) -> np.ndarray:
+        """Return a block with zeros in place of nulls, as the published contract wants it."""
+        if name not in self._filled:
+            values = self.raw(name)
+            lost = np.isnan(values).any(axis=1)
+            if lost.any():
+                values = values.copy()
+                values[lost] = 0
+            self._filled[name] = values
+        return self._filled[name]
+
+    def notes(self, names: Sequence[str], stand_in: str) -> list[str]:
+        """Return what stands for missing values in some blocks, one text per block."""
+        found = []
+        for name in names:
+            values = self.raw(name)
+            n_lost = int(np.isnan(values).any(axis=1).sum())
+            if name in self.missing:
+                found.append(f"{name} is {stand_in}: {self.missing[name]}")
+            elif n_lost:
+                found.append(f"{name} is {stand_in} in {n_lost} of {len(values)} windows")
+        return found
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task on some data, split and ready to be answered, or the reason why it can't be.
+
+    Parameters
+    ----------
+    task : Task
+    contract : {"published", "corrected"}
+    truth : Truth
+    blocks : Blocks
+    samples : Samples, optional
+        None if the problem was skipped before any was drawn.
+    split : Split, optional
+    labels : tuple
+        Classes in the order of their codes, or the vocabulary of sets; empty for vectors.
+    pieces : tuple of Piece, optional
+        Inputs in place of the task's own: see `with_inputs`.
+    status : {"ok", "skipped", "degenerate"}
+    reason : str, optional
+        Why the problem can't be asked, or would mean nothing.
+    """
+
+    task: Task
+    contract: str
+    truth: Truth
+    blocks: Blocks
+    samples: Samples | None = None
+    split: Split | None = None
+    labels: tuple[Any, ...] = ()
+    pieces: tuple[Piece, ...] | None = None
+    status: str = "ok"
+    reason: str | None = None
+
+    groups = None
+    """Recording of each test sample, int array (n_test,): intervals draw recordings, ranks are
+    taken within one. None for a problem of one recording."""
+    inputs: Inputs | None = None
+    """Samples in few coordinates, where they are made beforehand."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether heads can answer it."""
+        return self.status == "ok"
+
+    @property
+    def strict(self) -> bool:
+        """Whether the corrected contract's rules hold."""
+        return self.contract == "corrected"
+
+    @property
+    def measures(self) -> tuple:
+        """Measures that are scored, the primary one first."""
+        return self.task.measures
+
+    @property
+    def train_targets(self) -> Sequence[Any]:
+        """Targets to train on."""
+        return self.samples.pick(self.split.train)
+
+    @property
+    def test_targets(self) -> Sequence[Any]:
+        """Targets to score against."""
+        return self.samples.pick(self.split.test)
+
+    @property
+    def n_train(self) -> int:
+        """Training samples."""
+        return len(self.split.train)
+
+    @property
+    def n_test(self) -> int:
+        """Test samples."""
+        return len(self.split.test)
+
+    @property
+    def train_codes(self) -> np.ndarray:
+        """Class of each training sample, int array (n_train,)."""
+        code = {label: place for place, label in enumerate(self.labels)}
+        return np.array([code[label] for label in self.train_targets], dtype=np.int64)
+
+    @property
+    def unseen(self) -> np.ndarray:
+        """Which test samples have a class that no training sample has, bool array (n_test,)."""
+        known = set(self.train_targets)
+        return np.array([label not in known for label in self.test_targets], dtype=bool)
+
+    @property
+    def input_pieces(self) -> tuple[Piece, ...]:
+        """The input: the task's own, or what was put in its place."""
+        return self.task.pieces if self.pieces is None else self.pieces
+
+    @property
+    def input_blocks(self) -> tuple[str, ...]:
+        """Feature blocks that the input takes in."""
+        if self.pieces is None:
+            return self.task.input_blocks
+        return tuple(dict.fromkeys(name for piece in self.pieces for name in piece.blocks))
+
+    @property
+    def n_features(self) -> int:
+        """Length of the input."""
+        names = (name for piece in self.input_pieces for name in piece.blocks)
+        return sum(self.blocks.raw(name).shape[1] for name in names)
+
+    @property
+    def design(self) -> gram.Design:
+        """The input for heads that work with inner products."""
+        members = self.samples.members
+        parts = tuple(
+            gram.Part(
+                piece.blocks,
+                members[:, piece.member],
+                None if piece.minus is None else members[:, piece.minus],
+            )
+            for piece in self.input_pieces
+        )
+        return gram.Design(parts, self.split.train, self.split.test)
+
+    @cached_property
+    def folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Folds of training samples (to fit on, held out) by which settings are chosen."""
+        return blocked_folds(self.samples.frames[self.split.train])
+
+    @property
+    def validation(self) -> tuple[np.ndarray, np.ndarray]:
+        """The fold that decides when a network stops."""
+        return self.folds[VALIDATION_FOLD % len(self.folds)]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What had to be filled in: gaps of the input and of the target."""
+        stand_in = "its training mean" if self.strict else "zeros"
+        odd = self.truth.odd
+        lost = [f"{name}: {odd[name]}" for name in self.task.target_streams if name in odd]
+        return (*self.blocks.notes(self.input_blocks, stand_in), *lost)
+
+    @property
+    def min_block(self) -> int:
+        """Shortest block of test samples that holds all that share a sample's own frames."""
+        members = self.samples.members
+        starts = self.truth.starts[members]
+        extent = int((starts.max(axis=1) - starts.min(axis=1)).max(initial=0)) + WINDOW_FRAMES
+        if self.task.target_span is not None:
+            ends = self.task.target_span.frames(starts[:, 0], self.truth.n_frames)[:, 1]
+            extent = max(extent, int((ends - starts.min(axis=1)).max(initial=0)) + 1)
+        centers = self.samples.centers
+        span = int(centers.max() - centers.min()) if len(centers) else 0
+        return max(1, math.ceil(extent * (len(centers) - 1) / span)) if span else 1
+
+    @property
+    def by_time(self) -> np.ndarray:
+        """Places of the test part's samples in the order of the recording, int array (n_test,)."""
+        return np.argsort(self.samples.centers[self.split.test], kind="stable")
+
+    @property
+    def centers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Centre frames of training and test samples."""
+        return self.samples.centers[self.split.train], self.samples.centers[self.split.test]
+
+    @property
+    def to_fit(self) -> np.ndarray:
+        """What is fitted: targets minus where the forecast starts, if it starts somewhere."""
+        return np.asarray(self.train_targets, dtype=np.float64) - self._start(self.split.train)
+
+    def forecast(self, fitted: np.ndarray) -> np.ndarray:
+        """Return predictions of the test targets from what was fitted, (n_test, n_values)."""
+        return fitted + self._start(self.split.test)
+
+    def _start(self, places: np.ndarray) -> np.ndarray | float:
+        if self.task.anchor is None:
+            return 0.0
+        return np.asarray(self.naive(self.task.anchor, places), dtype=float)
+
+    def naive(self, name: str, places: np.ndarray | None = None) -> Sequence[Any]:
+        """Return one of the task's naive forecasts, of the test samples by default."""
+        places = self.split.test if places is None else places
+        return self.task.naive[name](self.truth, self.samples.members[places])
+
+    def membership(self, sets: Sequence[Sequence[Any]]) -> np.ndarray:
+        """Return which labels are in each set, bool (n, n_labels)."""
+        rows = [[label in members for label in self.labels] for members in sets]
+        return np.array(rows, dtype=bool).reshape(len(sets), len(self.labels))
+
+    def named(self, membership: np.ndarray) -> list[tuple[Any, ...]]:
+        """Return sets of labels from bool (n, n_labels)."""
+        return [tuple(self.labels[place] for place in np.flatnonzero(row)) for row in membership]
+
+    def with_inputs(self, *names: str) -> "Problem":
+        """Return the same problem with certain feature blocks as its only input.
+
+        The samples, split and target stay, so that predictions can be compared sample by sample.
+        """
+        return self.with_pieces((Piece(names),))
+
+    def with_pieces(self, pieces: tuple[Piece, ...]) -> "Problem":
+        """Return the same problem with another input; skipped if nothing of it is there."""
+        found = replace(self, pieces=pieces)
+        if self.ok and all(name in self.blocks.missing for name in found.input_blocks):
+            reasons = sorted({self.blocks.missing[name] for name in found.input_blocks})
+            return replace(found, status="skipped", reason="no input: " + "; ".join(reasons))
+        return found
+
+    def with_split(self, split: Split) -> "Problem":
+        """Return the problem on another split of its samples, if something can be learned there.
+
+        Classes stay those of the problem.
+        """
+        found = replace(self, split=split)
+        if not self.ok or self.task.kind != "classify":
+            return found
+        n_classes, least = len(set(found.train_targets)), self.task.needs_classes
+        if n_classes >= least:
+            return found
+        left = f"training windows left: {len(split.train)}, classes among them: {n_classes}"
+        return replace(found, status="degenerate", reason=f"{left}, at least {least} are needed")
+
+    def purged(self, embargo_frames: int = 0) -> "Problem":
+        """Return the problem without training samples that touch frames of the test part."""
+        return self.with_split(purge(self.split, self.samples.frames, embargo_frames))
+
+
+def problems_of(
+    episode: Path | str,
+    table: WindowTable,
+    contract: str = "published",
+    tasks: Sequence[Task] = (*TASKS, ALL_FEATURE_ACTION),
+) -> list[Problem]:
+    """Return every task as a problem of a recording.
+
+    Parameters
+    ----------
+    episode : path
+        The recording, for its labels and targets.
+    table : WindowTable
+        Its windows, under the same contract.
+    contract : {"published", "corrected"}
+    tasks : sequence of Task
+        Declarations; the contract decides how they are asked.
+
+    Raises
+    ------
+    ParamsError
+        If the contract is unknown.
+    TableError
+        If the table is of another contract or recording, or of an older state of it.
+    EpisodeError
+        If the recording cannot be read.
+    """
+    table.check_made_from(episode, check_contract(contract))
+    with Episode(episode) as opened:
+        truth = Truth.of(opened, table.labels["start_frame"].to_numpy(), contract)
+    blocks = Blocks(table, table.info.missing_blocks)
+    return [build(task, truth, blocks, contract) for task in tasks_of(contract, tasks)]
+
+
+def build(task: Task, truth: Truth, blocks: Blocks, contract: str = "published") -> Problem:
+    """Return a task as a problem of one recording.
+
+    Parameters
+    ----------
+    task : Task
+        As the contract asks it: see `xperience.tasks.catalogue.tasks_of`.
+    truth : Truth
+    blocks : Blocks
+    contract : {"published", "corrected"}
+        Under `corrected` training samples that touch test frames are purged, classes come from the
+        training part only, and a target made of feature blocks is z-scored on it.
+    """
+    problem = Problem(task, contract, truth, blocks)
+    if why := _unavailable(task, truth, blocks):
+        return replace(problem, status="skipped", reason=why)
+    samples = draw(task, truth, blocks.raw)
+    split = split_samples(task.split, samples) if len(samples) else None
+    if split is not None and problem.strict:
+        split = purge(split, samples.frames)
+    if split is None or not len(split.train) or not len(split.test):
+        reason = f"{len(samples)} windows with a target: too few to train and test"
+        return replace(problem, status="skipped", reason=reason)
+    if problem.strict and task.target_blocks:
+        moments = Moments.of(samples.pick(split.train))
+        samples = replace(samples, values=moments(samples.values, np.inf))
+    known = samples.pick(split.train) if problem.strict else samples.values
+    problem = replace(problem, samples=samples, split=split, labels=_labels(task, known))
+    why = task.degenerate(samples.values) or (problem.strict and _untrainable(task, known))
+    return replace(problem, status="degenerate", reason=why) if why else problem
+
+
+def _unavailable(task: Task, truth: Truth, blocks: Blocks) -> str:
+    lost = [
+        f"{name}: {truth.missing[name]}" for name in task.target_streams if name in truth.missing
+    ]
+    lost += [f"{n}: {blocks.missing[n]}" for n in task.target_blocks if n in blocks.missing]
+    if lost:
+        return f"no target ({'; '.join(lost)})"
+    if all(name in blocks.missing for name in task.input_blocks):
+        return "no input: " + "; ".join(sorted(set(blocks.missing.values())))
+    return ""
+
+
+def _untrainable(task: Task, known: Sequence[Any]) -> str | None:
+    if task.kind == "classify" and len(set(known)) < task.needs_classes:
+        return f"one class only in the training part: every sample is {known[0]!r}"
+    if task.kind == "multilabel" and not any(known):
+        return "no label is in any training set"
+    return None
+
+
+def _labels(task: Task, values: Sequence[Any]) -> tuple[Any, ...]:
+    """Return classes or the vocabulary, in order of first appearance unless the task says."""
+    if task.kind == "classify":
+        return task.classes or tuple(dict.fromkeys(values))
+    if task.kind == "multilabel":
+        return tuple(dict.fromkeys(name for names in values for name in names))
+    return ()
