@@ -5,10 +5,10 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xperience.report.tables import number, share, signed
 from xperience.report.takeaways.comparisons import Clears, Compares
 from xperience.report.takeaways.facts import Fact, Same
 from xperience.report.takeaways.outcome import FAR, NO, OPEN, YES
-from xperience.report.takeaways.wording import number, share, signed
 
 from .takeaway_rows import judged, named, of, rows_of, said
 

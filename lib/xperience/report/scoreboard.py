@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from xperience.evaluation.records import Record
-from xperience.report.takeaways.wording import number, readable
+from xperience.report.tables import number, readable
 from xperience.report.tasks import SHOWN, anchor
 from xperience.text import as_markdown
 

@@ -22,9 +22,9 @@ from xperience.report.figures.style import (
     wrap,
 )
 from xperience.report.quantities import counted
+from xperience.report.tables import ends, number, readable, signed
 from xperience.report.takeaways.outcome import Outcome
 from xperience.report.takeaways.render import MARKS, column_names
-from xperience.report.takeaways.wording import ends, number, readable, signed
 
 COLOURS = {
     Outcome.SUPPORTED: GREEN,

@@ -3,6 +3,15 @@
 from dataclasses import dataclass, replace
 
 from xperience.evaluation.records import Record
+from xperience.report.tables import (
+    UNKNOWN,
+    ends,
+    number,
+    readable,
+    reason_of,
+    signed,
+    times,
+)
 from xperience.report.takeaways.agreement import divided, unlike
 from xperience.report.takeaways.evidence import FLOOR, HEADS, Ask, Evidence, Found, Place
 from xperience.report.takeaways.outcome import (
@@ -14,15 +23,6 @@ from xperience.report.takeaways.outcome import (
     Judgement,
     direction,
     known,
-)
-from xperience.report.takeaways.wording import (
-    UNKNOWN,
-    ends,
-    number,
-    readable,
-    reason_of,
-    signed,
-    times,
 )
 
 

@@ -9,7 +9,7 @@ from xperience.errors import XperienceError, did_you_mean
 from xperience.evaluation.records import Record, RecordError, read_records
 from xperience.project import at_root, metrics_path, run_folder
 from xperience.report.provenance import shown_path
-from xperience.report.takeaways.wording import reason_of
+from xperience.report.tables import reason_of
 from xperience.storage import file_digest
 
 NAME = "RESEARCH_TAKEAWAYS"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from xperience.evaluation.records import Record
+from xperience.report.tables import UNKNOWN, listed, number, readable, reason_of, share
 from xperience.report.takeaways.evidence import FLOOR, Ask, Evidence, Found, Place
 from xperience.report.takeaways.outcome import (
     NO,
@@ -14,7 +15,6 @@ from xperience.report.takeaways.outcome import (
     known,
     shown,
 )
-from xperience.report.takeaways.wording import UNKNOWN, listed, number, readable, reason_of, share
 
 
 @dataclass(frozen=True)

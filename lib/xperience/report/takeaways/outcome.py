@@ -6,11 +6,9 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 from xperience.evaluation.records import Record
+from xperience.report.tables import Verdict, number, verdict
 from xperience.report.takeaways.evidence import Evidence, Found, Place
-from xperience.report.takeaways.wording import number, readable, reason_of
 
-MIXED = "mixed"
-"""Unit of numbers that add up scores of different units: nothing follows from them."""
 HALF = 0.5
 FAR = 2.0
 """A score counts as far from another's if it is this many times as large, or as small."""
@@ -68,32 +66,17 @@ class Test(Protocol):
 
 
 def direction(row: Record) -> tuple[Literal["better", "worse", "open", "untold"], str]:
-    """Return what a paired difference allows to be said of its head, and why if nothing.
-
-    Better and worse need an interval without zero.
-    """
-    why = _no_verdict(row)
-    if why or row.value is None or row.ci_low is None or row.ci_high is None:
-        return "untold", why
-    if row.ci_low <= 0 <= row.ci_high:
-        return "open", ""
-    return ("better" if (row.ci_low > 0) == row.higher_is_better else "worse"), ""
+    """Return what a paired difference allows to be said of its head, and why if nothing."""
+    found, why = verdict(row)
+    return _WORDS[found], why
 
 
-def _no_verdict(row: Record) -> str:
-    """Return why nothing can be said of a difference, or nothing."""
-    if row.value is None:
-        return reason_of(row)
-    if row.unit == MIXED:
-        return "its mean adds up scores of different units"
-    if row.ci_low is None or row.ci_high is None:
-        return reason_of(row)
-    if row.higher_is_better is None:
-        return f"{readable(row.metric)} has no better direction"
-    holds = row.ci_low <= row.value <= row.ci_high
-    return "" if holds else "its interval does not hold its value"
-
-
+_WORDS = {
+    Verdict.BETTER: "better",
+    Verdict.WORSE: "worse",
+    Verdict.NO_DIFFERENCE: "open",
+    Verdict.NOT_TESTED: "untold",
+}
 OF_DIRECTION = {"better": YES, "worse": NO, "open": NEITHER, "untold": OPEN}
 TURNED = {YES: NO, NO: YES, NEITHER: NEITHER, OPEN: OPEN}
 

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from xperience.evaluation.records import Record
+from xperience.report.tables import ends, number, readable
 from xperience.report.takeaways.catalogue import TAKEAWAYS
 from xperience.report.takeaways.claims import Decided, decide
 from xperience.report.takeaways.evidence import (
@@ -19,7 +20,6 @@ from xperience.report.takeaways.evidence import (
 )
 from xperience.report.takeaways.extent import extents
 from xperience.report.takeaways.outcome import ALPHA, FAR, Outcome
-from xperience.report.takeaways.wording import ends, number, readable
 from xperience.storage import value_digest
 from xperience.text import as_markdown
 

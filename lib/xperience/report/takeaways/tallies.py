@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from xperience.evaluation.records import Record
 from xperience.report.quantities import counted
+from xperience.report.tables import listed, readable
 from xperience.report.takeaways.agreement import divided
 from xperience.report.takeaways.evidence import Ask, Evidence, Found, Place
 from xperience.report.takeaways.outcome import (
@@ -19,7 +20,6 @@ from xperience.report.takeaways.outcome import (
     Outcome,
     direction,
 )
-from xperience.report.takeaways.wording import listed, readable
 
 
 @dataclass(frozen=True)

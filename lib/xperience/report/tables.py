@@ -1,12 +1,14 @@
-"""How numbers of rows read in a sentence."""
+"""How rows are found, judged and written for readers: one finder, one verdict, one formatter."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
 
 from xperience.evaluation.records import Record
-from xperience.report.record_rows import words
 from xperience.text import as_markdown
 
 UNKNOWN = "–"
+MIXED = "mixed"
+"""Unit of numbers that add up scores of different units: nothing follows from them."""
 _MM = 1000
 _MOST_DECIMALS = 7
 _NAMES = {
@@ -25,13 +27,75 @@ _NAMES = {
 }
 
 
+class Verdict(StrEnum):
+    """What a paired difference, or the interval of a score against a bound, allows to be said."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NO_DIFFERENCE = "no significant difference"
+    NOT_TESTED = "not tested"
+
+
+def verdict(row: Record | None) -> tuple[Verdict, str]:
+    """Return what a paired difference says of its head, and why it wasn't tested if it wasn't.
+
+    Better and worse need a 95 % interval that excludes 0, and a metric that has a direction.
+    """
+    if row is None:
+        return Verdict.NOT_TESTED, "there is no such row"
+    if row.value is None or row.ci_low is None or row.ci_high is None:
+        return Verdict.NOT_TESTED, reason_of(row)
+    if row.unit == MIXED:
+        return Verdict.NOT_TESTED, "its mean adds up scores of different units"
+    if row.higher_is_better is None:
+        return Verdict.NOT_TESTED, f"{readable(row.metric)} has no better direction"
+    if not row.ci_low <= row.value <= row.ci_high:
+        return Verdict.NOT_TESTED, "its interval does not hold its value"
+    if row.ci_low <= 0 <= row.ci_high:
+        return Verdict.NO_DIFFERENCE, ""
+    above = row.ci_low > 0
+    return (Verdict.BETTER if above == row.higher_is_better else Verdict.WORSE), ""
+
+
+class Rows:
+    """Rows of a metrics file, found by what they are of.
+
+    Parameters
+    ----------
+    rows : iterable of Record
+    """
+
+    def __init__(self, rows: Iterable[Record]):
+        self._rows = list(rows)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._rows)
+
+    def all(self, **wanted: object) -> list[Record]:
+        """Return the rows that have these values in these fields.
+
+        ``variant`` and ``against`` are None unless given.
+        """
+        wanted = {"variant": None, "against": None} | wanted
+        return [
+            row
+            for row in self._rows
+            if all(getattr(row, key) == one for key, one in wanted.items())
+        ]
+
+    def one(self, **wanted: object) -> Record | None:
+        """Return the first such row, the mean over seeds before one seed's, or None."""
+        found = sorted(self.all(**wanted), key=lambda row: row.seed is not None)
+        return next(iter(found), None)
+
+
 def readable(name: str | None) -> str:
     """Return the name of a metric, task, head or baseline for readers.
 
     >>> readable("macro_f1"), readable("zero_velocity")
     ('macro-F1', 'zero velocity')
     """
-    return _NAMES.get(name or "", words(name))
+    return _NAMES.get(name or "", (name or "").replace("_", " "))
 
 
 def number(value: float | None, unit: str = "1") -> str:
@@ -90,6 +154,32 @@ def ends(row: Record | None, *, with_sign: bool = True) -> str:
         return ""
     shown = signed if with_sign else number
     return f"[{shown(row.ci_low, row.unit)}, {shown(row.ci_high, row.unit)}]"
+
+
+def score(row: Record | None) -> str:
+    """Return a row's value with spread over seeds and interval, or its status and reason."""
+    if row is None:
+        return UNKNOWN
+    if row.value is None:
+        return f"{row.status}: {row.reason}"
+    spread = "" if row.spread is None else f" ± {number(row.spread, row.unit)}"
+    return f"{number(row.value, row.unit)}{spread} {ends(row, with_sign=False)}".rstrip()
+
+
+def floor(row: Record | None) -> str:
+    """Return the best trivial baseline that stands beside a score: its own score and name."""
+    if row is None or row.floor is None:
+        return UNKNOWN
+    return f"{number(row.floor, row.unit)} ({readable(row.floor_name)})"
+
+
+def difference(row: Record | None) -> str:
+    """Return a paired difference with its sign and interval, and what it allows to be said."""
+    if row is None or row.value is None:
+        return UNKNOWN
+    found, why = verdict(row)
+    shown = f"{signed(row.value, row.unit)} {ends(row)}".rstrip()
+    return f"{shown}, {found}{f' ({why})' if why else ''}"
 
 
 def times(value: float | None, other: float | None) -> float | None:
