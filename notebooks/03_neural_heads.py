@@ -25,8 +25,8 @@
 # `artifacts/<run>/figures/03_*.png`.
 #
 # A score alone says little, so every head is asked three questions here. Does it beat the **best
-# trivial baseline** of its task: the most frequent class, the label that goes on, hands that keep
-# still? Does it beat the **linear head**? And does the interval of that difference, drawn from
+# trivial baseline** of its task: the most frequent class, the label that persists, hands at zero
+# velocity? Does it beat the **linear head**? And does the interval of that difference, resampled in
 # blocks of neighbouring windows, exclude zero? Only then is it called better or worse.
 
 # %% tags=["parameters"]
@@ -42,32 +42,38 @@ n_published_seeds: int = 1  # seeds of the published network, which is larger; i
 import pandas as pd
 from IPython.display import Markdown, display
 
-from xperience.evaluation.records import write_records
-from xperience.project import metrics_path, predictions_path, run_folder
+from xperience.evaluation.evaluate import evaluate
+from xperience.evaluation.predictions import HEADS, predict_heads
+from xperience.project import run_folder
 from xperience.report.figures import show
-from xperience.report.figures.hand_window import draw_hand_window
-from xperience.report.figures.hands import draw_hands, draw_horizon
-from xperience.report.figures.heads import draw_curves, draw_gains
-from xperience.report.heads import claim_text, heads_table, primaries
+from xperience.report.figures.heads import (
+    draw_curves,
+    draw_gains,
+    draw_hand_window,
+    draw_hands,
+    draw_horizon,
+)
+from xperience.report.heads import claim_text, heads_table
 from xperience.report.inputs import open_inputs
 from xperience.report.interactive import Choice, explore
-from xperience.report.provenance import provenance, shown_path
-from xperience.studies.heads import HEADS
-from xperience.studies.predictions import write_predictions
-from xperience.studies.rows import suite_rows
-from xperience.studies.suite import run_suite
+from xperience.report.provenance import shown_path
+from xperience.report.section import save_section
+from xperience.tasks.problem import problems_of
 
 # %%
 pd.set_option("display.max_colwidth", None)
-notebook = "03_neural_heads"
+notebook, pictures = "03_neural_heads", run_folder(run) / "figures"
 opened = {contract: open_inputs(run, episode, contract) for contract in HEADS}
-tables = {contract: table for contract, (_, table) in opened.items()}
 recording = opened["published"][0]
-pictures = run_folder(run) / "figures"
+tables = {contract: table for contract, (_, table) in opened.items()}
 seeds = {"published": n_published_seeds, "corrected": n_seeds}
 
 # %% [markdown]
 # ## Work: every task, every head, both contracts
+#
+# A *problem* is a task on this recording: its samples, their split, what was purged. Each head
+# *predicts* the test samples of each problem; *evaluate* scores the predictions beside the trivial
+# baselines and compares them.
 #
 # Under `published` the **linear** head is full-batch gradient descent or ridge regression, and the
 # **neural** one the note's network: layer normalisation, two hidden layers, a fixed number of
@@ -75,7 +81,7 @@ seeds = {"published": n_published_seeds, "corrected": n_seeds}
 #
 # Under `corrected` training windows that touch test frames are purged, columns that hardly vary in
 # training are dropped, and samples are written in the principal axes of the training part. The
-# **linear** head chooses its penalty on held-out stretches of time inside the training part. The
+# **linear** head chooses its penalty on held-out segments of time inside the training part. The
 # **neural** head, a small network, stops by them, and is then trained anew on the whole training
 # part for as long. The **temporal** head does the same and reads the windows that lead up to the
 # sample as well, oldest first; where the order of two windows is asked for, it reads just those
@@ -83,15 +89,22 @@ seeds = {"published": n_published_seeds, "corrected": n_seeds}
 # seeds, its spread their standard deviation.
 
 # %%
-outcomes = {}
-for contract, table in tables.items():
-    heads = list(HEADS[contract])
-    asked = {"contract": contract, "heads": heads, "n_seeds": seeds[contract]}
-    outcomes[contract] = list(run_suite(recording.folder, table, **asked))
+answered = {}
+for contract, heads in HEADS.items():
+    problems = problems_of(recording.folder, tables[contract], contract)
+    predictions = predict_heads(problems, heads, seeds[contract])
+    answered[contract] = list(zip(problems, predictions, strict=True))
+
+# %%
 rows = {
-    contract: suite_rows(found, run, contract, notebook) for contract, found in outcomes.items()
+    contract: [row for problem, predictions in found
+               for row in evaluate(problem, predictions, run, notebook)]
+    for contract, found in answered.items()
+}  # fmt: skip
+tasks = {
+    contract: {problem.task.name: problem.task for problem, _ in found}
+    for contract, found in answered.items()
 }
-tasks = {contract: primaries(found) for contract, found in outcomes.items()}
 studied = {contract: (rows[contract], tasks[contract]) for contract in rows}
 
 # %% [markdown]
@@ -101,7 +114,7 @@ studied = {contract: (rows[contract], tasks[contract]) for contract in rows}
 #
 # Tasks have different units, so gains are put on one scale without a unit: 0 is the best trivial
 # baseline of the task, 1 is perfection. The interval is that of the *paired* difference: head and
-# baseline are scored on the same redrawn windows.
+# baseline are scored on the same resampled windows.
 
 # %% tags=["front"]
 show(draw_gains(studied), pictures / "03_gains.png")
@@ -117,8 +130,8 @@ show(shown, pictures / "03_over_linear.png")
 # ### Every task
 #
 # A score is followed by its standard deviation over seeds (±) and its interval, where one can be
-# trusted. *Too few blocks*: the windows that decide the comparison form too few independent
-# stretches, as a short recording often does; a longer one, or more recordings, would be needed.
+# trusted. *Not tested*: the windows that decide the comparison form too few independent segments,
+# as in a short recording; a longer one, or more recordings, would be needed.
 
 # %%
 heads_table(rows["published"], tasks["published"])
@@ -129,34 +142,33 @@ heads_table(rows["corrected"], tasks["corrected"])
 # %% [markdown]
 # ### How they learn
 #
-# Training loss falls as long as one likes. What counts is the loss on stretches of time that the
+# Training loss falls as long as one likes. What counts is the loss on segments of time that the
 # network doesn't train on: where it turns, training stops. The published network has no such part.
 
 # %%
-networks = [one for one in outcomes["corrected"] if one.head != "linear"]
-show(draw_curves(networks), pictures / "03_curves.png")
+show(draw_curves(answered["corrected"]), pictures / "03_curves.png")
 
 # %% [markdown]
 # ### Hands, true and forecast
 #
-# Hands hardly move within the half second that is forecast, so the first thing to beat is a hand
-# that keeps still. Under `published` positions mix two coordinate frames and heads forecast them
+# Hands hardly move within the half second that is forecast, so the first thing to beat is zero
+# velocity. Under `published` positions mix two coordinate frames and heads forecast them
 # from scratch; under `corrected` hands are seen from the body, in metres, and heads forecast what
 # to add to the present pose.
 
 # %%
-show(draw_horizon(outcomes), pictures / "03_horizon.png")
+show(draw_horizon(answered), pictures / "03_horizon.png")
 
 # %%
-show(draw_hands(outcomes["corrected"]), pictures / "03_hands.png")
+show(draw_hands(answered["corrected"]), pictures / "03_hands.png")
 
 # %% [markdown]
-# Go along the test windows: when do the hands keep still, when do heads get ahead of them?
+# Go along the test windows: when are the hands still, and when do heads foresee their motion?
 
 # %%
 explore(
-    lambda contract, test: draw_hand_window(outcomes[contract], test),
-    {"contract": Choice.among(list(outcomes), "corrected"), "test": Choice.along()},
+    lambda contract, test: draw_hand_window(answered[contract], test),
+    {"contract": Choice.among(list(answered), "corrected"), "test": Choice.along()},
     pictures / "03_hand_window.png",
 )
 
@@ -183,29 +195,23 @@ display(Markdown("\n".join(said)))
 # %%
 every = [row for found in rows.values() for row in found]
 named = {(row.contract, row.task, row.head) for row in every if row.head is not None}
-for contract, found in outcomes.items():
-    assert {(contract, one.task.name, one.head) for one in found} <= named
+for contract, found in answered.items():
+    for problem, predictions in found:
+        assert {(contract, problem.task.name, head) for head in predictions} <= named
+        assert all(each or not problem.ok for each in predictions.values())
 assert all(row.status == "ok" or row.reason for row in every)
 assert all(row.ci_low is None or row.ci_low <= row.value <= row.ci_high for row in every)
-scored = {
-    (c, one.task.name) for c, found in outcomes.items() for one in found if one.status == "ok"
-}
-assert {(row.contract, row.task) for row in every if row.metric == "purged_samples"} == scored
 
 # %% [markdown]
 # ## Save
 #
-# One row a measure, head and contract, with floors, differences and each seed's own score; and one
-# row a test sample with what every head answered.
+# One row per measure, head and contract, with floors and differences, and each seed's own primary
+# score; and one row per test sample with what every head predicted.
 
 # %%
-parameters = {"run": run, "n_seeds": n_seeds, "n_published_seeds": n_published_seeds}
-parameters |= {"episode": shown_path(episode)}
-origin = provenance(notebook, parameters, [table.path for table in tables.values()])
-origin |= {"recording": tables["published"].info.sources}
-write_records(metrics_path(run, notebook), every, origin)
-answered = [one for found in outcomes.values() for one in found]
-kept = write_predictions(predictions_path(run, notebook), answered)
-for opened_recording, _ in opened.values():
-    opened_recording.close()
-Markdown(f"{len(every):,} rows, {len(kept):,} predictions.")
+for reading, _ in opened.values():
+    reading.close()
+parameters = {"run": run, "episode": shown_path(episode), "n_seeds": n_seeds}
+parameters |= {"n_published_seeds": n_published_seeds}
+pairs = [pair for found in answered.values() for pair in found]
+save_section(notebook, parameters, every, tables.values(), pairs)

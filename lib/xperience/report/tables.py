@@ -41,20 +41,26 @@ def verdict(row: Record | None) -> tuple[Verdict, str]:
 
     Better and worse need a 95 % interval that excludes 0, and a metric that has a direction.
     """
-    if row is None:
-        return Verdict.NOT_TESTED, "there is no such row"
-    if row.value is None or row.ci_low is None or row.ci_high is None:
-        return Verdict.NOT_TESTED, reason_of(row)
-    if row.unit == MIXED:
-        return Verdict.NOT_TESTED, "its mean adds up scores of different units"
-    if row.higher_is_better is None:
-        return Verdict.NOT_TESTED, f"{readable(row.metric)} has no better direction"
-    if not row.ci_low <= row.value <= row.ci_high:
-        return Verdict.NOT_TESTED, "its interval does not hold its value"
+    if why := _untested(row):
+        return Verdict.NOT_TESTED, why
     if row.ci_low <= 0 <= row.ci_high:
         return Verdict.NO_DIFFERENCE, ""
     above = row.ci_low > 0
     return (Verdict.BETTER if above == row.higher_is_better else Verdict.WORSE), ""
+
+
+def _untested(row: Record | None) -> str:
+    """Return why nothing can be said of a difference, or nothing."""
+    if row is None:
+        return "there is no such row"
+    if row.value is not None and row.unit == MIXED:
+        return "its mean adds up scores of different units"
+    if row.value is None or row.ci_low is None or row.ci_high is None:
+        return reason_of(row)
+    if row.higher_is_better is None:
+        return f"{readable(row.metric)} has no better direction"
+    holds = row.ci_low <= row.value <= row.ci_high
+    return "" if holds else "its interval does not hold its value"
 
 
 class Rows:

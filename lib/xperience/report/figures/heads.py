@@ -1,12 +1,15 @@
-"""Neural against linear heads: what each gains, how they learn."""
+"""Section 3: what heads gain, how networks learn, and forecast hands beside true ones."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
+from xperience.evaluation.predictions import Prediction, Predictions, joint_errors
 from xperience.evaluation.records import Record
+from xperience.recording.geometry import MANO_BONES
 from xperience.report.figures.style import (
     BLACK,
     BLUE,
@@ -22,32 +25,39 @@ from xperience.report.figures.style import (
     set_title,
     styled,
 )
-from xperience.report.heads import (
-    BETTER,
-    FLOOR,
-    HEAD_NAMES,
-    WORSE,
-    difference_of,
-    gained,
-    score_of,
-    verdict,
-)
-from xperience.report.quantities import counted
-from xperience.report.record_rows import Rows
-from xperience.studies.problem import Outcome
+from xperience.report.heads import FLOOR, HEAD_NAMES, difference_of, gained, score_of
+from xperience.report.quantities import counted, place_at
+from xperience.report.tables import Rows, Verdict, verdict
+from xperience.tasks.problem import Problem
 from xperience.tasks.task import Task
 
 HEAD_LOOKS = {"linear": (ORANGE, "s"), "neural": (BLUE, "o"), "temporal": (PURPLE, "D")}
+FORECAST_LOOKS = {
+    "zero_velocity": (BLACK, "zero velocity"),
+    "constant_velocity": (MUTED, "constant velocity"),
+    "linear": (ORANGE, "linear"),
+    "neural": (BLUE, "neural"),
+    "temporal": (PURPLE, "temporal"),
+}
+TRUE_HAND = GREEN
+N_JOINTS = 21
+SAMPLES = {"median": 0.5, "fast": 0.9, "fastest": 1.0}
+"""Test samples that are drawn, by the quantile of how far the hands move."""
 _FAR = 1.0
 """Gains beyond the way from floor to perfection, downwards, are drawn at the edge."""
+_MM = 1000
+_NAIVE = "velocity"
+_VIEWS = {"from the side": (0, 2), "from above": (0, 1)}
 
 Studied = Mapping[str, tuple[Sequence[Record], Mapping[str, Task]]]
 """Contract -> its rows and its tasks by name."""
+Answered = Sequence[tuple[Problem, Mapping[str, Predictions]]]
+"""Problems of one contract, each with the predictions of its heads."""
 
 
 @styled
 def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
-    """Return what heads gain over a rival, a row a task, a panel a contract.
+    """Return what heads gain over a rival, a row per task, a panel per contract.
 
     Parameters
     ----------
@@ -66,14 +76,14 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
     subtitle = (
         f"Gain over {over}, as a share of the way from the best baseline to perfection. Filled: "
         "the 95\N{NO-BREAK SPACE}% interval excludes 0; hollow: it doesn't, or there is none. "
-        "An arrow: further down than is drawn."
+        "An arrow: further than is drawn."
     )
     set_title(canvas, title, subtitle)
     panels = canvas.subplots(1, len(studied), sharey=True, squeeze=False)[0]
-    told = []
+    gains = []
     for ax, (contract, (rows, tasks)) in zip(panels, studied.items(), strict=True):
-        told += _gain_panel(ax, Rows(rows), tasks, rival)
-        ax.set(title=contract, xlabel="gain", xlim=(-_FAR - 0.12, 1.05))
+        gains += _gain_panel(ax, Rows(rows), tasks, rival)
+        ax.set(title=contract, xlabel="gain", xlim=(-_FAR - 0.12, _FAR + 0.12))
     panels[0].set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6))
     panels[0].set_yticklabels([name.replace("_", " ") for name in names])
     handles = [
@@ -82,35 +92,37 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
         if head != rival
     ]
     canvas.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7.5)
-    return Picture(canvas, title, f"{title}. {'; '.join(told) or 'There is nothing to draw'}.")
+    return Picture(canvas, title, f"{title}. {'; '.join(gains) or 'There is nothing to draw'}.")
 
 
 def _gain_panel(ax: Axes, rows: Rows, tasks: Mapping[str, Task], rival: str) -> list[str]:
     """Draw a contract's gains; return them in words."""
-    told = []
+    gains = []
     heads = [name for name in HEAD_NAMES if name != rival]
     for place, task in enumerate(tasks.values()):
         for shift, head in zip(np.linspace(-0.24, 0.24, len(heads)), heads, strict=True):
             row, mine = difference_of(rows, task, head, rival), score_of(rows, task, head)
             if row is None or row.value is None or mine.floor is None or mine.skill is None:
                 continue
-            gain = gained(row, mine.floor, task)
-            _mark(ax, place + shift, gain, HEAD_LOOKS[head], verdict(row) in (BETTER, WORSE))
-            told.append(f"{mine.contract} {task.name} {head} {gain[0]:+.2f} ({verdict(row)})")
+            gain, (found, _) = gained(row, mine.floor, task), verdict(row)
+            filled = found in (Verdict.BETTER, Verdict.WORSE)
+            _mark(ax, place + shift, gain, HEAD_LOOKS[head], filled)
+            gains.append(f"{mine.contract} {task.name} {head} {gain[0]:+.2f} ({found})")
     ax.axvline(0, color=INK, linewidth=0.9)
     ax.grid(axis="x", color=FAINT, linewidth=0.6)
     ax.tick_params(axis="y", length=0)
-    return told
+    return gains
 
 
-def _mark(ax: Axes, at: float, gain: tuple, look: tuple[str, str], sure: bool) -> None:
+def _mark(ax: Axes, at: float, gain: tuple, look: tuple[str, str], filled: bool) -> None:
     value, low, high = gain
     colour, marker = look
     if low is not None:
-        ax.plot(np.clip([low, high], -_FAR, 1), [at, at], color=colour, linewidth=1.6)
-    face = {"color": colour} if sure else {"facecolor": "white", "edgecolor": colour}
-    shape = marker if value >= -_FAR else "<"
-    ax.scatter(max(value, -_FAR - 0.04), at, marker=shape, s=20, zorder=3, linewidth=1.1, **face)
+        ax.plot(np.clip([low, high], -_FAR, _FAR), [at, at], color=colour, linewidth=1.6)
+    face = {"color": colour} if filled else {"facecolor": "white", "edgecolor": colour}
+    shape = "<" if value < -_FAR else ">" if value > _FAR else marker
+    edge = _FAR + 0.04
+    ax.scatter(np.clip(value, -edge, edge), at, marker=shape, s=20, zorder=3, linewidth=1.1, **face)
 
 
 def _gains_title(studied: Studied, rival: str) -> str:
@@ -118,37 +130,37 @@ def _gains_title(studied: Studied, rival: str) -> str:
     for contract, (rows, tasks) in studied.items():
         found = Rows(rows)
         heads = [name for name in HEAD_NAMES if name != rival]
-        said = {
-            task.name: {verdict(difference_of(found, task, head, rival)) for head in heads}
+        won = sum(
+            any(verdict(difference_of(found, task, head, rival))[0] is Verdict.BETTER
+                for head in heads)
             for task in tasks.values()
-        }
-        won = sum(BETTER in verdicts for verdicts in said.values())
-        parts.append(f"{won or 'none'} of {counted(len(said), 'task')} under {contract}")
+        )  # fmt: skip
+        parts.append(f"{won or 'none'} of {counted(len(tasks), 'task')} under {contract}")
     over = "its best trivial baseline" if rival == FLOOR else "the linear head"
     who = "A head" if rival == FLOOR else "A network"
-    return f"{who} surely beats {over} in {', '.join(parts)}"
+    return f"{who} is significantly better than {over} in {', '.join(parts)}"
 
 
 @styled
-def draw_curves(outcomes: Iterable[Outcome]) -> Picture:
-    """Return training and held-out losses by epoch, a panel a task, a thin line a seed.
+def draw_curves(answered: Answered) -> Picture:
+    """Return training and held-out losses by epoch, a panel per task, a thin line per seed.
 
     Parameters
     ----------
-    outcomes : iterable of Outcome
-        Of heads that are trained step by step; others are passed over.
+    answered : sequence of (Problem, {head: predictions})
+        Heads that aren't trained step by step are passed over.
     """
     shown: dict[str, dict[str, list]] = {}
-    for outcome in outcomes:
-        curves = [answer.curve for answer in outcome.answers if answer.curve]
-        if curves:
-            shown.setdefault(outcome.task.name, {})[outcome.head] = curves
+    for problem, heads in answered:
+        for head, predictions in heads.items():
+            if curves := [one.curve for one in predictions if one.curve]:
+                shown.setdefault(problem.task.name, {})[head] = curves
     title = _curves_title(shown)
     n_rows = max(1, -(-len(shown) // 4))
     canvas = new_figure(1.3 + 1.25 * n_rows)
-    set_title(canvas, title, "Loss by epoch, each panel on its own scale: held-out stretches "
-              "(solid) and training (dotted). A line a seed; the mark is the epoch that was "
-              "chosen.")  # fmt: skip
+    set_title(canvas, title, "Loss by epoch, each panel on its own scale: held-out segments of "
+              "time (solid) and training (dotted). One line per seed; the mark is the epoch that "
+              "was chosen.")  # fmt: skip
     panels = canvas.subplots(n_rows, 4, squeeze=False).ravel()
     for ax, (name, heads) in zip(panels, shown.items(), strict=False):
         for head, curves in heads.items():
@@ -159,13 +171,16 @@ def draw_curves(outcomes: Iterable[Outcome]) -> Picture:
         ax.set_axis_off()
     if not shown:
         empty_panel(panels[0], "no head was trained step by step")
-    handles = [
-        Line2D([], [], color=HEAD_LOOKS[head][0], label=head)
-        for head in dict.fromkeys(head for heads in shown.values() for head in heads)
-    ]
+    named = dict.fromkeys(head for heads in shown.values() for head in heads)
+    handles = [Line2D([], [], color=HEAD_LOOKS[head][0], label=head) for head in named]
     if handles:
         canvas.legend(handles=handles, loc="lower right", ncols=2, fontsize=7.5)
-    return Picture(canvas, title, f"{title}. {_curves_alt(shown)}")
+    seeds = "; ".join(
+        f"{name}, {head}: {counted(len(curves), 'seed')}"
+        for name, heads in shown.items()
+        for head, curves in heads.items()
+    )
+    return Picture(canvas, title, f"{title}. {seeds}")
 
 
 def _curve_lines(ax: Axes, curves: Sequence, colour: str) -> None:
@@ -179,43 +194,232 @@ def _curve_lines(ax: Axes, curves: Sequence, colour: str) -> None:
             ax.scatter(epochs[best], held[best], color=colour, s=9, zorder=3, linewidth=0)
 
 
-def _bottoms(shown: Mapping[str, Mapping[str, list]]) -> list[tuple[int, int]]:
-    """Return (epoch of least held-out loss, epochs run) of every curve that was judged."""
-    found = []
-    for curve in (
-        curve for heads in shown.values() for curves in heads.values() for curve in curves
-    ):
+def _curves_title(shown: Mapping[str, Mapping[str, list]]) -> str:
+    minima = []  # (epoch of least held-out loss, epochs run)
+    for curve in (one for heads in shown.values() for curves in heads.values() for one in curves):
         held = [point.validation_loss for point in curve]
         if held and all(loss is not None for loss in held):
-            found.append((int(np.argmin(held)) + 1, len(held)))
-    return found
-
-
-def _curves_title(shown: Mapping[str, Mapping[str, list]]) -> str:
-    bottoms = _bottoms(shown)
-    if not bottoms:
-        return "No learning curve was judged on held-out stretches"
-    middle = int(np.median([best for best, _ in bottoms]))
-    early = sum(best < n for best, n in bottoms)
+            minima.append((int(np.argmin(held)) + 1, len(held)))
+    if not minima:
+        return "No learning curve was judged on held-out segments"
+    middle = int(np.median([best for best, _ in minima]))
+    n_rising = sum(best < n for best, n in minima)
     return (
-        f"At the median held-out loss is least after {counted(middle, 'epoch')}; "
-        f"{early} of {counted(len(bottoms), 'curve')} rise after their least"
+        f"Held-out loss is least after {counted(middle, 'epoch')} (median); then "
+        f"{n_rising} of {counted(len(minima), 'curve')} rise"
     )
 
 
-def _curves_alt(shown: Mapping[str, Mapping[str, list]]) -> str:
-    return "; ".join(
-        f"{name}, {head}: {counted(len(curves), 'seed')}"
-        for name, heads in shown.items()
-        for head, curves in heads.items()
+def forecasts(answered: Answered) -> tuple[Problem, dict[str, Predictions]] | None:
+    """Return the hand task's problem and all predictions of it, naive ones included.
+
+    Parameters
+    ----------
+    answered : sequence of (Problem, {head: predictions})
+        Of one contract; None is returned if no head forecast hands.
+    """
+    for problem, heads in answered:
+        if problem.task.value_shape is not None and any(heads.values()):
+            naive = {n: [Prediction(np.asarray(problem.naive(n)))] for n in problem.task.naive}
+            return problem, naive | {head: one for head, one in heads.items() if one}
+    return None
+
+
+def _without_forecast(height_in: float) -> Picture:
+    title = "No hands were forecast"
+    canvas = new_figure(height_in)
+    set_title(canvas, title)
+    empty_panel(canvas.subplots(), "no head answered the hand task")
+    return Picture(canvas, title, title)
+
+
+@styled
+def draw_horizon(answered: Mapping[str, Answered]) -> Picture:
+    """Return the mean joint error by frames ahead, a panel per contract."""
+    errors = {contract: _errors(found) for contract, found in answered.items()}
+    title = _horizon_title(errors)
+    canvas = new_figure(2.9)
+    set_title(canvas, title, "Mean error of 42 hand joints by frames ahead, means over seeds.")
+    panels = canvas.subplots(1, len(errors), squeeze=False, sharey=True)[0]
+    for ax, (contract, found) in zip(panels, errors.items(), strict=True):
+        ax.set_title(contract)
+        if not found:
+            empty_panel(ax, "no head answered the hand task")
+            continue
+        _error_lines(ax, found)
+        ax.set(xlabel="frames ahead", ylabel="error (mm)", yscale="log")
+        ax.yaxis.set_major_formatter(LogFormatter())
+        ax.yaxis.set_minor_formatter(LogFormatter())
+        ax.legend(fontsize=7)
+    means = [
+        f"{contract}, {_shown(name)}: {_MM * by_frame.mean():.1f} mm"
+        for contract, found in errors.items()
+        for name, by_frame in found.items()
+    ]
+    return Picture(canvas, title, f"{title}. Means over the horizon: {'; '.join(means)}.")
+
+
+def _errors(answered: Answered, place: int | None = None) -> dict[str, np.ndarray]:
+    """Return mean errors by frame ahead, metres, (n_frames,): of all samples or of one."""
+    found = forecasts(answered)
+    if found is None:
+        return {}
+    problem, predictions = found
+    chosen = slice(None) if place is None else slice(place, place + 1)
+    return {
+        name: np.mean([joint_errors(problem, one)[chosen].mean(axis=0) for one in each], axis=0)
+        for name, each in predictions.items()
+    }
+
+
+def _error_lines(ax: Axes, errors: Mapping[str, np.ndarray]) -> None:
+    for name, by_frame in errors.items():
+        dash = (0, (4, 1.5)) if name.endswith(_NAIVE) else "-"
+        frames = np.arange(1, len(by_frame) + 1)
+        colour = FORECAST_LOOKS.get(name, (TRUE_HAND, name))[0]
+        ax.plot(frames, _MM * by_frame, color=colour, linestyle=dash, label=_shown(name))
+    ax.grid(color=FAINT, linewidth=0.6)
+
+
+def _shown(name: str) -> str:
+    return FORECAST_LOOKS.get(name, ("", name.replace("_", " ")))[1]
+
+
+def _horizon_title(errors: Mapping[str, Mapping[str, np.ndarray]]) -> str:
+    parts = []
+    for contract, found in errors.items():
+        heads = {name: e.mean() for name, e in found.items() if not name.endswith(_NAIVE)}
+        if heads and "zero_velocity" in found:
+            ratio = min(heads.values()) / found["zero_velocity"].mean()
+            parts.append(f"{ratio:.1f} times that of zero velocity under {contract}")
+    return f"The best head's error is {', '.join(parts)}" if parts else "No hands were forecast"
+
+
+@styled
+def draw_hands(answered: Answered) -> Picture:
+    """Return true and forecast hands at the horizon's end, a column per sample, two views each.
+
+    Parameters
+    ----------
+    answered : sequence of (Problem, {head: predictions})
+        Of the corrected contract: positions in metres, x forward, y left, z up.
+    """
+    found = forecasts(answered)
+    if found is None:
+        return _without_forecast(1.6)
+    problem, predictions = found
+    moved = joint_errors(problem, predictions["zero_velocity"][0]).mean(axis=1)
+    order = np.argsort(moved, kind="stable")
+    places = {name: int(order[place_at(share, len(order))]) for name, share in SAMPLES.items()}
+    errors = {
+        name: {who: joint_errors(problem, one[0])[place].mean() for who, one in predictions.items()}
+        for name, place in places.items()
+    }
+    title = _hands_title(errors)
+    canvas = new_figure(5.0)
+    set_title(canvas, title, "The hands half a second after the window, seen from the body, in "
+              "millimetres. Samples: the median, the 90th percentile and the highest of how far "
+              "the hands move within the horizon.")  # fmt: skip
+    panels = canvas.subplots(len(_VIEWS), len(places), squeeze=False)
+    for column, (name, place) in enumerate(places.items()):
+        for ax, (view, axes) in zip(panels[:, column], _VIEWS.items(), strict=True):
+            _draw_skeletons(ax, problem, predictions, place, axes)
+            ax.set_xlabel("forward (mm)" if ax in panels[-1] else "")
+            if column == 0:
+                ax.set_ylabel(f"{view}\n{'up' if axes[1] == 2 else 'left'} (mm)")
+        panels[0, column].set_title(f"{name}: {_MM * moved[place]:.0f} mm", fontsize=8)
+    handles = [Line2D([], [], color=TRUE_HAND, linewidth=2, label="true")]
+    drawn = [FORECAST_LOOKS[name] for name in predictions if name in _DRAWN]
+    handles += [Line2D([], [], color=colour, label=label) for colour, label in drawn]
+    canvas.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=7.5)
+    parts = [f"{name}: {_in_words(by_head)}" for name, by_head in errors.items()]
+    return Picture(canvas, title, f"{title}. Mean joint errors: {'; '.join(parts)}.")
+
+
+_DRAWN = tuple(name for name in FORECAST_LOOKS if name != "constant_velocity")
+
+
+def _in_words(errors: Mapping[str, float]) -> str:
+    return ", ".join(f"{_shown(name)} {_MM * error:.0f} mm" for name, error in errors.items())
+
+
+def _hands_title(errors: Mapping[str, Mapping[str, float]]) -> str:
+    n_won = sum(
+        min(error for head, error in by_head.items() if not head.endswith(_NAIVE))
+        < by_head["zero_velocity"]
+        for by_head in errors.values()
     )
+    return f"Some head is nearer than zero velocity in {n_won} of {len(errors)} samples drawn"
 
 
-FORECAST_LOOKS = {
-    "zero_velocity": (BLACK, "zero velocity"),
-    "constant_velocity": (MUTED, "constant velocity"),
-    "linear": (ORANGE, "linear"),
-    "neural": (BLUE, "neural"),
-    "temporal": (PURPLE, "temporal"),
-}
-TRUE_HAND = GREEN
+def _draw_skeletons(
+    ax: Axes, problem: Problem, predictions: Mapping[str, Predictions], place: int, axes: tuple
+) -> None:
+    """Draw true and forecast hands of a test sample at the horizon's end; the first seed's."""
+    shape = problem.task.value_shape
+    for name, each in predictions.items():
+        if name in _DRAWN:
+            joints = np.reshape(each[0].predicted[place], shape)[-1]
+            _skeleton(ax, joints, axes, FORECAST_LOOKS[name][0], 0.9)
+    _skeleton(ax, np.reshape(problem.test_targets[place], shape)[-1], axes, TRUE_HAND, 1.8)
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.tick_params(labelsize=6.5)
+
+
+def _skeleton(ax: Axes, joints: np.ndarray, axes: tuple, colour: str, width: float) -> None:
+    """Draw both hands as one line that is interrupted between bones: one is drawn fast."""
+    gap = np.full((1, 2), np.nan)
+    bones = [
+        np.concatenate([_MM * hand[list(bone)][:, axes], gap])
+        for hand in (joints[:N_JOINTS], joints[N_JOINTS:])
+        for bone in MANO_BONES
+    ]
+    ax.plot(*np.concatenate(bones).T, color=colour, linewidth=width, solid_capstyle="round")
+
+
+@styled
+def draw_hand_window(answered: Answered, share: float) -> Picture:
+    """Return the hands after one test window, true and forecast, and the errors.
+
+    Parameters
+    ----------
+    answered : sequence of (Problem, {head: predictions})
+        Of the corrected contract: positions in metres, x forward, y left, z up.
+    share : float
+        How far along the test windows, 0 to 1.
+    """
+    found = forecasts(answered)
+    if found is None:
+        return _without_forecast(3.3)
+    problem, predictions = found
+    here = int(problem.by_time[place_at(share, problem.n_test)])
+    errors = _errors(answered, here)
+    title = _hand_window_title(errors)
+    figure = new_figure(3.3)
+    small = "Hands at the horizon's end, seen from the body; of several seeds the first."
+    set_title(figure, title, f"{small} Right: mean errors.")
+    *views, over = figure.subplots(1, len(_VIEWS) + 1)
+    for ax, (view, axes) in zip(views, _VIEWS.items(), strict=True):
+        _draw_skeletons(ax, problem, predictions, here, axes)
+        ax.set(title=view, xlabel="forward (mm)", ylabel="up (mm)" if axes[1] == 2 else "left (mm)")
+    _error_lines(over, errors)
+    over.set(title="error (mm)", xlabel="frames ahead", ylim=(0, None))
+    over.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    handles, names = over.get_legend_handles_labels()
+    true = over.plot([], [], color=TRUE_HAND, linewidth=2)
+    figure.legend([*true, *handles], ["true", *names], loc="outside lower center", ncols=6,
+                  fontsize=7.5)  # fmt: skip
+    means = _in_words({name: one.mean() for name, one in errors.items()})
+    return Picture(figure, title, f"{title}. Mean errors over the horizon: {means}.")
+
+
+def _hand_window_title(errors: Mapping[str, np.ndarray]) -> str:
+    means = {name: one.mean() for name, one in errors.items()}
+    naive = {name: mean for name, mean in means.items() if name.endswith(_NAIVE)}
+    heads = {name: mean for name, mean in means.items() if name not in naive}
+    best, rival = min(heads, key=heads.get), min(naive, key=naive.get)
+    how = "less" if heads[best] < naive[rival] else "more"
+    return (
+        f"Best head here ({_shown(best)}): {_MM * heads[best]:.0f} mm off, {how} than "
+        f"{_shown(rival)} ({_MM * naive[rival]:.0f} mm)"
+    )
