@@ -3,26 +3,22 @@
 import numpy as np
 import pytest
 
+from xperience.evaluation.predictions import Prediction
 from xperience.evaluation.records import Record
 from xperience.models.goals import Epoch
-from xperience.report.figures.hand_window import draw_hand_window
 from xperience.report.figures.heads import draw_curves, draw_gains
 from xperience.report.heads import (
-    BETTER,
-    FEW,
     FLOOR,
-    NONE,
-    OPEN,
-    WORSE,
     claim_text,
     difference_of,
     gained,
     heads_table,
-    verdict,
 )
-from xperience.report.record_rows import Rows
-from xperience.studies.problem import Answer, Outcome
+from xperience.report.tables import Rows, Verdict, verdict
 from xperience.tasks.catalogue import TASKS_BY_NAME
+from xperience.tasks.problem import Problem
+
+BETTER, WORSE, NO_DIFFERENCE, NOT_TESTED = Verdict
 
 HANDS, ACTION = TASKS_BY_NAME["hand_trajectory_forecast"], TASKS_BY_NAME["timeline_action"]
 
@@ -54,21 +50,19 @@ def scores(task, floor, *heads) -> list[Record]:
     [
         (ACTION, (0.1, 0.3), BETTER),
         (ACTION, (-0.3, -0.1), WORSE),
-        (ACTION, (-0.1, 0.1), OPEN),
+        (ACTION, (-0.1, 0.1), NO_DIFFERENCE),
         (HANDS, (0.1, 0.3), WORSE),
         (HANDS, (-0.3, -0.1), BETTER),
     ],
 )
 def test_a_verdict_needs_an_interval_on_one_side_of_zero(task, ends, said):
-    assert verdict(row(task, "neural", np.mean(ends), "linear", ends)) == said
+    assert verdict(row(task, "neural", np.mean(ends), "linear", ends)) == (said, "")
 
 
 def test_a_verdict_without_interval_says_why():
     few = row(ACTION, "neural", 0.2, "linear", ci_reason="too_few_blocks: 3 blocks")
-    assert verdict(few) == FEW
-    alike = row(ACTION, "neural", 0.0, "linear", ci_reason="no_variation: all alike")
-    assert verdict(alike) == OPEN
-    assert verdict(None) == NONE
+    assert verdict(few) == (NOT_TESTED, "no interval, 3 blocks")
+    assert verdict(None)[0] is NOT_TESTED
 
 
 def test_gains_are_shares_of_the_way_to_perfection():
@@ -85,8 +79,8 @@ def test_the_note_s_claim_comes_out_as_better_than_linear_and_far_worse_than_res
         ("neural", 0.1079, (0.06, 0.1), (-0.45, -0.35)),
     )  # fmt: skip
     said = claim_text(rows, HANDS)
-    assert "**better** than the linear head (-0.392 m" in said
-    assert "**worse** than the best floor (still) (+0.0803 m" in said
+    assert "**better** than the linear head (-392.1 mm" in said
+    assert "**worse** than the best floor (still) (+80.3 mm" in said
     assert claim_text(rows, HANDS, "temporal") == (
         "The temporal head has no score on hand_trajectory_forecast."
     )
@@ -102,15 +96,15 @@ def test_the_figure_s_title_follows_the_rows():
     assert "in 1 of 1 task" in draw_gains(won, rival="linear").title
     lost = studied(("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.1, (-0.3, 0.5), (-0.4, 0.1)))
     assert "in none of 1 task" in draw_gains(lost).title
-    assert "neural -0.12 (can't tell)" in draw_gains(lost).alt
+    assert "neural -0.12 (no significant difference)" in draw_gains(lost).alt
 
 
-def test_the_table_has_a_line_a_task_and_a_verdict_a_head():
+def test_the_table_has_one_row_per_task_and_one_verdict_per_head():
     rows, tasks = studied(
         ("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.6, (0.3, 0.5), (0.1, 0.4))
     )["corrected"]
     (line,) = heads_table(rows, tasks).to_dict("records")
-    assert line["best floor"] == "0.2 still"
+    assert line["best floor"] == "0.200 (still)"
     assert (line["neural − floor"], line["neural − linear"]) == (BETTER, BETTER)
     assert difference_of(Rows(rows), ACTION, "linear", FLOOR).value == pytest.approx(0.1)
 
@@ -119,16 +113,16 @@ def curve(held) -> tuple[Epoch, ...]:
     return tuple(Epoch(i + 1, 1 / (i + 1), loss) for i, loss in enumerate(held))
 
 
+def trained(held) -> list:
+    """Return a problem with a network's prediction that has a learning curve."""
+    problem = Problem(ACTION, "corrected", truth=None, blocks=None)
+    return [(problem, {"neural": [Prediction([], curve=curve(held))]})]
+
+
 def test_learning_curves_tell_where_they_turn():
-    turning = Answer([], curve=curve([3, 2, 1, 2, 3]))
-    picture = draw_curves([Outcome(ACTION, "neural", answers=(turning,))])
+    picture = draw_curves(trained([3, 2, 1, 2, 3]))
     assert "least after 3 epochs" in picture.title
     assert "1 of 1 curve rise" in picture.title
-    unjudged = Answer([], curve=curve([None, None]))
-    picture = draw_curves([Outcome(ACTION, "neural", answers=(unjudged,))])
-    assert picture.title == "No learning curve was judged on held-out stretches"
+    picture = draw_curves(trained([None, None]))
+    assert picture.title == "No learning curve was judged on held-out segments"
     assert "No learning" in draw_curves([]).title
-
-
-def test_no_hand_forecast_is_said_to_be_none():
-    assert draw_hand_window([], 0.5).title == "No hands were forecast"

@@ -126,6 +126,23 @@ def head_named(name: str, contract: str) -> Head:
     return known[name]
 
 
+def one_by_one(answer: Callable[[Problem, Sequence[int]], Predictions]) -> Head:
+    """Return a head that answers each problem on its own.
+
+    Parameters
+    ----------
+    answer : callable (problem, seeds) -> predictions, one per seed
+    """
+
+    def head(
+        problems: Sequence[Problem], seeds: Sequence[int]
+    ) -> Iterator[tuple[int, Predictions]]:
+        for place, problem in enumerate(problems):
+            yield place, answer(problem, seeds)
+
+    return head
+
+
 def published_linear(
     problems: Sequence[Problem], seeds: Sequence[int] = ()
 ) -> Iterator[tuple[int, Predictions]]:

@@ -6,27 +6,30 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from xperience.evaluation import predictions as heads
+from xperience.evaluation.evaluate import Scores, evaluate, floors
 from xperience.evaluation.metrics import score
+from xperience.evaluation.predictions import (
+    COLUMNS,
+    HEADS,
+    Prediction,
+    joint_errors,
+    predict_heads,
+    write_predictions,
+)
 from xperience.features.extract import extract
 from xperience.features.table import TableError, WindowTable
 from xperience.models.stacked import StackedSettings
-from xperience.report.figures.hand_window import draw_hand_window
-from xperience.report.figures.hands import draw_hands, draw_horizon, forecasts, moments
-from xperience.studies import heads
-from xperience.studies.heads import HEADS
-from xperience.studies.predictions import COLUMNS, joint_errors, write_predictions
-from xperience.studies.problem import Answer, Problem
-from xperience.studies.rows import suite_rows
-from xperience.studies.scores import contestant, floors
-from xperience.studies.suite import pose_all, run_suite
+from xperience.report.figures.heads import draw_hand_window, draw_hands, draw_horizon, forecasts
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
-from xperience.tasks.splits import check_apart
+from xperience.tasks.problem import Problem, problems_of
+from xperience.tasks.splits import touching
 from xperience.tasks.task import Span
 
 
 @pytest.fixture(scope="module")
 def episode(simulated):
-    return simulated(frames=2000)
+    return simulated(frames=1400)
 
 
 @pytest.fixture(scope="module")
@@ -37,26 +40,27 @@ def table(episode, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def posed(episode, table) -> dict:
-    found, _ = pose_all(episode, table, "corrected")
-    return {one.task.name: one for one in found}
+def problems(episode, table) -> dict[str, Problem]:
+    return {one.task.name: one for one in problems_of(episode, table, "corrected")}
 
 
 @pytest.fixture(scope="module")
-def outcomes(episode, table) -> list:
-    return list(run_suite(episode, table, contract="corrected"))
+def answered(problems) -> list:
+    found = list(problems.values())
+    return list(zip(found, predict_heads(found, ["linear"]), strict=True))
 
 
 @pytest.fixture(scope="module")
-def rows(outcomes) -> list:
-    return suite_rows(outcomes, "short", "corrected")
+def rows(answered) -> list:
+    return [row for pair in answered for row in evaluate(*pair, "short", "suite")]
 
 
 @pytest.mark.parametrize("name", TASKS_BY_NAME)
-def test_no_training_sample_touches_a_test_frame(name, posed):
-    problem = posed[name]
-    assert isinstance(problem, Problem), problem.reason
-    check_apart(problem.split, problem.samples.frames, name)
+def test_no_training_sample_touches_a_test_frame(name, problems):
+    problem = problems[name]
+    assert problem.ok, problem.reason
+    frames, split = problem.samples.frames, problem.split
+    assert not touching(frames[split.train], frames[split.test]).any()
     assert len(problem.split.purged)
     if problem.task.kind == "classify":
         known = tuple(dict.fromkeys(problem.train_targets))
@@ -67,7 +71,7 @@ def test_a_leak_across_the_cut_is_purged_with_what_declares_it(episode, table):
     """A target that reads a second ahead: told so, the purge takes more samples away."""
     honest = TASKS_BY_NAME["timeline_action"]
     ahead = dataclasses.replace(honest, name="ahead", target_span=Span("end", 1, "end", 40))
-    found, _ = pose_all(episode, table, "corrected", [honest, ahead])
+    found = problems_of(episode, table, "corrected", [honest, ahead])
     for one, reach in zip(found, (0, 40), strict=True):
         starts = one.truth.starts[one.samples.members[:, 0]]
         first_tested = starts[one.split.test].min() - 5 * (one.task.history - 1)
@@ -88,8 +92,8 @@ def test_forecasts_start_from_the_present_pose_and_do_not_explode(rows):
     assert found["r2"].value > -5
 
 
-def test_what_is_open_is_counted(rows, posed):
-    problem = posed["timeline_action"]
+def test_what_is_open_is_counted(rows, problems):
+    problem = problems["timeline_action"]
     (row,) = [r for r in rows if (r.task, r.metric) == ("timeline_action", "open_set_share")]
     train = set(problem.train_targets)
     assert row.value == pytest.approx(np.mean([t not in train for t in problem.test_targets]))
@@ -119,8 +123,8 @@ def test_differences_are_differences(rows):
         assert row.value == pytest.approx(mine - floors_of[row.task, row.against, row.metric].value)
 
 
-def test_a_head_with_seeds_is_their_mean_and_spread(posed):
-    problem = posed["transition_detection"]
+def test_a_head_with_seeds_is_their_mean_and_spread(problems):
+    problem = problems["transition_detection"]
     rng = np.random.default_rng(0)
     truth = np.array(problem.test_targets)
     answers = []
@@ -128,9 +132,9 @@ def test_a_head_with_seeds_is_their_mean_and_spread(posed):
         predicted = truth.copy()
         wrong = rng.choice(len(truth), 5 + seed, replace=False)
         predicted[wrong] = np.where(truth[wrong] == "transition", "steady", "transition")
-        answers.append(Answer(predicted.tolist(), seed=seed))
-    mine, one = contestant("mine", problem, answers), problem.task.measures[1]
-    values = [s.value for s in mine.scores(one)]
+        answers.append(Prediction(predicted.tolist(), seed=seed))
+    mine, one = Scores.of(problem, answers), problem.task.measures[1]
+    values = [s.value for s in mine.each(one)]
     assert len(set(values)) > 1
     assert mine.score(one).value == pytest.approx(np.mean(values))
     assert mine.spread(one) == pytest.approx(np.std(values, ddof=1))
@@ -138,7 +142,7 @@ def test_a_head_with_seeds_is_their_mean_and_spread(posed):
     assert found.estimate == pytest.approx(np.mean(values))
 
 
-def test_floors_are_there_for_every_kind(posed):
+def test_floors_are_there_for_every_kind(problems):
     wanted = {
         "timeline_action": {"majority", "stratified_random"},
         "next_action": {"majority", "stratified_random", "persistence"},
@@ -149,12 +153,12 @@ def test_floors_are_there_for_every_kind(posed):
         "temporal_order": {"majority", "stratified_random", "always_right"},
     }
     for name, names in wanted.items():
-        assert names <= set(floors(posed[name])), name
+        assert names <= set(floors(problems[name])), name
 
 
-def test_evidence_is_in_the_order_of_the_recording(posed):
-    problem = posed["all_feature_action"]
-    mine = contestant("mine", problem, [Answer(list(problem.test_targets))])
+def test_evidence_is_in_the_order_of_the_recording(problems):
+    problem = problems["all_feature_action"]
+    mine = Scores.of(problem, [Prediction(list(problem.test_targets))])
     centers = problem.samples.centers[problem.split.test][problem.by_time]
     assert (np.diff(centers) > 0).all()
     assert score("accuracy", mine.draws[0][0]).value == 1
@@ -163,7 +167,7 @@ def test_evidence_is_in_the_order_of_the_recording(posed):
 def test_published_heads_are_not_corrected_ones(episode, table):
     assert HEADS["published"]["linear"] is not HEADS["corrected"]["linear"]
     with pytest.raises(TableError, match="'corrected', expected 'published'"):
-        list(run_suite(episode, table, contract="published"))
+        problems_of(episode, table, "published")
 
 
 def test_two_questions_to_one_forecast_are_answered_as_each_alone(episode, table, monkeypatch):
@@ -176,8 +180,8 @@ def test_two_questions_to_one_forecast_are_answered_as_each_alone(episode, table
     )
 
     def answers(*asked):
-        given = {"contract": "corrected", "heads": ["neural"], "n_seeds": 1}
-        return [one.answer.predicted for one in run_suite(episode, table, tasks=asked, **given)]
+        found = problems_of(episode, table, "corrected", asked)
+        return [one["neural"][0].predicted for one in predict_heads(found, ["neural"], 1)]
 
     together = answers(*tasks)
     assert len(trained) == 1
@@ -185,16 +189,14 @@ def test_two_questions_to_one_forecast_are_answered_as_each_alone(episode, table
         np.testing.assert_array_equal(shared, *answers(task))
 
 
-def test_predictions_are_kept_sample_by_sample(outcomes, rows, tmp_path):
-    table = write_predictions(tmp_path / "p.parquet", outcomes)
+def test_predictions_are_kept_sample_by_sample(answered, rows, tmp_path):
+    table = write_predictions(tmp_path / "p.parquet", answered)
     stored = pd.read_parquet(tmp_path / "p.parquet")
     assert list(stored) == list(COLUMNS)
     assert len(stored) == len(table)
-    for outcome in outcomes:
-        of = stored[stored["task"] == outcome.task.name]
-        assert len(of) == len(outcome.answers) * (outcome.problem is not None) * len(
-            outcome.problem.split.test if outcome.problem else ()
-        )
+    for problem, predictions in answered:
+        of = stored[stored["task"] == problem.task.name]
+        assert len(of) == sum(map(len, predictions.values())) * problem.n_test
     hands = stored[stored["task"] == "hand_trajectory_forecast"]
     scored = {(r.task, r.metric): r.value for r in rows
               if (r.head, r.against, r.variant) == ("linear", None, None)}  # fmt: skip
@@ -210,28 +212,23 @@ def test_predictions_are_kept_sample_by_sample(outcomes, rows, tmp_path):
     assert right == pytest.approx(scored["transition_detection", "accuracy"])
 
 
-def test_forecast_hands_are_drawn_with_the_message_of_the_numbers(outcomes):
-    problem, answers = forecasts(outcomes)
-    picture = draw_horizon({"corrected": outcomes})
-    ratio = joint_errors(problem, answers["linear"][0]).mean()
-    ratio /= joint_errors(problem, answers["zero_velocity"][0]).mean()
-    assert f"{ratio:.1f} times that of hands that keep still under corrected" in picture.title
-    places, moved = moments(problem, answers)
-    assert moved[places["fastest"]] == moved.max()
-    assert "moments drawn" in draw_hands(outcomes).title
-    assert draw_hands([]).title == "No hands were forecast"
-    assert draw_horizon({"corrected": []}).title == "No hands were forecast"
+def test_forecast_hands_are_drawn_with_the_message_of_the_numbers(answered):
+    problem, predictions = forecasts(answered)
+    picture = draw_horizon({"corrected": answered})
+    ratio = joint_errors(problem, predictions["linear"][0]).mean()
+    ratio /= joint_errors(problem, predictions["zero_velocity"][0]).mean()
+    assert f"{ratio:.1f} times that of zero velocity under corrected" in picture.title
+    assert "samples drawn" in draw_hands(answered).title
+    for picture in (draw_hands([]), draw_horizon({"corrected": []}), draw_hand_window([], 0.5)):
+        assert picture.title == "No hands were forecast"
 
 
-def test_one_window_is_told_against_the_better_naive_forecast(outcomes):
-    problem, answers = forecasts(outcomes)
+def test_one_window_is_compared_with_the_better_naive_forecast(answered):
+    problem, predictions = forecasts(answered)
     named = {"zero_velocity": "zero velocity", "constant_velocity": "constant velocity"}
-    errors = {name: joint_errors(problem, answers[name][0]).mean(axis=1) for name in named}
-    rivals = set()
-    for share in np.linspace(0, 1, 11):
-        here = int(problem.by_time[round(share * (len(problem.by_time) - 1))])
+    errors = {name: joint_errors(problem, predictions[name][0]).mean(axis=1) for name in named}
+    for share in (0.0, 0.3, 0.5, 0.8, 1.0):
+        here = int(problem.by_time[round(share * (problem.n_test - 1))])
         rival = min(named, key=lambda name: errors[name][here])
-        title = draw_hand_window(outcomes, float(share)).title
+        title = draw_hand_window(answered, share).title
         assert f"than {named[rival]} ({1000 * errors[rival][here]:.0f} mm)" in title
-        rivals.add(rival)
-    assert len(rivals) == 2, "each is the better one somewhere"

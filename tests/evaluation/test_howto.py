@@ -4,14 +4,14 @@ import re
 
 import pytest
 
+from xperience.evaluation.evaluate import evaluate
+from xperience.evaluation.predictions import HEADS, predict_heads
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.project import at_root
 from xperience.report.tasks import tasks_page
-from xperience.studies.heads import HEADS
-from xperience.studies.rows import suite_rows
-from xperience.studies.suite import run_suite
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
+from xperience.tasks.problem import problems_of
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def test_its_purge_follows_from_what_it_declares(recording):
     names: dict = {}
     exec(code_of("your-own-task")[0], names)
     table = WindowTable(recording[1])
-    (outcome,) = run_suite(recording[0], table, tasks=[names["NEW_OBJECT"]])
-    frames = outcome.problem.samples.frames
+    (problem,) = problems_of(recording[0], table, tasks=[names["NEW_OBJECT"]])
+    frames = problem.samples.frames
     reach = frames[..., 1].max(axis=1) - frames[..., 0].min(axis=1) + 1
     assert set(reach) == {20 + names["AHEAD"]}
 
@@ -59,11 +59,10 @@ def test_a_head_is_one_function(recording, monkeypatch):
         exec(block, names)
     path = recording[1].with_name("corrected.parquet")
     extract(recording[0], path, contract="corrected", workers=1)
-    table = WindowTable(path)
-    outcomes = list(
-        run_suite(recording[0], table, contract="corrected", heads=["linear", "copycat"])
-    )
-    rows = suite_rows(outcomes, "howto", "corrected")
+    problems = problems_of(recording[0], WindowTable(path), "corrected")
+    predictions = predict_heads(problems, ["linear", "copycat"])
+    pairs = zip(problems, predictions, strict=True)
+    rows = [row for pair in pairs for row in evaluate(*pair, "howto", "suite")]
     answered = {row.task for row in rows if row.head == "copycat" and row.status == "ok"}
     assert len(answered) > len(TASKS) / 2
     assert {row.against for row in rows if row.head == "copycat"} >= {"linear"}

@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 
 from xperience.errors import ParamsError
+from xperience.evaluation.evaluate import evaluate
+from xperience.evaluation.predictions import predict, predict_all
 from xperience.evaluation.records import read_records, write_records
 from xperience.features.blocks import BLOCKS
 from xperience.features.extract import extract
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
 from xperience.recording.files import recording_digests
-from xperience.studies.rows import suite_rows
-from xperience.studies.suite import run_suite
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
+from xperience.tasks.problem import Problem, problems_of
 
 NAMES = list(TASKS_BY_NAME)
 EXACT, SOLVED = 1e-6, 1e-5
@@ -62,13 +63,24 @@ def table(small, tmp_path_factory) -> WindowTable:
 
 
 @pytest.fixture(scope="session")
-def outcomes(small, table) -> dict:
-    return {one.task.name: one for one in run_suite(small / "episode", table)}
+def problems(small, table) -> dict[str, Problem]:
+    return {one.task.name: one for one in problems_of(small / "episode", table)}
 
 
 @pytest.fixture(scope="session")
-def rows(outcomes) -> list:
-    return suite_rows(outcomes.values(), "small")
+def predictions(problems) -> dict:
+    """The linear head's prediction of each task."""
+    found = predict_all(list(problems.values()))
+    return {name: one for name, (one,) in zip(problems, found, strict=True)}
+
+
+@pytest.fixture(scope="session")
+def rows(problems, predictions) -> list:
+    return [
+        row
+        for name, problem in problems.items()
+        for row in evaluate(problem, {"linear": [predictions[name]]}, "small", "suite")
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -108,30 +120,30 @@ def test_counts_are_the_oracles(name, rows, oracle):
 
 
 @pytest.mark.parametrize("name", [t.name for t in TASKS if t.kind == "classify" and not t.classes])
-def test_predicted_labels_are_the_oracles(name, outcomes, small):
+def test_predicted_labels_are_the_oracles(name, problems, predictions, small):
     stored = pd.read_csv(small / f"expected/{name}_predictions.csv", keep_default_na=False)
-    one = outcomes[name]
-    assert one.answer.predicted == stored["predicted_label"].tolist()
-    assert one.problem.test_targets == stored["true_label"].tolist()
-    np.testing.assert_allclose(one.answer.confidence.max(axis=1), stored["confidence"], atol=1e-3)
-    windows = one.problem.samples.members[one.problem.split.test, 0]
+    problem, one = problems[name], predictions[name]
+    assert one.predicted == stored["predicted_label"].tolist()
+    assert problem.test_targets == stored["true_label"].tolist()
+    np.testing.assert_allclose(one.confidence.max(axis=1), stored["confidence"], atol=1e-3)
+    windows = problem.samples.members[problem.split.test, 0]
     assert windows.tolist() == stored["window_index"].tolist()
 
 
 @pytest.mark.parametrize("name", [t.name for t in TASKS if t.classes])
-def test_predicted_pairs_are_the_oracles(name, outcomes, small):
+def test_predicted_pairs_are_the_oracles(name, problems, predictions, small):
     stored = pd.read_csv(small / f"expected/{name}_predictions.csv")
-    one = outcomes[name]
-    positive = [label == one.task.positive for label in one.answer.predicted]
+    problem, one = problems[name], predictions[name]
+    positive = [label == problem.task.positive for label in one.predicted]
     assert positive == stored["predicted"].astype(bool).tolist()
-    assert one.problem.split.test.tolist() == stored["sample_index"].tolist()
-    np.testing.assert_allclose(one.answer.confidence[:, 1], stored["prob_positive"], atol=2e-3)
+    assert problem.split.test.tolist() == stored["sample_index"].tolist()
+    np.testing.assert_allclose(one.confidence[:, 1], stored["prob_positive"], atol=2e-3)
 
 
-def test_predicted_objects_are_the_oracles(outcomes, small):
+def test_predicted_objects_are_the_oracles(predictions, small):
     stored = pd.read_csv(small / "expected/object_relevance_predictions.csv")
-    one = outcomes["object_relevance"]
-    assert ["|".join(names) for names in one.answer.predicted] == list(stored["predicted_objects"])
+    one = predictions["object_relevance"]
+    assert ["|".join(names) for names in one.predicted] == list(stored["predicted_objects"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -157,17 +169,20 @@ def test_hand_floors_come_from_the_present_pose(rows):
     assert found["mpjpe"].floor < found["mpjpe"].value
 
 
-def test_ceilings_come_from_unseen_classes(rows, outcomes):
+def test_ceilings_come_from_unseen_classes(rows, problems):
     found = scored(rows, "timeline_action")
-    one = outcomes["timeline_action"].problem
+    one = problems["timeline_action"]
     seen = set(one.train_targets)
     share = np.mean([label in seen for label in one.test_targets])
     assert found["accuracy"].ceiling == pytest.approx(share)
     assert found["macro_f1"].value <= found["macro_f1"].ceiling
 
 
-def rows_of(small: Path, path: Path, task) -> list:
-    rows = suite_rows(run_suite(small / "episode", WindowTable(path), tasks=[task]), "small")
+def rows_of(small: Path, table: WindowTable | Path, task) -> list:
+    """Return the linear head's rows of a task."""
+    table = table if isinstance(table, WindowTable) else WindowTable(table)
+    (problem,) = problems_of(small / "episode", table, tasks=[task])
+    rows = evaluate(problem, {"linear": predict(problem)}, "small", "suite")
     return [row for row in rows if row.head == "linear" and row.against is None]
 
 
@@ -200,7 +215,7 @@ def test_one_class_is_degenerate(small, table):
         name="always_contact",
         target=lambda truth, members: ["contact"] * len(members),
     )
-    rows = suite_rows(run_suite(small / "episode", table, tasks=[always]), "small")
+    rows = rows_of(small, table, always)
     assert {row.status for row in rows} == {"degenerate"}
     assert rows[0].reason == "one class only: every sample is 'contact'"
     assert (rows[0].n_train, rows[0].n_test) == (54, 23)
@@ -216,28 +231,28 @@ def test_a_task_of_ones_own_needs_one_record(small, table):
             for s in truth.starts[members[:, 0]]
         ],
     )
-    rows = suite_rows(run_suite(small / "episode", table, tasks=[*TASKS[:2], busy]), "small")
-    mine = [row for row in rows if (row.task, row.head) == ("many_objects", "linear")]
+    mine = rows_of(small, table, busy)
     assert mine[0].metric == "macro_f1"
     assert math.isfinite(mine[0].value)
 
 
-def test_wrong_calls_say_so(small, table):
+def test_wrong_calls_say_so(small, table, problems):
     with pytest.raises(ParamsError, match="Did you mean 'linear'"):
-        list(run_suite(small / "episode", table, heads=["linar"]))
+        predict(problems["timeline_action"], "linar")
     with pytest.raises(ParamsError, match="contract"):
-        list(run_suite(small / "episode", table, contract="publisht"))
+        problems_of(small / "episode", table, "publisht")
 
 
 @pytest.mark.slow
-def test_our_own_features_lead_to_the_oracles_predictions(small, outcomes, tmp_path):
+def test_our_own_features_lead_to_the_oracles_predictions(small, predictions, tmp_path):
     """From the recording to predictions; a sample may tip where a difference is all rounding."""
     path = tmp_path / "windows.parquet"
     extract(small / "episode", path, workers=1)
-    for one in run_suite(small / "episode", WindowTable(path)):
-        other = outcomes[one.task.name].answer.predicted
-        if isinstance(other, np.ndarray):
-            np.testing.assert_allclose(one.answer.predicted, other, rtol=1e-3, atol=1e-3)
+    problems = problems_of(small / "episode", WindowTable(path))
+    for problem, (mine,) in zip(problems, predict_all(problems), strict=True):
+        theirs = predictions[problem.task.name].predicted
+        if isinstance(theirs, np.ndarray):
+            np.testing.assert_allclose(mine.predicted, theirs, rtol=1e-3, atol=1e-3)
         else:
-            pairs = zip(one.answer.predicted, other, strict=True)
-            assert sum(mine != theirs for mine, theirs in pairs) <= 1, one.task.name
+            pairs = zip(mine.predicted, theirs, strict=True)
+            assert sum(one != other for one, other in pairs) <= 1, problem.task.name
