@@ -35,11 +35,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xperience.cohort.roster import SIDES, Entry, Roster, make_roster
+from xperience.evaluation.predictions import predict
 from xperience.features.blocks import BLOCKS
-from xperience.studies.heldout.cohort import Cohort, open_cohort
-from xperience.studies.heldout.predictions import Said
-from xperience.studies.heldout.rows import heldout_rows
-from xperience.studies.heldout.study import answer_cohort, tables_in
+from xperience.studies.heldout.cohort import Cohort, open_cohort, tables_in
+from xperience.studies.heldout.folds import cohort_problems, heldout_rows
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
 
 TARGET_GB = 4.0
@@ -175,11 +174,11 @@ def measured(roster: Roster, folder: Path, given: argparse.Namespace) -> Taken:
     with Watch() as watch:
         cohort = worded(open_cohort(roster, tables_in(folder)), given.wordings)
         taken.stages["labels"] = _told("labels", watch)
-        outcomes = answer_cohort(cohort, given.heads, tasks, on_progress=_features(taken, watch))
-        said = Said()
-        for held in outcomes:
-            n_rows = len(list(heldout_rows(said.of([held]), "benchmark")))
-            taken.stages[held.task.name] = _told(f"{held.task.name}: {n_rows} rows", watch)
+        for problem in cohort_problems(cohort, tasks, on_progress=_features(taken, watch)):
+            predictions = {head: predict(problem, head) for head in given.heads}
+            n_rows = len(list(heldout_rows(problem, predictions, "benchmark")))
+            name = problem.task.name
+            taken.stages[name] = _told(f"{name}: {n_rows} rows", watch)
     taken.recordings = len(cohort.recordings)
     taken.windows = sum(one.n_windows for one in cohort.recordings)
     taken.classes = len({label for one in cohort.recordings for label in one.truth.action})

@@ -19,9 +19,9 @@
 #
 # What is learnt on some people, in some kitchens, and holds for others?
 #
-# *Reads* the roster in `episodes`, its recordings' labels, and the windows tables and shard reports
-# in `artifacts/<run>/`.<br>
-# *Writes* `artifacts/<run>/metrics/06_heldout_episodes.json`, every head's answers in
+# *Reads* the split manifest in `episodes`, its recordings' labels, and the windows tables and
+# shard reports in `artifacts/<run>/`.<br>
+# *Writes* `artifacts/<run>/metrics/06_heldout_episodes.json`, every head's predictions in
 # `artifacts/<run>/predictions/06_heldout_episodes.parquet` and the figures
 # `artifacts/<run>/figures/06_*.png`.
 #
@@ -32,8 +32,8 @@
 
 # %% tags=["parameters"]
 run: str = "family"  # the run's name, its folder under artifacts/
-episodes: str = "artifacts/family/episodes/episodes.csv"  # roster: episodes and their sides
-n_turns: int = 5  # rotations of the sides, so that each recording is tested once; 0 for none
+episodes: str = "artifacts/family/episodes/episodes.csv"  # split manifest: episodes and their sides
+n_turns: int = 5  # folds of the cross-validation, so that each recording is tested once; or 0
 sizes: str = "../shared/published/heldout_baselines/episode_selection.csv"  # real episodes' sizes
 n_study: int = 128  # episodes of the study that the note plans
 n_dataset: int = 12102  # complete episodes of the dataset
@@ -52,6 +52,7 @@ from xperience.cohort.rates import read_rates
 from xperience.cohort.roster import read_roster
 from xperience.cohort.shards import read_reports, status_text
 from xperience.cohort.wordings import read_wordings
+from xperience.evaluation.predictions import predict
 from xperience.evaluation.records import write_records
 from xperience.project import at_root, metrics_path, predictions_path, run_folder
 from xperience.report import heldout as words
@@ -59,11 +60,9 @@ from xperience.report.figures import show
 from xperience.report.figures.heldout import draw_across, draw_gap, draw_words
 from xperience.report.provenance import provenance, shown_path
 from xperience.report.strict_answer import asked_words, field_table
-from xperience.studies.heldout.predictions import Said
-from xperience.studies.heldout.rotation import run_turns, turn_rows
-from xperience.studies.heldout.rows import cohort_rows, heldout_rows
+from xperience.studies.heldout import folds as across
+from xperience.studies.heldout.cohort import open_cohort, tables_in
 from xperience.studies.heldout.strict import LINEAR, answer_of, answer_records, strict_rows
-from xperience.studies.heldout.study import run_heldout
 from xperience.tasks.catalogue import TASKS
 from xperience.text import as_markdown
 
@@ -71,7 +70,7 @@ from xperience.text import as_markdown
 pd.set_option("display.max_colwidth", None)
 notebook = "06_heldout_episodes"
 folder, pictures = run_folder(run), run_folder(run) / "figures"
-roster, reports = read_roster(at_root(episodes)), read_reports(folder)
+manifest, reports = read_roster(at_root(episodes)), read_reports(folder)
 heads = ["linear", "neural"]
 
 # %% [markdown]
@@ -81,14 +80,14 @@ heads = ["linear", "neural"]
 # trained on is part of the question.
 
 # %%
-words.roster_table(roster)
+words.manifest_table(manifest)
 
 # %% [markdown]
 # How much of what the other sides ask for does training ever show? Labels are compared as texts,
 # and by what they are about. What people wrote in their own words hardly repeats as a text.
 
 # %%
-reading = read_wordings(roster)
+reading = read_wordings(manifest)
 overlaps = list(overlap_rows(reading.roster, reading.wordings, run, notebook))
 overlap_table(overlaps).round(3).fillna("–")
 
@@ -99,7 +98,7 @@ overlap_table(overlaps).round(3).fillna("–")
 # became of each of its recordings.
 
 # %%
-print(status_text(roster, reports))
+print(status_text(manifest, reports))
 
 # %% [markdown]
 # What would the note's study, and the whole dataset, take at these rates? Work grows with frames,
@@ -119,27 +118,37 @@ print("\n\n".join(map(cost_text, costs)))
 #
 # Features are brought into a few coordinates that are fitted on training recordings alone. A head
 # is fitted on the training side, its penalty or number of epochs is chosen on the validation side,
-# and then it is fitted anew on both. The test side is answered once.
-#
+# and then it is fitted anew on both. The test side is predicted once.
+
+# %%
+cohort = open_cohort(manifest, tables_in(folder / "windows"))
+rows, predicted = [*overlaps, *across.cohort_rows(cohort, run)], []
+for problem in across.cohort_problems(cohort):
+    predictions = {head: predict(problem, head) for head in heads}
+    rows += across.heldout_rows(problem, predictions, run)
+    predicted += across.predictions_by_window(problem, predictions)
+lost = "; ".join(f"{name}: {why}" for name, why in cohort.lost.items())
+Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
+
+# %% [markdown]
 # A handful of test recordings cannot say how sure a score is: what is independent is the recording.
-# So the sides also rotate: in every turn other sessions test, until each recording had its turn.
-# Intervals draw whole recordings.
+# So the whole is repeated as a cross-validation: in every fold other sessions test, until each
+# recording was tested once. Intervals resample whole recordings.
 #
-# Both heads are asked in every turn, on the same axes and inputs. The neural one is the small dense
-# network of section 3, started from one seed a turn: its intervals tell how sure a score is over
-# recordings, not over seeds. Reconstruction is left out of the turns, since each would score it in
+# Both heads are asked in every fold, on the same axes and inputs. The neural one is the small dense
+# network of section 3, started from one seed per fold: its intervals tell how sure a score is over
+# recordings, not over seeds. Reconstruction is left out of the folds, since each would score it in
 # deviations of its own training side.
 
 # %%
-cohort, answered = run_heldout(roster, folder / "windows", heads=heads)
-answers = Said()  # what is kept of an outcome beside its rows
-rows = [*overlaps, *cohort_rows(cohort, run), *heldout_rows(answers.of(answered), run)]
-
-# %%
-turned = run_turns(cohort, roster, n_turns, heads=heads) if n_turns else {}
-rows += [*turn_rows(turned, run), *cost_rows(costs, run, notebook)]
-lost = "; ".join(f"{name}: {why}" for name, why in cohort.lost.items())
-Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
+of_folds = {task.name: [] for task in TASKS}
+for fold in across.folds(manifest, n_turns) if n_turns else ():
+    for problem in across.cohort_problems(cohort.on_sides_of(fold), across.poolable()):
+        predictions = {head: predict(problem, head) for head in heads}
+        of_folds[problem.task.name].append(across.fold_scores(problem, predictions))
+for task in TASKS if n_turns else ():
+    rows += across.pooled_rows(task, of_folds[task.name], run)
+rows += cost_rows(costs, run, notebook)
 
 # %% [markdown]
 # ## Look: are heads of any use on unseen recordings?
@@ -210,8 +219,8 @@ show(draw_words(worded), pictures / "06_words.png")
 # it is knowledge: validity alone proves nothing. `docs/howto/qwen3-omni.md` asks the real one.
 
 # %%
-said = answers.write(predictions_path(run, notebook))
-answered_json = answer_records(roster, said, folder / "cache" / "strict")
+said = across.write_by_window(predictions_path(run, notebook), predicted)
+answered_json = answer_records(manifest, said, folder / "cache" / "strict")
 strict = list(strict_rows(answered_json, run))
 rows += strict
 Markdown(words.strict_words(strict))
@@ -237,11 +246,11 @@ field_table(one, answered_json.export.options).style.hide(axis="index")
 # %%
 assert all(row.status == "ok" or row.reason for row in rows)
 assert all(row.ci_low is None or row.ci_low <= row.value <= row.ci_high for row in rows)
-sides = {side: {one.session for one in roster.on(side)} for side in ("train", "val", "test")}
+sides = {side: {one.session for one in manifest.on(side)} for side in ("train", "val", "test")}
 assert not sides["train"] & sides["test"], "no session on two sides"
 assert not sides["train"] & sides["val"], "no session on two sides"
 assert {row.task for row in rows} >= {task.name for task in TASKS}, "no task disappears"
-tested = {entry.episode for entry in roster.on("test")}
+tested = {entry.episode for entry in manifest.on("test")}
 assert set(said["episode"]) <= tested, "only test recordings are scored"
 valid = {row.head: row.value for row in strict if row.metric == "strict_validity"}
 assert valid["tiny_model_constrained"] in (None, 1), "a grammar lets nothing else through"

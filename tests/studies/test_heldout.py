@@ -4,6 +4,7 @@ import gc
 import tracemalloc
 import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,43 +15,45 @@ import pytest
 from xperience.cohort.roster import Entry, make_roster
 from xperience.cohort.shards import Work, run_shard, tables_of
 from xperience.errors import ParamsError
-from xperience.evaluation.metrics import METRICS
-from xperience.evaluation.records import write_records
-from xperience.evaluation.vectors import Positions, cosine_ranks
-from xperience.features.table import WindowTable
-from xperience.models.conditioning import Moments
-from xperience.report.takeaways.catalogue import TAKEAWAYS
-from xperience.report.takeaways.evidence import EPISODES, Evidence
-from xperience.studies.heldout import asked as asking
-from xperience.studies.heldout import axes, study
-from xperience.studies.heldout.asked import ask, sets_of
-from xperience.studies.heldout.axes import fit_space, project
-from xperience.studies.heldout.cohort import open_cohort
-from xperience.studies.heldout.contest import Truths, entrant, merged, truths_of
-from xperience.studies.heldout.heads import HEADS
-from xperience.studies.heldout.predictions import COLUMNS, Said
-from xperience.studies.heldout.rotation import (
-    ROTATED,
-    ROTATED_ENDS,
-    ROTATED_GAP,
-    ROTATED_WITHIN,
-    run_turns,
-    turn_rows,
-    turns,
+from xperience.evaluation.evaluate import Scores
+from xperience.evaluation.predictions import Prediction, predict
+from xperience.evaluation.records import (
+    ACROSS,
+    ENDS,
+    GAP,
+    POOLED,
+    POOLED_ENDS,
+    POOLED_GAP,
+    POOLED_WITHIN,
+    WITHIN,
+    write_records,
 )
-from xperience.studies.heldout.rows import ACROSS, ENDS, GAP, cohort_rows, heldout_rows
-from xperience.studies.heldout.study import answer_cohort, run_heldout, tables_in
-from xperience.studies.heldout.within import WITHIN, Gap
+from xperience.evaluation.vectors import Positions, cosine_ranks
+from xperience.models.conditioning import Moments
+from xperience.studies.heldout import axes, folds
+from xperience.studies.heldout import problem as asking
+from xperience.studies.heldout.axes import fit_space, project
+from xperience.studies.heldout.cohort import open_cohort, tables_in
+from xperience.studies.heldout.folds import (
+    PREDICTED,
+    Fold,
+    cohort_problems,
+    cohort_rows,
+    fold_scores,
+    heldout_rows,
+    pooled_rows,
+    predictions_by_window,
+    write_by_window,
+)
+from xperience.studies.heldout.problem import cohort_problem, sets_of
 from xperience.studies.heldout.words import SAME_SUBTASK
-from xperience.studies.problem import Answer
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME, tasks_of
 
 from .heldout_family import family
 
 BRIEF = [TASKS_BY_NAME[n] for n in ("timeline_action", "hand_trajectory_forecast",
                                     "cross_modal_retrieval", "temporal_order")]  # fmt: skip
-
-TURNED = [*BRIEF[:2], TASKS_BY_NAME["modality_reconstruction"]]
+FOLDED = BRIEF[:2]
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +74,19 @@ def cohort(run):
     return open_cohort(roster, tables_in(folder / "windows"))
 
 
-@pytest.fixture(scope="module")
-def held(cohort):
-    return list(answer_cohort(cohort, ["linear"]))
+def predicted(problem, heads=("linear",)):
+    return {head: predict(problem, head) for head in heads}
 
 
 @pytest.fixture(scope="module")
-def rows(cohort, held):
-    return [*cohort_rows(cohort, "tiny"), *heldout_rows(held, "tiny")]
+def answered(cohort):
+    return [(one, predicted(one)) for one in cohort_problems(cohort)]
+
+
+@pytest.fixture(scope="module")
+def rows(cohort, answered):
+    found = [row for pair in answered for row in heldout_rows(*pair, "tiny")]
+    return [*cohort_rows(cohort, "tiny"), *found]
 
 
 def of(rows, task, variant, head="linear", against=None):
@@ -88,32 +96,31 @@ def of(rows, task, variant, head="linear", against=None):
     return found[0]
 
 
-def test_every_task_is_answered_and_every_row_is_whole(held, rows, tmp_path):
-    assert [one.task.name for one in held] == [task.name for task in TASKS]
-    for one in held:
-        if one.status == "ok":
-            truths = truths_of(one.asked)
-            assert len(truths) == one.asked.n_test == len(one.answers["linear"][0].predicted)
+def test_every_task_is_answered_and_every_row_is_whole(answered, rows, tmp_path):
+    assert [one.task.name for one, _ in answered] == [task.name for task in TASKS]
+    for problem, heads in answered:
+        if problem.ok:
+            assert problem.n_test == len(problem.test_targets) == len(heads["linear"][0].predicted)
     write_records(tmp_path / "m.json", rows)  # refuses two rows of one key
     scored = {row.task for row in rows if row.variant == ACROSS and row.status == "ok"}
-    assert scored == {one.task.name for one in held if one.status == "ok"}
+    assert scored == {one.task.name for one, _ in answered if one.ok}
     assert all(row.floor is not None for row in rows
                if row.variant == ACROSS and row.against is None and row.value is not None
                and row.metric == TASKS_BY_NAME[row.task].primary.name)  # fmt: skip
 
 
-def test_nothing_is_learnt_from_test_recordings(cohort, held):
+def test_nothing_is_learnt_from_test_recordings(cohort):
     """Other test recordings, other test scores; but the same space, settings and predictions."""
-    sets = sets_of(tasks_of("corrected", BRIEF))
-    space = fit_space(cohort.on("train"), sets, 32)
+    task = tasks_of("corrected", [TASKS_BY_NAME["timeline_action"]])[0]
+    space = fit_space(cohort.on("train"), sets_of([task]), 32)
     test = cohort.on("test")[0]
     without = replace(cohort, recordings=tuple(r for r in cohort.recordings if r is not test))
-    task = tasks_of("corrected", [TASKS_BY_NAME["timeline_action"]])[0]
-    said = []
+    found = []
     for some in (cohort, without):
-        asked = ask(task, some.recordings, project(some.recordings, space), space)
-        said.append(HEADS["linear"](asked, ())[0].predicted)
-    assert said[0][-len(said[1]) :] == said[1]
+        projected = project(some.recordings, space)
+        problem = cohort_problem(task, some.recordings, projected, space)
+        found.append(predict(problem)[0].predicted)
+    assert found[0][-len(found[1]) :] == found[1]
 
 
 def test_axes_are_those_of_the_training_windows(cohort):
@@ -141,21 +148,16 @@ def test_axes_rest_on_an_even_sample_of_many_windows(cohort, monkeypatch):
 
 def test_a_missing_block_is_the_training_mean_and_is_said_to_be(run, tmp_path):
     roster, folder = run
-    target = tmp_path / "windows"
-    target.mkdir()
     lost = roster.on("test")[0].episode
     for entry in roster:
-        table = pd.read_parquet(tables_of(folder, entry.episode)[1])
-        assert len(table)
-        (target / f"{entry.episode}.corrected.parquet").write_bytes(
-            tables_of(folder, entry.episode)[1].read_bytes()
-        )
-    without_imu(target / f"{lost}.corrected.parquet")
-    cohort, outcomes = run_heldout(roster, target, tasks=BRIEF[:1])
-    (held,) = outcomes
-    part = next(p for p in held.asked.parts["test"] if p.recording.entry.episode == lost)
+        target = tmp_path / f"{entry.episode}.corrected.parquet"
+        target.write_bytes(tables_of(folder, entry.episode)[1].read_bytes())
+    without_imu(tmp_path / f"{lost}.corrected.parquet")
+    cohort = open_cohort(roster, tables_in(tmp_path))
+    (problem,) = cohort_problems(cohort, BRIEF[:1])
+    part = next(p for p in problem.parts["test"] if p.recording.entry.episode == lost)
     assert not part.projected.known["imu_accel_gyro"].any()
-    assert any("imu_accel_gyro is its training mean in 1 of" in note for note in held.asked.notes)
+    assert any("imu_accel_gyro is its training mean in 1 of" in note for note in problem.notes)
     assert not cohort.lost
 
 
@@ -189,51 +191,48 @@ def test_published_tables_are_refused(run):
         open_cohort(roster, lambda entry: tables_of(folder, entry.episode)[0])
 
 
-def test_the_gap_is_the_difference_on_the_same_windows(held, rows):
-    for one in held:
-        if one.status != "ok":
+def test_the_gap_is_the_difference_on_the_same_windows(answered, rows):
+    for problem, _ in answered:
+        if not problem.ok:
             continue
-        if not isinstance(one.gap, Gap):
-            assert of(rows, one.task.name, GAP, against=WITHIN).reason == one.gap
+        gap = of(rows, problem.task.name, GAP, against=WITHIN)
+        if gap.status == "skipped":
+            assert gap.reason
             continue
-        within, ends = of(rows, one.task.name, WITHIN), of(rows, one.task.name, ENDS)
-        assert within.n_test == ends.n_test == len(one.gap.within.problem)
-        gap = of(rows, one.task.name, GAP, against=WITHIN)
+        within, ends = (of(rows, problem.task.name, name) for name in (WITHIN, ENDS))
+        assert within.n_test == ends.n_test < problem.n_test
         if gap.value is not None:
             assert gap.value == pytest.approx(ends.value - within.value)
 
 
-def test_within_and_across_are_asked_about_the_same_samples(held):
-    action = next(one for one in held if one.task.name == "timeline_action")
-    kept = action.gap.across["linear"].problem
-    assert list(action.gap.within.problem.values) == list(kept.values)
-    assert (action.gap.within.problem.episodes == kept.episodes).all()
-    for number in np.unique(kept.episodes):
-        last = kept.values[np.flatnonzero(kept.episodes == number)[-1]]
-        assert last == action.asked.parts["test"][number].samples.values[-1]
+def some_problem(name, truth, groups, labels=()):
+    """Return what `Scores` asks of a problem of several recordings."""
+    task = tasks_of("corrected", [TASKS_BY_NAME[name]])[0]
+    own = {"groups": groups, "n_test": len(groups), "by_time": np.arange(len(groups))}
+    return SimpleNamespace(task=task, test_targets=truth, labels=labels, contract="corrected",
+                           measures=task.measures[:2], **own)  # fmt: skip
 
 
 def test_rankings_are_made_within_a_recording():
     rng = np.random.default_rng(7)
     truth, said = rng.normal(size=(9, 4)), rng.normal(size=(9, 4))
-    episodes = np.array([0] * 5 + [1] * 4)
-    task = tasks_of("corrected", [TASKS_BY_NAME["cross_modal_retrieval"]])[0]
-    truths = Truths(task, truth, episodes, ())
-    mine = entrant("x", truths, [Answer(said)])
-    apart = [cosine_ranks(said[episodes == n], truth[episodes == n]) for n in (0, 1)]
+    groups = np.array([0] * 5 + [1] * 4)
+    problem = some_problem("cross_modal_retrieval", truth, groups)
+    apart = [cosine_ranks(said[groups == n], truth[groups == n]) for n in (0, 1)]
     expected = np.mean(np.concatenate([1 / (one.better + 1) for one in apart]))
-    assert mine.score(task.primary).value == pytest.approx(expected)
-    assert len(merged(apart)) == 9
+    found = Scores.of(problem, [Prediction(said)]).score(problem.task.primary)
+    assert found.value == pytest.approx(expected)
 
 
-def test_intervals_draw_recordings_and_need_enough_of_them():
-    task = TASKS_BY_NAME["timeline_action"]
+def test_intervals_resample_recordings_and_need_enough_of_them():
     rng = np.random.default_rng(7)
     truth = rng.choice(["a", "b"], 400)
     said = np.where(rng.random(400) < 0.8, truth, "a")
     for n, enough in ((4, False), (20, True)):
-        truths = Truths(task, list(truth), np.repeat(np.arange(n), 400 // n), ("a", "b"))
-        found = entrant("x", truths, [Answer(list(said))]).interval(task.measures[1])
+        groups = np.repeat(np.arange(n), 400 // n)
+        problem = some_problem("timeline_action", list(truth), groups, ("a", "b"))
+        scores = Scores.of(problem, [Prediction(list(said))])
+        found = scores.interval(problem.task.measures[1])
         assert (found.low is not None) == enough
         if not enough:
             assert "4 recordings" in found.reason
@@ -244,129 +243,92 @@ def test_every_session_is_tested_and_validated_once():
         Entry(episode=f"e{n}", folder=f"e{n}", session=f"s{n // 2}", side="train")
         for n in range(14)
     ]
-    found = turns(make_roster(entries, "."), 3)
+    found = folds.folds(make_roster(entries, "."), 3)
     for side in ("test", "val"):
-        told = [entry.episode for turn in found for entry in turn.on(side)]
+        told = [entry.episode for fold in found for entry in fold.on(side)]
         assert sorted(told) == sorted(entry.episode for entry in entries)
     with pytest.raises(ParamsError, match="3 to 7"):
-        turns(make_roster(entries, "."), 8)
+        folds.folds(make_roster(entries, "."), 8)
 
 
 @pytest.fixture(scope="module")
-def turned(run, cohort):
-    """Tasks with rotating sides, answered by both heads."""
-    return run_turns(cohort, run[0], 3, heads=["linear", "neural"], tasks=TURNED)
+def folded(run, cohort):
+    """Tasks in cross-validation, predicted by both heads."""
+    found = {task.name: [] for task in FOLDED}
+    for fold in folds.folds(run[0], 3):
+        for problem in cohort_problems(cohort.on_sides_of(fold), FOLDED):
+            heads = predicted(problem, ("linear", "neural"))
+            found[problem.task.name].append(fold_scores(problem, heads))
+    return found
 
 
-def test_turns_pool_to_every_recording(turned):
-    found = turned
-    rows = turn_rows(found, "tiny")
-    for task in BRIEF[:2]:
-        row = of(rows, task.name, ROTATED)
-        whole = sum(len(turn.truths) for turn in found[task.name])
-        assert row.n_test == whole
-        assert row.floor is not None
-        within, ends = (of(rows, task.name, name) for name in (ROTATED_WITHIN, ROTATED_ENDS))
-        gap = of(rows, task.name, ROTATED_GAP, against=WITHIN)
+@pytest.fixture(scope="module")
+def pooled(folded):
+    return [row for task in FOLDED for row in pooled_rows(task, folded[task.name], "tiny")]
+
+
+def test_folds_pool_to_every_recording(folded, pooled):
+    for task in FOLDED:
+        n_tests = [fold.heads["linear"].problem.n_test for fold in folded[task.name]]
+        row = of(pooled, task.name, POOLED)
+        assert row.n_test == sum(n_tests)
+        each = [fold.heads["linear"].score(task.primary).value for fold in folded[task.name]]
+        if task.primary.metric.unit == "m":
+            assert row.value == pytest.approx(np.average(each, weights=n_tests))
+        within, ends = (of(pooled, task.name, name) for name in (POOLED_WITHIN, POOLED_ENDS))
+        gap = of(pooled, task.name, POOLED_GAP, against=WITHIN)
         assert gap.value == pytest.approx(ends.value - within.value)
-    action = found["timeline_action"]
-    truth = [label for turn in action for label in turn.truths.values]
-    heads = [turn.heads["linear"].draws[0][0] for turn in action]
-    said = [one.names[code] for one in heads for code in one.predicted]
-    expected = METRICS["accuracy"]
-    assert expected.id == "accuracy"
-    right = np.mean([a == b for a, b in zip(truth, said, strict=True)])
-    measured = next(m for m in TASKS_BY_NAME["timeline_action"].measures if m.name == "accuracy")
-    pooled = np.average(
-        [turn.heads["linear"].score(measured).value for turn in action],
-        weights=[len(turn.truths) for turn in action],
-    )
-    assert pooled == pytest.approx(right)
 
 
-def test_heads_of_a_turn_are_paired_on_the_same_windows(turned):
-    rows = turn_rows(turned, "tiny")
-    for task in BRIEF[:2]:
-        linear, neural = (of(rows, task.name, ROTATED, head) for head in ("linear", "neural"))
+def test_heads_of_a_fold_are_paired_on_the_same_windows(pooled):
+    for task in FOLDED:
+        linear, neural = (of(pooled, task.name, POOLED, head) for head in ("linear", "neural"))
         assert linear.n_test == neural.n_test
         assert (linear.floor, linear.floor_name) == (neural.floor, neural.floor_name)
-        apart = of(rows, task.name, ROTATED, "neural", "linear")
+        apart = of(pooled, task.name, POOLED, "neural", "linear")
         assert apart.value == pytest.approx(neural.value - linear.value)
-        above = of(rows, task.name, ROTATED, "neural", neural.floor_name)
+        above = of(pooled, task.name, POOLED, "neural", neural.floor_name)
         assert above.value == pytest.approx(neural.value - neural.floor)
-        assert of(rows, task.name, ROTATED_GAP, "neural", WITHIN).n_test < neural.n_test
+        assert of(pooled, task.name, POOLED_GAP, "neural", WITHIN).n_test < neural.n_test
+    assert not [row for row in pooled if row.head == row.against]
 
 
-def test_a_head_is_not_held_against_itself_and_stands_alone_as_it_did_in_company(
-    run, cohort, turned
-):
-    alone = turn_rows(run_turns(cohort, run[0], 3, tasks=TURNED), "tiny")
-    company = turn_rows(turned, "tiny")
-    assert [row for row in company if row.head != "neural"] == alone
-    assert not [row for row in alone if row.against == "linear"]
-
-
-@pytest.mark.parametrize("claim", ["neural_across_beats_linear", "neural_across_beats_floor"])
-def test_claims_of_the_network_across_recordings_are_judged_by_the_rows_of_the_turns(turned, claim):
-    """Five recordings have no interval: the claim stays open, and says that it is for that."""
-    rows = tuple(turn_rows(turned, "tiny"))
-    (rule,) = next(one for t in TAKEAWAYS for one in t.claims if one.name == claim).rules
-    evidence = Evidence("other", "tiny", {(rule.place.column, EPISODES): rows})
-    judgement = rule.test.judge(evidence, rule.place)
-    assert [row.task for row in judgement.rows] == [task.name for task in BRIEF[:2]]
-    assert {(row.head, row.variant) for row in judgement.rows} == {("neural", ROTATED)}
-    assert "recordings" in judgement.why
-    sure = [r if r.against is None or r.value is None else r.model_copy(
-        update={"ci_low": r.value - 1e-9, "ci_high": r.value + 1e-9, "ci_reason": None})
-        for r in rows]  # fmt: skip
-    evidence = Evidence("other", "tiny", {(rule.place.column, EPISODES): tuple(sure)})
-    untold = rule.test.judge(evidence, rule.place).words["untold"]
-    assert "temporal order" in untold  # was not asked here
-    assert not [task for task in BRIEF[:2] if task.name.replace("_", " ") in untold]
-
-
-def test_what_has_no_common_unit_is_not_asked_in_turns(turned):
-    task = TURNED[-1].name
-    assert turned[task] == []
-    (row,) = [row for row in turn_rows(turned, "tiny") if row.task == task]
-    assert (row.status, row.variant) == ("skipped", ROTATED)
-    assert "no common unit" in row.reason
-
-
-def test_a_turn_keeps_no_more_than_its_primary_measure_needs(turned):
-    for turn in turned["hand_trajectory_forecast"]:
-        assert len(turn.truths.values) == 0
-        for one in (*turn.heads.values(), *turn.floors.values(), turn.gap.within):
+def test_a_fold_keeps_no_more_than_its_primary_measure_needs(folded):
+    for fold in folded["hand_trajectory_forecast"]:
+        assert isinstance(fold, Fold)
+        for one in (*fold.heads.values(), *fold.floors.values(), *fold.ends.values()):
             assert [len(items) for items in one.draws] == [1] * len(one.draws)
             assert isinstance(one.draws[0][0], Positions)
 
 
-def test_outcomes_are_let_go_one_at_a_time(cohort):
+def test_what_has_no_common_unit_is_not_pooled():
+    task = TASKS_BY_NAME["modality_reconstruction"]
+    assert task not in folds.poolable()
+    (row,) = pooled_rows(task, [], "tiny")
+    assert (row.status, row.variant) == ("skipped", POOLED)
+    assert "no common unit" in row.reason
+
+
+def test_problems_are_let_go_one_at_a_time(cohort):
     seen = []
-
-    def watched():
-        for held in answer_cohort(cohort, ["linear"], BRIEF[:3]):
-            gc.collect()
-            assert not [one for one in seen if one() is not None], "an outcome is still held"
-            seen.append(weakref.ref(held))
-            yield held
-            del held
-
-    assert len(list(heldout_rows(Said().of(watched()), "tiny"))) > len(seen) == 3
+    for problem in cohort_problems(cohort, BRIEF[:3]):
+        gc.collect()
+        assert not [one for one in seen if one() is not None], "a problem is still held"
+        seen.append(weakref.ref(problem))
+        del problem
 
 
-def test_many_windows_are_read_once_a_round_and_answered_alike(cohort, monkeypatch):
+def test_many_windows_are_read_once_a_round_and_predicted_alike(cohort, monkeypatch):
     """Tasks that share coordinates share a round, whatever is allowed to be held."""
-    found, readings, whole = [], [], study.project
-    monkeypatch.setattr(study, "project", lambda *given: readings.append(1) or whole(*given))
+    found, readings, whole = [], [], folds.project
+    monkeypatch.setattr(folds, "project", lambda *given: readings.append(1) or whole(*given))
     for held_bytes, expected in ((2**29, 1), (1, 3)):
-        monkeypatch.setattr(study, "HELD_BYTES", held_bytes)
-        found.append(list(answer_cohort(cohort, ["linear"], BRIEF)))
+        monkeypatch.setattr(folds, "HELD_BYTES", held_bytes)
+        found.append([predict(one)[0].predicted for one in cohort_problems(cohort, BRIEF)])
         assert len(readings) == expected
         readings.clear()
     for one, other in zip(*found, strict=True):
-        first, second = (held.answers["linear"][0].predicted for held in (one, other))
-        assert np.array_equal(first, second)
+        assert np.array_equal(one, other)
 
 
 SAMPLED = [TASKS_BY_NAME[n] for n in ("timeline_action", "hand_trajectory_forecast",
@@ -378,7 +340,7 @@ STEP = 3
 
 @pytest.fixture
 def sampled(cohort, monkeypatch):
-    """Tasks asked about all windows, and the same when only one of `STEP` may be taken."""
+    """Problems of all windows, and the same when only one of `STEP` may be taken."""
     tasks = tasks_of("corrected", SAMPLED)
     space = fit_space(cohort.on("train"), sets_of(tasks), 8)
     projected = project(cohort.recordings, space)
@@ -387,11 +349,11 @@ def sampled(cohort, monkeypatch):
         n = {side: sum(len(task.members(r.n_windows)) for r in some)
              for side, some in (("learn", [*cohort.on("train"), *cohort.on("val")]),
                                 ("test", cohort.on("test")))}  # fmt: skip
-        whole = ask(task, cohort.recordings, projected, space)
+        whole = cohort_problem(task, cohort.recordings, projected, space)
         with monkeypatch.context() as few:
             few.setattr(asking, "MAX_LEARNT", -(-n["learn"] // STEP))
             few.setattr(asking, "MAX_TESTED", -(-n["test"] // STEP))
-            found.append((whole, ask(task, cohort.recordings, projected, space)))
+            found.append((whole, cohort_problem(task, cohort.recordings, projected, space)))
     return found
 
 
@@ -424,21 +386,6 @@ def test_pairs_and_candidates_stay_whole_however_few_windows_are_taken(sampled):
     assert few.n_test == whole.n_test
 
 
-def test_sampled_windows_are_answered_and_told_of_in_every_kind_of_row(run, cohort, monkeypatch):
-    monkeypatch.setattr(asking, "MAX_LEARNT", 40)
-    monkeypatch.setattr(asking, "MAX_TESTED", 20)
-    tasks = SAMPLED[:3]
-    rows = list(heldout_rows(answer_cohort(cohort, ["linear"], tasks), "tiny"))
-    rows += turn_rows(run_turns(cohort, run[0], 3, tasks=tasks), "tiny")
-    for task in tasks:
-        for variant in (ACROSS, ROTATED):
-            row = of(rows, task.name, variant)
-            assert row.value is not None
-            assert "windows of train recordings is taken" in row.reason
-        within, ends = (of(rows, task.name, name) for name in (WITHIN, ENDS))
-        assert within.n_test == ends.n_test
-
-
 def test_labels_are_compared_in_other_words(rows):
     exact = [r for r in rows if r.metric == "wording_exact" and r.against is None]
     assert {row.task for row in exact} == {"timeline_action", "timeline_subtask", "next_action"}
@@ -446,62 +393,18 @@ def test_labels_are_compared_in_other_words(rows):
         key = (row.task, row.head, ACROSS, "accuracy")
         same = next(r for r in rows if (r.task, r.head, r.variant, r.metric) == key)
         assert row.value == pytest.approx(same.value)
-
-
-def test_an_action_counts_as_its_subtask(held, rows):
-    mine = next(one for one in held if one.task.name == "timeline_action")
-    seen = [
-        {"action": action, "subtask": subtask}
-        for side in ("train", "val")
-        for part in mine.asked.parts[side]
-        for action, subtask in zip(
-            part.recording.truth.action, part.recording.truth.subtask, strict=True
-        )
-    ]
-    counts = pd.DataFrame(seen).value_counts().reset_index().drop_duplicates("action")
-    part_of = dict(zip(counts["action"], counts["subtask"], strict=True))
-    true = [
-        part.recording.truth.subtask[center]
-        for part in mine.asked.parts["test"]
-        for center in part.samples.centers
-    ]
-    said = [part_of[action] for action in mine.answers["linear"][0].predicted]
-    row = next(
-        r for r in rows
-        if (r.task, r.metric, r.against) == ("timeline_action", SAME_SUBTASK, None)
-    )  # fmt: skip
-    assert row.value == pytest.approx(np.mean([a == b for a, b in zip(said, true, strict=True)]))
     assert {r.task for r in rows if r.metric == SAME_SUBTASK} == {"timeline_action", "next_action"}
 
 
-def test_predictions_are_kept_window_by_window(held, tmp_path):
-    said = Said()
-    assert list(said.of(held)) == held
-    table = said.write(tmp_path / "p.parquet")
+def test_predictions_are_kept_window_by_window(answered, tmp_path):
+    found = [row for pair in answered for row in predictions_by_window(*pair)]
+    table = write_by_window(tmp_path / "p.parquet", found)
     again = pd.read_parquet(tmp_path / "p.parquet")
-    assert list(again.columns) == list(COLUMNS)
+    assert list(again.columns) == list(PREDICTED)
     action = table[table["task"] == "timeline_action"]
-    mine = next(one for one in held if one.task.name == "timeline_action")
-    assert list(action["predicted"]) == list(mine.answers["linear"][0].predicted)
-    assert set(action["episode"]) == {
-        part.recording.entry.episode for part in mine.asked.parts["test"]
-    }
-
-
-def test_an_unknown_head_is_named(run):
-    roster, folder = run
-    with pytest.raises(ParamsError, match="linear"):
-        run_heldout(roster, folder / "windows", heads=["lineal"])
-
-
-def test_a_network_answers_too(cohort):
-    (held,) = answer_cohort(cohort, ["neural"], BRIEF[:1], 2)
-    assert [answer.seed for answer in held.answers["neural"]] == [7, 8]
-    assert set(held.answers["neural"][0].predicted) <= set(held.asked.labels)
-
-
-def test_a_table_stays_on_disk(cohort):
-    assert all(isinstance(one.table, WindowTable) for one in cohort.recordings)
+    problem, heads = next(pair for pair in answered if pair[0].task.name == "timeline_action")
+    assert list(action["predicted"]) == list(heads["linear"][0].predicted)
+    assert set(action["episode"]) == {p.recording.entry.episode for p in problem.parts["test"]}
 
 
 def test_axes_take_no_more_memory_of_more_recordings(cohort, monkeypatch):

@@ -237,7 +237,7 @@ def _trivial_predictions(problem: Problem) -> dict[str, Sequence[Any]]:
             nearest = baselines.nearest_in_time(*problem.centers)
             found["nearest_in_time"] = np.asarray(train)[nearest].astype(np.float64)
         if task.kind == "regress":
-            found["train_mean"] = baselines.train_mean(train, n_test)
+            found["train_mean"] = problem.train_mean()
     for name in task.naive:
         found[name] = as_predicted(problem, problem.naive(name))
     return found
@@ -365,9 +365,7 @@ class Comparison:
 def base_of(problem: Problem, base: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that tell which problem a row is of, and of how many samples."""
     found = {"contract": problem.contract, "task": problem.task.name}
-    if problem.samples is not None:
-        found |= {"n_train": problem.n_train, "n_test": problem.n_test}
-    return dict(base) | found
+    return dict(base) | found | problem.counts
 
 
 def measured(one: Measure) -> dict[str, Any]:

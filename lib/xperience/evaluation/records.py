@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 Status = Literal["ok", "skipped", "degenerate"]
 KEY = ("run", "section", "contract", "task", "head", "variant", "against", "metric", "seed")
 
+ACROSS, ENDS, WITHIN, GAP = "across", "across_ends", "within", "gap"
+"""Variants of held-out rows: all windows of test recordings; those of their ends, by heads that
+learnt from other recordings and by heads that learnt from the beginning of each; the difference."""
+POOLED, POOLED_ENDS = "rotated", "rotated_ends"
+POOLED_WITHIN, POOLED_GAP = "rotated_within", "rotated_gap"
+"""The same, pooled over the folds of a cross-validation."""
+
 
 class RecordError(XperienceError):
     """A score row that is incomplete or contradicts itself."""

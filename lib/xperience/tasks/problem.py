@@ -17,8 +17,8 @@ import numpy as np
 from xperience.features.blocks import check_contract
 from xperience.features.table import WindowTable
 from xperience.features.windows import WINDOW_FRAMES
-from xperience.models import gram
-from xperience.models.conditioning import Inputs, Moments
+from xperience.models import baselines, gram
+from xperience.models.conditioning import Moments
 from xperience.recording.recording import Episode
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
 from xperience.tasks.samples import Samples, draw
@@ -129,8 +129,9 @@ class Problem:
     groups = None
     """Recording of each test sample, int array (n_test,): intervals draw recordings, ranks are
     taken within one. None for a problem of one recording."""
-    inputs: Inputs | None = None
-    """Samples in few coordinates, where they are made beforehand."""
+    inputs = None
+    """Samples in few coordinates (`xperience.models.conditioning.Inputs`), where those of several
+    recordings are made beforehand."""
 
     @property
     def ok(self) -> bool:
@@ -166,6 +167,13 @@ class Problem:
     def n_test(self) -> int:
         """Test samples."""
         return len(self.split.test)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Samples on each side of the split, as fields of a row; none before any is drawn."""
+        if self.samples is None:
+            return {}
+        return {"n_train": self.n_train, "n_test": self.n_test}
 
     @property
     def train_codes(self) -> np.ndarray:
@@ -270,6 +278,10 @@ class Problem:
         """Return one of the task's naive forecasts, of the test samples by default."""
         places = self.split.test if places is None else places
         return self.task.naive[name](self.truth, self.samples.members[places])
+
+    def train_mean(self) -> np.ndarray:
+        """Return the mean training target, for every test sample, float64 (n_test, n_values)."""
+        return baselines.train_mean(self.train_targets, self.n_test)
 
     def membership(self, sets: Sequence[Sequence[Any]]) -> np.ndarray:
         """Return which labels are in each set, bool (n, n_labels)."""

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from xperience.evaluation.records import Record
+from xperience.evaluation.records import ACROSS, POOLED, Record
 from xperience.report.figures.heads import HEAD_LOOKS
 from xperience.report.figures.style import (
     BLUE,
@@ -31,11 +31,9 @@ from xperience.report.heldout import (
     primary_of,
     sides_of,
     tasks_in,
-    verdict,
     word_title,
 )
-from xperience.studies.heldout.rotation import ROTATED
-from xperience.studies.heldout.rows import ACROSS
+from xperience.report.tables import Verdict, floor, score, signed, verdict
 
 ROW_IN = 0.27
 SPREAD = 0.32
@@ -100,10 +98,10 @@ def _told(rows: Sequence[Record], task: str, heads: Sequence[str]) -> dict[str, 
     """Return each head's score over every recording if there is one, else on the test side."""
     found = {}
     for head in heads:
-        tries = (find(rows, task, head, variant) for variant in (ROTATED, ACROSS))
+        tries = (find(rows, task, head, variant) for variant in (POOLED, ACROSS))
         row = next((one for one in tries if one is not None and one.value is not None), None)
         if row is not None:
-            better = verdict(against_floor(rows, task, head)) == "better"
+            better = verdict(against_floor(rows, task, head))[0] is Verdict.BETTER
             found[head] = _Drawn(row, better)
     return found
 
@@ -118,13 +116,11 @@ def _key(head: str) -> Line2D:
 
 
 def _said(row: Record) -> str:
-    ends = "" if row.ci_low is None else f" [{row.ci_low:.3f}, {row.ci_high:.3f}]"
-    floor = "" if row.floor is None else f", floor {row.floor:.3f} ({row.floor_name})"
-    return f"{row.metric} {row.value:.3f}{ends}{floor}"
+    return f"{row.metric} {score(row)}, floor {floor(row)}"
 
 
 def _scores(ax: Axes, found: Sequence[tuple[str, dict[str, _Drawn]]], label: str) -> None:
-    """Draw a line a task: the floor as a bar, heads one below the other."""
+    """Draw one line per task: the floor as a bar, heads one below the other."""
     if not found:
         empty_panel(ax, "no task has such a score")
         return
@@ -194,7 +190,7 @@ def draw_gap(rows: Sequence[Record], head: str = "linear") -> Picture:
 
 
 def _beside(pair: Sequence[Axes], found: Sequence[tuple[str, Sides]], unit: str) -> None:
-    """Draw scores to the left and gaps to the right, a line a task."""
+    """Draw scores to the left and gaps to the right, one line per task."""
     if not found:
         for ax in pair:
             empty_panel(ax, "no task has such a score")
@@ -241,13 +237,11 @@ def _gap(ax: Axes, place: int, row: Record) -> None:
 
 
 def _colour(row: Record | None) -> str:
-    return {"better": BLUE, "worse": ORANGE}.get(verdict(row), MUTED)
+    return {Verdict.BETTER: BLUE, Verdict.WORSE: ORANGE}.get(verdict(row)[0], MUTED)
 
 
 def _change(row: Record | None) -> str:
-    if row is None or row.value is None:
-        return "unknown"
-    return f"{row.value:+.3f}{'' if row.unit == '1' else f' {row.unit}'}"
+    return "unknown" if row is None else signed(row.value, row.unit)
 
 
 @styled
@@ -275,7 +269,7 @@ def draw_words(table: pd.DataFrame) -> Picture:
     panels[0].set_ylabel("share that is right")
     handles = [
         Line2D([], [], color=BLUE, linewidth=6, label="head"),
-        Line2D([], [], color=INK, linewidth=2, label="commonest label"),
+        Line2D([], [], color=INK, linewidth=2, label="most frequent label"),
     ]
     canvas.legend(handles=handles, loc="outside lower right", ncols=2)
     rows = known[["task", "comparison", "value"]].itertuples(index=False)

@@ -68,6 +68,11 @@ class Cohort:
         return replace(self, recordings=tuple(moved))
 
 
+def tables_in(folder: Path) -> Callable[[Entry], Path]:
+    """Return where each recording's windows table of the corrected contract is."""
+    return lambda entry: Path(folder) / f"{entry.episode}.{CONTRACT}.parquet"
+
+
 def open_cohort(
     roster: Roster,
     tables: Callable[[Entry], Path],

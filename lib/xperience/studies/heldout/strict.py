@@ -5,7 +5,7 @@ everything that it says is valid, and none of it is skill. The same calls take a
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from xperience.qwen.grounding import EVIDENCE
 from xperience.qwen.rows import HONEST
 from xperience.qwen.schema import AnswersError, Reading, read_answer
 from xperience.qwen.supervised import OPTIONS, Export, Supervised, write_predictions
-from xperience.studies.heldout.study import CONTRACT, SECTION
+from xperience.studies.heldout.folds import SECTION
+from xperience.studies.heldout.problem import CONTRACT
 from xperience.text import parse_json, read_lines
 
 SETTINGS = ExportSettings(fps=2.0, lead_s=(1.0, 2.0), per_episode=8, tile_px=(32, 32))
@@ -108,7 +109,7 @@ def answer_records(
     ----------
     roster : Roster
     predictions : table
-        See `xperience.studies.heldout.predictions.Said`.
+        See `xperience.studies.heldout.folds.predictions_by_window`.
     folder : Path
         Where records, the tiny model and answers are put; what lies there is made anew.
     settings : ExportSettings, optional
@@ -195,8 +196,3 @@ def strict_rows(answered: Answered, run: str) -> Iterator[Record]:
             run=run, section=SECTION, contract=CONTRACT, head=author, metric="strict_validity",
             higher_is_better=True, status="skipped", reason=reason,
         )  # fmt: skip
-
-
-def authors(rows: Sequence[Record]) -> list[str]:
-    """Return who was asked for strict JSON, in order."""
-    return list(dict.fromkeys(row.head for row in rows if row.metric == "strict_validity"))

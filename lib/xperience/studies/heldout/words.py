@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from xperience.evaluation.evaluate import N_RESAMPLES, interval_fields
+from xperience.evaluation.predictions import Prediction
 from xperience.evaluation.records import Record
 from xperience.evaluation.uncertainty import Resampling, difference, interval
 from xperience.models import baselines
@@ -18,11 +20,7 @@ from xperience.qwen.baselines import FIELD_OF_TASK
 from xperience.qwen.tallies import share
 from xperience.qwen.wording import FIELDS, comparisons
 from xperience.recording.captions import is_labelled
-from xperience.studies.heldout.asked import LEARN, TEST, Asked, Part
-from xperience.studies.heldout.contest import Truths
-from xperience.studies.problem import Answer
-from xperience.studies.rows import interval_fields
-from xperience.studies.scores import N_RESAMPLES
+from xperience.studies.heldout.problem import LEARN, TEST, CohortProblem, Part
 from xperience.tasks.targets import AHEAD_FRAMES
 
 FLOOR = "majority"
@@ -38,26 +36,23 @@ FRAMES: dict[str, Callable[[Part], np.ndarray]] = {
 """The frames whose subtask tells what an action is part of, a task about actions each."""
 
 
-def word_rows(
-    asked: Asked, truths: Truths, answer: Answer, base: dict[str, Any]
-) -> Iterator[Record]:
+def word_rows(problem: CohortProblem, answer: Prediction, base: dict[str, Any]) -> Iterator[Record]:
     """Yield how right labels are under each comparison, beside the commonest training label.
 
     Parameters
     ----------
-    asked : Asked
+    problem : CohortProblem
         Whose classes are labels that people wrote; other tasks give no rows.
-    truths : Truths
-    answer : Answer
+    answer : Prediction
     base : dict
         Fields of the rows.
     """
-    if FIELD_OF_TASK.get(asked.task.name) not in FIELDS:
+    if FIELD_OF_TASK.get(problem.task.name) not in FIELDS:
         return
-    common = baselines.majority(asked.learnt, 1)[0]
-    true, said = list(dict.fromkeys(truths.values)), list(dict.fromkeys(answer.predicted))
+    common = baselines.majority(problem.train_targets, 1)[0]
+    true, said = list(dict.fromkeys(problem.test_targets)), list(dict.fromkeys(answer.predicted))
     options = list(dict.fromkeys([*said, common]))
-    rows = np.array([true.index(label) for label in truths.values])
+    rows = np.array([true.index(label) for label in problem.test_targets])
     columns = np.array([options.index(label) for label in answer.predicted])
     for one in comparisons().values():
         named = {
@@ -72,26 +67,26 @@ def word_rows(
         alike = one.compare(true, options)
         counted = ~np.isnan(alike[rows, 0])
         mine, floor = alike[rows, columns], alike[rows, options.index(common)]
-        yield from _rows(mine, floor, counted, truths.episodes, base | named)
-    if asked.task.name in FRAMES:
-        yield from _by_subtask(asked, truths, answer.predicted, base)
+        yield from _rows(mine, floor, counted, problem.groups, base | named)
+    if problem.task.name in FRAMES:
+        yield from _by_subtask(problem, answer.predicted, base)
 
 
 def _by_subtask(
-    asked: Asked, truths: Truths, said: Sequence[str], base: dict[str, Any]
+    problem: CohortProblem, said: Sequence[str], base: dict[str, Any]
 ) -> Iterator[Record]:
     """Yield how often an action belongs to the true subtask, and how often the commonest does."""
-    part_of = _subtasks_of_actions([part for side in LEARN for part in asked.parts[side]])
-    frames = FRAMES[asked.task.name]
-    true = [part.recording.truth.subtask[f] for part in asked.parts[TEST] for f in frames(part)]
-    common = part_of.get(baselines.majority(asked.learnt, 1)[0])
+    part_of = _subtasks_of_actions([part for side in LEARN for part in problem.parts[side]])
+    frames = FRAMES[problem.task.name]
+    true = [part.recording.truth.subtask[f] for part in problem.parts[TEST] for f in frames(part)]
+    common = part_of.get(baselines.majority(problem.train_targets, 1)[0])
     counted = np.array([is_labelled(label) for label in true])
     mine = np.array(
         [part_of.get(action) == label for action, label in zip(said, true, strict=True)]
     )
     floor = np.array([common == label for label in true])
     fields = base | {"metric": SAME_SUBTASK, "unit": "1", "higher_is_better": True}
-    yield from _rows(mine, floor, counted, truths.episodes, fields)
+    yield from _rows(mine, floor, counted, problem.groups, fields)
 
 
 def _subtasks_of_actions(parts: Sequence[Part]) -> dict[str, str]:

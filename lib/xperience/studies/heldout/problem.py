@@ -8,19 +8,24 @@ never thinned out: to be found among fewer windows is another, easier question.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from xperience.evaluation.evaluate import picked
+from xperience.evaluation.evidence import Labels, LabelSets
 from xperience.models.conditioning import Inputs
 from xperience.models.penalised import N_AXES
-from xperience.studies.heldout.axes import Blocks, Projected, Space
+from xperience.studies.heldout.axes import Blocks, Folded, Projected, Space
 from xperience.studies.heldout.cohort import Recording
+from xperience.tasks.measures import Measure
+from xperience.tasks.problem import Problem
 from xperience.tasks.samples import Samples, draw, touched
 from xperience.tasks.task import Piece, Task
 
+CONTRACT = "corrected"
 LEARN, TEST = ("train", "val"), "test"
 MAX_LEARNT, MAX_TESTED = 2**15, 2**12
 """Samples that are learnt from, and whose vectors are tested, at most.
@@ -50,73 +55,92 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A task posed to a cohort.
+class CohortProblem(Problem):
+    """A task on several recordings: heads learn from some, and are tested on others.
+
+    Settings are chosen on the validation recordings, then heads are fitted on both. Samples stand
+    recording by recording; intervals draw whole recordings, ranks are taken within one.
 
     Parameters
     ----------
-    task : Task
     space : Space
     parts : dict of {side: list of Part}
-        Recordings that have samples, in the roster's order.
+        Recordings that have samples, in the order of the cohort.
     unasked : dict of {episode: reason}
-        Recordings that the task cannot be posed to.
+        Recordings that the task cannot be asked of.
     steps : dict of {side: int}
         Samples are those of every so many windows; 1 is all.
+    kept : int array, optional
+        Test samples that count, by their places; all by default.
     """
 
-    task: Task
-    space: Space
-    parts: dict[str, list[Part]]
-    unasked: dict[str, str]
+    space: Space | None = None
+    parts: dict[str, list[Part]] = field(default_factory=dict)
+    unasked: dict[str, str] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
+    kept: np.ndarray | None = None
 
-    contract = "corrected"
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """Measures that make sense for a handful of windows of many recordings."""
+        takes = {"classify": Labels, "multilabel": LabelSets}.get(self.task.kind)
+        return tuple(one for one in self.task.measures if takes in (None, one.metric.takes))
 
     @cached_property
-    def learnt(self) -> list[Any] | np.ndarray:
+    def train_targets(self) -> list[Any] | np.ndarray:
         """Targets of training, then of validation recordings."""
         return joined([part.samples.values for side in LEARN for part in self.parts[side]])
 
     @cached_property
+    def test_targets(self) -> list[Any] | np.ndarray:
+        """Targets of the test samples that count, in the units that they are scored in."""
+        parts, blocks = self.parts[TEST], self.task.target_blocks
+        if blocks:
+            found = [self.space.scores(p.recording, blocks)[p.samples.members[:, 0]] for p in parts]
+            values: Any = np.concatenate(found)
+            if self.task.kind == "regress":  # what is ranked is so recording by recording
+                values = values.astype(np.float64)
+        else:
+            values = joined([part.samples.values for part in parts])
+        return values if self.kept is None else picked(values, self.kept)
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """Number of each test sample's recording, int array (n_test,)."""
+        sizes = [len(part) for part in self.parts[TEST]]
+        numbers = np.repeat(np.arange(len(sizes)), sizes)
+        return numbers if self.kept is None else numbers[self.kept]
+
+    @property
+    def n_train(self) -> int:
+        """Samples of training and validation recordings."""
+        return len(self.train_targets)
+
+    @property
     def n_fit(self) -> int:
         """Samples of training recordings; those of validation recordings come after them."""
         return sum(map(len, self.parts["train"]))
 
     @property
     def n_test(self) -> int:
-        """Samples of test recordings."""
-        return sum(map(len, self.parts[TEST]))
+        """Test samples that count."""
+        return len(self.groups)
 
-    @cached_property
-    def labels(self) -> tuple[Any, ...]:
-        """Classes, or names that sets are made of, of the recordings that may be learnt from."""
-        if self.task.kind == "classify":
-            return self.task.classes or tuple(dict.fromkeys(self.learnt))
-        if self.task.kind == "multilabel":
-            return tuple(dict.fromkeys(name for names in self.learnt for name in names))
-        return ()
+    @property
+    def counts(self) -> dict[str, int]:
+        """Samples on each side, as fields of a row; none if the task can't be asked."""
+        return {"n_train": self.n_train, "n_test": self.n_test} if self.ok else {}
 
-    @cached_property
-    def episodes(self) -> np.ndarray:
-        """Number of each test sample's recording, int array (n_test,)."""
-        sizes = [len(part) for part in self.parts[TEST]]
-        return np.repeat(np.arange(len(sizes)), sizes)
+    @property
+    def by_time(self) -> np.ndarray:
+        """Places of the test samples: they stand in order, recording by recording."""
+        return np.arange(self.n_test)
 
     @property
     def folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The one fold by which settings are chosen: fit on training, judge on validation."""
-        whole = np.arange(len(self.learnt))
+        whole = np.arange(self.n_train)
         return [(whole[: self.n_fit], whole[self.n_fit :])]
-
-    def why_not(self) -> tuple[str, str] | None:
-        """Return (status, reason) if the task cannot be asked of this cohort."""
-        for side in (*LEARN, TEST):
-            if not sum(map(len, self.parts[side])):
-                reasons = "; ".join(dict.fromkeys(self.unasked.values())) or "no sample"
-                return "skipped", f"no {side} recording can be asked: {reasons}"
-        found = self.task.degenerate(self.learnt)
-        return ("degenerate", found) if found else None
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -143,26 +167,53 @@ class Asked:
             found.append(rows if piece.minus is None else rows - windows[members[:, piece.minus]])
         return np.concatenate(found)
 
-    def naive(self, name: str, side: str = TEST) -> list[Any] | np.ndarray:
-        """Return a naive forecast of every sample of a side."""
+    def naive(self, name: str, sides: Sequence[str] = (TEST,)) -> list[Any] | np.ndarray:
+        """Return a naive forecast of every sample of some sides."""
         say = self.task.naive[name]
         return joined(
-            [say(part.recording.truth, part.samples.members) for part in self.parts[side]]
+            [
+                say(part.recording.truth, part.samples.members)
+                for side in sides
+                for part in self.parts[side]
+            ]
         )
+
+    @property
+    def to_fit(self) -> np.ndarray:
+        """What is fitted: targets minus where the forecast starts, if it starts somewhere."""
+        values = np.asarray(self.train_targets, dtype=np.float64)
+        if self.task.anchor is None:
+            return values
+        return values - np.asarray(self.naive(self.task.anchor, LEARN), dtype=np.float64)
+
+    def forecast(self, fitted: np.ndarray) -> np.ndarray | Folded:
+        """Return predictions in the units that targets are scored in."""
+        if self.task.target_blocks:
+            return Folded(fitted, self.space.axes[self.task.target_blocks])
+        if self.task.anchor is None:
+            return fitted
+        return fitted + np.asarray(self.naive(self.task.anchor), dtype=np.float64)
+
+    def train_mean(self) -> np.ndarray:
+        """Return the mean training target for every test sample; that of z-scores is zero."""
+        if not self.task.target_blocks:
+            return super().train_mean()
+        return np.broadcast_to(np.zeros(self.test_targets.shape[1]), self.test_targets.shape)
+
+    def keep(self, places: np.ndarray) -> "CohortProblem":
+        """Return the problem with some of its test samples, in their order."""
+        return replace(self, kept=places)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What had to be filled in or left out."""
-        names = self.task.input_blocks
-        gone = [f"{name} is left out: {self.space.absent[name]}" for name in names
-                if name in self.space.absent]  # fmt: skip
-        recordings = [part for side in (*LEARN, TEST) for part in self.parts[side]]
+        names, absent = self.task.input_blocks, self.space.absent
+        gone = [f"{name} is left out: {absent[name]}" for name in names if name in absent]
+        parts = [part for side in (*LEARN, TEST) for part in self.parts[side]]
         for name in names:
-            lost = sum(not part.projected.known[name].any() for part in recordings)
-            if lost and name not in self.space.absent:
-                gone.append(
-                    f"{name} is its training mean in {lost} of {len(recordings)} recordings"
-                )
+            n_lost = sum(not part.projected.known[name].any() for part in parts)
+            if n_lost and name not in absent:
+                gone.append(f"{name} is its training mean in {n_lost} of {len(parts)} recordings")
         lost = (f"{name} is not asked: {why}" for name, why in self.unasked.items())
         return (*gone, *self.sampled, *lost)
 
@@ -176,10 +227,10 @@ class Asked:
         )
 
 
-def ask(
+def cohort_problem(
     task: Task, recordings: Sequence[Recording], projected: Sequence[Projected], space: Space
-) -> Asked:
-    """Return a task posed to a cohort.
+) -> CohortProblem:
+    """Return a task as a problem of a cohort.
 
     Parameters
     ----------
@@ -198,11 +249,28 @@ def ask(
             unasked[recording.entry.episode] = why or "no window has a target"
             continue
         parts[side].append(Part(recording, own, samples))
-    return Asked(task, space, parts, unasked, steps)
+    made = {"space": space, "parts": parts, "unasked": unasked, "steps": steps}
+    problem = CohortProblem(task, CONTRACT, None, None, **made)
+    for side in (*LEARN, TEST):
+        if not sum(map(len, parts[side])):
+            reasons = "; ".join(dict.fromkeys(unasked.values())) or "no sample"
+            reason = f"no {side} recording can be asked: {reasons}"
+            return replace(problem, status="skipped", reason=reason)
+    if why := task.degenerate(problem.train_targets):
+        return replace(problem, status="degenerate", reason=why)
+    return replace(problem, labels=_labels(task, problem.train_targets))
+
+
+def _labels(task: Task, learnt: Sequence[Any]) -> tuple[Any, ...]:
+    if task.kind == "classify":
+        return task.classes or tuple(dict.fromkeys(learnt))
+    if task.kind == "multilabel":
+        return tuple(dict.fromkeys(name for names in learnt for name in names))
+    return ()
 
 
 def _steps(task: Task, recordings: Sequence[Recording]) -> dict[str, int]:
-    """Return of every how many windows samples are taken, a side each."""
+    """Return of every how many windows samples are taken, for each side."""
 
     def step(sides: Sequence[str], most: int) -> int:
         found = [len(task.members(one.n_windows)) for one in recordings if one.entry.side in sides]

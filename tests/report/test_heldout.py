@@ -2,17 +2,20 @@
 
 import pytest
 
-from xperience.evaluation.records import Record
+from xperience.evaluation.records import (
+    ACROSS,
+    ENDS,
+    GAP,
+    POOLED,
+    POOLED_ENDS,
+    POOLED_GAP,
+    POOLED_WITHIN,
+    WITHIN,
+    Record,
+)
 from xperience.report import heldout as words
 from xperience.report.figures.heldout import draw_across, draw_gap, draw_words
-from xperience.studies.heldout.rotation import (
-    ROTATED,
-    ROTATED_ENDS,
-    ROTATED_GAP,
-    ROTATED_WITHIN,
-)
-from xperience.studies.heldout.rows import ACROSS, ENDS, GAP
-from xperience.studies.heldout.within import WITHIN
+from xperience.report.tables import number, signed
 
 BASE = {"run": "r", "section": "06_heldout_episodes", "contract": "corrected", "head": "linear"}
 UNITS = {"timeline_action": ("macro_f1", "1", True),
@@ -31,9 +34,9 @@ def row(task, variant, value, ends=None, head="linear", **more):
 
 def sides(task, within, across, ends=None):
     return [
-        row(task, ROTATED_WITHIN, within),
-        row(task, ROTATED_ENDS, across),
-        row(task, ROTATED_GAP, across - within, ends, against=WITHIN),
+        row(task, POOLED_WITHIN, within),
+        row(task, POOLED_ENDS, across),
+        row(task, POOLED_GAP, across - within, ends, against=WITHIN),
     ]
 
 
@@ -52,7 +55,7 @@ def test_the_title_of_the_gap_needs_an_interval_without_zero(ends, said):
 def test_less_error_is_better_across():
     rows = sides("hand_trajectory_forecast", 0.06, 0.04, (-0.03, -0.01))
     assert "helps in 1 and harms in 0" in words.gap_title(rows, "linear")
-    assert "-0.020 m" in draw_gap(rows).alt
+    assert "-20.0 mm" in draw_gap(rows).alt
 
 
 def test_the_gap_stands_beside_the_scores_it_is_the_difference_of():
@@ -62,7 +65,8 @@ def test_the_gap_stands_beside_the_scores_it_is_the_difference_of():
     for rows, expected in ((turned + plain, ("0.500", "0.400", "-0.100")),
                            (plain, ("0.900", "0.100", "-0.800"))):  # fmt: skip
         (line,) = words.gap_table(rows, "linear").to_dict("records")
-        assert (line["within"], line["across"], line["gap"]) == expected
+        assert (line["within"], line["across"]) == expected[:2]
+        assert line["across minus within"].startswith(expected[2])
 
 
 def test_without_a_gap_the_figure_says_so():
@@ -81,15 +85,15 @@ def test_scores_are_drawn_with_their_floor():
 def beside_floor(task, value, above, head="linear"):
     """A head's score, its difference from the floor of 0.2, and a difference from another head."""
     return [
-        row(task, ROTATED, value, (value - 0.1, value + 0.1), head, floor=0.2,
+        row(task, POOLED, value, (value - 0.1, value + 0.1), head, floor=0.2,
             floor_name="majority"),
-        row(task, ROTATED, value - 0.2, above, head, against="majority"),
+        row(task, POOLED, value - 0.2, above, head, against="majority"),
     ]  # fmt: skip
 
 
 def test_each_head_is_counted_by_its_difference_from_the_floor_alone():
     rows = [
-        row("timeline_action", ROTATED, 0.2, (0.1, 0.3), "neural", against="linear"),
+        row("timeline_action", POOLED, 0.2, (0.1, 0.3), "neural", against="linear"),
         *beside_floor("timeline_action", 0.5, (0.2, 0.4)),
         *beside_floor("timeline_action", 0.3, (-0.1, 0.2), "neural"),
     ]
@@ -102,31 +106,32 @@ def test_each_head_is_counted_by_its_difference_from_the_floor_alone():
 @pytest.mark.parametrize(
     ("task", "ends", "said", "counted"),
     [
-        ("timeline_action", (0.01, 0.3), "neural is better", "better than the linear one in 1 and"),
-        ("timeline_action", (-0.3, -0.01), "neural is worse", "worse in 1 of 1"),
-        ("timeline_action", (-0.1, 0.2), "either may be better", "in 1 either may be better"),
-        ("hand_trajectory_forecast", (0.01, 0.3), "neural is worse", "worse in 1 of 1"),
-        ("timeline_action", None, "no interval", "can't be told"),
+        ("timeline_action", (0.01, 0.3), "better", "better than the linear one in 1 and"),
+        ("timeline_action", (-0.3, -0.01), "worse", "worse in 1 of 1"),
+        ("timeline_action", (-0.1, 0.2), "no significant difference", "in 1 there is no"),
+        ("hand_trajectory_forecast", (0.01, 0.3), "worse", "worse in 1 of 1"),
+        ("timeline_action", None, "not tested", "can't be tested"),
     ],
 )
 def test_two_heads_are_compared_by_their_interval(task, ends, said, counted):
     value = 0.05 if ends is None else sum(ends) / 2
     rows = [
-        row(task, ROTATED, 0.4),
-        row(task, ROTATED, 0.4 + value, head="neural"),
-        row(task, ROTATED, value, ends, "neural", against="linear"),
+        row(task, POOLED, 0.4),
+        row(task, POOLED, 0.4 + value, head="neural"),
+        row(task, POOLED, value, ends, "neural", against="linear"),
     ]
     (line,) = words.rival_table(rows, "neural", "linear").to_dict("records")
-    assert line["says"] == said
-    assert line["linear"].startswith("0.400")
-    assert line["neural minus linear"].startswith(f"{value:.3f}")
+    apart = line["neural minus linear"]
+    assert said in apart
+    assert apart.startswith(signed(value, rows[0].unit))
+    assert line["linear"].startswith(number(0.4, rows[0].unit))
     assert counted in words.rival_words(rows, "neural", "linear")
 
 
 def test_heads_that_were_not_asked_in_turns_have_no_line():
     rows = [row("timeline_action", ACROSS, 0.4), row("timeline_action", ACROSS, 0.5, head="neural")]
     assert words.rival_table(rows, "neural", "linear").empty
-    assert "can't be told" in words.rival_words(rows, "neural", "linear")
+    assert "can't be tested" in words.rival_words(rows, "neural", "linear")
     assert "neural macro_f1 0.500" in draw_across(rows).alt
 
 
@@ -169,7 +174,7 @@ def test_validity_is_told_beside_skill_and_an_absent_model_with_its_reason():
     ]  # fmt: skip
     said = words.strict_words(rows)
     assert "linear json: 100 % valid; above the best trivial baseline in action." in said
-    assert "random: 100 % valid; above it in nothing." in said
+    assert "random: 100 % valid; above the best trivial baseline in no field." in said
     assert "absent: not asked (not installed: y)." in said
     table = words.strict_table(rows).set_index("answers")
     assert table.loc["best constant", "action"] == "0.100"

@@ -1,0 +1,533 @@
+"""Held-out recordings: one split, cross-validation over sessions, and the generalisation gap.
+
+A handful of test recordings has no interval. In cross-validation every session is tested once, so
+that there are as many independent recordings to resample as the cohort has. Each fold is trained
+and chosen on other sessions than it is tested on; all heads of a fold share its axes and inputs. Of
+a fold only what its primary measure is computed from is kept, not the predictions.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xperience.cohort.roster import SIDES, Entry, Roster, make_roster
+from xperience.errors import ParamsError
+from xperience.evaluation import metrics as scoring
+from xperience.evaluation.evaluate import (
+    FLOOR,
+    Comparison,
+    Scores,
+    difference_row,
+    evidence,
+    floors,
+    measured,
+    merged,
+    picked,
+    score_row,
+    strongest,
+)
+from xperience.evaluation.evidence import LabelSets
+from xperience.evaluation.predictions import BETWEEN, COLUMNS, Prediction, Predictions, predict
+from xperience.evaluation.records import (
+    ACROSS,
+    ENDS,
+    GAP,
+    POOLED,
+    POOLED_ENDS,
+    POOLED_GAP,
+    POOLED_WITHIN,
+    WITHIN,
+    Record,
+)
+from xperience.evaluation.vectors import Positions, Ranks
+from xperience.models.penalised import N_AXES
+from xperience.storage import whole_file
+from xperience.studies.heldout.axes import fit_space, project
+from xperience.studies.heldout.cohort import Cohort
+from xperience.studies.heldout.problem import (
+    CONTRACT,
+    TEST,
+    CohortProblem,
+    Part,
+    cohort_problem,
+    joined,
+    sets_of,
+)
+from xperience.studies.heldout.words import word_rows
+from xperience.tasks.catalogue import TASKS, tasks_of
+from xperience.tasks.problem import Problem, build
+from xperience.tasks.task import Task
+
+SECTION = "06_heldout_episodes"
+_KEPT = ("task", "head", "seed", "window", "start_frame", "truth", "predicted")
+PREDICTED = {"episode": pa.string(), **{name: COLUMNS[name] for name in _KEPT}}
+"""Columns of the section's predictions."""
+
+OnProgress = Callable[[str, int, int], None]
+HELD_BYTES = 2**29
+"""Coordinates of all recordings that are held at a time, at most."""
+
+
+def cohort_problems(
+    cohort: Cohort, tasks: Sequence[Task] = TASKS, on_progress: OnProgress | None = None
+) -> Iterator[CohortProblem]:
+    """Yield every task as a problem of a cohort; axes are fitted on training recordings alone.
+
+    A problem holds all inputs of its task: bring it down to rows and let it go.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    tasks : sequence of Task
+        Declarations; the corrected contract decides how they are asked.
+    on_progress : callable (stage, done, total), optional
+    """
+    tasks = tasks_of(CONTRACT, tasks)
+    space = fit_space(cohort.on("train"), sets_of(tasks), N_AXES)
+    recordings = cohort.recordings
+    told = None if on_progress is None else partial(on_progress, "features")
+    for some in rounds(tasks, sum(one.n_windows for one in recordings)):
+        projected = project(recordings, space, sets_of(some), told)
+        yield from (cohort_problem(task, recordings, projected, space) for task in some)
+
+
+def rounds(tasks: Sequence[Task], n_windows: int) -> list[list[Task]]:
+    """Return tasks in rounds, in order: a round's coordinates are held at once.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    n_windows : int
+        Of all recordings. A round takes as many tasks as `HELD_BYTES` of coordinates allow, at
+        least one and those that need no more than it: a few recordings are read once for all
+        tasks, many once a round.
+    """
+    most = HELD_BYTES // (n_windows * N_AXES * np.dtype(np.float32).itemsize)  # sets of blocks
+    found: list[list[Task]] = []
+    for task in tasks:
+        so_far = sets_of(found[-1]) if found else []
+        if found and len(sets_of([*found[-1], task])) <= max(most, len(so_far)):
+            found[-1].append(task)
+        else:
+            found.append([task])
+    return found
+
+
+def folds(manifest: Roster, n_folds: int) -> list[Roster]:
+    """Return split manifests in which every session is tested once, and validated on once.
+
+    Parameters
+    ----------
+    manifest : Roster
+        Its own sides are forgotten.
+    n_folds : int
+        At least 3. Sessions are assigned to folds in the manifest's order.
+
+    Raises
+    ------
+    ParamsError
+        If there are fewer sessions than folds.
+    """
+    sessions = list(dict.fromkeys(entry.session for entry in manifest))
+    if not 3 <= n_folds <= len(sessions):
+        raise ParamsError(
+            "n_turns", f"is {n_folds}", f"3 to {len(sessions)}, the sessions there are",
+            "Take fewer folds, or a larger cohort.",
+        )  # fmt: skip
+    fold = {session: place % n_folds for place, session in enumerate(sessions)}
+
+    def side(entry: Entry, now: int) -> str:
+        ahead = (fold[entry.session] - now) % n_folds
+        return {0: SIDES[2], 1: SIDES[1]}.get(ahead, SIDES[0])
+
+    return [
+        make_roster((e.model_copy(update={"side": side(e, now)}) for e in manifest), manifest.root)
+        for now in range(n_folds)
+    ]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Heads trained within and across recordings, on the ends of the test recordings.
+
+    Parameters
+    ----------
+    within : Scores
+    across : dict of {head: Scores}
+        On the same windows.
+    n_train : int
+        Samples that heads within were trained on, over all recordings.
+    """
+
+    within: Scores
+    across: dict[str, Scores]
+    n_train: int
+
+
+def gap_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> Gap | str:
+    """Return heads within and across recordings on the same windows, or why there are none.
+
+    Within, a linear head is trained on the beginning of every test recording and tested on its end
+    (chronological, purged). Heads that were trained across recordings are scored on the same
+    windows, so that the difference, the generalisation gap, is paired.
+    """
+    if _without_unit(problem.task):
+        return "each score is in deviations of what its head was trained on: no common unit"
+    ends, reasons, first = [], [], 0
+    for part in problem.parts[TEST]:
+        found = _end_of(problem.task, part)
+        if isinstance(found, _End):
+            ends.append(replace(found, places=first + found.places))
+        else:
+            reasons.append(f"{part.recording.entry.episode}: {found}")
+        first += len(part)
+    if not ends:
+        return "; ".join(reasons) or "no test recording can be split in time"
+    at = np.concatenate([end.places for end in ends])
+    kept = problem.keep(at)
+    across = {
+        name: Scores.of(
+            kept, [Prediction(picked(one.predicted, at), seed=one.seed) for one in each]
+        )
+        for name, each in predictions.items()
+    }
+    return Gap(_within(kept, ends), across, sum(end.problem.n_train for end in ends))
+
+
+@dataclass(frozen=True)
+class _End:
+    """One test recording, split in time and predicted by a head that saw its beginning.
+
+    ``places`` are those of its end's windows among the test samples, in the order of ``predicted``.
+    """
+
+    problem: Problem
+    predicted: Sequence[Any]
+    places: np.ndarray
+
+
+def _end_of(task: Task, part: Part) -> _End | str:
+    problem = build(task, part.recording.truth, part.recording.blocks(), CONTRACT)
+    if not problem.ok:
+        return problem.reason or "it cannot be asked"
+    (one,) = predict(problem, "linear")
+    order = problem.by_time
+    at = {tuple(row): place for place, row in enumerate(part.samples.members.tolist())}
+    tested = map(tuple, problem.samples.members[problem.split.test][order].tolist())
+    found = [(now, at[row]) for now, row in enumerate(tested) if row in at]
+    if not found:
+        return "none of the windows of its end was asked about"
+    kept, places = np.array(found, dtype=np.int64).T
+    return _End(problem, picked(one.predicted, order[kept]), places)
+
+
+def _within(kept: CohortProblem, ends: Sequence[_End]) -> Scores:
+    """Return the scores of the heads within, as one, on the samples that are kept."""
+    if kept.task.kind == "retrieve":  # each recording's targets have a scale of their own
+        ranks = []
+        for end in ends:
+            predicted = np.empty_like(end.predicted)  # of all candidates: none is left out
+            predicted[end.problem.by_time] = end.predicted
+            ranks.append(evidence(end.problem, predicted)[0])
+        return Scores(kept, ([merged(ranks)],), (None,))
+    labels = tuple(dict.fromkeys(label for end in ends for label in end.problem.labels))
+    own = replace(kept, labels=labels or kept.labels)
+    return Scores.of(own, [Prediction(joined([end.predicted for end in ends]))])
+
+
+def heldout_rows(
+    problem: CohortProblem, predictions: Mapping[str, Predictions], run: str
+) -> Iterator[Record]:
+    """Yield the rows of a task across recordings.
+
+    Yields
+    ------
+    Record
+        Its trivial baselines (variant "floor"), each head on all windows of the test recordings
+        ("across") with its paired differences, the same by recording, labels compared by verb, noun
+        and meaning; and on the recordings' ends the heads within ("within"), those across
+        ("across_ends") and the difference ("gap"). Intervals resample whole recordings.
+    """
+    base = {"run": run, "section": SECTION}
+    if not problem.ok:
+        base |= {"contract": CONTRACT, "task": problem.task.name}
+        for one in problem.task.measures:
+            yield Record(**base, **measured(one), status=problem.status, reason=problem.reason)
+        return
+    compared = Comparison.of(problem, predictions, base)
+    primary, notes = problem.task.primary, "; ".join(problem.notes) or None
+    if problem.task.kind == "classify" and not problem.task.classes:
+        share = float(problem.unseen.mean())
+        yield Record(**compared.base, metric="open_set_share", higher_is_better=False, value=share)
+    for name, floor in compared.floors.items():
+        for one in problem.measures:
+            yield score_row(floor, one, compared.base | {"head": name, "variant": FLOOR})
+    for head in compared.heads:
+        for one in problem.measures:
+            yield compared.row(head, one, variant=ACROSS, reason=notes)
+        for rival in compared.rivals(head, primary):
+            yield compared.difference(head, rival, primary, variant=ACROSS)
+        yield from _by_recording(compared, head)
+        own = compared.base | {"head": head, "variant": ACROSS}
+        yield from word_rows(problem, predictions[head][0], own)
+    yield from _gap_rows(problem, gap_of(problem, predictions), compared)
+
+
+def _by_recording(compared: Comparison, head: str) -> Iterator[Record]:
+    """Yield the primary score of each test recording on its own."""
+    problem: Any = compared.problem
+    primary = problem.task.primary
+    values = compared.heads[head].by_group(primary)
+    for part, value in zip(problem.parts[TEST], values, strict=True):
+        own = compared.base | {"head": head, "n_test": len(part)} | measured(primary)
+        own |= {"variant": f"recording:{part.recording.entry.episode}", "value": value}
+        if value is None:
+            reason = f"undefined: {primary.metric.undefined}"
+            own |= {"status": "degenerate", "reason": reason}
+        yield Record(**own)
+
+
+def _gap_rows(problem: CohortProblem, gap: Gap | str, compared: Comparison) -> Iterator[Record]:
+    primary, base = problem.task.primary, compared.base
+    if isinstance(gap, str):
+        for head in compared.heads:
+            own = base | {"head": head, "variant": GAP, "against": WITHIN} | measured(primary)
+            yield Record(**own, status="skipped", reason=gap)
+        return
+    ends = base | {"n_test": gap.within.problem.n_test}
+    mine = {"head": "linear", "variant": WITHIN, "n_train": gap.n_train}
+    yield score_row(gap.within, primary, ends | mine)
+    for head, across in gap.across.items():
+        yield score_row(across, primary, ends | {"head": head, "variant": ENDS})
+        own = ends | {"head": head, "variant": GAP, "against": WITHIN}
+        yield difference_row(across, gap.within, primary, own)
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What scores that are pooled over folds know of their problems.
+
+    Parameters
+    ----------
+    groups : int array, shape (n_test,)
+        Number of each test sample's recording.
+    """
+
+    groups: np.ndarray
+
+    contract = CONTRACT
+
+    @property
+    def n_test(self) -> int:
+        """Test samples."""
+        return len(self.groups)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One task in one fold, brought down to what its primary measure is computed from.
+
+    Parameters
+    ----------
+    heads, floors : dict of {name: Scores}
+    ends : dict of {head: Scores}
+        Heads on the recordings' ends, `WITHIN` among them; empty if there are none.
+    notes : tuple of str
+        What a row says of windows that were passed over.
+    """
+
+    heads: dict[str, Scores]
+    floors: dict[str, Scores]
+    ends: dict[str, Scores]
+    notes: tuple[str, ...] = ()
+
+
+def poolable(tasks: Sequence[Task] = TASKS) -> list[Task]:
+    """Return the tasks whose scores have the same unit in every fold."""
+    return [task for task in tasks if not _without_unit(task)]
+
+
+def _without_unit(task: Task) -> bool:
+    return task.kind == "regress" and bool(task.target_blocks)
+
+
+def fold_scores(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> Fold | str:
+    """Return what is kept of a task in one fold, or why it was not asked."""
+    if not problem.ok:
+        return problem.reason or problem.status
+    heads = {name: Scores.of(problem, each) for name, each in predictions.items()}
+    gap, ends = gap_of(problem, predictions), {}
+    if isinstance(gap, Gap):
+        ends = {WITHIN: gap.within, **gap.across}
+    light = partial(_light, problem.task)
+    return Fold(light(heads), light(floors(problem)), light(ends), problem.sampled)
+
+
+def _light(task: Task, found: Mapping[str, Scores]) -> dict[str, Scores]:
+    """Return scores with nothing but the primary measure's evidence."""
+    return {
+        name: replace(
+            one,
+            problem=Pooled(one.problem.groups),
+            draws=tuple([_primary(task, items)] for items in one.draws),
+        )
+        for name, one in found.items()
+    }
+
+
+def _primary(task: Task, items: Sequence[Any]) -> Any:
+    """Return what the primary measure is computed from."""
+    return next(item for item in items if isinstance(item, task.primary.metric.takes))
+
+
+def pooled_rows(task: Task, found: Sequence[Fold | str], run: str) -> Iterator[Record]:
+    """Yield a task's rows pooled over folds: heads, differences, the gap.
+
+    Parameters
+    ----------
+    task : Task
+    found : sequence of Fold or str
+        One per fold; empty for tasks that are not `poolable`.
+    run : str
+    """
+    base = {"run": run, "section": SECTION, "contract": CONTRACT, "task": task.name}
+    asked = [one for one in found if isinstance(one, Fold)]
+    reasons = "; ".join(dict.fromkeys(one for one in found if isinstance(one, str)))
+    if not asked:
+        reason = reasons or "each fold scores in its own training deviations: no common unit"
+        own = base | measured(task.primary) | {"variant": POOLED}
+        yield Record(**own, status="skipped", reason=reason)
+        return
+    missing = f"{len(found) - len(asked)} folds are missing: {reasons}" if reasons else ""
+    notes = dict.fromkeys(note for fold in asked for note in fold.notes)
+    noted = {"reason": "; ".join(filter(None, (missing, *notes))) or None}
+    trivial = _pooled(task, [fold.floors for fold in asked])
+    heads = _pooled(task, [fold.heads for fold in asked])
+    best = strongest(task.primary, trivial)[1]
+    for name, mine in heads.items():
+        own = base | {"head": name, "variant": POOLED, "n_test": mine.problem.n_test} | noted
+        yield score_row(mine, task.primary, own, trivial, bounded=False)
+        rivals = {} if best is None else {best: trivial[best]}
+        rivals |= {other: heads[other] for other in {"linear"} & heads.keys() - {name}}
+        for rival, other in rivals.items():
+            yield difference_row(mine, other, task.primary, own | {"against": rival})
+    yield from _pooled_gap_rows(task, [fold.ends for fold in asked if fold.ends], base)
+
+
+def _pooled_gap_rows(
+    task: Task, ends: Sequence[dict[str, Scores]], base: dict[str, Any]
+) -> Iterator[Record]:
+    if not ends:
+        return
+    pooled = _pooled(task, ends)
+    within = pooled.pop(WITHIN)
+    own = base | {"n_test": within.problem.n_test}
+    mine = own | {"head": "linear", "variant": POOLED_WITHIN}
+    yield score_row(within, task.primary, mine, bounded=False)
+    for name, across in pooled.items():
+        of_head = own | {"head": name}
+        across_row = of_head | {"variant": POOLED_ENDS}
+        yield score_row(across, task.primary, across_row, bounded=False)
+        gap = of_head | {"variant": POOLED_GAP, "against": WITHIN}
+        yield difference_row(across, within, task.primary, gap)
+
+
+def _pooled(task: Task, of_folds: Sequence[dict[str, Scores]]) -> dict[str, Scores]:
+    """Return scores over all folds; a name that is not in every fold is left out."""
+    pooled = {}
+    for name in (one for one in of_folds[0] if all(one in found for found in of_folds)):
+        each = [found[name] for found in of_folds]
+        groups, first = [], 0
+        for one in each:
+            _, number = np.unique(one.problem.groups, return_inverse=True)
+            groups.append(first + number)
+            first += int(number.max()) + 1
+        n_draws = min(len(one.draws) for one in each)
+        draws = tuple([_merged([one.draws[draw][0] for one in each])] for draw in range(n_draws))
+        pooled[name] = Scores(Pooled(np.concatenate(groups)), draws, each[0].seeds)
+    return pooled
+
+
+def _merged(each: Sequence[Any]) -> Any:
+    """Return the evidence of all folds as one."""
+    if isinstance(each[0], Ranks):
+        return merged(each)
+    if isinstance(each[0], Positions):
+        return Positions(np.concatenate([one.error_m for one in each]))
+    if isinstance(each[0], LabelSets):  # micro-F1 counts memberships, whatever they are called
+        width = max(one.truth.shape[1] for one in each)
+        sides = ([_wide(getattr(one, name), width) for one in each] for name in _SIDES)
+        return LabelSets(*(np.concatenate(side) for side in sides))
+    sides = ([one.names[code] for one in each for code in getattr(one, name)] for name in _SIDES)
+    known = {one.names[one.positive] for one in each if one.positive is not None}
+    options = dict.fromkeys(name for one in each for name in one.names)
+    return scoring.labels(*sides, options=tuple(options), positive=next(iter(known), None))
+
+
+_SIDES = ("truth", "predicted")
+
+
+def _wide(members: np.ndarray, width: int) -> np.ndarray:
+    return np.pad(members, ((0, 0), (0, width - members.shape[1])))
+
+
+def cohort_rows(cohort: Cohort, run: str) -> Iterator[Record]:
+    """Yield what the cohort is: recordings and windows by side, recordings that were lost."""
+    base = {"run": run, "section": SECTION, "contract": CONTRACT}
+    for side in SIDES:
+        found = cohort.on(side)
+        counts = {"recordings": len(found), "sessions": len({r.entry.session for r in found})}
+        counts["windows"] = sum(one.n_windows for one in found)
+        for name, value in counts.items():
+            yield Record(**base, variant=side, metric=name, unit=name[:-1], value=value)
+    reason = "; ".join(f"{name}: {why}" for name, why in cohort.lost.items()) or None
+    yield Record(
+        **base, metric="lost_recordings", unit="recording", higher_is_better=False,
+        value=len(cohort.lost), reason=reason,
+    )  # fmt: skip
+
+
+def predictions_by_window(
+    problem: CohortProblem, predictions: Mapping[str, Predictions]
+) -> Iterator[dict[str, Any]]:
+    """Yield predicted labels and sets as rows: one per test sample, head and seed.
+
+    ``window`` is the sample's first window and ``start_frame`` its first frame; names of a set are
+    joined by ``|``. Vectors are not kept.
+    """
+    if problem.task.kind not in ("classify", "multilabel") or not problem.ok:
+        return
+    for head, each in predictions.items():
+        for one in each:
+            first = 0
+            for part in problem.parts[TEST]:
+                said = one.predicted[first : first + len(part)]
+                starts = part.recording.truth.starts
+                windows = part.samples.members[:, 0].tolist()
+                for window, true, label in zip(windows, part.samples.values, said, strict=True):
+                    yield {
+                        "episode": part.recording.entry.episode,
+                        "task": problem.task.name,
+                        "head": head,
+                        "seed": one.seed,
+                        "window": window,
+                        "start_frame": int(starts[window]),
+                        "truth": true if isinstance(true, str) else BETWEEN.join(true),
+                        "predicted": label if isinstance(label, str) else BETWEEN.join(label),
+                    }
+                first += len(part)
+
+
+def write_by_window(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Write rows of `predictions_by_window` as Parquet, whole or not at all, and return them."""
+    table = pd.DataFrame(rows, columns=list(PREDICTED))
+    with whole_file(path) as scratch:
+        pq.write_table(pa.Table.from_pandas(table, pa.schema(PREDICTED), False), scratch)
+    return table
