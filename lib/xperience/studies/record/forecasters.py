@@ -9,7 +9,7 @@ from xperience.models import penalised
 from xperience.models.conditioning import Inputs, Moments
 from xperience.models.goals import Goal, Validation
 from xperience.models.temporal import TEMPORAL, Sequences, Steps, temporal
-from xperience.studies.problem import Problem
+from xperience.tasks.problem import Problem
 from xperience.tasks.splits import Split, blocked_folds
 
 MEMORIES, DAMPINGS = (1, 2, 3, 5), tuple(round(0.1 * k, 1) for k in range(11))
@@ -92,7 +92,7 @@ class Forecast:
 
 
 Forecaster = Callable[[Histories], list[Forecast]]
-"""Histories to forecasts of their test samples, one a seed."""
+"""Histories to forecasts of their test samples, one per seed."""
 
 
 def damped(histories: Histories) -> list[Forecast]:

@@ -1,7 +1,7 @@
 """One real hand trajectory, stitched from published forecast targets, and forecasts of it.
 
 Targets of neighbouring test windows overlap, so together they are one trajectory, longer than any
-of them. On it a task of its own is posed: from the last frames, forecast the next ones; with a
+of them. On it a task of its own is asked: from the last frames, forecast the next ones; with a
 purged chronological split, under the `corrected` contract in all but the coordinates.
 
 **What is forecast is no place in a room.** As published, each position is a joint in the *camera's*
@@ -19,19 +19,23 @@ from typing import Any
 import numpy as np
 
 from xperience.evaluation import metrics as scoring
+from xperience.evaluation.evaluate import (
+    Comparison,
+    Scores,
+    base_of,
+    evaluate,
+    floors,
+    interval_fields,
+)
+from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import Record
 from xperience.evaluation.uncertainty import difference
 from xperience.evaluation.vectors import Positions
-from xperience.studies.blocks import Blocks
-from xperience.studies.posing import pose
-from xperience.studies.problem import Answer, Outcome, Problem
-from xperience.studies.record.contests import contest_rows
 from xperience.studies.record.forecasters import FORECASTERS, Forecast, Forecaster, Histories
+from xperience.studies.record.predictions import HANDS, Unpublished, comparison_rows
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError
-from xperience.studies.record.scores import HANDS, Contest
-from xperience.studies.rows import Labels, interval_fields, suite_rows
-from xperience.studies.scores import contestant, floors
 from xperience.tasks.catalogue import TASKS_BY_NAME, tasks_of
+from xperience.tasks.problem import Blocks, Problem, build
 from xperience.tasks.splits import Split, purge
 from xperience.tasks.targets import FORECAST_FRAMES, N_HAND_JOINTS
 from xperience.tasks.task import WINDOW, Piece
@@ -41,7 +45,7 @@ STITCHED = "stitched_hand_forecast"
 ZERO = "zero_velocity"
 
 WALK, FIRST_SHARE, N_PARTS = "walk_forward", 0.3, 4
-"""Variant of rows; share that the first part of a walk forward learns from; parts that it tests."""
+"""Of rolling-origin evaluation: variant of rows, share that is learned from first, parts tested."""
 WALKERS = ("damped_velocity", "ridge_shared", "ridge_joint")
 """Forecasters that are fitted fast enough to be fitted again for every part."""
 
@@ -119,8 +123,8 @@ def real_hands(record: PublishedRecord, truth: Truth) -> Trajectory:
     return stitch(targets, truth.ends[stored["test_window_indices"]] + 1)
 
 
-def pose_forecast(hands: Trajectory, n_frames: int) -> Problem | Outcome:
-    """Return the forecast as a problem: a sample a frame, purged chronological split.
+def forecast_problem(hands: Trajectory, n_frames: int) -> Problem:
+    """Return the forecast as a problem: one sample per frame, purged chronological split.
 
     Parameters
     ----------
@@ -135,24 +139,13 @@ def pose_forecast(hands: Trajectory, n_frames: int) -> Problem | Outcome:
     n_starts = max(0, len(hands.joints_m) - (WINDOW.frames([0], n_frames)[0, 1] + FORECAST_FRAMES))
     starts = hands.first_frame + np.arange(n_starts)
     truth = Truth(n_frames=n_frames, starts=starts, hands=hands.placed(n_frames))
-    return pose(task, truth, Blocks(_NoFeatures(n_starts), {}), "corrected")
-
-
-@dataclass(frozen=True)
-class _NoFeatures:
-    """A table of windows without features: forecasters read the trajectory itself."""
-
-    n_windows: int
-
-    def block(self, name: str) -> np.ndarray:
-        """Return no columns."""
-        return np.zeros((self.n_windows, 0), dtype=np.float32)
+    return build(task, truth, Blocks(Unpublished(n_starts), {}), "corrected")
 
 
 def forecasts(
     problem: Problem, forecasters: Mapping[str, Forecaster] = FORECASTERS
-) -> list[Outcome]:
-    """Return every forecaster's answer to a problem of `pose_forecast`.
+) -> dict[str, Predictions]:
+    """Return every forecaster's predictions of a problem of `forecast_problem`.
 
     Parameters
     ----------
@@ -160,54 +153,55 @@ def forecasts(
     forecasters : mapping of {name: Forecaster}
     """
     histories = Histories.of(problem)
-    return [
-        Outcome(problem.task, name, problem, _answers(problem, forecaster(histories)))
+    return {
+        name: _predictions(problem, forecaster(histories))
         for name, forecaster in forecasters.items()
+    }
+
+
+def _predictions(problem: Problem, found: Sequence[Forecast]) -> Predictions:
+    start = problem.naive(ZERO)
+    return [
+        Prediction(start + one.ahead.reshape(len(start), -1), facts=one.facts, seed=one.seed)
+        for one in found
     ]
 
 
-def _answers(problem: Problem, found: Sequence[Forecast]) -> tuple[Answer, ...]:
-    members = problem.samples.members[problem.split.test]
-    start = problem.task.naive[ZERO](problem.truth, members)
-    return tuple(
-        Answer(start + one.ahead.reshape(len(start), -1), facts=one.facts, seed=one.seed)
-        for one in found
-    )
-
-
-def walk_forward(problem: Problem, forecasters: Mapping[str, Forecaster]) -> Contest:
+def rolling_origin(
+    problem: Problem, forecasters: Mapping[str, Forecaster], base: Mapping[str, Any]
+) -> Comparison:
     """Return forecasts of successive parts, each learned from all that came before it.
 
     Parameters
     ----------
     problem : Problem
-        Of `pose_forecast`.
+        Of `forecast_problem`.
     forecasters : mapping of {name: Forecaster}
+    base : mapping
+        Fields that every row has; see `Comparison`.
 
     Returns
     -------
-    Contest
+    Comparison
         Over the parts together: more than twice the samples of the one split, and more kinds of
         movement.
     """
     histories = Histories.of(problem)
-    splits = walk_splits(histories)
+    splits = rolling_splits(histories)
     tested = np.concatenate([split.test for split in splits])
     whole = replace(problem, split=Split(splits[0].train, tested))
-    members = problem.samples.members[tested]
-    naive = {name: [Answer(of(problem.truth, members))] for name, of in problem.task.naive.items()}
     heads = {}
     for name, forecaster in forecasters.items():
         parts = [forecaster(histories.with_split(split)) for split in splits]
         seeds = [Forecast(np.concatenate([one.ahead for one in of_seed]), seed=of_seed[0].seed)
                  for of_seed in zip(*parts, strict=True)]  # fmt: skip
-        heads[name] = contestant(name, whole, _answers(whole, seeds))
-    floor = {name: contestant(name, whole, answer) for name, answer in naive.items()}
-    return Contest(whole, len(splits[0].train), heads, floor, WALK, f"{WALK}_floor")
+        heads[name] = Scores.of(whole, _predictions(whole, seeds))
+    naive = {n: Scores.of(whole, [Prediction(whole.naive(n))]) for n in problem.task.naive}
+    return Comparison(whole, heads, naive, base_of(whole, base) | {"variant": WALK})
 
 
-def walk_splits(histories: Histories) -> list[Split]:
-    """Return the purged splits of a walk forward: later parts test, all before them trains.
+def rolling_splits(histories: Histories) -> list[Split]:
+    """Return purged splits of a rolling origin: later parts test, all before them trains.
 
     Parameters
     ----------
@@ -222,40 +216,8 @@ def walk_splits(histories: Histories) -> list[Split]:
 # --- rows -------------------------------------------------------------------------------------
 
 
-def forecast_rows(hands: Trajectory, outcomes: Sequence[Outcome], labels: Labels) -> list[Record]:
-    """Return the rows of the forecasts: scores, differences from doing nothing, frame by frame.
-
-    Parameters
-    ----------
-    hands : Trajectory
-    outcomes : sequence of Outcome
-        Of `forecasts`, or the one that says why there is no problem.
-    labels : Labels
-        Run, section, contract `corrected`.
-    """
-    rows = suite_rows(outcomes, labels.run, labels.contract, labels.section)
-    rows = [row for row in rows if row.metric != "feature_dim"]
-    base = labels.of(outcomes[0].task, None)
-    rows += [
-        Record(**base, metric="stitched_frames", unit="frame", value=len(hands.joints_m)),
-        Record(**base, metric="overlap_disagreement", unit="m", value=hands.disagreement_m),
-    ]
-    if outcomes[0].status == "ok":
-        rows += _rows_by_frame(outcomes, labels)
-        walkers = {name: FORECASTERS[name] for name in WALKERS}
-        rows += contest_rows(walk_forward(outcomes[0].problem, walkers), labels)
-    return rows
-
-
-def hand_rows(record: PublishedRecord, truth: Truth, labels: Labels) -> list[Record]:
+def hand_rows(record: PublishedRecord, truth: Truth, run: str, section: str) -> list[Record]:
     """Return the rows of all forecasts of the real trajectory.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    truth : Truth
-    labels : Labels
-        Run, section, contract `corrected`.
 
     Raises
     ------
@@ -263,31 +225,54 @@ def hand_rows(record: PublishedRecord, truth: Truth, labels: Labels) -> list[Rec
         If the published targets aren't there or leave a gap.
     """
     hands = real_hands(record, truth)
-    problem = pose_forecast(hands, truth.n_frames)
-    outcomes = [problem] if isinstance(problem, Outcome) else forecasts(problem)
-    return forecast_rows(hands, outcomes, labels)
+    return forecast_rows(hands, forecast_problem(hands, truth.n_frames), run, section)
 
 
-def _rows_by_frame(outcomes: Sequence[Outcome], labels: Labels) -> Iterator[Record]:
-    """Yield errors of each frame ahead, and what doing nothing errs more or less there."""
-    problem, task = outcomes[0].problem, outcomes[0].task
-    everybody = {
-        ZERO: floors(problem)[ZERO],
-        "constant_velocity": floors(problem)["constant_velocity"],
-    }
-    everybody |= {one.head: contestant(one.head, problem, one.answers) for one in outcomes}
+def forecast_rows(hands: Trajectory, problem: Problem, run: str, section: str) -> list[Record]:
+    """Return the rows of the forecasts: scores, differences from zero velocity, frame by frame.
+
+    Parameters
+    ----------
+    hands : Trajectory
+    problem : Problem
+        Of `forecast_problem`.
+    run, section : str
+    """
+    base = {"run": run, "section": section}
+    predictions = forecasts(problem) if problem.ok else dict.fromkeys(FORECASTERS, ())
+    rows = evaluate(problem, predictions, run, section)
+    rows = [row for row in rows if row.metric != "feature_dim"]
+    own = base | {"contract": problem.contract, "task": problem.task.name}
+    rows += [
+        Record(**own, metric="stitched_frames", unit="frame", value=len(hands.joints_m)),
+        Record(**own, metric="overlap_disagreement", unit="m", value=hands.disagreement_m),
+    ]
+    if problem.ok:
+        rows += _rows_by_frame(problem, predictions, base)
+        walkers = {name: FORECASTERS[name] for name in WALKERS}
+        rows += comparison_rows(rolling_origin(problem, walkers, base), f"{WALK}_floor")
+    return rows
+
+
+def _rows_by_frame(
+    problem: Problem, predictions: Mapping[str, Predictions], base: Mapping[str, Any]
+) -> Iterator[Record]:
+    """Yield errors of each frame ahead, and the difference from zero velocity there."""
+    trivial = floors(problem)
+    everybody = {name: trivial[name] for name in (ZERO, "constant_velocity")}
+    everybody |= {head: Scores.of(problem, one) for head, one in predictions.items()}
     resampling = everybody[ZERO].resampling
     for ahead in range(FORECAST_FRAMES):
         errors = {name: _at(one.draws[0], ahead) for name, one in everybody.items()}
         for name, evidence in errors.items():
-            base = labels.of(task, name, problem) | {"variant": f"frame_{ahead + 1:02d}"}
-            base |= {"metric": "mpjpe", "unit": "m", "higher_is_better": False}
-            yield Record(**base, value=scoring.score("mpjpe", evidence).value)
+            own = base_of(problem, base) | {"head": name, "variant": f"frame_{ahead + 1:02d}"}
+            own |= {"metric": "mpjpe", "unit": "m", "higher_is_better": False}
+            yield Record(**own, value=scoring.score("mpjpe", evidence).value)
             if name == ZERO:
                 continue
             pair = [scoring.weighted("mpjpe", one) for one in (evidence, errors[ZERO])]
             found = difference(*pair, len(evidence), resampling)
-            yield Record(**base, against=ZERO, value=found.estimate, **interval_fields(found))
+            yield Record(**own, against=ZERO, value=found.estimate, **interval_fields(found))
 
 
 def _at(draw: list[Any], ahead: int) -> Positions:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -11,10 +12,12 @@ from xperience.evaluation.records import Record
 from xperience.features.blocks import BLOCKS
 from xperience.studies.audio.study import asked_as_published
 from xperience.studies.audio.variants import AS_IS, RAW_ONLY, REPLACED, WITHOUT
-from xperience.studies.record.audio import UNKNOWN, published_logmel
-from xperience.studies.record.record import PublishedRecord, PublishedRecordError
-from xperience.studies.rows import Labels
+from xperience.studies.record.audio import UNKNOWN, logmel_rows, published_logmel
+from xperience.studies.record.hands import hand_rows
+from xperience.studies.record.predictions import score_rows
+from xperience.studies.record.record import PublishedRecord, PublishedRecordError, real_truth
 from xperience.tasks.catalogue import TASKS
+from xperience.tasks.truth import Truth
 
 Status = Literal["exact", "within tolerance", "differs", "not recomputable", "skipped"]
 STATUSES: tuple[Status, ...] = (
@@ -247,15 +250,9 @@ FACTS: dict[str, Callable[[PublishedRecord], float]] = {
 # --- rows -------------------------------------------------------------------------------------
 
 
-def figure_rows(figures: Sequence[Figure], labels: Labels) -> Iterator[Record]:
-    """Yield two rows a figure, as in the note and as recomputed, and how many agree how well.
-
-    Parameters
-    ----------
-    figures : sequence of Figure
-    labels : Labels
-    """
-    base = {"run": labels.run, "section": labels.section, "contract": labels.contract}
+def figure_rows(figures: Sequence[Figure], run: str, section: str) -> Iterator[Record]:
+    """Yield two rows per figure, as in the note and as recomputed, and how many agree how well."""
+    base = {"run": run, "section": section, "contract": "published"}
     for one in figures:
         row = base | {"metric": one.name, "unit": one.unit}
         yield _row(row, NOTE, one.published, None, one.reason)
@@ -274,16 +271,11 @@ def _row(
     return Record(**row, variant=variant, value=value, reason=said)
 
 
-def report_rows(record: PublishedRecord, rows: Sequence[Record], labels: Labels) -> list[Record]:
-    """Return how many scores in the record's own list of metrics come out, to full precision.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    rows : sequence of Record
-    labels : Labels
-    """
-    base = {"run": labels.run, "section": labels.section, "contract": labels.contract}
+def report_rows(
+    record: PublishedRecord, rows: Sequence[Record], run: str, section: str
+) -> list[Record]:
+    """Return how many scores in the record's own list of metrics come out, to full precision."""
+    base = {"run": run, "section": section, "contract": "published"}
     if not record.has("report"):
         reason = record.absence or "the record's list of metrics is not there"
         return [Record(**base, metric="report_scores", status="skipped", reason=reason)]
@@ -301,3 +293,66 @@ def report_rows(record: PublishedRecord, rows: Sequence[Record], labels: Labels)
     counts = {"report_scores": len(compared), "report_scores_recomputed": len(known),
               "report_scores_exact": same}  # fmt: skip
     return [Record(**base, metric=name, unit="score", value=n) for name, n in counts.items()]
+
+
+# --- the section, part by part ------------------------------------------------------------------
+
+
+Part = Callable[[PublishedRecord, Truth, str, str], Sequence[Record]]
+
+PARTS: dict[tuple[str, str], Part] = {
+    ("published_scores", "published"): score_rows,
+    ("real_hands", "corrected"): hand_rows,
+    ("real_logmel", "published"): partial(logmel_rows, contract="published"),
+    ("real_logmel", "corrected"): partial(logmel_rows, contract="corrected"),
+}
+"""What makes the rows of a part under a contract."""
+
+
+def part_rows(record: PublishedRecord, part: str, run: str, section: str) -> list[Record]:
+    """Return a part's rows under every contract that it follows.
+
+    Parameters
+    ----------
+    record : PublishedRecord
+    part : str
+        A name in ``PARTS``.
+    run, section : str
+        What rows are labelled with.
+
+    Returns
+    -------
+    list of Record
+        One skipped row, named as the part, where the record lacks what it needs.
+    """
+    rows: list[Record] = []
+    for (name, contract), made_by in PARTS.items():
+        if name != part:
+            continue
+        try:
+            rows += made_by(record, real_truth(record), run, section)
+        except PublishedRecordError as error:
+            reason = record.absence or f"{error.place}: {error.found}"
+            base = {"run": run, "section": section, "contract": contract, "metric": part}
+            rows.append(Record(**base, status="skipped", reason=reason))
+    return rows
+
+
+def note_rows(
+    record: PublishedRecord,
+    figures: Sequence[Figure],
+    rows: Sequence[Record],
+    run: str,
+    section: str,
+) -> list[Record]:
+    """Return the rows of the note's figures, and of how the record's own scores come out.
+
+    Parameters
+    ----------
+    record : PublishedRecord
+    figures : sequence of Figure
+    rows : sequence of Record
+        What was scored.
+    run, section : str
+    """
+    return [*figure_rows(figures, run, section), *report_rows(record, rows, run, section)]
