@@ -9,11 +9,10 @@ import numpy as np
 
 from xperience.evaluation.records import Record
 from xperience.features.blocks import BLOCKS
-from xperience.studies.audio.study import asked_as_published
-from xperience.studies.audio.variants import AS_IS, RAW_ONLY, REPLACED, WITHOUT
 from xperience.studies.record.audio import UNKNOWN, published_logmel
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError
 from xperience.studies.rows import Labels
+from xperience.tasks.audio import AS_IS, RAW_ONLY, REPLACED, WITHOUT, asked_as_published
 from xperience.tasks.catalogue import TASKS
 
 Status = Literal["exact", "within tolerance", "differs", "not recomputable", "skipped"]
