@@ -17,7 +17,7 @@
 # %% [markdown]
 # # 5. Does sound help?
 #
-# Each task is asked again without the sound of its windows, and with another account of it.
+# Each task is asked again without the sound of its windows, and with other features of it.
 #
 # *Reads* the recording in `episode` and its windows tables under both contracts,
 # `artifacts/<run>/windows/`.<br>
@@ -31,8 +31,8 @@
 # mean over tasks is shown, and why it is no answer.
 #
 # **Corrected**: every task has the head that suits it, its penalty chosen inside the training part,
-# which holds no window that touches a test frame. Every difference gets an interval, and nothing is
-# claimed before it has been corrected for the number of tasks that were looked at.
+# which holds no window that touches a test frame. Every difference gets an interval, and is called
+# significant only after correction for the number of tasks.
 
 # %% tags=["parameters"]
 run: str = "standin"  # the run's name, its folder under artifacts/
@@ -44,40 +44,50 @@ episode: str = "artifacts/standin/episode"  # folder of the recording
 # %%
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import display
 
-from xperience.evaluation.records import records_table, write_records
+from xperience.evaluation.ablation import (
+    MIXED_MEAN,
+    NET_WINS,
+    ablations,
+    comparison_rows,
+    variant_rows,
+)
+from xperience.evaluation.predictions import AUDIO_HEADS, predict_all
+from xperience.evaluation.records import records_table
 from xperience.features.blocks import CONTRACTS
-from xperience.project import at_root, metrics_path, run_folder
+from xperience.project import at_root, run_folder
 
 # %%
 from xperience.report.audio import (
-    OTHER,
-    SOUND,
-    claim_sentences,
-    looks_table,
-    mean_sentences,
-    moments_sentences,
+    comparison_table,
+    finding,
+    gains,
+    kinds_of,
+    loudness_table,
+    most_wins,
     open_sound,
     score_table,
 )
 from xperience.report.figures import show
-from xperience.report.figures.audio import draw_audio_forest, draw_mixed_mean
-from xperience.report.figures.audio_time import draw_sound, draw_when
-from xperience.report.inputs import open_inputs
-from xperience.report.provenance import provenance, shown_path
-from xperience.studies.audio.looks import Heard
-from xperience.studies.audio.mean import MixedMean
-from xperience.studies.audio.moments import telling
-from xperience.studies.audio.rows import MIXED_MEAN, heard_rows
+from xperience.report.figures.audio import (
+    draw_audio_forest,
+    draw_mixed_mean,
+    draw_sound,
+    draw_when,
+)
 
 # %%
-from xperience.studies.audio.study import run_audio
-from xperience.studies.audio.variants import STUDIED
+from xperience.report.inputs import open_inputs
+from xperience.report.provenance import shown_path
+from xperience.report.section import save_section
+from xperience.report.tables import Rows, Verdict
+from xperience.tasks.audio import OTHER, REST, audio_problems, with_sound
+from xperience.tasks.catalogue import AUDIO
 
 # %%
 pd.set_option("display.max_colwidth", None)
-notebook = "05_audio"
+notebook, folder = "05_audio", at_root(episode)
 pictures = run_folder(run) / "figures"
 opened = {contract: open_inputs(run, episode, contract) for contract in CONTRACTS}
 tables = {contract: table for contract, (_, table) in opened.items()}
@@ -101,49 +111,76 @@ show(picture, pictures / "05_sound.png")
 # cameras see poorly. But what is learned in the training part helps only where the test part sounds
 # alike, and a recording of one procedure rarely repeats itself.
 #
-# ## Work: answer every task with every variant
+# ## Work: predict every task from every variant
 #
-# A variant changes the input and nothing else: the samples, the split, the target and the head stay
-# as they are, so scores can be compared sample by sample.
+# A variant is a list of blocks: `REST` is everything that the task is given but its sound, `AUDIO`
+# the handcrafted features of the windows table, `other` the alternative ones (log-mel under
+# `published`, librosa's under `corrected`). It changes the input and nothing else: the samples, the
+# split, the target and the head stay as they are, so scores can be compared sample by sample.
 
 # %%
-folder = at_root(episode)
-studies = {
-    name: Heard.of(run_audio(folder, table, contract=name, variants=STUDIED[name]), name)
-    for name, table in tables.items()
+variants = {
+    contract: {
+        "all_handcrafted_audio": (REST, *AUDIO),
+        "all_except_audio": (REST,),
+        "handcrafted_audio_only": AUDIO,
+        "replace_handcrafted_with_raw": (REST, other),
+        "all_plus_raw_logmel": (REST, *AUDIO, other),
+    }
+    for contract, other in OTHER.items()
 }
-rows = [row for study in studies.values() for row in heard_rows(study, run, notebook)]
+variants["published"]["raw_logmel_audio_only"] = (OTHER["published"],)
+sound_helps = ("all_handcrafted_audio", "all_except_audio")
+other_helps = ("replace_handcrafted_with_raw", "all_handcrafted_audio")
+
+# %%
+rows, compared, base = [], {}, {"run": run, "section": notebook}
+for contract, (name, head) in AUDIO_HEADS.items():
+    inputs = {
+        (problem.task.name, variant): with_sound(problem, blocks)
+        for problem in audio_problems(folder, tables[contract], contract)
+        for variant, blocks in variants[contract].items()
+    }
+    predictions = predict_all(list(inputs.values()), head)
+    compared[contract] = ablations(name, inputs, predictions)
+    rows += variant_rows(compared[contract].values(), base)
+    for pair in (sound_helps, other_helps):
+        rows += comparison_rows(compared[contract].values(), pair, base)
 
 # %% [markdown]
 # Primary scores, `published` first. MAE is an error: less is better. A variant that doesn't even
-# reach the best floor knows less than somebody who didn't look or listen at all, and a difference
-# between two such variants is hardly worth an explanation.
+# reach the best trivial baseline knows less than somebody who didn't look or listen at all, and a
+# difference between two such variants is hardly worth an explanation.
 
 # %%
-for study in studies.values():
-    display(score_table(study))
+for contract in CONTRACTS:
+    display(score_table(rows, contract))
 
 # %% [markdown]
 # ## Look
 #
 # ### The mean over mixed units
 #
-# The note's summary is a mean of differences of F1, of reciprocal ranks and of errors in training
-# deviations. Each is a fair number on its own. Added up they are not: a difference of one hundredth
-# is a lot for a reciprocal rank of chance and nothing for an error, and whoever writes errors in
-# another unit gets another mean, possibly of the other sign. Every task also counts as one, no
-# matter how few test windows decide it.
+# The note's summary is a mean of differences of F1, of reciprocal ranks and of errors in units of
+# training SD. Each is a fair number on its own. Added up they are not: a difference of 0.01 is a
+# lot for a reciprocal rank of chance and nothing for an error, and whoever writes errors in another
+# unit gets another mean, possibly of the other sign. Every task also counts as one, no matter how
+# few test windows decide it.
 
 # %%
-question = studies["published"].looks[SOUND]
-show(draw_mixed_mean(question), pictures / "05_mixed_mean.png")
-
-# %%
-display(Markdown(mean_sentences(question)))
-display(Markdown(f"*Log-mel instead:* {mean_sentences(studies['published'].looks[OTHER])}"))
+show(draw_mixed_mean(rows), pictures / "05_mixed_mean.png")
 
 # %% [markdown]
-# **A scale without units.** Compare the two answers to each test window and count: which one is
+# What the mean is made of, for the question of sound and then for log-mel in its place: the tasks
+# of each kind of score, their share in the summed size of all gains, their part of the mean, and
+# the factor of their unit at which the mean would be zero.
+
+# %%
+for pair in (sound_helps, other_helps):
+    display(kinds_of(gains(rows, pair, "published")))
+
+# %% [markdown]
+# **A scale without units.** Compare the two predictions of each test window and count: which one is
 # right where the other is wrong, nearer, or ranks the true window higher? The share won minus the
 # share lost, *net wins*, means the same for every task, and no task can outweigh the others. It
 # says how often sound decides, not by how much; for that there is the gain in the task's own score.
@@ -151,85 +188,85 @@ display(Markdown(f"*Log-mel instead:* {mean_sentences(studies['published'].looks
 # Note that the two can differ in sign. Many small wins and a few large losses are net wins and a
 # lower score.
 #
-# ### What may be claimed
+# ### Which gains are significant
 #
 # Neighbouring windows overlap and resemble each other, so intervals come from resampling blocks of
-# time. Where the difference rests on a few stretches of the recording, no interval can be
-# trusted, and none is given: a hollow mark is an answer as well. And who looks at many tasks finds
-# something in one of them by luck: a gain is claimed only if its interval leaves out zero *and* its
-# p-value, corrected by Holm's method for all looks of the same question, is small.
+# time. Where the difference rests on a few segments of the recording, no interval can be trusted,
+# and none is given: a hollow mark is a result as well. And who compares many tasks finds something
+# in one of them by luck: a gain is significant only if its interval excludes zero *and* its
+# p-value, corrected by Holm's method for all tasks of the same comparison, is at most 5 %.
 
 # %% tags=["front"]
-show(draw_audio_forest(studies), pictures / "05_forest.png")
-
-# %%
-Markdown(claim_sentences(studies, SOUND))
+show(draw_audio_forest(rows), pictures / "05_forest.png")
 
 # %% [markdown]
 # Task by task: the gain in the task's own score with its interval (above zero, sound helps), the
-# corrected p-value and the net wins. Why an interval is left out stands in the metrics file; *no
-# difference* means that no test sample scores differently, so there is nothing to resample.
+# corrected p-value and the net wins. *Not tested* comes with the reason.
 
 # %%
-looks_table(studies, SOUND)
+comparison_table(rows, sound_helps)
 
 # %% [markdown]
-# ### Another account of the same sound
+# ### Other features of the same sound
 #
-# Would a finer account do better than the handcrafted one? The same question, asked the same way:
+# Would finer features do better than the handcrafted ones? The same question, asked the same way:
 # log-mel under `published`, librosa's features under `corrected`, in place of the handcrafted ones.
 
 # %%
-display(Markdown(claim_sentences(studies, OTHER)))
-looks_table(studies, OTHER)
+comparison_table(rows, other_helps)
 
 # %% [markdown]
 # ### When sound helps
 #
-# One mark a test sample, for the tasks in which sound matters most: claimed ones first, then those
-# with the greatest net wins or losses. Runs of one colour are what blocks of time are for: a run is
-# one piece of luck or insight, not as many as it has windows.
+# One mark per test sample, for the tasks in which sound matters most: significant ones first, then
+# those with the greatest net wins or losses. Runs of one colour are what blocks of time are for: a
+# run is one piece of luck or insight, not as many as it has windows.
 
 # %%
-moments = telling(studies["corrected"].looks[SOUND], 3)
+wins = most_wins(rows, compared["corrected"], sound_helps, 3)
 window_db = None if sound is None else sound.window_db
-when = draw_when(tables["corrected"], moments, window_db)
-show(when, pictures / "05_when.png")
+show(draw_when(tables["corrected"], wins, window_db), pictures / "05_when.png")
+
+# %% [markdown]
+# Does sound help more where it is loud? Net wins of the louder half of the test windows minus those
+# of the quieter half, with the 95 % interval.
 
 # %%
-Markdown(moments_sentences(moments, window_db))
+loudness_table([] if sound is None else wins, window_db)
 
 # %% [markdown]
 # ## Check
 
 # %%
-primary = sum(len(contest.outcomes) for contest in studies["published"].contests.values())
-assert primary == len(STUDIED["published"]) * len(studies["published"].contests)
+for contract, tasks in compared.items():
+    assert all(set(one.problems) == set(variants[contract]) for one in tasks.values())
 means = [row for row in rows if row.metric == MIXED_MEAN]
 assert {row.contract for row in means} == {"published"}
 for row in means:
-    mixed = MixedMean.of(studies["published"].looks[row.variant, row.against])
-    assert row.value is None or np.isclose(sum(mixed.part.values()), row.value)
-for study in studies.values():
-    for look in (one for looks in study.looks.values() for one in looks.values()):
-        assert look.effect is None or abs(look.effect.net_wins.estimate) <= 1
-        assert not look.claimed or look.effect.gain.excludes_zero
-assert all(row.status == "ok" or row.reason for row in rows)
+    found = gains(rows, (row.variant, row.against), row.contract)
+    assert row.value is None or np.isclose(np.mean([one.value for one in found]), row.value)
+for row in rows:
+    assert row.metric != NET_WINS or abs(row.value) <= 1
+    assert row.status == "ok" or row.reason
+    assert (
+        row.metric != "tasks_with_claimed_gain"
+        or row.value is None
+        or row.value
+        == sum(
+            finding(Rows(rows), one)[0] == Verdict.BETTER
+            for one in gains(rows, (row.variant, row.against), row.contract)
+        )
+    )
 
 # %% [markdown]
 # ## Save
 #
-# One row a number, with interval, floor and reason. Below are the rows that sum tasks up; those of
-# every task, variant and measure lie beside them in the file.
+# One row per number, with interval, baseline and reason. Below are the rows that sum tasks up;
+# those of every task, variant and measure lie beside them in the file.
 
 # %%
-origin = provenance(
-    notebook,
-    {"run": run, "episode": shown_path(episode)},
-    [table.path for table in tables.values()],
-)
-origin |= {"recording": tables["published"].info.sources}
-write_records(metrics_path(run, notebook), rows, origin)
+parameters = {"run": run, "episode": shown_path(episode)}
+display(save_section(notebook, parameters, rows, tables.values()))
 for recording in recordings:
     recording.close()
 saved = records_table([row for row in rows if row.task is None])

@@ -50,8 +50,7 @@ from xperience.report.figures.record import draw_agreement
 from xperience.report.figures.record_hands import draw_hand_forecasts
 from xperience.report.figures.record_scores import draw_differences, draw_scores
 from xperience.report.provenance import provenance
-from xperience.studies.record.note import STATUSES, note_figures
-from xperience.studies.record.parts import note_rows, part_rows
+from xperience.studies.record.note import STATUSES, note_figures, note_rows, part_rows
 from xperience.studies.record.record import NOTE, open_record
 
 # %%
@@ -111,7 +110,7 @@ words.figures_table(told)
 #
 # A score means little without the score of somebody who knows nothing. The black mark is the best
 # trivial baseline of the task: the majority class, a random draw, always the same answer, chance,
-# or, for the next action, that the present one goes on. The red mark is what a closed set of
+# or, for the next action, that the present one persists. The red mark is what a closed set of
 # trained classes allows at most.
 
 # %%
@@ -129,7 +128,8 @@ Markdown(words.beyond_sentences(scored))
 # Targets of the hand forecast reach further than windows are apart, so neighbouring targets
 # overlap, and together they are one trajectory of both hands. That makes a small real data set of
 # its own: from the last frames, forecast the next ones, once on a purged chronological split, and
-# once *walked forward*, each later part forecast from everything before it.
+# once with a
+# *rolling origin*, each later part forecast from everything before it.
 #
 # **What rests in these numbers.** A published position is a joint in the *camera's* axes minus the
 # body's root in the *world's*. Head motion moves it with the hands at rest, and so does walking.

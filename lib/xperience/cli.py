@@ -124,16 +124,32 @@ def audio(
         bool, typer.Option("--details", help="Add other measures, gains and their means.")
     ] = False,
 ) -> None:
-    """Score every task of an episode with and without sound: a row a task and variant."""
+    """Score every task of an episode with and without sound: a row per task and variant."""
+    from xperience.evaluation.ablation import ablations, comparison_rows, variant_rows
+    from xperience.evaluation.predictions import AUDIO_HEADS, predict_all
     from xperience.evaluation.records import write_records
     from xperience.features.table import WindowTable
     from xperience.project import episode_name
-    from xperience.studies.audio.rows import study_rows, variant_rows
-    from xperience.studies.audio.study import run_audio
+    from xperience.tasks.audio import (
+        OTHER_SOUND,
+        WITH_SOUND,
+        audio_problems,
+        published_variants,
+        with_sound,
+    )
 
-    outcomes = list(run_audio(episode, WindowTable(windows), contract=contract))
-    rows = study_rows if details else variant_rows
-    write_records(out, rows(outcomes, episode_name(episode), contract))
+    inputs = {
+        (problem.task.name, variant): with_sound(problem, blocks)
+        for problem in audio_problems(episode, WindowTable(windows), contract)
+        for variant, blocks in published_variants(contract).items()
+    }
+    name, head = AUDIO_HEADS[contract]
+    found = ablations(name, inputs, predict_all(list(inputs.values()), head)).values()
+    base = {"run": episode_name(episode), "section": "audio"}
+    rows = variant_rows(found, base, every=details)
+    for pair in (WITH_SOUND, OTHER_SOUND) if details else ():
+        rows += comparison_rows(found, pair, base)
+    write_records(out, rows)
     typer.echo(str(out))
 
 

@@ -1,112 +1,115 @@
-"""The audio study told: sentences and titles follow the numbers, and figures draw whatever came."""
+"""The audio study told: tables and titles follow the rows, and figures draw whatever came."""
 
 import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from xperience.evaluation.uncertainty import Interval, Verdict
+from xperience.errors import MissingStreamError
+from xperience.evaluation.ablation import NET_WINS, P_HOLM, ablations, comparison_rows
+from xperience.evaluation.predictions import Prediction
+from xperience.evaluation.records import Record
+from xperience.evaluation.resampling import Resampling
+from xperience.features.sound import spectrogram
+from xperience.recording.recording import Episode
 from xperience.report.audio import (
-    SOUND,
-    claim_sentences,
-    looks_table,
-    mean_sentences,
-    moments_sentences,
+    Wins,
+    comparison_table,
+    kinds_of,
+    loudness_table,
+    most_wins,
     open_sound,
     score_table,
 )
-from xperience.report.figures.audio import draw_audio_forest, draw_mixed_mean
-from xperience.report.figures.audio_time import action_levels, draw_sound, draw_when
-from xperience.report.figures.style import png_bytes
+from xperience.report.figures.audio import (
+    action_levels,
+    draw_audio_forest,
+    draw_mixed_mean,
+    draw_sound,
+    draw_when,
+)
 from xperience.report.timeline import Timeline
-from xperience.studies.audio.effects import Effect
-from xperience.studies.audio.looks import COMPARED, Contest, Heard, Look
-from xperience.studies.audio.moments import telling
-from xperience.studies.audio.study import run_audio
-from xperience.studies.audio.variants import AS_IS, REPLACED, WITHOUT, variant_task
-from xperience.studies.problem import Answer, Outcome
+from xperience.tasks.audio import OTHER_SOUND, WITH_SOUND, WITHOUT, audio_problems
 from xperience.tasks.catalogue import TASKS_BY_NAME
 
-NAMES = (AS_IS, WITHOUT, REPLACED)
-FOUR = ("contact_prediction", "next_action", "cross_modal_retrieval", "modality_reconstruction")
+PRIMARY = {
+    "contact_prediction": "macro_f1",
+    "next_action": "macro_f1",
+    "cross_modal_retrieval": "mrr",
+    "modality_reconstruction": "mae",
+}
+FEW = "too_few_blocks: 3 segments"
 
 
 def drawn(picture):
     assert picture.title in picture.alt
-    assert len(np.unique(np.asarray(Image.open(io.BytesIO(png_bytes(picture.figure)))))) > 5
+    picture.figure.savefig(io.BytesIO(), dpi=40)
     return picture
 
 
-def look(task: str, gain: float | None, ends=None, claimed=False) -> Look:
-    """A made-up look: without a gain nobody answered, without ends there are too few blocks."""
-    lost = {} if gain is not None else {"status": "skipped", "reason": "no sound: the file is gone"}
-    asked = {
-        name: Outcome(variant_task(TASKS_BY_NAME[task], name), "ridge", **lost) for name in NAMES
-    }
-    if gain is None:
-        return Look(Contest(asked), AS_IS, WITHOUT, None)
-    low, high = ends or (None, None)
-    verdict = Verdict.OK if ends else Verdict.TOO_FEW_BLOCKS
-    rest = (0.95, 100, 20.0, 9, 10, verdict, None if ends else "3 blocks")
-    wins = Interval(np.sign(gain) * 0.25, low, high, *rest)
-    effect = Effect(Interval(gain, low, high, *rest), wins, 0.01)
-    return Look(Contest(asked), AS_IS, WITHOUT, effect, 0.02 if ends else None, claimed)
+def rows_of(contract: str, *found: tuple[float | None, tuple[float, float] | None, float]):
+    """Rows of four tasks: (gain, its interval, Holm's p); no gain was not tested, no interval."""
+    rows = []
+    for (task, metric), (gain, ends, p) in zip(PRIMARY.items(), found, strict=True):
+        base = {"run": "r", "section": "s", "contract": contract, "task": task}
+        for variant, value in zip(WITH_SOUND, (0.7, 0.5), strict=True):
+            score = {"metric": metric, "value": value, "skill": -0.1, "floor": 0.6, "unit": "1"}
+            rows.append(Record(**base, **score, variant=variant, floor_name="majority"))
+        for variant, against in (WITH_SOUND, OTHER_SOUND):
+            own = base | {"variant": variant, "against": against, "higher_is_better": True}
+            own |= {"unit": "1", "metric": f"{metric}_gain"}
+            if gain is None:
+                rows.append(Record(**own, status="skipped", reason="no sound: it is gone"))
+                continue
+            low, high = ends or (None, None)
+            own |= {"ci_low": low, "ci_high": high, "ci_reason": None if ends else FEW}
+            rows.append(Record(**own, value=gain))
+            rows.append(Record(**own | {"metric": NET_WINS, "value": np.sign(gain) / 4}))
+            if ends:
+                own |= {"metric": P_HOLM, "ci_low": None, "ci_high": None}
+                rows.append(Record(**own | {"higher_is_better": None}, value=p))
+    return rows
 
 
-def heard(contract: str = "published", **looks: Look) -> Heard:
-    found = {name: one.contest for name, one in looks.items()}
-    return Heard(contract, found, dict.fromkeys(COMPARED, looks))
-
-
-HELPS = {
-    "contact_prediction": look("contact_prediction", 0.2, (0.1, 0.3), claimed=True),
-    "next_action": look("next_action", -0.2, (-0.3, -0.1), claimed=True),
-    "cross_modal_retrieval": look("cross_modal_retrieval", 0.1, (-0.1, 0.3)),
-    "modality_reconstruction": look("modality_reconstruction", 0.1),
-}
-OPEN = {name: look(name, 0.1, (-0.1, 0.3)) for name in FOUR}
-MUTE = {name: look(name, None) for name in FOUR}
+UP, DOWN, OPEN = (0.2, (0.1, 0.3)), (-0.2, (-0.3, -0.1)), (0.1, (-0.1, 0.3), 0.9)
+HELPS = ((*UP, 0.02), (*DOWN, 0.02), (*UP, 0.06), (0.1, None, 0.0))
+NOTHING, MUTE = (OPEN,) * 4, ((None, None, 0.0),) * 4
 
 
 @pytest.mark.parametrize(
-    ("found", "title"),
+    ("published", "corrected", "title"),
     [
         (
-            {"published": heard(**OPEN), "corrected": heard("corrected", **HELPS)},
-            "Sound may be said to help in none of 4 tasks (published); help in contact prediction "
-            "and hurt in 1 (corrected)",
+            NOTHING,
+            HELPS,
+            "Audio improves no task significantly (published); improves contact prediction "
+            "significantly and worsens 1 (corrected)",
         ),
-        (
-            {"published": heard(**OPEN), "corrected": heard("corrected", **OPEN)},
-            "Sound may be said to help in none of 4 tasks, under both contracts",
-        ),
-        ({"published": heard(**MUTE)}, "Nothing can be asked about sound"),
+        (NOTHING, NOTHING, "Audio improves no task significantly, under both contracts"),
+        (MUTE, MUTE, "Nothing can be compared: there is no sound"),
     ],
     ids=["helps", "open", "mute"],
 )
-def test_the_forests_title_says_what_may_be_claimed(found, title):
-    assert drawn(draw_audio_forest(found)).title == title
+def test_the_forests_title_says_what_is_significant(published, corrected, title):
+    rows = rows_of("published", *published) + rows_of("corrected", *corrected)
+    assert drawn(draw_audio_forest(rows)).title == title
 
 
-def test_sentences_name_every_task_once_by_what_it_shows():
-    said = claim_sentences({"corrected": heard("corrected", **HELPS)}, SOUND)
-    assert "that sound helps in *contact prediction*, and that it hurts in *next action*" in said
-    assert "No difference can be claimed in *cross-modal retrieval*" in said
-    assert "Too few blocks of time to tell in *modality reconstruction*" in said
-    said = claim_sentences({"published": heard(**OPEN)}, SOUND)
-    assert "in none of 4 tasks that sound helps, nor that it hurts" in said
-    said = claim_sentences({"published": heard(**MUTE)}, SOUND)
-    assert said.endswith("nothing can be asked about sound: no sound: the file is gone.")
-
-
-def test_a_table_has_a_row_a_task_and_contract():
-    found = {"published": heard(**HELPS), "corrected": heard("corrected", **MUTE)}
-    table = looks_table(found, SOUND)
-    assert len(table) == 8
-    assert table.loc[("published", "contact prediction"), "finding"] == "better"
-    assert table.loc[("published", "contact prediction"), "gain"] == "+0.2"
-    assert table.loc[("corrected", "next action"), "95 % interval"] == "no sound: the file is gone"
+def test_a_table_has_a_row_per_task_and_contract_with_its_finding():
+    rows = rows_of("published", *HELPS) + rows_of("corrected", *MUTE)
+    table = comparison_table(rows, WITH_SOUND)
+    assert table.loc["published", "gain"].tolist()[0] == "+0.200 [+0.100, +0.300]"
+    assert table["finding"].tolist() == [
+        "better (still below the best trivial baseline)",
+        "worse",
+        "no significant difference (corrected for the number of tasks)",
+        "not tested (no interval, 3 segments)",
+        *["not tested (skipped, no sound: it is gone)"] * 4,
+    ]
+    scores = score_table(rows, "published").loc[("contact prediction", "macro-F1")]
+    assert scores.tolist() == ["0.700", "0.500", "0.600 (majority)"]
 
 
 @pytest.mark.parametrize(
@@ -122,25 +125,45 @@ def test_a_table_has_a_row_a_task_and_contract():
             "No kind of score outweighs the others in the mixed mean; no unit turns its sign",
         ),
         ((0.0, 0.0, 0.0, 0.0), "Every gain is zero, in any unit"),
-        ((None,) * 4, "No task has both answers, so there is no mean"),
+        ((None,) * 4, "No task can be compared, so there is no mean"),
     ],
 )
 def test_the_mixed_means_title_says_which_unit_weighs(gains, title):
-    looks = {name: look(name, gain) for name, gain in zip(FOUR, gains, strict=True)}
-    assert drawn(draw_mixed_mean(looks)).title == title
-    said = mean_sentences(looks)
-    if gains[0] is None:
-        assert said == "No task has both answers, so there is no mean."
-    else:
-        assert f"**{np.mean(gains):+.4f}**" in said
+    rows = rows_of("published", *((gain, None, 0.0) for gain in gains))
+    assert drawn(draw_mixed_mean(rows)).title == title
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-1000, 1000), st.sampled_from(["macro_f1", "micro_f1", "mrr", "mae"])
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_parts_sum_to_the_mean_and_the_turning_factor_makes_it_zero(found):
+    base = {"run": "r", "section": "s", "contract": "published", "unit": "1"}
+    rows = [Record(**base, metric=f"{name}_gain", value=gain / 1000) for gain, name in found]
+    kinds = kinds_of(rows)
+    mean = np.mean([row.value for row in rows])
+    assert set(kinds.index) <= {"F1", "MRR", "MAE"}
+    assert kinds["tasks"].sum() == len(found)
+    assert kinds["part"].sum() == pytest.approx(mean)
+    assert kinds["size"].sum() == pytest.approx(1 if any(row.value for row in rows) else 0)
+    for _, one in kinds[kinds["turning"].notna()].iterrows():
+        assert one["turning"] > 0
+        assert mean + (one["turning"] - 1) * one["part"] == pytest.approx(0, abs=1e-9)
 
 
 # --- over time ---------------------------------------------------------------------------------
 
 
-def test_the_sounds_title_names_loudest_and_quietest_action(episode, make_table):
-    table = make_table(["pour"] * 6 + [None] * 2 + ["sip"] * 9)
-    sound, reason = open_sound(episode, table)
+def test_the_sounds_title_names_loudest_and_quietest_action(whole_tiny, make_table):
+    table = make_table(["pour"] * 4 + [None] + ["sip"] * 4)
+    with Episode(whole_tiny) as episode:
+        sound, reason = open_sound(episode, table)
     assert reason == ""
     line = Timeline.of(table)
     window_db = np.where(line.action == 0, -40.0, -10.0)
@@ -152,50 +175,66 @@ def test_the_sounds_title_names_loudest_and_quietest_action(episode, make_table)
     assert drawn(draw_sound(table, sound)).title == want
 
 
-def test_a_recording_without_sound_says_so(make_table):
-    picture = draw_sound(make_table(["pour"] * 4), None, "no audio stream")
-    assert drawn(picture).title == "This recording has no sound"
+def test_the_spectrogram_follows_a_chirps_pitch_and_level(whole_tiny):
+    with Episode(whole_tiny) as episode:
+        found = spectrogram(episode, np.arange(0, 41, 5))
+    time_s = (found.edges_s[1:] + found.edges_s[:-1]) / 2
+    loud = found.power_db.max(axis=0) > found.power_db.max() - 20
+    peak_hz = found.mel_hz[found.power_db.argmax(axis=0)]
+    assert loud.sum() > 20
+    np.testing.assert_allclose(peak_hz[loud], 440 * (1 + 0.2 * time_s[loud]), rtol=0.12)
+    for first, level_db in zip(range(0, 41, 5), found.window_db, strict=True):
+        within_s = np.linspace(first, first + 20, 2000) / 20
+        amplitude = 0.3 * (1 + np.sin(7 * within_s)) / 2
+        assert level_db == pytest.approx(10 * np.log10(np.square(amplitude).mean() / 2), abs=0.7)
+    assert found.power_db.min() >= -100.001
+
+
+def test_a_recording_without_sound_says_so(tiny, builder, make_table):
+    builder.write_video(tiny / "fisheye_cam0.mp4", 60)
+    table = make_table(["pour"] * 4)
+    with Episode(tiny) as episode:
+        with pytest.raises(MissingStreamError, match="no audio stream"):
+            spectrogram(episode, np.arange(9))
+        picture = drawn(draw_sound(table, *open_sound(episode, table)))
+    assert picture.title == "This recording has no sound"
     assert "no audio stream" in picture.alt
 
 
-@pytest.fixture(scope="module")
-def answered(folder, table) -> Heard:
-    """Sound is right everywhere; without it the first two test windows are wrong."""
-
-    def made_up(problems, context):
-        for place, problem in enumerate(problems):
-            said = list(problem.test_targets)
-            if problem.task.variant == WITHOUT:
-                said[:2] = ["something else"] * 2
-            yield place, [Answer(said)]
-
-    tasks = [TASKS_BY_NAME["transition_detection"]]
-    found = run_audio(folder, table, head=("made up", made_up), tasks=tasks, variants=NAMES)
-    return Heard.of(list(found), "published")
-
-
-def test_wins_over_time_are_counted_in_the_title(answered, table):
-    moments = telling(answered.looks[SOUND], 3)
-    n = len(moments[0].won)
-    picture = drawn(draw_when(table, moments, None))
-    assert picture.title == (
-        f"Sound decides 2 of {n} samples of transition detection (2 won, 0 lost)"
+def test_wins_over_time_are_counted_in_the_title(whole_tiny, whole_table):
+    names = ("transition_detection", "timeline_action")
+    problems = audio_problems(
+        whole_tiny, whole_table, tasks=[TASKS_BY_NAME[name] for name in names]
     )
-    window_db = np.linspace(-60, -20, len(table))
-    louder = drawn(draw_when(table, moments, window_db))
-    assert louder.title.endswith(", not surely more where it is loud")
-    loud = moments[0].louder(window_db)
-    apart = moments[0].won[loud].mean() - moments[0].won[~loud].mean()
-    assert f"quieter: {apart:+.2f} (" in moments_sentences(moments, window_db)
+    inputs = {(p.task.name, variant): p for p in problems for variant in WITH_SOUND}
+    predictions = [[Prediction(list(p.test_targets))] for p in inputs.values()]
+    first = predictions[list(inputs).index(("transition_detection", WITHOUT))][0].predicted
+    first[:2] = ["something else"] * 2
+    found = ablations("made up", inputs, predictions)
+    rows = comparison_rows(found.values(), WITH_SOUND, {"run": "r", "section": "s"})
+    (one,) = most_wins(rows, found, WITH_SOUND, 3)  # the other task is predicted alike
+    n = len(one.won)
+    assert one.won.tolist() == [1, 1] + [0] * (n - 2)
+    assert (np.diff(one.window) > 0).all()
+    title = f"Sound decides 2 of {n} samples of transition detection (2 won, 0 lost)"
+    assert drawn(draw_when(whole_table, [one], None)).title == title
+    window_db = np.linspace(-60, -20, len(whole_table))
+    louder = drawn(draw_when(whole_table, [one], window_db))
+    assert louder.title == f"{title}, not significantly more where it is loud"
 
 
-def test_nothing_decided_is_said(table):
-    picture = drawn(draw_when(table, [], None))
-    assert picture.title == "Hearing or not makes no difference to any answer"
-    assert moments_sentences([], None).startswith("Hearing or not")
+def test_loud_minus_quiet_is_the_difference_of_the_halves():
+    one = Wins("next_action", np.arange(3, 7), np.array([1, 1, 0, 0]), Resampling(200))
+    window_db = np.full(9, -50.0)
+    assert one.loud_minus_quiet(window_db).estimate is None
+    window_db[3:5] = -10
+    assert one.loud_minus_quiet(window_db).estimate == 1
+    shown = loudness_table([one], window_db).iloc[0]
+    assert (shown["task"], shown["loud minus quiet"]) == ("next action", "+1.000")
+    assert shown["finding"].startswith("no interval: ")
 
 
-def test_the_score_table_holds_every_variant_and_the_floor(answered):
-    row = score_table(answered).loc[("transition detection", "macro_f1")]
-    assert row["as it is"] == "1.000" != row["without sound"]
-    assert row["best floor"].endswith(")")
+def test_nothing_decided_is_said(whole_table):
+    title = "Sound makes no difference to any prediction"
+    assert drawn(draw_when(whole_table, [], None)).title == title
+    assert loudness_table([], np.zeros(3)).empty

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from xperience.cli import app
 from xperience.evaluation.metrics import labels, score
+from xperience.evaluation.predictions import COLUMNS
 from xperience.evaluation.records import Record, read_records, write_records
 from xperience.report.compare import CompareError, compare_runs
-from xperience.studies.predictions import COLUMNS
 
 SECTION, N = "03_tiny", 240
 HEADS = {"linear": (None,), "neural": (7, 8)}

@@ -382,6 +382,12 @@ HEADS: dict[str, dict[str, Head]] = {
 }
 """Heads of each contract, by the name that rows carry."""
 
+AUDIO_HEADS: dict[str, tuple[str, Head]] = {
+    "published": ("ridge", published_ridge),
+    "corrected": ("linear", corrected_linear),
+}
+"""The one head that predicts all of the audio study, by contract, and its name."""
+
 COLUMNS = {
     "contract": pa.string(),
     "task": pa.string(),

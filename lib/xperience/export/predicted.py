@@ -27,7 +27,7 @@ def read_predictions(path: Path, episode: Episode) -> pd.DataFrame:
     Parameters
     ----------
     path : path
-        A table of `xperience.studies.predictions`; of a cohort, only this recording's rows count.
+        A table of `xperience.evaluation.predictions`; of a cohort, this recording's rows count.
     episode : Episode
 
     Raises

@@ -60,7 +60,7 @@ def export_rerun(
     out : path
         The ``.rrd`` file.
     predictions : path, optional
-        What heads answered, see `xperience.studies.predictions`; the first seed of each is shown.
+        Of heads, see `xperience.evaluation.predictions`; the first seed of each is shown.
     depth_every : int
         Every how many frames a depth map is kept: they are most of the file.
 

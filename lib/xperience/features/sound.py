@@ -7,6 +7,8 @@ and across recordings: dB are relative to a power of 1.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 
 import librosa
 import numpy as np
@@ -15,6 +17,8 @@ from threadpoolctl import threadpool_limits
 from xperience.features.audio import heard
 from xperience.features.logmel import RATE_HZ, sound_place
 from xperience.features.windows import WINDOW_FRAMES
+from xperience.recording import layout
+from xperience.recording.media import SoundReader
 from xperience.recording.recording import Episode
 
 N_FFT, HOP, N_MELS, N_MFCC, N_CONTRAST = 1024, 320, 40, 13, 6
@@ -92,7 +96,7 @@ def _rows(samples: np.ndarray) -> np.ndarray:
     where = {"n_fft": N_FFT, "hop_length": HOP}
     magnitude = np.abs(librosa.stft(samples, center=False, **where))  # (513, n_stft_frames)
     mel = librosa.feature.melspectrogram(S=magnitude**2, sr=RATE_HZ, n_mels=N_MELS)
-    logmel_db = _db(mel)
+    logmel_db = level_db(mel)
     spectral = {"S": magnitude, "sr": RATE_HZ, **where}
     frames = {"frame_length": N_FFT, "hop_length": HOP, "center": False}
     onset_db = librosa.onset.onset_strength(S=logmel_db, sr=RATE_HZ, center=False)
@@ -111,6 +115,79 @@ def _rows(samples: np.ndarray) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def _db(power: np.ndarray) -> np.ndarray:
-    """Return power in dB relative to 1, no lower than silence; nothing is clipped from above."""
+def level_db(power: np.ndarray) -> np.ndarray:
+    """Return power in dB relative to 1, no lower than silence; nothing is clipped from above.
+
+    >>> level_db(np.array([1.0, 0.01, 0.0])).tolist()
+    [0.0, -20.0, -100.0]
+    """
     return librosa.power_to_db(power, ref=1.0, amin=FLOOR_POWER, top_db=None)
+
+
+# --- to be looked at ---------------------------------------------------------------------------
+
+_BANDS = 64
+_MAX_COLUMNS, _LEAST_COLUMN_S = 1200, 0.064
+"""A column is at least one STFT frame long; a figure has no use for more columns."""
+
+
+@dataclass(frozen=True)
+class Spectrogram:
+    """The power of an episode's sound by pitch and time.
+
+    Parameters
+    ----------
+    power_db : float array, shape (n_mels, n_columns)
+        dB relative to a power of 1; NaN where the sound has ended.
+    edges_s : float array, shape (n_columns + 1,)
+        Ends of the columns, seconds from the first video frame.
+    mel_hz : float array, shape (n_mels,)
+        Centres of the bands.
+    window_db : float array, shape (n_windows,)
+        Loudness of each window; NaN where the sound has ended.
+    """
+
+    power_db: np.ndarray
+    edges_s: np.ndarray
+    mel_hz: np.ndarray
+    window_db: np.ndarray
+
+
+def spectrogram(episode: Episode, starts: np.ndarray) -> Spectrogram:
+    """Return the sound of an episode, in as many columns as a figure can show.
+
+    Parameters
+    ----------
+    episode : Episode
+    starts : int array, shape (n_windows,)
+        First frames of the windows whose loudness is wanted, ascending.
+
+    Raises
+    ------
+    MissingStreamError
+        If the episode has no sound.
+    """
+    path, _ = sound_place(episode)
+    clock = episode.clock(layout.AUDIO_CAMERA)
+    length_s = float(clock.end_s[-1] - clock.begin_s[0])
+    n_columns = int(np.clip(length_s // _LEAST_COLUMN_S, 1, _MAX_COLUMNS))
+    edges_s = np.linspace(0, length_s, n_columns + 1)
+    edges = np.round((clock.begin_s[0] + edges_s) * RATE_HZ).astype(np.int64)
+    filters = librosa.filters.mel(sr=RATE_HZ, n_fft=N_FFT, n_mels=_BANDS)
+    reader = SoundReader(path, RATE_HZ)
+    columns = (heard(reader.until(first, after)) for first, after in pairwise(edges))
+    with threadpool_limits(1):
+        power = np.stack([_mel_power(samples, filters) for samples in columns], axis=1)
+    windows = map(heard, episode.sound(starts, starts + WINDOW_FRAMES))
+    squares = [np.square(one, dtype=float).mean() if len(one) else np.nan for one in windows]
+    mel_hz = librosa.mel_frequencies(n_mels=_BANDS + 2, fmax=RATE_HZ / 2)[1:-1]
+    return Spectrogram(level_db(power), edges_s, mel_hz, level_db(np.array(squares)))
+
+
+def _mel_power(samples: np.ndarray, filters: np.ndarray) -> np.ndarray:
+    """Return the mean power of each band, shape (n_mels,); NaN without samples."""
+    if not len(samples):
+        return np.full(len(filters), np.nan)
+    padded = np.pad(samples, (0, max(N_FFT - len(samples), 0)))
+    spectrum = librosa.stft(padded, n_fft=N_FFT, hop_length=N_FFT // 2, center=False)
+    return filters @ np.square(np.abs(spectrum)).mean(axis=1)

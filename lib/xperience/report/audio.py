@@ -1,285 +1,262 @@
-"""The audio study for readers: what may be claimed, in tables and in sentences."""
+"""The audio study for readers: which gains are significant, and what the published mean hides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from xperience.errors import MissingStreamError
-from xperience.evaluation.uncertainty import Interval
+from xperience.evaluation.ablation import LEVEL, NET_WINS, P_HOLM, Ablation
+from xperience.evaluation.records import Record
+from xperience.evaluation.resampling import Resampling
+from xperience.evaluation.uncertainty import Interval, interval
+from xperience.features.sound import FLOOR_POWER, Spectrogram, level_db, spectrogram
 from xperience.features.table import WindowTable
 from xperience.recording.recording import Episode
-from xperience.report.retrieval import capital, task_words
-from xperience.studies.audio.looks import COMPARED, Finding, Heard, Look
-from xperience.studies.audio.mean import MixedMean
-from xperience.studies.audio.moments import Moments, Spectrogram, spectrogram
-from xperience.studies.audio.study import SETTINGS
-from xperience.studies.audio.variants import (
+from xperience.report.tables import (
+    Rows,
+    Verdict,
+    ends,
+    floor,
+    number,
+    readable,
+    signed,
+    verdict,
+)
+from xperience.tasks.audio import (
     AS_IS,
     BOTH,
     HANDCRAFTED_ONLY,
-    LIBROSA,
-    LOGMEL,
     RAW_ONLY,
     REPLACED,
+    WITH_SOUND,
     WITHOUT,
 )
-from xperience.studies.scores import strongest
-from xperience.text import as_markdown
 
-Studies = Mapping[str, Heard]
-SOUND, OTHER = COMPARED
-"""The two questions: what sound gains, and what another account of it gains."""
+Pair = tuple[str, str]
+"""(variant, against)."""
 
-ACCOUNTS = {LOGMEL.name: "log-mel", LIBROSA.name: "librosa"}
+FEATURES = {"published": "log-mel", "corrected": "librosa"}
+"""The alternative audio features of each contract."""
+_VARIANTS = {
+    AS_IS: "as it is",
+    WITHOUT: "without sound",
+    HANDCRAFTED_ONLY: "sound alone",
+    RAW_ONLY: "{} alone",
+    REPLACED: "{} instead",
+    BOTH: "{} added",
+}
 
 
-def open_sound(recording: Episode, table: WindowTable) -> tuple[Spectrogram | None, str]:
-    """Return the sound of a recording, or None and why there is none.
+def gains(rows: Iterable[Record], pair: Pair, contract: str) -> list[Record]:
+    """Return the rows of a comparison's gains under a contract, one per task."""
+    wanted = (*pair, contract)
+    return [
+        row
+        for row in rows
+        if (row.variant, row.against, row.contract) == wanted
+        and row.task
+        and row.metric.endswith("_gain")
+    ]
+
+
+def beside(rows: Rows, gain: Record, metric: str, **wanted: str | None) -> Record | None:
+    """Return the row of another metric of the same task and variant."""
+    own = {key: getattr(gain, key) for key in ("contract", "task", "variant", "against")}
+    return rows.one(**own | wanted, metric=metric)
+
+
+def finding(rows: Rows, gain: Record) -> tuple[Verdict, str]:
+    """Return what a gain allows to be said, corrected for the number of tasks, and why not more."""
+    found, why = verdict(gain)
+    p_holm = beside(rows, gain, P_HOLM)
+    corrected = p_holm is not None and p_holm.value is not None and p_holm.value <= LEVEL
+    if found in (Verdict.BETTER, Verdict.WORSE) and not corrected:
+        return Verdict.NO_DIFFERENCE, "corrected for the number of tasks"
+    return found, why
+
+
+def comparison_table(rows: Iterable[Record], pair: Pair) -> pd.DataFrame:
+    """Return a comparison, one row per contract and task.
+
+    The finding names a significant gain that leaves the variant below the best trivial baseline.
+    """
+    rows, found = Rows(rows), []
+    for gain in (one for contract in FEATURES for one in gains(rows, pair, contract)):
+        primary, (said, why) = gain.metric.removesuffix("_gain"), finding(rows, gain)
+        wins, p_holm = (beside(rows, gain, metric) for metric in (NET_WINS, P_HOLM))
+        own = beside(rows, gain, primary, against=None)
+        if said == Verdict.BETTER and own.skill is not None and own.skill <= 0:
+            why = "still below the best trivial baseline"
+        found.append(
+            {
+                "contract": gain.contract,
+                "task": readable(gain.task),
+                "measure": readable(primary),
+                "gain": f"{signed(gain.value, gain.unit)} {ends(gain)}",
+                "p (Holm)": number(p_holm and p_holm.value),
+                "net wins": f"{signed(wins and wins.value)} {ends(wins)}",
+                "finding": f"{said} ({why})" if why else str(said),
+            }
+        )
+    return pd.DataFrame(found).set_index(["contract", "task"])
+
+
+def score_table(rows: Iterable[Record], contract: str) -> pd.DataFrame:
+    """Return primary scores, a row per task, a column per variant, and the best baseline."""
+    rows = list(rows)
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for gain in gains(rows, WITH_SOUND, contract):
+        key = contract, gain.task, gain.metric.removesuffix("_gain"), None
+        scores = [one for one in rows if (one.contract, one.task, one.metric, one.against) == key]
+        names = [_VARIANTS.get(one.variant, one.variant) for one in scores]
+        line = {
+            name.format(FEATURES[contract]): number(one.value, one.unit)
+            for name, one in zip(names, scores, strict=True)
+        }
+        best = next((one for one in scores if one.floor is not None), None)
+        found[readable(gain.task), readable(key[2])] = line | {"best baseline": floor(best)}
+    table = pd.DataFrame.from_dict(found, orient="index")
+    return table.rename_axis(["task", "measure"])
+
+
+# --- the mean over mixed units -----------------------------------------------------------------
+
+
+def kind_of(gain: Record) -> str:
+    """Return what a gain of the published study is a difference of: "F1", "MRR" or "MAE"."""
+    name = gain.metric.removesuffix("_gain")
+    return name.upper() if name in ("mrr", "mae") else "F1"
+
+
+def kinds_of(found: Sequence[Record]) -> pd.DataFrame:
+    """Return what a mean of gains in different units is made of, one row per kind of unit.
 
     Parameters
     ----------
-    recording : Episode
-    table : WindowTable
-        Its windows.
+    found : sequence of Record
+        Gains, one per task; those without a value are left out.
+
+    Returns
+    -------
+    table
+        By kind ("F1", "MRR", "MAE"): ``tasks`` of it; its ``part`` of the mean; its share in the
+        summed ``size`` of all gains; the ``turning`` factor of its unit at which the mean is 0, NaN
+        if no positive factor makes it so.
     """
+    found = [one for one in found if one.value is not None]
+    pairs = [(kind_of(one), float(one.value)) for one in found]
+    table = pd.DataFrame(pairs, columns=["kind", "gain"])
+    table["size"] = table["gain"].abs()
+    by_kind = table.groupby("kind", sort=False)
+    kinds = by_kind["size"].agg(tasks="size", size="sum")
+    kinds["size"] /= kinds["size"].sum() or 1.0
+    kinds["part"] = by_kind["gain"].sum() / len(table)
+    rest = kinds["part"].sum() - kinds["part"]
+    turns = np.sign(rest) * np.sign(kinds["part"]) < 0
+    kinds["turning"] = (-rest / kinds["part"]).where(turns)
+    return kinds
+
+
+# --- over time ---------------------------------------------------------------------------------
+
+
+def open_sound(recording: Episode, table: WindowTable) -> tuple[Spectrogram | None, str]:
+    """Return the sound of a recording and its windows, or None and why there is none."""
     try:
         return spectrogram(recording, table.labels["start_frame"].to_numpy()), ""
     except MissingStreamError as error:
         return None, f"{error.place}: {error.found}"
 
 
-def account(contract: str) -> str:
-    """Return what a contract calls the other account of sound."""
-    return ACCOUNTS[SETTINGS[contract].raw.name]
-
-
-def variant_words(variant: str, contract: str) -> str:
-    """Return a variant in words.
-
-    >>> variant_words("replace_handcrafted_with_raw", "corrected")
-    'librosa instead'
-    """
-    other = account(contract)
-    return {
-        AS_IS: "as it is",
-        WITHOUT: "without sound",
-        HANDCRAFTED_ONLY: "sound alone",
-        RAW_ONLY: f"{other} alone",
-        REPLACED: f"{other} instead",
-        BOTH: f"{other} added",
-    }[variant]
-
-
-def question_words(pair: tuple[str, str], contract: str) -> str:
-    """Return what a pair of variants asks about, as the subject of a sentence.
-
-    >>> question_words(SOUND, "published"), question_words(OTHER, "published")
-    ('sound', 'log-mel instead of the handcrafted sound')
-    """
-    return "sound" if pair == SOUND else f"{account(contract)} instead of the handcrafted sound"
-
-
-def listed(tasks: Sequence[str]) -> str:
-    """Return task names as a text, in italics.
-
-    >>> listed(["next_action", "timeline_action", "temporal_order"])
-    '*next action*, *timeline action* and *temporal order*'
-    """
-    names = [f"*{task_words(task)}*" for task in tasks]
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def by_finding(looks: Mapping[str, Look]) -> dict[Finding, list[str]]:
-    """Return the tasks of each finding, every finding named."""
-    found: dict[Finding, list[str]] = {finding: [] for finding in Finding}
-    for task, look in looks.items():
-        found[look.finding].append(task)
-    return found
-
-
-def claim_sentences(studies: Studies, pair: tuple[str, str]) -> str:
-    """Return what may be claimed about a question, a paragraph a contract.
+@dataclass(frozen=True)
+class Wins:
+    """A task's test samples in the order of the recording: which variant predicts each better.
 
     Parameters
     ----------
-    studies : mapping of {contract: Heard}
-    pair : (variant, against)
+    task : str
+    window : int array, shape (n,)
+        First window of each sample.
+    won : int array, shape (n,)
+        1 where the variant predicts better, -1 where the other does, 0 where neither.
+    resampling : Resampling
+        How test samples are resampled.
+    significant : bool
+        Whether the gain in the task's score is significant.
     """
-    return "\n\n".join(_paragraph(study, pair) for study in studies.values())
+
+    task: str
+    window: np.ndarray
+    won: np.ndarray
+    resampling: Resampling
+    significant: bool = False
+
+    @property
+    def net(self) -> float:
+        """Share of samples won minus share lost."""
+        return float(self.won.mean())
+
+    def loud_minus_quiet(self, window_db: np.ndarray) -> Interval:
+        """Return how many more net wins the louder half of the samples has than the quieter.
+
+        Samples at the median count as quiet, unless that leaves no loud ones.
+        """
+        own_db = np.nan_to_num(window_db[self.window], nan=level_db(FLOOR_POWER))
+        middle_db = np.median(own_db)
+        loud = own_db > middle_db if (own_db > middle_db).any() else own_db >= middle_db
+
+        def mean(weights: np.ndarray) -> np.ndarray:
+            total = weights.sum(axis=1)
+            empty = np.full(len(total), np.nan)
+            return np.divide(weights @ self.won, total, out=empty, where=total > 0)
+
+        def score(weights: np.ndarray) -> np.ndarray:
+            return mean(weights * loud) - mean(weights * ~loud)
+
+        return interval(score, len(self.won), self.resampling, (-2.0, 2.0))
 
 
-def _paragraph(study: Heard, pair: tuple[str, str]) -> str:
-    looks, subject = study.looks[pair], question_words(pair, study.contract)
-    found = by_finding(looks)
-    better, worse = found[Finding.BETTER], found[Finding.WORSE]
-    n = sum(look.effect is not None for look in looks.values())
-    if not n:
-        why = as_markdown("; ".join(dict.fromkeys(look.reason for look in looks.values())))
-        return f"**Under `{study.contract}`** nothing can be asked about {subject}: {why}."
-    said = [_claims_said(better, worse, subject, n)]
-    said += [_with_floor(looks[task], task) for task in (*better, *worse)]
-    said += [_rest_said(finding, found[finding]) for finding in _RESTS if found[finding]]
-    for task in found[Finding.NOT_ASKED]:
-        said.append(
-            f"*{capital(task_words(task))}* can't be asked: {as_markdown(looks[task].reason)}."
-        )
-    return f"**Under `{study.contract}`** " + " ".join(said)
+def most_wins(
+    rows: Iterable[Record], found: Mapping[str, Ablation], pair: Pair, n: int
+) -> list[Wins]:
+    """Return the wins of the tasks in which a variant matters most, the most first.
 
-
-def _claims_said(better: Sequence[str], worse: Sequence[str], subject: str, n: int) -> str:
-    if not better and not worse:
-        return f"it may be claimed in none of {n} tasks that {subject} helps, nor that it hurts."
-    parts = []
-    if better:
-        parts.append(f"that {subject} helps in {listed(better)}")
-    if worse:
-        parts.append(f"that {subject if not better else 'it'} hurts in {listed(worse)}")
-    return f"it may be claimed {', and '.join(parts)}."
-
-
-def _with_floor(look: Look, task: str) -> str:
-    measure = look.contest.primary
-    size = abs(look.effect.gain.estimate)
-    above = look.contest.above_floor(look.variant)
-    tail = "" if above is None else f", {'above' if above else 'still below'} the best floor"
-    return f"({capital(task_words(task))}: {size:.3g} in {measure.name}{tail}.)"
-
-
-_RESTS = {
-    Finding.OPEN: "No difference can be claimed in {}: the interval holds zero, or the difference "
-    "doesn't stand the correction for that many looks.",
-    Finding.FEW: "Too few blocks of time to tell in {}.",
-    Finding.SAME: "Both give the very same score whatever is left out in {}.",
-    Finding.UNDEFINED: "The score is undefined in {}.",
-}
-
-
-def _rest_said(finding: Finding, tasks: Sequence[str]) -> str:
-    return _RESTS[finding].format(listed(tasks))
-
-
-def looks_table(studies: Studies, pair: tuple[str, str]) -> pd.DataFrame:
-    """Return a question's looks, one row a task and contract.
-
-    Parameters
-    ----------
-    studies : mapping of {contract: Heard}
-    pair : (variant, against)
+    Significant ones come first, then those with the greatest net wins or losses; a task in which no
+    sample is predicted better by either is none of them.
     """
-    rows = [
-        _look_row(task, look, study.contract)
-        for study in studies.values()
-        for task, look in study.looks[pair].items()
-    ]
-    columns = ["measure", "gain", "95 % interval", "p (Holm)"]
-    columns += ["net wins", "their interval", "finding"]
-    return pd.DataFrame(rows).set_index(["contract", "task"])[columns]
+    rows, wins = Rows(rows), []
+    for task, one in found.items():
+        if one.missing(*pair):
+            continue
+        won = np.sign(one.margins(*pair)).astype(int)
+        mine = one.scores[pair[0]]
+        tested = mine.problem.split.test[mine.problem.by_time]
+        windows = mine.problem.samples.members[tested, 0]
+        (gain,) = (row for row in gains(rows, pair, mine.problem.contract) if row.task == task)
+        sure = finding(rows, gain)[0] in (Verdict.BETTER, Verdict.WORSE)
+        wins.append(Wins(task, windows, won, mine.resampling, sure))
+    decided = [one for one in wins if one.won.any()]
+    return sorted(decided, key=lambda one: (not one.significant, -abs(one.net)))[:n]
 
 
-def _look_row(task: str, look: Look, contract: str) -> dict[str, object]:
-    row: dict[str, object] = {"contract": contract, "task": task_words(task)}
-    row |= {"measure": look.contest.primary.name}
-    if look.effect is None:
-        empty = dict.fromkeys(("gain", "p (Holm)", "net wins", "their interval"), "")
-        return row | empty | {"95 % interval": look.reason, "finding": str(look.finding)}
-    gain, wins = look.effect.gain, look.effect.net_wins
-    return row | {
-        "gain": f"{gain.estimate:+.3g}",
-        "95 % interval": interval_text(gain),
-        "p (Holm)": "" if look.p_holm is None else f"{look.p_holm:.3f}",
-        "net wins": f"{wins.estimate:+.2g}",
-        "their interval": interval_text(wins),
-        "finding": str(look.finding),
-    }
-
-
-def interval_text(found: Interval) -> str:
-    """Return an interval's ends; empty if it has none."""
-    return "" if found.low is None else f"{found.low:+.2g} to {found.high:+.2g}"
-
-
-def score_table(study: Heard) -> pd.DataFrame:
-    """Return primary scores, one row a task, a column a variant, and the best floor.
-
-    Parameters
-    ----------
-    study : Heard
-    """
+def loudness_table(wins: Sequence[Wins], window_db: np.ndarray) -> pd.DataFrame:
+    """Return, for each task, net wins of the louder half of the samples minus the quieter's."""
     rows = []
-    for task, contest in study.contests.items():
-        row: dict[str, object] = {"task": task_words(task), "measure": contest.primary.name}
-        for variant in contest.outcomes:
-            mine = contest.contestants.get(variant)
-            score = None if mine is None else mine.score(contest.primary).value
-            row[variant_words(variant, study.contract)] = "" if score is None else f"{score:.3f}"
-        floor, name = strongest(contest.primary, contest.floors)
-        best = "" if floor is None else f"{floor.value:.3f} ({task_words(name)})"
-        rows.append(row | {"best floor": best})
-    return pd.DataFrame(rows).set_index(["task", "measure"])
-
-
-def mean_sentences(looks: Mapping[str, Look]) -> str:
-    """Return the mean over mixed units, what it is made of, and the mean of net wins.
-
-    Parameters
-    ----------
-    looks : mapping of {task: Look}
-        Of one question.
-    """
-    known = [look for look in looks.values() if look.effect is not None]
-    if not known:
-        return "No task has both answers, so there is no mean."
-    mixed = MixedMean.of(looks)
-    n_up = sum(gain > 0 for gain in mixed.gains.values())
-    wins = sum(look.effect.net_wins.estimate for look in known) / len(known)
-    parts = [
-        f"{kind}: {mixed.part[kind]:+.4f} from {n} of {len(known)} tasks, "
-        f"{mixed.size[kind]:.0%} of the size"
-        for kind, n in mixed.n_tasks.items()
-    ]
-    return (
-        f"Over mixed units the mean gain is **{mixed.mean:+.4f}**, and {n_up} of {len(known)} "
-        f"gains are above zero. It is made of {'; '.join(parts)}. {_turning_said(mixed)} "
-        f"Without units, as net wins, the mean over the same tasks is **{wins:+.4f}**."
+    for one in wins:
+        found = one.loud_minus_quiet(window_db)
+        why = f"no interval: {found.reason}" if found.low is None else "no significant difference"
+        rows.append(
+            {
+                "task": readable(one.task),
+                "net wins": signed(one.net),
+                "loud minus quiet": signed(found.estimate),
+                "from": signed(found.low),
+                "to": signed(found.high),
+                "finding": "significant" if found.excludes_zero else why,
+            }
+        )
+    return pd.DataFrame(
+        rows, columns=["task", "net wins", "loud minus quiet", "from", "to", "finding"]
     )
-
-
-def _turning_said(mixed: MixedMean) -> str:
-    factors = {kind: mixed.turning_factor(kind) for kind in mixed.n_tasks}
-    turning = {kind: factor for kind, factor in factors.items() if factor is not None}
-    if not turning:
-        return "No choice of a unit turns its sign."
-    kind, factor = min(turning.items(), key=lambda pair: max(pair[1], 1 / pair[1]))
-    how = f"{1 / factor:.2g} times as large" if factor < 1 else f"{factor:.2g} times as small"
-    return f"Were {kind} counted in a unit {how}, the mean would be zero, and beyond that turn."
-
-
-def moments_sentences(moments: Sequence[Moments], window_db: np.ndarray | None) -> str:
-    """Return in which tasks sound matters when it is loud.
-
-    Parameters
-    ----------
-    moments : sequence of Moments
-    window_db : float array, shape (n_windows,), optional
-        Loudness of each window; None without sound.
-    """
-    if not moments:
-        return "Hearing or not makes no difference to any answer."
-    if window_db is None:
-        return "Nothing is known about loudness: there is no sound."
-    return " ".join(_loud_said(one, window_db) for one in moments)
-
-
-def _loud_said(one: Moments, window_db: np.ndarray) -> str:
-    found = one.loud_minus_quiet(window_db)
-    name = f"*{capital(task_words(one.task))}*"
-    if found.estimate is None:
-        return f"{name}: all windows are equally loud."
-    said = f"{name}: net wins of the louder half minus those of the quieter: {found.estimate:+.2f}"
-    if found.low is None:
-        return f"{said} ({str(found.verdict).replace('_', ' ')} for an interval)."
-    sure = "" if found.excludes_zero else ", so nothing can be claimed"
-    return f"{said} (95 % interval {found.low:+.2f} to {found.high:+.2f}{sure})."

@@ -91,7 +91,7 @@ def explorer_files(
     windows : Path, optional
         Windows table of the recording, for labels and times; it may be absent.
     predictions : Path, optional
-        What heads answered (see `xperience.studies.predictions`); it may be absent.
+        What heads answered (see `xperience.evaluation.predictions`); it may be absent.
     recording : Path, optional
         Folder of the recording, for the views; it may be absent.
 

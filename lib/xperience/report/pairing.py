@@ -11,12 +11,12 @@ import pandas as pd
 from xperience.evaluation import metrics as scoring
 from xperience.evaluation.catalogue import Metric
 from xperience.evaluation.evidence import Labels, LabelSets, MetricError
+from xperience.evaluation.predictions import BETWEEN
 from xperience.evaluation.records import Record
 from xperience.evaluation.resampling import Resampling, WeightedScore
 from xperience.evaluation.uncertainty import Interval, difference
 from xperience.evaluation.vectors import Ranks, Vectors
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
-from xperience.studies.predictions import BETWEEN
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
 from xperience.tasks.task import Task
 
@@ -69,7 +69,7 @@ def read_answers(path: Path) -> Kept:
     Parameters
     ----------
     path : Path
-        See `xperience.studies.predictions`; a column "episode" tells recordings apart.
+        See `xperience.evaluation.predictions`; a column "episode" tells recordings apart.
     """
     if not path.is_file():
         return {}

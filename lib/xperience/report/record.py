@@ -4,16 +4,16 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from xperience.evaluation.evaluate import FLOOR
 from xperience.evaluation.records import Record
 from xperience.report.quantities import counted, percent
 from xperience.report.record_rows import PRIMARY, Rows, winners, words
 from xperience.storage import file_digest
-from xperience.studies.audio.variants import RAW_ONLY
 from xperience.studies.record.hands import STITCHED, WALK, ZERO
 from xperience.studies.record.note import Figure
+from xperience.studies.record.predictions import HANDS, HEADS, PRESENT_KNOWN
 from xperience.studies.record.record import PublishedRecord
-from xperience.studies.record.scores import HANDS, HEADS, PRESENT_KNOWN
-from xperience.studies.rows import FLOOR
+from xperience.tasks.audio import RAW_ONLY
 from xperience.tasks.catalogue import TASKS_BY_NAME
 from xperience.text import as_markdown
 

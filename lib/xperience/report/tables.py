@@ -21,6 +21,7 @@ _NAMES = {
     "n_frames": "frames",
     "n_windows": "windows",
     "feature_dim": "features",
+    "cross_modal_retrieval": "cross-modal retrieval",
     "n_blocks_missing": "blocks missing",
     "figures_differs": "figures that differ",
     "within_action_auc": "share of other windows of the action that rank lower",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xperience.features.blocks import check_contract
+from xperience.features.blocks import BLOCKS_BY_NAME, check_contract
 from xperience.features.table import WindowTable
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines, gram
@@ -202,8 +202,11 @@ class Problem:
     @property
     def n_features(self) -> int:
         """Length of the input."""
-        names = (name for piece in self.input_pieces for name in piece.blocks)
-        return sum(self.blocks.raw(name).shape[1] for name in names)
+        names = [name for piece in self.input_pieces for name in piece.blocks]
+        known = BLOCKS_BY_NAME
+        return sum(
+            known[name].dim if name in known else self.blocks.raw(name).shape[1] for name in names
+        )
 
     @property
     def design(self) -> gram.Design:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from xperience.evaluation.evaluate import FLOOR
 from xperience.evaluation.records import Record
 from xperience.report.figures.record_scores import draw_difference
 from xperience.report.figures.style import (
@@ -26,8 +27,7 @@ from xperience.report.figures.style import (
 )
 from xperience.report.record_rows import Rows, winners, words
 from xperience.studies.record.hands import STITCHED, WALK, ZERO
-from xperience.studies.record.scores import HANDS, PRESENT_KNOWN
-from xperience.studies.rows import FLOOR
+from xperience.studies.record.predictions import HANDS, PRESENT_KNOWN
 
 _FORECASTS = {
     ZERO: BLACK,

@@ -9,7 +9,7 @@ from xperience.errors import ParamsError, XperienceError
 from xperience.features.blocks import check_contract
 from xperience.features.table import WindowTable
 from xperience.recording.recording import Episode
-from xperience.studies.blocks import Blocks
+from xperience.tasks.problem import Blocks
 from xperience.tasks.truth import Truth
 
 CONTRACT = "corrected"

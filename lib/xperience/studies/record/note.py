@@ -10,12 +10,11 @@ import numpy as np
 
 from xperience.evaluation.records import Record
 from xperience.features.blocks import BLOCKS
-from xperience.studies.audio.study import asked_as_published
-from xperience.studies.audio.variants import AS_IS, RAW_ONLY, REPLACED, WITHOUT
 from xperience.studies.record.audio import UNKNOWN, logmel_rows, published_logmel
 from xperience.studies.record.hands import hand_rows
 from xperience.studies.record.predictions import score_rows
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError, real_truth
+from xperience.tasks.audio import AS_IS, RAW_ONLY, REPLACED, WITHOUT, asked_as_published
 from xperience.tasks.catalogue import TASKS
 from xperience.tasks.truth import Truth
 

@@ -33,7 +33,7 @@ from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS_BY_NAME
 from xperience.tasks.problem import Blocks, Problem
 from xperience.tasks.samples import Samples, draw, touched
 from xperience.tasks.splits import Split, split_samples, touching
-from xperience.tasks.task import Piece, Task
+from xperience.tasks.task import Task
 from xperience.tasks.truth import Truth
 
 LABELLED = (
@@ -330,7 +330,9 @@ def score_rows(record: PublishedRecord, truth: Truth, run: str, section: str) ->
         task = TASKS_BY_NAME[name]
         found = tested_comparisons(record, task, truth, base)
         rows += [row for one in found for row in comparison_rows(one)]
-        rows += _unpublished(task, HEADS.keys() - {head for one in found for head in one.heads}, base)
+        rows += _unpublished(
+            task, HEADS.keys() - {head for one in found for head in one.heads}, base
+        )
     return rows
 
 
@@ -373,9 +375,8 @@ def local_rows(problem: Problem, predictions: Predictions, base: Mapping) -> Ite
         yield Record(**base_of(problem, base), metric=name, unit="1", value=share)
     (one,) = predictions
     nearest = {"nearest_in_time": published_scores("nearest_in_time", problem, copied(problem))}
-    own = {**base, "n_train": problem.n_train}
-    compared = _compared(problem, {"linear": one.predicted}, nearest, own)
-    yield from comparison_rows(compared, "against_neighbours")
+    own = {**base, "n_train": problem.n_train, "variant": "against_neighbours"}
+    yield from comparison_rows(_compared(problem, {"linear": one.predicted}, nearest, own))
 
 
 def shared_frames(problem: Problem) -> dict[str, float]:

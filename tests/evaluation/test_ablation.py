@@ -1,4 +1,4 @@
-"""Effects: what they measure, and that twelve looks at nothing find nothing."""
+"""Effects: what they measure, and that twelve comparisons of nothing find nothing."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
+from xperience.evaluation.ablation import Effect, adjusted, effect, significant
 from xperience.evaluation.resampling import Resampling
-from xperience.studies.audio.effects import adjusted, claims, effect
 
-FEW = Resampling(n_resamples=400)
 N_TASKS, N = 12, 348
 
 
@@ -19,50 +18,53 @@ def dependent(rng: np.random.Generator, n_series: int, correlation: float) -> np
     return lfilter([1], [1, -correlation], noise, axis=1)[:, 100:]
 
 
+def between(first, second, **groups) -> Effect:
+    """The effect between two scores that are means of what each sample contributes."""
+    sides = tuple(lambda w, v=values: w @ v / w.sum(axis=1) for values in (first, second))
+    return effect(sides, first - second, Resampling(400, **groups))
+
+
+def verdicts(found: list[Effect]) -> list[bool]:
+    return [
+        significant(*one) for one in zip(found, adjusted([one.p for one in found]), strict=True)
+    ]
+
+
 def test_gain_is_the_difference_of_means_and_wins_count_samples():
-    first, second = np.array([1.0, 1, 0, 5] * 20), np.array([0.0, 1, 1, 0] * 20)
-    found = effect(first, second, FEW)
+    found = between(np.array([1.0, 1, 0, 5] * 20), np.array([0.0, 1, 1, 0] * 20))
     assert found.gain.estimate == pytest.approx(1.25)
     assert found.net_wins.estimate == pytest.approx(0.25)
 
 
-def test_wins_do_not_heed_the_unit():
+def test_wins_do_not_heed_the_unit_and_turning_the_sides_turns_the_signs():
     first, second = dependent(np.random.default_rng(0), 2, 0.5)
-    one, other = effect(first, second, FEW), effect(1000 * first, 1000 * second, FEW)
-    assert one.net_wins == other.net_wins
-    assert other.gain.estimate == pytest.approx(1000 * one.gain.estimate)
-    assert other.p == pytest.approx(one.p)
-
-
-def test_turning_the_sides_turns_the_signs():
-    first, second = dependent(np.random.default_rng(1), 2, 0.5)
-    one, other = effect(first, second, FEW), effect(second, first, FEW)
-    assert other.gain.estimate == pytest.approx(-one.gain.estimate)
+    one, other = between(first, second), between(-1000 * first, -1000 * second)
     assert other.net_wins.estimate == pytest.approx(-one.net_wins.estimate)
+    assert other.gain.estimate == pytest.approx(-1000 * one.gain.estimate)
     assert other.p == pytest.approx(one.p)
 
 
-def test_equal_answers_are_no_claim():
+def test_equal_predictions_are_not_significant():
     same = np.random.default_rng(2).normal(size=N)
-    found = effect(same, same, FEW)
+    found = between(same, same)
     assert found.gain.estimate == found.net_wins.estimate == 0
     assert found.p is None
-    assert claims([found]) == [False]
+    assert verdicts([found]) == [False]
 
 
-def test_a_clear_difference_is_claimed_among_eleven_nulls():
+def test_a_clear_difference_is_significant_among_eleven_nulls():
     rng = np.random.default_rng(3)
     first, second = dependent(rng, N_TASKS, 0.5), dependent(rng, N_TASKS, 0.5)
     first[4] += 1.5
-    found = claims([effect(a, b, FEW) for a, b in zip(first, second, strict=True)])
-    assert found == [place == 4 for place in range(N_TASKS)]
+    found = [between(a, b) for a, b in zip(first, second, strict=True)]
+    assert verdicts(found) == [place == 4 for place in range(N_TASKS)]
 
 
 def test_recordings_are_the_units_where_there_are_several():
     rng = np.random.default_rng(4)
     groups = np.repeat(np.arange(12), 29)
     own = rng.normal(size=12)[groups] + 0.01 * rng.normal(size=N)  # differs between, not within
-    found = effect(own, np.zeros(N), Resampling(400, groups=groups))
+    found = between(own, np.zeros(N), groups=groups)
     assert found.gain.n_blocks == 12
     assert found.p > 0.01
 
@@ -82,14 +84,14 @@ def test_adjusted_p_values_are_holms(p_values):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.8])
-def test_twelve_looks_at_nothing_seldom_claim_anything(correlation):
-    """5 % of studies should; 10 % is two standard errors above that, for 100 studies."""
+def test_twelve_comparisons_of_nothing_are_seldom_significant(correlation):
+    """5 % of studies should be; 10 % is two standard errors above that, for 100 studies."""
     rng = np.random.default_rng(5)
     false, uncorrected, n_studies = 0, 0, 100
     for _ in range(n_studies):
         first, second = (dependent(rng, N_TASKS, correlation) for _ in range(2))
-        found = [effect(a, b, FEW) for a, b in zip(first, second, strict=True)]
-        false += any(claims(found))
+        found = [between(a, b) for a, b in zip(first, second, strict=True)]
+        false += any(verdicts(found))
         uncorrected += any(one.gain.excludes_zero for one in found)
     assert false / n_studies <= 0.10
-    assert uncorrected / n_studies > 0.25  # what looking twelve times without correction does
+    assert uncorrected / n_studies > 0.25  # what comparing twelve times without correction does

@@ -1,0 +1,165 @@
+"""The audio study's problems: every task, with its sound left out, alone, or described otherwise.
+
+A variant of a task is the same problem with other blocks: samples, split and target stay, so that
+predictions can be compared sample by sample. Under `published` tasks are asked as the published
+study asked: windows without a label form a class of their own, vectors are z-scored on the training
+part and errors stay in those units, predictions are the queries of every retrieval.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xperience.errors import MissingStreamError
+from xperience.features.logmel import LOGMEL_COLUMNS, logmel_windows
+from xperience.features.sound import SOUND_COLUMNS, sound_windows
+from xperience.features.table import WindowTable
+from xperience.models import gram
+from xperience.recording.recording import Episode
+from xperience.tasks import measures
+from xperience.tasks.catalogue import AUDIO, TASKS
+from xperience.tasks.problem import Blocks, Problem, problems_of
+from xperience.tasks.task import Piece, Target, Task
+
+UNLABELLED = "N/A"
+LOGMEL, LIBROSA = "audio_logmel", "audio_librosa"
+_FEATURES = {LOGMEL: (LOGMEL_COLUMNS, logmel_windows), LIBROSA: (SOUND_COLUMNS, sound_windows)}
+OTHER = {"published": LOGMEL, "corrected": LIBROSA}
+"""The block of alternative audio features, by contract."""
+
+REST = "rest"
+"""In a variant's blocks: everything that the task is given but its sound."""
+AS_IS, WITHOUT = "all_handcrafted_audio", "all_except_audio"
+HANDCRAFTED_ONLY, RAW_ONLY = "handcrafted_audio_only", "raw_logmel_audio_only"
+REPLACED, BOTH = "replace_handcrafted_with_raw", "all_plus_raw_logmel"
+WITH_SOUND, OTHER_SOUND = (AS_IS, WITHOUT), (REPLACED, AS_IS)
+"""Comparisons (variant, against): what sound adds, and what its alternative features add."""
+
+MEASURES = {
+    "classify": (
+        measures.measure("macro_f1", "macro_f1_union"),
+        measures.measure("accuracy"),
+        measures.measure("balanced_accuracy"),
+    ),
+    "multilabel": measures.SETS,
+    "regress": (measures.measure("mae", "mae_sd"), measures.measure("r2")),
+    "retrieve": measures.RANKS,
+}
+"""What the published study scores, by kind of task; the first is the primary measure."""
+
+
+def published_variants(contract: str) -> dict[str, tuple[str, ...]]:
+    """Return the published study's six variants, {variant: blocks}; see `with_sound`."""
+    other = OTHER[contract]
+    return {
+        AS_IS: (REST, *AUDIO),
+        WITHOUT: (REST,),
+        HANDCRAFTED_ONLY: AUDIO,
+        RAW_ONLY: (other,),
+        REPLACED: (REST, other),
+        BOTH: (REST, *AUDIO, other),
+    }
+
+
+def with_sound(problem: Problem, blocks: Sequence[str]) -> Problem:
+    """Return the same problem with other blocks of sound.
+
+    Parameters
+    ----------
+    problem : Problem
+    blocks : sequence of str
+        Blocks of sound that take the place of the problem's own, and ``REST`` unless they are the
+        only input.
+
+    Returns
+    -------
+    Problem
+        Skipped if one of the named blocks is missing: its input would not be what was asked for.
+
+    Notes
+    -----
+    Where a task compares two windows a and b and only sound is left, its input is [a, b, b − a],
+    whatever its own was.
+    """
+    sound = tuple(name for name in blocks if name != REST)
+    missing = problem.blocks.missing
+    if problem.ok and (lost := [f"{name}: {missing[name]}" for name in sound if name in missing]):
+        return replace(problem, status="skipped", reason=f"no sound: {'; '.join(lost)}")
+    own = problem.task.pieces
+    if REST in blocks:
+        changed = (replace(piece, blocks=_in_place(piece.blocks, sound)) for piece in own)
+        return problem.with_pieces(tuple(piece for piece in changed if piece.blocks))
+    if all(piece.member == 0 for piece in own):
+        return problem.with_inputs(*sound)
+    return problem.with_pieces((Piece(sound), Piece(sound, 1), Piece(sound, 1, minus=0)))
+
+
+def _in_place(blocks: tuple[str, ...], sound: tuple[str, ...]) -> tuple[str, ...]:
+    """Return blocks with others in the place of the sound among them, if there is any."""
+    places = [blocks.index(name) for name in AUDIO if name in blocks]
+    rest = tuple(name for name in blocks if name not in AUDIO)
+    return (*rest[: min(places)], *sound, *rest[min(places) :]) if places else blocks
+
+
+def audio_problems(
+    episode: Path | str,
+    table: WindowTable,
+    contract: str = "published",
+    tasks: Sequence[Task] = TASKS,
+) -> list[Problem]:
+    """Return every task as the audio study asks it, the alternative features among its blocks.
+
+    See `xperience.tasks.problem.problems_of` for parameters and errors.
+    """
+    if contract == "published":
+        asked = [asked_as_published(task) for task in tasks]
+        problems = [_scored_as_published(one) for one in problems_of(episode, table, tasks=asked)]
+    else:
+        problems = problems_of(episode, table, contract, tasks)
+    add_sound(problems[0].blocks, OTHER[contract], episode, table)
+    return problems
+
+
+def add_sound(blocks: Blocks, name: str, episode: Path | str, table: WindowTable) -> None:
+    """Add alternative audio features to the blocks of a recording; named missing without sound."""
+    columns, compute = _FEATURES[name]
+    starts = table.labels["start_frame"].to_numpy()
+    try:
+        with Episode(episode) as opened:
+            blocks.add(name, compute(opened, starts))
+    except MissingStreamError as error:
+        nothing = np.full((len(starts), len(columns)), np.nan, dtype=np.float32)
+        blocks.add(name, nothing, f"{error.place}: {error.found}")
+
+
+def asked_as_published(task: Task) -> Task:
+    """Return a task as the published audio study asked it."""
+    changes: dict[str, Any] = {"measures": MEASURES[task.kind], "query": "prediction"}
+    if task.kind == "classify":
+        changes["target"] = _labelled(task.target)
+        changes["naive"] = {name: _labelled(naive) for name, naive in task.naive.items()}
+    return replace(task, value_shape=None, **changes)
+
+
+def _labelled(target: Target) -> Target:
+    """Return a target under which windows without a label have one: that they have none."""
+    return lambda truth, members: [label or UNLABELLED for label in target(truth, members)]
+
+
+def _scored_as_published(problem: Problem) -> Problem:
+    """Return a problem with vectors z-scored on training, scored even if that tests nothing."""
+    if problem.status == "degenerate":  # its reason stays, beside the scores
+        problem = replace(problem, status="ok")
+    if not problem.ok or problem.task.kind not in ("regress", "retrieve"):
+        return problem
+    mean, std = gram.column_moments(np.asarray(problem.train_targets, dtype=np.float32))
+
+    def scaled(forecast: Target) -> Target:
+        return lambda truth, members: (np.asarray(forecast(truth, members)) - mean) / std
+
+    naive = {name: scaled(forecast) for name, forecast in problem.task.naive.items()}
+    samples = replace(problem.samples, values=(problem.samples.values - mean) / std)
+    return replace(problem, samples=samples, task=replace(problem.task, naive=naive))
