@@ -46,9 +46,12 @@ from xperience.evaluation.records import write_records
 from xperience.project import metrics_path, run_folder
 from xperience.report import record as words
 from xperience.report.figures import show
-from xperience.report.figures.record import draw_agreement
-from xperience.report.figures.record_hands import draw_hand_forecasts
-from xperience.report.figures.record_scores import draw_differences, draw_scores
+from xperience.report.figures.record import (
+    draw_agreement,
+    draw_differences,
+    draw_hand_forecasts,
+    draw_scores,
+)
 from xperience.report.provenance import provenance
 from xperience.studies.record.note import STATUSES, note_figures, note_rows, part_rows
 from xperience.studies.record.record import NOTE, open_record

@@ -7,9 +7,12 @@ import pytest
 from PIL import Image
 
 from xperience.evaluation.records import Record
-from xperience.report.figures.record import draw_agreement
-from xperience.report.figures.record_hands import draw_hand_forecasts
-from xperience.report.figures.record_scores import draw_differences, draw_scores
+from xperience.report.figures.record import (
+    draw_agreement,
+    draw_differences,
+    draw_hand_forecasts,
+    draw_scores,
+)
 from xperience.report.figures.style import png_bytes
 from xperience.report.record import (
     agreement_sentence,
@@ -112,13 +115,16 @@ def test_the_forecast_verdict_follows_the_intervals():
         gain("ridge_joint", -0.001, -0.004, 0.002),
     ]
     title = check(draw_hand_forecasts(better))
-    assert title == "Walked forward, only damped velocity beats hands that rest: 4.0 mm less error"
+    assert (
+        title
+        == "With a rolling origin, only damped velocity beats zero velocity: 4.0 mm less error"
+    )
     said = forecast_verdict(better)
     assert "beaten by damped velocity by 4.0 mm (-7.0 to -1.0 mm)" in said
     assert "The interval of ridge joint holds 0" in said
     none = [gain("damped_velocity", -0.004, -0.009, 0.001)]
-    assert "Nothing tried" in check(draw_hand_forecasts(none))
-    assert "Nothing beats doing nothing" in forecast_verdict(none)
+    assert "No forecast of the real hands" in check(draw_hand_forecasts(none))
+    assert "No forecast beats zero velocity" in forecast_verdict(none)
     worse = [gain("damped_velocity", 0.004, 0.001, 0.009, variant=None)]
     assert "nothing beats it with an interval" in forecast_verdict(worse)
 
@@ -132,7 +138,7 @@ def test_resting_hands_are_compared_either_way():
             row(**shared, head="neural", variant="present_known", value=neural, n_test=9),
         ]
 
-    assert "5.0 times the error of doing nothing" in beyond_sentences(hands(0.1))
+    assert "5.0 times the error of zero velocity" in beyond_sentences(hands(0.1))
     assert "less than that" in beyond_sentences(hands(0.01))
 
 

@@ -9,16 +9,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xperience.evaluation.evaluate import FLOOR
 from xperience.evaluation.records import write_records
 from xperience.features.windows import window_label
 from xperience.project import at_root
 from xperience.studies.record import forecasters
 from xperience.studies.record import hands as hands_study
 from xperience.studies.record.audio import logmel_rows
-from xperience.studies.record.contests import copied, score_rows, shared_frames
-from xperience.studies.record.hands import Trajectory, forecasts, pose_forecast, stitch
-from xperience.studies.record.note import FACTS, agreement, note_figures
-from xperience.studies.record.parts import PARTS, note_rows, part_rows
+from xperience.studies.record.hands import Trajectory, forecast_problem, forecasts, stitch
+from xperience.studies.record.note import (
+    FACTS,
+    PARTS,
+    agreement,
+    note_figures,
+    note_rows,
+    part_rows,
+)
+from xperience.studies.record.predictions import (
+    PRESENT_KNOWN,
+    copied,
+    labelled_problem,
+    score_rows,
+    shared_frames,
+)
 from xperience.studies.record.record import (
     FOLDER_VARIABLE,
     PublishedRecordError,
@@ -26,10 +39,8 @@ from xperience.studies.record.record import (
     open_record,
     real_truth,
 )
-from xperience.studies.record.scores import PRESENT_KNOWN, pose_labelled
-from xperience.studies.rows import FLOOR, Labels
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS_BY_NAME
-from xperience.tasks.splits import check_apart
+from xperience.tasks.splits import touching
 
 SECTION = "08_published_record"
 PARTS_BY_NAME = sorted({name for name, _ in PARTS})
@@ -47,7 +58,7 @@ def truth(record):
 
 @pytest.fixture(scope="module")
 def scored(record, truth):
-    return score_rows(record, truth, Labels("test", SECTION, "published"))
+    return score_rows(record, truth, "test", SECTION)
 
 
 def find(rows, **wanted):
@@ -92,7 +103,7 @@ def test_changed_predictions_are_refused(record, tmp_path):
     table.to_csv(path, index=False)
     changed = open_record(tmp_path)
     with pytest.raises(PublishedRecordError, match="timeline_action"):
-        score_rows(changed, real_truth(changed), Labels("test", SECTION, "published"))
+        score_rows(changed, real_truth(changed), "test", SECTION)
 
 
 # --- the record's absence ---------------------------------------------------------------------
@@ -202,7 +213,7 @@ def test_the_action_ceiling_and_the_shared_frames(scored, truth):
         scored, task="all_feature_action", metric="test_windows_sharing_frames", head=None
     )
     assert shared.value == 1.0
-    problem = pose_labelled(ALL_FEATURE_ACTION, truth)
+    problem = labelled_problem(ALL_FEATURE_ACTION, truth)
     windows = problem.samples.members[:, 0]
     train = {frame for place in problem.split.train for frame in _frames(windows[place])}
     own = [len(train & set(_frames(windows[place]))) / 20 for place in problem.split.test]
@@ -214,7 +225,7 @@ def _frames(window):
 
 
 def test_copying_takes_the_nearest_training_label(truth):
-    problem = pose_labelled(ALL_FEATURE_ACTION, truth)
+    problem = labelled_problem(ALL_FEATURE_ACTION, truth)
     labels, centers = problem.samples.values, problem.samples.centers
     for said, place in list(zip(copied(problem), problem.split.test, strict=True))[::29]:
         gaps = np.abs(centers[problem.split.train] - centers[place])
@@ -239,7 +250,7 @@ def test_chance_of_348_candidates(scored):
 
 
 def test_log_mel_rows_are_the_published_ones(record, truth):
-    rows = logmel_rows(record, truth, Labels("test", SECTION, "published"))
+    rows = logmel_rows(record, truth, "test", SECTION, "published")
     told = {one.name: one for one in note_figures(record, rows) if "raw_logmel" in one.name}
     for task in ("timeline_action", "timeline_subtask", "transition_detection", "next_action"):
         assert told[f"raw_logmel_{task}"].status == "exact"
@@ -287,7 +298,7 @@ def made_up(n_frames, motion):
     place = np.asarray(motion, dtype=np.float32)
     joints = np.broadcast_to(place[:, None, None], (n_frames, 42, 3)).copy()
     joints += np.random.default_rng(7).normal(size=(42, 3)).astype(np.float32)
-    problem = pose_forecast(Trajectory(100, joints, 0.0), 100 + n_frames)
+    problem = forecast_problem(Trajectory(100, joints, 0.0), 100 + n_frames)
     return problem
 
 
@@ -299,7 +310,8 @@ def swinging():
 
 def test_the_split_is_purged_of_history_and_horizon(swinging):
     split = swinging.split
-    check_apart(split, swinging.samples.frames)
+    frames = swinging.samples.frames
+    assert not touching(frames[split.train], frames[split.test]).any()
     assert len(split.purged) > 0
     last = swinging.samples.frames[split.train].max()
     assert last < swinging.samples.frames[split.test].min()
@@ -318,14 +330,12 @@ def test_forecasts_see_the_past_only(swinging):
 
 
 def test_regressions_learn_a_swing_that_velocity_cannot(swinging):
+    some = {name: forecasters.FORECASTERS[name] for name in hands_study.WALKERS}
     error = {
-        one.head: np.abs(one.answer.predicted - swinging.test_targets).mean()
-        for one in forecasts(swinging, {n: forecasters.FORECASTERS[n] for n in hands_study.WALKERS})
+        head: np.abs(one.predicted - swinging.test_targets).mean()
+        for head, (one,) in forecasts(swinging, some).items()
     }
-    start = swinging.task.naive["zero_velocity"](
-        swinging.truth, swinging.samples.members[swinging.split.test]
-    )
-    still = np.abs(start - swinging.test_targets).mean()
+    still = np.abs(swinging.naive("zero_velocity") - swinging.test_targets).mean()
     assert error["ridge_shared"] < 0.1 * still
     assert error["ridge_joint"] < 0.1 * still
     assert error["damped_velocity"] < still
@@ -339,14 +349,15 @@ def test_damping_is_chosen_to_rest_where_motion_is_noise():
     assert not found.ahead.any()
 
 
-def test_a_walk_forward_tests_later_parts_once(swinging):
+def test_a_rolling_origin_tests_later_parts_once(swinging):
     histories = forecasters.Histories.of(swinging)
-    splits = hands_study.walk_splits(histories)
+    splits = hands_study.rolling_splits(histories)
     tested = np.concatenate([split.test for split in splits])
     assert len(set(tested.tolist())) == len(tested)
     assert np.array_equal(tested, np.arange(tested[0], len(histories.ahead)))
     for split in splits:
-        check_apart(split, histories.frames)
+        frames = histories.frames
+        assert not touching(frames[split.train], frames[split.test]).any()
         assert split.train.max() < split.test.min()
 
 
@@ -355,9 +366,8 @@ def test_a_trajectory_too_short_to_forecast_says_so():
     assert found.status == "skipped"
     assert "too few" in found.reason
     rows = hands_study.forecast_rows(
-        Trajectory(100, np.zeros((35, 42, 3), np.float32), 0.0), [found],
-        Labels("test", SECTION, "corrected"),
-    )  # fmt: skip
+        Trajectory(100, np.zeros((35, 42, 3), np.float32), 0.0), found, "test", SECTION
+    )
     assert {row.metric: row.value for row in rows}["stitched_frames"] == 35
 
 

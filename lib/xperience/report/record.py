@@ -157,9 +157,9 @@ def _resting(rows: Rows) -> str | None:
     ratio = mine.value / still.value
     end = f"{ratio:.1f} times the error" if ratio > 1 else "less than that"
     return (
-        f"**Hands that rest.** On the {mine.n_test} test windows whose present pose is known, zero "
+        f"**Zero velocity.** On the {mine.n_test} test windows whose present pose is known, zero "
         f"velocity errs by {still.value:.4f} m, constant velocity by {steady.value:.4f} m, and the "
-        f"published neural head by {mine.value:.4f} m: {end} of doing nothing."
+        f"published neural head by {mine.value:.4f} m: {end} of zero velocity."
     )
 
 
@@ -217,14 +217,14 @@ def _walked(rows: Rows) -> str | None:
     n_test, won = found[0].n_test, winners(found)
     if not won:
         return (
-            f"**Nothing beats doing nothing.** Walked forward over {n_test:,} samples, no forecast "
-            f"has an interval of its difference from zero velocity below 0."
+            f"**No forecast beats zero velocity.** With a rolling origin over {n_test:,} samples, "
+            f"none has an interval of its difference from zero velocity below 0."
         )
     texts = [f"{words(row.head)} by {_mm(-row.value)} ({_ends(row)})" for row in won]
     rest = [words(row.head) for row in found if row not in won]
     others = f" The interval of {' and '.join(rest)} holds 0." if rest else ""
     return (
-        f"**Something beats doing nothing, by little.** Walked forward over {n_test:,} samples, "
+        f"**Zero velocity is beaten, by little.** With a rolling origin over {n_test:,} samples, "
         f"each part forecast from all before it, zero velocity is beaten by {', '.join(texts)}."
         f"{others}"
     )
