@@ -156,7 +156,7 @@ def _findings(given: Landing) -> tuple[str, dict[str, bytes]]:
             name = f"_run/takeaway_{one['name']}.png"
             shown[name] = picture.png
             figure = _figure(name, picture, "", given.titles)
-        said = [f"- {_outcome(Outcome(c['outcome']))} {c['sentence']}" for c in _told(one)]
+        said = [f"- {_outcome(Outcome(c['outcome']))} {c['sentence']}" for c in _claims_shown(one)]
         anchor = re.sub(r"[^a-z0-9]+", "-", one["title"].lower()).strip("-")  # as Sphinx has it
         links = [f"[All claims and their rows](_run/takeaways.html#{anchor}){{.external}}"]
         sections = dict.fromkeys(name for claim in one["claims"] for name in claim["sections"])
@@ -179,7 +179,7 @@ def _outcome(outcome: Outcome, before: str = "") -> str:
     return f"[{MARKS[outcome]} {before}{outcome}]{{.verdict .{look}}}"
 
 
-def _told(one: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def _claims_shown(one: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Return a few of a takeaway's claims about the run, of the contract that says most."""
     for column in (RUN, HELDOUT):
         for contract in PREFERRED:
@@ -228,7 +228,7 @@ _HOW = "[How to read a score](/reading.md) says what floor, skill and interval a
 
 
 def landing_table(rows: Iterable[Record]) -> str:
-    """Return a run's primary task scores, a row a task, or what describes it as a whole.
+    """Return a run's primary task scores, one row per task, or what describes it as a whole.
 
     Of scores of several contracts and sections, those of the one that scores most tasks are shown,
     under the contract ``corrected`` where there are any.
@@ -254,7 +254,7 @@ def landing_table(rows: Iterable[Record]) -> str:
 
 
 def _task_table(scores: dict[tuple[str, str], Record], rows: Iterable[Record]) -> str:
-    """Return primary scores, a row a task and a column a head, each with its verdict."""
+    """Return primary scores, one row per task and a column per head, each with its verdict."""
     asked = Counter(head for _, head in scores)
     heads = [head for head in asked if asked[head] == max(asked.values())]
     beside = {(r.task, r.head, r.against): r for r in rows if r.against and r.variant is None}

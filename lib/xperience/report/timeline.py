@@ -72,7 +72,7 @@ class Timeline:
         return [int(self.subtask[window]) for window in first]
 
     def spans(self, numbers: np.ndarray, number: int) -> list[tuple[float, float]]:
-        """Return (start, length) in seconds of each stretch of windows with a label's number."""
+        """Return (start, length) in seconds of each contiguous segment of windows with a label."""
         edges = np.flatnonzero(np.diff(np.r_[0, (numbers == number).astype(np.int8), 0]))
         half_s = self.stride_s / 2
         return [
