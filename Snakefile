@@ -3,12 +3,12 @@
 import shlex
 import sys
 
-from xperience.params import BASE_RUN
-from xperience.run.plan import FEATURES, SIMULATOR, SITE, Plan
+from xperience.project import BASE_RUN
+from xperience.run.plan import FEATURES, SIMULATOR, SITE, RunPlan
 from xperience.sources import sources_of
 
 ASKED = str(config.get("run", BASE_RUN))
-PLAN = Plan.of(ASKED, config.get("episode"))
+PLAN = RunPlan.of(ASKED, config.get("episode"))
 PARAMS = PLAN.params
 STEP = f"{shlex.quote(sys.executable)} -m xperience.run"
 OWN = f"--episode={shlex.quote(config['episode'])}" if "episode" in config else ""
@@ -32,7 +32,7 @@ localrules: all
 rule all:
     input:
         inside(PLAN.deliverables()),
-        inside([PLAN.site_stamp]),
+        inside([PLAN.stamp("site")]),
 
 
 if PLAN.makes_episode:
@@ -104,7 +104,7 @@ rule site:
         inside(PLAN.page_sources()),
         inside(sources_of(SITE)),
     output:
-        inside([PLAN.site_stamp]),
+        inside([PLAN.stamp("site")]),
     log:
         f"artifacts/{PARAMS.run}/logs/site.log",
     shell:

@@ -2,9 +2,8 @@
 
 import hashlib
 import inspect
+from importlib import metadata
 from pathlib import Path
-
-from xperience import __version__
 
 LONG_SIGNATURE, LONG_DEFAULT = 300, 60
 """Characters from which on defaults are left out of the reference."""
@@ -13,7 +12,7 @@ own_digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()  # all is b
 project = "Xperience benchmark"
 author = "the Xperience authors"
 copyright = author
-release = __version__
+release = metadata.version("xperience")
 
 extensions = [
     "myst_nb",
@@ -22,7 +21,8 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
 ]
-exclude_patterns = ["_run/landing.md", "_run/front.md", "_run/ways.md"]  # parts of index.md
+parts = ("landing", "front", "ways", "explorer")
+exclude_patterns = [f"_run/{part}.md" for part in parts]  # other pages include them
 smartquotes = False  # labels stand in pages letter by letter
 suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]  # equal names in two rooms
 

@@ -75,7 +75,7 @@ def features(
         int | None, typer.Option(min=1, help="Processes; default: one a core.")
     ] = None,
 ) -> None:
-    """Turn an episode into a Parquet table: one row a window, one column a feature block."""
+    """Turn an episode into a Parquet table: one row per window, a column per block."""
     from xperience.features.extract import extract
 
     with progress_bars() as show:

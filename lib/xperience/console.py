@@ -15,13 +15,12 @@ from typer.core import TyperGroup
 
 from xperience.errors import XperienceError, file_error
 from xperience.outputs import check_output, check_writable
-from xperience.text import visible
 
 OUTPUTS = ("out", "cache")
 """Names of the parameters, of any verb, that say where to write."""
 
 NAMED_INPUTS = ("listing", "model")
-"""Those whose text is a path, or else a name on the hub; what is typed as a path is one."""
+"""Those whose text is a path, or else a name on the hub."""
 
 FOLDER = "folder"
 """What stands beside the option, ``Annotated[Path, typer.Option(), FOLDER]``, of such an output."""
@@ -44,30 +43,26 @@ class Verbs(typer.Typer):
     ) -> Callable[[Callable], Callable]:
         """Return what registers a verb, as in Typer, with the check of its outputs before it.
 
-        Parameters
-        ----------
-        replaces : bool, optional
-            Whether the verb may replace a recording, and so checks itself which one.
-        *args, **kwargs
-            As in Typer.
+        A verb that ``replaces`` a recording checks itself which one.
         """
         register = super().command(*args, **kwargs)
 
         def registered(verb: Callable) -> Callable:
-            notes = {
-                name: getattr(verb.__annotations__.get(name), "__metadata__", ())
-                for name in OUTPUTS
+            hints = {name: verb.__annotations__.get(name) for name in OUTPUTS}
+            folders = {
+                name
+                for name, hint in hints.items()
+                if name == "cache" or FOLDER in getattr(hint, "__metadata__", ())
             }
-            folders = {name for name in OUTPUTS if name == "cache" or FOLDER in notes[name]}
 
             @wraps(verb)
             def checked(**given: Any) -> Any:
                 given = {name: _no_url(value) for name, value in given.items()}
-                if not replaces:
-                    check_outputs(given)
-                for name in OUTPUTS:
-                    if isinstance(out := given.get(name), Path):
-                        check_writable(out, folder=name in folders)
+                outs = {name: given[name] for name in OUTPUTS if isinstance(given.get(name), Path)}
+                for out in () if replaces else outs.values():
+                    check_output(out, _read_paths(given))
+                for name, out in outs.items():
+                    check_writable(out, folder=name in folders)
                 return verb(**given)
 
             register(checked)
@@ -76,22 +71,14 @@ class Verbs(typer.Typer):
         return registered
 
 
-def check_outputs(given: dict[str, Any]) -> None:
-    """Refuse the outputs of a call that would harm its inputs or a recording.
-
-    Parameters
-    ----------
-    given : dict
-        The verb's parameters by name: those in ``OUTPUTS`` are written, other paths are read.
-    """
-    inputs = []
+def _read_paths(given: dict[str, Any]) -> list[Path | str]:
+    """Return what a verb reads: every path among its parameters that is no output."""
+    found: list[Path | str] = []
     for name, value in given.items():
+        kinds = (Path, str) if name in NAMED_INPUTS else Path
         several = value if isinstance(value, list | tuple) else [value]
-        is_read = name not in OUTPUTS
-        inputs += [one for one in several if is_read and _is_path(name, one)]
-    for name in OUTPUTS:
-        if isinstance(out := given.get(name), Path):
-            check_output(out, inputs)
+        found += [one for one in several if name not in OUTPUTS and isinstance(one, kinds)]
+    return found
 
 
 def _no_url(value: Any) -> Any:
@@ -100,10 +87,6 @@ def _no_url(value: Any) -> Any:
         return [_no_url(one) for one in value]
     is_like_one = isinstance(value, Path) and ":" in str(value).partition("/")[0]
     return value.absolute() if is_like_one else value
-
-
-def _is_path(name: str, value: Any) -> bool:
-    return isinstance(value, Path) or (name in NAMED_INPUTS and isinstance(value, str))
 
 
 @contextmanager
@@ -151,4 +134,6 @@ def _flush() -> None:
 
 def say(text: str, *, err: bool = False) -> None:
     """Print lines that may hold labels or names: nothing in them steers the terminal."""
+    from xperience.text import visible  # noqa: PLC0415 - a verb that says nothing needs no patterns
+
     typer.echo(visible(text, one_line=False), err=err)

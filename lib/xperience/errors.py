@@ -13,10 +13,8 @@ class XperienceError(ValueError):
     ----------
     place : str
         File and the path inside it, or the setting, that is at fault.
-    found : str
-        What is there, as a verb phrase ("has shape (400, 20, 3)").
-    expected : str
-        What should be there.
+    found, expected : str
+        What is there, as a verb phrase ("has shape (400, 20, 3)"), and what should be.
     way_out : str
         What the reader can do about it, a full sentence.
     """
@@ -70,10 +68,7 @@ _REFUSALS = {
     errno.ENAMETOOLONG: ("a name of at most 255 bytes", "Choose a shorter name."),
     errno.ELOOP: ("links that lead to a file", "Mend the links: they lead to each other."),
     errno.ENOENT: ("a file or folder", "Correct the path."),
-    errno.EIO: (
-        "a disk without errors",
-        "Check the disk, and fetch the file again from elsewhere.",
-    ),
+    errno.EIO: ("a disk without errors", "Check the disk, and fetch the file again elsewhere."),
     errno.EMFILE: ("fewer open files", "Raise the limit with `ulimit -n`, or use fewer workers."),
 }
 
@@ -84,9 +79,9 @@ def file_error(error: OSError, place: str | os.PathLike = "") -> FileError:
     Parameters
     ----------
     error : OSError
-        What was raised.
+        Its own file name is the place where none is given.
     place : str or path, optional
-        The file, or what stands for it; the error's own file name if absent.
+        The file, or what stands for it.
     """
     named = place or error.filename2 or error.filename or "a file or the console"
     shown = os.fsdecode(named) if isinstance(named, bytes | os.PathLike) else str(named)
@@ -100,11 +95,7 @@ def file_error(error: OSError, place: str | os.PathLike = "") -> FileError:
 class TextError(ValueError):
     """A text that is not what it should be; whoever knows its file says which it is.
 
-    Parameters
-    ----------
-    found : str
-    line : int, optional
-        Where, from 1; 0 where no line can be told.
+    ``line`` counts from 1; it is 0 where no line can be told.
     """
 
     def __init__(self, found: str, line: int = 0):
@@ -115,13 +106,6 @@ class TextError(ValueError):
 def unreadable(error: Exception) -> str:
     """Return why a file could not be read, as a verb phrase for ``found``.
 
-    Parameters
-    ----------
-    error : Exception
-        What opening or parsing it raised.
-
-    Examples
-    --------
     >>> unreadable(FileNotFoundError(2, "No such file or directory"))
     'cannot be read (there is no such file)'
     """
@@ -133,20 +117,7 @@ def unreadable(error: Exception) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a way out for a misspelt name: the nearest known one, then all of them.
-
-    Parameters
-    ----------
-    name : str
-        The name that was not found.
-    known : iterable of str
-        The names that exist.
-
-    Returns
-    -------
-    str
-        One or two sentences, ready for ``way_out``.
-    """
+    """Return a way out for a misspelt name: the nearest known one, then all of them."""
     known = sorted(known)
     near = get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""

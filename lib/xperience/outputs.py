@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from xperience.errors import FileError, XperienceError, file_error
@@ -12,8 +12,6 @@ FISHEYE_CAMERAS = ("fisheye_cam0", "fisheye_cam1", "fisheye_cam2", "fisheye_cam3
 STEREO_CAMERAS = ("stereo_left", "stereo_right")
 CAMERAS = FISHEYE_CAMERAS + STEREO_CAMERAS
 FILES = (ANNOTATION, *(f"{camera}.mp4" for camera in CAMERAS))
-
-Node = tuple[int, int]
 
 _PROBE_BYTES = 2**16
 """Small beside every output, and more than a full disk takes."""
@@ -48,28 +46,25 @@ def check_output(
     out = Path(out)
     for place in _places(out):
         folders = [place, *place.parents]
-        for folder in folders:
-            if _is_recording(folder, nearest=folder in folders[:2]):
+        for depth, folder in enumerate(folders):
+            marks = FILES if depth < 2 else FILES[:1]  # a video counts right above the output
+            if any(os.path.lexists(folder / name) for name in marks):
                 raise _refused(out, f"lies in the recording {folder}")
         above = {node for folder in folders if (node := _node(folder))}
         for given in map(Path, inputs):
-            if _node(given) in above or _node(place) in _linked_files(given, place):
+            if _node(given) in above or _is_linked_into(given, place):
                 raise _refused(out, f"is, or lies in, the input {given}")
-            if emptied and place.is_dir() and _node(place) in _above(given):
+            inside = Path(os.path.realpath(given)).parents
+            if emptied and place.is_dir() and _node(place) in map(_node, inside):
                 raise _refused(out, f"holds the input {given}")
-        if emptied and (found := _recording_in(place)):
-            raise _refused(out, f"holds the recording {found}")
+        if emptied and place.is_dir():
+            found = next((path for path in place.rglob("*") if path.name == ANNOTATION), None)
+            if found:
+                raise _refused(out, f"holds the recording {found.parent}")
 
 
 def check_writable(path: Path | str, *, folder: bool = False) -> None:
     """Make sure that an output can be written, before any time is spent on what goes into it.
-
-    Parameters
-    ----------
-    path : path
-        Where the output belongs.
-    folder : bool, optional
-        Whether it is to be a folder.
 
     Raises
     ------
@@ -78,26 +73,28 @@ def check_writable(path: Path | str, *, folder: bool = False) -> None:
         a read-only or full disk, no permission, a name that is too long.
     """
     path = Path(path)
-    kind = "folder" if folder else "file"
-    way_out = "Name another place to write to."
+    found = None
     try:
-        if path.exists() and not (path.is_dir() if folder else path.is_file()):
-            found = "folder" if path.is_dir() else "file" if path.is_file() else "device or pipe"
-            raise FileError(str(path), f"is a {found}", f"a {kind}", way_out)
         whole = path.absolute()
-        for one in (whole, *whole.parents):
-            if one.is_symlink() and not one.exists():
-                found = f"goes by the link {one}, which leads nowhere"
-                raise FileError(str(path), found, f"a {kind}", way_out)
-        places = [whole, *whole.parents] if folder else whole.parents
-        place = next(one for one in places if one.exists())
-        if not place.is_dir():
-            found = f"lies under {place}, which is no folder"
-            raise FileError(str(path), found, f"a {kind}", way_out)
-        with tempfile.TemporaryFile(dir=place, buffering=0) as scratch:
-            scratch.write(bytes(_PROBE_BYTES))
+        nowhere = (p for p in (whole, *whole.parents) if p.is_symlink() and not p.exists())
+        if path.exists() and not (path.is_dir() if folder else path.is_file()):
+            is_file = "file" if path.is_file() else "device or pipe"
+            found = f"is a {'folder' if path.is_dir() else is_file}"
+        elif link := next(nowhere, None):
+            found = f"goes by the link {link}, which leads nowhere"
+        else:
+            places = [whole, *whole.parents] if folder else whole.parents
+            place = next(one for one in places if one.exists())
+            if place.is_dir():
+                with tempfile.TemporaryFile(dir=place, buffering=0) as scratch:
+                    scratch.write(bytes(_PROBE_BYTES))
+            else:
+                found = f"lies under {place}, which is no folder"
     except OSError as error:
         raise file_error(error, path) from error
+    if found:
+        kind = "a folder" if folder else "a file"
+        raise FileError(str(path), found, kind, "Name another place to write to.")
 
 
 def _refused(out: Path, found: str) -> OutputError:
@@ -114,13 +111,7 @@ def _places(out: Path) -> list[Path]:
     return list(dict.fromkeys([led_to, Path(os.path.realpath(out.parent)) / out.name]))
 
 
-def _is_recording(folder: Path, nearest: bool) -> bool:
-    """Return whether a folder holds an annotation or, right above the output, a camera's video."""
-    names = FILES if nearest else FILES[:1]
-    return any(os.path.lexists(folder / name) for name in names)
-
-
-def _node(path: Path) -> Node | None:
+def _node(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -128,17 +119,8 @@ def _node(path: Path) -> Node | None:
     return found.st_dev, found.st_ino
 
 
-def _above(path: Path) -> list[Node | None]:
-    return [_node(folder) for folder in Path(os.path.realpath(path)).parents]
-
-
-def _linked_files(given: Path, place: Path) -> Iterator[Node | None]:
-    """Yield the files of an input folder, if ``place`` is a file that stands in several folders."""
-    if place.is_file() and place.stat().st_nlink > 1 and given.is_dir():
-        yield from (_node(path) for path in given.rglob("*") if path.is_file())
-
-
-def _recording_in(folder: Path) -> Path | None:
-    if not folder.is_dir():
-        return None
-    return next((path.parent for path in folder.rglob("*") if path.name == ANNOTATION), None)
+def _is_linked_into(given: Path, place: Path) -> bool:
+    """Return whether ``place`` is a file that an input folder holds under another name."""
+    if not (place.is_file() and place.stat().st_nlink > 1 and given.is_dir()):
+        return False
+    return any(_node(path) == _node(place) for path in given.rglob("*") if path.is_file())

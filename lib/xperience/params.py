@@ -8,95 +8,46 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from xperience.errors import ParamsError, TextError, did_you_mean, unreadable
 from xperience.hub.source import SampleSource
-from xperience.project import at_root, own_name, project_root
+from xperience.project import BASE_RUN, at_root, own_name, project_root
 from xperience.standin.settings import FamilySettings, StandinSettings
 from xperience.text import read_text
 
-BASE_RUN = "standin"
+NESTED = {"standin": StandinSettings, "sample": SampleSource, "family": FamilySettings}
+_NO_SIGNS = r"^[^./{}<>\x00-\x1f][^/{}<>\x00-\x1f]*$"  # {} <> are Snakemake's
 
 
 class RunParams(BaseModel):
-    """What ``params/<run>.yaml`` may hold.
-
-    Parameters
-    ----------
-    run : str
-        The run's name; also its folder under ``artifacts/``.
-    episode : str, optional
-        Folder of the recording, relative to the repository.
-    episodes : str, optional
-        In its place: the roster of a cohort, relative to the repository.
-    contract : {"published", "corrected"}
-        The benchmark contract that windows and scores follow.
-    notebooks : list of str
-        Names of the notebooks of the run, in reading order.
-    standin : StandinSettings, optional
-        How the recording is simulated. Absent for recordings that exist.
-    family : FamilySettings, optional
-        How the recordings of a cohort are simulated. Absent for recordings that exist.
-    sample : SampleSource, optional
-        Where the recording is downloaded from.
-    n_shards : int, optional
-        Shards that the work on a cohort is divided into.
-    discard : bool, optional
-        Whether depth, cloud and videos of a cohort's recordings are dropped once used.
-    n_turns : int, optional
-        How often the sides of a cohort rotate, so that each recording is tested; 0 for never.
-    sizes : str, optional
-        A roster or listing with the sizes of real episodes, relative to the repository; it need not
-        be there.
-    n_study : int, optional
-        Episodes of the study that the note plans.
-    n_dataset : int, optional
-        Complete episodes of the whole dataset.
-    frames_per_episode : int, optional
-        Length of a real episode.
-    heldout_run : str, optional
-        The run of held-out episodes whose metrics the takeaways read.
-    companions : list of str, optional
-        Runs whose executed notebooks the site shows too.
-    api : bool, optional
-        Whether the site has the library's reference.
-    moment_frame : int, optional
-        The frame that the figures of single moments show, counted from 0; None chooses one.
-    n_sample_windows : int, optional
-        How many windows the figure of sample windows shows.
-    near_frames : int, optional
-        How near in time, in frames between centres, an answer counts as a near miss.
-    n_seeds : int, optional
-        Seeds of the networks of the corrected contract.
-    n_published_seeds : int, optional
-        Seeds of the published network, which is larger; its own is the first.
-    published : str, optional
-        Folder of the published record, relative to the repository; it need not be there.
-    """
+    """What ``params/<run>.yaml`` may hold; paths are relative to the repository."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    run: str = Field(pattern=r"^[^./{}<>\x00-\x1f][^/{}<>\x00-\x1f]*$")  # {} <> are Snakemake's
-    episode: str | None = None
-    episodes: str | None = None
-    contract: Literal["published", "corrected"]
-    notebooks: list[str] = Field(min_length=1)
-    standin: StandinSettings | None = None
-    family: FamilySettings | None = None
-    sample: SampleSource | None = None
-    n_shards: int = Field(default=4, ge=1)
-    discard: bool = False
-    n_turns: int = Field(default=0, ge=0)
+    run: str = Field(pattern=_NO_SIGNS)  #: The run's name, and its folder under ``artifacts/``.
+    episode: str | None = None  #: Folder of the recording.
+    episodes: str | None = None  #: In its place: the roster of a cohort.
+    contract: Literal["published", "corrected"]  #: What windows and scores follow.
+    notebooks: list[str] = Field(min_length=1)  #: In reading order.
+    standin: StandinSettings | None = None  #: How the recording is simulated, if it is.
+    family: FamilySettings | None = None  #: How the recordings of a cohort are simulated.
+    sample: SampleSource | None = None  #: Where the recording is downloaded from, if it is.
+    n_shards: int = Field(default=4, ge=1)  #: Parts that the work on a cohort is divided into.
+    discard: bool = False  #: Whether a cohort's depth, cloud and videos are dropped once used.
+    n_turns: int = Field(default=0, ge=0)  #: Rotations of a cohort's splits, 0 for none.
+    #: A roster or listing with the sizes of real episodes; it need not be there.
     sizes: str = "../shared/published/heldout_baselines/episode_selection.csv"
-    n_study: int = Field(default=128, ge=1)
-    n_dataset: int = Field(default=12102, ge=1)
-    frames_per_episode: int = Field(default=5821, ge=1)
-    heldout_run: str = "family"
-    companions: list[str] = []
-    api: bool = False
+    n_study: int = Field(default=128, ge=1)  #: Episodes of the study that the note plans.
+    n_dataset: int = Field(default=12102, ge=1)  #: Complete episodes of the whole dataset.
+    frames_per_episode: int = Field(default=5821, ge=1)  #: Length of a real episode.
+    heldout_run: str = "family"  #: The run of held-out episodes that the takeaways read.
+    companions: list[str] = []  #: Runs whose executed notebooks the site shows too.
+    api: bool = False  #: Whether the site has the library's reference.
+    #: The frame that figures of single moments show, from 0; None chooses one.
     moment_frame: int | None = Field(default=None, ge=0)
-    n_sample_windows: int = Field(default=5, ge=1)
-    near_frames: int = Field(default=20, ge=1)
-    n_seeds: int = Field(default=5, ge=1)
+    n_sample_windows: int = Field(default=5, ge=1)  #: Windows in the figure of sample windows.
+    near_frames: int = Field(default=20, ge=1)  #: Frames between centres that are a near miss.
+    n_seeds: int = Field(default=5, ge=1)  #: Seeds of the networks of the corrected contract.
+    #: Seeds of the published network, which is larger; its own is the first.
     n_published_seeds: int = Field(default=1, ge=1)
-    published: str = "../shared/published"
+    published: str = "../shared/published"  #: The published record; it need not be there.
 
     @model_validator(mode="after")
     def _one_origin(self) -> "RunParams":
@@ -115,24 +66,6 @@ class RunParams(BaseModel):
         return {name: values[name] for name in names if name in values}
 
 
-def params_file(run: str) -> Path:
-    """Return the params file of a run.
-
-    Raises
-    ------
-    ParamsError
-        If there is none; the nearest name is suggested.
-    """
-    path = at_root("params") / f"{run}.yaml"
-    if not path.is_file():
-        others = sorted(path.parent.glob("*.yaml"))
-        known = [other.stem for other in others if "run" in read_values(other)]
-        raise ParamsError(
-            f"params/{run}.yaml", "is not there", "a params file", did_you_mean(run, known)
-        )
-    return path
-
-
 def load_params(run: str = BASE_RUN, episode: str | None = None) -> RunParams:
     """Return the checked settings of a run.
 
@@ -147,9 +80,14 @@ def load_params(run: str = BASE_RUN, episode: str | None = None) -> RunParams:
     Raises
     ------
     ParamsError
-        If the file is absent or a key or value in it is not as declared.
+        If the file is absent (the nearest name is suggested) or a key or value in it is not as
+        declared.
     """
-    path = params_file(run)
+    path = at_root("params") / f"{run}.yaml"
+    if not path.is_file():
+        others = sorted(path.parent.glob("*.yaml"))
+        known = [other.stem for other in others if "run" in read_values(other)]
+        raise ParamsError(_shown(path), "is not there", "a params file", did_you_mean(run, known))
     values = read_values(path)
     if episode is not None:
         values = _own_recording(values, episode)
@@ -204,7 +142,7 @@ def check_params(values: dict[str, Any], place: str) -> RunParams:
     try:
         return RunParams.model_validate(values)
     except ValidationError as error:
-        raise _as_params_error(error, place) from error
+        raise _as_params_error(error.errors()[0], place) from error
 
 
 def own_run_name(episode: Path | str) -> str:
@@ -224,48 +162,41 @@ def _own_recording(values: dict[str, Any], episode: str) -> dict[str, Any]:
             "a recording's folder",
             "Give the folder that holds the annotation and the videos.",
         )
-    origin = ("standin", "sample", "family", "episodes", "companions")
+    origin = (*NESTED, "episodes", "companions")
     kept = {key: value for key, value in values.items() if key not in origin}
     return {**kept, "run": own_run_name(folder), "episode": _shown(folder.resolve(), whole=True)}
 
 
 def _shown(path: Path, *, whole: bool = False) -> str:
     """Return a path as seen from the repository; one that lies elsewhere as its name, or whole."""
-    path = path.absolute()
-    root = project_root()
+    path, root = path.absolute(), project_root()
     elsewhere = str(path) if whole else path.name
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else elsewhere
 
 
-def _as_params_error(error: ValidationError, place: str) -> ParamsError:
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
+def _as_params_error(fault: Any, place: str) -> ParamsError:
+    """Return what pydantic found, with its key, what it should be and what to write."""
+    path, kind, given = [str(part) for part in fault["loc"]], fault["type"], fault["input"]
     where = f"{place}: {'.'.join(path)}" if path else place
-    if first["type"] == "extra_forbidden":
-        way_out = did_you_mean(path[-1], _known_keys(path[:-1]))
-        return ParamsError(where, "is not a known key", "a declared one", way_out)
-    if first["type"] == "missing":
-        return ParamsError(where, "is missing", "a value", "Add the key; see params/standin.yaml.")
-    found = f"is {first['input']!r}" if path else "contradicts itself"
-    if first["type"] == "string_type":
+    found = f"is {given!r}" if path else "contradicts itself"
+    expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    way_out = "Change the value; the comment beside it in params/standin.yaml says its unit."
+    if kind == "extra_forbidden":
+        model = NESTED.get(path[0], RunParams) if len(path) > 1 else RunParams
+        found, expected = "is not a known key", "a declared one"
+        way_out = did_you_mean(path[-1], model.model_fields)
+    elif kind == "missing":
+        found, expected = "is missing", "a value"
+        way_out = "Add the key; see params/standin.yaml."
+    elif kind == "string_type":
+        expected = "a text"
         way_out = "YAML reads it as something else than text: put it in quotes."
-        return ParamsError(where, found, "a text", way_out)
-    if first["type"] == "string_pattern_mismatch":
+    elif kind == "string_pattern_mismatch":
+        expected = "a folder's name, without / { } < > or a dot first"
         way_out = "Choose another name for it."
-        return ParamsError(
-            where, found, "a folder's name, without / { } < > or a dot first", way_out
-        )
-    return ParamsError(where, found, _expected(first["msg"]), _way_out(first["input"]))
-
-
-def _expected(message: str) -> str:
-    return message.removeprefix("Input should be ").removeprefix("Value error, ")
-
-
-def _way_out(found: Any) -> str:
-    if isinstance(found, str) and _is_number(found):
-        return "YAML reads this as text: write numbers as 12, 0.001 or 1.0e-3, unquoted."
-    return "Change the value; the comment beside it in params/standin.yaml says its unit."
+    elif isinstance(given, str) and _is_number(given):
+        way_out = "YAML reads this as text: write numbers as 12, 0.001 or 1.0e-3, unquoted."
+    return ParamsError(where, found, expected, way_out)
 
 
 def _is_number(text: str) -> bool:
@@ -274,15 +205,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _known_keys(path: list[str]) -> list[str]:
-    """Return the keys that a (nested) settings model declares."""
-    model: type[BaseModel] = RunParams
-    for part in path:
-        known = {"standin": StandinSettings, "sample": SampleSource, "family": FamilySettings}
-        inner = known.get(part)
-        if inner is None:
-            break
-        model = inner
-    return list(model.model_fields)

@@ -17,27 +17,21 @@ def progress_bars() -> Iterator[OnProgress]:
 
     Where stderr is no terminal, the bars are printed once, as they stand at the end.
     """
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and only needed here
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from rich import progress as bars  # noqa: PLC0415 - slow to import, and only needed here
+    from rich.console import Console  # noqa: PLC0415
 
     columns = (
-        TextColumn("{task.description:>32}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        bars.TextColumn("{task.description:>32}", markup=False),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bars: dict[str, int] = {}
+    with bars.Progress(*columns, console=Console(stderr=True)) as progress:
+        begun: dict[str, bars.TaskID] = {}
 
         def show(step: str, done: int, total: int) -> None:
-            if step not in bars:
-                bars[step] = progress.add_task(step, total=total)
-            progress.update(bars[step], completed=done, total=total)
+            if step not in begun:
+                begun[step] = progress.add_task(step, total=total)
+            progress.update(begun[step], completed=done, total=total)
 
         yield show

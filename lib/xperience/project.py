@@ -8,9 +8,9 @@ from pathlib import Path
 
 from xperience.errors import ParamsError
 
+BASE_RUN = "standin"
 LONGEST_NAME = 48
 """Characters of a recording's name; with what is put to it, a file name holds 255 bytes."""
-
 ROOT_VARIABLE = "XPERIENCE_ROOT"
 STILL = "XPERIENCE_STILL"
 """Set in kernels of runs that nobody watches: controls become still pictures."""
@@ -21,11 +21,6 @@ def project_root() -> Path:
 
     The environment variable ``XPERIENCE_ROOT`` wins; otherwise the search goes up from the current
     folder, so that a notebook finds the same files from the top and from ``notebooks/``.
-
-    Raises
-    ------
-    ParamsError
-        If the current folder is not inside a repository of ours.
     """
     named = os.environ.get(ROOT_VARIABLE)
     if named:
@@ -59,13 +54,9 @@ def episode_name(episode: Path | str) -> str:
     folder = Path(episode)
     named = folder if folder.name != "episode" else folder.parent
     text = unicodedata.normalize("NFC", named.name)
-    plain = "".join(sign if _is_plain(sign) else "-" for sign in text)
-    return re.sub("-+", "-", plain)[:LONGEST_NAME].strip("-.") or "episode"
-
-
-def _is_plain(sign: str) -> bool:
-    kind = unicodedata.category(sign)
-    return kind[0] in "LM" or kind == "Nd" or sign in "_.-"
+    kept = {"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd"}
+    signs = (one if one in "_." or unicodedata.category(one) in kept else "-" for one in text)
+    return re.sub("-+", "-", "".join(signs))[:LONGEST_NAME].strip("-.") or "episode"
 
 
 def own_name(episode: Path | str) -> str:
@@ -75,13 +66,7 @@ def own_name(episode: Path | str) -> str:
 
 
 def run_folder(run: str) -> Path:
-    """Return the folder that a run writes to.
-
-    Raises
-    ------
-    ParamsError
-        If the name leads elsewhere.
-    """
+    """Return the folder that a run writes to; a name that leads elsewhere is a ParamsError."""
     if run != Path(run).name or run == "..":
         raise ParamsError(
             "run", f"is {run!r}", "a name, no path", "Runs are folders in artifacts/."
@@ -106,9 +91,5 @@ def predictions_path(run: str, section: str) -> Path:
 
 
 def provenance_path(metrics: Path | str) -> Path:
-    """Return where the provenance of a metrics file lies: beside it.
-
-    >>> provenance_path("metrics/01.json").name
-    '01.provenance.json'
-    """
+    """Return where the provenance of a metrics file lies: beside it."""
     return Path(metrics).with_suffix(".provenance.json")

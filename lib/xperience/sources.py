@@ -26,36 +26,25 @@ def sources_of(*starts: Path | str, library: Path = LIBRARY) -> list[Path]:
     list of Path
         Files under ``library``, the ``__init__`` of each package on the way included.
     """
-    waiting = [path for start in starts for path in _first(start, library)]
-    found: set[Path] = set()
+    waiting: list[Path] = []
     for start in starts:
-        if _is_file(start):
-            waiting.extend(_imports(Path(start), library))
+        if isinstance(start, Path) or start.endswith(".py"):
+            waiting += _imports(Path(start), library)
+        else:
+            package = library.joinpath(*start.split(".")[1:])
+            waiting += [*_modules(start, library), *package.rglob("*.py")]
+    found: set[Path] = set()
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting.extend(_imports(path, library))
+            waiting += _imports(path, library)
     return sorted(found)
 
 
 def source_digests(paths: Iterable[Path], library: Path = LIBRARY) -> dict[str, str]:
     """Return a digest for each library file, 16 hex digits, keyed by its path in the library."""
     return {path.relative_to(library).as_posix(): file_digest(path)[:16] for path in sorted(paths)}
-
-
-def _is_file(start: Path | str) -> bool:
-    return isinstance(start, Path) or start.endswith(".py")
-
-
-def _first(start: Path | str, library: Path) -> list[Path]:
-    """Return the files that a dotted name stands for; a file outside the library has none."""
-    if _is_file(start):
-        return []
-    folder = library.joinpath(*str(start).split(".")[1:])
-    if folder.is_dir():
-        return sorted(folder.rglob("*.py")) + _modules(str(start), library)
-    return _modules(str(start), library)
 
 
 def _imports(path: Path, library: Path) -> list[Path]:
@@ -66,21 +55,14 @@ def _imports(path: Path, library: Path) -> list[Path]:
 @lru_cache(maxsize=1024)
 def _imported_names(path: Path, _changed_ns: int, library: Path) -> tuple[str, ...]:
     """Return every dotted name that a file imports, wherever the import stands in it."""
-    tree = ast.parse(_without_magics(path.read_text(encoding="utf-8")), str(path))
-    package = _package_of(path, library)
-    return tuple(name for node in ast.walk(tree) for name in _names(node, package))
-
-
-def _without_magics(text: str) -> str:
-    """Blank out lines that only IPython understands."""
-    lines = text.splitlines()
-    return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in lines)
-
-
-def _package_of(path: Path, library: Path) -> list[str]:
-    if not path.is_relative_to(library):
-        return []
-    return [library.name, *path.relative_to(library).parent.parts]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    magics = ("%", "!")  # lines that only IPython understands
+    text = "\n".join("" if line.lstrip().startswith(magics) else line for line in lines)
+    package: list[str] = []
+    if path.is_relative_to(library):
+        package = [library.name, *path.relative_to(library).parent.parts]
+    nodes = ast.walk(ast.parse(text, str(path)))
+    return tuple(name for node in nodes for name in _names(node, package))
 
 
 def _names(node: ast.AST, package: list[str]) -> Iterator[str]:

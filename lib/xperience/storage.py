@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and names that follow from content."""
+"""Files that are whole or absent, and digests by which a file is known again."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from xperience.outputs import check_output
 
@@ -27,23 +27,15 @@ def whole_file(path: Path | str, *, in_recording: bool = False) -> Iterator[Path
     A reader never meets a half-written file: the scratch file is synced, then moved into place in
     one step; after an error or a kill there is no file under ``path`` but the old one.
 
+    The scratch path has the same suffix and folder; parents are made.
+
     Parameters
     ----------
     path : path
-        Where the finished file belongs; parents are made.
+        Where the finished file belongs.
     in_recording : bool, optional
         Whether it is the caller's work to write a recording: a download, or the discarding of what
-        it brought. All others may not.
-
-    Yields
-    ------
-    Path
-        A path with the same suffix in the same folder, to write to.
-
-    Raises
-    ------
-    OutputError
-        If it would lie in a recording.
+        it brought. For all others a place in a recording is an OutputError.
     """
     path = Path(path)
     if not in_recording:
@@ -58,26 +50,15 @@ def whole_file(path: Path | str, *, in_recording: bool = False) -> Iterator[Path
         yield scratch
         with scratch.open("rb") as written:
             os.fsync(written.fileno())
-        scratch.chmod(0o666 & ~_umask())
+        os.umask(mask := os.umask(0))
+        scratch.chmod(0o666 & ~mask)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def remove_folder(path: Path | str) -> None:
-    """Remove a folder of ours with all that is in it.
-
-    Raises
-    ------
-    OutputError
-        If a recording lies in it, or it in a recording.
-    """
+    """Remove a folder of ours with all that is in it; with a recording, that is an OutputError."""
     check_output(path, emptied=True)
     shutil.rmtree(path)
 
@@ -89,13 +70,7 @@ def write_text(path: Path | str, text: str, *, in_recording: bool = False) -> No
 
 
 def write_json(path: Path | str, value: Any, *, in_recording: bool = False) -> None:
-    """Write readable JSON, whole or not at all; NaN and infinity are refused. See `whole_file`.
-
-    Raises
-    ------
-    ValueError
-        If a number is not finite: missing values are ``null``.
-    """
+    """Write readable JSON, whole or not at all; NaN and infinity are a ValueError."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(path, f"{text}\n", in_recording=in_recording)
 
@@ -137,6 +112,21 @@ def known_digest(path: Path | str) -> str:
 def _state(path: Path) -> list[int]:
     found = path.stat()
     return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def digest_state(
+    path: Path | str, recorded: str | None
+) -> Literal["same", "changed", "absent", "unrecorded"]:
+    """Return whether a file is what it was when its digest was written down.
+
+    It is "absent" if there is no file, "unrecorded" if there is one and nobody wrote its digest
+    down.
+    """
+    if not Path(path).is_file():
+        return "absent"
+    if recorded is None:
+        return "unrecorded"
+    return "same" if file_digest(path) == recorded else "changed"
 
 
 def value_digest(value: Any) -> str:

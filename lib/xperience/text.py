@@ -54,14 +54,10 @@ def decode(raw: bytes, line: int = 1) -> str:
     Parameters
     ----------
     raw : bytes
-        UTF-8, or UTF-16 or UTF-32 that starts with a byte-order mark.
+        UTF-8, or UTF-16 or UTF-32 that starts with a byte-order mark. Anything else is a TextError
+        with the byte, the line and the likely encoding.
     line : int, optional
         The line that they begin in, for errors.
-
-    Raises
-    ------
-    TextError
-        If it is anything else; the byte, the line and the likely encoding are named.
     """
     mark, encoding = next((pair for pair in _MARKS if raw.startswith(pair[0])), (b"", "utf-8"))
     body = raw[len(mark) :]
@@ -118,27 +114,14 @@ def _likely(raw: bytes, at: int) -> str:
 
 
 def read_text(path: Path | str) -> str:
-    """Return the text of a file, line ends as they are.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    TextError
-        If it is no text.
-    """
+    """Return the text of a file, line ends as they are; OSError or TextError if there is none."""
     return decode(Path(path).read_bytes())
 
 
 def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
     """Yield the lines of a file with their numbers from 1 and their ends, a line in memory.
 
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    TextError
-        If it is no text; bytes are counted in their line.
+    A TextError, where it is no text, counts bytes in their line.
     """
     with Path(path).open("rb") as file:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE[:2]):
@@ -152,11 +135,7 @@ def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
 def parse_json(text: str, doubled: set[str] | None = None) -> Any:
     r"""Return the value that JSON text holds.
 
-    Parameters
-    ----------
-    text : str
-    doubled : set of str, optional
-        Takes up the keys that some object writes more than once; the last one counts.
+    ``doubled`` takes up the keys that some object writes more than once; the last one counts.
 
     Raises
     ------
@@ -176,7 +155,8 @@ def parse_json(text: str, doubled: set[str] | None = None) -> Any:
         raise TextError("nested too deeply") from error
     except ValueError as error:
         raise TextError(str(error)) from error
-    half = _half_character(text) if "\\ud" in text.lower() else None
+    escapes = _ESCAPE.finditer(text) if "\\ud" in text.lower() else ()
+    half = next((found for found in escapes if found[1]), None)
     if half:
         line = text.count("\n", 0, half.start()) + 1
         raise TextError(f"half a character is escaped in line {line}: {half[0]}", line)
@@ -186,11 +166,7 @@ def parse_json(text: str, doubled: set[str] | None = None) -> Any:
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|(u[dD][89a-fA-F]\w\w)|.)", re.DOTALL
 )
-
-
-def _half_character(text: str) -> re.Match[str] | None:
-    """Return the first escape of half a character that its other half doesn't follow."""
-    return next((found for found in _ESCAPE.finditer(text) if found[1]), None)
+"""An escape; its group is half a character that the other half doesn't follow."""
 
 
 def read_json(path: Path | str) -> Any:
@@ -199,23 +175,13 @@ def read_json(path: Path | str) -> Any:
 
 
 def read_table(path: Path | str) -> list[tuple[int, dict[str, str]]]:
-    """Return the rows of a CSV file by the names in its first line.
+    """Return the rows of a CSV file by the names in its first line, each with the line it ends in.
 
-    Parameters
-    ----------
-    path : path
-        Its columns are parted by commas, semicolons or tabs: by what stands most often in the first
-        line, outside quotes. Empty lines are passed over.
-
-    Returns
-    -------
-    list of (line, dict)
-        The line that a row ends in, from 1, and its values by column.
+    Columns are parted by commas, semicolons or tabs: by what stands most often in the first line,
+    outside quotes. Empty lines are passed over.
 
     Raises
     ------
-    OSError
-        If it cannot be read.
     TextError
         If it is no text or no CSV, or a line has more values than the first has names.
     """
@@ -251,15 +217,10 @@ _ZERO_WIDTH = re.compile(
 
 
 def spelling(texts: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that writes labels that look the same in one way.
+    """Return a function that writes labels, all of them given here, that look the same in one way.
 
     It is Unicode's composed form (NFC), trimmed, with one space for a run of any white space. What
     takes no room is a space too, but for a label that would be another one of the texts without it.
-
-    Parameters
-    ----------
-    texts : iterable of str
-        All labels, in any spelling.
     """
     known = {_plain(text) for text in texts if not _ZERO_WIDTH.search(text)}
 
@@ -284,14 +245,8 @@ _MARKUP = re.compile(r"[`*_\[\]<>#&{}|~]|^[-+=%:]")
 def visible(text: str, *, one_line: bool = True) -> str:
     r"""Return a text with what would steer a terminal or turn a line round spelt out as in JSON.
 
-    Parameters
-    ----------
-    text : str
-    one_line : bool
-        Whether runs of white space become one space; else tabs and ends of lines stay.
+    On ``one_line`` runs of white space become one space; else tabs and ends of lines stay.
 
-    Examples
-    --------
     >>> visible("two\nlines \x1b[31m")
     'two lines \\u001b[31m'
     """
@@ -302,15 +257,9 @@ def visible(text: str, *, one_line: bool = True) -> str:
 def as_markdown(text: str, *, html: bool = True) -> str:
     r"""Return Markdown that shows a text as it is, in a sentence or a cell of a table.
 
-    Parameters
-    ----------
-    text : str
-    html : bool
-        Whether dollars and backslashes may become elements of their own, in which no renderer
-        looks for formulas.
+    With ``html`` dollars and backslashes become elements of their own, in which no renderer looks
+    for formulas.
 
-    Examples
-    --------
     >>> as_markdown("Cut | *peel* for $5")
     'Cut \\| \\*peel\\* for <span>&#36;</span>5'
     """

@@ -24,20 +24,20 @@ def one_line(text: str) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"PYTHONIOENCODING": "cp1252"},
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-    ],
-)
+def verbs_with(body: Callable[[], None]) -> typer.Typer:
+    made = Verbs()
+    made.callback()(lambda: None)
+    made.command("do")(body)
+    return made
+
+
 def test_the_console_may_have_any_encoding(
-    tmp_path: Path, command: Callable, builder: object, settings: dict[str, str]
+    tmp_path: Path, command: Callable, builder: object
 ) -> None:
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONIOENCODING"} | settings
     folder = builder.write_episode(tmp_path / ODD, 20)
     document = builder.get(folder, "caption").replace(b"Making tea", ODD.encode())
     builder.put(folder, caption=document)
+    env = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = command("inspect", folder, env=env, text=False)
     assert done.returncode == 0, done.stderr
     assert b"main task" in done.stdout
@@ -58,29 +58,19 @@ def test_an_error_names_any_place_in_any_encoding(encoding: str) -> None:
     assert isinstance(done.exception, SystemExit)
 
 
-@pytest.mark.parametrize("to", ["a reader that left", "a full disk"])
-def test_output_that_nobody_takes(whole_tiny: Path, command: Callable, to: str) -> None:
-    if to == "a full disk":
-        with Path("/dev/full").open("w") as full:
-            done = command("inspect", whole_tiny, capture_output=False, stdout=full, stderr=-1)
-        assert done.returncode == 1
-        assert "No space left on device" in done.stderr.splitlines()[-1]
-    else:
-        reading, writing = os.pipe()
-        os.close(reading)
-        done = command("inspect", whole_tiny, capture_output=False, stdout=writing, stderr=-1)
-        os.close(writing)
-        assert done.returncode == 1
-        assert "inspect" not in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "Exception ignored" not in done.stderr
-
-
-def verbs_with(body: Callable[[], None]) -> typer.Typer:
-    made = Verbs()
-    made.callback()(lambda: None)
-    made.command("do")(body)
-    return made
+def test_output_that_nobody_takes(whole_tiny: Path, command: Callable) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = command("inspect", whole_tiny, capture_output=False, stdout=full, stderr=-1)
+    assert "No space left on device" in done.stderr.splitlines()[-1]
+    reading, writing = os.pipe()
+    os.close(reading)
+    left = command("inspect", whole_tiny, capture_output=False, stdout=writing, stderr=-1)
+    os.close(writing)
+    assert "inspect" not in left.stderr
+    for one in (done, left):
+        assert one.returncode == 1
+        assert "Traceback" not in one.stderr
+        assert "Exception ignored" not in one.stderr
 
 
 def test_what_the_system_refuses_is_one_line_and_a_bug_shows_itself() -> None:
@@ -98,69 +88,42 @@ def test_what_the_system_refuses_is_one_line_and_a_bug_shows_itself() -> None:
     assert isinstance(CliRunner().invoke(verbs_with(bug), ["do"]).exception, KeyError)
 
 
-def a_folder(folder: Path) -> Path:
-    (folder / "out").mkdir()
-    return folder / "out"
-
-
-def under_a_file(folder: Path) -> Path:
-    (folder / "file").touch()
-    return folder / "file" / "out"
-
-
-def link_to_nowhere(folder: Path) -> Path:
-    (folder / "out").symlink_to(folder / "gone" / "file")
-    return folder / "out"
-
-
-def circle_of_links(folder: Path) -> Path:
-    (folder / "one").symlink_to(folder / "two")
-    (folder / "two").symlink_to(folder / "one")
-    return folder / "one" / "out"
-
-
-def long_name(folder: Path) -> Path:
-    return folder / ("a" * 300)
-
-
-def a_pipe(folder: Path) -> Path:
-    os.mkfifo(folder / "out")
-    return folder / "out"
-
-
-REFUSED = {
-    a_folder: "is a folder, expected a file",
-    under_a_file: "which is no folder, expected a file",
-    link_to_nowhere: "out, which leads nowhere, expected a file",
-    circle_of_links: "one, which leads nowhere, expected a file",
-    long_name: "File name too long",
-    a_pipe: "is a device or pipe, expected a file",
+REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "out": (lambda at: (at / "out").mkdir(), "is a folder, expected a file"),
+    "file/out": (lambda at: (at / "file").touch(), "which is no folder, expected a file"),
+    "link": (lambda at: (at / "link").symlink_to(at / "gone" / "f"), "link, which leads nowhere"),
+    "one/out": (
+        lambda at: [(at / "one").symlink_to(at / "two"), (at / "two").symlink_to(at / "one")],
+        "one, which leads nowhere, expected a file",
+    ),
+    "a" * 300: (lambda at: None, "File name too long"),
+    "pipe": (lambda at: os.mkfifo(at / "pipe"), "is a device or pipe, expected a file"),
 }
 
 
-@pytest.mark.parametrize("plant", REFUSED)
+@pytest.mark.parametrize("name", REFUSED, ids=lambda name: name[:8])
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(
-    whole_tiny: Path, tmp_path: Path, plant: Callable, monkeypatch: pytest.MonkeyPatch
+    whole_tiny: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = plant(tmp_path)
-    before = sorted(tmp_path.rglob("*"))
+    plant, why = REFUSED[name]
+    plant(tmp_path)
+    out, before = tmp_path / name, sorted(tmp_path.rglob("*"))
     monkeypatch.setattr("xperience.features.extract.extract", lambda *_, **__: pytest.fail("began"))
     done = CliRunner().invoke(app, ["features", str(whole_tiny), "--out", str(out)])
     assert done.exit_code == 1, done.output
     said = one_line(done.stderr)
     assert said.startswith(f"FileError: {out}: ")
-    assert REFUSED[plant] in said
+    assert why in said
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_file_in_place_of_an_output_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "out").touch()
-    done = CliRunner().invoke(app, ["standin", str(tmp_path / "out"), "--frames", "20"])
+    out = tmp_path / "out"
+    out.touch()
+    done = CliRunner().invoke(app, ["standin", str(out), "--frames", "20"])
     assert done.exit_code == 1
-    assert one_line(done.stderr) == (
-        f"FileError: {tmp_path / 'out'}: is a file, expected a folder. Name another place to write "
-        "to."
-    )
+    expected = "is a file, expected a folder. Name another place to write to."
+    assert one_line(done.stderr) == f"FileError: {out}: {expected}"
 
 
 def test_no_permission_and_no_room(
@@ -197,7 +160,7 @@ def test_every_verb_says_whether_its_output_is_a_folder() -> None:
     assert seen > 10
 
 
-def test_a_signal_ends_a_command_as_an_interrupt(tmp_path: Path) -> None:
+def test_a_signal_ends_a_command_as_an_interrupt() -> None:
     body = (
         "import os, signal, typer\n"
         "from xperience.console import Verbs\n"
@@ -209,8 +172,6 @@ def test_a_signal_ends_a_command_as_an_interrupt(tmp_path: Path) -> None:
         "    finally: print('tidied')\n"
         "app()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", body, "do"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 130
-    assert done.stdout == "tidied\n"
+    call = [sys.executable, "-c", body, "do"]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "tidied\n")

@@ -9,7 +9,7 @@ from xperience.evaluation.predictions import HEADS, predict_heads
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.project import at_root
-from xperience.report.tasks import tasks_page
+from xperience.report.pages import tasks_page
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
 from xperience.tasks.problem import problems_of
 

@@ -6,17 +6,14 @@ from xperience.features.extract import extract
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
 from xperience.recording.inspect import inspect_episode
 from xperience.recording.recording import Episode
-from xperience.standin.settings import StandinSettings
-from xperience.standin.write import write_episode
 
 N_FRAMES = 100
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory):
+def folder(simulated):
     """A simulated episode of a few seconds; tests copy it before they change it."""
-    settings = StandinSettings(frames=N_FRAMES, size_px=(32, 24), workers=1)
-    return write_episode(tmp_path_factory.mktemp("tiny") / "episode", settings)
+    return simulated(frames=N_FRAMES)
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,8 @@ from xperience.console import say
 from xperience.evaluation.records import Record
 from xperience.export.said import _page
 from xperience.recording.captions import FrameLabels
-from xperience.report import shift
 from xperience.report.figures import style
-from xperience.report.scoreboard import markdown_table
+from xperience.report.pages import markdown_table
 from xperience.text import as_block, as_markdown, visible
 
 HOSTILE = [
@@ -81,7 +80,7 @@ def hostile(test):
     """Try a test on any text and on those that are known to be trouble."""
     for text in HOSTILE:
         test = example(text)(test)
-    return given(ANY_TEXT)(test)
+    return settings(max_examples=40)(given(ANY_TEXT)(test))
 
 
 @hostile
@@ -126,7 +125,6 @@ def test_pages_and_tables_show_the_text(label: str) -> None:
     want = visible(label)
     rows = markdown_table([Record(**row)]).splitlines()[1:-1]  # a table in a directive
     assert rendered("\n".join(rows)).words.count(want) == 3
-    assert want in rendered(f"- {shift._why(Record(**row))}.").words
     said = FrameLabels("", *[[label]] * 4, objects=[(label,)])
     assert rendered(_page(said, 0)).words.count(want) == 5
     table = pd.DataFrame({"label": [label]})
@@ -148,24 +146,17 @@ def draw(*labels: str) -> style.Picture:
     return style.Picture(figure, labels[0], labels[0])
 
 
-def words_of(picture: style.Picture) -> list[str]:
-    return [text.get_text() for text in picture.figure.findobj(style.Text)]
-
-
-@pytest.mark.parametrize("first", range(0, len(HOSTILE), 6))
-def test_figures_draw_the_text(first: int) -> None:
-    labels = HOSTILE[first : first + 6]
-    picture = draw(*labels)
+def test_figures_draw_the_text() -> None:
+    picture = draw(*HOSTILE)
     with warnings.catch_warnings(record=True):
         shown = Shown(style.picture_data(picture, passing=True)["text/html"])
     assert shown.tags == {"img"}
     assert all(not text.get_parse_math() for text in picture.figure.findobj(style.Text))
-    drawn = words_of(picture)
-    for label in labels:
-        assert style.elide(label, 30).replace("\ufe0f", "") in drawn
+    drawn = {text.get_text() for text in picture.figure.findobj(style.Text)}
+    assert {style.elide(label, 30).replace("\ufe0f", "") for label in HOSTILE} <= drawn
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(ANY_TEXT.filter(str.strip))
 def test_any_text_can_be_drawn(label: str) -> None:
     with warnings.catch_warnings(record=True) as caught:

@@ -9,7 +9,7 @@ from xperience.evaluation.records import read_records
 from xperience.params import load_params
 from xperience.project import provenance_path
 from xperience.run.fresh import stale
-from xperience.run.plan import Plan
+from xperience.run.plan import RunPlan
 
 REPOSITORY = Path(__file__).parents[2]
 ARTIFACTS = REPOSITORY / "artifacts"
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not FILES, reason="no executed notebook is commi
 
 @pytest.mark.parametrize("run", RUNS)
 def test_the_executed_notebooks_follow_from_their_sources(run):
-    found = [str(entry) for entry in stale(Plan.of(run))]
+    found = [str(entry) for entry in stale(RunPlan.of(run))]
     assert found == [], f"make reproduce RUN={run} brings them up to date"
 
 

@@ -4,7 +4,6 @@ import re
 import tomllib
 from pathlib import Path
 
-import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -30,14 +29,11 @@ def test_the_conda_environment_asks_for_what_the_project_asks_for():
     assert minor in PROJECT["requires-python"]
 
 
-def test_the_locks_pin_every_package_to_a_version_and_to_no_place():
+def test_the_locks_pin_every_declared_package_to_a_fitting_version_and_to_no_place():
     lock = LOCK + EXTRAS_LOCK
     assert [line for line in lock if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][\w.!]*", line)] == []
     assert len({canonicalize_name(line.partition("==")[0]) for line in lock}) == len(lock)
-
-
-@pytest.mark.parametrize("requirement", DECLARED + OPTIONAL, ids=lambda one: one.name)
-def test_the_locks_hold_a_fitting_version_of_each_declared_package(requirement):
-    lock = LOCK + (EXTRAS_LOCK if requirement in OPTIONAL else [])
-    pinned = {canonicalize_name(n): v for n, _, v in (line.partition("==") for line in lock)}
-    assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)])
+    for requirement in DECLARED + OPTIONAL:
+        lines = LOCK + (EXTRAS_LOCK if requirement in OPTIONAL else [])
+        pinned = {canonicalize_name(n): v for n, _, v in (line.partition("==") for line in lines)}
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)])

@@ -42,40 +42,32 @@ def run(root) -> Path:
     return folder
 
 
-def downloaded(folder: Path) -> None:
-    files = [
-        RemoteFile(path=one.name, size=one.stat().st_size, digest=f"sha256:{file_digest(one)}")
-        for one in sorted(folder.iterdir())
-    ]
-    episode = RemoteEpisode(folder="", files=tuple(files), missing=())
-    asked = {"repo_id": "a/b", "revision": "main", "commit": "0" * 40, "folder": "", "licence": "x"}
-    (folder / STORE).mkdir()
-    (folder / RECEIPT).write_text(Receipt(**asked, episode=episode).model_dump_json())
-
-
 def test_a_simulation_goes_and_what_is_committed_stays(run, simulated):
     shutil.copytree(simulated(frames=60), run / "episode")
     assert call("clean", "tiny") == (0, "")
     assert [path.name for path in run.iterdir()] == ["metrics"]
 
 
-def test_a_recording_of_ones_own_stays(run, tiny):
-    shutil.copytree(tiny, run / "episode")
+def test_a_recording_of_ones_own_stays_and_a_download_goes_if_asked(run, tiny):
+    episode = Path(shutil.copytree(tiny, run / "episode"))
     code, said = call("clean", "tiny", "--download")
-    assert (code, seen(run / "episode")) == (0, seen(tiny))
+    assert (code, seen(episode)) == (0, seen(tiny))
     assert "kept: artifacts/tiny/episode holds something that no run has made" in said
-
-
-def test_a_download_goes_only_if_asked_and_if_nothing_was_added(run, tiny):
-    shutil.copytree(tiny, run / "episode")
-    downloaded(run / "episode")
+    files = tuple(
+        RemoteFile(path=one.name, size=one.stat().st_size, digest=f"sha256:{file_digest(one)}")
+        for one in sorted(episode.iterdir())
+    )
+    asked = {"repo_id": "a/b", "revision": "main", "commit": "0" * 40, "folder": "", "licence": "x"}
+    receipt = Receipt(**asked, episode=RemoteEpisode(folder="", files=files, missing=()))
+    (episode / STORE).mkdir()
+    (episode / RECEIPT).write_text(receipt.model_dump_json())
     assert "make clean DOWNLOAD=1" in call("clean", "tiny")[1]
-    (run / "episode" / "notes.txt").write_text("mine")
+    (episode / "notes.txt").write_text("mine")
     assert "no run has made" in call("clean", "tiny", "--download")[1]
-    assert (run / "episode" / "annotation.hdf5").is_file()
-    (run / "episode" / "notes.txt").unlink()
+    assert (episode / "annotation.hdf5").is_file()
+    (episode / "notes.txt").unlink()
     assert call("clean", "tiny", "--download") == (0, "")
-    assert not (run / "episode").exists()
+    assert not episode.exists()
 
 
 @pytest.mark.parametrize("name", ["../..", "..", ".", "", "/tmp", "tiny/../../rec"])
@@ -100,24 +92,20 @@ def test_links_are_not_followed_and_a_recording_among_results_is_refused(run, ti
     assert seen(tiny) == seen(run / "cache" / "ep") == before
 
 
-@pytest.mark.parametrize("verb", ["reproduce", "episode"])
-def test_a_run_copied_from_a_simulated_one_never_replaces_a_recording(run, tiny, root, verb):
-    own = PARAMS | {"episode": str(tiny)}
-    (root / "params" / "tiny.yaml").write_text(yaml.safe_dump(own))
-    (root / "Snakefile").touch()
+def test_no_run_replaces_a_recording_or_writes_into_it(run, tiny, root):
+    """Neither one copied from a simulated run, nor one whose folder is its recording."""
     before = seen(tiny)
-    code, said = call(verb, "tiny")
-    assert (code, "never replaced" in said) == (1, True), said
-    assert seen(tiny) == before
-    assert not is_simulated(tiny)
-
-
-def test_a_run_whose_folder_is_its_recording_is_refused(run, tiny, root):
-    shutil.copytree(tiny, root / "artifacts" / "own")
-    values = PARAMS | {"run": "own", "episode": "artifacts/own"}
-    values = {key: value for key, value in values.items() if key != "standin"}
+    (root / "Snakefile").touch()
+    (root / "params" / "tiny.yaml").write_text(yaml.safe_dump(PARAMS | {"episode": str(tiny)}))
+    for verb in ("reproduce", "episode"):
+        code, said = call(verb, "tiny")
+        assert (code, "never replaced" in said) == (1, True), said
+    own = Path(shutil.copytree(tiny, root / "artifacts" / "own"))
+    values = {key: value for key, value in PARAMS.items() if key != "standin"}
+    values |= {"run": "own", "episode": "artifacts/own"}
     (root / "params" / "own.yaml").write_text(yaml.safe_dump(values))
     for verb in ("reproduce", "windows", "site"):
         code, said = call(verb, "own")
         assert (code, "OutputError" in said) == (1, True), said
-    assert seen(root / "artifacts" / "own") == seen(tiny)
+    assert seen(tiny) == seen(own) == before
+    assert not is_simulated(tiny)

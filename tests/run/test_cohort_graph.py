@@ -14,7 +14,8 @@ from xperience.standin.mark import write_mark
 from xperience.standin.settings import StandinSettings
 from xperience.standin.write import write_episode
 
-from .test_reproduce import HEADER, Clone
+from .conftest import HEADER
+from .test_reproduce import Clone
 
 PARAMS = """
 run: tiny

@@ -14,9 +14,9 @@ import pytest
 
 from xperience.features.table import WindowTable
 
+from .conftest import HEADER
+
 REPOSITORY = Path(__file__).parents[2]
-HEADER = (REPOSITORY / "notebooks" / "01_benchmark_contract.py").read_text()
-HEADER = HEADER[: HEADER.index("# ---", 5) + 6]
 PARAMS = """
 run: tiny
 episode: artifacts/tiny/episode
@@ -222,10 +222,3 @@ def test_captions_in_a_file_of_their_own_are_part_of_the_recording(clone, tmp_pa
     assert "was made from 'episode' with another caption.json" in printed
     (table,) = clone.folder.glob("artifacts/episode-day-*/windows/day.parquet")
     assert WindowTable(table).info.main_task.startswith("Newly ")
-
-
-def test_a_wrong_call_is_one_line(clone):
-    printed = clone.reproduce("tinny", code=1)[1]
-    assert printed.startswith("ParamsError: params/tinny.yaml: is not there")
-    assert printed.count("\n") == 1
-    assert "/nowhere: is not there" in clone.reproduce("tiny", "--episode", "/nowhere", code=1)[1]

@@ -1,4 +1,4 @@
-"""A tiny run's site, built once, and the site of the committed run."""
+"""A tiny run's site with an episode page, built once a session, and that of the committed run."""
 
 import base64
 import json
@@ -7,15 +7,18 @@ import struct
 import zlib
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page
 
 from xperience.evaluation.records import Record, write_records
-from xperience.report.site import build_site
+from xperience.report.site import Shown, build_site
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 COMMITTED = REPOSITORY / "artifacts" / "standin"
+NOTEBOOKS = ["01_first", "02_second"]
 
 
 def png() -> str:
@@ -34,7 +37,7 @@ def png() -> str:
 def code_cell(source: str, *outputs: dict, count: int | None = 1, tags: tuple = ()) -> dict:
     return {
         "cell_type": "code",
-        "id": f"c{abs(hash(source)) % 10**8}",
+        "id": f"c{zlib.crc32(source.encode())}",
         "execution_count": count,
         "metadata": {"tags": list(tags)} if tags else {},
         "outputs": list(outputs),
@@ -43,40 +46,27 @@ def code_cell(source: str, *outputs: dict, count: int | None = 1, tags: tuple = 
 
 
 def shown(**data: str) -> dict:
-    return {
-        "output_type": "display_data",
-        "data": {kind.replace("_", "/"): value for kind, value in data.items()},
-        "metadata": {},
-    }
+    data = {kind.replace("_", "/"): value for kind, value in data.items()}
+    return {"output_type": "display_data", "data": data, "metadata": {}}
 
 
 def write_executed(folder: Path, name: str, *cells: dict) -> None:
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     title = {"cell_type": "markdown", "id": "t", "metadata": {}, "source": f"# Section {name}"}
-    notebook = {
-        "cells": [title, *cells],
-        "metadata": {"kernelspec": kernel},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
+    about = {"metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
     path = folder / "notebooks" / f"{name}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(notebook))
+    path.write_text(json.dumps({"cells": [title, *cells]} | about))
 
 
-@pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory) -> Path:
-    run = tmp_path_factory.mktemp("artifacts") / "tiny"
+def write_run(run: Path) -> None:
+    """Write what a run leaves: two executed notebooks, and the scores of one."""
     picture = png()
     html = f'<img alt="A &quot;red&quot; dot" width="60" src="data:image/png;base64,{picture}">'
     hidden = code_cell("n = 12345", tags=("injected-parameters", "remove-cell"))
-    write_executed(
-        run,
-        "01_first",
-        hidden,
-        code_cell("plot()", shown(image_png=picture, text_plain="plain")),
-        code_cell("a = 1\nb = 2\nc = 3\nprint('folded away')"),
-    )
+    plot = code_cell("plot()", shown(image_png=picture, text_plain="plain"))
+    long = code_cell("a = 1\nb = 2\nc = 3\nprint('folded away')")
+    write_executed(run, "01_first", hidden, plot, long)
     warning = {"output_type": "stream", "name": "stderr", "text": "a warning to the author"}
     table = shown(text_markdown="| told | of |\n| --- | --- |\n| **a row** | `r` |")
     second = code_cell("show()", shown(text_html=html), warning), code_cell("tell()", table)
@@ -87,12 +77,39 @@ def tiny_run(tmp_path_factory) -> Path:
         Record(**row, task="c", higher_is_better=True, status="skipped", reason="no audio"),
     ]
     write_records(run / "metrics" / "01_first.json", rows)
-    return run
+
+
+@pytest.fixture(scope="session")
+def episode_shown(whole_tiny, whole_table, tmp_path_factory) -> Shown:
+    """A short recording without one camera, its windows, and made-up predictions of two tasks."""
+    folder = tmp_path_factory.mktemp("shown")
+    said = {"contract": "published", "task": "timeline_action", "confidence": np.nan, "unit": None}
+    forecast = {"task": "hand_trajectory_forecast", "truth": None, "predicted": None, "unit": "m"}
+    rows = [
+        said | {"head": "linear", "seed": None, "truth": "a", "predicted": "a", "error": None},
+        said | {"head": "neural", "seed": 7, "truth": "a", "predicted": "<b>", "error": None},
+        said | {"head": "neural", "seed": 8, "truth": "a", "predicted": "never", "error": None},
+        said | forecast | {"head": "linear", "seed": None, "error": 0.25},
+    ]
+    at = [{"window": place, "start_frame": 5 * place} for place in (4, 5, 6)]
+    table = pd.DataFrame([row | place for row in rows for place in at])
+    table.to_parquet(folder / "predictions.parquet")
+    return Shown(whole_table.path, folder / "predictions.parquet", whole_tiny)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(made_once, episode_shown) -> Path:
+    """The folder of a tiny run with its site; nobody changes it."""
+
+    def build(folder: Path) -> None:
+        write_run(folder / "tiny")
+        build_site(DOCS, folder / "tiny", NOTEBOOKS, folder / "tiny" / "site", episode_shown)
+
+    return made_once("tiny-site", build) / "tiny"
 
 
 @pytest.fixture(scope="session")
 def tiny_site(tiny_run) -> Path:
-    build_site(DOCS, tiny_run, ["01_first", "02_second"], tiny_run / "site")
     return tiny_run / "site"
 
 
@@ -122,3 +139,16 @@ def watched(browser: Browser, complaints: list[str]) -> Page:
     page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
     page.on("request", lambda r: r.url.startswith("http") and complaints.append(f"asks {r.url}"))
     return page
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the page of a test complained of; there must be nothing."""
+    found: list[str] = []
+    yield found
+    assert found == []
+
+
+@pytest.fixture
+def page(browser: Browser, complaints: list[str]) -> Page:
+    return watched(browser, complaints)

@@ -4,81 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import watched
-
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(params=["tiny_site", "committed_site"])
 def site(request) -> Path:
     return request.getfixturevalue(request.param)
-
-
-def test_every_page_opens_quietly_and_shows_its_figures(browser, site):
-    complaints: list[str] = []
-    page = watched(browser, complaints)
-    n_figures = 0
-    for path in sorted(site.rglob("*.html")):
-        page.goto(path.as_uri())
-        for image in page.locator("main img, article img").all():
-            image.scroll_into_view_if_needed()
-            assert image.is_visible(), path.name
-            assert image.evaluate("i => i.complete && i.naturalWidth > 0"), path.name
-            assert image.get_attribute("alt"), f"{path.name}: a figure without description"
-            n_figures += 1
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 1280, f"{path.name} is wider than the window"
-    assert complaints == []
-    assert n_figures >= 2
-
-
-@pytest.mark.parametrize("width", [390, 820])
-def test_pages_fit_narrow_windows(browser, site, width):
-    complaints: list[str] = []
-    page = watched(browser, complaints)
-    page.set_viewport_size({"width": width, "height": 800})
-    for path in sorted(site.rglob("*.html")):
-        page.goto(path.as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
-    assert complaints == []
-
-
-def test_a_keyboard_reaches_the_first_links(browser, site):
-    page = watched(browser, [])
-    page.goto((site / "index.html").as_uri())
-    reached = set()
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement?.getAttribute('href') || ''"))
-    assert any("_run/notebooks" in href or "_run/takeaways" in href for href in reached), reached
-
-
-def test_every_stop_of_the_keyboard_can_be_seen(browser, site):
-    page = watched(browser, [])
-    page.goto((site / "_run" / "tasks.html").as_uri())
-    unseen = []
-    for _ in range(30):
-        page.keyboard.press("Tab")
-        style = page.evaluate(
-            "(e => { const s = getComputedStyle(e); return e === document.body ? '' : "
-            "s.outlineStyle + s.boxShadow + ' ' + e.outerHTML.slice(0, 90); })"
-            "(document.activeElement)"
-        )
-        if style.startswith("nonenone"):
-            unseen.append(style)
-    assert unseen == []
-
-
-def test_the_skip_link_comes_first_and_leads_to_the_words(browser, site):
-    page = watched(browser, [])
-    page.goto((site / "index.html").as_uri())
-    page.keyboard.press("Tab")
-    assert "Skip to main content" in page.evaluate("document.activeElement.textContent")
-    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-    assert outline != "none"
-    page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
-    assert page.evaluate("!!document.activeElement.closest('main')")
 
 
 NAMELESS = """() => [...document.querySelectorAll('button, select, input, summary, a[href]')]
@@ -110,24 +41,56 @@ CONTRAST = """() => {
     return ratio < 4.5 ? [`${ratio.toFixed(1)}: ${e.textContent.trim().slice(0, 40)}`] : [];
   });
 }"""
+STOP = """() => {
+  const e = document.activeElement, s = getComputedStyle(e);
+  const look = s.outlineStyle + s.boxShadow + ' ' + e.outerHTML.slice(0, 90);
+  return [e.getAttribute('href') || '', e === document.body ? '' : look];
+}"""
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
-def test_words_stand_out_and_controls_have_names(browser, site, mode):
-    complaints: list[str] = []
-    page = watched(browser, complaints)
-    page.emulate_media(color_scheme=mode)
+def test_every_page_opens_quietly_fits_and_can_be_read_in_light_and_dark(page, site):
+    n_figures = 0
     for path in sorted(site.rglob("*.html")):
-        page.goto(path.as_uri())
-        assert page.evaluate("document.documentElement.dataset.theme") == mode
-        assert page.evaluate(NAMELESS) == [], path.name
-        assert page.evaluate(CONTRAST) == [], path.name
-        assert page.locator("h1").count() >= 1, path.name
-    assert complaints == []
+        for mode in ("light", "dark"):
+            page.set_viewport_size({"width": 1280, "height": 900})
+            page.emulate_media(color_scheme=mode)
+            page.goto(path.as_uri())
+            assert page.evaluate("document.documentElement.dataset.theme") == mode
+            assert page.evaluate(NAMELESS) == [], path.name
+            assert page.evaluate(CONTRAST) == [], path.name
+            assert page.locator("h1").count() >= 1, path.name
+        for image in page.locator("main img, article img").all():
+            image.scroll_into_view_if_needed()
+            assert image.is_visible(), path.name
+            assert image.evaluate("i => i.complete && i.naturalWidth > 0"), path.name
+            assert image.get_attribute("alt"), f"{path.name}: a figure without description"
+            n_figures += 1
+        for width in (1280, 820, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{path.name} is wider than the window"
+    assert n_figures >= 2
 
 
-def test_long_code_is_folded_until_asked_for(browser, tiny_site):
-    page = watched(browser, [])
+def test_the_keyboard_reaches_links_and_every_stop_can_be_seen(page, site):
+    page.goto((site / "index.html").as_uri())
+    page.keyboard.press("Tab")
+    assert "Skip to main content" in page.evaluate("document.activeElement.textContent")
+    reached, unseen = set(), []
+    for _ in range(40):
+        href, style = page.evaluate(STOP)
+        reached.add(href)
+        unseen += [style] * style.startswith("nonenone")
+        page.keyboard.press("Tab")
+    assert any("_run/notebooks" in href or "_run/takeaways" in href for href in reached), reached
+    assert unseen == []
+    page.goto((site / "index.html").as_uri())
+    for key in ("Tab", "Enter", "Tab"):
+        page.keyboard.press(key)
+    assert page.evaluate("!!document.activeElement.closest('main')")
+
+
+def test_long_code_is_folded_until_asked_for(page, tiny_site):
     page.goto((tiny_site / "_run" / "notebooks" / "01_first.html").as_uri())
     code = page.get_by_text("folded away")
     assert page.get_by_text("plot()").is_visible()
@@ -138,8 +101,7 @@ def test_long_code_is_folded_until_asked_for(browser, tiny_site):
     assert not code.is_visible()
 
 
-def test_on_a_phone_a_figure_can_be_had_at_full_size(browser, committed_site):
-    page = watched(browser, [])
+def test_on_a_phone_a_figure_can_be_had_at_full_size(page, committed_site):
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto((committed_site / "_run" / "notebooks" / "02_label_shift.html").as_uri())
     image = page.locator(".cell_output img").first
@@ -152,8 +114,7 @@ def test_on_a_phone_a_figure_can_be_had_at_full_size(browser, committed_site):
     assert image.evaluate("i => i.clientWidth") < 390
 
 
-def test_names_in_tables_stay_whole_on_a_phone(browser, committed_site):
-    page = watched(browser, [])
+def test_names_in_tables_stay_whole_on_a_phone(page, committed_site):
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto((committed_site / "_run" / "tasks.html").as_uri())
     names = page.locator("article table").first.locator("td:first-child code .pre")
@@ -161,8 +122,7 @@ def test_names_in_tables_stay_whole_on_a_phone(browser, committed_site):
     assert all(name.evaluate("n => n.getClientRects().length") == 1 for name in names.all())
 
 
-def test_scores_are_sifted_by_words(browser, committed_site):
-    page = watched(browser, [])
+def test_scores_are_sifted_by_words(page, committed_site):
     page.goto((committed_site / "_run" / "results" / "03_neural_heads.html").as_uri())
     rows = page.locator(".results tbody tr")
     n_rows = rows.count()
@@ -175,8 +135,7 @@ def test_scores_are_sifted_by_words(browser, committed_site):
     assert page.locator(".filter output").inner_text() == f"0 of {n_rows}"
 
 
-def test_the_takeaways_lead_to_their_figures_and_rows(browser, committed_site):
-    page = watched(browser, [])
+def test_the_takeaways_lead_to_their_figures_and_rows(page, committed_site):
     page.set_viewport_size({"width": 1400, "height": 900})
     page.goto((committed_site / "index.html").as_uri())
     findings = page.locator(".finding")
@@ -190,17 +149,14 @@ def test_the_takeaways_lead_to_their_figures_and_rows(browser, committed_site):
 
 
 @pytest.mark.parametrize("word", ["floor", "zero velocity", "purge", "Qwen"])
-def test_search_finds_pages_that_tell_before_the_reference(browser, committed_site, word):
-    page = watched(browser, [])
+def test_search_finds_pages_that_tell_before_the_reference(page, committed_site, word):
     page.goto((committed_site / "search.html").as_uri() + "?q=" + word.replace(" ", "+"))
     page.wait_for_selector("#search-results li a")
     first = page.locator("#search-results li a").first.get_attribute("href")
     assert "api" not in first
 
 
-def test_search_finds_a_page_and_dark_mode_switches(browser, site):
-    complaints: list[str] = []
-    page = watched(browser, complaints)
+def test_search_finds_a_page_and_dark_mode_switches(page, site):
     page.goto((site / "search.html").as_uri() + "?q=parameters")
     page.wait_for_selector("#search-results li a")
     page.goto((site / "index.html").as_uri())
@@ -208,4 +164,3 @@ def test_search_finds_a_page_and_dark_mode_switches(browser, site):
         page.locator("button.theme-switch-button:visible").first.click()
         page.locator(f"button.theme-change-button[data-mode={mode}]:visible").click()
         assert page.evaluate("document.documentElement.dataset.theme") == mode
-    assert complaints == []

@@ -7,10 +7,24 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xperience.storage import file_digest, value_digest, whole_file, write_json, write_text
+from xperience.storage import (
+    digest_state,
+    file_digest,
+    value_digest,
+    whole_file,
+    write_json,
+    write_text,
+)
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXT
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+)  # fmt: skip
 
 
 def write_half(path: Path, error: type[BaseException]) -> None:
@@ -32,24 +46,15 @@ def test_an_error_leaves_nothing_behind(
     assert [p.read_text() for p in path.parent.iterdir()] == ([old] if old else [])
 
 
-def test_nothing_is_there_before_the_end(tmp_path: Path) -> None:
-    path = tmp_path / "file.npy"
-    with whole_file(path) as scratch:
-        scratch.write_text("whole")
-        assert not path.exists()
-        assert scratch.parent == path.parent
-        assert scratch.suffix == path.suffix
-    assert list(tmp_path.iterdir()) == [path]
-    assert path.read_text() == "whole"
-
-
-def test_two_writers_do_not_meet(tmp_path: Path) -> None:
+def test_nothing_is_there_before_the_end_and_two_writers_do_not_meet(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     with whole_file(path) as one, whole_file(path) as other:
+        assert (one.parent, one.suffix) == (path.parent, path.suffix)
         one.write_text("one")
         other.write_text("other")
         assert one != other
-    assert path.read_text() == "one"  # the last to finish
+        assert not path.exists()
+    assert path.read_text() == "one", "the last to finish"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -76,14 +81,7 @@ def test_json_that_is_no_json_is_refused(tmp_path: Path, value: object) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3),
-)  # fmt: skip
-
-
+@settings(max_examples=40)
 @given(JSON)
 def test_json_comes_back(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
     path = tmp_path_factory.getbasetemp() / "value.json"
@@ -93,14 +91,17 @@ def test_json_comes_back(tmp_path_factory: pytest.TempPathFactory, value: object
 
 @given(st.dictionaries(st.text("abcde", max_size=3), st.integers(), max_size=5))
 def test_equal_values_have_equal_digests(value: dict) -> None:
-    turned = dict(reversed(value.items()))
-    assert value_digest(value) == value_digest(turned)
+    assert value_digest(value) == value_digest(dict(reversed(value.items())))
     assert value_digest(value) != value_digest(value | {"z": 1})
     assert len(value_digest(value)) == 64
 
 
-@given(st.binary(max_size=200))
-def test_digest_of_a_file(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    path = tmp_path_factory.getbasetemp() / "content.bin"
-    path.write_bytes(content)
-    assert file_digest(path) == hashlib.sha256(content).hexdigest()
+def test_a_file_is_known_again_by_its_digest(tmp_path: Path) -> None:
+    path, digest = tmp_path / "content.bin", hashlib.sha256(b"1").hexdigest()
+    assert digest_state(path, digest) == digest_state(path, None) == "absent"
+    path.write_bytes(b"1")
+    assert file_digest(path) == digest
+    assert digest_state(path, digest) == "same"
+    assert digest_state(path, None) == "unrecorded"
+    path.write_bytes(b"2")
+    assert digest_state(path, digest) == "changed"

@@ -14,16 +14,7 @@ from xperience.report.timeline import Timeline
 
 @dataclass(frozen=True)
 class Section:
-    """Whose rows they are.
-
-    Parameters
-    ----------
-    run : str
-    section : str
-        The notebook's name.
-    contract : str
-        Version of the feature contract.
-    """
+    """Whose rows they are: a run's, of a section (a notebook), under a feature contract."""
 
     run: str
     section: str
@@ -43,20 +34,10 @@ def contract_rows(
 ) -> list[Record]:
     """Return what there is to count in an episode and its windows.
 
-    Parameters
-    ----------
-    run, section : str
-        The run and the notebook's name.
-    table : WindowTable
-    report : EpisodeReport
-        From `inspect_episode` on the same episode.
-
-    Returns
-    -------
-    list of Record
-        Counts of the episode, the share of windows with a label, ``coverage`` with the stream as
-        ``variant``, ``dim`` and ``windows_with_values`` with the block as ``variant``. A stream or
-        block that is not there is a skipped row with its reason.
+    Rows are counts of the episode, the share of windows with a label, ``coverage`` with the stream
+    as ``variant``, ``dim`` and ``windows_with_values`` with the block as ``variant``. A stream or
+    block that is not there is a skipped row with its reason. The report is that of
+    `inspect_episode` on the same episode.
     """
     own = Section(run, section, table.info.contract)
     rows = _episode_rows(own, table)
@@ -93,24 +74,24 @@ def _episode_rows(own: Section, table: WindowTable) -> list[Record]:
 
 
 def _stream_row(own: Section, stream: StreamReport) -> Record:
-    reason = "; ".join(stream.faults) or None
+    why = {"variant": stream.stream, "reason": "; ".join(stream.faults) or None}
     if stream.status in ("missing", "broken"):
-        return own.row("coverage", "1", None, variant=stream.stream, reason=reason or stream.status)
-    up = {"higher_is_better": True, "variant": stream.stream, "reason": reason}
-    return own.row("coverage", "1", stream.coverage, **up)
+        return own.row("coverage", "1", None, **why | {"reason": why["reason"] or stream.status})
+    return own.row("coverage", "1", stream.coverage, higher_is_better=True, **why)
 
 
 def _block_rows(own: Section, block: Block, table: WindowTable) -> list[Record]:
     """Return a block's size, and the share of windows that have it."""
-    info = table.info
-    missing = info.missing_blocks.get(block.name)
-    dim = None if missing is not None else block.dim
-    why = {"variant": block.name, "reason": missing or info.partial_blocks.get(block.name)}
-    rows = [own.row("dim", "features", dim, **why)]
+    missing = table.info.missing_blocks.get(block.name)
+    why = {"variant": block.name, "reason": missing or table.info.partial_blocks.get(block.name)}
     if missing is not None:
-        return [*rows, own.row("windows_with_values", "1", None, **why)]
+        names = (("dim", "features"), ("windows_with_values", "1"))
+        return [own.row(name, unit, None, **why) for name, unit in names]
     share = float(np.mean(np.isfinite(table.block(block.name)).all(axis=1)))
-    return [*rows, own.row("windows_with_values", "1", share, higher_is_better=True, **why)]
+    return [
+        own.row("dim", "features", block.dim, **why),
+        own.row("windows_with_values", "1", share, higher_is_better=True, **why),
+    ]
 
 
 def stream_table(report: EpisodeReport) -> pd.DataFrame:

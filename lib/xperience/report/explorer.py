@@ -1,4 +1,4 @@
-"""The episode page of the site: labels, every head's answers and the views, at one cursor.
+"""What the site's episode page draws: labels, every head's predictions and the views.
 
 The page works from disk, where a browser fetches nothing: data comes as a script that sets one
 variable, and each camera's pictures as one sheet of tiles.
@@ -7,7 +7,6 @@ variable, and each camera's pictures as one sheet of tiles.
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,63 +21,25 @@ from xperience.recording.layout import CAMERAS
 from xperience.recording.recording import Episode
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS
 
-PAGE, DATA = "explorer", "explorer-data.js"
+PAGE, DATA = "_run/explorer.md", "_static/run/explorer-data.js"
 TILE_WIDTH_PX = 160
 MAX_TILES = 600
 COLUMNS = 25
 QUALITY = 60
 NOT_HERE = "the recording isn't on the machine that built this page"
 _ABOUT = {task.name: task.question for task in (*TASKS, ALL_FEATURE_ACTION)}
-_HEAD = "# The episode\n\n"
 _NO_WINDOWS = """There is no windows table here to draw from: `make lab` makes it and the recording,
 then `make site` draws this page.
 """
-_BODY = """What was seen, what it is called and what each head said of it, at one cursor. Colours
-stand for labels; the red line under a head marks where it is wrong, the red curve how large its
-error is. Heads that start at random show their first seed.
-
-```{raw} html
+_DRAWN = """```{raw} html
 <div id="explorer" class="explorer"><noscript>This page needs JavaScript: the timeline is drawn by
 it. The same labels and scores are in the notebooks.</noscript></div>
 <script src="_static/run/explorer-data.js"></script>
 <script src="_static/explorer.js"></script>
 ```
-
-## Keys and links
-
-The arrows work at once, the other keys once the timeline or a button has the focus (click it, or
-reach it with Tab).
-
-| key | does |
-|---|---|
-| ← → | one frame back or on; with Shift a second |
-| Page Up, Page Down | ten seconds back or on |
-| Home, End | to the beginning, to the end |
-| space | play or stop |
-| n, p | the next or previous place where a head is wrong, or its errors from the largest on |
-| 1 to 6 | one view large; again for all six |
-
-The address follows the cursor (`#frame=4090&task=timeline_action&contract=corrected`): copy it to
-show somebody a moment. Where a row is empty, nothing was asked: heads are tested on a part of the
-recording that they were not trained on.
 """
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """One camera's tiles, row by row on one picture.
-
-    Parameters
-    ----------
-    webp : bytes
-    n_tiles, width_px, height_px : int
-        How many tiles, and the size of each.
-    """
-
-    webp: bytes
-    n_tiles: int
-    width_px: int
-    height_px: int
+Sheet = tuple[bytes, list[int]]
+"""One camera's tiles, row by row on one WebP picture: how many, and each one's width and height."""
 
 
 def explorer_files(
@@ -86,28 +47,21 @@ def explorer_files(
 ) -> dict[str, bytes]:
     """Return the files of the episode page by their path in the staging folder.
 
+    Without a windows table there is the page alone, saying so. Views that can't be had are named on
+    the page, with the reason.
+
     Parameters
     ----------
     windows : Path, optional
-        Windows table of the recording, for labels and times; it may be absent.
+        Windows table of the recording, for labels and times. One that was not made from the
+        recording as it is now is a TableError.
     predictions : Path, optional
-        What heads answered (see `xperience.evaluation.predictions`); it may be absent.
+        What heads predicted (see `xperience.evaluation.predictions`).
     recording : Path, optional
-        Folder of the recording, for the views; it may be absent.
-
-    Returns
-    -------
-    dict
-        The page alone, saying so, without a windows table. Views that can't be had are named on
-        the page, with the reason.
-
-    Raises
-    ------
-    TableError
-        If the table was not made from the recording as it is now.
+        Folder of the recording, for the views.
     """
     if windows is None or not windows.is_file():
-        return {f"{PAGE}.md": (_HEAD + _NO_WINDOWS).encode()}
+        return {PAGE: _NO_WINDOWS.encode()}
     table = WindowTable(windows)
     if recording is not None and recording.is_dir():
         table.check_made_from(recording)
@@ -117,65 +71,50 @@ def explorer_files(
         if isinstance(sheet, str):
             missing[camera] = sheet
             continue
-        files[f"_static/run/view_{camera}.webp"] = sheet.webp
-        views[camera] = [sheet.n_tiles, sheet.width_px, sheet.height_px]
-    data = {
-        **_labels(table),
-        "tasks": _tasks(predictions),
-        "views": {"every": every, "columns": COLUMNS, "cameras": views, "missing": missing},
-    }
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True)
-    files[f"_static/run/{DATA}"] = f"window.XPERIENCE_EPISODE={text};\n".encode()
-    files[f"{PAGE}.md"] = (_HEAD + _BODY).encode()
-    return files
-
-
-def _labels(table: WindowTable) -> dict[str, Any]:
-    """Return the recording's windows and labels; a label is its place among the names, or -1."""
-    labels = table.labels
-    found: dict[str, Any] = {
+        files[f"_static/run/view_{camera}.webp"], views[camera] = sheet
+    data: dict[str, Any] = {
         "frames": table.info.n_frames,
         "fps": table.info.fps,
         "window": WINDOW_FRAMES,
         "stride": STRIDE_FRAMES,
-        "starts": labels["start_frame"].tolist(),
+        "starts": table.labels["start_frame"].tolist(),
     }
-    for name in ("action", "subtask"):
-        codes, names = pd.factorize(labels[name])
-        found[name] = {"names": list(names), "codes": codes.tolist()}
-    return found
+    for name in ("action", "subtask"):  # a label is its place among the names, or -1
+        codes, names = pd.factorize(table.labels[name])
+        data[name] = {"names": list(names), "codes": codes.tolist()}
+    data["tasks"] = _tasks(predictions)
+    data["views"] = {"every": every, "columns": COLUMNS, "cameras": views, "missing": missing}
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True)
+    files[DATA] = f"window.XPERIENCE_EPISODE={text};\n".encode()
+    files[PAGE] = _DRAWN.encode()
+    return files
 
 
 def _tasks(predictions: Path | None) -> list[dict[str, Any]]:
-    """Return what heads answered, one entry a task and contract."""
+    """Return what heads predicted from their first seed, one entry a task and contract."""
     if predictions is None or not predictions.is_file():
         return []
-    table = pd.read_parquet(predictions)
-    return [
-        _task(str(contract), str(task), group)
-        for (task, contract), group in table.groupby(["task", "contract"], sort=False)
-    ]
-
-
-def _task(contract: str, task: str, rows: pd.DataFrame) -> dict[str, Any]:
-    rows = rows[rows["seed"].isna() | (rows["seed"] == rows["seed"].min())]
-    said = pd.concat([rows["truth"], rows["predicted"]]).dropna()
-    names = list(dict.fromkeys(said))
-    code = {name: place for place, name in enumerate(names)}
-    heads = {str(head): _head(group, code) for head, group in rows.groupby("head", sort=False)}
-    units = rows["unit"].dropna()
-    return {
-        "task": task,
-        "contract": contract,
-        "about": _ABOUT.get(task, ""),
-        "names": names,
-        "unit": units.iloc[0] if len(units) else "",
-        "heads": heads,
-    }
+    found, table = [], pd.read_parquet(predictions)
+    for (task, contract), every in table.groupby(["task", "contract"], sort=False):
+        rows = every[every["seed"].isna() | (every["seed"] == every["seed"].min())]
+        names = list(dict.fromkeys(pd.concat([rows["truth"], rows["predicted"]]).dropna()))
+        code, units = {name: place for place, name in enumerate(names)}, rows["unit"].dropna()
+        heads = {str(head): _head(group, code) for head, group in rows.groupby("head", sort=False)}
+        found.append(
+            {
+                "task": str(task),
+                "contract": str(contract),
+                "about": _ABOUT.get(task, ""),
+                "names": names,
+                "unit": units.iloc[0] if len(units) else "",
+                "heads": heads,
+            }
+        )
+    return found
 
 
 def _head(rows: pd.DataFrame, code: dict[str, int]) -> dict[str, Any]:
-    """Return a head's answers in the order of time; samples of one window stay side by side."""
+    """Return a head's predictions in time order; samples of one window stay side by side."""
     rows = rows.sort_values(["start_frame", "window"], kind="stable")
     found: dict[str, Any] = {"at": rows["start_frame"].tolist()}
     if rows["predicted"].notna().any():
@@ -223,4 +162,4 @@ def _sheet(episode: Episode, camera: str, every: int) -> Sheet:
         sheet.paste(tile, (place % COLUMNS * width, place // COLUMNS * height))
     coded = io.BytesIO()
     sheet.save(coded, "WEBP", quality=QUALITY, method=4)
-    return Sheet(coded.getvalue(), len(tiles), width, height)
+    return coded.getvalue(), [len(tiles), width, height]

@@ -12,20 +12,9 @@ class InputError(XperienceError):
 
 
 def open_inputs(run: str, episode: str, contract: str) -> tuple[Episode, WindowTable]:
-    """Return a run's recording, opened read-only, and its windows table.
+    """Return a run's recording, opened read-only, and its windows table under a contract.
 
-    Parameters
-    ----------
-    run : str
-    episode : str
-        Folder of the recording, seen from the repository's top.
-    contract : str
-        Version of the feature contract that the table must follow.
-
-    Raises
-    ------
-    InputError
-        If one of them is absent or they don't belong together; it says what makes them.
+    If one of them is absent or they don't belong together, an InputError says what makes them.
     """
     folder, path = at_root(episode), windows_path(run, episode, contract)
     way_out = (

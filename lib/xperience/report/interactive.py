@@ -19,26 +19,11 @@ _LABEL = {"description_width": "7rem"}
 
 @dataclass(frozen=True)
 class Choice:
-    """What a reader may set: a place on a slider, or one of a few names.
+    """What a reader may set: a place on a slider, or one of a few names."""
 
-    Parameters
-    ----------
-    options : mapping of {text: value}
-        In order; what the reader sees, and what the drawing function gets.
-    first : object, optional
-        The value that the still picture shows; the first one if absent.
-    names : bool
-        Whether it is a list of names rather than a slider.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to choose from, or ``first`` is no option.
-    """
-
-    options: Mapping[str, Any]
-    first: Any = None
-    names: bool = False
+    options: Mapping[str, Any]  #: What the reader sees, and what the drawing function gets.
+    first: Any = None  #: The value that the still picture shows; the first option if absent.
+    names: bool = False  #: Whether it is a list of names rather than a slider.
 
     def __post_init__(self) -> None:
         if not self.options:
@@ -101,6 +86,7 @@ def explore(
     draw : callable
         Returns the picture of the chosen values, which it gets by name.
     choices : mapping of {name: Choice}
+        What a reader may set, in order.
     path : path, optional
         Where the still's PNG goes.
     """
@@ -113,14 +99,7 @@ def explore(
 
 
 def panel(draw: Callable[..., Picture], choices: Mapping[str, Choice]) -> VBox:
-    """Return controls with the picture of what is chosen below them, drawn anew at each move.
-
-    Parameters
-    ----------
-    draw : callable
-        Returns the picture of the chosen values, which it gets by name.
-    choices : mapping of {name: Choice}
-    """
+    """Return controls with the picture of what is chosen below them, drawn anew at each move."""
     controls = {name: choice.control(name) for name, choice in choices.items()}
     drawn = HTML()
 

@@ -21,7 +21,7 @@ from xperience.recording.geometry import (
     Transform,
 )
 from xperience.recording.recording import Episode
-from xperience.report.glance import frame_at
+from xperience.report.video_seek import frame_at
 
 Value = TypeVar("Value")
 
@@ -29,8 +29,10 @@ DEPTH_CAMERA = layout.STEREO_CAMERAS[0]
 """The camera whose view the depth map is taken to be; the layout doesn't say."""
 
 BODY_BONES = tuple((parent, joint) for joint, parent in enumerate(SMPLH_BODY_PARENTS) if joint)
-_HANDS = {"left hand": layout.HAND_LEFT, "right hand": layout.HAND_RIGHT}
-_HAND_STREAMS = {"left hand": "hand_left", "right hand": "hand_right"}
+_HANDS = {
+    "left hand": ("hand_left", layout.HAND_LEFT),
+    "right hand": ("hand_right", layout.HAND_RIGHT),
+}
 _PIECES_A_BONE = 9
 _MAX_DOTS = 360
 _NEAREST_M = 0.05
@@ -39,14 +41,7 @@ _LIVELY_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Shape:
-    """A body or a hand.
-
-    Parameters
-    ----------
-    joints : Points, xyz of shape (n_joints, 3)
-    bones : tuple of (int, int)
-        Pairs of joints.
-    """
+    """A body or a hand: points of shape (n_joints, 3), and the pairs of joints that are bones."""
 
     joints: Points
     bones: tuple[tuple[int, int], ...]
@@ -65,24 +60,16 @@ class Shape:
 class View:
     """What one camera sees.
 
-    Parameters
-    ----------
-    camera : str
-    image : uint8 array, shape (height, width, 3), or None
-    problem : str
-        Why there is no image, or why nothing is projected into it; empty if nothing is wrong.
-    lines_px : dict of {"body", "left hand", "right hand": float array (n_bones, n_points, 2)}
-        Pixel positions, NaN where the camera can't see.
-    dots_px : float array, shape (n_dots, 2)
-        Depth points.
-    dots_m : float array, shape (n_dots,)
-        Their depth in the depth map.
+    ``problem`` says why there is no image, or why nothing is projected into it. Positions are
+    pixels, NaN where the camera can't see.
     """
 
     camera: str
-    image: np.ndarray | None
+    image: np.ndarray | None  # uint8 (height, width, 3)
     problem: str = ""
+    #: Of "body", "left hand" and "right hand", (n_bones, n_points, 2).
     lines_px: dict[str, np.ndarray] = field(default_factory=dict)
+    #: Depth points, (n_dots, 2), and their depth in the depth map, (n_dots,).
     dots_px: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     dots_m: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
@@ -97,26 +84,7 @@ class View:
 
 @dataclass(frozen=True)
 class Moment:
-    """One frame of an episode.
-
-    Parameters
-    ----------
-    frame : int
-    time_s : float
-    action, subtask, interaction : str
-        Empty where nothing is labelled.
-    objects : tuple of str
-    views : list of View
-        One a camera, in the layout's order.
-    depth_m : float array, shape (height, width), or None
-        NaN where there is no depth.
-    depth_range_m : (float, float)
-        The recording's range for colours.
-    shapes : dict of {"body", "left hand", "right hand": Shape}
-        In world coordinates; those that are there.
-    problems : dict of {"depth", "body", "left hand", "right hand", "pose": str}
-        Why something isn't shown.
-    """
+    """One frame of an episode; labels are empty where nothing is labelled."""
 
     frame: int
     time_s: float
@@ -124,26 +92,17 @@ class Moment:
     subtask: str
     interaction: str
     objects: tuple[str, ...]
-    views: list[View]
-    depth_m: np.ndarray | None
-    depth_range_m: tuple[float, float]
-    shapes: dict[str, Shape]
-    problems: dict[str, str]
+    views: list[View]  # one per camera, in the layout's order
+    depth_m: np.ndarray | None  # (height, width), NaN where there is no depth
+    depth_range_m: tuple[float, float]  # the recording's range for colours
+    shapes: dict[str, Shape]  # "body", "left hand", "right hand" in world coordinates
+    problems: dict[str, str]  # why "depth", "pose" or a shape isn't shown
 
 
 def read_moment(episode: Episode, frame: int) -> Moment:
-    """Return one frame of an episode; what is missing or broken is said, not raised.
+    """Return one frame of an episode; what is missing or broken in it is said, not raised.
 
-    Parameters
-    ----------
-    episode : Episode
-    frame : int
-        From 0.
-
-    Raises
-    ------
-    EpisodeError
-        If the episode has no such frame.
+    A frame, counted from 0, that the episode doesn't have is an EpisodeError.
     """
     if not 0 <= frame < episode.n_frames:
         raise EpisodeError(
@@ -160,21 +119,22 @@ def read_moment(episode: Episode, frame: int) -> Moment:
     dots, dots_m = _depth_points(episode, depth_m)
     views = [_view(episode, camera, frame, on_rig, dots, dots_m) for camera in layout.CAMERAS]
     labels = episode.labels_of("corrected")
+    kinds = (kind[frame] for kind in (labels.action, labels.subtask, labels.interaction))
+    said = (label if is_labelled(label) else "" for label in kinds)
+    low = episode.annotation.scalar(layout.DEPTH_MIN, layout.DEFAULT_DEPTH_MIN_M)
+    high = episode.annotation.scalar(layout.DEPTH_MAX, layout.DEFAULT_DEPTH_MAX_M)
+    depth_range_m = (low, high) if high > low else (low, low + 1.0)
     return Moment(
         frame,
         frame / episode.fps,
-        *(_label(kind[frame]) for kind in (labels.action, labels.subtask, labels.interaction)),
+        *said,
         labels.objects[frame],
         views,
         depth_m,
-        depth_range_m(episode),
+        depth_range_m,
         in_world,
         problems,
     )
-
-
-def _label(text: str) -> str:
-    return text if is_labelled(text) else ""
 
 
 def _try(problems: dict[str, str], name: str, read: Callable[[], Value]) -> Value | None:
@@ -185,19 +145,17 @@ def _try(problems: dict[str, str], name: str, read: Callable[[], Value]) -> Valu
         return None
 
 
-def depth_range_m(episode: Episode) -> tuple[float, float]:
-    """Return the recording's depth range in metres, as the contract reads it."""
-    low = episode.annotation.scalar(layout.DEPTH_MIN, layout.DEFAULT_DEPTH_MIN_M)
-    high = episode.annotation.scalar(layout.DEPTH_MAX, layout.DEFAULT_DEPTH_MAX_M)
-    return (low, high) if high > low else (low, low + 1.0)
-
-
-def _row(episode: Episode, path: str, stream: str, frame: int) -> np.ndarray:
-    """Return a stream's row of one frame, or raise EpisodeError saying why there is none."""
+def check_usable(episode: Episode, stream: str) -> None:
+    """Refuse a stream that is not there or broken, naming its first fault."""
     state = episode.streams[stream]
     if not state.usable:
         fault = state.faults[0]
         raise EpisodeError(fault.place, fault.found, fault.expected, "Choose another recording.")
+
+
+def _row(episode: Episode, path: str, stream: str, frame: int) -> np.ndarray:
+    """Return a stream's row of one frame, or raise EpisodeError saying why there is none."""
+    check_usable(episode, stream)
     rows = episode.read(path, frame, frame + 1)
     if not len(rows):
         raise EpisodeError(stream, f"ends before frame {frame}", "one row a frame", "")
@@ -230,13 +188,16 @@ def _rig_from_reference(episode: Episode) -> Transform:
 def _shapes(episode: Episode, frame: int, problems: dict[str, str]) -> dict[str, Shape]:
     """Return hands on the rig and the body in the world; say what is not there."""
     found: dict[str, Shape] = {}
-    xyz = _try(problems, "body", lambda: _row(episode, layout.KEYPOINTS, "body", frame))
-    if _any_estimate(xyz, "body", problems):
-        body = Points(xyz[: len(SMPLH_BODY_PARENTS)].astype(np.float64), WORLD)
-        found["body"] = Shape(body, BODY_BONES)
-    for name, path in _HANDS.items():
-        xyz = _try(problems, name, lambda p=path, n=name: _row(episode, p, _HAND_STREAMS[n], frame))
-        if _any_estimate(xyz, name, problems):
+    for name, (stream, path) in {"body": ("body", layout.KEYPOINTS), **_HANDS}.items():
+        xyz = _try(problems, name, lambda p=path, s=stream: _row(episode, p, s, frame))
+        if xyz is None:
+            continue
+        if not (np.isfinite(xyz).all() and np.any(xyz)):
+            problems[name] = "not estimated at this frame"
+        elif name == "body":
+            body = Points(xyz[: len(SMPLH_BODY_PARENTS)].astype(np.float64), WORLD)
+            found[name] = Shape(body, BODY_BONES)
+        else:
             hand = Points(xyz.astype(np.float64), episode.reference_camera)
             found[name] = Shape(_rig_from_reference(episode)(hand), MANO_BONES)
     return found
@@ -255,15 +216,6 @@ def _both_ways(
                 move = rig_from_world if frame == RIG else rig_from_world.inverse()
                 home[name] = Shape(move(shape.joints), shape.bones)
     return homes
-
-
-def _any_estimate(xyz: np.ndarray | None, name: str, problems: dict[str, str]) -> bool:
-    if xyz is None:
-        return False
-    there = bool(np.isfinite(xyz).all() and np.any(xyz))
-    if not there:
-        problems[name] = "not estimated at this frame"
-    return there
 
 
 def _depth_points(episode: Episode, depth_m: np.ndarray | None) -> tuple[Points | None, np.ndarray]:
@@ -292,7 +244,8 @@ def _view(
     dots_m: np.ndarray,
 ) -> View:
     try:
-        image = _image(episode, camera, frame)
+        check_usable(episode, camera)
+        image = frame_at(episode, camera, frame)
     except EpisodeError as error:
         return View(camera, None, f"{Path(error.place).name} {error.found}")
     model, place = episode.calibration.model(camera), episode.calibration.camera_from_rig(camera)
@@ -303,14 +256,6 @@ def _view(
     if dots is None:
         return View(camera, image, "", lines_px)
     return View(camera, image, "", lines_px, _project(model, place, dots), dots_m)
-
-
-def _image(episode: Episode, camera: str, frame: int) -> np.ndarray:
-    state = episode.streams[camera]
-    if not state.usable:
-        fault = state.faults[0]
-        raise EpisodeError(fault.place, fault.found, fault.expected, "Choose another recording.")
-    return frame_at(episode, camera, frame)
 
 
 def _project(model: CameraModel, camera_from_rig: Transform, points: Points) -> np.ndarray:
@@ -338,10 +283,9 @@ def busiest_frame(episode: Episode) -> int:
     if not len(centres):
         return episode.n_frames // 2
     moved_m, seen = np.zeros(len(centres)), np.zeros(len(centres))
-    for name, path in _HANDS.items():
-        if not episode.streams[_HAND_STREAMS[name]].usable:
-            continue
+    for stream, path in _HANDS.values():
         try:
+            check_usable(episode, stream)
             xyz = episode.read(path, 0, episode.n_frames).astype(np.float64)
         except EpisodeError:
             continue

@@ -29,26 +29,15 @@ def provenance(
 ) -> dict[str, Any]:
     """Return what a notebook's numbers rest on; the same again gives the same object.
 
-    Parameters
-    ----------
-    notebook : str
-        The notebook's name, such as "01_benchmark_contract".
-    parameters : mapping
-        Its parameters, by name.
-    inputs : iterable of path
-        Files that it read.
-
-    Returns
-    -------
-    dict
-        ``notebook``, ``data`` (digest of each input), ``parameters`` and their digest, ``library``
-        (digest of the library files that the notebook uses), ``python`` and ``versions``.
+    It holds ``notebook``, ``data`` (the digest of each input file), ``parameters`` and their
+    digest, ``library`` (the digest of the library files that the notebook uses), ``python`` and
+    ``versions``.
     """
-    source = at_root("notebooks") / f"{notebook}.py"
-    parameters = dict(parameters)
+    source, parameters = at_root("notebooks") / f"{notebook}.py", dict(parameters)
+    files = sorted(map(Path, inputs))
     return {
         "notebook": {"name": notebook, "digest": file_digest(source)},
-        "data": input_digests(inputs),
+        "data": {shown_path(path): file_digest(at_root(path)) for path in files},
         "parameters": parameters,
         "parameters_digest": value_digest(parameters),
         "library": value_digest(source_digests(sources_of(source))),
@@ -57,17 +46,11 @@ def provenance(
     }
 
 
-def input_digests(inputs: Iterable[Path | str]) -> dict[str, str]:
-    """Return the digest of each file, keyed by its path as seen from the repository."""
-    return {shown_path(path): file_digest(at_root(path)) for path in sorted(map(Path, inputs))}
-
-
 def shown_path(path: Path | str) -> str:
     """Return a path without the machine in it: inside the repository from its top, else the end."""
     path, root = at_root(path), project_root()
-    if path.is_relative_to(root):
-        return path.relative_to(root).as_posix()
-    return "/".join(path.parts[-2:])
+    inside = path.is_relative_to(root)
+    return path.relative_to(root).as_posix() if inside else "/".join(path.parts[-2:])
 
 
 def versions() -> dict[str, str]:

@@ -10,7 +10,7 @@ from xperience.errors import EpisodeError
 from xperience.evaluation.records import Record
 from xperience.evaluation.uncertainty import Interval
 from xperience.recording.recording import Episode
-from xperience.report.glance import frame_at
+from xperience.report.video_seek import frame_at
 from xperience.studies.retrieval.looks import Example, example_of, examples
 from xperience.studies.retrieval.reconstruction import UNITS
 from xperience.studies.retrieval.retrieval import HEAD, RETRIEVALS, SOURCES, Ranking

@@ -11,49 +11,27 @@ from xperience.features.windows import WINDOW_FRAMES
 from xperience.recording import layout
 from xperience.recording.geometry import WORLD, Points, Transform
 from xperience.recording.recording import Episode
-from xperience.report.glance import frame_at, sound_level
+from xperience.report.moment import check_usable
+from xperience.report.video_seek import frame_at, sound_level
 
 SIGNALS = {"hand speed": "m/s", "turn rate": "rad/s", "sound level": "full scale"}
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One window.
-
-    Parameters
-    ----------
-    window, start_frame : int
-    action, subtask : str or None
-    image : uint8 array, shape (height, width, 3), or None
-        The centre frame.
-    signals : dict of {name in `SIGNALS`: float array}
-        Samples evenly spread over the window; empty where there are none.
-    problems : dict of {"image" or name of a signal: str}
-        Why something isn't there.
-    """
+    """One window."""
 
     window: int
     start_frame: int
     action: str | None
     subtask: str | None
-    image: np.ndarray | None
-    signals: dict[str, np.ndarray]
-    problems: dict[str, str]
+    image: np.ndarray | None  # the centre frame, uint8 (height, width, 3)
+    signals: dict[str, np.ndarray]  # evenly spread over the window, by names in `SIGNALS`
+    problems: dict[str, str]  # why the "image" or a signal isn't there
 
 
 def read_samples(episode: Episode, table: WindowTable, n: int, camera: str) -> list[Sample]:
-    """Return windows evenly spread over an episode.
-
-    Parameters
-    ----------
-    episode : Episode
-    table : WindowTable
-        Of the same episode.
-    n : int
-        How many, at most.
-    camera : str
-        Whose pictures.
-    """
+    """Return at most n windows evenly spread over an episode, with pictures of a camera."""
     n = min(n, len(table))
     chosen = np.unique(np.linspace(0, len(table) - 1, n + 2)[1:-1].round().astype(int))
     return [_sample(episode, row, camera) for row in table.labels.iloc[chosen].itertuples()]
@@ -64,7 +42,7 @@ def _sample(episode: Episode, row: Any, camera: str) -> Sample:
     first, last = int(row.start_frame), int(row.end_frame) + 1
     image = None
     try:
-        _check_usable(episode, camera)
+        check_usable(episode, camera)
         image = frame_at(episode, camera, int(row.center_frame))
     except EpisodeError as error:
         problems["image"] = f"{camera} {error.found}"
@@ -79,22 +57,14 @@ def _sample(episode: Episode, row: Any, camera: str) -> Sample:
     return Sample(int(row.window), first, *labels, image, signals, problems)
 
 
-def _check_usable(episode: Episode, stream: str) -> None:
-    state = episode.streams[stream]
-    if not state.usable:
-        fault = state.faults[0]
-        raise EpisodeError(fault.place, fault.found, fault.expected, "Choose another recording.")
-
-
 def _hand_speed(episode: Episode, first: int, last: int) -> np.ndarray:
     """Return the speed of the faster hand in m/s between frames, world coordinates."""
-    _check_usable(episode, "pose")
-    speeds = []
-    for side, path in (("left", layout.HAND_LEFT), ("right", layout.HAND_RIGHT)):
-        if episode.streams[f"hand_{side}"].usable:
-            speeds.append(_one_hand(episode, path, first, last))
-    if not speeds:
-        _check_usable(episode, "hand_left")
+    check_usable(episode, "pose")
+    hands = {"hand_left": layout.HAND_LEFT, "hand_right": layout.HAND_RIGHT}
+    usable = [path for stream, path in hands.items() if episode.streams[stream].usable]
+    if not usable:
+        check_usable(episode, "hand_left")
+    speeds = [_one_hand(episode, path, first, last) for path in usable]
     speed = np.fmax.reduce([np.resize(part, last - first - 1) for part in speeds])
     return _some(speed, "hands")
 
@@ -116,7 +86,7 @@ def _one_hand(episode: Episode, path: str, first: int, last: int) -> np.ndarray:
 
 def _turn_rate(episode: Episode, first: int, last: int) -> np.ndarray:
     """Return how fast the head turns, from the gyroscope's samples in the window, rad/s."""
-    _check_usable(episode, "imu")
+    check_usable(episode, "imu")
     keys = episode.read(layout.IMU_KEYFRAMES, first, last).astype(np.int64)
     if len(keys) < WINDOW_FRAMES or not 0 <= keys[0] <= keys[-1]:
         raise EpisodeError("imu", "has no samples for this window", "keyframe indices", "")
@@ -125,7 +95,7 @@ def _turn_rate(episode: Episode, first: int, last: int) -> np.ndarray:
 
 
 def _sound(episode: Episode, first: int, last: int) -> np.ndarray:
-    _check_usable(episode, "audio")
+    check_usable(episode, "audio")
     return _some(sound_level(episode, first, last), "audio")
 
 

@@ -4,6 +4,8 @@ Pages and notebooks are copied into a staging folder first (links between pages 
 symbolic links), and only what differs is written, so that an unchanged page isn't built again.
 """
 
+import ast
+import copy
 import json
 import re
 import shutil
@@ -12,22 +14,34 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from xperience.errors import XperienceError
+from xperience.errors import NotebookError, XperienceError
 from xperience.evaluation.records import Record, read_records
 from xperience.outputs import check_output
-from xperience.report.api import api_pages
-from xperience.report.executed import finished, for_reading, pictures, title_of
 from xperience.report.explorer import explorer_files
-from xperience.report.landing import Shelf, landing_pages
-from xperience.report.scoreboard import results_pages
+from xperience.report.pages import (
+    Landing,
+    landing_pages,
+    pictures_of,
+    results_pages,
+    tasks_page,
+    windows_page,
+)
 from xperience.report.takeaways.evidence import NAME as TAKEAWAYS
-from xperience.report.tasks import tasks_page
-from xperience.report.windows import windows_page
+from xperience.sources import LIBRARY
 from xperience.text import as_markdown
 
 UNUSED = re.compile(r"\.buildinfo|objects\.inv|_static/.*macros\.html")
 PAGES = ("*.md", "*.py", "*.css", "*.js", "*.svg", "*.png", "*.webp")
+FOLDED_LINES = 3
+"""Code cells of more lines than this are folded on the site; a click opens them."""
+NOT_DOCUMENTED = ("__init__", "__main__", "verbs")
+"""Modules without anything to call: packages say what they are on their room's page."""
+_TITLE = re.compile(r"^# +(.+)$", re.MULTILINE)
+_NO_API = (
+    "This site was built without the reference: `api: true` in the run's params file adds it.\n"
+)
 
 
 class SiteError(XperienceError):
@@ -36,27 +50,13 @@ class SiteError(XperienceError):
 
 @dataclass(frozen=True)
 class Shown:
-    """What the site shows besides the run; each may be absent, and the page then says so.
+    """What the site shows besides the run; each may be absent, and the page then says so."""
 
-    Parameters
-    ----------
-    windows : Path, optional
-        Windows table of the recording.
-    predictions : Path, optional
-        What heads answered.
-    recording : Path, optional
-        Its folder.
-    companions : tuple of Path
-        Folders of other runs, whose executed notebooks and scores are shown too.
-    api : bool
-        Whether the library's reference is made.
-    """
-
-    windows: Path | None = None
-    predictions: Path | None = None
-    recording: Path | None = None
-    companions: tuple[Path, ...] = ()
-    api: bool = False
+    windows: Path | None = None  #: Windows table of the recording.
+    predictions: Path | None = None  #: What heads predicted.
+    recording: Path | None = None  #: Its folder.
+    companions: tuple[Path, ...] = ()  #: Folders of other runs whose notebooks are shown too.
+    api: bool = False  #: Whether the library's reference is made; it takes half a minute.
 
 
 def page_sources(docs: Path) -> list[Path]:
@@ -100,14 +100,114 @@ def build_site(
     work = run_folder / "cache" / "site"
     for place in (work, out):
         check_output(place, [shown.recording] if shown.recording else [], emptied=True)
-    files = _stage_files(docs, run_folder, list(notebooks), shown.companions)
-    files |= {f"_run/{name}.md": page.encode() for name, page in api_pages(shown.api).items()}
+    files = {path.relative_to(docs).as_posix(): path.read_bytes() for path in page_sources(docs)}
+    files |= staged_run(run_folder, list(notebooks), shown.companions, shown.api)
     files |= explorer_files(shown.windows, shown.predictions, shown.recording)
     _mirror(files, work / "pages")
     _sphinx(work)
     built = [path for path in (work / "html").rglob("*") if path.is_file()]
     pages = {path.relative_to(work / "html").as_posix(): path.read_bytes() for path in built}
     _mirror({name: page for name, page in pages.items() if not UNUSED.fullmatch(name)}, out)
+
+
+def staged_run(
+    run_folder: Path, notebooks: list[str], companions: tuple[Path, ...] = (), api: bool = False
+) -> dict[str, bytes]:
+    """Return the site's files that a run fills, by path in the staging folder; see `build_site`."""
+    executed: dict[str, dict[str, Any]] = {}
+    rows: list[Record] = []
+    for folder in (run_folder, *companions):
+        there = (path.stem for path in (folder / "notebooks").glob("[0-9]*.ipynb"))
+        names = notebooks if folder == run_folder else sorted(set(there) - executed.keys())
+        for name in names:
+            executed[name] = _finished(folder / "notebooks" / f"{name}.ipynb")
+            metrics = folder / "metrics" / f"{name}.json"
+            rows += read_records(metrics) if metrics.is_file() else []
+    titles = {name: _title_of(name, notebook) for name, notebook in executed.items()}
+    pictures = [
+        found
+        for name, notebook in executed.items()
+        for number, cell in enumerate(notebook["cells"], 1)
+        for found in pictures_of(name, number, cell)
+    ]
+    takeaways = run_folder / f"{TAKEAWAYS}.md"
+    none = f"# Research takeaways: run {as_markdown(run_folder.name)}\n\nThis run has drawn none.\n"
+    landing, files = landing_pages(Landing(run_folder, companions, pictures, titles, rows))
+    pages = landing | results_pages(rows, run_folder.name, titles) | _api_pages(api)
+    pages["tasks"], pages["windows"] = tasks_page(), windows_page()
+    pages["takeaways"] = takeaways.read_text(encoding="utf-8") if takeaways.is_file() else none
+    files |= {f"_run/{name}.md": page.encode() for name, page in pages.items()}
+    for name, notebook in executed.items():
+        text = json.dumps(_for_reading(name, notebook), sort_keys=True)
+        files[f"_run/notebooks/{name}.ipynb"] = text.encode()
+    return files
+
+
+def _finished(path: Path) -> dict[str, Any]:
+    """Return an executed notebook's content, or refuse one that did not run through."""
+    if not path.is_file():
+        way_out = "Run `make reproduce` for this run first."
+        raise NotebookError(path.name, "is not executed", "an executed copy", way_out)
+    notebook: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    for number, cell in enumerate(notebook["cells"], 1):
+        if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
+            continue
+        failed = any(output["output_type"] == "error" for output in cell["outputs"])
+        if failed or not cell["execution_count"]:
+            fault = "holds an error" if failed else "never ran"
+            place, way_out = f"{path.name}, cell {number}", "Run it: make reproduce."
+            raise NotebookError(place, fault, "a cell that ran", way_out)
+    return notebook
+
+
+def _title_of(name: str, notebook: Mapping[str, Any]) -> str:
+    """Return a notebook's first heading, or its name."""
+    texts = ("".join(cell["source"]) for cell in notebook["cells"])
+    return next((found[1] for text in texts if (found := _TITLE.search(text))), name)
+
+
+def _for_reading(name: str, notebook: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a notebook with long code folded and a place above every figure."""
+    shown = copy.deepcopy(dict(notebook))
+    cells: list[dict[str, Any]] = []
+    for number, cell in enumerate(shown["cells"], 1):
+        if any(pictures_of(name, number, cell)):
+            label = {"id": f"place{number}", "cell_type": "markdown", "metadata": {}}
+            place = f'<div id="cell-{number}" class="place"></div>'
+            cells.append({**label, "source": place})
+        if cell["cell_type"] == "code" and "".join(cell["source"]).count("\n") >= FOLDED_LINES:
+            cell["metadata"]["tags"] = [*cell["metadata"].get("tags", []), "hide-input"]
+        cells.append(cell)
+    shown["cells"] = cells
+    return shown
+
+
+def _api_pages(on: bool) -> dict[str, str]:
+    """Return the library's reference as Markdown for autodoc: a page a room, and their index."""
+    head = "# Library reference\n\n"
+    if not on:
+        return {"api": head + _NO_API}
+    rooms: dict[str, list[str]] = {}  # modules outside rooms are rooms themselves
+    for path in sorted(LIBRARY.rglob("*.py")):
+        parts = path.relative_to(LIBRARY).with_suffix("").parts
+        if parts[-1] not in NOT_DOCUMENTED:
+            rooms.setdefault(parts[0], []).append(".".join((LIBRARY.name, *parts)))
+    pages, lines = {}, []
+    for room, modules in sorted(rooms.items()):
+        own = (
+            LIBRARY / room / "__init__.py" if (LIBRARY / room).is_dir() else LIBRARY / f"{room}.py"
+        )
+        about = (ast.get_docstring(ast.parse(own.read_text(encoding="utf-8"))) or "").split("\n")[0]
+        lines.append(f"- [{room}](api/{room}.md): {about}")
+        blocks = [
+            f"## {module}\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n"
+            "   :exclude-members: model_config\n```"
+            for module in modules
+        ]
+        pages[f"api/{room}"] = "\n\n".join([f"# {room}", about, *blocks]) + "\n"
+    told, listed = "\n".join(lines), "\n".join(pages)
+    head += "A page a room of `lib/xperience`, made from its docstrings.\n\n"
+    return {"api": f"{head}{told}\n\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n", **pages}
 
 
 def _sphinx(work: Path) -> None:
@@ -124,34 +224,6 @@ def _sphinx(work: Path) -> None:
         )
 
 
-def _stage_files(
-    docs: Path, run_folder: Path, notebooks: list[str], companions: tuple[Path, ...]
-) -> dict[str, bytes]:
-    """Return the content of every staged file by its path in the staging folder."""
-    files = {path.relative_to(docs).as_posix(): path.read_bytes() for path in page_sources(docs)}
-    executed = {name: finished(run_folder / "notebooks" / f"{name}.ipynb") for name in notebooks}
-    rows = _all_rows(run_folder / "metrics", notebooks)
-    for folder in companions:
-        others = sorted(path.stem for path in (folder / "notebooks").glob("[0-9]*.ipynb"))
-        others = [name for name in others if name not in executed]
-        executed |= {name: finished(folder / "notebooks" / f"{name}.ipynb") for name in others}
-        rows += _all_rows(folder / "metrics", others)
-    for name, notebook in executed.items():
-        shown = json.dumps(for_reading(name, notebook), sort_keys=True)
-        files[f"_run/notebooks/{name}.ipynb"] = shown.encode()
-    titles = {name: title_of(name, notebook) for name, notebook in executed.items()}
-    shelf = Shelf(run_folder, companions, pictures(executed), titles, rows)
-    landing, shown_pictures = landing_pages(shelf)
-    files |= shown_pictures
-    files |= {f"_run/{name}.md": page.encode() for name, page in landing.items()}
-    files["_run/takeaways.md"] = _takeaways(run_folder).encode()
-    files["_run/tasks.md"] = tasks_page().encode()
-    files["_run/windows.md"] = windows_page().encode()
-    for name, page in results_pages(rows, run_folder.name, titles).items():
-        files[f"_run/{name}.md"] = page.encode()
-    return files
-
-
 def _mirror(files: Mapping[str, bytes], stage: Path) -> None:
     """Make a folder hold just these files, writing only what differs."""
     for path in [path for path in stage.rglob("*") if path.is_file()]:
@@ -162,17 +234,3 @@ def _mirror(files: Mapping[str, bytes], stage: Path) -> None:
         if not path.is_file() or path.read_bytes() != content:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-
-
-def _all_rows(metrics: Path, notebooks: list[str]) -> list[Record]:
-    files = [metrics / f"{name}.json" for name in notebooks]
-    return [row for file in files if file.is_file() for row in read_records(file)]
-
-
-def _takeaways(run_folder: Path) -> str:
-    """Return the run's takeaways as a page, or one that says that there are none yet."""
-    page = run_folder / f"{TAKEAWAYS}.md"
-    if page.is_file():
-        return page.read_text(encoding="utf-8")
-    run = as_markdown(run_folder.name)
-    return f"# Research takeaways: run {run}\n\nThis run has drawn none yet.\n"

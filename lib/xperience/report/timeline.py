@@ -7,40 +7,24 @@ import pandas as pd
 
 from xperience.features.table import WindowTable
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
+from xperience.tasks.splits import TRAIN_SHARE
 
-TRAIN_SHARE = 0.7
 _TO_MIDDLE = (WINDOW_FRAMES - 1) // 2
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Labels over the windows of an episode.
-
-    Parameters
-    ----------
-    n_frames : int
-    fps : float
-    middle_s : float array, shape (n_windows,)
-        Time of each window's centre frame.
-    action, subtask : int array, shape (n_windows,)
-        Number of the label, in order of first appearance; -1 for none.
-    actions, subtasks : list of str
-        The labels by number.
-    n_train : int
-        Labelled windows before the chronological cut.
-    cut_s : float or None
-        Time between the last training window and the first test window; None without both.
-    """
+    """Labels over the windows of an episode, numbered in order of first appearance."""
 
     n_frames: int
     fps: float
-    middle_s: np.ndarray
-    action: np.ndarray
+    middle_s: np.ndarray  # time of each window's centre frame, (n_windows,)
+    action: np.ndarray  # number of its label, -1 for none, (n_windows,)
     subtask: np.ndarray
-    actions: list[str]
+    actions: list[str]  # the labels by number
     subtasks: list[str]
-    n_train: int
-    cut_s: float | None
+    n_train: int  # labelled windows before the chronological cut
+    cut_s: float | None  # between the last training and the first test window, if there are both
 
     @classmethod
     def of(cls, table: WindowTable) -> "Timeline":
@@ -88,7 +72,7 @@ class Timeline:
         return [int(self.subtask[window]) for window in first]
 
     def spans(self, numbers: np.ndarray, number: int) -> list[tuple[float, float]]:
-        """Return (start, length) in seconds of each stretch of windows with a label's number."""
+        """Return (start, length) in seconds of each contiguous segment of windows with a label."""
         edges = np.flatnonzero(np.diff(np.r_[0, (numbers == number).astype(np.int8), 0]))
         half_s = self.stride_s / 2
         return [

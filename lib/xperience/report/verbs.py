@@ -49,7 +49,7 @@ def trace(
 
     Exit status: 0 whatever the links' states are, 1 if no row or more than one is meant.
     """
-    from xperience.report.trace import trace as trace_row
+    from xperience.report.lineage import trace as trace_row
 
     found = trace_row(metric, run)
     say(found.to_json() if json else found.to_text())

@@ -7,21 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from xperience.errors import NotebookError
-from xperience.run.plan import Plan
-from xperience.storage import file_digest
+from xperience.run.plan import FEATURES, SIMULATOR, RunPlan
+from xperience.sources import source_digests, sources_of
+from xperience.storage import digest_state, file_digest, value_digest
+
+N_NAMED = 6
 
 
 @dataclass(frozen=True)
 class Stale:
-    """An executed notebook that no longer follows from its sources.
-
-    Parameters
-    ----------
-    notebook : str
-        Its name.
-    reason : str
-        What changed, or that it was never run.
-    """
+    """An executed notebook that no longer follows from its sources, and what changed."""
 
     notebook: str
     reason: str
@@ -30,7 +25,28 @@ class Stale:
         return f"{self.notebook}: {self.reason}"
 
 
-def seal(plan: Plan, notebook: str) -> dict[str, Any]:
+def _follows_from(plan: RunPlan, notebook: str) -> dict[str, Any]:
+    """Return what a notebook's result follows from, by content; the same on any machine.
+
+    The library files are those that the notebook imports and those that make its inputs.
+    """
+    origin = plan.params.model_dump(
+        mode="json",
+        include={"sample": True, "standin": True, "family": True},
+        exclude={"standin": {"workers", "script"}, "family": {"workers", "activities"}},
+        exclude_unset=True,
+    )
+    simulated = plan.params.standin or plan.params.family
+    upstream = [FEATURES] + ([SIMULATOR] if simulated else [])
+    return {
+        "notebook": file_digest(plan.source(notebook)),
+        "parameters": plan.values(notebook),
+        "origin": value_digest({**origin, "script": [file_digest(path) for path in plan.script]}),
+        "library": source_digests(sources_of(plan.source(notebook), *upstream)),
+    }
+
+
+def seal(plan: RunPlan, notebook: str) -> dict[str, Any]:
     """Return what a notebook's result follows from, and the digests of its data and outputs.
 
     Raises
@@ -46,85 +62,58 @@ def seal(plan: Plan, notebook: str) -> dict[str, Any]:
                 "a metrics file with its provenance from every section",
                 "Call write_records(metrics_path(run, section), …) in its last cell.",
             )
-    read = [*plan.data(), *plan.reads(notebook)]
-    data = {plan.shown(path): file_digest(path) for path in read}
-    left = [*plan.outputs(notebook), *plan.figures(notebook)]
-    outputs = {plan.shown(path): file_digest(path) for path in left}
-    return {**plan.record(notebook), "data": data, "outputs": outputs}
+
+    def digests(paths: list[Path]) -> dict[str, str]:
+        return {plan.shown(path): file_digest(path) for path in paths}
+
+    return {
+        **_follows_from(plan, notebook),
+        "data": digests([*plan.data(), *plan.reads(notebook)]),
+        "outputs": digests([*plan.outputs(notebook), *plan.figures(notebook)]),
+    }
 
 
-def stale(plan: Plan, *, data: bool = True) -> list[Stale]:
+def stale(plan: RunPlan, *, data: bool = True) -> list[Stale]:
     """Return the run's notebooks whose executed copy is absent or out of date.
 
-    Parameters
-    ----------
-    plan : Plan
-        The run.
-    data : bool, optional
-        Whether to compare data files too. Data that isn't there is never held against a notebook:
-        a fresh clone has none.
+    Data files are compared too unless ``data`` is off. Data that isn't there is never held against
+    a notebook: a fresh clone has none.
     """
-    found = ((name, why_stale(plan, name, data=data)) for name in plan.params.notebooks)
+    found = ((name, _why_stale(plan, name, data=data)) for name in plan.params.notebooks)
     return [Stale(name, reason) for name, reason in found if reason]
 
 
-def why_stale(plan: Plan, notebook: str, *, data: bool = True) -> str | None:
-    """Return why a notebook's executed copy is out of date, or None if it is fresh."""
+def _why_stale(plan: RunPlan, notebook: str, *, data: bool = True) -> str | None:
     executed = plan.executed(notebook)
     if not executed.is_file():
         return "not executed yet"
-    stored = json.loads(executed.read_text(encoding="utf-8"))["metadata"].get("xperience", {})
-    present = plan.record(notebook)
-    changed = [
-        key for key in ("notebook", "parameters", "origin") if _differs(stored, present, key)
-    ]
-    changed += _changed_files(stored.get("library", {}), present["library"])
-    changed += _changed_outputs(plan, stored.get("outputs", {}))
-    changed += _changed_data(plan, stored.get("data", {})) if data else []
-    return f"changed since: {_first_few(changed)}" if changed else None
+    sealed = json.loads(executed.read_text(encoding="utf-8"))["metadata"].get("xperience", {})
+    now = _follows_from(plan, notebook)
+    changed = [key for key in ("notebook", "parameters", "origin") if sealed.get(key) != now[key]]
+    old, new = sealed.get("library", {}), now["library"]
+    changed += [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    for part, faults in (("outputs", ("changed", "absent")), ("data", ("changed",))):
+        if data or part != "data":
+            recorded = sealed.get(part, {}).items()
+            changed += [
+                name for name, one in recorded if digest_state(plan.root / name, one) in faults
+            ]
+    if not changed:
+        return None
+    more = f" and {len(changed) - N_NAMED} more" if len(changed) > N_NAMED else ""
+    return f"changed since: {', '.join(changed[:N_NAMED])}{more}"
 
 
-def keep_fresh(plan: Plan) -> list[str]:
+def keep_fresh(plan: RunPlan) -> list[str]:
     """Make a clone's fresh notebooks younger than their sources, whose file times mean nothing.
 
-    Only notebooks whose data isn't there are touched: with data, Snakemake knows better.
-
-    Returns
-    -------
-    list of str
-        The notebooks that count as done.
+    Only notebooks whose data isn't there are touched: with data, Snakemake knows better. Those that
+    count as done are returned.
     """
     if any(path.exists() for path in plan.tables()):
         return []
-    kept = [name for name in plan.params.notebooks if why_stale(plan, name) is None]
+    kept = [name for name in plan.params.notebooks if _why_stale(plan, name) is None]
     for name in kept:
         for path in (plan.executed(name), *plan.outputs(name), *plan.figures(name)):
             os.utime(path)
     return kept
-
-
-def _first_few(names: list[str], n_shown: int = 6) -> str:
-    more = f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
-    return ", ".join(names[:n_shown]) + more
-
-
-def _differs(stored: dict[str, Any], present: dict[str, Any], key: str) -> bool:
-    return bool(stored.get(key) != present[key])
-
-
-def _changed_files(stored: dict[str, str], present: dict[str, str]) -> list[str]:
-    names = sorted(stored.keys() | present.keys())
-    return [name for name in names if stored.get(name) != present.get(name)]
-
-
-def _changed_outputs(plan: Plan, stored: dict[str, str]) -> list[str]:
-    return [shown for shown, digest in stored.items() if _digest(plan.root / shown) != digest]
-
-
-def _changed_data(plan: Plan, stored: dict[str, str]) -> list[str]:
-    now = ((shown, digest, _digest(plan.root / shown)) for shown, digest in stored.items())
-    return [shown for shown, digest, present in now if present and present != digest]
-
-
-def _digest(path: Path) -> str | None:
-    return file_digest(path) if path.is_file() else None

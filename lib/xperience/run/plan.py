@@ -21,8 +21,7 @@ from xperience.project import (
 from xperience.recording.files import recording_files
 from xperience.report.site import page_sources
 from xperience.report.takeaways.evidence import NAME, Evidence
-from xperience.run.parameters import declared_parameters
-from xperience.sources import source_digests, sources_of
+from xperience.run.notebooks import declared_parameters
 from xperience.standin.mark import check_replaceable, is_marked, read_mark
 from xperience.storage import file_digest, value_digest, write_text
 
@@ -30,27 +29,19 @@ TAKEAWAYS = "07_takeaways"
 """The notebook that reads what the others wrote, and so runs after them."""
 FEATURES, SIMULATOR, SITE = "xperience.features", "xperience.standin", "xperience.report.site"
 
-
 DATA = ("windows", "shards", "cache", "logs", "site", ".stamps")
 """What of a run's folder can be made again and isn't committed, besides its recording."""
-
 RESULTS = ("notebooks", "metrics", "predictions", "figures")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Where a run's files are and what they follow from.
-
-    Parameters
-    ----------
-    params : RunParams
-        The run's settings.
-    """
+class RunPlan:
+    """Where the files of a run with these settings are; see `RunPlan.of`."""
 
     params: RunParams
 
     @classmethod
-    def of(cls, run: str, episode: str | None = None) -> "Plan":
+    def of(cls, run: str, episode: str | None = None) -> "RunPlan":
         """Return the plan of a run, or of a recording of one's own with that run's settings.
 
         Raises
@@ -78,10 +69,14 @@ class Plan:
         return run_folder(self.params.run)
 
     @property
+    def site(self) -> Path:
+        """The site's folder."""
+        return self.folder / "site"
+
+    @property
     def makes_episode(self) -> bool:
         """Whether the run simulates or downloads its recording."""
-        params = self.params
-        return not (params.standin is None and params.sample is None and params.family is None)
+        return any((self.params.standin, self.params.sample, self.params.family))
 
     @property
     def is_cohort(self) -> bool:
@@ -98,6 +93,10 @@ class Plan:
         """The recording's folder, or that of a cohort's roster."""
         return self.roster.parent if self.is_cohort else at_root(str(self.params.episode))
 
+    def stamp(self, what: str) -> Path:
+        """Return the file that says that "episode", "recording" or "site" is whole."""
+        return self.folder / ".stamps" / what
+
     def episode_files(self) -> list[Path]:
         """Return the files that stand for the recording in the graph.
 
@@ -105,15 +104,10 @@ class Plan:
         begins, and what lies there may be somebody's own, or half of a download. So is one that
         exists: its folder may have any name, braces included, which the graph would expand.
         """
-        return [self.episode_stamp if self.makes_episode else self.recording_stamp]
-
-    @property
-    def recording_stamp(self) -> Path:
-        """The file that says how large and how old the files of an existing recording are."""
-        return self.folder / ".stamps" / "recording"
+        return [self.stamp("episode" if self.makes_episode else "recording")]
 
     def stamp_recording(self) -> None:
-        """Bring the stamp of an existing recording, or of a cohort's roster, up to date."""
+        """Write how large and old the files of an existing recording, or a roster, are."""
         if self.makes_episode:
             return
         if self.is_cohort:
@@ -121,15 +115,9 @@ class Plan:
         else:
             stats = {name: path.stat() for name, path in recording_files(self.episode).items()}
             found = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
-        text = json.dumps(found, indent=1) + "\n"
-        stamp = self.recording_stamp
+        text, stamp = json.dumps(found, indent=1) + "\n", self.stamp("recording")
         if not stamp.is_file() or stamp.read_text(encoding="utf-8") != text:
             write_text(stamp, text)
-
-    @property
-    def episode_stamp(self) -> Path:
-        """The file that says that the recording is whole, and as the run made it."""
-        return self.folder / ".stamps" / "episode"
 
     def episode_state(self) -> str:
         """Return the text of the stamp while the recording that the run made is unchanged."""
@@ -140,26 +128,20 @@ class Plan:
     def check_episode(self) -> None:
         """Drop the stamp of a recording that is not there as the run made it.
 
-        Raises
-        ------
-        ParamsError
-            If something else is in its place, which is then never replaced.
+        Something else in its place, which is then never replaced, is a ParamsError.
         """
         if not self.makes_episode:
             return
         if self.params.sample:
             unchanged = self.episode.is_dir()
         else:
-            made = [self.roster] if self.is_cohort else self._simulated_files()
+            simulated = [self.episode / name for name in read_mark(self.episode) or ()]
+            made = [self.roster] if self.is_cohort else simulated
             unchanged = bool(made) and all(map(is_marked, made))
             check_replaceable(self.roster if self.is_cohort else self.episode)
-        stamp = self.episode_stamp
+        stamp = self.stamp("episode")
         if not (unchanged and stamp.is_file() and stamp.read_text() == self.episode_state()):
             stamp.unlink(missing_ok=True)
-
-    def _simulated_files(self) -> list[Path]:
-        """Return every file that the simulator wrote into the recording's folder."""
-        return [self.episode / name for name in read_mark(self.episode) or ()]
 
     def windows(self, contract: str) -> Path:
         """Return the windows table of a contract."""
@@ -184,16 +166,6 @@ class Plan:
         tables = (path for entry in entries for path in tables_of(self.folder, entry.episode))
         return [self.roster, *(path for path in tables if path.is_file())]
 
-    @property
-    def site(self) -> Path:
-        """The site's folder."""
-        return self.folder / "site"
-
-    @property
-    def site_stamp(self) -> Path:
-        """The file that says that the site is whole."""
-        return self.folder / ".stamps" / "site"
-
     def source(self, notebook: str) -> Path:
         """Return a notebook's ``.py`` half."""
         return at_root("notebooks") / f"{notebook}.py"
@@ -201,10 +173,6 @@ class Plan:
     def executed(self, notebook: str) -> Path:
         """Return where a notebook's executed copy belongs."""
         return self.folder / "notebooks" / f"{notebook}.ipynb"
-
-    def log(self, step: str) -> Path:
-        """Return where a failed notebook is kept."""
-        return self.folder / "logs" / f"{step}.ipynb"
 
     def outputs(self, notebook: str) -> list[Path]:
         """Return what every notebook must write besides its executed copy."""
@@ -244,36 +212,12 @@ class Plan:
         """Return the run's values for the parameters that a notebook declares."""
         return self.params.for_notebook(list(declared_parameters(self.source(notebook))))
 
-    def origin(self) -> dict[str, Any]:
-        """Return what the run's settings say of how the windows tables come to be."""
-        settings = self.params.model_dump(
-            mode="json",
-            include={"sample": True, "standin": True, "family": True},
-            exclude={"standin": {"workers", "script"}, "family": {"workers", "activities"}},
-            exclude_unset=True,
-        )
-        return {**settings, "script": [file_digest(path) for path in self.script]}
-
     @property
     def script(self) -> list[Path]:
         """The files that say what happens in simulated recordings, if they are."""
         if self.params.family:
             return sorted((self.root / self.params.family.activities).glob("*.yaml"))
         return [self.root / self.params.standin.script] if self.params.standin else []
-
-    def record(self, notebook: str) -> dict[str, Any]:
-        """Return what a notebook's result follows from, by content; the same on any machine.
-
-        The library files are those that the notebook imports and those that make its inputs.
-        """
-        simulated = self.params.standin or self.params.family
-        upstream = [FEATURES] + ([SIMULATOR] if simulated else [])
-        return {
-            "notebook": file_digest(self.source(notebook)),
-            "parameters": self.values(notebook),
-            "origin": value_digest(self.origin()),
-            "library": source_digests(sources_of(self.source(notebook), *upstream)),
-        }
 
     def shown(self, path: Path) -> str:
         """Return a path as seen from the repository's top, or whole if it lies elsewhere."""

@@ -16,9 +16,9 @@ from xperience.cohort.roster import read_roster
 from xperience.cohort.shards import changed_episodes, report_path
 from xperience.errors import ParamsError, XperienceError, did_you_mean
 from xperience.features.table import WindowTable
-from xperience.params import BASE_RUN
+from xperience.project import BASE_RUN
 from xperience.run.fresh import keep_fresh, stale
-from xperience.run.plan import Plan
+from xperience.run.plan import RunPlan
 from xperience.storage import value_digest, write_json
 
 _SCRATCH = re.compile(r"\..+\.[a-z0-9_]{8}\.(part|scene|old)(\.\w+)?")
@@ -40,10 +40,8 @@ def reproduce(
 
     Parameters
     ----------
-    run : str
-        The params file's name.
-    episode : str, optional
-        A recording of one's own, run with that file's settings under a name of its own.
+    run, episode : str
+        As for `RunPlan.of`, which says what is wrong with them.
     cores : int, optional
         Jobs at a time; as many as there are cores if absent.
     again : bool, optional
@@ -52,21 +50,17 @@ def reproduce(
         Whether to stop at what notebooks read: recording and windows tables.
     profile : str, optional
         Folder in ``profiles/`` that says where jobs run.
-
-    Raises
-    ------
-    ParamsError
-        If the params file or the recording's folder is absent or wrong, or something lies where the
-        run would put its recording.
-    OutputError
-        If the run would write where a recording lies.
     """
-    plan = Plan.of(run, episode)
+    plan = RunPlan.of(run, episode)
     if episode:
         _say(f"Run {plan.params.run}: {episode} with the settings of params/{run}.yaml.")
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the graph goes on, and holds the lock
     with _alone(plan.root) as lock:
         plan.check_episode()
+        profiles = [path.name for path in (plan.root / "profiles").glob("*") if path.is_dir()]
+        if profile not in profiles:
+            way_out = did_you_mean(profile, profiles)
+            raise ParamsError("PROFILE", f"is {profile!r}", "a folder in profiles/", way_out)
         plan.stamp_recording()
         kept = [] if again or data_only else keep_fresh(plan)
         if kept:
@@ -75,18 +69,25 @@ def reproduce(
         forced += [] if again or data_only else _forced(plan)
         command = _snakemake(plan.root, {"run": run, "episode": episode}, cores)
         command += ["--forceall"] if again else []
-        command += ["--workflow-profile", f"profiles/{_profile(plan, profile)}"]
+        command += ["--workflow-profile", f"profiles/{profile}"]
         command += ["--until", "shard" if plan.is_cohort else "windows"] if data_only else []
         command += ["--forcerun", *forced] if forced else []
         _clear_up(plan, command)
         code = subprocess.run(command, cwd=plan.root, pass_fds=[lock], check=False).returncode
     if code:
         _check_graph(plan.root, command)
-    _tell(plan, code, plan.folder / "windows" if data_only else plan.site / "index.html")
+        print(
+            f"Not everything could be done; see above. Failed notebooks and the steps' logs are in "
+            f"{plan.shown(plan.folder / 'logs')}/; what succeeded is kept.",
+            file=sys.stderr,
+        )
+    else:
+        made = plan.folder / "windows" if data_only else plan.site / "index.html"
+        _say(f"Done: {os.path.relpath(made)}")
     return code
 
 
-def _forced(plan: Plan) -> list[str]:
+def _forced(plan: RunPlan) -> list[str]:
     """Return the executed notebooks that stand there out of date, saying why.
 
     Snakemake compares with what it remembers; content hashes also know about a clone, of which it
@@ -98,32 +99,28 @@ def _forced(plan: Plan) -> list[str]:
     return [plan.shown(plan.executed(entry.notebook)) for entry in found]
 
 
-def _changed(plan: Plan) -> list[str]:
+def _changed(plan: RunPlan) -> list[str]:
     """Return the tables, or a cohort's shards, of recordings that have changed, saying which.
 
     The graph goes by file times, which a copy can set back, and of a cohort knows the roster alone;
     tables and shards remember what they were made from.
     """
-    if not plan.is_cohort:
-        return [plan.shown(table) for table in plan.tables() if _is_outdated(table, plan.episode)]
-    if not plan.roster.is_file():
-        return []
-    found = changed_episodes(read_roster(plan.roster), plan.folder)
-    for shard, episodes in found.items():
-        _say(f"Changed since shard {shard}: {', '.join(episodes)}")
-    return [plan.shown(report_path(plan.folder, shard)) for shard in found]
-
-
-def _is_outdated(table: Path, episode: Path) -> bool:
-    """Return whether a table is there but was made from something else; say why."""
-    if not (table.is_file() and episode.is_dir()):
-        return False
-    try:
-        WindowTable(table).check_made_from(episode)
-    except XperienceError as error:
-        _say(f"Out of date: {error.place}: {error.found}")
-        return True
-    return False
+    changed = []
+    if plan.is_cohort:
+        entries = read_roster(plan.roster) if plan.roster.is_file() else None
+        found = changed_episodes(entries, plan.folder) if entries is not None else {}
+        for shard, episodes in found.items():
+            _say(f"Changed since shard {shard}: {', '.join(episodes)}")
+            changed.append(report_path(plan.folder, shard))
+    else:
+        for table in plan.tables():
+            try:
+                if table.is_file() and plan.episode.is_dir():
+                    WindowTable(table).check_made_from(plan.episode)
+            except XperienceError as error:
+                _say(f"Out of date: {error.place}: {error.found}")
+                changed.append(table)
+    return [plan.shown(path) for path in changed]
 
 
 def _snakemake(root: Path, asked: dict[str, str | None], cores: int | None) -> list[str]:
@@ -137,16 +134,6 @@ def _snakemake(root: Path, asked: dict[str, str | None], cores: int | None) -> l
     command = [sys.executable, "-m", "snakemake"]  # with profiles/default
     command += ["--cores", str(cores)] if cores else []
     return [*command, "--configfile", config.relative_to(root).as_posix()]
-
-
-def _profile(plan: Plan, name: str) -> str:
-    folder = plan.root / "profiles"
-    known = sorted(path.name for path in folder.glob("*") if path.is_dir())
-    if name not in known:
-        raise ParamsError(
-            "PROFILE", f"is {name!r}", "a folder in profiles/", did_you_mean(name, known)
-        )
-    return name
 
 
 class GraphError(XperienceError):
@@ -171,7 +158,7 @@ def _alone(root: Path) -> Iterator[int]:
         yield lock.fileno()
 
 
-def _clear_up(plan: Plan, command: list[str]) -> None:
+def _clear_up(plan: RunPlan, command: list[str]) -> None:
     """Unlock the graph after a kill, and drop the scratch files that killed steps left behind."""
     locks = plan.root / ".snakemake" / "locks"
     if not (locks.is_dir() and any(locks.iterdir())):
@@ -198,15 +185,4 @@ def _check_graph(root: Path, command: list[str]) -> None:
             f"is not taken up by Snakemake ({' '.join((after or before).split())})",
             "a graph whose inputs are there",
             "Mend what it names: a file that is missing, or a change of the Snakefile.",
-        )
-
-
-def _tell(plan: Plan, code: int, made: Path) -> None:
-    if code == 0:
-        _say(f"Done: {os.path.relpath(made)}")
-    else:
-        print(
-            f"Not everything could be done; see above. Failed notebooks and the steps' logs are in "
-            f"{plan.shown(plan.folder / 'logs')}/; what succeeded is kept.",
-            file=sys.stderr,
         )

@@ -1,21 +1,35 @@
-"""``xperience run …``: the commands behind ``make`` and the Snakefile."""
+"""``xperience run …``: the commands behind ``make`` and the Snakefile, each a step of a run.
 
+What is slow to import is imported by the step that needs it.
+"""
+
+import json
+import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xperience.console import Verbs
-from xperience.params import BASE_RUN
-from xperience.project import at_root
+from xperience.project import BASE_RUN, at_root
+
+if TYPE_CHECKING:
+    from xperience.run.plan import RunPlan
 
 app = Verbs(help="Runs: the graph, its steps and its checks.", no_args_is_help=True)
 Run = Annotated[str, typer.Argument(help="Name of a file in params/.")]
 Own = Annotated[str | None, typer.Option("--episode", help="A recording of your own.")]
+
+
+def _plan(run: str, episode: str | None = None) -> "RunPlan":
+    from xperience.run.plan import RunPlan
+
+    return RunPlan.of(run, episode)
 
 
 @contextmanager
@@ -54,59 +68,105 @@ def reproduce(
 @app.command()
 def episode(run: Run) -> None:
     """Simulate or download a run's recording."""
-    from xperience.run import steps
-    from xperience.run.plan import Plan
+    from xperience.progress import progress_bars
+    from xperience.storage import write_text
 
-    plan = Plan.of(run)
-    verb = "download" if plan.params.sample else "simulate"
+    plan = _plan(run)
+    params, verb = plan.params, "download" if plan.params.sample else "simulate"
     what = "recordings" if plan.is_cohort else "recording"
-    with _step(f"{verb} the {what}", plan.shown(plan.episode)):
-        steps.make_episode(plan)
+    with _step(f"{verb} the {what}", plan.shown(plan.episode)), progress_bars() as show:
+        if params.family:
+            from xperience.cohort.roster import Entry, make_roster, write_roster
+            from xperience.standin.family import write_family
+            from xperience.standin.mark import check_replaceable, write_mark
+
+            check_replaceable(plan.roster)
+            rows = write_family(plan.episode, params.family, on_progress=show)
+            entries = (Entry.model_validate(row) for row in rows)
+            write_roster(plan.roster, make_roster(entries, plan.episode))
+            write_mark(plan.episode, plan.roster.name)
+        elif params.standin:
+            from xperience.standin.write import write_episode
+
+            write_episode(plan.episode, params.standin, on_progress=show)
+        elif params.sample:
+            from xperience.hub.download import download_episode
+
+            download_episode(params.sample, plan.episode)
+        write_text(plan.stamp("episode"), plan.episode_state())
 
 
 @app.command()
 def windows(run: Run, episode: Own = None, workers: int | None = None) -> None:
-    """Make a run's windows tables."""
-    from xperience.run import steps
-    from xperience.run.plan import Plan
+    """Make a run's windows tables; finished streams serve all contracts."""
+    from xperience.features.blocks import CONTRACTS
+    from xperience.features.extract import extract
+    from xperience.progress import progress_bars
 
-    plan = Plan.of(run, episode)
+    plan = _plan(run, episode)
     with _step("compute the windows tables", plan.shown(plan.windows("published").parent)):
-        steps.make_windows(plan, workers)
+        cache = plan.folder / "cache" / "streams"
+        with progress_bars() as show:
+            for contract in CONTRACTS:
+                how = {"contract": contract, "cache": cache, "workers": workers}
+                out = plan.windows(contract)
+                info = extract(plan.episode, out, **how, on_progress=show)
+        for block, reason in info.missing_blocks.items():
+            print(f"{plan.params.run}: no block {block}: {reason}")
 
 
 @app.command()
 def shard(run: Run, shard: int) -> None:
     """Make the windows tables of one shard of a cohort; episodes that fail are named."""
-    from xperience.run import steps
-    from xperience.run.plan import Plan
+    from xperience.cohort.roster import read_roster
+    from xperience.cohort.shards import Work, run_shard
+    from xperience.progress import progress_bars
 
-    plan = Plan.of(run)
+    plan = _plan(run)
     with _step(f"work on shard {shard}", plan.shown(plan.tables()[shard])):
-        for one in steps.make_shard(plan, shard).failed:
+        work, roster = Work(plan.folder, plan.params.discard), read_roster(plan.roster)
+        with progress_bars() as show:
+            report = run_shard(roster, shard, plan.params.n_shards, work, on_progress=show)
+        for one in report.failed:
             print(f"failed: {one.episode}: {one.reason}", flush=True)
 
 
 @app.command()
 def notebook(name: str, run: Run = BASE_RUN, episode: Own = None) -> None:
-    """Execute one notebook with a run's values."""
-    from xperience.run import steps
-    from xperience.run.plan import Plan
+    """Execute one notebook with a run's values and keep it, sealed with what it follows from."""
+    from xperience.run.execute import execute_notebook
+    from xperience.run.fresh import seal
 
-    plan = Plan.of(run, episode)
+    plan = _plan(run, episode)
     with _step(f"execute notebook {name}", plan.shown(plan.executed(name))):
-        steps.make_notebook(plan, name)
+        for path in (*plan.outputs(name), *plan.figures(name)):
+            path.unlink(missing_ok=True)
+        execute_notebook(
+            plan.source(name),
+            plan.values(name),
+            plan.executed(name),
+            log=plan.folder / "logs" / f"{name}.ipynb",
+            seal=lambda: seal(plan, name),
+        )
 
 
 @app.command()
 def site(run: Run = BASE_RUN, episode: Own = None) -> None:
-    """Build a run's site from its executed notebooks."""
-    from xperience.run import steps
-    from xperience.run.plan import Plan
+    """Build a run's site from its executed notebooks and metric files."""
+    from xperience.project import predictions_path, run_folder
+    from xperience.report.site import Shown, build_site
+    from xperience.storage import write_text
 
-    plan = Plan.of(run, episode)
+    plan = _plan(run, episode)
+    names, others = plan.params.notebooks, tuple(map(run_folder, plan.params.companions))
     with _step("build the site", f"{plan.shown(plan.site)}/index.html"):
-        steps.make_site(plan)
+        shown = Shown(companions=others, api=plan.params.api)
+        if not plan.is_cohort:
+            predictions = predictions_path(plan.params.run, "03_neural_heads")
+            tables = plan.windows("published")
+            shown = Shown(tables, predictions, plan.episode, others, plan.params.api)
+        build_site(plan.root / "docs", plan.folder, names, plan.site, shown)
+        write_text(plan.stamp("site"), json.dumps(names) + "\n")
 
 
 @app.command()
@@ -118,21 +178,46 @@ def clean(
     ] = False,
 ) -> None:
     """Remove what a run made and isn't committed; recordings of anybody else stay."""
+    from xperience.errors import ParamsError
+    from xperience.hub.source import is_own_download
+    from xperience.outputs import check_output
     from xperience.params import own_run_name
-    from xperience.run import steps
+    from xperience.project import run_folder
+    from xperience.run.plan import DATA
+    from xperience.standin.mark import is_simulated
+    from xperience.storage import remove_folder
 
     run = own_run_name(episode) if episode else run
-    for part, reason in steps.clean(run, download).items():
-        print(f"kept: artifacts/{run}/{part} {reason}", file=sys.stderr)
+    if not run:
+        raise ParamsError("run", "is empty", "a run's name", "Name a folder in artifacts/.")
+    folder = run_folder(run)
+    parts = [folder / part for part in DATA]
+    check_output(folder)
+    for part in parts:
+        check_output(part, emptied=True)
+    links = [part for part in (folder, *parts) if part.is_symlink()]
+    kept = {part.name: "is a link, and leads elsewhere" for part in links}
+    if folder not in links:
+        for part in parts:
+            if part.is_dir() and part not in links:
+                remove_folder(part)
+        recording = folder / "episode"
+        if is_simulated(recording) or (download and is_own_download(recording)):
+            shutil.rmtree(recording)
+        elif is_own_download(recording):
+            kept["episode"] = "was downloaded; to drop it too: make clean DOWNLOAD=1"
+        elif os.path.lexists(recording):
+            kept["episode"] = "holds something that no run has made"
+    for name, reason in kept.items():
+        print(f"kept: artifacts/{run}/{name} {reason}", file=sys.stderr)
 
 
 @app.command()
 def fresh(run: Run = BASE_RUN, episode: Own = None) -> None:
     """Say which executed notebooks are out of date; exit 1 if any is."""
     from xperience.run.fresh import stale
-    from xperience.run.plan import Plan
 
-    found = stale(Plan.of(run, episode))
+    found = stale(_plan(run, episode))
     for entry in found:
         print(entry, file=sys.stderr)
     if found:
@@ -145,7 +230,7 @@ def pair(
     sources: Annotated[list[Path] | None, typer.Argument(help="Notebooks' .py halves.")] = None,
 ) -> None:
     """Write the .ipynb half of notebooks (all of them if none is named)."""
-    from xperience.run.pairs import write_pair
+    from xperience.run.notebooks import write_pair
 
     for source in sources or sorted(at_root("notebooks").glob("[0-9]*.py")):
         if write_pair(source):

@@ -8,7 +8,7 @@ from typing import Any
 from xperience.project import at_root, run_folder
 from xperience.report.takeaways.evidence import NAME, Evidence, TakeawaysError, open_evidence
 from xperience.report.takeaways.render import assemble, to_json, to_markdown
-from xperience.storage import file_digest, value_digest, write_text
+from xperience.storage import digest_state, value_digest, write_text
 
 KEYS = {"run", "heldout", "sources", "extents", "takeaways", "digest"}
 """Of assembled takeaways."""
@@ -94,14 +94,12 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _changed(sources: Mapping[str, str | None], run: str) -> Iterator[str]:
     for shown, digest in sources.items():
-        path = at_root(shown)
-        mine = f"/{run}/" in f"/{shown}"
-        if not path.is_file():
-            if digest is not None and mine:
-                yield f"{shown} is gone"
-        elif digest is None:
+        state = digest_state(at_root(shown), digest)
+        if state == "absent" and digest is not None and f"/{run}/" in f"/{shown}":
+            yield f"{shown} is gone"
+        elif state == "unrecorded":
             yield f"{shown} was not there yet"
-        elif file_digest(path) != digest:
+        elif state == "changed":
             yield f"{shown} has changed since"
 
 

@@ -10,21 +10,15 @@ from xperience.recording import layout
 from xperience.recording.recording import Episode
 from xperience.storage import file_url
 
+_RUN_UP_S = 0.25
+"""How much earlier a sound decoder starts."""
+
 
 def frame_at(episode: Episode, camera: str, frame: int) -> np.ndarray:
-    """Return a frame's picture: jump to the key picture before it and decode from there.
+    """Return a frame's picture, RGB, uint8 array (height, width, 3).
 
-    Parameters
-    ----------
-    episode : Episode
-    camera : str
-    frame : int
-        From 0.
-
-    Returns
-    -------
-    uint8 array, shape (height, width, 3)
-        RGB, as it is stored: what calibrations refer to, however players are asked to turn it.
+    It is as stored, which is what calibrations refer to, however players are asked to turn it. The
+    decoder jumps to the key picture before it and goes on from there.
 
     Raises
     ------
@@ -49,19 +43,10 @@ def frame_at(episode: Episode, camera: str, frame: int) -> np.ndarray:
 
 
 def sound_level(episode: Episode, start: int, stop: int) -> np.ndarray:
-    """Return the loudness of each frame of a stretch of an episode's sound.
+    """Return the loudness of frames [start, stop), float array (stop - start,).
 
-    Parameters
-    ----------
-    episode : Episode
-    start, stop : int
-        Frames [start, stop).
-
-    Returns
-    -------
-    float array, shape (stop - start,)
-        Root mean square of the first channel's samples, full scale is 1; NaN where the file holds
-        no sound for that time.
+    It is the root mean square of the first channel's samples, full scale is 1; NaN where the file
+    holds no sound for that time.
 
     Raises
     ------
@@ -77,31 +62,23 @@ def sound_level(episode: Episode, start: int, stop: int) -> np.ndarray:
             stream = container.streams.audio[0]
             bounds = clock.samples(frames, frames + 1, stream.rate)
             first = int(bounds[0, 0])
-            samples = _samples(container, stream, first, int(bounds[-1, 1]))
+            samples = np.full(int(bounds[-1, 1]) - first, np.nan)
+            early_s = first / stream.rate - _RUN_UP_S
+            container.seek(int(early_s / stream.time_base), stream=stream, backward=True)
+            resampler = av.AudioResampler(format="fltp")
+            for heard in container.decode(stream):
+                place = round(float(heard.pts * stream.time_base) * stream.rate) - first
+                if place >= len(samples):
+                    break
+                for part in resampler.resample(heard):
+                    values = part.to_ndarray()[0]
+                    a, b = max(place, 0), min(place + len(values), len(samples))
+                    if a < b:
+                        samples[a:b] = values[a - place : b - place]
+                    place += len(values)
     except av.FFmpegError as error:
         raise _unreadable(path, f"has sound that cannot be decoded at frame {start}") from error
     return np.array([np.sqrt(np.mean(samples[a:b] ** 2)) for a, b in bounds - first])
-
-
-def _samples(
-    container: av.container.InputContainer, stream: av.AudioStream, first: int, last: int
-) -> np.ndarray:
-    """Return samples [first, last) of the first channel by their time, NaN where there are none."""
-    samples = np.full(last - first, np.nan)
-    early_s = first / stream.rate - 0.25  # a decoder needs a run-up
-    container.seek(int(early_s / stream.time_base), stream=stream, backward=True)
-    resampler = av.AudioResampler(format="fltp")
-    for frame in container.decode(stream):
-        place = round(float(frame.pts * stream.time_base) * stream.rate) - first
-        if place >= len(samples):
-            break
-        for part in resampler.resample(frame):
-            values = part.to_ndarray()[0]
-            a, b = max(place, 0), min(place + len(values), len(samples))
-            if a < b:
-                samples[a:b] = values[a - place : b - place]
-            place += len(values)
-    return samples
 
 
 def _unreadable(path: Path, found: str) -> EpisodeError:

@@ -1,0 +1,81 @@
+"""Lines of the library and of its tests, room by room, held to a budget.
+
+Run this file with `pytest -s`, or by itself, to see the sizes. A budget may be changed with a
+reason; what it is for is that a room doesn't grow unseen.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+LIBRARY, TESTS = REPOSITORY / "lib" / "xperience", REPOSITORY / "tests"
+
+TOP = "(top)"
+"""Modules and test files that are in no room."""
+BUDGETS = {  # room: (lines of the library, lines of tests)
+    TOP: (1_450, 250),
+    "cohort": (2_750, 1_750),
+    "console": (0, 300),
+    "evaluation": (3_000, 1_700),
+    "export": (2_050, 1_550),
+    "faults": (0, 1_750),
+    "features": (2_700, 2_150),
+    "golden": (0, 150),
+    "hub": (650, 650),
+    "lab": (0, 200),
+    "models": (2_350, 1_150),
+    "qwen": (6_400, 2_800),
+    "recording": (4_400, 3_250),
+    "report": (12_300, 3_700),
+    "rules": (0, 750),
+    "run": (1_300, 1_150),
+    "site": (0, 850),
+    "standin": (3_650, 850),
+    "storage": (0, 250),
+    "studies": (7_900, 2_400),
+    "sync": (1_700, 1_000),
+    "tasks": (1_750, 750),
+}
+
+
+def lines_of(folder: Path) -> int:
+    """Return the lines of a room's Python files; of the top folder, of those in no room."""
+    paths = folder.glob("*.py") if folder in (LIBRARY, TESTS) else folder.rglob("*.py")
+    return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
+
+
+@cache
+def sizes() -> dict[str, tuple[int, int]]:
+    """Return the lines of each room: in the library, in the tests."""
+    folders = [path for place in (LIBRARY, TESTS) for path in place.iterdir() if path.is_dir()]
+    rooms = sorted({path.name for path in folders if any(path.rglob("*.py"))})
+    found = {room: (lines_of(LIBRARY / room), lines_of(TESTS / room)) for room in rooms}
+    return {TOP: (lines_of(LIBRARY), lines_of(TESTS))} | found
+
+
+def table() -> str:
+    """Return sizes and budgets as lines for readers."""
+    lines = [f"{'room':<12} {'library':>8} {'budget':>8} {'tests':>8} {'budget':>8}"]
+    for room, (library, tests) in sizes().items():
+        most, most_tests = BUDGETS.get(room, (0, 0))
+        lines.append(f"{room:<12} {library:>8,} {most:>8,} {tests:>8,} {most_tests:>8,}")
+    library, tests = (sum(column) for column in zip(*sizes().values(), strict=True))
+    return "\n".join([*lines, f"{'all':<12} {library:>8,} {'':>8} {tests:>8,}"])
+
+
+def test_every_room_has_a_budget_and_none_is_of_a_room_that_is_gone():
+    print(f"\n{table()}")
+    assert set(BUDGETS) == set(sizes())
+
+
+@pytest.mark.parametrize("room", BUDGETS)
+def test_a_room_keeps_to_its_budget(room):
+    found = sizes().get(room, (0, 0))
+    over = [f"{n:,} of {most:,}" for n, most in zip(found, BUDGETS[room], strict=True) if n > most]
+    assert over == [], f"{room} is larger than its budget:\n{table()}"
+
+
+if __name__ == "__main__":
+    print(table())
