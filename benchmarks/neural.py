@@ -32,7 +32,6 @@ from torch.nn import functional
 
 from xperience.models import linear, mlp
 from xperience.models.goals import Goal, Objective
-from xperience.studies.posing import design
 
 _PATH = Path(__file__).parents[1] / "tests" / "heads" / "direct_neural.py"
 _SPEC = importlib.util.spec_from_file_location("direct_neural", _PATH)
@@ -98,7 +97,7 @@ class Ours:
 
     def __init__(self, problem, blocks, seed: int):
         goal = goal_of(problem)
-        sides = mlp.normalised(design(problem), blocks.filled)
+        sides = mlp.normalised(problem.design, blocks.filled)
         train, self._test = (torch.from_numpy(side) for side in sides)
         self._objective = Objective(goal)
         self._network = mlp.Network(train, goal.n_outputs, seed, mlp.PUBLISHED)
@@ -114,7 +113,7 @@ class Direct:
     """The plain loop on a problem, step by step."""
 
     def __init__(self, problem, blocks, seed: int):
-        goal, made = goal_of(problem), design(problem)
+        goal, made = goal_of(problem), problem.design
         rows = direct.samples(made.parts, blocks.filled)
         sides = direct.z_scored(rows, made.train, made.test)
         self._z, self._z_test = (torch.from_numpy(side) for side in sides)

@@ -22,19 +22,17 @@ from typing import ClassVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from xperience.evaluation.predictions import published_linear
 from xperience.features.blocks import BLOCKS
 from xperience.features.table import WindowTable
 from xperience.features.windows import window_starts
 from xperience.models import linear
 from xperience.recording.recording import Episode
-from xperience.studies.blocks import Blocks
-from xperience.studies.heads import Context, published_linear
-from xperience.studies.posing import design, pose
-from xperience.studies.problem import Outcome, Problem
 from xperience.tasks.catalogue import TASKS
+from xperience.tasks.problem import Blocks, Problem, build
 from xperience.tasks.truth import Truth
 
-_PATH = Path(__file__).parents[1] / "tests" / "heads" / "direct.py"
+_PATH = Path(__file__).parents[1] / "tests" / "models" / "direct.py"
 _SPEC = importlib.util.spec_from_file_location("direct", _PATH)
 direct = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(direct)
@@ -91,7 +89,7 @@ def drawn_truth(n_frames: int, seed: int = 1) -> Truth:
 
 def answer_directly(problem: Problem, blocks, dtype=np.float32) -> np.ndarray:
     """Return what the direct implementation says: probabilities or vectors."""
-    made = design(problem)
+    made = problem.design
     rows = direct.samples(made.parts, blocks.filled)
     sides = direct.z_scored(rows, made.train, made.test)
     z, z_test = (side.astype(dtype, copy=False) for side in sides)
@@ -136,14 +134,14 @@ def problems_of(args) -> tuple[list[Problem], object]:
     else:
         truth = drawn_truth(args.frames)
         blocks = DrawnBlocks(len(truth.starts))
-    posed = [pose(task, truth, blocks) for task in TASKS]
+    problems = [build(task, truth, blocks) for task in TASKS]
     for block in BLOCKS:
         blocks.filled(block.name)  # read before any clock starts
-    return [one for one in posed if not isinstance(one, Outcome)], blocks
+    return [one for one in problems if one.ok], blocks
 
 
 def main() -> int:
-    """Print a row a task, then all together; status 1 if the target is missed."""
+    """Print one row per task, then all together; status 1 if the target is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -162,13 +160,12 @@ def main() -> int:
 
 
 def paired(problems: list[Problem], blocks, exact: bool) -> float:
-    """Print a row a task; return how much faster ours is.
+    """Print one row per task; return how much faster ours is.
 
     Ours is timed before, amid and after the direct runs, and the middle time counts: other work on
     the machine then weighs on both.
     """
-    context = Context(blocks)
-    ours, answers = timed(lambda: dict(published_linear(problems, context)))
+    ours, answers = timed(lambda: dict(published_linear(problems)))
     own, total = [ours], 0.0
     print(f"{'task':26s} {'direct s':>9}  agreement")
     for place, problem in enumerate(problems):
@@ -181,7 +178,7 @@ def paired(problems: list[Problem], blocks, exact: bool) -> float:
             said = agreement(problem, answers[place][0], exactly)
             print(f"{'  the direct one in float64':36s}  {said}", flush=True)
         if place in (len(problems) // 2, len(problems) - 1):
-            own.append(timed(lambda: dict(published_linear(problems, context)))[0])
+            own.append(timed(lambda: dict(published_linear(problems)))[0])
     ours = statistics.median(own)
     print(f"all: direct {total:.2f} s, ours {ours:.2f} s, ratio {total / ours:.1f}")
     return total / ours
