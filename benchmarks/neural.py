@@ -33,7 +33,7 @@ from torch.nn import functional
 from xperience.models import linear, mlp
 from xperience.models.goals import Goal, Objective
 
-_PATH = Path(__file__).parents[1] / "tests" / "heads" / "direct_neural.py"
+_PATH = Path(__file__).parents[1] / "tests" / "models" / "direct_neural.py"
 _SPEC = importlib.util.spec_from_file_location("direct_neural", _PATH)
 direct_neural = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(direct_neural)
