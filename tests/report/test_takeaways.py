@@ -231,7 +231,7 @@ def test_names_in_metric_files_are_those_that_the_studies_write():
     written = {
         "tasks.audio": ("AS_IS", "WITHOUT", "REPLACED", "RAW_ONLY"),
         "studies.shift.study": ("LOCAL", "CHRONOLOGICAL", "PURGED"),
-        "studies.record.scores": ("PRESENT_KNOWN",),
+        "studies.record.predictions": ("PRESENT_KNOWN",),
         "evaluation.records": ("ACROSS", "WITHIN"),
         "studies.heldout.strict": ("CONSTRAINED", "FREE", "STRICT"),
     }
