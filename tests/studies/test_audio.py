@@ -12,20 +12,18 @@ from xperience.cli import app
 from xperience.errors import ParamsError
 from xperience.evaluation.ablation import (
     MIXED_MEAN,
-    Ablation,
     ablations,
-    comparison_rows,
     variant_rows,
 )
 from xperience.evaluation.predictions import AUDIO_HEADS, predict, predict_all
 from xperience.evaluation.records import read_records, records_table
 from xperience.features.blocks import BLOCKS
 from xperience.features.extract import extract
+from xperience.features.sound import SOUND_COLUMNS
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
 from xperience.recording.files import recording_digests
 from xperience.tasks.audio import (
     AS_IS,
-    LIBROSA,
     LOGMEL,
     OTHER_SOUND,
     RAW_ONLY,
@@ -38,9 +36,9 @@ from xperience.tasks.audio import (
 )
 from xperience.tasks.catalogue import AUDIO, TASKS, TASKS_BY_NAME
 
-VARIANTS = list(published_variants("published"))
+BLOCKS_OF = published_variants("published")
+VARIANTS = list(BLOCKS_OF)
 NAMES = [task.name for task in TASKS]
-BASE = {"run": "small", "section": "audio"}
 
 
 def write_windows(path: Path, oracle: Path, lose: tuple[str, ...] = ()) -> WindowTable:
@@ -59,21 +57,13 @@ def write_windows(path: Path, oracle: Path, lose: tuple[str, ...] = ()) -> Windo
     return WindowTable(path)
 
 
-def study(episode, table, contract="published", tasks=TASKS) -> dict[str, Ablation]:
-    inputs = {
-        (problem.task.name, variant): with_sound(problem, blocks)
-        for problem in audio_problems(episode, table, contract, tasks)
-        for variant, blocks in published_variants(contract).items()
-    }
-    name, head = AUDIO_HEADS[contract]
-    return ablations(name, inputs, predict_all(list(inputs.values()), head))
-
-
-def rows_of(found: dict[str, Ablation]) -> pd.DataFrame:
-    rows = variant_rows(found.values(), BASE)
-    for pair in (WITH_SOUND, OTHER_SOUND):
-        rows += comparison_rows(found.values(), pair, BASE)
-    return records_table(rows)
+def rows_of(episode: Path, table: WindowTable, *options: str) -> pd.DataFrame:
+    """Return the rows that the command writes."""
+    out = table.path.with_suffix(".json")
+    arguments = ["audio", str(episode), "--windows", str(table.path), "--out", str(out), *options]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    return records_table(read_records(out))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +73,7 @@ def table(oracle, tmp_path_factory) -> WindowTable:
 
 @pytest.fixture(scope="module")
 def rows(oracle, table) -> pd.DataFrame:
-    return rows_of(study(oracle / "episode", table))
+    return rows_of(oracle / "episode", table, "--details")
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +121,7 @@ def test_gains_and_their_means_are_those_of_the_published_rows(pair, rows, publi
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_variants_change_nothing_but_sound(variant, problems):
     for problem in problems.values():
-        changed = with_sound(problem, published_variants("published")[variant])
+        changed = with_sound(problem, BLOCKS_OF[variant])
         kept = set(changed.input_blocks) - {*AUDIO, LOGMEL}
         other = set(problem.input_blocks) - set(AUDIO)
         assert kept == (set() if variant.endswith("_only") else other)
@@ -148,59 +138,48 @@ def test_a_misspelt_contract_is_refused(oracle, table):
 
 def test_without_sound_its_rows_are_skipped_and_the_others_stand(tiny, builder, windows_of):
     builder.write_video(tiny / "fisheye_cam0.mp4", 60)
-    found = study(tiny, windows_of(tiny))
-    rows = variant_rows(found.values(), BASE, every=False)
-    assert len(rows) == 72
-    for row in rows:
-        if row.variant == WITHOUT:
-            assert row.status == "ok", row
-        else:
-            assert row.status == "skipped"
-            assert "fisheye_cam0.mp4: has no audio stream" in row.reason
-    behind = records_table(comparison_rows(found.values(), WITH_SOUND, BASE))
+    table = windows_of(tiny)
+    rows = rows_of(tiny, table)
+    assert list(rows[["task", "variant"]].itertuples(index=False, name=None)) == [
+        (name, variant) for name in NAMES for variant in VARIANTS
+    ]
+    without = rows["variant"] == WITHOUT
+    assert rows[without]["status"].eq("ok").all()
+    assert rows[~without]["status"].eq("skipped").all()
+    assert rows[~without]["reason"].str.contains("fisheye_cam0.mp4: has no audio stream").all()
+    behind = rows_of(tiny, table, "--details")
+    behind = behind[behind["against"].notna()]
     assert behind["status"].eq("skipped").all()
     assert "12 of 12 tasks cannot be compared" in behind["reason"].iloc[-1]
 
 
 def test_a_lost_block_of_sound_skips_its_own_variants_only(oracle, tmp_path):
     table = write_windows(tmp_path / "w.parquet", oracle, lose=AUDIO)
-    (one,) = study(oracle / "episode", table, tasks=[TASKS_BY_NAME["contact_prediction"]]).values()
-    assert set(one.scores) == {WITHOUT, RAW_ONLY, REPLACED}
-    assert one.problems[AS_IS].reason == f"no sound: {AUDIO[0]}: the stream is gone"
+    tasks = [TASKS_BY_NAME["contact_prediction"]]
+    (problem,) = audio_problems(oracle / "episode", table, tasks=tasks)
+    found = {name: with_sound(problem, blocks) for name, blocks in BLOCKS_OF.items()}
+    assert {name for name, one in found.items() if one.ok} == {WITHOUT, RAW_ONLY, REPLACED}
+    assert found[AS_IS].reason == f"no sound: {AUDIO[0]}: the stream is gone"
 
 
 def test_one_class_is_scored_as_published_and_said_to_be_one(oracle, table):
     always = replace(
         TASKS_BY_NAME["contact_prediction"], target=lambda truth, members: ["yes"] * len(members)
     )
-    found = study(oracle / "episode", table, tasks=[always])
-    rows = variant_rows(found.values(), BASE, every=False)
-    assert {row.value for row in rows} == {1.0}
-    assert all("one class only" in row.reason for row in rows)
-    assert {row.ci_low for row in rows} == {None}
-
-
-@pytest.mark.parametrize("options", [[], ["--details"]], ids=["primary", "details"])
-def test_the_command_writes_the_studys_rows(options, oracle, table, tmp_path, rows):
-    out, arguments = tmp_path / "m.json", ["audio", str(oracle / "episode"), *options]
-    done = CliRunner().invoke(app, [*arguments, "--windows", str(table.path), "--out", str(out)])
-    assert done.exit_code == 0, done.output
-    found = read_records(out)
-    if options:
-        assert [row.value for row in found] == rows["value"].replace(np.nan, None).tolist()
-    else:
-        assert [(row.task, row.variant) for row in found] == [
-            (name, variant) for name in NAMES for variant in VARIANTS
-        ]
-    assert {row.contract for row in found} == {"published"}
+    (problem,) = audio_problems(oracle / "episode", table, tasks=[always])
+    predicted = predict(problem, AUDIO_HEADS["published"][1])
+    (one,) = ablations("ridge", {("always", AS_IS): problem}, [predicted]).values()
+    row = variant_rows([one], {"run": "small", "section": "audio"})[0]
+    assert (row.value, row.ci_low) == (1.0, None)
+    assert "one class only" in row.reason
 
 
 def test_fits_that_problems_share_are_those_made_one_by_one(whole_tiny, whole_table):
     names = ("transition_detection", "cross_modal_retrieval", "modality_reconstruction")
     problems = [
         with_sound(problem, blocks)
-        for problem in audio_problems(whole_tiny, whole_table, "published")
-        for variant, blocks in published_variants("published").items()
+        for problem in audio_problems(whole_tiny, whole_table)
+        for variant, blocks in BLOCKS_OF.items()
         if problem.task.name in names and variant in WITH_SOUND
     ]
     name, head = AUDIO_HEADS["corrected"]
@@ -218,14 +197,11 @@ def test_fits_that_problems_share_are_those_made_one_by_one(whole_tiny, whole_ta
 def test_under_corrected_no_mean_mixes_units(oracle, tmp_path_factory):
     path = tmp_path_factory.mktemp("corrected") / "windows.parquet"
     extract(oracle / "episode", path, contract="corrected", workers=1)
-    tasks = [TASKS_BY_NAME[name] for name in ("timeline_action", "contact_prediction")]
-    found = study(oracle / "episode", WindowTable(path), "corrected", tasks)
-    for one in found.values():
-        assert one.head == "linear"
-        assert one.problems[RAW_ONLY].input_blocks == (LIBROSA,)
-    rows = rows_of(found)
+    rows = rows_of(oracle / "episode", WindowTable(path), "--contract", "corrected", "--details")
     assert set(rows["contract"]) == {"corrected"}
-    assert MIXED_MEAN not in set(rows["metric"])
+    assert set(rows["head"]) == {"linear"}
+    alone = rows[(rows["variant"] == RAW_ONLY) & (rows["metric"] == "feature_dim")]
+    assert len(SOUND_COLUMNS) in set(alone["value"])
     over = rows[rows["task"].isna()]
     assert set(over["unit"]) == {"1", "task"}
     assert over["value"].notna().all()

@@ -16,6 +16,7 @@ _NAMES = {
     "micro_f1": "micro-F1",
     "f1": "F1",
     "mrr": "mean reciprocal rank",
+    "mae": "mean absolute error",
     "mpjpe": "mean joint error",
     "r2": "R²",
     "n_frames": "frames",
