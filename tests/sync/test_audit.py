@@ -14,7 +14,6 @@ from xperience.recording import layout
 from xperience.report.contract import Section
 from xperience.report.figures.sync import draw_sync
 from xperience.report.sync import sync_rows, sync_table
-from xperience.standin.video import encode_sound
 from xperience.sync.audit import PAIRS, Verdict, audit_episode
 
 from .conftest import CAMERA, join
@@ -116,8 +115,7 @@ def test_what_cannot_be_told_says_why(plant, pair, why, copied):
 
 
 def silent(short, folder: Path) -> None:
-    encode_sound(np.zeros(30 * 48_000, np.float32), folder / "none.mp4")
-    join(short.folder / f"{CAMERA}.mp4", folder / "none.mp4", folder / f"{CAMERA}.mp4")
+    join(short.folder / f"{CAMERA}.mp4", np.zeros(30 * 48_000), folder / f"{CAMERA}.mp4")
 
 
 def deaf(short, folder: Path) -> None:
@@ -125,9 +123,8 @@ def deaf(short, folder: Path) -> None:
 
 
 def unrelated(short, folder: Path) -> None:
-    hiss = np.random.default_rng(0).normal(0, 0.1, 30 * 48_000).astype(np.float32)
-    encode_sound(hiss, folder / "hiss.mp4")
-    join(short.folder / f"{CAMERA}.mp4", folder / "hiss.mp4", folder / f"{CAMERA}.mp4")
+    hiss = np.random.default_rng(0).normal(0, 0.1, 30 * 48_000)
+    join(short.folder / f"{CAMERA}.mp4", hiss, folder / f"{CAMERA}.mp4")
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from xperience.recording import layout
-from xperience.standin import annotation, video
 from xperience.standin.family import Member, plan_family
 from xperience.standin.scene import build_scene
 from xperience.standin.settings import FamilySettings
 from xperience.standin.sound import soundtrack
+from xperience.standin.write import write_annotation
 from xperience.sync.audit import Verdict, audit_episode
 
 from .conftest import CAMERA, join
@@ -38,16 +38,15 @@ def write_without_pictures(folder: Path, member: Member, knobs: dict[str, float]
     """Write what the sound and the gyroscope are compared with, and nothing that must be drawn."""
     folder.mkdir()
     script = folder / "script.yaml"
-    document = member.script.model_dump(mode="json", by_alias=True, exclude_none=True)
+    document = member.script.document()
     script.write_text(yaml.safe_dump(document), encoding="utf-8")
     settings = member.settings.model_copy(update={"script": script, **knobs})
     scene = build_scene(settings)
-    annotation.write_annotation(folder / layout.ANNOTATION, scene, settings, None)
-    pictures, sound = folder / "pictures.mp4", folder / "sound.m4a"
+    write_annotation(folder / layout.ANNOTATION, scene, settings)
+    pictures = folder / "pictures.mp4"
     write_blank(pictures, settings.frames, settings.fps)
-    video.encode_sound(soundtrack(scene.plan.events, settings), sound)
-    join(pictures, sound, folder / f"{CAMERA}.mp4")
-    for path in (script, pictures, sound):
+    join(pictures, soundtrack(scene.plan.events, settings), folder / f"{CAMERA}.mp4")
+    for path in (script, pictures):
         path.unlink()
     return folder
 
@@ -63,7 +62,9 @@ def truths_ms(pair: str, knobs: dict[str, float], length_s: float) -> tuple[floa
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_intervals_hold_injected_offsets_whatever_is_done_in_the_recording(tmp_path):
-    family = FamilySettings(sides=(N_RECORDINGS - 2, 1, 1), frames=(2000, 2400), mishaps=False)
+    family = FamilySettings(
+        sides=(N_RECORDINGS - 2, 1, 1), frames=(2000, 2400), inject_faults=False
+    )
     rng = np.random.default_rng(5)
     held: dict[str, list[bool]] = {"sound_body": [], "gyro_rotation": []}
     for member in plan_family(family):

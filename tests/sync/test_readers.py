@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from xperience.recording.media import read_rgb, read_timeline
 from xperience.standin.sound import ring
-from xperience.standin.video import encode_sound
+from xperience.standin.write import encode_sound
 from xperience.sync.container import compare_clocks
 from xperience.sync.motion import matched, picture_px_s, turning_rad_s
 from xperience.sync.sound import OnsetTrack
@@ -122,7 +122,7 @@ def clicks(times_s, length_s: float) -> np.ndarray:
 
 def test_onsets_are_heard_when_they_happen_also_between_chunks(tmp_path):
     times_s = np.array([1.234, 5.0, 19.998, 20.6, 24.05, 39.99])
-    encode_sound(clicks(times_s, 42.0), tmp_path / "a.mp4")
+    (tmp_path / "a.mp4").write_bytes(encode_sound(clicks(times_s, 42.0)))
     track = OnsetTrack(tmp_path / "a.mp4")
     assert 0.2 < track.peak <= 1.0
     loudest = track.time_s[np.argsort(track.strength_db)[::-1]]
@@ -148,7 +148,7 @@ def test_onsets_are_heard_neither_early_nor_late(name, tmp_path):
     for time_s in times_s:
         first, sound = round(time_s * RATE_HZ), ring(rng, name)
         out[first : first + len(sound)] += sound
-    encode_sound(out.astype(np.float32), tmp_path / "a.mp4")
+    (tmp_path / "a.mp4").write_bytes(encode_sound(out.astype(np.float32)))
     track = OnsetTrack(tmp_path / "a.mp4")
     loud = np.maximum(track.strength_db - np.percentile(track.strength_db, 95), 0)
     after_s = track.time_s - times_s[:, None]  # (n_times, n)
@@ -157,7 +157,7 @@ def test_onsets_are_heard_neither_early_nor_late(name, tmp_path):
 
 
 def test_a_hiss_stands_out_nowhere_for_long(tmp_path):
-    encode_sound(clicks([], 10.0), tmp_path / "a.mp4")
+    (tmp_path / "a.mp4").write_bytes(encode_sound(clicks([], 10.0)))
     out = OnsetTrack(tmp_path / "a.mp4").standing_out(np.arange(0.5, 9.5, 0.01))
     assert np.mean(out > 0) < 0.2
 
