@@ -14,7 +14,7 @@ from xperience.recording.inspect import inspect_episode
 from xperience.standin.family import FAULTS, OTHER_FPS, plan_family, write_family, write_member
 from xperience.standin.settings import FPS, FamilySettings, StandinSettings
 from xperience.standin.write import write_episode
-from xperience.sync.audit import Verdict, audit_episode
+from xperience.sync.audit import SyncVerdict, audit_episode
 
 TINY = FamilySettings(
     sides=(1, 1, 1), frames=(40, 45), size_px=(32, 24), depth_size_px=(16, 16), inject_faults=False
@@ -146,6 +146,6 @@ def test_clocks_agree_at_another_frame_rate(tmp_path, fps):
     np.testing.assert_allclose(since_s, np.arange(frames) / fps, atol=0.006)
     audit = audit_episode(episode)
     for pair in ("gyro_rotation", "container_device"):
-        assert audit[pair].verdict is Verdict.IN_STEP, audit[pair].headline
+        assert audit[pair].verdict is SyncVerdict.SYNCHRONISED, audit[pair].headline
     for pair in ("flow_camera", "sound_body"):  # so small and short that it may not be told
-        assert audit[pair].verdict is not Verdict.OFF, audit[pair].headline
+        assert audit[pair].verdict is not SyncVerdict.OFF, audit[pair].headline
