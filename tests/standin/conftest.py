@@ -12,7 +12,7 @@ import pytest
 from xperience.standin.scene import Scene, build_scene
 from xperience.standin.settings import StandinSettings
 
-SMALL = {"frames": 600, "size_px": (96, 72)}
+SMALL = {"frames": 600, "size_px": (64, 48)}
 
 
 @dataclass(frozen=True)

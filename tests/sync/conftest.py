@@ -20,7 +20,7 @@ from xperience.standin.settings import StandinSettings
 from xperience.standin.sound import soundtrack
 
 CAMERA = layout.AUDIO_CAMERA
-SHORT = {"frames": 600, "size_px": (96, 72)}  # shared with the simulator's tests
+SHORT = {"frames": 600, "size_px": (64, 48)}  # shared with the simulator's tests
 
 
 @dataclass(frozen=True)
