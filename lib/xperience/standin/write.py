@@ -47,21 +47,19 @@ def write_episode(
 ) -> Path:
     """Write a simulated episode: ``annotation.hdf5`` and six videos with sound.
 
+    It appears, or replaces an older simulated episode, only when everything in it is written.
+    Equal settings give equal files, whatever the number of workers.
+
     Parameters
     ----------
     folder : Path
-        Where the episode belongs; an older simulated episode there is replaced.
+        Where the episode belongs; it is returned.
     settings : StandinSettings
-        Equal settings give equal annotation arrays, whatever the number of workers.
+        What is simulated.
     on_progress : callable, optional
         Called with a stage ("scene", "annotation", "depth", "videos"), what is done and the total.
     fault : callable, optional
         Changes the episode's folder before it is in place; see `xperience.standin.family.FAULTS`.
-
-    Returns
-    -------
-    Path
-        The folder. It appears, or changes, only when everything in it is written.
 
     Raises
     ------

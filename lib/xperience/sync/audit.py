@@ -277,8 +277,8 @@ def audit_episode(
     Returns
     -------
     SyncAudit
-        A pair that cannot be judged (a stream is missing, silent or motionless, the recording too
-        short, the signals unlike each other) says so and why, and holds no offset.
+        A pair that cannot be judged (a stream is missing, silent or motionless, the recording is
+        too short, the signals unlike each other) says so and why, and holds no offset.
 
     Raises
     ------
@@ -376,7 +376,7 @@ class _Judge:
         if onsets.peak < signals.SILENT_PEAK:
             raise _CannotTellError("the sound is silent")
         events = signals.body_events(episode)
-        places = events.all
+        places = np.sort(np.concatenate(list(events.values())))
         places = places[places <= len(begin_s) - 1]
         n_events = len(places)
         if n_events < _FEWEST_EVENTS:
@@ -387,7 +387,8 @@ class _Judge:
             raise _CannotTellError("nothing in the sound has an onset")
         bumps = signals.event_signal(event_s - begin_s[0], grid_s)
         pair = replace(pair, n_events=n_events)
-        return self._correlated(pair, heard, bumps, f"of onsets with {events}")
+        counts = ", ".join(f"{len(found)} {kind}" for kind, found in events.items())
+        return self._correlated(pair, heard, bumps, f"of onsets with {counts}")
 
     def container_device(self, pair: ClockPair) -> ClockPair:
         """Compare the times of a video file's frames with the device's."""

@@ -6,7 +6,6 @@ contact begins, a hand or a foot comes to rest.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -170,12 +169,8 @@ def camera_motion(episode: Episode, time_s: np.ndarray) -> np.ndarray:
 def picture_px_s(pictures: Iterable[np.ndarray | None], time_s: np.ndarray) -> np.ndarray:
     """Return how parts of the picture move, from phase correlation of small grey frames.
 
-    Parameters
-    ----------
-    pictures : iterable of uint8 array, shape (height, width, 3), or None
-        RGB, one a frame, streamed; None where a frame has none.
-    time_s : float array, shape (n_frames,)
-        Time of each frame; no more frames are read.
+    Pictures are uint8 RGB, one a frame, streamed; None where a frame has none. No more of them are
+    read than there are frame times.
 
     Returns
     -------
@@ -211,19 +206,10 @@ def _tiles(rgb: np.ndarray) -> list[np.ndarray | None]:
 def matched(moved: np.ndarray, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the picture's motion and what the camera's own motion predicts of it, in one unit.
 
-    Parameters
-    ----------
-    moved : float array, shape (n, n_channels)
-        Motion of parts of the picture; NaN where unknown.
-    motion : float array, shape (n, 6)
-        Motion of the camera, at the same frames by the recording's own count.
-
-    Returns
-    -------
-    moved, predicted : float array, shape (n, n_channels)
-        In standard deviations of what the prediction leaves over, so that the parts that follow the
-        camera count most; cut off at a few of them, so that a few fast turns don't outvote the
-        rest. NaN where unknown.
+    Parts of the picture move, shape (n, n_channels), NaN where unknown, and so does the camera,
+    shape (n, 6), at the same frames by the recording's own count. The unit is the standard
+    deviation of what the prediction leaves over, so that the parts that follow the camera count
+    most. Both are cut off at a few of them, so that a few fast turns don't outvote the rest.
 
     Notes
     -----
@@ -390,31 +376,11 @@ _TAIL_SHARE = 0.04
 _KERNEL_S = 0.025  # half a frame at 20 Hz
 
 
-@dataclass(frozen=True)
-class BodyEvents:
-    """When a body may be heard, in frames, not whole: 1.5 lies midway between frames 1 and 2."""
+def body_events(episode: Episode) -> dict[str, np.ndarray]:
+    """Return when a body may be heard, by kind; none where a stream is gone.
 
-    contacts: np.ndarray
-    hands: np.ndarray
-    feet: np.ndarray
-
-    @property
-    def all(self) -> np.ndarray:
-        """All of them, ascending, shape (n,)."""
-        return np.sort(np.concatenate([self.contacts, self.hands, self.feet]))
-
-    def __str__(self) -> str:
-        return (
-            f"{len(self.contacts)} contact onsets, {len(self.hands)} stops of a hand, "
-            f"{len(self.feet)} of a foot"
-        )
-
-
-def body_events(episode: Episode) -> BodyEvents:
-    """Return the events of an episode's contacts, wrists and ankles; none where a stream is gone.
-
-    Wrists come from the body, or from the hands brought into world coordinates where there is no
-    body; ankles from the body alone.
+    In frames, not whole: 1.5 lies midway between frames 1 and 2. Wrists come from the body, or from
+    the hands brought into world coordinates where there is no body; ankles from the body alone.
     """
     contacts = hands = feet = np.zeros(0)
     if episode.streams["contacts"].usable:
@@ -430,7 +396,7 @@ def body_events(episode: Episode) -> BodyEvents:
             if episode.streams[stream].usable:
                 own = stops(_wrist(episode, path), episode.fps)
                 hands = np.concatenate([hands, own])
-    return BodyEvents(contacts, hands, feet)
+    return {"contact onsets": contacts, "stops of a hand": hands, "of a foot": feet}
 
 
 def _body_joints(episode: Episode) -> np.ndarray:
