@@ -42,16 +42,16 @@ def misalignment(lag) -> Misalignment:
     return Misalignment.of(lag.line, lag.resampled, lag.length_s)
 
 
-@settings(max_examples=3)
+@settings(max_examples=2)
 @given(seed=st.integers(0, 1000), offset_s=st.floats(-1.2, 1.2), drift=st.floats(-4e-4, 4e-4))
 @example(seed=2, offset_s=-0.05, drift=-2e-4)
 def test_offset_and_drift_are_found_from_start_to_end(seed, offset_s, drift):
-    late, reference = two_signals(seed, 80.0, offset_s, drift)
+    late, reference = two_signals(seed, 60.0, offset_s, drift)
     lag, back = measure_lag(late, reference), measure_lag(reference, late)
     assert lag.believed
     assert not lag.at_limit
     assert lag.line.offset_s == pytest.approx(-back.line.offset_s, abs=0.005)
-    for from_middle_s in (-40.0, 0.0, 40.0):
+    for from_middle_s in (-30.0, 0.0, 30.0):
         error_s = lag.line.at(from_middle_s) - offset_s - drift * from_middle_s
         assert 1e3 * abs(error_s) < FRAME_MS / 2
 
