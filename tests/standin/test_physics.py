@@ -149,7 +149,8 @@ def test_things_appear_where_the_calibration_says(small, camera: str) -> None:
     picture = Renderer(lens, small.scene, small.settings.seed)
     inside, right = 0, []
     for name, (local, has_colour) in SPOTS.items():
-        points = Points(small.scene.of_thing(name, local), "world")
+        origin, rotation = small.scene.things[name]
+        points = Points(origin + rotation @ np.asarray(local), "world")
         uv = lens.project(to_camera(points).xyz)
         for frame in np.flatnonzero(((uv > 3) & (uv < np.array(lens.size_px) - 4)).all(1))[::9]:
             u, v = uv[frame].astype(int)

@@ -51,11 +51,6 @@ class Scene:
     things: dict[str, tuple[np.ndarray, np.ndarray]]  # origin (n_frames, 3), rotation to world
     solids: Solids
 
-    def of_thing(self, name: str, point: tuple[float, float, float]) -> np.ndarray:
-        """Return a point of a thing in world axes, shape (n_frames, 3)."""
-        origin, rotation = self.things[name]
-        return origin + rotation @ np.asarray(point)
-
 
 def build_scene(settings: StandinSettings) -> Scene:
     """Return the scene that settings ask for.
