@@ -124,9 +124,9 @@ faults if len(faults) else Markdown("The inspection found no fault in any stream
 # Each pair of signals is shifted until it fits best, with one offset and one drift for the whole
 # recording. **Offset** is what the first is late by at the middle of the recording, **drift** how
 # much that grows, a microsecond a second being one part in a million (ppm). The interval comes from
-# drawing stretches of the recording anew, and from what no recording is long enough to resolve: how
-# a head moves between two frames, or where between them a foot is heard. Each pair says below which
-# offset it would have noticed nothing. A pair is *in step* if it is off by no more than half a
+# resampling segments of the recording, and from what no recording is long enough to resolve: how a
+# head moves between two frames, or where between them a foot is heard. Each pair says below which
+# offset it would have noticed nothing. A pair is *synchronised* if it is off by no more than half a
 # frame from start to end, and where a stream is missing, silent or still, or the recording is too
 # short for the interval to settle it, the audit says that it cannot tell.
 #

@@ -17,16 +17,16 @@ TREES = {
 SECTIONS = ("Parameters", "Returns", "Yields", "Attributes")
 
 TWICE = {
-    "Answer", "Answered", "Blocks", "Choice", "Comparison", "Contest", "Finding", "Gap",
+    "Answer", "Answered", "Blocks", "Choice", "Comparison", "Contest", "Finding",
     "Labels", "Measured", "Moments", "Network", "Outcome", "Part", "Parts", "Picture", "Place",
-    "Plan", "Problem", "Products", "Reading", "Rows", "Settings", "Sound", "Source", "Span",
-    "Split", "Stream", "Tally", "Timeline", "Truth", "Verdict",
+    "Problem", "Products", "Reading", "Rows", "Settings", "Sound", "Source", "Span",
+    "Split", "Tally", "Timeline", "Truth", "Verdict",
 }  # fmt: skip
 """Class names that occur in several modules."""
 
 UNDESCRIBED = {
     "cohort", "evaluation", "export", "features", "models", "qwen", "recording", "report",
-    "standin", "studies", "sync", "tasks",
+    "studies", "tasks",
 }  # fmt: skip
 """Rooms with parameters that are listed without a description."""
 

@@ -1,5 +1,6 @@
-"""One small simulated episode for all tests of this folder."""
+"""One small simulated episode for all tests of this folder, and the default one's scene."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from xperience.standin.scene import Scene, build_scene
 from xperience.standin.settings import StandinSettings
-from xperience.standin.write import write_episode
+
+SMALL = {"frames": 600, "size_px": (64, 48)}
 
 
 @dataclass(frozen=True)
@@ -23,34 +25,30 @@ class Small:
     def __getitem__(self, path: str) -> np.ndarray:
         return self.arrays[path]
 
+    @property
+    def sound_events(self) -> list[dict]:
+        return json.loads(self["metadata/sound_events"])
+
     def frames(self, camera: str) -> np.ndarray:
         with av.open(str(self.folder / f"{camera}.mp4")) as container:
             return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
     def sound(self, camera: str = "fisheye_cam0") -> np.ndarray:
         with av.open(str(self.folder / f"{camera}.mp4")) as container:
-            blocks = [f.to_ndarray()[0] for f in container.decode(audio=0)]
-        return np.concatenate(blocks)
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Return every dataset of a file."""
-    arrays = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, node: (
-                arrays.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None
-            )
-        )
-    return arrays
+            return np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
-    settings = StandinSettings(frames=400, size_px=(96, 72))
-    folder = tmp_path_factory.mktemp("simulator") / "ep"
-    write_episode(folder, settings)
-    arrays = read_arrays(folder / "annotation.hdf5")
+def small(simulated) -> Small:
+    folder, arrays = simulated(**SMALL), {}
+
+    def read(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(node, h5py.Dataset):
+            arrays[name] = node[()]
+
+    with h5py.File(folder / "annotation.hdf5") as file:
+        file.visititems(read)
+    settings = StandinSettings(**SMALL)
     return Small(folder, settings, build_scene(settings), arrays)
 
 

@@ -1,4 +1,4 @@
-"""The episode as files: layout, sizes, sameness, refusals, wholeness."""
+"""The episode as files: layout, sizes, sameness, refusals, wholeness; its sound."""
 
 import os
 
@@ -9,15 +9,15 @@ import pytest
 
 from xperience.errors import ParamsError
 from xperience.recording import layout
-from xperience.recording.geometry import Transform
-from xperience.standin import annotation, sensors
-from xperience.standin.picture import Gallery, Picture
+from xperience.standin import write
+from xperience.standin.choreography import SoundEvent
 from xperience.standin.scene import build_scene
 from xperience.standin.sensors import inertial
-from xperience.standin.settings import StandinSettings
+from xperience.standin.settings import SOUND_RATE_HZ, FamilySettings, StandinSettings
+from xperience.standin.sound import soundtrack
 from xperience.standin.write import write_episode
 
-TINY = {"frames": 60, "size_px": (32, 24), "depth_size_px": (16, 16)}
+TINY = {"frames": 60, "size_px": (32, 24)}
 
 
 def test_every_stream_has_the_layout_of_a_recording(small) -> None:
@@ -30,18 +30,14 @@ def test_every_stream_has_the_layout_of_a_recording(small) -> None:
             assert all(size is None or size == found for size, found in wanted), dataset.path
             assert dataset.rows != "frame" or shape[0] == n_frames
             assert np.isfinite(small[dataset.path].astype(float)).all()
-    assert small[layout.DEPTH].dtype == np.float16
-    assert small[layout.DEPTH].shape[1:] == (48, 64)
+    assert (small[layout.DEPTH].dtype, small[layout.DEPTH].shape[1:]) == (np.float16, (48, 64))
     assert small[layout.CONFIDENCE].dtype == np.uint8
     names = small[layout.FRAME_NAMES]
     assert [int(n.split(b".")[0]) for n in names] == small[layout.VIDEO_STAMPS].tolist()
-    with h5py.File(small.folder / layout.ANNOTATION) as file:
-        assert file[layout.DEPTH].chunks == (1, 48, 64)
-
-
-def test_calibration_has_117_numbers(small) -> None:
     sizes = [a.size for path, a in small.arrays.items() if path.startswith("calibration/")]
     assert sum(sizes) == 117
+    with h5py.File(small.folder / layout.ANNOTATION) as file:
+        assert file[layout.DEPTH].chunks == (1, 48, 64)
 
 
 @pytest.mark.parametrize("camera", layout.CAMERAS)
@@ -49,59 +45,25 @@ def test_videos_hold_every_frame_and_sound(small, camera: str) -> None:
     with av.open(str(small.folder / f"{camera}.mp4")) as container:
         video, sound = container.streams.video[0], container.streams.audio[0]
         assert (video.width, video.height) == small.settings.size_px
-        assert video.average_rate == 20
-        assert video.frames == small.settings.frames
+        assert (video.average_rate, video.frames) == (20, small.settings.frames)
         assert sound.codec_context.name == "aac"
         stamps = [frame.time for frame in container.decode(video)]
     assert np.allclose(stamps, np.arange(small.settings.frames) / 20)
 
 
-def test_same_seed_same_bytes_whatever_the_workers(tmp_path) -> None:
-    one = write_episode(tmp_path / "one", StandinSettings(**TINY, workers=1))
-    two = write_episode(tmp_path / "two", StandinSettings(**TINY, workers=2))
-    name = layout.ANNOTATION
-    assert (one / name).read_bytes() == (two / name).read_bytes()
-    for camera in layout.CAMERAS:
-        assert np.array_equal(_sound(one, camera), _sound(two, camera))
-        assert _n_pictures(one, camera) == _n_pictures(two, camera) == TINY["frames"]
+def test_equal_settings_give_equal_bytes_whatever_the_workers(simulated, tmp_path) -> None:
+    one = simulated(frames=60)
+    two = write_episode(tmp_path / "two", StandinSettings(**TINY, workers=3))
+    files = sorted(path.name for path in one.iterdir())
+    assert files == sorted(path.name for path in two.iterdir())
+    for name in files:
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
 
 
-def _sound(folder, camera: str) -> np.ndarray:
-    with av.open(str(folder / f"{camera}.mp4")) as container:
-        return np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
-
-
-def _n_pictures(folder, camera: str) -> int:
-    """Count the pictures; their bits are the encoder's, which differ from run to run."""
-    with av.open(str(folder / f"{camera}.mp4")) as container:
-        return sum(1 for _ in container.decode(video=0))
-
-
-def test_the_same_moment_is_drawn_the_same(small) -> None:
-    settings, scene = small.settings, build_scene(small.settings)
-    poses = sensors.rig_from_world(*scene.wearer.rig(scene.time_s))
-    for camera in sensors.cameras(settings).values():
-        pose = camera.from_rig @ poses
-        drawn = []
-        for _ in range(2):
-            picture = Picture(camera.model, Gallery.of(scene.solids, settings.seed))
-            at = Transform(pose.rotation[30], pose.translation[30], "world", camera.name)
-            picture.draw(30, at)
-            drawn.append(picture.rgb.copy())
-        assert np.array_equal(*drawn)
-
-
-def test_another_seed_is_another_episode(tmp_path) -> None:
-    found = []
-    for seed in (1, 2):
-        settings = StandinSettings(**TINY, seed=seed)
-        scene = build_scene(settings)
-        path = tmp_path / f"{seed}.hdf5"
-        gallery = Gallery.of(scene.solids, seed)
-        annotation.write_annotation(path, scene, settings, gallery)
-        with h5py.File(path) as file:
-            found.append({key: file[key][()] for key in (layout.KEYPOINTS, layout.IMU_GYRO)})
-    assert all((found[0][key] != found[1][key]).any() for key in found[0])
+def test_another_seed_is_another_episode() -> None:
+    one, two = (build_scene(StandinSettings(**TINY, seed=seed)) for seed in (1, 2))
+    assert (one.body != two.body).any()
+    assert (one.solids.looks != two.solids.looks).any()
 
 
 def test_clock_faults_touch_the_stamps_alone() -> None:
@@ -109,8 +71,8 @@ def test_clock_faults_touch_the_stamps_alone() -> None:
     faulty = StandinSettings(**TINY, imu_offset_s=0.3, clock_drift_ppm=100)
     scene = build_scene(plain)
     good, bad = inertial(scene, plain), inertial(scene, faulty)
-    assert (good.gyro == bad.gyro).all()
-    shift = (bad.stamp_ns - good.stamp_ns) * 1e-9
+    assert (good[layout.IMU_GYRO] == bad[layout.IMU_GYRO]).all()
+    shift = (bad[layout.IMU_STAMPS] - good[layout.IMU_STAMPS]) * 1e-9
     assert shift[0] == pytest.approx(0.3, abs=1e-4)
     assert (shift[-1] - shift[0]) / 3.0 == pytest.approx(100e-6, rel=0.05)
 
@@ -124,43 +86,86 @@ def test_clock_faults_touch_the_stamps_alone() -> None:
         ({"workers": 0}, "workers"),
     ],
 )
-def test_wrong_settings_are_refused(values: dict, hint: str) -> None:
+def test_settings_that_cannot_be_are_refused(values: dict, hint: str) -> None:
     with pytest.raises(ParamsError, match=hint):
         StandinSettings.checked(**values)
 
 
-def test_missing_script_is_refused(tmp_path) -> None:
-    settings = StandinSettings(**TINY, script=tmp_path / "none.yaml")
-    with pytest.raises(ParamsError, match="cannot be read"):
-        write_episode(tmp_path / "ep", settings)
+@pytest.mark.parametrize(
+    "values",
+    [{"sides": (1, 0, 1)}, {"frames": (30, 60)}, {"frames": (90, 60)}, {"size_px": (33, 24)}],
+)
+def test_families_that_cannot_be_are_refused(values: dict) -> None:
+    with pytest.raises(ValueError, match=r"side|frames|even"):
+        FamilySettings(**values)
 
 
-def test_foreign_folder_is_left_alone(tmp_path) -> None:
+def test_what_cannot_be_written_leaves_everything_as_it_is(tmp_path, monkeypatch) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ParamsError, match="never replaced"):
         write_episode(tmp_path, StandinSettings(**TINY))
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+    with pytest.raises(ParamsError, match="cannot be read"):
+        write_episode(tmp_path / "ep", StandinSettings(**TINY, script=tmp_path / "none.yaml"))
 
-
-def test_failed_run_leaves_nothing(tmp_path, monkeypatch) -> None:
-    def fail(*_args) -> None:
+    def fail(*_args: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(annotation, "write_depth", fail)
-    with pytest.raises(OSError, match="no space"):
-        write_episode(tmp_path / "ep", StandinSettings(**TINY))
-    assert list(tmp_path.iterdir()) == []
+    for step in ("write_depth", "write_video"):
+        with monkeypatch.context() as patched:
+            patched.setattr(write, step, fail)
+            with pytest.raises(OSError, match="no space"):
+                write_episode(tmp_path / "ep", StandinSettings(**TINY))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def cpu_s() -> float:
-    """Return the CPU time of this process and of those that it waited for."""
-    spent = os.times()
-    return sum(spent[:4])
+def onset_s(sound: np.ndarray, near_s: float) -> float:
+    """Return when the sharpest rise of loudness near a time happens."""
+    first = max(int((near_s - 0.12) * SOUND_RATE_HZ), 0)
+    piece = np.abs(np.diff(sound[first : first + int(0.24 * SOUND_RATE_HZ)]))
+    block = SOUND_RATE_HZ // 500
+    level = piece[: len(piece) // block * block].reshape(-1, block).mean(1)
+    rise = level[2:] - level[:-2]
+    return (first + (int(rise.argmax()) + 1.5) * block) / SOUND_RATE_HZ
+
+
+@pytest.mark.parametrize("camera", layout.CAMERAS[::5])
+def test_onsets_are_within_one_frame_of_the_truth(small, camera: str) -> None:
+    sound, sharp = small.sound(camera), {"clink", "knock"}
+    assert len(sound) / SOUND_RATE_HZ == pytest.approx(30, abs=0.05)
+    for event in small.sound_events:
+        assert event["frame"] == int(event["time_s"] * 20 + 1e-4)
+        assert event["end_s"] >= event["time_s"]
+    times_s = [e["time_s"] for e in small.sound_events if e["name"] in sharp and e["time_s"] < 29.8]
+    assert len(times_s) >= 5
+    missed_s = [abs(onset_s(sound, time_s) - time_s) for time_s in times_s]
+    assert np.median(missed_s) < 0.004
+    assert max(missed_s) < 0.05
+
+
+def test_sounds_go_with_what_is_done(small) -> None:
+    plan = small.scene.plan
+    clinks = [e["time_s"] for e in small.sound_events if e["name"] == "clink"]
+    landed = np.array([hold.end_s for hold in plan.holds])
+    assert all(min(abs(landed - time_s)) < 1e-5 for time_s in clinks)
+    sound = small.sound()
+    liquids = [pouring for pouring in plan.pourings if pouring.source != "tin"]
+    longest = max(liquids, key=lambda pouring: pouring.end_s - pouring.start_s)
+    inside = sound[int(longest.start_s * SOUND_RATE_HZ) : int(longest.end_s * SOUND_RATE_HZ)]
+    assert np.sqrt((inside**2).mean()) > 3 * np.quantile(np.abs(sound), 0.25)
+
+
+def test_an_audio_offset_delays_the_sound_alone() -> None:
+    knock = [SoundEvent("knock", 1.0, 1.1)]
+    plain = soundtrack(knock, StandinSettings(frames=60))
+    late = soundtrack(knock, StandinSettings(frames=60, audio_offset_s=0.25))
+    assert onset_s(plain, 1.0) == pytest.approx(1.0, abs=0.005)
+    assert onset_s(late, 1.25) == pytest.approx(1.25, abs=0.005)
+    assert len(plain) == len(late) == 3 * SOUND_RATE_HZ
 
 
 @pytest.mark.slow
 def test_default_episode_is_quick_and_small(tmp_path) -> None:
-    begin = cpu_s()
+    begin = sum(os.times()[:4])
     folder = write_episode(tmp_path / "ep", StandinSettings())
-    assert cpu_s() - begin < 300  # about 150: some 75 s on two cores that have nothing else to do
+    assert sum(os.times()[:4]) - begin < 300  # CPU seconds, about half of that
     assert sum(path.stat().st_size for path in folder.iterdir()) < 150e6

@@ -18,7 +18,11 @@ def family(made_once) -> Roster:
         The fixture.
     """
     settings = FamilySettings(
-        sides=SIDES, frames=(120, 140), size_px=(32, 24), depth_size_px=(16, 16), mishaps=False
+        sides=SIDES,
+        frames=(120, 140),
+        size_px=(32, 24),
+        depth_size_px=(16, 16),
+        inject_faults=False,
     )
 
     def make(scratch: Path) -> None:

@@ -4,8 +4,7 @@ import pandas as pd
 
 from xperience.evaluation.records import Record
 from xperience.report.contract import Section
-from xperience.sync.audit import SyncAudit
-from xperience.sync.pair import ClockPair, Range, Verdict
+from xperience.sync.audit import ClockPair, Range, SyncAudit, SyncVerdict
 
 _MOMENTS = {"start_ms": "clock_offset_start", "end_ms": "clock_offset_end"}
 
@@ -29,9 +28,9 @@ def sync_rows(section: Section, audit: SyncAudit) -> list[Record]:
 
 
 def _pair_rows(section: Section, pair: ClockPair) -> list[Record]:
-    told = pair.verdict is not Verdict.CANNOT_TELL
+    told = pair.verdict is not SyncVerdict.CANNOT_TELL
     more = {"variant": pair.name, "reason": pair.headline}
-    value = float(pair.verdict is Verdict.IN_STEP) if told else None
+    value = float(pair.verdict is SyncVerdict.SYNCHRONISED) if told else None
     rows = [section.row("clocks_in_step", "1", value, higher_is_better=True, **more)]
     found = pair.misalignment
     names = ("clock_offset", *_MOMENTS.values())

@@ -11,67 +11,41 @@ from itertools import pairwise
 import numpy as np
 
 TABLE_HEIGHT_M = 0.90
-TABLE_Y_M = (0.16, 0.86)
-TABLE_X_M = (-0.95, 0.95)
-
 CAPSULE, CONE, BOX = 1, 2, 3
-PLAIN, WOOD, TILES, METAL = 0, 1, 2, 3
+PLAIN, WOOD, METAL = 0, 1, 3
+
+Vector = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Solid:
-    """A capsule, a capped cone or an axis-parallel box.
-
-    Parameters
-    ----------
-    kind : int
-        `CAPSULE`, `CONE` or `BOX`.
-    a, b : (float, float, float)
-        Ends of the axis, or opposite corners of a box, in metres.
-    radius_m : (float, float)
-        At ``a`` and at ``b``; a box has none.
-    colour, inner : (float, float, float)
-        RGB in 0..1, of the outside and of what one sees in the opening at ``b`` of a cone.
-    texture : int
-    """
+    """A capsule, a capped cone or an axis-parallel box; metres, colours are RGB in 0..1."""
 
     kind: int
-    a: tuple[float, float, float]
-    b: tuple[float, float, float]
-    radius_m: tuple[float, float]
-    colour: tuple[float, float, float]
-    inner: tuple[float, float, float] | None = None
+    a: Vector  # ends of the axis, or opposite corners of a box
+    b: Vector
+    radius_m: tuple[float, float]  # at a and at b; a box has none
+    colour: Vector
+    inner: Vector | None = None  # of what one sees in the opening at b of a cone
     texture: int = PLAIN
+
+    @property
+    def looks(self) -> tuple[float, ...]:
+        """Colour, inner colour and texture, as the ray caster takes them."""
+        return (*self.colour, *(self.inner or self.colour), self.texture)
 
 
 @dataclass(frozen=True)
 class Thing:
-    """Something in the kitchen.
+    """Something in the kitchen; points in its own axes."""
 
-    Parameters
-    ----------
-    home : (float, float, float)
-        Where its origin stands at the start, z above the table.
-    solids : tuple of Solid
-    grip : (float, float, float)
-        Where the hand takes it, in its own axes; a finger presses or knocks there too.
-    lip : (float, float, float)
-        Where it pours from.
-    mouth : (float, float, float)
-        Middle of its opening, where poured things go in.
-    seat : (float, float, float)
-        Where another thing may stand in or on it.
-    power : bool
-        Taken with the whole hand at the side, else pinched from above.
-    """
-
-    home: tuple[float, float, float]
+    home: Vector  # where its origin stands at the start, z above the table
     solids: tuple[Solid, ...]
-    grip: tuple[float, float, float] = (0.0, 0.0, 0.05)
-    lip: tuple[float, float, float] = (0.0, 0.0, 0.1)
-    mouth: tuple[float, float, float] = (0.0, 0.0, 0.1)
-    seat: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    power: bool = True
+    grip: Vector = (0.0, 0.0, 0.05)  # where the hand takes, presses or knocks it
+    lip: Vector = (0.0, 0.0, 0.1)  # where it pours from
+    mouth: Vector = (0.0, 0.0, 0.1)  # middle of its opening, where poured things go in
+    seat: Vector = (0.0, 0.0, 0.0)  # where another thing may stand in or on it
+    power: bool = True  # taken with the whole hand at the side, else pinched from above
 
 
 def _cone(z: tuple, radius_m: tuple, colour, inner=None, texture=PLAIN) -> Solid:
@@ -81,6 +55,10 @@ def _cone(z: tuple, radius_m: tuple, colour, inner=None, texture=PLAIN) -> Solid
 
 def _rod(a, b, radius, colour, texture=PLAIN) -> Solid:
     return Solid(CAPSULE, a, b, (radius, radius), colour, None, texture)
+
+
+def _box(a, b, colour, texture=PLAIN) -> Solid:
+    return Solid(BOX, a, b, (0, 0), colour, None, texture)
 
 
 def _handle(x_body: float, x_grip: float, z: tuple[float, float], colour) -> tuple[Solid, ...]:
@@ -100,7 +78,7 @@ KITCHEN: dict[str, Thing] = {
         (0.40, 0.42, 0.0),
         (
             _cone((0, 0.022), (0.095, 0.09), _BLACK),
-            Solid(BOX, (-0.025, -0.145, 0), (0.025, -0.08, 0.02), (0, 0), _BLACK),
+            _box((-0.025, -0.145, 0), (0.025, -0.08, 0.02), _BLACK),
             Solid(CONE, (0, -0.12, 0.018), (0, -0.12, 0.028), (0.012, 0.012), (0.95, 0.55, 0.1)),
         ),
         grip=(0, -0.12, 0.028),
@@ -213,46 +191,33 @@ KITCHEN: dict[str, Thing] = {
 }
 
 FURNITURE = (
-    Solid(
-        BOX,
-        (TABLE_X_M[0], TABLE_Y_M[0], TABLE_HEIGHT_M - 0.04),
-        (TABLE_X_M[1], TABLE_Y_M[1], TABLE_HEIGHT_M),
-        (0, 0),
-        (0.66, 0.46, 0.28),
-        None,
-        WOOD,
+    _box(
+        (-0.95, 0.16, TABLE_HEIGHT_M - 0.04), (0.95, 0.86, TABLE_HEIGHT_M), (0.66, 0.46, 0.28), WOOD
     ),
-    Solid(BOX, (-0.9, 0.30, 0.0), (0.9, 0.84, 0.86), (0, 0), (0.80, 0.79, 0.74)),
-    Solid(BOX, (-0.80, 0.92, 1.46), (0.75, 1.10, 1.49), (0, 0), (0.50, 0.33, 0.19), None, WOOD),
+    _box((-0.9, 0.30, 0.0), (0.9, 0.84, 0.86), (0.80, 0.79, 0.74)),
+    _box((-0.80, 0.92, 1.46), (0.75, 1.10, 1.49), (0.50, 0.33, 0.19), WOOD),
     Solid(CONE, (-0.55, 1.0, 1.49), (-0.55, 1.0, 1.67), (0.06, 0.06), (0.75, 0.30, 0.22)),
     Solid(CONE, (-0.35, 1.0, 1.49), (-0.35, 1.0, 1.63), (0.055, 0.055), (0.90, 0.78, 0.35)),
     Solid(CONE, (-0.16, 1.0, 1.49), (-0.16, 1.0, 1.70), (0.05, 0.05), (0.35, 0.52, 0.36)),
     Solid(CONE, (0.35, 1.0, 1.49), (0.35, 1.0, 1.60), (0.05, 0.07), (0.70, 0.42, 0.30)),
-    Solid(CAPSULE, (0.35, 1.0, 1.65), (0.35, 1.0, 1.78), (0.09, 0.09), (0.25, 0.50, 0.22)),
-    Solid(BOX, (0.62, 0.34, 0.90), (0.90, 0.70, 0.925), (0, 0), (0.85, 0.70, 0.48), None, WOOD),
-    Solid(CAPSULE, (0.76, 0.50, 0.96), (0.80, 0.58, 0.96), (0.035, 0.035), (0.93, 0.75, 0.20)),
-    Solid(BOX, (-0.82, 0.30, 0.90), (-0.60, 0.60, 0.906), (0, 0), (0.85, 0.86, 0.92)),
+    _rod((0.35, 1.0, 1.65), (0.35, 1.0, 1.78), 0.09, (0.25, 0.50, 0.22)),
+    _box((0.62, 0.34, 0.90), (0.90, 0.70, 0.925), (0.85, 0.70, 0.48), WOOD),
+    _rod((0.76, 0.50, 0.96), (0.80, 0.58, 0.96), 0.035, (0.93, 0.75, 0.20)),
+    _box((-0.82, 0.30, 0.90), (-0.60, 0.60, 0.906), (0.85, 0.86, 0.92)),
 )
 """What never moves: table with its cupboard, shelf with tins and a plant, board, cloth."""
 
+FIXED = frozenset({"base", "grinder", "jar", "saucer"})
+"""Things that stay where they are."""
 
 FILLS = {("carafe", 0.045): "dripper", ("cup", 0.0755): "cup"}
 """Solids, by thing and height, that are there only once a liquid has run into something."""
 
 
-def homes(rng: np.random.Generator, variety: float = 1.0) -> dict[str, np.ndarray]:
-    """Return where each thing stands in world axes, each place moved a little by the seed.
+def homes(rng: np.random.Generator, variety: float) -> dict[str, np.ndarray]:
+    """Return where each thing stands in world axes, shape (3,); stacked things stay stacked.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    variety : float, optional
-        How far things stray from their usual places, against a usual kitchen.
-
-    Returns
-    -------
-    dict of {str: float array, shape (3,)}
-        Stacked things keep standing on one another.
+    The generator moves each place a little, ``variety`` times as far as in a usual kitchen.
     """
     far_m = 0.012 * variety
     shift = {name: np.append(rng.uniform(-far_m, far_m, 2), 0.0) for name in KITCHEN}

@@ -1,4 +1,4 @@
-"""The ray caster: one picture of boxes, capsules and cones in a room, compiled with numba.
+"""Pictures of a scene: a ray caster of boxes, capsules and cones in a room, compiled with numba.
 
 A picture is cut into tiles of 8 pixels; each tile looks only at solids whose bounding ball its cone
 of rays can meet. Colour, depth and the number of the solid come from the same first hit.
@@ -9,13 +9,79 @@ import math
 import numpy as np
 from numba import njit
 
+from xperience.recording.geometry import CameraModel, Transform
+from xperience.standin.kitchen import KITCHEN
+from xperience.standin.scene import Scene
+
 TILE = 8
 SHADOW_CELLS = (40, 108)  # twice as many each way in pictures of 240 pixels and wider
 ROOM_LOW, ROOM_HIGH = (-1.9, -1.9, 0.0), (1.9, 1.1, 2.6)
 LIGHT = (-0.36, -0.42, 0.83)
 
+_FADE_RAD = 1.45  # no lens of the rig sees further from its axis than this
+_THROW_SHADOWS = {*KITCHEN, "left_hand", "right_hand", "sleeve", "arm"}
+_compiled = njit(
+    cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"}
+)
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+
+class Renderer:
+    """Draws one camera's pictures of a scene, frame by frame, into its own buffers.
+
+    The lens ``model`` has the size to draw; the seed paints the walls.
+    """
+
+    def __init__(self, model: CameraModel, scene: Scene, seed: int):
+        self.solids = scene.solids
+        owners = enumerate(self.solids.owner)
+        self.shadows = np.array([k for k, owner in owners if owner in _THROW_SHADOWS])
+        tint = np.random.default_rng([seed, 5]).uniform(-0.08, 0.08, 3)
+        self.wall = (np.array([0.80, 0.77, 0.70]) + tint).astype(np.float32)
+        width, height = model.size_px
+        v, u = np.mgrid[:height, :width]
+        rays = model.rays(np.stack([u, v], axis=-1) + 0.5)
+        rays[rays[..., 2] < np.cos(_FADE_RAD)] = np.nan
+        self.rays = rays.astype(np.float32)
+        self.cones = _tile_cones(self.rays)
+        self.rgb = np.zeros((height, width, 3), dtype=np.uint8)
+        self.depth_m = np.zeros((height, width), dtype=np.float32)  # along the optical axis
+        self.hits = np.zeros((height, width), dtype=np.int16)  # solids; -1 the room, -2 nothing
+
+    def draw(self, frame: int, to_camera: Transform) -> None:
+        """Draw a frame, seen from the place that the world-to-camera transform says."""
+        back = to_camera.inverse()
+        cast(
+            self.rays,
+            self.cones,
+            back.translation.astype(np.float32),
+            np.ascontiguousarray(back.rotation, dtype=np.float32),
+            self.solids.kind,
+            self.solids.geometry[frame],
+            self.solids.looks,
+            self.shadows,
+            self.wall,
+            self.rgb,
+            self.depth_m,
+            self.hits,
+        )
+
+
+def _tile_cones(rays: np.ndarray) -> np.ndarray:
+    """Return the middle direction and half angle of each tile, shape (down, across, 4)."""
+    height, width = rays.shape[:2]
+    cones = np.zeros((-(-height // TILE), -(-width // TILE), 4), dtype=np.float32)
+    for row in range(cones.shape[0]):
+        for col in range(cones.shape[1]):
+            tile = rays[row * TILE : (row + 1) * TILE, col * TILE : (col + 1) * TILE].reshape(-1, 3)
+            tile = tile[np.isfinite(tile[:, 0])]
+            if len(tile):
+                middle = tile.mean(0) / np.linalg.norm(tile.mean(0))
+                spread = np.arccos(np.clip((tile @ middle).min(), -1, 1))
+                cones[row, col] = *middle, spread + 1e-3
+    return cones
+
+
+@_compiled
 def _prepare(origin, kinds, geometry, pre):
     """Set what the ray tests need of each solid, seen from one origin.
 
@@ -43,7 +109,7 @@ def _prepare(origin, kinds, geometry, pre):
             pre[k, 11], pre[k, 12] = hy, rr
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+@_compiled
 def _capsule(pre, k, dx, dy, dz):
     """Return the distance to a capsule along a ray; -1 for none."""
     m0, m1 = pre[k, 6], pre[k, 7]
@@ -68,7 +134,7 @@ def _capsule(pre, k, dx, dy, dz):
     return -b - math.sqrt(h) if h >= 0 else -1.0
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+@_compiled
 def _cone(pre, k, dx, dy, dz):
     """Return the distance to a capped cone along a ray; -1 for none."""
     m0, m1, ra, rb = pre[k, 6], pre[k, 7], pre[k, 8], pre[k, 9]
@@ -97,7 +163,7 @@ def _cone(pre, k, dx, dy, dz):
     return t if 0.0 < y < m0 else -1.0
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+@_compiled
 def _normal(pre, k, kind, t, d, n):
     """Set the normal of a capsule or cone at a hit, and n[3]: how far out on the top cap, or -1."""
     m0, m1, ra, rb = pre[k, 6], pre[k, 7], pre[k, 8], pre[k, 9]
@@ -124,7 +190,7 @@ def _normal(pre, k, kind, t, d, n):
     n[0], n[1], n[2] = n[0] / size, n[1] / size, n[2] / size
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+@_compiled
 def _box(o, e, g, k):
     """Return near and far distance to a box along a ray with reciprocal direction e."""
     x0, x1 = (g[k, 0] - o[0]) * e[0], (g[k, 3] - o[0]) * e[0]
@@ -135,7 +201,7 @@ def _box(o, e, g, k):
     return near, far
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+@_compiled
 def _box_normal(p, d, g, k, n):
     """Set the normal, against the ray, of the wall of a box that is nearest to a point."""
     axis, best = 0, 1e9
@@ -147,7 +213,7 @@ def _box_normal(p, d, g, k, n):
     n[axis] = -1.0 if d[axis] > 0 else 1.0
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+@_compiled
 def _balls(origin, axes, kinds, geometry, balls):
     """Set each solid's bounding ball in camera axes: direction, then the angle that it fills.
 
@@ -170,7 +236,7 @@ def _balls(origin, axes, kinds, geometry, balls):
         balls[k, 3] = -2.0 if away <= r else math.sqrt(1.0 - balls[k, 4] ** 2)
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+@_compiled
 def _paint(p, n, k, looks, shine, out):
     """Set the colour of a hit: texture, light from a lamp and from all around, gloss."""
     r, g, b = looks[k, 0], looks[k, 1], looks[k, 2]
@@ -192,7 +258,7 @@ def _paint(p, n, k, looks, shine, out):
     out[0], out[1], out[2] = r * tone + gloss, g * tone + gloss, b * tone + gloss
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+@_compiled
 def _paint_room(p, n, wall, out):
     """Set the colour of a point on the room's walls, floor or ceiling."""
     r, g, b = wall[0], wall[1], wall[2]
@@ -214,7 +280,7 @@ def _paint_room(p, n, wall, out):
     out[0], out[1], out[2] = r * tone, g * tone, b * tone
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+@_compiled
 def _shadow_map(table, geometry, kinds, casters, shade):
     """Set the share of the lamp's light on each cell of the table top, shape (cells y, cells x)."""
     shade[:] = 1.0
@@ -245,7 +311,7 @@ def _shadow_map(table, geometry, kinds, casters, shade):
                     shade[v, u] = 0.66
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+@_compiled
 def _light_at(p, table, shade):
     """Return the shadow map at a point of the table, smoothed over neighbouring cells."""
     ny, nx = shade.shape
@@ -259,26 +325,11 @@ def _light_at(p, table, shade):
     return top * (1 - fy) + low * fy
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"})
+@_compiled
 def cast(rays, cones, origin, axes, kinds, geometry, looks, shadows, wall, rgb, depth, hits):  # noqa: PLR0912, PLR0913, PLR0915, PLR0917
-    """Draw one picture.
+    """Set one picture's colour, depth and hits (see `Renderer`), seen from an origin.
 
-    Parameters
-    ----------
-    rays : float32 array, shape (h, w, 3)
-        Unit directions in camera axes; NaN where the camera sees nothing.
-    cones : float32 array, shape (tiles down, tiles across, 4)
-        Middle direction and half angle in radians of each tile.
-    origin, axes : float32 array, shape (3,) and (3, 3)
-        The camera's place and its axes (columns) in world axes.
-    kinds, geometry, looks
-        See `Picture`.
-    shadows : int array, shape (s,)
-        Solids that throw shadows on the table, which is solid 0.
-    wall : float32 array, shape (3,)
-    rgb, depth, hits
-        Set to: colour, uint8 (h, w, 3); depth along the optical axis in metres, float32 (h, w);
-        number of the solid, int16 (h, w), -1 for the room, -2 for nothing.
+    The camera's axes are columns in world axes; the table, on which shadows fall, is solid 0.
     """
     height, width = rays.shape[:2]
     n_solids = len(kinds)

@@ -1,9 +1,11 @@
-"""The script of a simulated episode: a typed timeline file, and its spans in frames."""
+"""The script of a simulated episode: a typed timeline file, its spans in frames, its words."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import yaml
 from pydantic import (
     BaseModel,
@@ -16,45 +18,14 @@ from pydantic import (
 )
 
 from xperience.errors import ParamsError, TextError, did_you_mean, unreadable
+from xperience.standin.kitchen import FIXED, KITCHEN
 from xperience.text import read_text
 
 UNLABELLED = "N/A"
+WORDS = "words.yaml"
 
-THINGS = (
-    "base",
-    "carafe",
-    "cup",
-    "dripper",
-    "filter",
-    "grinder",
-    "jar",
-    "jug",
-    "kettle",
-    "saucer",
-    "scoop",
-    "tin",
-)
-"""What stands in the kitchen."""
-
-MOVES = (
-    "crank",
-    "fold",
-    "nudge",
-    "pour",
-    "press",
-    "put",
-    "scoop",
-    "sip",
-    "take",
-    "tap",
-    "wait",
-    "whirl",
-)
-"""What the wearer can do."""
-
-FIXED = frozenset({"base", "grinder", "jar", "saucer"})
-"""Things that stay where they are."""
-
+_HOLDS = {"put", "pour", "scoop", "sip", "take", "whirl"}
+_MOVES = sorted(_HOLDS | {"crank", "fold", "nudge", "press", "tap", "wait"})
 _NEEDS_TARGET = {"pour": ("into",), "scoop": ("source", "into")}
 
 
@@ -76,21 +47,21 @@ class Move(_Strict):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        if self.move not in MOVES:
-            raise ValueError(f"no move {self.move!r}. {did_you_mean(self.move, MOVES)}")
+        if self.move not in _MOVES:
+            raise ValueError(f"no move {self.move!r}. {did_you_mean(self.move, _MOVES)}")
         for thing in (self.object, self.at, self.into, self.source):
-            if thing is not None and thing not in THINGS:
-                raise ValueError(f"no thing {thing!r}. {did_you_mean(thing, THINGS)}")
+            if thing is not None and thing not in KITCHEN:
+                raise ValueError(f"no thing {thing!r}. {did_you_mean(thing, sorted(KITCHEN))}")
         missing = [key for key in _NEEDS_TARGET.get(self.move, ()) if getattr(self, key) is None]
         if missing:
             raise ValueError(f"{self.move} needs {' and '.join(missing)}")
-        if self.object in FIXED and self.move in {"take", "put", "pour", "scoop", "sip", "whirl"}:
+        if self.object in FIXED and self.move in _HOLDS:
             raise ValueError(f"{self.object} is fixed and cannot be moved by {self.move!r}")
         return self
 
 
 class Action(_Strict):
-    """A labelled stretch of time."""
+    """A labelled segment of the recording."""
 
     label: str = Field(min_length=1)
     description: str
@@ -107,25 +78,25 @@ class Step(_Strict):
     actions: Annotated[list[Action], Field(min_length=1)]
 
 
-class Gap(_Strict):
-    """A stretch that nobody labelled; ``gap`` is its share of the recording."""
+class Unlabelled(_Strict):
+    """A segment that nobody labelled; ``gap`` is its share of the recording."""
 
     gap: float = Field(gt=0)
 
 
 def _kind(item: Any) -> str:
-    gap = "gap" in item if isinstance(item, dict) else isinstance(item, Gap)
+    gap = "gap" in item if isinstance(item, dict) else isinstance(item, Unlabelled)
     return "gap" if gap else "step"
 
 
 _Item = Annotated[
-    Annotated[Step, Tag("step")] | Annotated[Gap, Tag("gap")],
+    Annotated[Step, Tag("step")] | Annotated[Unlabelled, Tag("gap")],
     Discriminator(_kind),
 ]
 
 
 @dataclass(frozen=True)
-class Span:
+class FrameSpan:
     """Frames ``start`` to ``end``, both included, of an action, or of a gap (no action)."""
 
     start: int
@@ -140,17 +111,14 @@ class Script(_Strict):
     main_task: str
     steps: Annotated[list[_Item], Field(min_length=1)]
 
-    def spans(self, n_frames: int) -> list[Span]:
+    def spans(self, n_frames: int) -> list[FrameSpan]:
         """Return the actions and gaps in frames, without holes, in proportion to their shares.
 
-        Parameters
-        ----------
-        n_frames : int
-            Spans that would get no frame are left out.
+        Spans that would get no frame are left out.
         """
         items: list[tuple[float, str, Action | None]] = []
         for step in self.steps:
-            if isinstance(step, Gap):
+            if isinstance(step, Unlabelled):
                 items.append((step.gap, UNLABELLED, None))
             else:
                 items += [(action.share, step.name, action) for action in step.actions]
@@ -159,8 +127,23 @@ class Script(_Strict):
             start, spent = round(n_frames * spent / total), spent + share
             end = round(n_frames * spent / total) - 1
             if end >= start:
-                spans.append(Span(start, end, name, action))
+                spans.append(FrameSpan(start, end, name, action))
         return spans
+
+    def document(self) -> dict[str, Any]:
+        """Return the script as a timeline file holds it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _load_yaml(path: Path, expected: str) -> Any:
+    try:
+        return yaml.safe_load(read_text(path))
+    except (OSError, TextError) as error:
+        way_out = "Name an existing file."
+        raise ParamsError(str(path), unreadable(error), expected, way_out) from error
+    except yaml.YAMLError as error:
+        found = f"is not YAML ({error})"
+        raise ParamsError(str(path), found, expected, "Mend its syntax.") from error
 
 
 def load_script(path: Path) -> Script:
@@ -172,16 +155,7 @@ def load_script(path: Path) -> Script:
         If there is no such file, it is not YAML, or it names what the simulator does not know.
     """
     try:
-        values = yaml.safe_load(read_text(path))
-        return Script.model_validate(values)
-    except (OSError, TextError) as error:
-        raise ParamsError(
-            str(path), unreadable(error), "a timeline file", "Name an existing file as script."
-        ) from error
-    except yaml.YAMLError as error:
-        raise ParamsError(
-            str(path), f"is not YAML ({error})", "a timeline", "Mend its syntax."
-        ) from error
+        return Script.model_validate(_load_yaml(path, "a timeline file"))
     except ValidationError as error:
         first = error.errors()[0]
         place = "/".join(str(part) for part in first["loc"] if not str(part)[:1].isupper())
@@ -191,21 +165,12 @@ def load_script(path: Path) -> Script:
 
 
 def captions(script: Script, names: list[str]) -> dict[str, Any]:
-    """Return the caption document of an episode.
+    """Return the caption document of an episode whose frames have the given image names.
 
-    Parameters
-    ----------
-    script : Script
-    names : list of str, length n_frames
-        Image names, by which the captions refer to frames.
-
-    Returns
-    -------
-    dict
-        ``config`` and ``segments``; a gap is a segment with one action that is labelled N/A, so
-        that no neighbour's label spreads into it.
+    A gap is a segment with one action that is labelled N/A, so that no neighbour's label spreads
+    into it.
     """
-    groups: list[list[Span]] = []
+    groups: list[list[FrameSpan]] = []
     for span in script.spans(len(names)):
         if groups and span.action and groups[-1][0].action and groups[-1][0].step == span.step:
             groups[-1].append(span)
@@ -215,7 +180,7 @@ def captions(script: Script, names: list[str]) -> dict[str, Any]:
     return {"config": {"Main Task": script.main_task}, "segments": segments}
 
 
-def _segment(number: int, spans: list[Span], names: list[str]) -> dict[str, Any]:
+def _segment(number: int, spans: list[FrameSpan], names: list[str]) -> dict[str, Any]:
     acted = [span for span in spans if span.action]
     return {
         "segment_id": number,
@@ -234,3 +199,73 @@ def _segment(number: int, spans: list[Span], names: list[str]) -> dict[str, Any]
         "objects": {names[span.start]: list(span.action.objects) for span in acted},
         "interaction": {names[span.start]: span.action.interaction for span in acted},
     }
+
+
+def activities(folder: Path) -> list[Path]:
+    """Return the activity files of a folder, by name.
+
+    Raises
+    ------
+    ParamsError
+        If there is none.
+    """
+    found = sorted(path for path in Path(folder).glob("*.yaml") if path.name != WORDS)
+    if not found:
+        raise ParamsError(
+            str(folder), "holds no activity", "timeline files", "Name another folder."
+        )
+    return found
+
+
+def read_words(folder: Path) -> dict[str, list[str]]:
+    """Return the words that annotators choose from, by the name in braces.
+
+    Raises
+    ------
+    ParamsError
+        If ``words.yaml`` is missing or is not a list of words for each name.
+    """
+    path = Path(folder) / WORDS
+    words = _load_yaml(path, "words by name")
+    whole = isinstance(words, dict) and all(
+        isinstance(some, list) and some and all(isinstance(word, str) and word for word in some)
+        for some in words.values()
+    )
+    if not whole:
+        raise ParamsError(
+            str(path), "holds something else", "name: [word, …] lines", "Give each name its words."
+        )
+    return words
+
+
+def choose_words(words: dict[str, list[str]], rng: np.random.Generator) -> dict[str, str]:
+    """Return one annotator's word for each name."""
+    return {name: some[int(rng.integers(len(some)))] for name, some in words.items()}
+
+
+def worded(activity: Path, words: dict[str, str]) -> Script:
+    """Return an activity, whose texts may hold names in braces, as one annotator words it.
+
+    Raises
+    ------
+    ParamsError
+        If the file cannot be used or has a name without words.
+    """
+    return Script.model_validate(_with_words(load_script(activity).document(), words, activity))
+
+
+def _with_words(value: Any, words: dict[str, str], place: Path) -> Any:
+    """Return a document with every text's names replaced; a sentence starts with a capital."""
+    if isinstance(value, dict):
+        return {key: _with_words(one, words, place) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_with_words(one, words, place) for one in value]
+    if not isinstance(value, str) or "{" not in value:
+        return value
+    for _, name, _, _ in Formatter().parse(value):
+        if name is not None and name not in words:
+            hint = did_you_mean(name, words)
+            raise ParamsError(f"{place}: {value!r}", f"names {name!r}", "a name with words", hint)
+    text = value.format(**words)
+    is_one_name = value.startswith("{") and value.endswith("}") and value.count("{") == 1
+    return text if is_one_name else text[:1].upper() + text[1:]

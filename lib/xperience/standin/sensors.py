@@ -7,9 +7,9 @@ import numpy as np
 from xperience.recording import layout
 from xperience.recording.geometry import MANO_BONES, RIG, CameraModel, Transform
 from xperience.standin.kitchen import FURNITURE, KITCHEN
-from xperience.standin.motion import axis_rotation
 from xperience.standin.scene import Scene, nearest
-from xperience.standin.settings import FPS, IMU_RATE_HZ, StandinSettings
+from xperience.standin.settings import IMU_RATE_HZ, StandinSettings
+from xperience.standin.wearer import axis_rotation
 
 GRAVITY_M_S2 = 9.81
 BASELINE_M = 0.10
@@ -65,42 +65,22 @@ def cameras(settings: StandinSettings) -> dict[str, Camera]:
     return found
 
 
-def rig_from_world(position: np.ndarray, rotation: np.ndarray) -> Transform:
-    """Return world to rig, from rig positions (n, 3) and rotations to world (n, 3, 3)."""
-    return Transform(rotation, position, RIG, "world").inverse()
-
-
-@dataclass(frozen=True)
-class Inertial:
-    """Inertial samples: stamps, shape (m,), accelerometer and gyroscope, shape (m, 3)."""
-
-    stamp_ns: np.ndarray
-    accel: np.ndarray
-    gyro: np.ndarray
-    keyframe: np.ndarray
-
-
-def frame_stamps_ns(n_frames: int, fps: float = FPS) -> np.ndarray:
+def frame_stamps_ns(settings: StandinSettings) -> np.ndarray:
     """Return the device time of each frame, shape (n_frames,)."""
-    return FIRST_STAMP_NS + np.round(np.arange(n_frames) * 1e9 / fps).astype(np.int64)
+    return FIRST_STAMP_NS + np.round(np.arange(settings.frames) * 1e9 / settings.fps).astype(
+        np.int64
+    )
 
 
-def inertial(scene: Scene, settings: StandinSettings) -> Inertial:
-    """Return what an inertial unit on the rig measures.
+def inertial(scene: Scene, settings: StandinSettings) -> dict[str, np.ndarray]:
+    """Return what an inertial unit on the rig measures, by the annotation's paths.
 
-    Parameters
-    ----------
-    scene : Scene
-    settings : StandinSettings
-        Offset and drift of its clock against the frames' clock.
-
-    Returns
-    -------
-    Inertial
-        200 Hz, from 50 ms before the first frame to 50 ms after the last. Accelerometer: specific
-        force along the rig's axes, m/s² (at rest +9.81 upwards); gyroscope: body rates, rad/s;
-        both with white noise and a constant bias. Stamps share the frames' device clock, but for
-        the offset and drift asked for.
+    Notes
+    -----
+    200 Hz, from 50 ms before the first frame to 50 ms after the last. Accelerometer, shape (n, 3):
+    specific force along the rig's axes, m/s² (at rest +9.81 upwards); gyroscope, shape (n, 3): body
+    rates, rad/s; both with white noise and a constant bias. Stamps share the frames' device clock,
+    but for the offset and drift asked for.
     """
     n_samples = round((settings.frames - 1) / settings.fps * IMU_RATE_HZ) + 21
     time_s = np.arange(n_samples) / IMU_RATE_HZ - 0.05
@@ -117,8 +97,12 @@ def inertial(scene: Scene, settings: StandinSettings) -> Inertial:
     gyro += rng.normal(0, GYRO_NOISE_RAD_S, gyro.shape) + rng.normal(0, GYRO_BIAS_RAD_S, 3)
     clock_s = time_s * (1 + settings.clock_drift_ppm * 1e-6) + settings.imu_offset_s
     stamp_ns = FIRST_STAMP_NS + np.round(clock_s * 1e9).astype(np.int64)
-    frames = frame_stamps_ns(settings.frames, settings.fps)
-    return Inertial(stamp_ns, force, gyro, _nearest(stamp_ns, frames))
+    return {
+        layout.IMU_STAMPS: stamp_ns,
+        layout.IMU_KEYFRAMES: _nearest(stamp_ns, frame_stamps_ns(settings)),
+        layout.IMU_ACCEL: force,
+        layout.IMU_GYRO: gyro,
+    }
 
 
 def _nearest(stamps: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -128,14 +112,11 @@ def _nearest(stamps: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def contacts(scene: Scene) -> np.ndarray:
-    """Return which body joints touch a thing or the furniture.
+    """Return which body joints touch a thing or the furniture, float32, shape (n_frames, 21).
 
-    Returns
-    -------
-    float32 array, shape (n_frames, 21)
-        1 is contact, 0 none. Columns are the SMPL-H body joints 1 to 21, the pelvis left out; the
-        wrists (last two columns) stand for whole hands: a joint or the middle of a bone of the
-        hand within 16 mm of a surface. Hips touch when the wearer leans against the table.
+    1 is contact, 0 none. Columns are the SMPL-H body joints 1 to 21, the pelvis left out; the
+    wrists (last two columns) stand for whole hands: a joint or the middle of a bone of the hand
+    within 16 mm of a surface. Hips touch when the wearer leans against the table.
 
     Notes
     -----

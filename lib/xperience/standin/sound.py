@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xperience.standin.plan import Event
+from xperience.standin.choreography import SoundEvent
 from xperience.standin.settings import SOUND_RATE_HZ, StandinSettings
 
 _RING = {  # decaying sines: rates in Hz, decay in s, loudness
@@ -64,32 +64,22 @@ def hum(length_s: float) -> np.ndarray:
     return 0.010 * tone * grow * np.clip(time_s / 0.5, 0, 1)
 
 
-def soundtrack(events: list[Event], settings: StandinSettings) -> np.ndarray:
-    """Return the sound of a whole episode.
+def soundtrack(events: list[SoundEvent], settings: StandinSettings) -> np.ndarray:
+    """Return the sound of a whole episode, float32, shape (n_samples,), 48 kHz, in [-1, 1].
 
-    Parameters
-    ----------
-    events : list of Event
-        True times in seconds from the first frame.
-    settings : StandinSettings
-        Its ``audio_offset_s`` delays everything.
-
-    Returns
-    -------
-    float32 array, shape (n_samples,)
-        48 kHz, in [-1, 1], exactly as long as the video; each event draws its own noise, so that
-        one event more changes no other.
+    It is exactly as long as the video; ``audio_offset_s`` of the settings delays everything. Each
+    event draws its own noise, so that one event more changes no other.
     """
     n_samples = round(settings.duration_s * SOUND_RATE_HZ)
     rng = np.random.default_rng([settings.seed, 6])
     out = _ROOM * _band(rng.normal(0, 2, n_samples), 0, 900)
     for number, event in enumerate(events):
         own = np.random.default_rng([settings.seed, 7, number])
-        _lay(out, _sound(event, own), event.start_s + settings.audio_offset_s)
+        _lay(out, _heard(event, own), event.start_s + settings.audio_offset_s)
     return (np.tanh(1.2 * out) / 1.2).astype(np.float32)
 
 
-def _sound(event: Event, rng: np.random.Generator) -> np.ndarray:
+def _heard(event: SoundEvent, rng: np.random.Generator) -> np.ndarray:
     length_s = max(event.end_s - event.start_s, 0.01)
     if event.name in _RING:
         return ring(rng, event.name)
@@ -104,7 +94,7 @@ def _lay(out: np.ndarray, sound: np.ndarray, start_s: float) -> None:
         out[max(first, 0) : max(first, 0) + len(piece)] += piece
 
 
-def sound_events(events: list[Event], fps: float, duration_s: float) -> list[dict]:
+def sound_events(events: list[SoundEvent], fps: float, duration_s: float) -> list[dict]:
     """Return the true events in order of time, ready for JSON: name, time, end and frame."""
     inside = sorted((e for e in events if e.start_s < duration_s), key=lambda e: e.start_s)
     return [

@@ -1,17 +1,19 @@
-"""How much later one signal comes than another, how that drifts, and how sure it is.
+"""How much later one clock runs than another, how that drifts, and how sure it is.
 
-Two signals on one regular grid are cut into stretches. Each stretch gives one cross-correlation
+Two signals on one regular grid are cut into segments. Each segment gives one cross-correlation
 curve; a clock that is `offset` late at the middle of the recording and runs away by `drift` is the
-straight line through the curves along which their sum is greatest. So a stretch in which nothing
-happens has no say, and no stretch needs a clear peak of its own.
+straight line through the curves along which their sum is greatest. So a segment in which nothing
+happens has no weight, and no segment needs a clear peak of its own.
 
-- *Interval*: blocks of neighbouring stretches are drawn anew, the line is fitted to each resample
-  in full, and percentiles are widened by Student's t at the number of blocks.
+- *Interval*: blocks of neighbouring segments are resampled, the line is fitted to each resample in
+  full, and percentiles are widened by Student's t at the number of blocks.
 - *Chance*: the same fit after the signals were moved against each other by far more than any
   offset that is looked for. A peak that does not stand well above these is not believed.
+
+Clocks that were read at the same frames need no correlation: `compare_clocks` fits the line to
+their differences.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,31 +25,24 @@ from xperience.evaluation.resampling import block_weights
 RATE_HZ = 100.0
 MAX_OFFSET_S, MAX_DRIFT = 1.5, 1e-3
 SHORTEST_S = 20.0
-"""Recordings below this have too few stretches for an interval."""
+"""Recordings below this have too few segments for an interval."""
 STANDS_OUT = 4.0
 """Standard deviations by which a peak must exceed the mean peak of wrongly paired signals."""
 LEVEL = 0.95
 
-_STRETCH_S, _MOST_STRETCHES, _BLOCK = (2.0, 10.0), 24, 2
+_SEGMENT_S, _N_SEGMENTS, _BLOCK = (2.0, 10.0), 24, 2  # at most so many segments
 _DRIFT_STEP_S, _ADDS_UP_S = 0.010, 0.050  # at the ends of the recording
 _N_RESAMPLES, _N_WRONG = 400, 60
 _CELLS = 4_000_000  # numbers held at a time
+_GAP = 1.5  # frames
 
 
 @dataclass(frozen=True)
 class Line:
-    """A clock against another: late by ``offset_s`` in the middle, by more towards the end.
+    """A clock against another, or one for each resample of the recording."""
 
-    Parameters
-    ----------
-    offset_s : float or array, shape (n_fits,)
-        Lateness at the middle of the recording, in seconds.
-    drift : float or array, shape (n_fits,)
-        Seconds of lateness gained a second.
-    """
-
-    offset_s: np.ndarray | float
-    drift: np.ndarray | float
+    offset_s: np.ndarray | float  # how late it is at the middle of the recording
+    drift: np.ndarray | float  # seconds of lateness gained a second
 
     def at(self, from_middle_s: float) -> np.ndarray | float:
         """Return the lateness so many seconds after the middle of the recording."""
@@ -56,37 +51,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Lag:
-    """How much later one signal comes than another.
-
-    Parameters
-    ----------
-    line : Line
-        The best one.
-    resampled : Line
-        One a resample, widened so that plain percentiles are the ends of the interval.
-    correlation : float
-        Correlation of the signals once the line is taken out, -1 to 1.
-    stands_out : float
-        Standard deviations by which the peak exceeds the mean peak of wrongly paired signals.
-    exceeds_all : bool
-        Whether no wrong pairing has as high a peak.
-    lags_s, curve : float array, shape (n_lags,)
-        The cross-correlation with the drift taken out.
-    n_stretches : int
-        Stretches of the recording.
-    length_s : float
-        Length of both signals.
-    """
+    """How much later one signal comes than another."""
 
     line: Line
-    resampled: Line
-    correlation: float
-    stands_out: float
-    exceeds_all: bool
-    lags_s: np.ndarray
-    curve: np.ndarray
-    n_stretches: int
+    resampled: Line  # widened, so that plain percentiles are the ends of the interval
     length_s: float
+    n_segments: int
+    correlation: float  # of the signals once the line is taken out
+    stands_out: float  # standard deviations above the mean peak of wrongly paired signals
+    exceeds_all: bool  # no wrong pairing has as high a peak
+    curve: np.ndarray  # (2, n_lags): offsets in ms and correlation, the drift taken out
 
     @property
     def believed(self) -> bool:
@@ -101,46 +75,61 @@ class Lag:
         return bool(far or (fast and MAX_DRIFT * self.length_s / 2 > _ADDS_UP_S))
 
 
-def regular_grid(length_s: float) -> np.ndarray:
-    """Return instants `1 / RATE_HZ` apart, from half a step to `length_s`, shape (n,)."""
-    return (np.arange(int(length_s * RATE_HZ)) + 0.5) / RATE_HZ
+@dataclass(frozen=True)
+class ClockLine:
+    """How one clock runs away from another, both read at the same frames."""
+
+    line: Line
+    resampled: Line
+    length_s: float
+    n_segments: int
+    jitter_ms: float  # standard deviation around the line
+    furthest_ms: float  # greatest difference of the clocks at any frame, with its sign
+    gaps: tuple[int, int]  # steps of more than one and a half frames in each clock
 
 
-def forwards(time_s: np.ndarray) -> np.ndarray:
-    """Return which instants are later than all before them, bool array, shape (n,)."""
-    latest = np.maximum.accumulate(time_s)
-    return np.r_[True, time_s[1:] > latest[:-1]][: len(time_s)]
+def compare_clocks(late_s: np.ndarray, reference_s: np.ndarray, seed: int = 0) -> ClockLine:
+    """Return how one clock runs away from another, both being 0 at the first frame.
 
-
-def on_grid(time_s: np.ndarray, values: np.ndarray, grid_s: np.ndarray, gap_s: float) -> np.ndarray:
-    """Return a sampled quantity on another grid, by straight lines.
-
-    Parameters
-    ----------
-    time_s, values : float array, shape (n,)
-        Instants and what was measured; NaN where nothing was. A sample whose clock has run back
-        is left out.
-    grid_s : float array, shape (m,)
-    gap_s : float
-        No line is drawn between samples further apart than this.
-
-    Returns
-    -------
-    float array, shape (m,)
-        NaN in gaps, before the first sample and after the last.
+    Positive where the first clock is ahead. Where the clocks agree to the last digit the interval
+    has no width. Both have shape (n_frames,), of at least 48 frames.
     """
-    good = np.isfinite(values) & np.isfinite(time_s)
-    good[good] = forwards(time_s[good])
-    time_s, values = time_s[good], values[good]
-    if len(time_s) < 2:
-        return np.full(len(grid_s), np.nan)
-    out = np.interp(grid_s, time_s, values, left=np.nan, right=np.nan)
-    after = np.clip(np.searchsorted(time_s, grid_s), 1, len(time_s) - 1)
-    return np.where(time_s[after] - time_s[after - 1] > gap_s, np.nan, out)
+    late_s, reference_s = late_s - late_s[0], reference_s - reference_s[0]
+    length_s = float(reference_s[-1])
+    away_s = late_s - reference_s
+    from_middle_s = reference_s - length_s / 2
+    segment = np.arange(len(away_s)) * _N_SEGMENTS // len(away_s)
+    terms = (np.ones(len(away_s)), from_middle_s, from_middle_s**2, away_s, from_middle_s * away_s)
+    sums = np.stack([np.bincount(segment, term) for term in terms], axis=1)  # (n_segments, 5)
+    whole = _least_squares(np.ones((1, _N_SEGMENTS)) @ sums)
+    weights = block_weights(_N_SEGMENTS, _BLOCK, _N_RESAMPLES, seed)
+    line = Line(float(whole.offset_s[0]), float(whole.drift[0]))
+    return ClockLine(
+        line,
+        _least_squares(weights @ sums),
+        length_s,
+        _N_SEGMENTS,
+        1e3 * float(np.std(away_s - line.at(from_middle_s))),
+        round(1e3 * float(away_s[np.abs(away_s).argmax()]), 6),
+        (count_gaps(late_s), count_gaps(reference_s)),
+    )
+
+
+def count_gaps(clock_s: np.ndarray) -> int:
+    """Return how many steps of a clock are longer than one and a half of its usual ones."""
+    steps_s = np.diff(clock_s)
+    return int(np.sum(steps_s / np.median(steps_s) > _GAP))
+
+
+def _least_squares(sums: np.ndarray) -> Line:
+    """Return the line from sums of 1, x, x², y and xy, shape (n_fits, 5)."""
+    n, x, xx, y, xy = sums.T
+    drift = (n * xy - x * y) / (n * xx - x**2)
+    return Line((y - drift * x) / n, drift)
 
 
 def measure_lag(late: np.ndarray, reference: np.ndarray, seed: int = 0) -> Lag:
-    """Return how much later one signal comes than another.
+    """Return how much later what two signals share comes in ``late`` than in ``reference``.
 
     Parameters
     ----------
@@ -149,33 +138,31 @@ def measure_lag(late: np.ndarray, reference: np.ndarray, seed: int = 0) -> Lag:
         each is compared with its own.
     seed : int
         Draws the resamples.
-
-    Returns
-    -------
-    Lag
-        Positive where what ``late`` and ``reference`` share comes later in ``late``.
     """
     late, scale_late = _centred(late)
     reference, scale_reference = _centred(reference)
-    plan = _Plan.of(len(late) / RATE_HZ)
-    curves = plan.curves(late, reference) / (scale_late * scale_reference)
-    line, peak = plan.search(curves, np.ones((1, plan.n_stretches)))
+    scale, length_s = scale_late * scale_reference, len(late) / RATE_HZ
+    search = _LineSearch(length_s)
+    curves = search.curves(late, reference) / scale
+    line, (peak,) = search.best(curves, np.ones((1, search.n_segments)))
     best = Line(float(line.offset_s[0]), float(line.drift[0]))
-    weights = block_weights(plan.n_stretches, _BLOCK, _N_RESAMPLES, seed)
-    resampled, _ = plan.search(curves, weights)
-    wrong = np.array([_peak(plan, shifted, reference) for shifted in _wrongly(late)])
-    wrong = wrong / (scale_late * scale_reference)
-    spread = max(float(wrong.std(ddof=1)), 1e-12)
+    weights = block_weights(search.n_segments, _BLOCK, _N_RESAMPLES, seed)
+    resampled, _ = search.best(curves, weights)
+    far = round(2 * MAX_OFFSET_S * RATE_HZ)
+    wrong = np.zeros(_N_WRONG)
+    for number, by in enumerate(np.linspace(far, len(late) - far, _N_WRONG).astype(int)):
+        shifted = search.curves(np.roll(late, by, axis=0), reference)
+        wrong[number] = search.best(shifted, np.ones((1, search.n_segments)))[1][0]
+    wrong = wrong / scale
     return Lag(
         best,
-        _widened(best, resampled, plan.n_stretches / _BLOCK),
-        float(peak[0]),
-        float((peak[0] - wrong.mean()) / spread),
-        bool(peak[0] > wrong.max()),
-        plan.lags_s,
-        plan.along(curves, best.drift).sum(0),
-        plan.n_stretches,
-        len(late) / RATE_HZ,
+        _widened(best, resampled, search.n_segments / _BLOCK),
+        length_s,
+        search.n_segments,
+        float(peak),
+        float((peak - wrong.mean()) / max(float(wrong.std(ddof=1)), 1e-12)),
+        bool(peak > wrong.max()),
+        np.stack([1e3 * search.lags_s, search.along(curves, best.drift).sum(0)]),
     )
 
 
@@ -189,18 +176,6 @@ def _centred(values: np.ndarray) -> tuple[np.ndarray, float]:
     return values, max(float(np.linalg.norm(values)), 1e-300)
 
 
-def _wrongly(late: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the signal moved around by more than any offset that is looked for."""
-    far = round(2 * MAX_OFFSET_S * RATE_HZ)
-    for shift in np.linspace(far, len(late) - far, _N_WRONG).astype(int):
-        yield np.roll(late, shift, axis=0)
-
-
-def _peak(plan: "_Plan", late: np.ndarray, reference: np.ndarray) -> float:
-    _, peak = plan.search(plan.curves(late, reference), np.ones((1, plan.n_stretches)))
-    return float(peak[0])
-
-
 def _widened(best: Line, resampled: Line, n_blocks: float) -> Line:
     """Return resamples further from the best line, as few blocks call for."""
     tail = (1 - LEVEL) / 2
@@ -211,60 +186,40 @@ def _widened(best: Line, resampled: Line, n_blocks: float) -> Line:
     )
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """How signals of one length are cut and which lines are tried."""
+class _LineSearch:
+    """How signals of one length are cut, and the search for their best line."""
 
-    n_stretches: int
-    stretch: int  # samples
-    reach: int  # samples of the greatest offset
-    drifts: np.ndarray
-
-    @classmethod
-    def of(cls, length_s: float) -> "_Plan":
-        stretch_s = float(np.clip(length_s / _MOST_STRETCHES, *_STRETCH_S))
-        n_stretches = max(int(length_s / stretch_s), 1)
-        stretch = int(length_s * RATE_HZ) // n_stretches
-        end_s = MAX_DRIFT * length_s / 2
-        sides = max(2, int(np.ceil(end_s / _DRIFT_STEP_S)))
-        drifts = np.linspace(-MAX_DRIFT, MAX_DRIFT, 2 * sides + 1)
-        return cls(n_stretches, stretch, round(MAX_OFFSET_S * RATE_HZ), drifts)
-
-    @property
-    def middles_s(self) -> np.ndarray:
-        """Middles of the stretches, counted from the middle of the recording."""
-        return (np.arange(self.n_stretches) - (self.n_stretches - 1) / 2) * self.stretch / RATE_HZ
-
-    @property
-    def margin(self) -> int:
-        """Samples by which curves reach further than the offsets that are tried."""
-        return int(np.ceil(MAX_DRIFT * np.abs(self.middles_s).max() * RATE_HZ)) + 2
-
-    @property
-    def lags_s(self) -> np.ndarray:
-        """The offsets that are tried, shape (n_lags,)."""
-        return np.arange(-self.reach, self.reach + 1) / RATE_HZ
+    def __init__(self, length_s: float):
+        segment_s = float(np.clip(length_s / _N_SEGMENTS, *_SEGMENT_S))
+        self.n_segments = max(int(length_s / segment_s), 1)
+        self.segment = int(length_s * RATE_HZ) // self.n_segments  # samples
+        self.reach = round(MAX_OFFSET_S * RATE_HZ)  # samples
+        self.lags_s = np.arange(-self.reach, self.reach + 1) / RATE_HZ
+        sides = max(2, int(np.ceil(MAX_DRIFT * length_s / 2 / _DRIFT_STEP_S)))
+        self.drifts = np.linspace(-MAX_DRIFT, MAX_DRIFT, 2 * sides + 1)
+        places = np.arange(self.n_segments) - (self.n_segments - 1) / 2
+        self.middles_s = places * self.segment / RATE_HZ  # from the middle of the recording
+        # samples by which curves reach further than the offsets that are tried
+        self.margin = int(np.ceil(MAX_DRIFT * np.abs(self.middles_s).max() * RATE_HZ)) + 2
 
     def curves(self, late: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Return the cross-correlation of each stretch, summed over the channels of (n, d) signals.
+        """Return each segment's cross-correlation, summed over the channels of (n, d) signals.
 
-        Returns
-        -------
-        float array, shape (n_stretches, n_lags + margins)
+        Its shape is (n_segments, n_lags + margins).
         """
-        side, n = self.reach + self.margin, self.n_stretches * self.stretch
+        side, n = self.reach + self.margin, self.n_segments * self.segment
         tail = max(n + side - len(late), 0)
         padded = np.pad(late[: n + side], ((side, tail), (0, 0))).T  # (d, n + 2 * side)
-        long = self.stretch + 2 * side
+        long = self.segment + 2 * side
         windows = np.lib.stride_tricks.sliding_window_view(padded, long, axis=1)
         size = next_fast_len(long, real=True)
-        wide = rfft(windows[:, :: self.stretch], size, axis=2)  # (d, n_stretches, n_bins)
-        pieces = reference[:n].T.reshape(-1, self.n_stretches, self.stretch)
+        wide = rfft(windows[:, :: self.segment], size, axis=2)  # (d, n_segments, n_bins)
+        pieces = reference[:n].T.reshape(-1, self.n_segments, self.segment)
         product = (wide * rfft(pieces, size, axis=2).conj()).sum(0)
         return irfft(product, size, axis=1)[:, : 2 * side + 1]
 
     def along(self, curves: np.ndarray, drift: float) -> np.ndarray:
-        """Return the curves with a drift taken out, shape (n_stretches, n_lags)."""
+        """Return the curves with a drift taken out, shape (n_segments, n_lags)."""
         shift = drift * self.middles_s * RATE_HZ + self.margin
         whole = np.floor(shift).astype(int)
         part = (shift - whole)[:, None]
@@ -273,62 +228,43 @@ class _Plan:
         high = np.take_along_axis(curves, lags + 1, axis=1)
         return (1 - part) * low + part * high
 
-    def search(self, curves: np.ndarray, weights: np.ndarray) -> tuple[Line, np.ndarray]:
-        """Return the best line and its height for each row of weights.
-
-        Parameters
-        ----------
-        curves : float array, shape (n_stretches, n_lags + margins)
-        weights : float array, shape (n_fits, n_stretches)
-        """
+    def best(self, curves: np.ndarray, weights: np.ndarray) -> tuple[Line, np.ndarray]:
+        """Return the best line and its height for each row of weights, (n_fits, n_segments)."""
         tried = np.stack([self.along(curves, drift) for drift in self.drifts])
-        cells = len(self.drifts) * (2 * self.reach + 1)
-        step = max(1, _CELLS // cells)
+        step = max(1, _CELLS // (len(self.drifts) * len(self.lags_s)))
         found = [
             _highest(np.einsum("bk,dkl->bdl", weights[first : first + step], tried, optimize=True))
             for first in range(0, len(weights), step)
         ]
         drift, lag, height = (np.concatenate(part) for part in zip(*found, strict=True))
         spacing = self.drifts[1] - self.drifts[0]
-        line = Line((lag - self.reach) / RATE_HZ, self.drifts[0] + spacing * drift)
-        return line, height
+        return Line((lag - self.reach) / RATE_HZ, self.drifts[0] + spacing * drift), height
 
 
 def _highest(heights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return drift and lag, in cells, of the highest point of each map, and its height.
 
-    Parameters
-    ----------
-    heights : float array, shape (n_maps, n_drifts, n_lags)
+    Maps have shape (n_maps, n_drifts, n_lags). A paraboloid through the 3x3 cells about the highest
+    refines its place. At the first and the last drift only the offset is refined, along that
+    drift's own curve; at the first and the last offset nothing is.
     """
     n_maps, n_drifts, n_lags = heights.shape
+    maps = np.arange(n_maps)
     top = heights.reshape(n_maps, -1).argmax(1)
     row, column = np.unravel_index(top, (n_drifts, n_lags))
     around = np.arange(-1, 2)
     rows = np.clip(row, 1, n_drifts - 2)[:, None, None] + around[:, None]
     columns = np.clip(column, 1, n_lags - 2)[:, None, None] + around
-    cells = heights[np.arange(n_maps)[:, None, None], rows, columns]  # (n_maps, 3, 3)
-    inside = row == rows[:, 1, 0], column == columns[:, 0, 1]
-    down, across = _summit(cells, *inside)
-    height = heights.reshape(n_maps, -1)[np.arange(n_maps), top]
-    return row + down, column + across, height
-
-
-def _summit(
-    cells: np.ndarray, inside_d: np.ndarray, inside_l: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return where a surface through 3x3 cells is highest, from the middle one, in cells.
-
-    At the first and the last drift only the offset is refined, along that drift's own curve; at the
-    first and the last offset nothing is.
-    """
+    cells = heights[maps[:, None, None], rows, columns]  # (n_maps, 3, 3)
+    inside_d, inside_l = row == rows[:, 1, 0], column == columns[:, 0, 1]
     down, across = _paraboloid(cells)
     own = np.where(inside_d, 1, np.where(cells[:, 0, 1] > cells[:, 2, 1], 0, 2))
-    before, middle, after = np.moveaxis(cells[np.arange(len(cells)), own], 1, 0)
+    before, middle, after = np.moveaxis(cells[maps, own], 1, 0)
     bend = before - 2 * middle + after
-    alone = (before - after) / 2 / np.where(bend < 0, bend, -np.inf)
-    across = np.where(inside_d, across, np.clip(alone, -1, 1))
-    return np.where(inside_d & inside_l, down, 0.0), np.where(inside_l, across, 0.0)
+    alone = np.clip((before - after) / 2 / np.where(bend < 0, bend, -np.inf), -1, 1)
+    down = np.where(inside_d & inside_l, down, 0.0)
+    across = np.where(inside_l, np.where(inside_d, across, alone), 0.0)
+    return row + down, column + across, heights.reshape(n_maps, -1)[maps, top]
 
 
 def _paraboloid(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

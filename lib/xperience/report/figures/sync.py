@@ -18,10 +18,13 @@ from xperience.report.figures.style import (
     time_axis,
     wrap,
 )
-from xperience.sync.audit import SyncAudit
-from xperience.sync.pair import ClockPair, Verdict
+from xperience.sync.audit import ClockPair, SyncAudit, SyncVerdict
 
-_COLOURS = {Verdict.IN_STEP: GREEN, Verdict.OFF: RED, Verdict.CANNOT_TELL: MUTED}
+_COLOURS = {
+    SyncVerdict.SYNCHRONISED: GREEN,
+    SyncVerdict.OFF: RED,
+    SyncVerdict.CANNOT_TELL: MUTED,
+}
 _NUMBERS = ("no", "one", "two", "three", "all four")
 
 
@@ -62,13 +65,13 @@ def _label_lowest(column: np.ndarray, label: str) -> None:
 
 
 def _title(audit: SyncAudit) -> str:
-    found = {verdict: [p for p in audit.pairs if p.verdict is verdict] for verdict in Verdict}
-    n_good, unknown = len(found[Verdict.IN_STEP]), len(found[Verdict.CANNOT_TELL])
-    parts = [f"{_NUMBERS[n_good].capitalize()} pair{'s' * (n_good > 1)} of clocks in step"]
-    if off := found[Verdict.OFF]:
+    found = {verdict: [p for p in audit.pairs if p.verdict is verdict] for verdict in SyncVerdict}
+    n_good, unknown = len(found[SyncVerdict.SYNCHRONISED]), len(found[SyncVerdict.CANNOT_TELL])
+    parts = [f"{_NUMBERS[n_good].capitalize()} pair{'s' * (n_good > 1)} of streams synchronised"]
+    if off := found[SyncVerdict.OFF]:
         parts.append(f"{', '.join(f'the {pair.late}' for pair in off)} off")
     if unknown:
-        parts.append(f"{_NUMBERS[unknown]} cannot be told")
+        parts.append(f"{_NUMBERS[unknown]} undecided")
     return "; ".join(parts)
 
 
@@ -77,7 +80,7 @@ def _draw_curve(ax: Axes, pair: ClockPair) -> None:
     if pair.curve is None:
         empty_panel(ax, pair.evidence or "not compared", width=44)
         return
-    offset_ms, height = pair.curve.offset_ms, pair.curve.correlation
+    offset_ms, height = pair.curve
     ax.axvline(0, color=FAINT, linewidth=1, zorder=0)
     ax.plot(offset_ms, height, color=BLUE, linewidth=1.1)
     if pair.misalignment:
