@@ -26,7 +26,7 @@
 # A recording of one task from start to end is a hard place for a fair test. Two things can go
 # wrong, in opposite directions.
 #
-# - **Leakage.** Neighbouring windows share frames. If windows are dealt out at random, a test
+# - **Leakage.** Neighbouring windows share frames. If windows are randomly assigned, a test
 #   window's neighbours train, and a head may score by recognising the moment instead of the action.
 # - **Label shift.** If the recording is cut in time, its end tests. Actions that happen only there
 #   were never trained, and no choice among known classes can name them.
@@ -42,34 +42,35 @@ episode: str = "artifacts/standin/episode"  # folder of the recording
 # ## Load
 
 # %%
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from xperience.evaluation.records import records_table, write_records
-from xperience.project import metrics_path, run_folder
+from xperience.evaluation.evaluate import class_rows, evaluate, leak_rows, paired_row
+from xperience.evaluation.predictions import copy_nearest, only_time, predict
+from xperience.evaluation.records import records_table
+from xperience.project import run_folder
 from xperience.report import shift as words
 from xperience.report.figures import show
-from xperience.report.figures.embargo import draw_embargo
-from xperience.report.figures.shift import draw_split_scores, draw_splits
-from xperience.report.figures.shift_classes import draw_class_times
-from xperience.report.inputs import open_inputs
-from xperience.report.provenance import provenance, shown_path
-from xperience.studies.shift.rows import embargo_rows, shift_rows
-from xperience.studies.shift.study import (
-    BLOCKS,
-    CHRONOLOGICAL,
-    LOCAL,
-    SPLITS,
-    run_embargo,
-    run_shift,
+from xperience.report.figures.shift import (
+    draw_class_times,
+    draw_embargo,
+    draw_split_scores,
+    draw_splits,
 )
+from xperience.report.inputs import open_inputs
+from xperience.report.provenance import shown_path
+from xperience.report.section import save_section
+from xperience.tasks.catalogue import ALL, NO_TEXT, TASKS_BY_NAME, TEXT
+from xperience.tasks.problem import problems_of
 
 # %%
 pd.set_option("display.max_colwidth", None)
 notebook = "02_label_shift"
-opened = {contract: open_inputs(run, episode, contract) for contract in SPLITS}
+opened = {name: open_inputs(run, episode, name) for name in ("published", "corrected")}
 tables = {contract: table for contract, (_, table) in opened.items()}
-recording = opened["published"][0]
 info, pictures = tables["published"].info, run_folder(run) / "figures"
 
 # %% [markdown]
@@ -77,47 +78,109 @@ info, pictures = tables["published"].info, run_folder(run) / "figures"
 #
 # The splits:
 #
-# - **local**: a quarter of each class's windows, drawn singly at random, tests. This is the
+# - **local**: a quarter of each class's windows, drawn one by one at random, tests. This is the
 #   published all-feature reference's split.
-# - **local stretches, purged**: a quarter of each class's windows tests too, but as one unbroken
-#   stretch at a random place, and training windows that share a frame with it are left out.
+# - **local segments, purged**: a quarter of each class's windows tests too, but as one contiguous
+#   segment at a random place, and training windows that share a frame with it are left out.
 # - **chronological**: the earlier labelled windows train, the later ones test.
 # - **chronological, purged**: the same, without training windows that share frames with the test.
 #
 # `published` features and heads are asked on all four, so that only the split changes.
 # `corrected` purges by definition and is asked on the two purged splits; its features may reach
 # some windows back in time, so it purges more.
-#
-# Who answers: the contract's **linear head** on all features; the same head on the **sensors**
+
+# %%
+splits = {
+    "published": ("local", "local_blocks", "chronological", "chronological_purged"),
+    "corrected": ("local_blocks", "chronological_purged"),
+}
+without_shared_frames = ("local_blocks", "chronological_purged")
+
+# %% [markdown]
+# Who predicts: the contract's **linear head** on all features; the same head on the **sensors**
 # alone, without the words that annotators wrote about objects and hands; the same head on those
 # **words** alone; and two probes that know nothing but *when* a window is. One takes the label of
 # the **nearest** training window in time, the other lets training windows **vote**, the nearer the
 # louder. What they score is no skill at seeing: it is what the split gives away.
 
 # %%
-cases = run_shift(recording.folder, tables)
-curve = run_embargo(recording.folder, tables["published"])
-rows = shift_rows(cases, run, notebook)
-curve_rows = embargo_rows(curve, run, notebook)
-by_name = {(case.contract, case.task.name, case.split): case for case in cases}
-actions = [case for case in cases if case.task.name == "timeline_action"]
-published = [case for case in actions if case.contract == "published"]
+heads = {  # the name in rows: how it predicts, from which feature blocks
+    "linear": ("linear", ALL),
+    "linear_text_only": ("linear", (TEXT,)),
+    "linear_sensors_only": ("linear", NO_TEXT),
+    "time_only": (only_time, ()),
+    "copy_nearest": (copy_nearest, ()),
+}
+tasks = {
+    "timeline_action": tuple(heads),
+    "timeline_subtask": ("linear", "time_only", "copy_nearest"),
+}
+metrics = {"macro_f1", "accuracy", "purged_samples", "open_set_share"}
+
+# %% [markdown]
+# A problem is a task on a split. The purge takes training windows away, the test windows stay.
+
+# %%
+drawn, problems = {}, {}
+for contract, names in splits.items():
+    keys = [(contract, task, split) for task in tasks for split in names]
+    declared = [
+        replace(TASKS_BY_NAME[task], split=split.removesuffix("_purged"))
+        for _, task, split in keys
+    ]
+    declared = [replace(task, measures=task.measures[:2]) for task in declared]
+    asked = problems_of(opened[contract][0].folder, tables[contract], contract, declared)
+    for key, problem in zip(keys, asked, strict=True):
+        drawn[key] = problem
+        problems[key] = problem.purged() if key[-1] in without_shared_frames else problem
+
+# %% [markdown]
+# The loop: every head predicts, and what it predicts is scored. Beside the scores stand what the
+# split leaks and the linear head's recall of each class.
+
+# %%
+predictions, rows = {}, []
+for (contract, task, split), problem in problems.items():
+    given = {head: problem.with_inputs(*heads[head][1]) for head in tasks[task]}
+    found = {head: predict(given[head], heads[head][0]) for head in given}
+    scored = evaluate(problem, found, run, notebook, split, given)
+    rows += [row for row in scored if row.metric in metrics]
+    if problem.split is not None:
+        base = {"run": run, "section": notebook, "variant": split}
+        rows += leak_rows(problem, base)
+        rows += class_rows(problem, "linear", found["linear"], base)
+    predictions[contract, task, split] = found
+
+# %% [markdown]
+# What the purge of the chronological split changes is a difference of two linear heads on the same
+# test windows.
+
+# %%
+base = {"run": run, "section": notebook, "head": "linear", "variant": "chronological_purged"}
+for task in tasks:
+    sides = [
+        (problems["published", task, split], predictions["published", task, split]["linear"])
+        for split in ("chronological_purged", "chronological")
+    ]
+    rows.append(paired_row(*sides, base | {"against": "linear on chronological"}))
 
 # %% [markdown]
 # ## Look
 #
 # ### Which windows go where
 #
-# Each strip is the whole recording; white is unlabelled. On the local split test windows lie singly
+# Each strip is the whole recording; white is unlabelled. On the local split single test windows lie
 # among those that train. A purge takes training windows away wherever the two parts meet: once at a
-# single cut, or at both ends of every stretch.
+# single cut, or at both ends of every segment.
 
 # %%
-show(draw_splits(published, info), pictures / "02_splits.png")
-display(Markdown(words.leak_text(cases)))
+action = {
+    split: problems["published", "timeline_action", split] for split in splits["published"]
+}
+show(draw_splits(action, rows, info), pictures / "02_splits.png")
 
 # %%
-words.split_table(cases, info.fps)
+words.split_table(rows, info.fps)
 
 # %% [markdown]
 # ### The classes over time
@@ -126,24 +189,25 @@ words.split_table(cases, info.fps)
 # tested on the chronological split without ever having been trained: its name is red.
 
 # %% tags=["front"]
-chronological = by_name["published", "timeline_action", CHRONOLOGICAL]
-show(draw_class_times(chronological, info), pictures / "02_classes.png")
-display(Markdown(words.shift_text(cases)))
+linear = {split: predictions["published", "timeline_action", split]["linear"] for split in action}
+picture = draw_class_times(action["chronological"], linear["chronological"], "chronological", info)
+show(picture, pictures / "02_classes.png")
+display(Markdown(words.shift_text(rows)))
 
 # %% [markdown]
-# The same with a stretch of every class held out and no frame shared. Now a class that is tested is
+# The same with a segment of every class held out and no frame shared. Now a class that is tested is
 # also trained, unless the purge took all of its other windows.
 
 # %%
-stretches = by_name["published", "timeline_action", BLOCKS]
-show(draw_class_times(stretches, info), pictures / "02_stretches.png")
+picture = draw_class_times(action["local_blocks"], linear["local_blocks"], "local_blocks", info)
+show(picture, pictures / "02_stretches.png")
 
 # %% [markdown]
 # ### What the splits are worth
 #
 # Each panel is a task under a contract. The dotted line is the best trivial baseline, the solid one
 # the ceiling that untrained classes impose. A point without a bar has no interval: its score rests
-# on too few separate stretches of time to say how sure it is, or all its windows score the same.
+# on too few independent segments of time, or all its windows score the same.
 
 # %%
 show(draw_split_scores(rows), pictures / "02_scores.png")
@@ -163,7 +227,7 @@ words.score_table(rows, "timeline_subtask")
 display(Markdown(words.unsensed_text(rows, "timeline_action")))
 
 # %% [markdown]
-# Stretches held out and purged share no frame with the training part, and yet time alone can tell
+# Segments held out and purged share no frame with the training part, and yet time alone can tell
 # much about them where a class lies in one place: the nearest training window is then still of the
 # same class. A purge takes away copies of a moment, not the order of a recording. What remains can
 # only be tested on another recording.
@@ -172,7 +236,7 @@ display(Markdown(words.unsensed_text(rows, "timeline_action")))
 # the windows on either side of the cut share frames:
 
 # %%
-display(Markdown(words.purge_text(rows, cases)))
+display(Markdown(words.purge_text(rows)))
 
 # %% [markdown]
 # ### Seen classes and all classes
@@ -192,41 +256,65 @@ seen if len(seen) else Markdown(nowhere)
 # ### A distance between training and test
 #
 # If a score falls as training windows are moved away from the test windows, is it because they are
-# farther, or because there are fewer of them? The crosses answer: the same head, trained on as many
+# farther, or because there are fewer of them? A control answers: the same head, trained on as many
 # windows drawn at random from all. Distance takes away whole classes too, where all that is left of
 # one lies near its test windows: the dotted line is the ceiling that this leaves.
+#
+# An embargo is a purge with a distance in frames; below 0, that many frames may be shared.
 
 # %%
-show(draw_embargo(curve_rows), pictures / "02_embargo.png")
+embargoes = {"local": (-15, -10, -5, 0, 5, 10), "local_blocks": (-15, 0, 20, 40, 80)}
+curve = []
+for split, frames in ((split, one) for split, every in embargoes.items() for one in every):
+    whole = drawn["published", "timeline_action", split]
+    far, variant = whole.purged(frames), f"{split}/embargo={frames}"
+    found = {head: predict(far, heads[head][0]) for head in tasks["timeline_subtask"]}
+    curve += evaluate(far, found, run, notebook, variant)
+    if not far.ok or far.n_train == whole.n_train:
+        continue
+    chosen = np.random.default_rng(7).permutation(whole.n_train)[: far.n_train]
+    fewer = whole.with_split(replace(whole.split, train=whole.split.train[np.sort(chosen)]))
+    control = {"linear_thinned": predict(fewer)}
+    curve += evaluate(fewer, control, run, notebook, variant)
+    base = {"run": run, "section": notebook, "head": "linear", "variant": variant}
+    sides = (far, found["linear"]), (fewer, control["linear_thinned"])
+    curve.append(paired_row(*sides, base | {"against": "linear_thinned"}))
+
+# %%
+curve = [
+    row
+    for row in curve
+    if row.metric == "macro_f1"
+    and row.against in (None, "linear_thinned")
+    and not row.variant.endswith("/floor")
+]
+show(draw_embargo(curve), pictures / "02_embargo.png")
 
 # %% [markdown]
 # ## Check
 
 # %%
-assert {(case.contract, case.split) for case in cases} == {
-    (contract, split) for contract, splits in SPLITS.items() for split in splits
+assert {(row.contract, row.variant) for row in rows if row.head == "linear"} >= {
+    (contract, split) for contract, names in splits.items() for split in names
 }
-for case in cases:
-    if case.problem is not None and case.split not in (LOCAL, CHRONOLOGICAL):
-        assert case.leak.overlap_share == 0, "a purged split shares no frame"
-    assert len(case.outcomes) == len(case.by_head), "one answer a head"
-    assert all(one.answer or one.reason for one in case.outcomes), "an answer or the reason"
-assert all(row.status == "ok" or row.reason for row in rows + curve_rows)
+purged = [row for row in rows if row.metric == "overlap_share"]
+assert all(row.value == 0 for row in purged if row.variant in without_shared_frames)
+for (_, task, _), found in predictions.items():
+    assert list(found) == list(tasks[task]), "predictions of every head, or a reason in its rows"
+assert all(row.status == "ok" or row.reason for row in rows + curve)
 assert all(row.ci_low is None or row.ci_low <= row.value <= row.ci_high for row in rows)
 
 # %% [markdown]
 # The curve starts where the splits do: its first point of the local split is that split's own
-# score, and its point without a shared frame is that of the purged stretches.
+# score, and its point without a shared frame is that of the purged segments.
 
 # %%
-scores = [row for row in rows if row.metric == "macro_f1" and not row.against]
-own = {(row.contract, row.task, row.head, row.variant): row.value for row in scores}
-first = {(row.head, row.variant): row.value for row in curve_rows if not row.against}
-widest = min(point.embargo_frames for point in curve)
+score = words.Rows(rows + curve)
 for head in ("linear", "time_only", "copy_nearest"):
-    same = ("published", "timeline_action", head)
-    assert first[head, f"{LOCAL}/embargo={widest}"] == own[*same, LOCAL]
-    assert first[head, f"{BLOCKS}/embargo=0"] == own[*same, BLOCKS]
+    own = {"contract": "published", "task": "timeline_action", "head": head, "metric": "macro_f1"}
+    for split, frames in (("local", -15), ("local_blocks", 0)):
+        first = score.one(**own, variant=f"{split}/embargo={frames}")
+        assert first.value == score.one(**own, variant=split).value
 
 # %% [markdown]
 # ## Save
@@ -236,9 +324,7 @@ for head in ("linear", "time_only", "copy_nearest"):
 
 # %%
 parameters = {"run": run, "episode": shown_path(episode)}
-origin = provenance(notebook, parameters, [table.path for table in tables.values()])
-origin |= {"recording": info.sources}
-write_records(metrics_path(run, notebook), rows + curve_rows, origin)
+display(save_section(notebook, parameters, rows + curve, tables.values()))
 for reading, _ in opened.values():
     reading.close()
 shown = ["contract", "task", "variant", "head", "value", "ci_low", "ci_high", "floor", "ceiling"]

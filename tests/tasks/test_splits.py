@@ -54,6 +54,15 @@ def test_purge_drops_exactly_the_samples_that_touch_the_test_part(frames, embarg
     check_apart(purged, frames)
 
 
+@given(starts=st.lists(st.integers(0, 200), min_size=4, max_size=25), embargo=st.integers(-20, 20))
+def test_an_embargo_is_the_fewest_frames_between_windows(starts, embargo):
+    starts = np.array(starts)
+    frames = np.stack([starts, starts + 19], axis=-1)[:, None]
+    split = Split(np.arange(2, len(starts)), np.arange(2))
+    between = np.abs(starts[2:, None] - starts[None, :2]).min(axis=1) - 20  # below 0: shared
+    assert purge(split, frames, embargo).train.tolist() == split.train[between >= embargo].tolist()
+
+
 @given(st.integers(0, 3000))
 def test_chronological_counts(n):
     split = chronological(n)

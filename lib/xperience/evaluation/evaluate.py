@@ -6,6 +6,7 @@ order, so that blocks of neighbours can be resampled; in a problem of several re
 ``groups``) recordings are resampled, and ranks are taken within each.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import Record
 from xperience.evaluation.uncertainty import Interval, Resampling, Verdict, difference, interval
 from xperience.evaluation.vectors import Ranks
+from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines
 from xperience.tasks.measures import Measure
 from xperience.tasks.problem import Problem
@@ -448,6 +450,7 @@ def evaluate(
     run: str,
     section: str,
     variant: str | None = None,
+    given: Mapping[str, Problem] | None = None,
 ) -> list[Record]:
     """Return the rows of a problem's heads.
 
@@ -461,6 +464,8 @@ def evaluate(
         Notebook or command that scores.
     variant : str, optional
         Which samples or inputs the rows are of; it stands before a row's own variant.
+    given : mapping of {head: Problem}, optional
+        What heads were given in place of the problem itself: the same samples with other inputs.
 
     Returns
     -------
@@ -472,8 +477,10 @@ def evaluate(
         per head, whatever happened.
     """
     base = {"run": run, "section": section}
-    rows = list(_rows(problem, predictions, base) if problem.ok else ())
-    rows = rows or list(_without_score(problem, predictions, base))
+    given = dict.fromkeys(predictions, problem) | dict(given or {})
+    rows = list(_rows(problem, predictions, base, given) if problem.ok else ())
+    for head in (head for head, found in predictions.items() if not found):
+        rows += _without_score(given[head], head, base)
     if variant is None:
         return rows
     return [
@@ -482,32 +489,33 @@ def evaluate(
     ]
 
 
-def _without_score(
-    problem: Problem, predictions: Mapping[str, Predictions], base: Mapping[str, Any]
-) -> Iterator[Record]:
+def _without_score(problem: Problem, head: str, base: Mapping[str, Any]) -> Iterator[Record]:
     found = base_of(problem, base) | {"status": problem.status, "reason": problem.reason}
-    for head in predictions:
-        for one in problem.measures:
-            yield Record(**found, head=head, **measured(one), value=None)
+    for one in problem.measures:
+        yield Record(**found, head=head, **measured(one), value=None)
 
 
 def _rows(
-    problem: Problem, predictions: Mapping[str, Predictions], base: Mapping[str, Any]
+    problem: Problem,
+    predictions: Mapping[str, Predictions],
+    base: Mapping[str, Any],
+    given: Mapping[str, Problem],
 ) -> Iterator[Record]:
     compared = Comparison.of(problem, predictions, base)
-    primary, notes = problem.task.primary, "; ".join(problem.notes) or None
+    primary = problem.task.primary
     yield from split_rows(problem, base)
     for name, floor in compared.floors.items():
         for one in problem.measures:
             yield score_row(floor, one, compared.base | {"head": name, "variant": FLOOR})
     for head in compared.heads:
+        notes = "; ".join(given[head].notes) or None
         for one in problem.measures:
             yield compared.row(head, one, reason=notes)
         if len(predictions[head]) > 1:
             yield from _seed_rows(compared, head)
         for rival in compared.rivals(head, primary):
             yield compared.difference(head, rival, primary)
-        for fact in descriptions(problem, predictions[head]):
+        for fact in descriptions(given[head], predictions[head]):
             yield Record(**compared.base, head=head, **fact)
     if problem.strict and problem.task.kind == "classify" and problem.unseen.any():
         yield from _seen_rows(problem, predictions, base)
@@ -530,6 +538,65 @@ def split_rows(problem: Problem, base: Mapping[str, Any]) -> Iterator[Record]:
         yield Record(
             **found, metric="open_set_share", unit="1", higher_is_better=False, value=share
         )
+
+
+def leak_rows(problem: Problem, base: Mapping[str, Any]) -> Iterator[Record]:
+    """Yield how near training windows lie to test windows: frames in common, and the distance.
+
+    Only the windows' own frames count, whatever their features or targets touch.
+    """
+    found = base_of(problem, base)
+    train, test = problem.centers
+    window = np.arange(WINDOW_FRAMES)
+    held = np.zeros(max(train.max(initial=0), test.max(initial=0)) + WINDOW_FRAMES, dtype=bool)
+    held[train[:, None] + window] = True
+    shared = held[test[:, None] + window]  # (n_test, WINDOW_FRAMES)
+    shares = {"overlap_share": shared.any(axis=1).mean(), "shared_frame_share": shared.mean()}
+    for name, value in shares.items():
+        yield Record(**found, metric=name, higher_is_better=False, value=float(value))
+    if len(train):
+        gaps = np.abs(test - train[baselines.nearest_in_time(train, test)])
+        yield Record(**found, metric="median_gap", unit="frame", value=float(np.median(gaps)))
+    else:
+        why = {"status": "skipped", "reason": "no training window is left"}
+        yield Record(**found, metric="median_gap", unit="frame", **why)
+
+
+def class_rows(
+    problem: Problem, head: str, predictions: Predictions, base: Mapping[str, Any]
+) -> Iterator[Record]:
+    """Yield a head's recall of each tested class, in the order of the recording."""
+    found = base_of(problem, base) | {"head": head, "metric": "recall", "higher_is_better": True}
+    truth, trained = np.array(problem.test_targets, dtype=object), Counter(problem.train_targets)
+    for label in dict.fromkeys(truth[problem.by_time]):
+        tested = np.flatnonzero(truth == label)
+        said = {"value": None, "status": problem.status, "reason": problem.reason}
+        if predictions:
+            hits = [predictions[0].predicted[place] == label for place in tested]
+            said = {"value": float(np.mean(hits))}
+        counts = {"n_train": trained[label], "n_test": len(tested)}
+        variant = "/".join(filter(None, (base.get("variant"), f"class={label}")))
+        yield Record(**(found | said | counts | {"variant": variant}))
+
+
+def paired_row(
+    mine: tuple[Problem, Predictions], rival: tuple[Problem, Predictions], base: Mapping[str, Any]
+) -> Record:
+    """Return the row of a primary score's paired difference between two problems' predictions.
+
+    Parameters
+    ----------
+    mine, rival : (Problem, predictions)
+        The same test samples, with other training samples or other inputs.
+    base : mapping
+        Fields of the row: run, section, head, against and so on.
+    """
+    problem, own = mine[0], base_of(mine[0], base)
+    for asked, predictions in (mine, rival):
+        if not predictions:
+            own |= measured(problem.task.primary)
+            return Record(**own, value=None, status=asked.status, reason=asked.reason)
+    return difference_row(Scores.of(*mine), Scores.of(*rival), problem.task.primary, own)
 
 
 def _seen_rows(

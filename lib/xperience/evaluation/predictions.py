@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.special import logsumexp
 
 from xperience.errors import ParamsError, did_you_mean
 from xperience.evaluation.metrics import cosine_ranks
-from xperience.models import gram, linear, mlp, penalised, stacked
+from xperience.models import baselines, gram, linear, mlp, penalised, stacked
 from xperience.models.conditioning import Inputs, conditioned, conditioned_together
 from xperience.models.goals import Fit, Goal, Validation
 from xperience.models.temporal import Sequences, Steps, temporal
@@ -367,6 +368,41 @@ def _windows(problem: Problem, names: tuple[str, ...], at: np.ndarray) -> np.nda
     values = np.empty((n_windows, inputs.train.shape[1]), np.float32)
     values[train], values[rest] = inputs.train, inputs.test
     return values
+
+
+TIME_SCALE_FRAMES = 40
+"""Deviation of the normal curve by which a vote of `only_time` fades: two window lengths."""
+
+
+def copy_nearest(
+    problems: Sequence[Problem], seeds: Sequence[int] = ()
+) -> Iterator[tuple[int, Predictions]]:
+    """Predict the target of the training sample nearest in time: a probe that reads no feature.
+
+    Its score is what a split gives away by letting neighbours stand for each other.
+    """
+    del seeds  # nothing is drawn
+    for place, problem in enumerate(problems):
+        nearest = problem.split.train[baselines.nearest_in_time(*problem.centers)]
+        yield place, [Prediction(problem.samples.pick(nearest))]
+
+
+def only_time(
+    problems: Sequence[Problem], seeds: Sequence[int] = ()
+) -> Iterator[tuple[int, Predictions]]:
+    """Predict the class that training samples vote for: a probe that reads no feature.
+
+    A sample d frames away votes with weight exp(-(d / scale)² / 2). Weights are summed in
+    logarithms, so far from all training samples the nearest one decides.
+    """
+    del seeds  # nothing is drawn
+    for place, problem in enumerate(problems):
+        train, test = problem.centers
+        codes = problem.train_codes
+        known = np.unique(codes)
+        votes = -0.5 * np.square((test[:, None] - train[None]) / TIME_SCALE_FRAMES)
+        scores = np.stack([logsumexp(votes[:, codes == one], axis=1) for one in known], axis=1)
+        yield place, [Prediction([problem.labels[known[at]] for at in scores.argmax(axis=1)])]
 
 
 HEADS: dict[str, dict[str, Head]] = {

@@ -1,211 +1,194 @@
-"""The label-shift study in tables and sentences, every number taken from cases and rows."""
+"""The label-shift section in tables and sentences, every number taken from its rows.
 
-from collections.abc import Iterable, Sequence
+A row's variant says which split it is of ("local"), and what of it: "local/floor" is a trivial
+baseline, "local/seen_classes" the test windows of trained classes, "local/class=NAME" one class,
+"local/embargo=N" the split with N frames between training and test windows.
+"""
+
+from collections.abc import Sequence
 
 import pandas as pd
 
 from xperience.evaluation.records import Record
-from xperience.report.quantities import percent
-from xperience.report.shift_words import (
-    HEAD_NAMES,
-    SPLIT_NAMES,
-    bracket,
-    excludes_zero,
-    one_row,
-    scored,
-)
-from xperience.studies.rows import SEEN
-from xperience.studies.shift.probes import UNSENSED
-from xperience.studies.shift.rows import kind_of, split_of
-from xperience.studies.shift.study import CHRONOLOGICAL, LINEAR, LOCAL, PURGED, SPLITS, SplitCase
+from xperience.report import tables
+from xperience.report.tables import UNKNOWN, Rows
 from xperience.text import as_markdown
 
-METRIC = "macro_f1"
+SPLIT_NAMES = {
+    "local": "local",
+    "local_blocks": "local segments, purged",
+    "chronological": "chronological",
+    "chronological_purged": "chronological, purged",
+}
+HEAD_NAMES = {
+    "linear": "linear head, all features",
+    "linear_sensors_only": "linear head, sensors only",
+    "linear_text_only": "linear head, annotators' words only",
+    "time_only": "time alone, smooth vote",
+    "copy_nearest": "time alone, nearest window's label",
+    "linear_thinned": "linear head, as many windows at random",
+}
+UNSENSED = ("copy_nearest", "time_only", "linear_text_only")
+"""Heads that use no camera, microphone, tracker or inertial unit."""
+METRIC, RECALL = "macro_f1", "recall"
 
 
-def split_table(cases: Iterable[SplitCase], fps: float) -> pd.DataFrame:
-    """Return one row a case: what its split puts where, what it leaks, what it never trains.
+def parts_of(row: Record) -> tuple[str, str]:
+    """Return the split that a row is of, and what of it: "" for the split as a whole."""
+    split, _, kind = (row.variant or "").partition("/")
+    return split, kind
+
+
+def splits_of(rows: Sequence[Record]) -> list[tuple[str, str, str]]:
+    """Return the (task, contract, split) of which there are rows, in their order."""
+    found = ((row.task, row.contract, parts_of(row)[0]) for row in rows)
+    return list(dict.fromkeys(found))
+
+
+def tested_classes(
+    rows: Sequence[Record], task: str, contract: str, split: str
+) -> tuple[list[Record], list[Record]]:
+    """Return the rows of the classes that a split tests, and those that it never trains."""
+    tested = [
+        row
+        for row in rows
+        if row.metric == RECALL
+        and (row.task, row.contract, parts_of(row)[0]) == (task, contract, split)
+    ]
+    return tested, [row for row in tested if not row.n_train]
+
+
+def split_table(rows: Sequence[Record], fps: float) -> pd.DataFrame:
+    """Return one row per task and split: what goes where, what it leaks, what is never trained.
 
     Parameters
     ----------
-    cases : iterable of SplitCase
+    rows : sequence of Record
     fps : float
         Frames per second.
     """
-    rows = {}
-    for case in cases:
-        name = (case.task.name, case.contract, SPLIT_NAMES[case.split])
-        if case.problem is None:
-            rows[name] = {"train": "–", "note": case.outcomes[0].reason}
+    known, found = Rows(rows), {}
+    for task, contract, split in splits_of(rows):
+        own = {"task": task, "contract": contract, "variant": split}
+        facts = {row.metric: row for row in known.all(**own, head=None)}
+        place = (task, contract, SPLIT_NAMES[split])
+        if "overlap_share" not in facts:
+            found[place] = {"train": UNKNOWN, "note": known.all(**own)[0].reason}
             continue
-        split, places = case.problem.split, case.classes()
-        tested = [place for place in places if len(place.test)]
-        unseen = [place for place in tested if place.unseen]
-        rows[name] = {
-            "train": f"{len(split.train):,}",
-            "test": f"{len(split.test):,}",
-            "purged": f"{len(split.purged):,}",
-            "test windows sharing frames": percent(case.leak.overlap_share),
-            "of their frames": percent(case.leak.frame_share),
-            "median distance (s)": f"{case.leak.gap_frames / fps:.1f}",
-            "classes tested": str(len(tested)),
-            "never trained": str(len(unseen)),
-            "open set": percent(float(case.problem.unseen.mean())),
+        leak, gap = facts["overlap_share"], facts["median_gap"].value
+        tested, unseen = tested_classes(rows, task, contract, split)
+        found[place] = {
+            "train": f"{leak.n_train:,}",
+            "test": f"{leak.n_test:,}",
+            "purged": tables.number(_value(facts, "purged_samples"), "window"),
+            "test windows sharing frames": tables.share(leak.value),
+            "of their frames": tables.share(facts["shared_frame_share"].value),
+            "median distance (s)": UNKNOWN if gap is None else f"{gap / fps:.1f}",
+            "classes tested": f"{len(tested)}",
+            "never trained": f"{len(unseen)}",
+            "open set": tables.share(_value(facts, "open_set_share")),
         }
-    table = pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    table = pd.DataFrame.from_dict(found, orient="index").fillna("")
     table.index = pd.MultiIndex.from_tuples(table.index, names=["task", "contract", "split"])
     return table
 
 
-def score_table(rows: Sequence[Record], task: str, metric: str = METRIC) -> pd.DataFrame:
-    """Return a task's scores with their intervals: a row a head or floor, a column a split.
-
-    Parameters
-    ----------
-    rows : sequence of Record
-    task : str
-    metric : str
-    """
-    own = [r for r in rows if r.task == task and r.metric == metric and not r.against]
-    found: dict[str, dict[tuple[str, str], str]] = {}
-    for contract, splits in SPLITS.items():
-        for split in splits:
-            column = (contract, SPLIT_NAMES[split])
-            here = [row for row in own if row.contract == contract and row.variant == split]
-            for row in here:
-                found.setdefault(HEAD_NAMES[row.head], {})[column] = scored(row)
-            bounds = next((row for row in here if row.value is not None), None)
-            floor = "–" if bounds is None or bounds.floor is None else f"{bounds.floor:.2f}"
-            top = "–" if bounds is None or bounds.ceiling is None else f"{bounds.ceiling:.2f}"
-            found.setdefault("best trivial baseline", {})[column] = floor
-            found.setdefault("ceiling", {})[column] = top
-    table = pd.DataFrame.from_dict(found, orient="index").fillna("–")
-    order = (*HEAD_NAMES.values(), "best trivial baseline", "ceiling")
-    return table.reindex([name for name in order if name in table.index])
+def _value(facts: dict[str, Record], metric: str) -> float | None:
+    return facts[metric].value if metric in facts else None
 
 
-def seen_table(rows: Sequence[Record], metric: str = METRIC) -> pd.DataFrame:
-    """Return scores over all test windows and over those of trained classes, under `corrected`.
+def score_table(rows: Sequence[Record], task: str) -> pd.DataFrame:
+    """Return a task's scores with their intervals: a row per head or bound, a column per split."""
+    known, found = Rows(rows), {}
+    for contract, split in (one[1:] for one in splits_of(rows) if one[0] == task):
+        own = known.all(task=task, contract=contract, metric=METRIC, variant=split)
+        column = {HEAD_NAMES[row.head]: tables.score(row) for row in own}
+        bounds = max(own, key=lambda row: row.value is not None)
+        column["best trivial baseline"] = tables.floor(bounds)
+        column["ceiling: trained classes"] = tables.number(bounds.ceiling)
+        found[contract, SPLIT_NAMES[split]] = column
+    return pd.DataFrame(found).fillna(UNKNOWN)
 
-    Parameters
-    ----------
-    rows : sequence of Record
-    metric : str
-    """
-    found = []
+
+def seen_table(rows: Sequence[Record]) -> pd.DataFrame:
+    """Return scores on all test windows beside those on trained classes, under `corrected`."""
+    known, found = Rows(rows), []
     for row in rows:
-        if row.metric != metric or row.against or kind_of(row) != SEEN:
+        split, kind = parts_of(row)
+        if row.metric != METRIC or kind != "seen_classes":
             continue
-        split = split_of(row)
-        same = {"task": row.task, "contract": row.contract}
-        whole = one_row(rows, metric=metric, head=row.head, variant=split, against=None, **same)
-        share = one_row(rows, metric="open_set_share", variant=split, **same)
+        own = {"task": row.task, "contract": row.contract, "variant": split}
+        whole = known.one(**own, metric=METRIC, head=row.head)
         found.append(
             {
                 "task": row.task,
                 "split": SPLIT_NAMES[split],
                 "head": HEAD_NAMES[row.head],
-                "all test windows": scored(whole),
-                "ceiling": f"{whole.ceiling:.2f}",
-                "seen classes": scored(row),
-                "open set": percent(share.value),
-                "why no score": row.reason if row.value is None else "",
+                "all test windows": tables.score(whole),
+                "ceiling": tables.number(whole.ceiling),
+                "seen classes": tables.score(row),
+                "open set": tables.share(known.one(**own, metric="open_set_share").value),
             }
         )
-    columns = ["task", "split", "head"]
-    return pd.DataFrame(found).set_index(columns) if found else pd.DataFrame(columns=columns)
+    index = ["task", "split", "head"]
+    return pd.DataFrame(found).set_index(index) if found else pd.DataFrame(columns=index)
 
 
 def unsensed_text(rows: Sequence[Record], task: str) -> str:
     """Return a list: how far each split gets without sensing anything, and the head beside it."""
-    lines = []
-    for contract, splits in SPLITS.items():
-        for split in splits:
-            base = {"task": task, "contract": contract, "metric": METRIC, "variant": split}
-            mine = one_row(rows, head=LINEAR, against=None, **base)
-            probes = [one_row(rows, head=head, against=None, **base) for head in UNSENSED]
-            probes = [row for row in probes if row is not None and row.value is not None]
-            if mine is None or mine.value is None or not probes:
-                lines.append(f"- {_where(split, contract)}: {_why(mine)}.")
-                continue
-            best = max(probes, key=lambda row: row.value)
-            gap = one_row(rows, head=best.head, against=LINEAR, **base)
-            lines.append(
-                f"- {_where(split, contract)}: {HEAD_NAMES[best.head]} **{best.value:.2f}**, "
-                f"{HEAD_NAMES[LINEAR]} {mine.value:.2f}; difference {_difference(gap)}."
-            )
-    return "\n".join(lines)
-
-
-def _where(split: str, contract: str) -> str:
-    return f"*{SPLIT_NAMES[split]}*, `{contract}`"
-
-
-def _why(row: Record | None) -> str:
-    return f"no score ({as_markdown(row.reason)})" if row is not None and row.reason else "no score"
-
-
-def _difference(row: Record | None) -> str:
-    """Return a paired difference and what may be claimed of it."""
-    if row is None or row.value is None:
-        return "not known"
-    said = f"{round(row.value, 2) + 0.0:+.2f}{bracket(row)}"
-    if row.ci_low is None:
-        return f"{said}, without an interval ({as_markdown(row.ci_reason.partition(': ')[2])})"
-    return f"{said}, {'which excludes 0' if excludes_zero(row) else 'which includes 0: no claim'}"
-
-
-def purge_text(rows: Sequence[Record], cases: Sequence[SplitCase]) -> str:
-    """Return a list: what purging the chronological split takes away, and what that changes."""
-    lines = []
-    for case in cases:
-        if case.split != PURGED or case.contract != "published":
+    known, lines = Rows(rows), []
+    for contract, split in (one[1:] for one in splits_of(rows) if one[0] == task):
+        own = {"task": task, "contract": contract, "metric": METRIC, "variant": split}
+        head = known.one(**own, head="linear")
+        probes = [known.one(**own, head=name) for name in UNSENSED]
+        probes = [row for row in probes if row is not None and row.value is not None]
+        place = f"*{SPLIT_NAMES[split]}*, `{contract}`"
+        if head.value is None or not probes:
+            lines.append(f"- {place}: no score ({as_markdown(head.reason or 'no probe')}).")
             continue
-        row = one_row(
-            rows, task=case.task.name, variant=PURGED, against=f"{LINEAR} on {CHRONOLOGICAL}"
-        )
-        if case.problem is None or row is None:
-            lines.append(f"- `{case.task.name}`: no comparison ({_first_reason(case)}).")
-            continue
-        n, total = len(case.problem.split.purged), len(case.problem.split.train)
+        best = max(probes, key=lambda row: row.value)
+        gap = known.one(**own, head=best.head, against="linear")
         lines.append(
-            f"- `{case.task.name}`: the purge takes {n} of {n + total:,} training windows; the "
-            f"linear head's macro-F1 changes by {_difference(row)}."
+            f"- {place}: {HEAD_NAMES[best.head]} **{tables.number(best.value)}**, "
+            f"{HEAD_NAMES['linear']} {tables.number(head.value)}; "
+            f"difference {tables.difference(gap)}."
         )
     return "\n".join(lines)
 
 
-def _first_reason(case: SplitCase) -> str:
-    return as_markdown(next((one.reason for one in case.outcomes if one.reason), "no answer"))
-
-
-def shift_text(cases: Sequence[SplitCase]) -> str:
-    """Return what the chronological split asks for that its training part never shows."""
-    found = [case for case in cases if case.split == CHRONOLOGICAL and case.problem is not None]
-    if not found:
-        return "No chronological split can be made of this recording's labels."
-    parts = []
-    for case in found:
-        tested = [place for place in case.classes() if len(place.test)]
-        n_unseen = sum(place.unseen for place in tested)
-        seen = 1 - float(case.problem.unseen.mean())
-        parts.append(
-            f"- `{case.task.name}`: {n_unseen} of {len(tested)} tested classes have no training "
-            f"window. The best that a closed set of classes allows is an accuracy of "
-            f"{percent(seen)} and a macro-F1 of {1 - n_unseen / len(tested):.2f}."
+def purge_text(rows: Sequence[Record]) -> str:
+    """Return a list: what purging the chronological split takes away, and what that changes."""
+    known, lines = Rows(rows), []
+    for row in rows:
+        if row.against != "linear on chronological":
+            continue
+        purged = known.one(
+            task=row.task, contract=row.contract, variant=row.variant, metric="purged_samples"
         )
-    return "\n".join(parts)
+        if row.value is None:
+            lines.append(f"- `{row.task}`: no comparison ({as_markdown(row.reason)}).")
+            continue
+        lines.append(
+            f"- `{row.task}`: the purge takes {purged.value:,.0f} of "
+            f"{row.n_train + purged.value:,.0f} training windows; the linear head's macro-F1 "
+            f"changes by {tables.difference(row)}."
+        )
+    return "\n".join(lines)
 
 
-def leak_text(cases: Sequence[SplitCase]) -> str:
-    """Return how many test windows of the published splits lie in the training part's frames."""
-    lines = []
-    for case in cases:
-        if case.contract == "published" and case.split in (LOCAL, CHRONOLOGICAL) and case.problem:
-            n = round(case.leak.overlap_share * len(case.problem.split.test))
-            lines.append(
-                f"- `{case.task.name}`, *{SPLIT_NAMES[case.split]}*: {n:,} of "
-                f"{len(case.problem.split.test):,} test windows share frames with a training "
-                f"window, {percent(case.leak.frame_share)} of all their frames."
-            )
-    return "\n".join(lines) or "No split can be made of this recording's labels."
+def shift_text(rows: Sequence[Record]) -> str:
+    """Return what the chronological split tests that its training part never shows."""
+    known, lines = Rows(rows), []
+    for task, contract, split in splits_of(rows):
+        tested, unseen = tested_classes(rows, task, contract, split)
+        if split != "chronological" or not tested:
+            continue
+        own = {"task": task, "contract": contract, "variant": split}
+        open_set = known.one(**own, metric="open_set_share").value
+        lines.append(
+            f"- `{task}`: {len(unseen)} of {len(tested)} tested classes have no training window. "
+            f"The best that a closed set of classes allows is an accuracy of "
+            f"{tables.share(1 - open_set)} and a macro-F1 of "
+            f"{tables.number(1 - len(unseen) / len(tested))}."
+        )
+    return "\n".join(lines) or "No chronological split can be made of this recording's labels."

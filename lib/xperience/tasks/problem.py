@@ -296,7 +296,7 @@ class Problem:
         return [tuple(self.labels[place] for place in np.flatnonzero(row)) for row in membership]
 
     def with_inputs(self, *names: str) -> "Problem":
-        """Return the same problem with certain feature blocks as its only input.
+        """Return the same problem with certain feature blocks, or none, as its only input.
 
         The samples, split and target stay, so that predictions can be compared sample by sample.
         """
@@ -305,8 +305,9 @@ class Problem:
     def with_pieces(self, pieces: tuple[Piece, ...]) -> "Problem":
         """Return the same problem with another input; skipped if nothing of it is there."""
         found = replace(self, pieces=pieces)
-        if self.ok and all(name in self.blocks.missing for name in found.input_blocks):
-            reasons = sorted({self.blocks.missing[name] for name in found.input_blocks})
+        names = found.input_blocks
+        if self.ok and names and all(name in self.blocks.missing for name in names):
+            reasons = sorted({self.blocks.missing[name] for name in names})
             return replace(found, status="skipped", reason="no input: " + "; ".join(reasons))
         return found
 
@@ -325,7 +326,15 @@ class Problem:
         return replace(found, status="degenerate", reason=f"{left}, at least {least} are needed")
 
     def purged(self, embargo_frames: int = 0) -> "Problem":
-        """Return the problem without training samples that touch frames of the test part."""
+        """Return the problem without training samples that touch frames of the test part.
+
+        Parameters
+        ----------
+        embargo_frames : int
+            Frames that must lie between as well; below 0, as many may overlap.
+        """
+        if self.split is None:
+            return self
         return self.with_split(purge(self.split, self.samples.frames, embargo_frames))
 
 

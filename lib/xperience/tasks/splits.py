@@ -151,26 +151,21 @@ def touching(frames: np.ndarray, others: np.ndarray, embargo_frames: int = 0) ->
     Parameters
     ----------
     frames : int array, shape (n, n_spans, 2)
-        First and last frame of each stretch, ends included.
+        First and last frame of each segment, ends included.
     others : int array, shape (m, n_spans, 2)
     embargo_frames : int
-        Frames that must lie between them as well.
+        Frames that must lie between them as well; below 0, as many may overlap.
 
     Returns
     -------
     bool array, shape (n,)
     """
     spans = others.reshape(-1, 2)
-    if not len(spans) or not len(frames):
-        return np.zeros(len(frames), dtype=bool)
-    origin = min(int(frames.min()), int(spans.min()) - embargo_frames)
-    size = max(int(frames.max()), int(spans.max()) + embargo_frames) - origin + 2
-    marks = np.zeros(size + 1, dtype=np.int64)
-    np.add.at(marks, spans[:, 0] - embargo_frames - origin, 1)
-    np.add.at(marks, spans[:, 1] + embargo_frames - origin + 1, -1)
-    covered = np.concatenate([[0], np.cumsum(np.cumsum(marks) > 0)])  # covered frames before each
-    first, last = frames[..., 0] - origin, frames[..., 1] - origin
-    return (covered[last + 1] > covered[first]).any(axis=1)
+    spans = spans[np.argsort(spans[:, 0])]
+    latest = np.maximum.accumulate(spans[:, 1])
+    latest = np.concatenate([[np.iinfo(np.int64).min], latest])  # last frame of the first k spans
+    near = np.searchsorted(spans[:, 0], frames[..., 1] + embargo_frames, side="right")
+    return (latest[near] >= frames[..., 0] - embargo_frames).any(axis=1)
 
 
 def purge(split: Split, frames: np.ndarray, embargo_frames: int = 0) -> Split:
@@ -182,7 +177,7 @@ def purge(split: Split, frames: np.ndarray, embargo_frames: int = 0) -> Split:
     frames : int array, shape (n_samples, n_spans, 2)
         What each sample's features and target touch; see `xperience.tasks.samples.touched`.
     embargo_frames : int
-        Frames that must lie between the two parts as well.
+        Frames that must lie between the two parts as well; below 0, as many may overlap.
     """
     hit = touching(frames[split.train], frames[split.test], embargo_frames)
     purged = np.concatenate([split.purged, split.train[hit]])
