@@ -1,13 +1,18 @@
-"""Figures, tables and sentences of the label-shift section say what their numbers say."""
+"""Label shift: what a split leaks, probes that read no feature, and what the section says of it."""
 
+import dataclasses
 import io
+import math
+from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from xperience.evaluation.evaluate import class_rows, evaluate, leak_rows, paired_row
-from xperience.evaluation.predictions import Prediction
+from xperience.evaluation.predictions import Prediction, copy_nearest, only_time, predict
 from xperience.evaluation.records import Record
 from xperience.features.table import TableInfo
 from xperience.features.windows import WINDOW_FRAMES
@@ -19,39 +24,180 @@ from xperience.report.figures.shift import (
     draw_splits,
 )
 from xperience.report.figures.style import png_bytes
-from xperience.tasks.catalogue import TASKS_BY_NAME
+from xperience.tasks.catalogue import ALL, TASKS_BY_NAME, TEXT
 from xperience.tasks.problem import Blocks, Problem
 from xperience.tasks.samples import Samples
 from xperience.tasks.splits import Split
 from xperience.tasks.truth import Truth
 
 ACTION = TASKS_BY_NAME["timeline_action"]
+BASE = {"run": "r", "section": "s", "variant": "local"}
 INFO = TableInfo("published", "made-up", "", 115, 20.0, {}, {}, {})
+
+
+class Coded:
+    """A windows table whose features tell the class; no words are in it."""
+
+    def __init__(self, labels):
+        self.codes = np.unique(labels, return_inverse=True)[1]
+
+    def block(self, name):
+        values = np.eye(self.codes.max() + 1, dtype=np.float32)[self.codes]
+        return np.full_like(values, np.nan) if name == TEXT else values
+
+
+def problem_of(starts, labels, train, test, purged=()) -> Problem:
+    """Return a published problem of made-up windows."""
+    starts = np.asarray(starts)
+    frames = np.stack([starts, starts + WINDOW_FRAMES - 1], axis=-1)[:, None]
+    truth = Truth(int(starts.max()) + WINDOW_FRAMES, starts)
+    samples = Samples(np.arange(len(starts))[:, None], list(labels), frames, truth.centers)
+    split = Split(*(np.asarray(part, dtype=int) for part in (train, test, purged)))
+    blocks = Blocks(Coded(list(labels)), {TEXT: "no captions"})
+    known = tuple(dict.fromkeys(labels))
+    return Problem(ACTION, "published", truth, blocks, samples, split, known)
+
+
+@st.composite
+def problems(draw) -> Problem:
+    """Windows at some of the regular places, assigned to training and test in any way."""
+    places = draw(st.lists(st.integers(0, 60), min_size=4, max_size=25, unique=True))
+    n = len(places)
+    labels = draw(st.lists(st.sampled_from("abc"), min_size=n, max_size=n))
+    parts = st.lists(st.sampled_from(["train", "test", "out"]), min_size=n - 2, max_size=n - 2)
+    parts = np.array(["train", "test", *draw(parts)])
+    order = draw(st.permutations(range(n)))  # splits need not be in the order of time
+    sides = [[i for i in order if parts[i] == side] for side in ("train", "test")]
+    return problem_of([5 * place for place in sorted(places)], labels, *sides)
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    """Forty windows of three actions; the last, "sip", is tested only."""
+    labels = ["fill"] * 12 + ["pour"] * 12 + ["fill"] * 8 + ["sip"] * 8
+    test = [*range(4, 8), *range(16, 20), *range(32, 40)]
+    return problem_of(range(0, 200, 5), labels, np.setdiff1d(np.arange(40), test), test)
+
+
+@settings(max_examples=40)
+@given(problems())
+def test_what_leaks_is_counted_frame_by_frame(problem):
+    starts, split = problem.truth.starts, problem.split
+    spans = [set(range(start, start + WINDOW_FRAMES)) for start in starts]
+    held = set().union(*(spans[place] for place in split.train))
+    shared = [len(spans[place] & held) for place in split.test]
+    gaps = [min(abs(int(starts[i] - starts[j])) for j in split.train) for i in split.test]
+    found = {row.metric: row.value for row in leak_rows(problem, BASE)}
+    assert found == {
+        "overlap_share": pytest.approx(np.mean([n > 0 for n in shared])),
+        "shared_frame_share": pytest.approx(np.mean(shared) / WINDOW_FRAMES),
+        "median_gap": np.median(gaps),
+    }
+
+
+@settings(max_examples=40)
+@given(problems())
+def test_the_nearest_window_is_copied(problem):
+    (found,) = predict(problem, copy_nearest)
+    centers, labels, train = problem.samples.centers, problem.samples.values, problem.split.train
+    for place, said in zip(problem.split.test, found.predicted, strict=True):
+        distance = np.abs(centers[train] - centers[place])
+        assert said in {labels[i] for i in train[distance == distance.min()]}
+
+
+@settings(max_examples=40)
+@given(problems())
+def test_votes_fade_with_time(problem):
+    (found,) = predict(problem, only_time)
+    centers, labels = problem.samples.centers, problem.samples.values
+    for place, said in zip(problem.split.test, found.predicted, strict=True):
+        votes = Counter()
+        for i in problem.split.train:
+            votes[labels[i]] += math.exp(-(((centers[place] - centers[i]) / 40) ** 2) / 2)
+        assert votes[said] >= max(votes.values()) * (1 - 1e-9)
+
+
+def test_far_from_everything_the_nearest_window_decides():
+    far = problem_of([0, 5, 10, 15, 10_000], "aaabb", [0, 1, 2, 3], [4])
+    assert predict(far, only_time)[0].predicted == ["b"]
+
+
+def test_recalls_of_classes_add_up_to_the_accuracy(problem):
+    (found,) = predict(problem, copy_nearest)
+    rows = list(class_rows(problem, "copy_nearest", [found], BASE))
+    assert [row.variant for row in rows] == [f"local/class={c}" for c in ("fill", "pour", "sip")]
+    scored = evaluate(problem, {"copy_nearest": [found]}, "r", "s")
+    accuracy = next(row.value for row in scored if row.metric == "accuracy" and not row.variant)
+    hits = sum(row.value * row.n_test for row in rows)
+    assert hits / problem.n_test == pytest.approx(accuracy)
+    assert [row.n_train for row in rows] == [16, 8, 0]
+    assert sum(row.n_test for row in rows if not row.n_train) == problem.unseen.sum()
+
+
+def test_without_training_windows_there_are_reasons(problem):
+    far = problem.purged(200)
+    assert (far.status, far.n_train) == ("degenerate", 0)
+    overlap, frames, gap = leak_rows(far, BASE)
+    assert (overlap.value, frames.value) == (0, 0)
+    assert gap.reason == "no training window is left"
+    rows = list(class_rows(far, "linear", predict(far), BASE))
+    assert {(row.status, row.value) for row in rows} == {("degenerate", None)}
+    assert "training windows left: 0" in rows[0].reason
+
+
+def test_heads_are_told_apart_by_what_they_were_given(problem):
+    inputs = {"all": ALL, "words": (TEXT,), "time": ()}
+    given = {head: problem.with_inputs(*names) for head, names in inputs.items()}
+    found = {head: predict(given[head]) for head in ("all", "words")}
+    found["time"] = predict(given["time"], copy_nearest)
+    rows = evaluate(problem, found, "r", "s", "local", given)
+    scores = {
+        r.head: r for r in rows if r.metric == "macro_f1" and r.variant == "local" and not r.against
+    }
+    assert scores["all"].reason == f"{TEXT} is zeros: no captions"
+    assert (scores["words"].status, scores["words"].reason) == ("skipped", "no input: no captions")
+    assert (scores["time"].status, scores["time"].reason) == ("ok", None)
+    sizes = {row.head: row.value for row in rows if row.metric == "feature_dim"}
+    assert sizes == {"all": 3 * len(ALL), "time": 0}
+
+
+def test_problems_of_the_same_test_windows_are_compared_in_pairs(problem):
+    near, far = problem, problem.purged()
+    assert 0 < far.n_train < near.n_train
+    sides = [(one, predict(one, copy_nearest)) for one in (far, near)]
+    own = BASE | {"head": "copy_nearest", "against": "near"}
+    row = paired_row(*sides, own)
+    rows = [evaluate(one, {"h": found}, "r", "s") for one, found in sides]
+    values = [
+        next(r.value for r in own if r.head == "h" and r.metric == row.metric) for own in rows
+    ]
+    assert row.value == pytest.approx(values[0] - values[1])
+    assert (row.metric, row.n_train) == ("macro_f1", far.n_train)
+    right = [Prediction(list(near.test_targets))]
+    assert paired_row((near, right), (near, right), own).value == 0
+    lost = paired_row((problem.purged(200), ()), sides[1], own)
+    assert (lost.value, lost.status) == (None, "degenerate")
+
+
+def test_a_problem_that_cannot_be_asked_stays_one(problem):
+    lost = dataclasses.replace(
+        problem, samples=None, split=None, status="skipped", reason="no captions"
+    )
+    far = lost.purged(5).with_inputs()
+    assert predict(far, only_time) == ()
+    rows = evaluate(far, {"time": ()}, "r", "s", "local/embargo=5")
+    assert {(r.head, r.variant, r.reason) for r in rows} == {
+        ("time", "local/embargo=5", "no captions")
+    }
+
+
 LABELS = ["fill"] * 8 + ["pour"] * 6 + ["sip"] * 6
 PARTS = {
-    "local": ([i for i in range(20) if i % 4], range(0, 20, 4), ()),
-    "chronological": (range(14), range(14, 20), ()),
+    "local": ([i for i in range(20) if i % 4], range(0, 20, 4)),
+    "chronological": (range(14), range(14, 20)),
     "chronological_purged": (range(11), range(14, 20), (11, 12, 13)),
 }
-
-
-class Ones:
-    def block(self, name):
-        return np.ones((20, 1), dtype=np.float32)
-
-
-def problem_of(split: str) -> Problem:
-    """Return a problem of 20 made-up windows."""
-    starts = 5 * np.arange(len(LABELS))
-    frames = np.stack([starts, starts + WINDOW_FRAMES - 1], axis=-1)[:, None]
-    truth = Truth(INFO.n_frames, starts)
-    samples = Samples(np.arange(len(starts))[:, None], LABELS, frames, truth.centers)
-    parts = Split(*(np.array(part, dtype=int) for part in PARTS[split]))
-    blocks, known = Blocks(Ones(), {}), tuple(dict.fromkeys(LABELS))
-    return Problem(ACTION, "published", truth, blocks, samples, parts, known)
-
-
-PROBLEMS = {split: problem_of(split) for split in PARTS}
+PROBLEMS = {split: problem_of(range(0, 100, 5), LABELS, *parts) for split, parts in PARTS.items()}
 LOST = Problem(ACTION, "published", None, None, status="skipped", reason="no captions")
 SAID = {split: [Prediction(["pour"] * one.n_test)] for split, one in PROBLEMS.items()}
 
@@ -61,18 +207,12 @@ def rows() -> list[Record]:
     """Rows of three splits, as the notebook makes them, from a head that always says "pour"."""
     found = []
     for split, problem in PROBLEMS.items():
-        base = {"run": "r", "section": "s", "variant": split}
-        heads = {"linear": SAID[split], "copy_nearest": SAID[split]}
-        scored = evaluate(problem, heads, "r", "s", split)
-        found += [row for row in scored if row.metric in ("macro_f1", *words_of_splits())]
+        base = BASE | {"variant": split}
+        found += evaluate(problem, {"linear": SAID[split]}, "r", "s", split)
         found += [*leak_rows(problem, base), *class_rows(problem, "linear", SAID[split], base)]
     purged, whole = ((PROBLEMS[s], SAID[s]) for s in ("chronological_purged", "chronological"))
-    own = {"run": "r", "section": "s", "head": "linear", "variant": "chronological_purged"}
+    own = BASE | {"head": "linear", "variant": "chronological_purged"}
     return [*found, paired_row(purged, whole, own | {"against": "linear on chronological"})]
-
-
-def words_of_splits() -> tuple[str, str]:
-    return "purged_samples", "open_set_share"
 
 
 def row(head: str, variant: str, value: float | None, **more) -> Record:
@@ -86,9 +226,23 @@ def row(head: str, variant: str, value: float | None, **more) -> Record:
 def check(picture):
     assert picture.title in picture.alt
     assert len(picture.alt) > 60
-    image = Image.open(io.BytesIO(png_bytes(picture.figure)))
-    assert len(np.unique(np.asarray(image))) > 5
     return picture
+
+
+def subtitle(picture) -> str:
+    return picture.figure.texts[1].get_text().replace("\n", " ")
+
+
+@pytest.mark.parametrize("draw", [draw_splits, draw_class_times, draw_split_scores, draw_embargo])
+def test_figures_can_be_drawn(draw, rows):
+    given = {
+        draw_splits: (PROBLEMS, rows, INFO),
+        draw_class_times: (PROBLEMS["local"], SAID["local"], "local", INFO),
+        draw_split_scores: (rows,),
+        draw_embargo: (curve(-0.4, -0.5, -0.2),),
+    }
+    image = Image.open(io.BytesIO(png_bytes(check(draw(*given[draw])).figure)))
+    assert len(np.unique(np.asarray(image))) > 5
 
 
 def test_the_strips_say_what_is_shared(rows):
@@ -131,9 +285,7 @@ def test_the_scores_title_follows_the_scores(local, late, said):
     picture = check(draw_split_scores(found))
     assert said in picture.title
     n = 3 if late is not None else 2
-    assert f"{n - 1} of {n} scores have none" in picture.figure.texts[1].get_text().replace(
-        "\n", " "
-    )
+    assert f"{n - 1} of {n} scores have none" in subtitle(picture)
 
 
 def curve(value: float, low: float | None, high: float | None) -> list[Record]:
@@ -155,15 +307,13 @@ def curve(value: float, low: float | None, high: float | None) -> list[Record]:
 def test_the_embargos_title_claims_what_its_interval_allows(ends, said):
     picture = check(draw_embargo(curve(*ends)))
     assert said in picture.title
-    assert "contiguous segments, 40 frames apart" in picture.figure.texts[1].get_text().replace(
-        "\n", " "
-    )
+    assert "contiguous segments, 40 frames apart" in subtitle(picture)
 
 
 def test_an_embargo_without_scores_says_so():
     near = row("linear", "local/embargo=-5", -0.1, against="linear_thinned")
     shared = draw_embargo([row("linear", "local/embargo=-5", 0.5), near])
-    assert "sharing at most 5 frames" in shared.figure.texts[1].get_text().replace("\n", " ")
+    assert "sharing at most 5 frames" in subtitle(shared)
     nothing = [row("linear", f"{split}/embargo=0", None) for split in ("local", "local_blocks")]
     assert check(draw_embargo(nothing)).title == "No distance can be scored"
     alone = [row("linear", "local/embargo=-15", 0.9)]

@@ -479,8 +479,9 @@ def evaluate(
     base = {"run": run, "section": section}
     given = dict.fromkeys(predictions, problem) | dict(given or {})
     rows = list(_rows(problem, predictions, base, given) if problem.ok else ())
-    for head in (head for head, found in predictions.items() if not found):
-        rows += _without_score(given[head], head, base)
+    for head in predictions:
+        if not given[head].ok:
+            rows += _without_score(given[head], head, base)
     if variant is None:
         return rows
     return [

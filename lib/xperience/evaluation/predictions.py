@@ -7,7 +7,7 @@ a head.
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,7 @@ def one_by_one(answer: Callable[[Problem, Sequence[int]], Predictions]) -> Head:
     answer : callable (problem, seeds) -> predictions, one per seed
     """
 
+    @wraps(answer)
     def head(
         problems: Sequence[Problem], seeds: Sequence[int]
     ) -> Iterator[tuple[int, Predictions]]:
@@ -374,35 +375,29 @@ TIME_SCALE_FRAMES = 40
 """Deviation of the normal curve by which a vote of `only_time` fades: two window lengths."""
 
 
-def copy_nearest(
-    problems: Sequence[Problem], seeds: Sequence[int] = ()
-) -> Iterator[tuple[int, Predictions]]:
+@one_by_one
+def copy_nearest(problem: Problem, _: Sequence[int]) -> Predictions:
     """Predict the target of the training sample nearest in time: a probe that reads no feature.
 
     Its score is what a split gives away by letting neighbours stand for each other.
     """
-    del seeds  # nothing is drawn
-    for place, problem in enumerate(problems):
-        nearest = problem.split.train[baselines.nearest_in_time(*problem.centers)]
-        yield place, [Prediction(problem.samples.pick(nearest))]
+    nearest = problem.split.train[baselines.nearest_in_time(*problem.centers)]
+    return [Prediction(problem.samples.pick(nearest))]
 
 
-def only_time(
-    problems: Sequence[Problem], seeds: Sequence[int] = ()
-) -> Iterator[tuple[int, Predictions]]:
+@one_by_one
+def only_time(problem: Problem, _: Sequence[int]) -> Predictions:
     """Predict the class that training samples vote for: a probe that reads no feature.
 
     A sample d frames away votes with weight exp(-(d / scale)² / 2). Weights are summed in
     logarithms, so far from all training samples the nearest one decides.
     """
-    del seeds  # nothing is drawn
-    for place, problem in enumerate(problems):
-        train, test = problem.centers
-        codes = problem.train_codes
-        known = np.unique(codes)
-        votes = -0.5 * np.square((test[:, None] - train[None]) / TIME_SCALE_FRAMES)
-        scores = np.stack([logsumexp(votes[:, codes == one], axis=1) for one in known], axis=1)
-        yield place, [Prediction([problem.labels[known[at]] for at in scores.argmax(axis=1)])]
+    train, test = problem.centers
+    codes = problem.train_codes
+    known = np.unique(codes)
+    votes = -0.5 * np.square((test[:, None] - train[None]) / TIME_SCALE_FRAMES)
+    scores = np.stack([logsumexp(votes[:, codes == one], axis=1) for one in known], axis=1)
+    return [Prediction([problem.labels[known[at]] for at in scores.argmax(axis=1)])]
 
 
 HEADS: dict[str, dict[str, Head]] = {
