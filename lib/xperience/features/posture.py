@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xperience.features.source import stream_state
 from xperience.recording import layout
-from xperience.recording.coverage import lost_rows
+from xperience.recording.coverage import lost_rows, stream_state
 from xperience.recording.geometry import HEAD, PELVIS, WORLD, Points, Transform, body_frames
 from xperience.recording.recording import Episode
 

@@ -11,11 +11,9 @@ from xperience.features.depth import looks
 from xperience.features.static import point_cloud_features
 from xperience.features.streams import FrameRows, StreamRows
 from xperience.recording import layout
-from xperience.recording.coverage import stream_coverage
+from xperience.recording.coverage import stream_state
 from xperience.recording.plausible import DepthLimits, depth_faults
 from xperience.recording.recording import Episode
-
-_SCANNED = {stream.name for stream in layout.STREAMS} - {"depth"}  # small enough to read twice
 
 WindowSource = Callable[[np.ndarray], np.ndarray]
 """First frames of some windows, shape (n,) -> features, float32 (n, dim); NaN row = missing."""
@@ -48,22 +46,6 @@ def check_streams(block: Block, episode: Episode, contract: str) -> tuple[str, s
     if "pose" in found and "T_c0_b" not in episode.calibration.numbers.get("cam01", {}):
         notes.append("calibration has no cam01/T_c0_b: poses are taken to be the camera's")
     return "; ".join(lost), "; ".join(notes)
-
-
-def stream_state(episode: Episode, name: str, contract: str) -> tuple[bool, str]:
-    """Return whether a stream says anything, and what is wrong with it, empty spans included.
-
-    Under `published` a value that can't be says something too.
-    """
-    state = episode.streams[name]
-    if name == "captions" and episode.labels_of(contract).is_blank:
-        return False, "; ".join(map(str, state.faults)) or "captions say nothing of any frame"
-    faults, share = list(state.faults), 1.0
-    if state.usable and name in _SCANNED:
-        coverage = stream_coverage(episode, name)
-        faults = faults + coverage.faults
-        share = coverage.share if contract == "corrected" else coverage.filled
-    return state.usable and share > 0, "; ".join(map(str, faults))
 
 
 def static_values(block: Block, episode: Episode) -> np.ndarray | str:

@@ -21,6 +21,7 @@ _SPANS_NAMED = 3
 _PLACES_TRIED = 16
 _BY_NAME = {stream.name: stream for stream in STREAMS}
 _STREAM_OF = {dataset.path: stream.name for stream in STREAMS for dataset in stream.datasets}
+_SCANNED = set(_BY_NAME) - {"depth"}  # small enough to read twice
 _NS = 1e9
 _UNITS = {1e-3: "microseconds", 1e-6: "milliseconds", 1e-9: "seconds"}
 
@@ -387,3 +388,19 @@ def _spans(bad: np.ndarray) -> str:
     more = len(spans) - len(named)
     counted = f" and {more} more spans ({bad.sum()} rows)" if more else ""
     return f"rows {', '.join(named)}{counted}"
+
+
+def stream_state(episode: Episode, name: str, contract: str) -> tuple[bool, str]:
+    """Return whether a stream says anything, and what is wrong with it, empty spans included.
+
+    Under `published` a value that can't be says something too.
+    """
+    state = episode.streams[name]
+    if name == "captions" and episode.labels_of(contract).is_blank:
+        return False, "; ".join(map(str, state.faults)) or "captions say nothing of any frame"
+    faults, share = list(state.faults), 1.0
+    if state.usable and name in _SCANNED:
+        coverage = stream_coverage(episode, name)
+        faults = faults + coverage.faults
+        share = coverage.share if contract == "corrected" else coverage.filled
+    return state.usable and share > 0, "; ".join(map(str, faults))

@@ -8,9 +8,9 @@ import numpy as np
 
 from xperience.features.blocks import check_contract
 from xperience.features.posture import HAND_PATHS, Postures, known_rows
-from xperience.features.source import stream_state
 from xperience.features.windows import WINDOW_FRAMES, clean
 from xperience.recording import layout
+from xperience.recording.coverage import stream_state
 from xperience.recording.geometry import WORLD, Points, Transform
 from xperience.recording.recording import Episode
 
