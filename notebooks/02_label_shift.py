@@ -125,8 +125,7 @@ drawn, problems = {}, {}
 for contract, names in splits.items():
     keys = [(contract, task, split) for task in tasks for split in names]
     declared = [
-        replace(TASKS_BY_NAME[task], split=split.removesuffix("_purged"))
-        for _, task, split in keys
+        replace(TASKS_BY_NAME[task], split=split.removesuffix("_purged")) for _, task, split in keys
     ]
     declared = [replace(task, measures=task.measures[:2]) for task in declared]
     asked = problems_of(opened[contract][0].folder, tables[contract], contract, declared)
@@ -174,9 +173,7 @@ for task in tasks:
 # single cut, or at both ends of every segment.
 
 # %%
-action = {
-    split: problems["published", "timeline_action", split] for split in splits["published"]
-}
+action = {split: problems["published", "timeline_action", split] for split in splits["published"]}
 show(draw_splits(action, rows, info), pictures / "02_splits.png")
 
 # %%
@@ -264,21 +261,29 @@ seen if len(seen) else Markdown(nowhere)
 
 # %%
 embargoes = {"local": (-15, -10, -5, 0, 5, 10), "local_blocks": (-15, 0, 20, 40, 80)}
-curve = []
-for split, frames in ((split, one) for split, every in embargoes.items() for one in every):
+points = [(split, frames) for split, every in embargoes.items() for frames in every]
+curve, farther = [], {}
+for split, frames in points:
+    far = drawn["published", "timeline_action", split].purged(frames)
+    found = {head: predict(far, heads[head][0]) for head in ("linear", "time_only", "copy_nearest")}
+    curve += evaluate(far, found, run, notebook, f"{split}/embargo={frames}")
+    farther[split, frames] = far, found["linear"]
+
+# %% [markdown]
+# The control, wherever windows were left out, and the paired difference from it:
+
+# %%
+base = {"run": run, "section": notebook, "head": "linear", "against": "linear_thinned"}
+for (split, frames), (far, predicted) in farther.items():
     whole = drawn["published", "timeline_action", split]
-    far, variant = whole.purged(frames), f"{split}/embargo={frames}"
-    found = {head: predict(far, heads[head][0]) for head in tasks["timeline_subtask"]}
-    curve += evaluate(far, found, run, notebook, variant)
     if not far.ok or far.n_train == whole.n_train:
         continue
     chosen = np.random.default_rng(7).permutation(whole.n_train)[: far.n_train]
     fewer = whole.with_split(replace(whole.split, train=whole.split.train[np.sort(chosen)]))
-    control = {"linear_thinned": predict(fewer)}
-    curve += evaluate(fewer, control, run, notebook, variant)
-    base = {"run": run, "section": notebook, "head": "linear", "variant": variant}
-    sides = (far, found["linear"]), (fewer, control["linear_thinned"])
-    curve.append(paired_row(*sides, base | {"against": "linear_thinned"}))
+    control, variant = predict(fewer), f"{split}/embargo={frames}"
+    curve += evaluate(fewer, {"linear_thinned": control}, run, notebook, variant)
+    row = paired_row((far, predicted), (fewer, control), base | {"variant": variant})
+    curve.append(row)
 
 # %%
 curve = [

@@ -80,11 +80,12 @@ def draw_splits(
     if not there:
         return _nothing("No split: the task cannot be asked", next(iter(problems.values())))
     shares = {split: tables.share(_shared(rows, one, split)) for split, one in there.items()}
-    first = SPLIT_NAMES[next(iter(there))]
-    title = f"{next(iter(shares.values()))} of the {first} split's test windows share frames"
+    first, share = next(iter(shares.items()))
+    title = f"{share} of the {SPLIT_NAMES[first]} split's test windows share frames"
+    title += " with training windows"
     figure = new_figure(1.75 + 0.34 * len(there))
     text = "Right: share of test windows that share a frame with a training window."
-    set_title(figure, f"{title} with training windows", text)
+    set_title(figure, title, text)
     ax = figure.subplots()
     strips = np.zeros((len(there), -(-info.n_frames // STRIDE_FRAMES)), dtype=int)
     for strip, one in zip(strips, there.values(), strict=True):
@@ -103,13 +104,13 @@ def draw_splits(
     names = {"train": "training window", "test": "test window", "purged": "purged"}
     handles = [Patch(facecolor=_PARTS[part], label=name) for part, name in names.items()]
     ax.legend(handles=handles, ncols=3, loc="lower left", bbox_to_anchor=(-0.01, 0.98))
-    alt = [f"Strips over time, one per split. {title} with training windows."]
+    alt = [f"Strips over time, one per split. {title}."]
     alt += [
         f"{SPLIT_NAMES[split]}: {one.n_train:,} training, {one.n_test:,} test, "
         f"{len(one.split.purged):,} purged windows; {shares[split]} of test windows share frames."
         for split, one in there.items()
     ]
-    return Picture(figure, f"{title} with training windows", " ".join(alt))
+    return Picture(figure, title, " ".join(alt))
 
 
 def _parts(problem: Problem) -> dict[str, np.ndarray]:
@@ -253,9 +254,8 @@ def draw_split_scores(rows: Sequence[Record]) -> Picture:
     own = [row for row in own if row.head in MARKS and not row.against]
     scored = [row for row in own if row.value is not None]
     contracts = list(dict.fromkeys(row.contract for row in own))
-    heads = {row.task: [] for row in own}
-    for row in own:
-        heads[row.task] += [] if row.head in heads[row.task] else [row.head]
+    pairs = {(row.task, row.head) for row in own}
+    heads = {row.task: [one for one in MARKS if (row.task, one) in pairs] for row in own}
     heights = [len(SPLIT_NAMES) * (len(some) * 0.135 + 0.17) + 0.35 for some in heads.values()]
     figure = new_figure(1.9 + sum(heights))
     title = _scores_title(own)
