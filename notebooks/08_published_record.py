@@ -42,6 +42,7 @@ published: str = "../shared/published"  # folder of the published record
 import pandas as pd
 from IPython.display import Markdown, display
 
+from xperience.evaluation.agreement import STATUSES
 from xperience.evaluation.records import write_records
 from xperience.project import metrics_path, run_folder
 from xperience.report import record as words
@@ -53,8 +54,8 @@ from xperience.report.figures.record import (
     draw_scores,
 )
 from xperience.report.provenance import provenance
-from xperience.studies.record.note import STATUSES, note_figures, note_rows, part_rows
-from xperience.studies.record.record import NOTE, open_record
+from xperience.studies.record.note import note_figures, note_rows, part_rows
+from xperience.studies.record.record import NOTE, open_record, record_digests
 
 # %%
 pd.set_option("display.max_colwidth", None)
@@ -183,7 +184,7 @@ assert count["figures_differs"] == 0
 
 # %%
 origin = provenance(notebook, {"run": run}, [NOTE]) | {"source": record.note["source"]}
-origin["data"] |= words.record_digests(record)
+origin["data"] |= record_digests(record)
 write_records(metrics_path(run, notebook), rows, origin)
 saved = pd.Series([row.contract for row in rows]).value_counts()
 display(Markdown(f"{len(rows):,} rows: " + ", ".join(f"{n:,} {k}" for k, n in saved.items()) + "."))

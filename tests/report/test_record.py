@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from xperience.evaluation.agreement import Figure
 from xperience.evaluation.records import Record
 from xperience.report.figures.record import (
     draw_agreement,
@@ -23,7 +24,6 @@ from xperience.report.record import (
     scores_table,
     trajectory_sentence,
 )
-from xperience.studies.record.note import Figure
 
 DRAWN_FROM_ROWS = [draw_scores, draw_differences, draw_hand_forecasts]
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xperience.evaluation.agreement import agreement
 from xperience.evaluation.evaluate import FLOOR
-from xperience.evaluation.records import write_records
+from xperience.evaluation.records import PRESENT_KNOWN, write_records
 from xperience.features.windows import window_label
 from xperience.project import at_root
 from xperience.studies.record import forecasters
@@ -20,13 +21,11 @@ from xperience.studies.record.hands import Trajectory, forecast_problem, forecas
 from xperience.studies.record.note import (
     FACTS,
     PARTS,
-    agreement,
     note_figures,
     note_rows,
     part_rows,
 )
 from xperience.studies.record.predictions import (
-    PRESENT_KNOWN,
     copied,
     labelled_problem,
     score_rows,

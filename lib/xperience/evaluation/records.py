@@ -30,6 +30,11 @@ POOLED, POOLED_ENDS = "rotated", "rotated_ends"
 POOLED_WITHIN, POOLED_GAP = "rotated_within", "rotated_gap"
 """The same, pooled over the folds of a cross-validation."""
 
+STITCHED = "stitched_hand_forecast"
+"""Task of the published record's rows: hands along one trajectory."""
+PRESENT_KNOWN, ROLLING = "present_known", "walk_forward"
+"""Variants of its rows: test windows at whose end the hands are known; a rolling origin."""
+
 
 class RecordError(XperienceError):
     """A score row that is incomplete or contradicts itself."""

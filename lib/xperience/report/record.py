@@ -4,18 +4,34 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from xperience.evaluation.agreement import Figure
 from xperience.evaluation.evaluate import FLOOR
-from xperience.evaluation.records import Record
+from xperience.evaluation.records import PRESENT_KNOWN, ROLLING, STITCHED, Record
 from xperience.report.quantities import counted, percent
-from xperience.report.record_rows import PRIMARY, Rows, winners, words
-from xperience.storage import file_digest
-from xperience.studies.record.hands import STITCHED, WALK, ZERO
-from xperience.studies.record.note import Figure
-from xperience.studies.record.predictions import HANDS, HEADS, PRESENT_KNOWN
-from xperience.studies.record.record import PublishedRecord
+from xperience.report.tables import Rows, readable
 from xperience.tasks.audio import RAW_ONLY
 from xperience.tasks.catalogue import TASKS_BY_NAME
 from xperience.text import as_markdown
+
+HANDS, ZERO = "hand_trajectory_forecast", "zero_velocity"
+HEADS = ("linear", "neural")
+PRIMARY = {
+    "timeline_action": "macro_f1",
+    "timeline_subtask": "macro_f1",
+    "transition_detection": "macro_f1",
+    "next_action": "macro_f1",
+    "contact_prediction": "macro_f1",
+    "object_relevance": "micro_f1",
+    "caption_grounding": "mrr",
+    "temporal_order": "f1",
+    "misalignment_detection": "f1",
+}
+"""Tasks of the note that are scored by a share, and their primary metric."""
+
+
+def winners(found: Sequence[Record]) -> list[Record]:
+    """Return the differences of errors whose whole interval lies below 0."""
+    return [row for row in found if row.ci_high is not None and row.ci_high < 0]
 
 
 def figures_table(figures: Sequence[Figure]) -> pd.DataFrame:
@@ -77,10 +93,10 @@ def beyond_sentences(rows: Iterable[Record]) -> str:
 
 
 def _local(rows: Rows) -> str | None:
-    score = rows.one(task="all_feature_action", head="linear", metric="macro_f1")
-    shared = rows.one(task="all_feature_action", metric="test_windows_sharing_frames")
-    frames = rows.one(task="all_feature_action", metric="test_frames_trained_on")
-    copied = rows.one(
+    score = rows.scored(task="all_feature_action", head="linear", metric="macro_f1")
+    shared = rows.scored(task="all_feature_action", metric="test_windows_sharing_frames")
+    frames = rows.scored(task="all_feature_action", metric="test_frames_trained_on")
+    copied = rows.scored(
         task="all_feature_action", head="nearest_in_time", variant=FLOOR, metric="macro_f1"
     )
     if None in (score, shared, frames, copied):
@@ -96,7 +112,7 @@ def _local(rows: Rows) -> str | None:
 
 
 def _unseen(rows: Rows) -> str | None:
-    row = rows.one(task="timeline_action", head="linear", metric="accuracy")
+    row = rows.scored(task="timeline_action", head="linear", metric="accuracy")
     if row is None or row.ceiling is None:
         return None
     return (
@@ -107,7 +123,7 @@ def _unseen(rows: Rows) -> str | None:
 
 
 def _persistence(rows: Rows) -> str | None:
-    floor = rows.one(task="next_action", head="persistence", variant=FLOOR, metric="macro_f1")
+    floor = rows.scored(task="next_action", head="persistence", variant=FLOOR, metric="macro_f1")
     heads = rows.all(task="next_action", metric="macro_f1", contract="published")
     best = max((row.value for row in heads if row.value is not None), default=None)
     if floor is None or best is None:
@@ -122,10 +138,10 @@ def _persistence(rows: Rows) -> str | None:
 def _pairs(rows: Rows) -> str | None:
     texts = []
     for task, name in (("temporal_order", "order"), ("misalignment_detection", "synchronisation")):
-        mine = rows.one(task=task, head="neural", metric="f1")
+        mine = rows.scored(task=task, head="neural", metric="f1")
         if mine is None or mine.floor is None:
             continue
-        found = rows.one(task=task, head="neural", metric="f1", against=mine.floor_name)
+        found = rows.scored(task=task, head="neural", metric="f1", against=mine.floor_name)
         texts.append(f"{name} {mine.value:.3f} against {mine.floor:.3f}: {_claim(found)}")
     if not texts:
         return None
@@ -147,10 +163,10 @@ def _claim(found: Record | None) -> str:
 
 def _resting(rows: Rows) -> str | None:
     floors = [
-        rows.one(task=HANDS, head=name, variant=FLOOR, metric="mpjpe")
+        rows.scored(task=HANDS, head=name, variant=FLOOR, metric="mpjpe")
         for name in (ZERO, "constant_velocity")
     ]
-    mine = rows.one(task=HANDS, head="neural", variant=PRESENT_KNOWN, metric="mpjpe")
+    mine = rows.scored(task=HANDS, head="neural", variant=PRESENT_KNOWN, metric="mpjpe")
     if mine is None or None in floors:
         return None
     still, steady = floors
@@ -164,10 +180,10 @@ def _resting(rows: Rows) -> str | None:
 
 
 def _grounding(rows: Rows) -> str | None:
-    mine = rows.one(task="caption_grounding", head="neural", metric="mrr")
+    mine = rows.scored(task="caption_grounding", head="neural", metric="mrr")
     if mine is None or mine.floor is None:
         return None
-    found = rows.one(task="caption_grounding", head="neural", metric="mrr", against="chance")
+    found = rows.scored(task="caption_grounding", head="neural", metric="mrr", against="chance")
     return (
         f"**Grounding and chance.** Random rankings of the {mine.n_test} candidates have an MRR of "
         f"{mine.floor:.4f}; the neural head's {mine.value:.4f} is {_claim(found)}."
@@ -211,7 +227,7 @@ def _gains(rows: Rows, variant: str | None) -> list[Record]:
 
 
 def _walked(rows: Rows) -> str | None:
-    found = _gains(rows, WALK)
+    found = _gains(rows, ROLLING)
     if not found:
         return None
     n_test, won = found[0].n_test, winners(found)
@@ -220,8 +236,8 @@ def _walked(rows: Rows) -> str | None:
             f"**No forecast beats zero velocity.** With a rolling origin over {n_test:,} samples, "
             f"none has an interval of its difference from zero velocity below 0."
         )
-    texts = [f"{words(row.head)} by {_mm(-row.value)} ({_ends(row)})" for row in won]
-    rest = [words(row.head) for row in found if row not in won]
+    texts = [f"{readable(row.head)} by {_mm(-row.value)} ({_ends(row)})" for row in won]
+    rest = [readable(row.head) for row in found if row not in won]
     others = f" The interval of {' and '.join(rest)} holds 0." if rest else ""
     return (
         f"**Zero velocity is beaten, by little.** With a rolling origin over {n_test:,} samples, "
@@ -234,12 +250,12 @@ def _split(rows: Rows) -> list[str]:
     found = _gains(rows, None)
     if not found:
         return []
-    won = [words(row.head) for row in winners(found)]
+    won = [readable(row.head) for row in winners(found)]
     best = min(found, key=lambda row: row.value)
     verdict = f"{', '.join(won)} beat it" if won else "nothing beats it with an interval"
     return [
         f"On the one chronological split ({found[0].n_test:,} test samples) {verdict}; the nearest "
-        f"is {words(best.head)}, {_mm(best.value)} from zero velocity ({_ends(best)})."
+        f"is {readable(best.head)}, {_mm(best.value)} from zero velocity ({_ends(best)})."
     ]
 
 
@@ -262,8 +278,8 @@ def trajectory_sentence(rows: Iterable[Record]) -> str:
         Of the stitched trajectory.
     """
     rows = Rows(rows)
-    length = rows.one(task=STITCHED, metric="stitched_frames")
-    apart = rows.one(task=STITCHED, metric="overlap_disagreement")
+    length = rows.scored(task=STITCHED, metric="stitched_frames")
+    apart = rows.scored(task=STITCHED, metric="overlap_disagreement")
     if length is None or apart is None:
         reason = next((row.reason for row in rows if row.reason), "nothing was scored")
         return f"There is no trajectory: {as_markdown(reason)}."
@@ -313,12 +329,12 @@ def _table(
                 found[key] = row
     cells = [
         {
-            "task": words(row.task) or "all",
+            "task": readable(row.task) or "all",
             second: getattr(row, second),
             "metric": f"{row.metric}{'' if row.unit == '1' else f' ({row.unit})'}",
             "score": _three(row.value),
             "95 % interval": _interval(row),
-            "best floor": f"{row.floor:.3f} {words(row.floor_name)}" if row.floor_name else "",
+            "best floor": f"{row.floor:.3f} {readable(row.floor_name)}" if row.floor_name else "",
             "note": row.reason or row.ci_reason or "",
         }
         for row in found.values()
@@ -335,16 +351,3 @@ def _three(value: float | None) -> str:
 def _interval(row: Record) -> str:
     both = row.ci_low is not None and row.ci_high is not None
     return f"{row.ci_low:.3f} to {row.ci_high:.3f}" if both else ""
-
-
-def record_digests(record: PublishedRecord) -> dict[str, str]:
-    """Return the digest of each file of the record that is there, by its place in it.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    """
-    return {
-        f"published/{path.relative_to(record.folder).as_posix()}": file_digest(path)
-        for path in record.files()
-    }

@@ -96,6 +96,10 @@ class Rows:
         found = sorted(self.all(**wanted), key=lambda row: row.seed is not None)
         return next(iter(found), None)
 
+    def scored(self, **wanted: object) -> Record | None:
+        """Return the first such row that has a value, or None."""
+        return next((row for row in self.all(**wanted) if row.value is not None), None)
+
 
 def readable(name: str | None) -> str:
     """Return the name of a metric, task, head or baseline for readers.

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
+from xperience.evaluation.agreement import Figure
 from xperience.evaluation.evaluate import FLOOR
-from xperience.evaluation.records import Record
+from xperience.evaluation.records import PRESENT_KNOWN, ROLLING, STITCHED, Record
 from xperience.report.figures.style import (
     BLACK,
     BLUE,
@@ -27,10 +28,8 @@ from xperience.report.figures.style import (
     styled,
 )
 from xperience.report.quantities import counted
-from xperience.report.record_rows import PRIMARY, Rows, winners, words
-from xperience.studies.record.hands import STITCHED, WALK, ZERO
-from xperience.studies.record.note import Figure
-from xperience.studies.record.predictions import HANDS, PRESENT_KNOWN
+from xperience.report.record import HANDS, PRIMARY, ZERO, winners
+from xperience.report.tables import Rows, readable
 
 _STATUS = {
     "exact": (BLUE, "o"),
@@ -146,13 +145,13 @@ def draw_scores(rows: Iterable[Record]) -> Picture:
         return Picture(canvas, title, f"{title}. There is nothing to draw: the record is absent.")
     for place, (_, heads) in enumerate(found):
         _task_scores(ax, place, heads)
-    labels = [f"{words(task)}\n{_METRICS[PRIMARY[task]]}" for task, _ in found]
+    labels = [f"{readable(task)}\n{_METRICS[PRIMARY[task]]}" for task, _ in found]
     ax.set(yticks=range(len(found)), yticklabels=labels, xlim=(-0.02, 1.03), xlabel="score")
     ax.set_ylim(len(found) - 0.5, -0.6)
     ax.grid(axis="x", color=FAINT, linewidth=0.6)
     ax.tick_params(axis="y", length=0)
     _scores_legend(ax)
-    said = [f"{words(row.task)}, {row.head}: {row.value:.3f}, floor {_or_none(row.floor)}"
+    said = [f"{readable(row.task)}, {row.head}: {row.value:.3f}, floor {_or_none(row.floor)}"
             for _, heads in found for row in heads]  # fmt: skip
     return Picture(canvas, title, f"{title}. {'; '.join(said)}.")
 
@@ -162,7 +161,7 @@ def _or_none(value: float | None) -> str:
 
 
 def _published_heads(rows: Rows, task: str) -> list[Record]:
-    found = [rows.one(contract="published", task=task, head=head, metric=PRIMARY[task])
+    found = [rows.scored(contract="published", task=task, head=head, metric=PRIMARY[task])
              for head in _HEADS]  # fmt: skip
     return [row for row in found if row is not None]
 
@@ -180,7 +179,7 @@ def _scores_title(rows: Rows, heads: Sequence[Record]) -> str:
 
 
 def _against_floor(rows: Rows, row: Record) -> Record | None:
-    return rows.one(
+    return rows.scored(
         contract="published",
         task=row.task,
         head=row.head,
@@ -231,7 +230,7 @@ def draw_differences(rows: Iterable[Record]) -> Picture:
     found = [
         row
         for task, metric in PRIMARY.items()
-        if (row := rows.one(task=task, head="neural", metric=metric, against="linear"))
+        if (row := rows.scored(task=task, head="neural", metric=metric, against="linear"))
     ]
     title = _differences_title(found)
     canvas = new_figure(1.35 + 0.34 * max(len(found), 3))
@@ -243,12 +242,12 @@ def draw_differences(rows: Iterable[Record]) -> Picture:
     ax.axvline(0, color=BLACK, linewidth=0.9)
     for place, row in enumerate(found):
         draw_difference(ax, place, row, BLUE)
-    labels = [f"{words(row.task)}, {_METRICS[row.metric]}" for row in found]
+    labels = [f"{readable(row.task)}, {_METRICS[row.metric]}" for row in found]
     ax.set(yticks=range(len(found)), yticklabels=labels, xlabel="neural minus linear")
     ax.set_ylim(len(found) - 0.5, -0.5)
     ax.grid(axis="x", color=FAINT, linewidth=0.6)
     ax.tick_params(axis="y", length=0)
-    said = "; ".join(f"{words(row.task)} {row.value:+.3f}" for row in found)
+    said = "; ".join(f"{readable(row.task)} {row.value:+.3f}" for row in found)
     return Picture(canvas, title, f"{title}. Differences: {said}.")
 
 
@@ -307,15 +306,15 @@ def draw_hand_forecasts(rows: Iterable[Record]) -> Picture:
 
 
 def _forecast_title(rows: Rows) -> str:
-    found = _from_zero(rows, WALK) or _from_zero(rows, None)
+    found = _from_zero(rows, ROLLING) or _from_zero(rows, None)
     if not found:
         return "No real trajectory to forecast"
     won = sorted(winners(found), key=lambda row: row.value)
     if not won:
         return "No forecast of the real hands is significantly better than zero velocity"
-    names = " and ".join(words(row.head) for row in won)
+    names = " and ".join(readable(row.head) for row in won)
     beats = f"Only {names} beats" if len(won) == 1 else f"{names.capitalize()} beat"
-    walked = "With a rolling origin, " if won[0].variant == WALK else ""
+    walked = "With a rolling origin, " if won[0].variant == ROLLING else ""
     said = f"{beats} zero velocity: {-_MM * won[0].value:.1f} mm less error"
     return walked + (said[0].lower() + said[1:] if walked else said)
 
@@ -327,9 +326,9 @@ def _from_zero(rows: Rows, variant: str | None) -> list[Record]:
 
 def _published_windows(ax: Axes, rows: Rows) -> None:
     found = [
-        rows.one(task=HANDS, head=ZERO, variant=FLOOR, metric="mpjpe"),
-        rows.one(task=HANDS, head="constant_velocity", variant=FLOOR, metric="mpjpe"),
-        rows.one(task=HANDS, head="neural", variant=PRESENT_KNOWN, metric="mpjpe"),
+        rows.scored(task=HANDS, head=ZERO, variant=FLOOR, metric="mpjpe"),
+        rows.scored(task=HANDS, head="constant_velocity", variant=FLOOR, metric="mpjpe"),
+        rows.scored(task=HANDS, head="neural", variant=PRESENT_KNOWN, metric="mpjpe"),
     ]
     found = [row for row in found if row is not None]
     ax.set_title("published test windows")
@@ -342,7 +341,7 @@ def _published_windows(ax: Axes, rows: Rows) -> None:
             ends = [_MM * row.ci_low, _MM * row.ci_high]
             ax.plot(ends, [place, place], color=colour, linewidth=2.2)
         ax.scatter(_MM * row.value, place, color=colour, s=32, zorder=3, linewidth=0)
-    labels = [words(row.head) if row.head != "neural" else "published\nneural" for row in found]
+    labels = [readable(row.head) if row.head != "neural" else "published\nneural" for row in found]
     ax.set(yticks=range(len(found)), yticklabels=[label.replace(" ", "\n") for label in labels])
     ax.set(xlim=(0, None), xlabel="error (mm)", ylim=(len(found) - 0.5, -0.5))
     ax.grid(axis="x", color=FAINT, linewidth=0.6)
@@ -363,7 +362,7 @@ def _by_frame(ax: Axes, rows: Rows) -> None:
         if found:
             errors = [_MM * row.value for row in sorted(found, key=lambda row: row.variant)]
             style = "--" if name in (ZERO, "constant_velocity") else "-"
-            look = {"color": colour, "linewidth": 1.5, "label": words(name)}
+            look = {"color": colour, "linewidth": 1.5, "label": readable(name)}
             ax.plot(np.arange(1, len(errors) + 1), errors, style, **look)
             ends.append(errors[-1])
     if not ends:
@@ -378,7 +377,7 @@ def _by_frame(ax: Axes, rows: Rows) -> None:
 def _gains(canvas: Canvas, rows: Rows) -> None:
     panels = canvas.subplots(1, 2, sharey=True, sharex=True)
     names = [name for name in _FORECASTS if name not in (ZERO, "constant_velocity")]
-    texts = {WALK: "rolling origin", None: "one chronological split"}
+    texts = {ROLLING: "rolling origin", None: "one chronological split"}
     for ax, (variant, text) in zip(panels, texts.items(), strict=True):
         found = {row.head: row for row in _from_zero(rows, variant)}
         n_test = next((f", {row.n_test:,} samples" for row in found.values()), "")
@@ -393,14 +392,16 @@ def _gains(canvas: Canvas, rows: Rows) -> None:
         ax.set_xlabel("error minus that of zero velocity (mm)", color=INK)
         ax.grid(axis="x", color=FAINT, linewidth=0.6)
         ax.tick_params(axis="y", length=0)
-    panels[0].set(yticks=range(len(names)), yticklabels=[words(name) for name in names])
+    panels[0].set(yticks=range(len(names)), yticklabels=[readable(name) for name in names])
     panels[0].set_ylim(len(names) - 0.5, -0.5)
 
 
 def _forecast_alt(rows: Rows) -> str:
     parts = []
-    for variant, text in ((WALK, "With a rolling origin"), (None, "On one split")):
-        said = [f"{words(row.head)} {_MM * row.value:+.1f} mm" for row in _from_zero(rows, variant)]
+    for variant, text in ((ROLLING, "With a rolling origin"), (None, "On one split")):
+        said = [
+            f"{readable(row.head)} {_MM * row.value:+.1f} mm" for row in _from_zero(rows, variant)
+        ]
         if said:
             parts.append(f"{text}, compared with zero velocity: {', '.join(said)}.")
     return " ".join(parts) or "There is nothing to draw: the published hands are absent."

@@ -28,7 +28,7 @@ from xperience.evaluation.evaluate import (
     interval_fields,
 )
 from xperience.evaluation.predictions import Prediction, Predictions
-from xperience.evaluation.records import Record
+from xperience.evaluation.records import ROLLING, STITCHED, Record
 from xperience.evaluation.uncertainty import difference
 from xperience.evaluation.vectors import Positions
 from xperience.studies.record.forecasters import FORECASTERS, Forecast, Forecaster, Histories
@@ -41,11 +41,10 @@ from xperience.tasks.targets import FORECAST_FRAMES, N_HAND_JOINTS
 from xperience.tasks.task import WINDOW, Piece
 from xperience.tasks.truth import Truth
 
-STITCHED = "stitched_hand_forecast"
 ZERO = "zero_velocity"
 
-WALK, FIRST_SHARE, N_PARTS = "walk_forward", 0.3, 4
-"""Of rolling-origin evaluation: variant of rows, share that is learned from first, parts tested."""
+FIRST_SHARE, N_PARTS = 0.3, 4
+"""Of the rolling origin: share that is learned from first, parts that are tested."""
 WALKERS = ("damped_velocity", "ridge_shared", "ridge_joint")
 """Forecasters that are fitted fast enough to be fitted again for every part."""
 
@@ -197,7 +196,7 @@ def rolling_origin(
                  for of_seed in zip(*parts, strict=True)]  # fmt: skip
         heads[name] = Scores.of(whole, _predictions(whole, seeds))
     naive = {n: Scores.of(whole, [Prediction(whole.naive(n))]) for n in problem.task.naive}
-    return Comparison(whole, heads, naive, base_of(whole, base) | {"variant": WALK})
+    return Comparison(whole, heads, naive, base_of(whole, base) | {"variant": ROLLING})
 
 
 def rolling_splits(histories: Histories) -> list[Split]:
@@ -250,7 +249,7 @@ def forecast_rows(hands: Trajectory, problem: Problem, run: str, section: str) -
     if problem.ok:
         rows += _rows_by_frame(problem, predictions, base)
         walkers = {name: FORECASTERS[name] for name in WALKERS}
-        rows += comparison_rows(rolling_origin(problem, walkers, base), f"{WALK}_floor")
+        rows += comparison_rows(rolling_origin(problem, walkers, base), f"{ROLLING}_floor")
     return rows
 
 

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from xperience.evaluation.agreement import STATUSES, Figure, Status, agreement
 from xperience.evaluation.records import Record
 from xperience.features.blocks import BLOCKS
 from xperience.studies.record.audio import UNKNOWN, logmel_rows, published_logmel
@@ -18,14 +18,6 @@ from xperience.tasks.audio import AS_IS, RAW_ONLY, REPLACED, WITHOUT, asked_as_p
 from xperience.tasks.catalogue import TASKS
 from xperience.tasks.truth import Truth
 
-Status = Literal["exact", "within tolerance", "differs", "not recomputable", "skipped"]
-STATUSES: tuple[Status, ...] = (
-    "exact",
-    "within tolerance",
-    "differs",
-    "not recomputable",
-    "skipped",
-)
 NOTE, RECOMPUTED = "note", "recomputed"
 """Variants of the two rows of a figure."""
 
@@ -34,37 +26,6 @@ NEAR_CHANCE = 0.02
 """Tolerance of the pair tasks' scores from sound: float32 solves of features that say nothing."""
 REPORTED = 1e-6
 """Relative tolerance of full-precision scores: the record's own are partly sums of float32."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A published figure beside ours.
-
-    Parameters
-    ----------
-    name, section, what : str
-        Its name, where it stands in the note, and what it is in words.
-    unit : str
-    published : float or None
-        None if even that is only in the absent record.
-    digits : int
-        Decimals that were printed.
-    recomputed : float or None
-    status : str
-        One of ``STATUSES``.
-    reason : str, optional
-        Why there is nothing to compare, or what the figure was compared with instead.
-    """
-
-    name: str
-    section: str
-    what: str
-    unit: str
-    published: float | None
-    digits: int
-    recomputed: float | None
-    status: Status
-    reason: str | None = None
 
 
 def note_figures(record: PublishedRecord, rows: Sequence[Record]) -> list[Figure]:
@@ -100,24 +61,6 @@ def _figure(entry: dict[str, Any], record: PublishedRecord, scores: dict) -> Fig
     named = {key: entry[key] for key in ("name", "section", "what", "unit", "digits")}
     published = float(entry["value"])
     return Figure(**named, published=published, recomputed=value, status=status, reason=reason)
-
-
-def agreement(published: float, recomputed: float, digits: int, tolerance: float = 0.0) -> Status:
-    """Return how well a recomputed figure agrees with a printed one.
-
-    Parameters
-    ----------
-    published : float
-    recomputed : float
-    digits : int
-        Decimals that were printed: rounding to them makes no difference.
-    tolerance : float
-        How far off a figure may be and still be told apart from one that differs.
-    """
-    off = abs(published - recomputed)
-    if off <= 0.5 * 10.0**-digits * (1 + 1e-9):
-        return "exact"
-    return "within tolerance" if off <= tolerance else "differs"
 
 
 def _recomputed(

@@ -25,7 +25,7 @@ from xperience.evaluation.evaluate import (
     score_row,
 )
 from xperience.evaluation.predictions import FIRST_SEED, Prediction, Predictions
-from xperience.evaluation.records import Record
+from xperience.evaluation.records import PRESENT_KNOWN, Record
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError
@@ -54,10 +54,6 @@ TEST_ONLY = ("contact_prediction", "object_relevance", HANDS, "caption_grounding
 
 HEADS = {"linear": None, "neural": FIRST_SEED}
 """Published heads, and the seed of those that start at random."""
-
-PRESENT_KNOWN = "present_known"
-"""Variant: test windows at whose end the hands are known, from targets of the one before."""
-
 
 # --- tasks whose truth is known throughout ----------------------------------------------------
 

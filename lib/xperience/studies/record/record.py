@@ -20,6 +20,7 @@ from xperience.errors import XperienceError
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES, window_label
 from xperience.params import read_values
 from xperience.project import at_root
+from xperience.storage import file_digest
 from xperience.tasks.targets import boundary_frames
 from xperience.tasks.truth import Truth
 
@@ -198,3 +199,16 @@ def _unlike(name: str, lost: str) -> PublishedRecordError:
         "labels of one recording, each for as long as a window or longer",
         "Fetch the files again.",
     )
+
+
+def record_digests(record: PublishedRecord) -> dict[str, str]:
+    """Return the digest of each file of the record that is there, by its place in it.
+
+    Parameters
+    ----------
+    record : PublishedRecord
+    """
+    return {
+        f"published/{path.relative_to(record.folder).as_posix()}": file_digest(path)
+        for path in record.files()
+    }

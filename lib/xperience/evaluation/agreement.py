@@ -1,0 +1,62 @@
+"""How well a figure that was recomputed agrees with a published one."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["exact", "within tolerance", "differs", "not recomputable", "skipped"]
+STATUSES: tuple[Status, ...] = (
+    "exact",
+    "within tolerance",
+    "differs",
+    "not recomputable",
+    "skipped",
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A published figure beside ours.
+
+    Parameters
+    ----------
+    name, section, what : str
+        Its name, where it stands in the note, and what it is in words.
+    unit : str
+    published : float or None
+        None if even that is only in the absent record.
+    digits : int
+        Decimals that were printed.
+    recomputed : float or None
+    status : str
+        One of ``STATUSES``.
+    reason : str, optional
+        Why there is nothing to compare, or what the figure was compared with instead.
+    """
+
+    name: str
+    section: str
+    what: str
+    unit: str
+    published: float | None
+    digits: int
+    recomputed: float | None
+    status: Status
+    reason: str | None = None
+
+
+def agreement(published: float, recomputed: float, digits: int, tolerance: float = 0.0) -> Status:
+    """Return how well a recomputed figure agrees with a printed one.
+
+    Parameters
+    ----------
+    published : float
+    recomputed : float
+    digits : int
+        Decimals that were printed: rounding to them makes no difference.
+    tolerance : float
+        How far off a figure may be and still be told apart from one that differs.
+    """
+    off = abs(published - recomputed)
+    if off <= 0.5 * 10.0**-digits * (1 + 1e-9):
+        return "exact"
+    return "within tolerance" if off <= tolerance else "differs"
