@@ -21,7 +21,7 @@ from xperience.export.scene import export_rerun
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.features.windows import MIN_KNOWN_SHARE, WINDOW_FRAMES, window_starts
-from xperience.qwen import mosaic
+from xperience.qwen import media
 from xperience.qwen.clips import ExportSettings
 from xperience.qwen.export import export_records
 from xperience.recording.recording import Episode
@@ -227,7 +227,7 @@ def test_windows_hold_the_pictures_of_their_frames(case, planted, corrected):
 
 def test_clips_show_the_pictures_of_their_frames(case, planted, tmp_path):
     exported = export_records(roster_of(planted), tmp_path / "out", EVERY_FRAME)
-    hatch = mosaic.hatched(TILE).astype(int)
+    hatch = media.hatched(TILE).astype(int)
     for record in exported.records():
         frames = range(record.clip.start_frame, record.clip.end_frame + 1)
         pictures = decoded(str(exported.folder / record.media.video))
@@ -435,10 +435,10 @@ def test_pictures_on_their_side_are_upright_in_every_output(tiny, tmp_path):
     turn(path, (0, 1, -1, 0))
     with Episode(tiny) as episode:
         (seen,) = episode.pictures(CAMERA, [9])
-        ((_, picture, _),) = mosaic.mosaics(episode, [9], TILE)
+        ((_, picture, _),) = media.mosaics(episode, [9], TILE)
     np.testing.assert_array_equal(seen, np.rot90(as_coded, -1))
     tile = picture[: TILE[1], TILE[0] : 2 * TILE[0]]
-    np.testing.assert_array_equal(tile, mosaic.fitted(seen, TILE))
+    np.testing.assert_array_equal(tile, media.fitted(seen, TILE))
     export_lerobot([tiny], tmp_path / "set")
     info = json.loads((tmp_path / "set" / "meta" / "info.json").read_text())
     assert info["features"][f"observation.images.{CAMERA}"]["shape"] == [64, 48, 3]

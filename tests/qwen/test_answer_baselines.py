@@ -24,13 +24,13 @@ from xperience.qwen.supervised import (
     MANIFEST,
     OPTIONS,
     RECORDS,
+    FrameSpan,
     Media,
-    Span,
     Supervised,
     as_target,
     write_predictions,
 )
-from xperience.qwen.vocabulary import write_options
+from xperience.storage import write_json
 
 TRAINED = Options(("Pour water", "Stir tea"), ("Make tea",), ("cup", "kettle", "lid"))
 ACTIONS = ("Pour water", "Stir tea", "Never trained")
@@ -54,8 +54,8 @@ def record(place, side="test", n_frames=12, **truth):
     return Supervised(
         id=f"{side}{place // 5}:{start}", episode=f"{side}{place // 5}", side=side,
         system="s", user="u", media=media(n_frames),
-        window=Span(start_frame=start, end_frame=start + 19),
-        clip=Span(start_frame=start + 20 - 5 * n_frames, end_frame=start + 19),
+        window=FrameSpan(start_frame=start, end_frame=start + 19),
+        clip=FrameSpan(start_frame=start + 20 - 5 * n_frames, end_frame=start + 19),
         answer=answer_text(answer), target=answer_text(as_target(answer, TRAINED)),
         action_is_option=answer["action"] in TRAINED.allowed("action"),
     )  # fmt: skip
@@ -101,7 +101,7 @@ def scored(tmp_path, unworded):
     """Return a function (answers) to the rows of their evaluation, by task, metric and variant."""
 
     def scores(said):
-        write_options(tmp_path / OPTIONS, TRAINED)
+        write_json(tmp_path / OPTIONS, TRAINED.as_json())
         write_predictions(tmp_path / "p.jsonl", said)
         rows = evaluate(tmp_path / "p.jsonl", tmp_path / OPTIONS, "model")
         return {
@@ -260,7 +260,7 @@ def test_tables_that_cannot_serve_are_refused(tmp_path):
 
 def exported(folder, records):
     folder.mkdir()
-    write_options(folder / OPTIONS, TRAINED)
+    write_json(folder / OPTIONS, TRAINED.as_json())
     (folder / MANIFEST).write_text("{}")
     texts = (json.dumps(one.model_dump()) for one in records)
     (folder / RECORDS).write_text("".join(f"{text}\n" for text in texts))

@@ -11,12 +11,13 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.evaluation.records import read_records
 from xperience.project import provenance_path
-from xperience.qwen import embedding, evaluate
+from xperience.qwen import evaluate
+from xperience.qwen import wording as embedding
 from xperience.qwen.evaluate import evaluate as evaluated
 from xperience.qwen.evaluate import evaluate_to, summary
 from xperience.qwen.predictions import read_predictions
-from xperience.qwen.rows import Author
 from xperience.qwen.schema import AnswersError, read_options
+from xperience.qwen.scores import Author
 from xperience.recording import labels
 
 COUNTS = ("num_samples", "num_unseen_label_samples", "held_out_episode_count")
@@ -250,7 +251,7 @@ def _stop(*_):
 def _is_refused(mixed, options_file, out, changed):
     CHANGES[changed](mixed, options_file)
     before = {path: path.read_bytes() for path in out.parent.rglob("*.json")}
-    with pytest.raises(AnswersError, match=f"rests on other {changed}"):
+    with pytest.raises(AnswersError, match=f"rests on another {changed}"):
         evaluate_to(mixed, options_file, out, model="two" if changed == "model" else "one")
     assert before == {path: path.read_bytes() for path in out.parent.rglob("*.json")}
 
@@ -259,7 +260,7 @@ def test_an_output_that_does_not_tell_its_data_is_refused(few_parts, mixed, opti
     out = tmp_path / "m.json"
     evaluate_to(mixed, options_file, out)
     provenance_path(out).unlink()
-    with pytest.raises(AnswersError, match="does not tell its data"):
+    with pytest.raises(AnswersError, match="does not say its key"):
         evaluate_to(mixed, options_file, out)
 
 
@@ -284,7 +285,7 @@ def test_the_verb_prints_a_table_and_where_it_wrote(few_parts, mixed, options_fi
     assert summary(read_records(out)) in result.stdout
     refused = CliRunner().invoke(app, [*call, "--model", "other"])
     assert refused.exit_code == 1
-    assert refused.stderr.startswith("AnswersError: m.json: rests on other model")
+    assert refused.stderr.startswith("AnswersError: m.json: rests on another model")
 
 
 def test_the_room_needs_no_deep_learning_framework():

@@ -12,10 +12,9 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.cohort.roster import Entry, make_roster, write_roster
 from xperience.qwen import export as exporting
-from xperience.qwen import mosaic
+from xperience.qwen import media as mosaic
 from xperience.qwen.clips import ExportSettings, plan_clips
-from xperience.qwen.export import export_records
-from xperience.qwen.prompt import system_message
+from xperience.qwen.export import export_records, system_message
 from xperience.qwen.schema import UNKNOWN, AnswersError, Options, faults_of, read_options
 from xperience.qwen.supervised import MANIFEST, OPTIONS, RECORDS, open_export
 from xperience.recording import media

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xperience.evaluation import metrics as scoring
-from xperience.qwen.fields import best_constant_set, shuffled
-from xperience.qwen.tallies import average, share, tally
-from xperience.qwen.wording import Pairs
+from xperience.qwen.scores import average, best_constant_set, share
+from xperience.qwen.scores import count_labels as tally
+from xperience.qwen.scores import permuted as shuffled
+from xperience.qwen.wording import LabelPairs as Pairs
 
 names = st.sampled_from("abcd")
 answers = st.lists(st.tuples(names, names, st.integers(0, 2)), min_size=2, max_size=12)
@@ -92,8 +93,8 @@ def test_chance_is_the_mean_over_every_way_to_deal_the_answers(rows, silent):
         np.mean([t == s for t, s in zip(pairs.truth, pairs.said[list(order)], strict=True)])
         for order in permutations(range(len(rows)))
     ]
-    assert pairs.dealt(same).mean() == pytest.approx(np.mean(dealt))
-    assert pairs.dealt(np.arange(len(rows))) == pytest.approx(pairs.hits)
+    assert pairs.expected(same).mean() == pytest.approx(np.mean(dealt))
+    assert pairs.expected(np.arange(len(rows))) == pytest.approx(pairs.hits)
 
 
 @given(answers)

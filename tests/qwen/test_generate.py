@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.qwen.evaluate import evaluate
 from xperience.qwen.generate import Decoding, generate
-from xperience.qwen.model import Source
+from xperience.qwen.model import ModelSource as Source
 from xperience.qwen.schema import AnswersError, read_answer, read_options
 
 pytestmark = pytest.mark.extras("xgrammar", "peft")

@@ -7,8 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xperience.qwen.grammar import MOST_DIGITS, answer_lengths
-from xperience.qwen.held import Rules
+from xperience.qwen.constrained import MOST_DIGITS, ConstrainedLogits, Rules, answer_lengths
 from xperience.qwen.schema import (
     UNKNOWN,
     AnswersError,
@@ -45,7 +44,7 @@ def rules(tiny):
 
 def drawn(rules, limit, seed, n=4):
     """Let noise write n answers; yield each text, or None where the end of the turn is missing."""
-    holder = rules.holder(limit)
+    holder = ConstrainedLogits(rules, limit)
     generator = torch.Generator().manual_seed(seed)
     ids = torch.zeros((n, 1), dtype=torch.long)
     for _ in range(holder.limit):
@@ -102,7 +101,7 @@ def test_every_answer_that_may_be_taught_can_be_written(rules, answer):
     text = answer_text(answer)
     assert made.accepts(text)
     # Token by token too, as a tokenizer cuts it: nothing on the way is forbidden.
-    holder = made.holder()
+    holder = ConstrainedLogits(made)
     tokens = made.tokenizer(text)["input_ids"] + [made.end_token]
     ids = torch.zeros((1, 1), dtype=torch.long)
     for token in tokens:
@@ -141,16 +140,14 @@ def test_an_object_is_not_named_twice_nor_begun_when_none_is_left(rules):
         ('"pen", "pencil"', ",", False),
         ('"pen", "pencil"', "]", True),
     ):
-        objects = made.objects
-        place = objects.after(objects.start, (head + said).encode())
-        assert (objects.after(place, then.encode()) is not None) == may, (said, then)
+        assert made.fits((head + said + then).encode()) == may, (said, then)
 
 
 def test_a_limit_below_the_longest_answer_without_objects_is_refused(rules):
     made = rules(FEW)
-    made.holder(made.lengths.least_limit)
+    ConstrainedLogits(made, made.lengths.least_limit)
     with pytest.raises(AnswersError, match="so that every answer can end"):
-        made.holder(made.lengths.least_limit - 1)
+        ConstrainedLogits(made, made.lengths.least_limit - 1)
 
 
 def test_lengths_bound_the_longest_answer():

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xperience.qwen.grounding import evidence_rows, overlap
 from xperience.qwen.predictions import read_predictions
-from xperience.qwen.rows import Author
 from xperience.qwen.schema import Options
+from xperience.qwen.scores import Author, evidence_rows, overlap
 
 OPTIONS = Options(("Hold pen",))
 AUTHOR = Author("run", "model")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xperience.qwen import mosaic
-from xperience.qwen.media_files import write_wav
+from xperience.qwen import media as mosaic
+from xperience.qwen.media import write_wav
 from xperience.recording.recording import Episode
 
 TILE = (48, 36)

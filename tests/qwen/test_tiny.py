@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from xperience.qwen.material import read_frames, read_sound
-from xperience.qwen.model import Source, load, model_digest
-from xperience.qwen.prompter import IGNORED, Picture, audio_tokens
+from xperience.qwen.media import read_frames, read_sound
+from xperience.qwen.model import IGNORED, audio_tokens, load
+from xperience.qwen.model import FramePatcher as Picture
+from xperience.qwen.model import ModelSource as Source
 from xperience.qwen.schema import AnswersError
 from xperience.qwen.supervised import open_export
 from xperience.qwen.tiny import make_tiny, words_of
@@ -40,7 +41,7 @@ def logits(loaded, items, left=False):
 def test_the_same_seed_makes_the_same_files(tiny, toy_export, tmp_path):
     words = words_of(records=toy_export)
     digests = [
-        model_digest(str(make_tiny(tmp_path / str(place), words, seed)))
+        Source(str(make_tiny(tmp_path / str(place), words, seed))).digest
         for place, seed in enumerate((3, 3, 4))
     ]
     assert digests[0] == digests[1] != digests[2]

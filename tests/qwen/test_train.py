@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from xperience.qwen.generate import Decoding, generate
-from xperience.qwen.model import Source, load
+from xperience.qwen.model import ModelSource as Source
+from xperience.qwen.model import load
 from xperience.qwen.schema import AnswersError
-from xperience.qwen.settings import ATTENTION, Settings
 from xperience.qwen.supervised import open_export
-from xperience.qwen.train import train
+from xperience.qwen.train import ATTENTION, train
+from xperience.qwen.train import TrainingSettings as Settings
 
 pytestmark = pytest.mark.extras("transformers", "peft", "accelerate", "xgrammar")
 SHORT = Settings(steps=6, batch=4, piece=2, save_every=3, learning_rate=1e-2, rank=4)

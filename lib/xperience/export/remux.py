@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
-from xperience.qwen.mosaic import write_mp4
+from xperience.qwen.media import write_mp4
 from xperience.recording.media import Timeline
 from xperience.recording.recording import Episode
 from xperience.storage import file_url

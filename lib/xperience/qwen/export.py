@@ -4,6 +4,10 @@ First the labels of every episode are read and the options fixed, from training 
 each episode's videos are decoded once and its clips written; then the records, in the roster's
 order. A call that was stopped goes on where it was: clips that are there and whole are kept. The
 manifest, written last, holds the digests that evaluations can be keyed by.
+
+No prompt sees an answer. The system message holds the same for every record: the rules and, while
+they are few, the options. The user message says what is shown. Neither names a label of the record
+or where anything happens but for the one thing that is asked about: the window at the clip's end.
 """
 
 import json
@@ -22,26 +26,41 @@ from xperience.errors import EpisodeError, did_you_mean
 from xperience.features.windows import WINDOW_FRAMES, window_starts
 from xperience.outputs import check_output
 from xperience.qwen.clips import Clip, ExportSettings, plan_clips, true_answers
-from xperience.qwen.media_files import media_of
-from xperience.qwen.prompt import system_message, user_message
-from xperience.qwen.schema import AnswersError, Options, answer_text
+from xperience.qwen.media import media_of
+from xperience.qwen.schema import MAX_OBJECTS, UNKNOWN, AnswersError, Options, answer_text
 from xperience.qwen.supervised import (
     MANIFEST,
     OPTIONS,
     RECORDS,
     Export,
+    FrameSpan,
     Media,
-    Span,
     Supervised,
     as_target,
 )
-from xperience.qwen.vocabulary import Vocabulary, write_options
+from xperience.recording.captions import is_labelled
 from xperience.recording.recording import Episode
 from xperience.storage import file_digest, value_digest, whole_file, write_json
+from xperience.tasks import targets
 from xperience.tasks.truth import Truth
 
 CONTRACT = "corrected"
 OnEpisode = Callable[[str, int, int], None]
+
+_RULES = f"""\
+You watch short clips from cameras and a microphone that a person wears while doing something.
+Each clip ends with the stretch that you are asked about; what comes before is lead-in.
+Answer with one JSON object on one line and nothing else. Its fields, in this order:
+"action": what the wearer does in that stretch.
+"subtask": the larger step that this belongs to.
+"objects": a list of the things that matter in it, at most {MAX_OBJECTS}, none twice.
+"contact": "yes" if a part of the wearer's body touches something in it, else "no".
+"transition": "yes" if one action gives way to another around its middle, else "no".
+"next_action": what the wearer does one such stretch after the clip has ended.
+"evidence_window": {{"start_frame", "end_frame"}}, the first and the last frame of the video, \
+counted from 0, between which that action goes on without a break up to the stretch's own frames; \
+it may begin in the lead-in.
+Where you cannot tell, or no option fits, say "{UNKNOWN}"."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +74,23 @@ class _Planned:
 
 @dataclass
 class _Plan:
-    """All episodes of an export, and what training episodes are labelled with."""
+    """All episodes of an export, what training episodes are labelled with, and what was lost."""
 
     episodes: list[_Planned] = field(default_factory=list)
     lost: dict[str, str] = field(default_factory=dict)
-    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    labels: dict[str, set[str]] = field(
+        default_factory=lambda: {name: set() for name in ("action", "subtask", "objects")}
+    )
+
+    def options(self) -> Options:
+        """Return every label that training episodes use, each list in order of the alphabet."""
+        for name, labels in self.labels.items():
+            if not labels:
+                raise AnswersError(
+                    f"options: {name}", "is empty: no window of a training episode has one",
+                    "at least one label", "Choose training episodes that have captions.",
+                )  # fmt: skip
+        return Options(**{name: tuple(sorted(labels)) for name, labels in self.labels.items()})
 
 
 @dataclass(frozen=True)
@@ -98,15 +129,13 @@ def export_records(
     out : path
         Folder for ``records.jsonl``, ``options.json``, ``manifest.json`` and ``media/``.
     settings : ExportSettings, optional
+        How records are made.
     sides : iterable of str
         Sides to write records of; options come from the training side in any case.
     workers : int
         Episodes worked on at a time; no result depends on it.
     on_episode : callable (stage, done, total), optional
-
-    Returns
-    -------
-    Export
+        Told of each episode that is done.
 
     Raises
     ------
@@ -116,30 +145,38 @@ def export_records(
     OutputError
         If the folder holds one of the recordings, or lies in one.
     """
-    out, settings, sides = Path(out), settings or ExportSettings(), _known_sides(sides)
+    out, settings, asked = Path(out), settings or ExportSettings(), tuple(sides)
+    for side in asked:
+        if side not in SIDES:
+            raise AnswersError("side", f"is {side!r}", "a side", did_you_mean(side, SIDES))
+    sides = tuple(side for side in SIDES if side in asked)
     check_output(out, map(roster.folder, roster), emptied=True)
     tell = on_episode or (lambda stage, done, total: None)
     plan = _planned(roster, sides, settings, tell)
-    options = plan.vocabulary.options()
+    options = plan.options()
     (out / MANIFEST).unlink(missing_ok=True)  # while records change, the export isn't finished
-    write_options(out / OPTIONS, options)
+    write_json(out / OPTIONS, options.as_json())
     jobs = [
         _Job(roster.folder(one.entry), out, one.entry.episode, one.clips, settings)
         for one in plan.episodes
     ]
-    media = _made(jobs, workers, tell)
-    counts = _write_records(out, plan, options, settings, media)
-    manifest = _manifest(out, roster, settings, counts, plan.lost)
-    write_json(out / MANIFEST, manifest | {"sides": list(sides)})
+    counts = _write_records(out, plan, options, settings, _made(jobs, workers, tell))
+    chosen = settings.model_dump(mode="json")
+    manifest = {
+        "records": counts,
+        "lost": plan.lost,
+        "options": {name: len(labels) for name, labels in options.as_json().items()},
+        "settings": chosen,
+        "digests": {
+            "records": file_digest(out / RECORDS),
+            "options": file_digest(out / OPTIONS),
+            "settings": value_digest(chosen),
+            "roster": value_digest([entry.model_dump() for entry in roster]),
+        },
+        "sides": list(sides),
+    }
+    write_json(out / MANIFEST, manifest)
     return Export(out, options)
-
-
-def _known_sides(sides: Iterable[str]) -> tuple[str, ...]:
-    asked = tuple(sides)
-    for side in asked:
-        if side not in SIDES:
-            raise AnswersError("side", f"is {side!r}", "a side", did_you_mean(side, SIDES))
-    return tuple(side for side in SIDES if side in asked)
 
 
 def _planned(
@@ -148,37 +185,50 @@ def _planned(
     plan, entries = _Plan(), [one for one in roster if one.side in {*sides, "train"}]
     for number, entry in enumerate(entries, 1):
         try:
-            planned, labels = _read(roster, entry, settings)
+            planned, truth = _read(roster, entry, settings)
         except (EpisodeError, OSError) as error:
             plan.lost[entry.episode] = " ".join(str(error).split())
         else:
             if entry.side == "train":
-                plan.vocabulary.add(labels)
+                _add_labels(plan.labels, truth)
             if entry.side in sides:
                 plan.episodes.append(planned)
         tell("labels", number, len(entries))
     return plan
 
 
-def _read(roster: Roster, entry: Entry, settings: ExportSettings) -> tuple[_Planned, Vocabulary]:
+def _read(roster: Roster, entry: Entry, settings: ExportSettings) -> tuple[_Planned, Truth]:
     with Episode(roster.folder(entry)) as episode:
         captions = episode.streams["captions"]
-        if not captions.usable or not len(window_starts(episode.n_frames)):
+        starts = window_starts(episode.n_frames)
+        if not captions.usable or not len(starts):
             faults = "; ".join(map(str, captions.faults)) or f"{episode.n_frames} frames"
             raise EpisodeError(
                 entry.episode, f"has nothing to ask about ({faults})",
                 "captions, and at least one window", "Leave the episode out.",
             )  # fmt: skip
-        whole = Truth.of(episode, window_starts(episode.n_frames), CONTRACT)
+        truth = Truth.of(episode, starts, CONTRACT)
         clips = plan_clips(entry.episode, episode.n_frames, episode.fps, settings)
-    starts = np.array([clip.start_frame for clip in clips])
-    answers = true_answers(_over(whole, starts), clips)
-    return _Planned(entry, clips, answers), Vocabulary.of(whole)
+    of_clips = Truth(**vars(truth) | {"starts": np.array([clip.start_frame for clip in clips])})
+    return _Planned(entry, clips, true_answers(of_clips, clips)), truth
 
 
-def _over(truth: Truth, starts: np.ndarray) -> Truth:
-    """Return the same truth over other windows."""
-    return Truth(**{**vars(truth), "starts": starts})
+def _add_labels(labels: dict[str, set[str]], truth: Truth) -> None:
+    """Add what the windows of a recording are labelled with, next actions included."""
+    members = np.arange(len(truth.starts))[:, None]
+    named = targets.named_objects(truth, members)
+    found = {
+        "action": [
+            *targets.window_labels("action")(truth, members),
+            *targets.next_action(truth, members),
+        ],
+        "subtask": targets.window_labels("subtask")(truth, members),
+        "objects": [name for names in named for name in names],
+    }
+    for field_, said in found.items():
+        labels[field_] |= {
+            name for name in said if name is not None and is_labelled(name) and name != UNKNOWN
+        }
 
 
 def _made(jobs: list[_Job], workers: int, tell: OnEpisode) -> Iterator[list[Media | None] | str]:
@@ -210,72 +260,81 @@ def _write_records(
     counts: Counter[str] = Counter()
     with whole_file(out / RECORDS) as scratch, scratch.open("w", encoding="utf-8") as file:
         for planned, found in zip(plan.episodes, media, strict=True):
+            entry = planned.entry
             if isinstance(found, str):
-                plan.lost[planned.entry.episode] = " ".join(found.split())
+                plan.lost[entry.episode] = " ".join(found.split())
                 continue
-            for clip, shown in zip(planned.clips, found, strict=True):
+            for clip, shown, answer in zip(planned.clips, found, planned.answers, strict=True):
+                name = f"{entry.episode}:{clip.start_frame:06d}"
                 if shown is None:
-                    plan.lost[_id(planned.entry, clip)] = "no camera has a picture of the window"
-            for record in _records(planned, found, options, system):
+                    plan.lost[name] = "no camera has a picture of the window"
+                    continue
+                record = Supervised(
+                    id=name, episode=entry.episode, side=entry.side, system=system,
+                    user=user_message(clip, shown), media=shown,
+                    window=FrameSpan(start_frame=clip.start_frame, end_frame=clip.end_frame),
+                    clip=FrameSpan(start_frame=clip.shown[0], end_frame=clip.end_frame),
+                    answer=answer_text(answer), target=answer_text(as_target(answer, options)),
+                    action_is_option=answer["action"] in options.allowed("action"),
+                )  # fmt: skip
                 file.write(json.dumps(record.model_dump(), ensure_ascii=False) + "\n")
-                counts[record.side] += 1
+                counts[entry.side] += 1
         if not counts:
+            lost = [f"{name}: {why}" for name, why in plan.lost.items()]
             raise AnswersError(
-                "roster", f"gives no record ({_some(plan.lost)})", "at least one",
-                "Mend the recordings, or choose others.",
+                "roster", f"gives no record ({'; '.join(lost[:2]) or 'no episode'})",
+                "at least one", "Mend the recordings, or choose others.",
             )  # fmt: skip
     return dict(counts)
 
 
-def _id(entry: Entry, clip: Clip) -> str:
-    return f"{entry.episode}:{clip.start_frame:06d}"
+def system_message(options: Options, listed: int) -> str:
+    """Return what a model is told before every record.
 
-
-def _some(lost: dict[str, str]) -> str:
-    return "; ".join(f"{name}: {why}" for name, why in list(lost.items())[:2]) or "no episode"
-
-
-def _records(
-    planned: _Planned, media: list[Media | None], options: Options, system: str
-) -> Iterator[Supervised]:
-    entry = planned.entry
-    for clip, shown, answer in zip(planned.clips, media, planned.answers, strict=True):
-        if shown is None:
-            continue
-        yield Supervised(
-            id=_id(entry, clip),
-            episode=entry.episode,
-            side=entry.side,
-            system=system,
-            user=user_message(clip, shown),
-            media=shown,
-            window=Span(
-                start_frame=clip.start_frame, end_frame=clip.start_frame + WINDOW_FRAMES - 1
-            ),
-            clip=Span(start_frame=clip.shown[0], end_frame=clip.end_frame),
-            answer=answer_text(answer),
-            target=answer_text(as_target(answer, options)),
-            action_is_option=answer["action"] in options.allowed("action"),
-        )
-
-
-def _manifest(
-    out: Path,
-    roster: Roster,
-    settings: ExportSettings,
-    counts: dict[str, int],
-    lost: dict[str, str],
-) -> dict[str, Any]:
-    options = json.loads((out / OPTIONS).read_text(encoding="utf-8"))
-    return {
-        "records": counts,
-        "lost": lost,
-        "options": {name: len(labels) for name, labels in options.items()},
-        "settings": settings.model_dump(mode="json"),
-        "digests": {
-            "records": file_digest(out / RECORDS),
-            "options": file_digest(out / OPTIONS),
-            "settings": value_digest(settings.model_dump(mode="json")),
-            "roster": value_digest([entry.model_dump() for entry in roster]),
-        },
+    Parameters
+    ----------
+    options : Options
+        From training episodes.
+    listed : int
+        Lists of options up to this long are written out.
+    """
+    lists = {
+        "action and next_action": options.action,
+        "subtask": options.subtask,
+        "objects": options.objects,
     }
+    told = [_RULES]
+    for name, labels in lists.items():
+        if labels is not None:
+            too_many = f"{len(labels)} labels, too many to list here"
+            shown = "; ".join(labels) if len(labels) <= listed else too_many
+            told.append(f"Options for {name}: {shown}.")
+    return "\n".join(told)
+
+
+def user_message(clip: Clip, media: Media) -> str:
+    """Return what is shown of a clip, and the question."""
+    half, last = len(media.cameras) // 2, media.n_frames - 1
+    sentences = [
+        f"The video has {media.n_frames} frames, numbered 0 to {last}, {media.fps:.3g} a second.",
+        "Each shows several views of one moment: "
+        f"{', '.join(media.cameras[:half])} above, {', '.join(media.cameras[half:])} below.",
+    ]
+    for camera in media.cameras:
+        if camera not in media.lost:
+            continue
+        runs = media.lost[camera].frames
+        when = [f"{first} to {end}" if first < end else f"{first}" for first, end in runs]
+        gone = "throughout" if runs == [(0, last)] else f"in frames {', '.join(when)}"
+        sentences.append(f"{camera} is missing {gone}: its tile is hatched.")
+    if media.audio is None:
+        sentences.append("There is no sound.")
+    elif media.silent_s:
+        gaps = [f"{start:.3g} to {stop:.3g} s" for start, stop in media.silent_s]
+        silent = f"but none was recorded at {', '.join(gaps)}"
+        sentences.append(f"The sound is of the same time, {silent}.")
+    else:
+        sentences.append("The sound is of the same time.")
+    first = media.n_frames - media.window_frames
+    asked = f"Describe the last {WINDOW_FRAMES / clip.source_fps:.3g} s, frames {first} to {last}."
+    return " ".join([*sentences, asked])

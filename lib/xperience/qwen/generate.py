@@ -8,7 +8,7 @@ the same; a call with another key is refused.
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,43 +16,32 @@ from typing import Any
 import torch
 
 from xperience.outputs import check_output
-from xperience.qwen.grammar import answer_lengths
-from xperience.qwen.held import Rules
-from xperience.qwen.model import Loaded, Source, load
+from xperience.qwen.constrained import ConstrainedLogits, Rules, answer_lengths
+from xperience.qwen.model import ModelSource, load
 from xperience.qwen.schema import AnswersError
 from xperience.qwen.supervised import (
     OPTIONS,
     Export,
     Supervised,
+    check_key,
     open_export,
     prediction_line,
+    told_key,
 )
 from xperience.storage import file_digest, whole_file, write_json
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How answers are written.
+    """How answers are written."""
 
-    Parameters
-    ----------
-    constrained : bool
-        Held to the grammar of strictly valid answers; else whatever the model writes.
-    limit : int, optional
-        Most tokens of an answer; what every valid answer fits in, if not given.
-    temperature : float
-        0 takes the likeliest token; above, tokens are drawn.
-    seed : int
-        Of the draws.
-    batch : int
-        Records at once. Another batch may round otherwise, so it is part of the key.
-    """
-
-    constrained: bool = True
+    constrained: bool = True  # to the grammar of strictly valid answers; else unconstrained
     limit: int | None = None
-    temperature: float = 0.0
-    seed: int = 7
+    """Most tokens of an answer; what every valid answer fits in, if not given."""
+    temperature: float = 0.0  # 0 takes the likeliest token; above, tokens are drawn
+    seed: int = 7  # of the draws
     batch: int = 4
+    """Records at once. Another batch may round otherwise, so it is part of the key."""
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.temperature < 0:
@@ -64,7 +53,7 @@ class Decoding:
 
 def generate(
     records: Path | str,
-    source: Source,
+    source: ModelSource,
     out: Path | str,
     decoding: Decoding = Decoding(),
     sides: Sequence[str] = ("test",),
@@ -76,12 +65,13 @@ def generate(
     ----------
     records : path
         A finished export.
-    source : Source
+    source : ModelSource
         The model, perhaps with an adapter.
     out : path
         Predictions to write, one JSON object a line; beside it ``<name>.key.json`` says what they
         rest on. Until all are there, they are kept in a hidden folder beside it.
     decoding : Decoding
+        How answers are written.
     sides : sequence of str
         Whose records are asked.
     watch : callable, optional
@@ -105,31 +95,7 @@ def generate(
             export.path.name, f"has no record of {', '.join(sides)}", "at least one",
             "Name another side, or export it.",
         )  # fmt: skip
-    key = generation_key(export, source, decoding, sides)
-    told = out.with_suffix(".key.json")
-    for written in (out, told):
-        check_output(written, [records])
-    if out.exists():
-        _check(told, out.name, key)
-        return len(asked)
-    parts = Parts(out.parent / f".{out.stem}.parts", key)
-    n_done = parts.keep(asked, decoding.batch)
-    if n_done < len(asked):
-        for lines in _answers(load(source), export, decoding, asked, n_done):
-            parts.append(lines)
-            n_done += len(lines)
-            if watch is not None:
-                watch(n_done, len(asked))
-    write_json(told, key)
-    parts.become(out)
-    return len(asked)
-
-
-def generation_key(
-    export: Export, source: Source, decoding: Decoding, sides: Sequence[str]
-) -> dict[str, Any]:
-    """Return what predictions rest on, as JSON."""
-    return {
+    key = {
         "model": source.digest,
         "adapter": source.adapter_digest,
         "dtype": source.dtype,
@@ -139,67 +105,48 @@ def generation_key(
         "sides": sorted(sides),
         "decoding": asdict(decoding),
     }
+    told = out.with_suffix(".key.json")
+    for written in (out, told):
+        check_output(written, [records])
+    if out.exists():
+        check_key(told_key(told), key, out.name)
+        return len(asked)
+    parts = out.parent / f".{out.stem}.parts"
+    lines = parts / "predictions.jsonl"
+    n_done = _kept(lines, key, asked, decoding.batch)
+    write = _writer(source, export, decoding) if n_done < len(asked) else None
+    for start in range(n_done, len(asked), decoding.batch):
+        batch = asked[start : start + decoding.batch]
+        _append(lines, write(batch, decoding.seed + start))
+        if watch is not None:
+            watch(start + len(batch), len(asked))
+    write_json(told, key)
+    lines.replace(out)
+    shutil.rmtree(parts)
+    return len(asked)
 
 
-def _check(told: Path, what: str, key: dict[str, Any]) -> None:
-    try:
-        found = json.loads(told.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = {}
-    other = sorted(name for name in key if name not in found or found[name] != key[name])
-    if other:
-        raise AnswersError(
-            what, f"rests on another {', '.join(other)}" if found else "does not say its key",
-            "answers of the same model to the same records, decoded the same way",
-            "Name another --out, or move that one away.",
-        )  # fmt: skip
+def _kept(lines: Path, key: dict[str, Any], asked: Sequence[Supervised], batch: int) -> int:
+    """Keep the whole batches that an earlier call has done; return how many records they hold.
 
-
-class Parts:
-    """Predictions of a run that has not ended.
-
-    Parameters
-    ----------
-    folder : Path
-    key : dict
-        What they rest on; a folder with another key is refused.
+    A line that was cut off, and all that follows the last whole batch, is dropped.
     """
-
-    def __init__(self, folder: Path, key: dict[str, Any]):
-        self.folder, self.lines = folder, folder / "predictions.jsonl"
-        told = folder / "key.json"
-        if folder.exists() and told.exists():
-            _check(told, folder.name, key)
-        else:
-            write_json(told, key)
-            self.lines.unlink(missing_ok=True)
-
-    def keep(self, asked: Sequence[Supervised], batch: int) -> int:
-        """Keep the whole batches at the front that are done; return how many records they hold.
-
-        A line that was cut off, and all that follows the last whole batch, is dropped.
-        """
-        if not self.lines.exists():
-            return 0
-        texts = self.lines.read_bytes().split(b"\n")[:-1]
-        matching = [_is_of(text, record) for text, record in zip(texts, asked, strict=False)]
-        n_good = matching.index(False) if False in matching else len(matching)
-        n_kept = n_good if n_good == len(asked) else n_good // batch * batch
-        with whole_file(self.lines) as scratch:
-            scratch.write_bytes(b"".join(text + b"\n" for text in texts[:n_kept]))
-        return n_kept
-
-    def append(self, lines: Sequence[dict[str, Any]]) -> None:
-        """Write further predictions to disk before anything else is done."""
-        with self.lines.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-
-    def become(self, out: Path) -> None:
-        """Move the predictions to where they belong, and remove the rest."""
-        self.lines.replace(out)
-        shutil.rmtree(self.folder)
+    told = lines.parent / "key.json"
+    if told.exists():
+        check_key(told_key(told), key, lines.parent.name)
+    else:
+        write_json(told, key)
+        lines.unlink(missing_ok=True)
+    if not lines.exists():
+        return 0
+    texts = lines.read_bytes().split(b"\n")[:-1]
+    n_good = 0
+    while n_good < min(len(texts), len(asked)) and _is_of(texts[n_good], asked[n_good]):
+        n_good += 1
+    n_kept = n_good if n_good == len(asked) else n_good // batch * batch
+    with whole_file(lines) as scratch:
+        scratch.write_bytes(b"".join(text + b"\n" for text in texts[:n_kept]))
+    return n_kept
 
 
 def _is_of(text: bytes, record: Supervised) -> bool:
@@ -209,81 +156,60 @@ def _is_of(text: bytes, record: Supervised) -> bool:
         return False
 
 
-def _answers(
-    loaded: Loaded, export: Export, decoding: Decoding, asked: Sequence[Supervised], first: int
-) -> Iterator[list[dict[str, Any]]]:
-    """Yield the lines of each batch from a record on."""
-    writer = Writer(loaded, export, decoding)
-    for start in range(first, len(asked), decoding.batch):
-        batch = asked[start : start + decoding.batch]
-        said = writer.write(batch, decoding.seed + start)
-        yield [
-            prediction_line(record, text) | {"ended": ended}
-            for record, (text, ended) in zip(batch, said, strict=True)
-        ]
+def _append(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Write further predictions to disk before anything else is done."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
 
 
-class Writer:
-    """Lets a model write answers.
+def _writer(
+    source: ModelSource, export: Export, decoding: Decoding
+) -> Callable[[Sequence[Supervised], int], list[dict[str, Any]]]:
+    """Return a function (records, seed) that lets the model answer, to lines of predictions.
 
-    Parameters
-    ----------
-    loaded : Loaded
-    export : Export
-        Where media lie, and the options.
-    decoding : Decoding
+    A line's ``ended`` says whether the answer ended by itself.
     """
+    from transformers import GenerationConfig  # noqa: PLC0415 - an extra, slow to load
 
-    def __init__(self, loaded: Loaded, export: Export, decoding: Decoding):
-        self.loaded, self.folder, self.decoding = loaded, export.folder, decoding
-        self.limit = decoding.limit or answer_lengths(export.options).full_limit
-        self.rules = None
-        if decoding.constrained:
-            self.rules = Rules(
-                export.options, loaded.tokenizer, loaded.vocabulary, loaded.end_token
-            )
-            self.rules.check(self.limit)
+    loaded = load(source)
+    tokenizer, end = loaded.tokenizer, loaded.end_token
+    limit, rules = decoding.limit or answer_lengths(export.options).full_limit, None
+    if decoding.constrained:
+        rules = Rules(export.options, tokenizer, loaded.vocabulary, end)
+        rules.check(limit)
+    drawn = {"do_sample": True, "temperature": decoding.temperature, "top_k": 0}
+    config = GenerationConfig(
+        max_new_tokens=limit,
+        eos_token_id=end,
+        pad_token_id=tokenizer.pad_token_id,
+        **(drawn if decoding.temperature else {"do_sample": False}),
+    )
 
-    def write(self, records: Sequence[Supervised], seed: int) -> list[tuple[str, bool]]:
-        """Return what the model says of each record, and whether it ended by itself.
-
-        Parameters
-        ----------
-        records : sequence of Supervised
-        seed : int
-            Of the draws, if tokens are drawn.
-        """
-        prompter = self.loaded.prompter
-        items = [prompter.encode(record, self.folder, answered=False) for record in records]
+    def write(records: Sequence[Supervised], seed: int) -> list[dict[str, Any]]:
+        prompter = loaded.prompter
+        items = [prompter.encode(record, export.folder, answered=False) for record in records]
         inputs = prompter.batch(items, left=True)
         del inputs["labels"]
-        device = self.loaded.model.device
-        inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+        inputs = {name: tensor.to(loaded.model.device) for name, tensor in inputs.items()}
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(seed)
-            found = self.loaded.model.generate(
+            found = loaded.model.generate(
                 **inputs,
-                generation_config=self._config(),
-                logits_processor=[] if self.rules is None else [self.rules.holder(self.limit)],
+                generation_config=config,
+                logits_processor=[ConstrainedLogits(rules, limit)] if rules else [],
             )
-        said = found[:, inputs["input_ids"].shape[1] :].tolist()
-        return [self._text(tokens) for tokens in said]
+        lines = []
+        for record, said in zip(
+            records, found[:, inputs["input_ids"].shape[1] :].tolist(), strict=True
+        ):
+            ended = end in said
+            text = tokenizer.decode(
+                said[: said.index(end)] if ended else said,
+                skip_special_tokens=True, clean_up_tokenization_spaces=False,
+            )  # fmt: skip
+            lines.append(prediction_line(record, text) | {"ended": ended})
+        return lines
 
-    def _config(self) -> Any:
-        from transformers import GenerationConfig  # noqa: PLC0415
-
-        drawn = {"do_sample": True, "temperature": self.decoding.temperature, "top_k": 0}
-        return GenerationConfig(
-            max_new_tokens=self.limit,
-            eos_token_id=self.loaded.end_token,
-            pad_token_id=self.loaded.prompter.padding,
-            **(drawn if self.decoding.temperature else {"do_sample": False}),
-        )
-
-    def _text(self, tokens: list[int]) -> tuple[str, bool]:
-        ended = self.loaded.end_token in tokens
-        said = tokens[: tokens.index(self.loaded.end_token)] if ended else tokens
-        text = self.loaded.tokenizer.decode(
-            said, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return text, ended
+    return write

@@ -1,51 +1,50 @@
-"""A Qwen3-Omni thinker by folder or by name, with its tokenizer, its adapter and its digest."""
+"""A Qwen3-Omni thinker by folder or by name, and records as the tensors that it takes in.
+
+Frames and sound are decoded by PyAV and cut into patches here, because the processor of the model
+family needs torchvision; geometry, means and token names come from the model's own files.
+"""
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
+import numpy as np
+import torch
+
 from xperience.errors import did_you_mean
-from xperience.qwen.prompter import Prompter, picture_of
+from xperience.qwen.media import AUDIO_HZ, read_frames, read_sound
 from xperience.qwen.schema import AnswersError
+from xperience.qwen.supervised import Supervised
 from xperience.storage import file_digest, value_digest
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, WhisperFeatureExtractor
 
 NEEDS = ("transformers", "peft", "accelerate", "safetensors", "tokenizers", "xgrammar")
 WHOLE, THINKER = "qwen3_omni_moe", "qwen3_omni_moe_thinker"
 DTYPES = ("float32", "bfloat16", "float16")
 MOST_PIXELS = 768 * 32 * 32
 """Of a frame: the upper bound that the model family states."""
+IGNORED = -100
+"""Label of a position whose token is not learnt."""
+MEL_FRAMES_A_PIECE, TOKENS_A_PIECE = 100, 13
+"""The audio tower makes 13 tokens of each whole second (100 mel frames)."""
+TURN_START, TURN_END, PADDING = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 
 
 @dataclass(frozen=True)
-class Source:
-    """Which model, and how it is held.
+class ModelSource:
+    """Which model, and how it is held."""
 
-    Parameters
-    ----------
-    model : str
-        A folder, or a name on the hub such as "Qwen/Qwen3-Omni-30B-A3B-Instruct".
-    revision : str, optional
-        Commit of a name on the hub.
-    adapter : Path, optional
-        Folder of a LoRA adapter.
-    dtype : str
-        "float32", "bfloat16" or "float16".
-    device_map : str, optional
-        Handed to transformers: "auto" spreads the weights over the devices.
-    most_pixels : int
-        Larger frames are made smaller.
-    """
-
-    model: str
-    revision: str | None = None
-    adapter: Path | None = None
-    dtype: str = "float32"
-    device_map: str | None = None
-    most_pixels: int = MOST_PIXELS
+    model: str  # a folder, or a name on the hub such as "Qwen/Qwen3-Omni-30B-A3B-Instruct"
+    revision: str | None = None  # commit of a name on the hub
+    adapter: Path | None = None  # folder of a LoRA adapter
+    dtype: str = "float32"  # one of DTYPES
+    device_map: str | None = None  # for transformers: "auto" spreads the weights over the devices
+    most_pixels: int = MOST_PIXELS  # larger frames are made smaller
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -55,8 +54,25 @@ class Source:
 
     @property
     def digest(self) -> str:
-        """What tells this model from every other: its files' content, or its commit."""
-        return model_digest(self.model, self.revision)
+        """What tells this model from every other: its files' content, or its commit.
+
+        Raises
+        ------
+        AnswersError
+            If a name on the hub cannot be resolved to a commit.
+        """
+        if Path(self.model).is_dir():
+            return _folder_digest(Path(self.model))
+        require(("transformers",))
+        from transformers import AutoConfig  # noqa: PLC0415
+
+        try:
+            config = AutoConfig.from_pretrained(self.model, revision=self.revision)
+        except (OSError, ValueError) as error:
+            raise _unloadable(self.model, error) from error
+        if config._commit_hash is None:
+            raise _unloadable(self.model, ValueError("its commit is not known"))
+        return value_digest([self.model, config._commit_hash])
 
     @property
     def adapter_digest(self) -> str | None:
@@ -64,24 +80,19 @@ class Source:
         return None if self.adapter is None else _folder_digest(self.adapter)
 
 
+def _folder_digest(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return value_digest({str(f.relative_to(folder)): file_digest(f) for f in files})
+
+
 @dataclass(frozen=True)
-class Loaded:
-    """A model that can be asked.
+class LoadedModel:
+    """A model that can be asked."""
 
-    Parameters
-    ----------
-    model : PreTrainedModel or PeftModel
-    prompter : Prompter
-    end_token : int
-        Ends a turn.
-    vocabulary : int
-        Width of the logits; the tokenizer may know fewer tokens.
-    """
-
-    model: "PreTrainedModel"
-    prompter: Prompter
-    end_token: int
-    vocabulary: int
+    model: "PreTrainedModel"  # adapted where an adapter was named
+    prompter: "Prompter"
+    end_token: int  # ends a turn
+    vocabulary: int  # width of the logits; the tokenizer may know fewer tokens
 
     @property
     def tokenizer(self) -> "PreTrainedTokenizerBase":
@@ -105,17 +116,8 @@ def require(packages: tuple[str, ...] = NEEDS) -> None:
         )  # fmt: skip
 
 
-def load(source: Source) -> Loaded:
-    """Load a thinker with everything that turns records into its inputs.
-
-    Parameters
-    ----------
-    source : Source
-
-    Returns
-    -------
-    Loaded
-        In evaluation mode, adapter applied if one is named.
+def load(source: ModelSource) -> LoadedModel:
+    """Load a thinker, in evaluation mode, with everything that turns records into its inputs.
 
     Raises
     ------
@@ -127,40 +129,34 @@ def load(source: Source) -> Loaded:
     from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
 
     disable_progress_bar()  # ours say more
+    at = {"revision": source.revision}
     try:
-        config = AutoConfig.from_pretrained(source.model, revision=source.revision)
-        tokenizer = AutoTokenizer.from_pretrained(source.model, revision=source.revision)
-        features, _ = WhisperFeatureExtractor.get_feature_extractor_dict(
-            source.model, revision=source.revision
-        )
+        config = AutoConfig.from_pretrained(source.model, **at)
+        tokenizer = AutoTokenizer.from_pretrained(source.model, **at)
+        features, _ = WhisperFeatureExtractor.get_feature_extractor_dict(source.model, **at)
         model = _thinker(source, config)
     except (OSError, ValueError) as error:
         if isinstance(error, AnswersError):
             raise
         raise _unloadable(source.model, error) from error
-    picture = picture_of(model.config.vision_config, features, source.most_pixels)
+    patcher = FramePatcher.of(model.config.vision_config, features, source.most_pixels)
     hearing = WhisperFeatureExtractor.from_dict(features)
-    padding = tokenizer.pad_token_id
-    return Loaded(
+    return LoadedModel(
         model=_adapted(model, source.adapter).eval(),
-        prompter=Prompter(tokenizer, picture, hearing, padding),
-        end_token=tokenizer.convert_tokens_to_ids("<|im_end|>"),
+        prompter=Prompter(tokenizer, patcher, hearing),
+        end_token=tokenizer.convert_tokens_to_ids(TURN_END),
         vocabulary=model.config.text_config.vocab_size,
     )
 
 
-def _thinker(source: Source, config: Any) -> "PreTrainedModel":
-    import torch  # noqa: PLC0415
+def _thinker(source: ModelSource, config: Any) -> "PreTrainedModel":
     from transformers import (  # noqa: PLC0415
         Qwen3OmniMoeForConditionalGeneration,
         Qwen3OmniMoeThinkerForConditionalGeneration,
     )
 
-    held = {
-        "revision": source.revision,
-        "dtype": getattr(torch, source.dtype),
-        "device_map": source.device_map,
-    }
+    held = {"revision": source.revision, "device_map": source.device_map}
+    held["dtype"] = getattr(torch, source.dtype)
     if config.model_type == THINKER:
         return Qwen3OmniMoeThinkerForConditionalGeneration.from_pretrained(source.model, **held)
     if config.model_type == WHOLE:
@@ -184,7 +180,7 @@ def _adapted(model: "PreTrainedModel", adapter: Path | None) -> "PreTrainedModel
     if not (adapter / "adapter_model.safetensors").exists():
         raise AnswersError(
             adapter.name, "holds no adapter", "a folder with adapter_model.safetensors",
-            "Name the folder that training wrote: best/ or last/.",
+            "Name the folder that training wrote: adapter/ in its run.",
         )  # fmt: skip
     return PeftModel.from_pretrained(model, adapter)
 
@@ -197,35 +193,204 @@ def _unloadable(model: str, error: Exception) -> AnswersError:
     )  # fmt: skip
 
 
-def model_digest(model: str, revision: str | None = None) -> str:
-    """Return what tells a model from every other, 64 hex digits.
+@dataclass(frozen=True)
+class FramePatcher:
+    """How a model takes frames in."""
 
-    Parameters
-    ----------
-    model : str
-        A folder, whose files are read, or a name on the hub.
-    revision : str, optional
-        Of a name on the hub; its commit is looked up.
+    patch: int  # pixels of a patch's side
+    merge: int  # patches merged along each side
+    frames: int  # frames in a patch
+    mean: np.ndarray  # (3,), of red, green and blue, pixels within 0 to 1
+    std: np.ndarray  # (3,)
+    most_pixels: int  # a larger frame is made smaller
 
-    Raises
-    ------
-    AnswersError
-        If the name cannot be resolved to a commit.
-    """
-    if Path(model).is_dir():
-        return _folder_digest(Path(model))
-    require(("transformers",))
-    from transformers import AutoConfig  # noqa: PLC0415
+    @classmethod
+    def of(cls, vision: Any, features: Mapping[str, Any], most_pixels: int) -> "FramePatcher":
+        """Read it from a model's files.
 
-    try:
-        commit = AutoConfig.from_pretrained(model, revision=revision)._commit_hash
-    except (OSError, ValueError) as error:
-        raise _unloadable(model, error) from error
-    if commit is None:
-        raise _unloadable(model, ValueError("its commit is not known"))
-    return value_digest([model, commit])
+        Parameters
+        ----------
+        vision : Qwen3OmniMoeVisionEncoderConfig
+            Geometry: the weights were made for it.
+        features : mapping
+            The model's ``preprocessor_config.json``: means and standard deviations.
+        most_pixels : int
+            A larger frame is made smaller.
+
+        Raises
+        ------
+        AnswersError
+            If the file has no means, or a frame may not be as large as one merged patch.
+        """
+        mean, std = features.get("image_mean"), features.get("image_std")
+        if mean is None or std is None:
+            raise AnswersError(
+                "preprocessor_config.json", "has no image_mean or image_std", "three numbers each",
+                "Fetch the model's files again.",
+            )  # fmt: skip
+        patch, merge = int(vision.patch_size), int(vision.spatial_merge_size)
+        if most_pixels < (patch * merge) ** 2:
+            raise AnswersError(
+                "pixels", f"is {most_pixels}", f"at least {(patch * merge) ** 2}, one merged patch",
+                "Allow larger frames.",
+            )  # fmt: skip
+        mean, std = (np.array(values, dtype=np.float32) for values in (mean, std))
+        return cls(patch, merge, int(vision.temporal_patch_size), mean, std, most_pixels)
+
+    def size_of(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width in pixels after scaling: multiples of a merged patch."""
+        unit = self.patch * self.merge
+        shrink = min(1.0, np.sqrt(self.most_pixels / (height * width)))
+        # Rounded down when shrinking, so that the limit is one; to the nearest otherwise.
+        fit = np.floor if shrink < 1 else np.round
+        high, wide = (max(1, int(fit(side * shrink / unit))) * unit for side in (height, width))
+        return high, wide
+
+    def patches(self, frames: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
+        """Cut frames into patches, in the order that the vision tower reads.
+
+        Parameters
+        ----------
+        frames : uint8 array, shape (n_frames, height, width, 3)
+            RGB.
+
+        Returns
+        -------
+        patches : float32 array, shape (n_patches, 3 * frames * patch * patch)
+        grid : (int, int, int)
+            Patches along time, height and width.
+        """
+        height, width = frames.shape[1:3]
+        high, wide = self.size_of(height, width)
+        how = cv2.INTER_AREA if high * wide < height * width else cv2.INTER_CUBIC
+        scaled = np.stack([cv2.resize(one, (wide, high), interpolation=how) for one in frames])
+        values = (scaled / np.float32(255) - self.mean) / self.std  # (n_frames, high, wide, 3)
+        missing = -len(values) % self.frames
+        values = np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
+        p, m = self.patch, self.merge
+        t, h, w = len(values) // self.frames, high // p, wide // p
+        cut = values.reshape(t, self.frames, h // m, m, p, w // m, m, p, 3)
+        # Merged patches one after the other, the patches of each together; inside: colour, time.
+        ordered = cut.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7)
+        flat = ordered.reshape(t * h * w, 3 * self.frames * p * p)
+        return np.ascontiguousarray(flat, dtype=np.float32), (t, h, w)
 
 
-def _folder_digest(folder: Path) -> str:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return value_digest({str(f.relative_to(folder)): file_digest(f) for f in files})
+def audio_tokens(mel_frames: int) -> int:
+    """Return how many tokens the audio tower makes of a spectrogram."""
+    whole, rest = divmod(mel_frames, MEL_FRAMES_A_PIECE)
+    for _ in range(3):  # three convolutions of stride 2
+        rest = (rest + 1) // 2
+    return whole * TOKENS_A_PIECE + rest
+
+
+@dataclass(frozen=True)
+class EncodedRecord:
+    """One record as a model takes it in."""
+
+    ids: np.ndarray  # int64 (n_tokens,)
+    labels: np.ndarray  # int64 (n_tokens,), the token where it is to be learnt, else IGNORED
+    patches: np.ndarray  # float32 (n_patches, patch_values)
+    grid: tuple[int, int, int]
+    seconds_a_grid: float  # time between neighbouring patches
+    mel: np.ndarray | None  # float32 (n_bins, n_mel_frames)
+
+
+@dataclass(frozen=True)
+class Prompter:
+    """Turns records into tensors for one model: the chat, the clip as patches, the sound as mel."""
+
+    tokenizer: "PreTrainedTokenizerBase"
+    patcher: FramePatcher
+    hearing: "WhisperFeatureExtractor"
+
+    def encode(self, record: Supervised, folder: Path, *, answered: bool) -> EncodedRecord:
+        """Return a record's prompt, with its media and perhaps its answer, as arrays.
+
+        Parameters
+        ----------
+        record : Supervised
+            What is asked.
+        folder : Path
+            Media lie relative to it.
+        answered : bool
+            Whether the target follows the prompt, for training: only its tokens and the end of its
+            turn are learnt.
+
+        Raises
+        ------
+        AnswersError
+            If a clip cannot be decoded.
+        """
+        media, mel = record.media, None
+        patches, grid = self.patcher.patches(read_frames(folder / media.video))
+        shown = "<|video_pad|>" * (int(np.prod(grid)) // self.patcher.merge**2)
+        user = f"<|vision_start|>{shown}<|vision_end|>"
+        if media.audio is not None:
+            heard = self.hearing(
+                read_sound(folder / media.audio), sampling_rate=AUDIO_HZ, truncation=False,
+                padding="longest", return_tensors="np",
+            )  # fmt: skip
+            mel = heard["input_features"][0]
+            user += f"<|audio_start|>{'<|audio_pad|>' * audio_tokens(mel.shape[1])}<|audio_end|>"
+        turns = (("system", record.system), ("user", user + record.user))
+        said = "".join(f"{TURN_START}{who}\n{text}{TURN_END}\n" for who, text in turns)
+        prompt = self._ids(f"{said}{TURN_START}assistant\n")
+        answer = self._ids(record.target + TURN_END) if answered else []
+        return EncodedRecord(
+            ids=np.array(prompt + answer),
+            labels=np.array([IGNORED] * len(prompt) + answer),
+            patches=patches,
+            grid=grid,
+            seconds_a_grid=self.patcher.frames / media.fps,
+            mel=mel,
+        )
+
+    def n_learnt(self, record: Supervised) -> int:
+        """Return how many tokens of a record are learnt."""
+        return len(self._ids(record.target + TURN_END))
+
+    def _ids(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def batch(self, items: Sequence[EncodedRecord], *, left: bool) -> dict[str, torch.Tensor]:
+        """Return a batch by the argument names of the model.
+
+        Parameters
+        ----------
+        items : sequence of EncodedRecord
+            The rows.
+        left : bool
+            Fill on the left, for generation.
+
+        Returns
+        -------
+        dict of {str: tensor}
+            ``input_ids``, ``attention_mask`` and ``labels``, each (n, n_tokens), and the video and
+            whatever there is of sound, the items' parts one after the other.
+        """
+        made = {
+            "input_ids": _filled([item.ids for item in items], self.tokenizer.pad_token_id, left),
+            "attention_mask": _filled([np.ones_like(item.ids) for item in items], 0, left),
+            "labels": _filled([item.labels for item in items], IGNORED, left),
+            "pixel_values_videos": torch.from_numpy(np.concatenate([i.patches for i in items])),
+            "video_grid_thw": torch.tensor([item.grid for item in items]),
+            "video_second_per_grid": torch.tensor([item.seconds_a_grid for item in items]),
+        }
+        mels = [item.mel for item in items if item.mel is not None]
+        if mels:
+            longest = max(mel.shape[1] for mel in mels)
+            padded = [np.pad(mel, ((0, 0), (0, longest - mel.shape[1]))) for mel in mels]
+            masks = [np.ones(mel.shape[1], dtype=np.int64) for mel in mels]
+            made["input_features"] = torch.from_numpy(np.stack(padded))  # (n_audios, n_bins, …)
+            made["feature_attention_mask"] = _filled(masks, 0, left=False)
+        return made
+
+
+def _filled(rows: Sequence[np.ndarray], value: int, left: bool) -> torch.Tensor:
+    """Return rows filled up to the longest, int64 (n, length)."""
+    length = max(map(len, rows))
+    made = np.full((len(rows), length), value, dtype=np.int64)
+    for place, row in enumerate(rows):
+        made[place, slice(length - len(row), length) if left else slice(len(row))] = row
+    return torch.from_numpy(made)

@@ -15,25 +15,23 @@ from xperience.errors import TextError, unreadable
 from xperience.qwen.schema import (
     TEXT_FIELDS,
     UNKNOWN,
+    AnswerReading,
     AnswersError,
     Label,
     Options,
-    Reading,
     Ternary,
     published_label,
     read_answer,
 )
+from xperience.qwen.supervised import first_fault
 from xperience.text import parse_json, read_lines
 
 LONGEST_LABEL = 300
 """Characters; a label beyond that is a runaway text, of which only a digest is kept."""
 
 
-class Truth(BaseModel):
-    """The true answer of a window; other keys are ignored.
-
-    Its evidence window counts only where the line says how long the clip was.
-    """
+class _TrueLabels(BaseModel):
+    """The true answer of a window; other keys are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -43,7 +41,7 @@ class Truth(BaseModel):
     contact: Ternary
     transition: Ternary
     objects: list[str]
-    evidence_window: Any = None
+    evidence_window: Any = None  # counts only where the line says how long the clip was
 
 
 class _Line(BaseModel):
@@ -54,7 +52,7 @@ class _Line(BaseModel):
     id: Label
     episode_id: Label
     raw_prediction: str
-    true_json: Truth
+    true_json: _TrueLabels
     true_label_seen_in_train: int | bool | None = None
     predicted_label: str | None = None
     pred_json: dict[str, Any] | None = Field(default=None)
@@ -67,77 +65,39 @@ Frames = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Grounding:
-    """Where in a clip the true action goes on, and where it was said to.
+class EvidenceSpans:
+    """Where in a clip the true action goes on, and where it was said to."""
 
-    Parameters
-    ----------
-    n_frames : int
-        Frames of the clip.
-    window : (int, int)
-        The frames that were asked about, which the prompt names.
-    truth : (int, int)
-    said : (int, int), optional
-        None where nothing usable was said.
-    """
-
-    n_frames: int
-    window: Frames
+    n_frames: int  # of the clip
+    window: Frames  # the frames that were asked about, which the prompt names
     truth: Frames
-    said: Frames | None
+    said: Frames | None  # None where nothing usable was said
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """A window's truth and what was said of it.
-
-    Parameters
-    ----------
-    episode : str
-        Recording it comes from.
-    truth, said : dict of {field: label}
-        Fields of one label; fields that hold no text are absent from ``said``.
-    true_objects, said_objects : frozenset of str
-    strict, lenient : bool
-        Validity by either rule.
-    faults : tuple of str
-        What keeps the answer from being strictly valid.
-    published : str
-        The action that the published evaluator took.
-    seen : bool, optional
-        Whether the true action occurs in training, if the file says so.
-    agrees : bool, optional
-        Whether the file's own parsing, if it has one, is what we read.
-    grounding : Grounding, optional
-        None where the file doesn't say how long the clip was, or nothing is known to go on.
-    """
+class AnsweredWindow:
+    """A window's truth and what was said of it."""
 
     episode: str
-    truth: dict[str, str]
-    said: dict[str, str]
+    truth: dict[str, str]  # fields of one label
+    said: dict[str, str]  # the same; fields that hold no text are absent
     true_objects: frozenset[str]
     said_objects: frozenset[str]
     strict: bool
     lenient: bool
-    faults: tuple[str, ...]
-    published: str
-    seen: bool | None
-    agrees: bool | None
-    grounding: Grounding | None = None
+    faults: tuple[str, ...]  # what keeps the answer from being strictly valid
+    published: str  # the action that the published evaluator took
+    seen: bool | None  # whether the true action occurs in training, if the file says so
+    agrees: bool | None  # whether the file's own parsing, if it has one, is what we read
+    evidence: EvidenceSpans | None = None
+    """None where the file doesn't say how long the clip was, or nothing is known to go on."""
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """All windows of a file.
+class AnswerFile:
+    """All windows of a file, in its order."""
 
-    Parameters
-    ----------
-    items : tuple of Item
-        In the file's order.
-    options : Options
-    """
-
-    items: Sequence[Item]
+    items: Sequence[AnsweredWindow]
     options: Options
 
     def __len__(self) -> int:
@@ -149,13 +109,8 @@ class Predictions:
         place = {name: i for i, name in enumerate(dict.fromkeys(i.episode for i in self.items))}
         return np.array([place[item.episode] for item in self.items], dtype=np.intp)
 
-    @property
-    def n_episodes(self) -> int:
-        """Number of recordings."""
-        return int(self.episodes.max()) + 1
 
-
-def read_predictions(path: Path | str, options: Options) -> Predictions:
+def read_predictions(path: Path | str, options: Options) -> AnswerFile:
     """Read a file of predictions, one JSON object a line.
 
     Parameters
@@ -165,6 +120,7 @@ def read_predictions(path: Path | str, options: Options) -> Predictions:
         ``true_json``; ``predicted_label``, ``pred_json`` and ``true_label_seen_in_train`` are used
         where they are there. Read one line at a time; the texts themselves are not kept.
     options : Options
+        Labels that may be said.
 
     Raises
     ------
@@ -176,68 +132,64 @@ def read_predictions(path: Path | str, options: Options) -> Predictions:
     items = tuple(_items(path, options))
     if not items:
         raise AnswersError(path.name, "holds no line", "one line a window", "Predict again.")
-    return Predictions(items, options)
+    return AnswerFile(items, options)
 
 
-def _items(path: Path, options: Options) -> Iterator[Item]:
+def _items(path: Path, options: Options) -> Iterator[AnsweredWindow]:
     first_at: dict[str, int] = {}
     try:
         for number, raw in read_lines(path):
-            if raw.strip():
-                line = _line(f"{path.name}:{number}", raw)
-                _once(f"{path.name}:{number}", line.id, number, first_at)
-                yield _item(line, options)
+            if not raw.strip():
+                continue
+            line = _line(f"{path.name}:{number}", raw)
+            if line.id in first_at:
+                raise AnswersError(
+                    f"{path.name}:{number}", f"has the id {line.id!r} of line {first_at[line.id]}",
+                    "each window once",
+                    "Keep one of the lines: two runs may have been appended to one file.",
+                )  # fmt: skip
+            first_at[line.id] = number
+            yield _item(line, options)
     except TextError as error:
         raise AnswersError(
             f"{path.name}:{error.line}", str(error), "text in UTF-8", "Write it as UTF-8."
         ) from error
     except OSError as error:
         raise AnswersError(
-            path.name, unreadable(error), "a file of predictions",
-            "Name another file.",
-        ) from error  # fmt: skip
+            path.name, unreadable(error), "a file of predictions", "Name another file."
+        ) from error
 
 
 def _line(place: str, raw: str) -> _Line:
     try:
-        value = parse_json(raw)
+        return _Line.model_validate(parse_json(raw))
     except TextError as error:
         cut = "is no JSON" if raw.endswith("\n") else "is cut off"
         raise AnswersError(
             place, f"{cut} ({error})", "one JSON object a line",
             "Let the predictions be finished, or drop the line.",
         ) from error  # fmt: skip
-    try:
-        return _Line.model_validate(value)
     except ValidationError as error:
-        one = error.errors(include_url=False)[0]
-        where = ".".join(map(str, one["loc"])) or "the line"
+        where, found = first_fault(error)
         raise AnswersError(
-            f"{place}: {where}", f"is wrong ({one['msg']})",
+            f"{place}: {where}", found,
             "id, episode_id, raw_prediction and true_json with its labels",
             "See docs/howto/answers.md for a line that is whole.",
         ) from error  # fmt: skip
 
 
-def _once(place: str, name: str, number: int, first_at: dict[str, int]) -> None:
-    if name in first_at:
-        raise AnswersError(
-            place,
-            f"has the id {name!r} of line {first_at[name]}",
-            "each window once",
-            "Keep one of the lines: two runs may have been appended to one file.",
-        )
-    first_at[name] = number
-
-
-def _item(line: _Line, options: Options) -> Item:
+def _item(line: _Line, options: Options) -> AnsweredWindow:
     reading = read_answer(line.raw_prediction, options)
     label = published_label(line.raw_prediction, reading, options)
-    truth = {name: sys.intern(getattr(line.true_json, name)) for name in TEXT_FIELDS}
     seen = line.true_label_seen_in_train
-    return Item(
+    own = []  # whether the file's own parsing is ours
+    if line.predicted_label is not None:
+        own.append(line.predicted_label == label)
+    if line.pred_json is not None:
+        own.append(line.pred_json == reading.value)
+    return AnsweredWindow(
         episode=sys.intern(line.episode_id),
-        truth=truth,
+        truth={name: sys.intern(getattr(line.true_json, name)) for name in TEXT_FIELDS},
         said={name: _short(text) for name, text in reading.labels.items()},
         true_objects=frozenset(line.true_json.objects),
         said_objects=reading.objects,
@@ -246,31 +198,21 @@ def _item(line: _Line, options: Options) -> Item:
         faults=reading.faults,
         published=_short(label),
         seen=None if seen is None else bool(seen),
-        agrees=_agrees(line, reading.value, label),
-        grounding=_grounding(line, reading),
+        agrees=all(own) if own else None,
+        evidence=_evidence(line, reading),
     )
 
 
-def _grounding(line: _Line, reading: Reading) -> Grounding | None:
+def _evidence(line: _Line, reading: AnswerReading) -> EvidenceSpans | None:
     """Return what can be scored of the evidence window; an unknown action goes on nowhere."""
     if line.clip_frames is None or line.true_json.action == UNKNOWN:
         return None
-    true = Reading({"evidence_window": line.true_json.evidence_window}, ()).evidence
+    true = AnswerReading({"evidence_window": line.true_json.evidence_window}, ()).evidence
     if true is None:
         return None
     last = line.clip_frames - 1
     asked = (max(0, last + 1 - (line.window_frames or 1)), last)
-    return Grounding(line.clip_frames, asked, true, reading.evidence)
-
-
-def _agrees(line: _Line, value: dict[str, Any], label: str) -> bool | None:
-    """Return whether the file's own parsing is ours; None if it has none."""
-    checks = []
-    if line.predicted_label is not None:
-        checks.append(line.predicted_label == label)
-    if line.pred_json is not None:
-        checks.append(line.pred_json == value)
-    return all(checks) if checks else None
+    return EvidenceSpans(line.clip_frames, asked, true, reading.evidence)
 
 
 def _short(label: str) -> str:

@@ -20,13 +20,14 @@ from xperience.text import read_json
 
 UNKNOWN = "unknown"
 MAX_OBJECTS = 8
+OPTION_FIELDS = ("action", "subtask", "next_action")
+"""Fields that hold one label out of the options."""
 TEXT_FIELDS = ("action", "subtask", "next_action", "contact", "transition")
 """Fields that hold one label."""
 
-NOT_JSON, WRONG_KEYS, WRONG_VALUE, TOO_MANY_OBJECTS, NOT_AN_OPTION = (
+NOT_JSON, WRONG_KEYS, WRONG_VALUE, TOO_MANY_OBJECTS, NOT_AN_OPTION = FAULTS = (
     "not_json", "wrong_keys", "wrong_value", "too_many_objects", "not_an_option",
 )  # fmt: skip
-FAULTS = (NOT_JSON, WRONG_KEYS, WRONG_VALUE, TOO_MANY_OBJECTS, NOT_AN_OPTION)
 
 Label = Annotated[str, Field(min_length=1)]
 Ternary = Literal["yes", "no", "unknown"]
@@ -37,13 +38,7 @@ class AnswersError(XperienceError):
 
 
 class EvidenceWindow(BaseModel):
-    """The frames that an answer rests on, counted in whatever the model was shown.
-
-    Parameters
-    ----------
-    start_frame, end_frame : int
-        First and last frame, both included, 0 or more.
-    """
+    """First and last frame, both included, that an answer rests on, counted in the clip shown."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -51,44 +46,31 @@ class EvidenceWindow(BaseModel):
     end_frame: int = Field(ge=0)
 
 
-class Answer(BaseModel):
-    """What a model says of a window. Options are not known here: see `json_schema`.
-
-    Parameters
-    ----------
-    action, subtask, next_action : str
-        An option, or "unknown".
-    objects : list of str
-        At most eight names.
-    contact, transition : {"yes", "no", "unknown"}
-        Whether a body part touches something, whether the action changes.
-    evidence_window : EvidenceWindow
-        Scored only where the prediction says how long the clip was: prompts have been seen to
-        print it.
-    """
+class StrictAnswer(BaseModel):
+    """What a model says of a window. The options are not known here: see `json_schema`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     action: Label
     subtask: Label
     objects: list[Label] = Field(max_length=MAX_OBJECTS)
-    contact: Ternary
-    transition: Ternary
+    contact: Ternary  # whether a body part touches something
+    transition: Ternary  # whether the action changes
     next_action: Label
     evidence_window: EvidenceWindow
 
 
-KEYS = tuple(Answer.model_fields)
+KEYS = tuple(StrictAnswer.model_fields)
 
 
-def answer_text(answer: Answer | dict[str, Any]) -> str:
+def answer_text(answer: dict[str, Any]) -> str:
     """Return an answer as text: the one way in which ours are written.
 
     Parameters
     ----------
-    answer : Answer or dict
-        A dict has exactly the fields of one; it may hold what a model may not say, such as a label
-        that is no option or more than eight objects.
+    answer : dict
+        Exactly the fields of an answer; it may hold what a model may not say, such as a label that
+        is no option or more than eight objects.
 
     Returns
     -------
@@ -99,32 +81,23 @@ def answer_text(answer: Answer | dict[str, Any]) -> str:
     Raises
     ------
     AnswersError
-        If a dict lacks a field or has another one.
+        If a field is absent or there is another one.
     """
-    value = answer.model_dump() if isinstance(answer, Answer) else answer
-    if value.keys() != set(KEYS):
+    if answer.keys() != set(KEYS):
         raise AnswersError(
-            "answer", f"has the fields {', '.join(value) or 'none'}", ", ".join(KEYS),
+            "answer", f"has the fields {', '.join(answer) or 'none'}", ", ".join(KEYS),
             "Build it with all fields of an answer and no other.",
         )  # fmt: skip
-    evidence = {name: value["evidence_window"][name] for name in EvidenceWindow.model_fields}
-    ordered = {name: value[name] for name in KEYS} | {"evidence_window": evidence}
+    evidence = {name: answer["evidence_window"][name] for name in EvidenceWindow.model_fields}
+    ordered = {name: answer[name] for name in KEYS} | {"evidence_window": evidence}
     return json.dumps(ordered, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class Options:
-    """The labels that may be chosen.
+    """The labels that may be chosen, in the file's order; None where any text may be said."""
 
-    Parameters
-    ----------
-    action : tuple of str
-        For ``action`` and ``next_action``, in the file's order.
-    subtask, objects : tuple of str, optional
-        None where any text may be said.
-    """
-
-    action: tuple[str, ...]
+    action: tuple[str, ...]  # of the next action too
     subtask: tuple[str, ...] | None = None
     objects: tuple[str, ...] | None = None
 
@@ -139,14 +112,17 @@ class Options:
         return found | ({"objects": frozenset(self.objects)} if self.objects is not None else {})
 
     @cached_property
-    def folded(self) -> tuple[tuple[str, str], ...]:
-        """Each action in lower case, beside itself, in the file's order."""
-        return tuple((name.lower(), name) for name in self.action)
+    def folded(self) -> dict[str, str]:
+        """Actions by their lower-case form, in the file's order; the first of equal ones."""
+        found: dict[str, str] = {}
+        for name in self.action:
+            found.setdefault(name.lower(), name)
+        return found
 
-    @cached_property
-    def by_folded(self) -> dict[str, str]:
-        """Actions by their lower-case form, the first of equal ones."""
-        return dict(reversed(self.folded))
+    def as_json(self) -> dict[str, list[str]]:
+        """Return the options as `read_options` reads them."""
+        lists = {"action": self.action, "subtask": self.subtask, "objects": self.objects}
+        return {name: list(labels) for name, labels in lists.items() if labels is not None}
 
 
 def read_options(path: Path | str) -> Options:
@@ -173,17 +149,14 @@ def read_options(path: Path | str) -> Options:
     lists = {"action": value} if isinstance(value, list) else value
     known = {"action", "subtask", "objects"}
     if not isinstance(lists, dict) or "action" not in lists or not set(lists) <= known:
+        is_object = isinstance(lists, dict)
+        found = f"the keys {sorted(lists)[:8]}" if is_object else type(lists).__name__
         raise AnswersError(
-            path.name,
-            f"holds {_kind(lists)}",
+            path.name, f"holds {found}",
             "a list of actions, or an object with action and perhaps subtask and objects",
             "List the labels that a model may choose from.",
-        )
+        )  # fmt: skip
     return Options(**{name: _labels(path.name, name, some) for name, some in lists.items()})
-
-
-def _kind(value: Any) -> str:
-    return f"the keys {sorted(value)[:8]}" if isinstance(value, dict) else type(value).__name__
 
 
 def _labels(place: str, field: str, value: Any) -> tuple[str, ...]:
@@ -193,8 +166,7 @@ def _labels(place: str, field: str, value: Any) -> tuple[str, ...]:
             f"{place}: {field}", "is no list of labels", "at least one text, none empty",
             "Write the labels as a JSON list.",
         )  # fmt: skip
-    twice = len(value) - len(set(value))
-    if twice:
+    if twice := len(value) - len(set(value)):
         raise AnswersError(
             f"{place}: {field}", f"names {twice} labels again", "each once", "Drop the copies."
         )
@@ -202,24 +174,16 @@ def _labels(place: str, field: str, value: Any) -> tuple[str, ...]:
 
 
 def json_schema(options: Options) -> dict[str, Any]:
-    """Return the JSON Schema of an answer, for constrained generation and for checks.
+    """Return the JSON Schema of an answer (draft 2020-12), for generation and for checks.
 
-    Parameters
-    ----------
-    options : Options
-
-    Returns
-    -------
-    dict
-        Draft 2020-12. A JSON value fits it exactly if `faults_of` finds none; only there do numbers
-        such as 1.0, which the draft calls integers, and broken surrogate pairs count as faults.
+    A JSON value fits it exactly if `faults_of` finds none; only there do numbers such as 1.0, which
+    the draft calls integers, and broken surrogate pairs count as faults.
     """
-    schema = Answer.model_json_schema()
-    for field in ("action", "subtask", "next_action"):
-        if options.allowed(field) is not None:
-            # In the file's order, so that a grammar made from the schema is the same each time.
-            listed = options.subtask if field == "subtask" else options.action
-            names = list(dict.fromkeys([*(listed or ()), UNKNOWN]))
+    schema = StrictAnswer.model_json_schema()
+    for field in OPTION_FIELDS:
+        listed = options.subtask if field == "subtask" else options.action
+        if listed:  # in the file's order, so that a grammar made from it is the same each time
+            names = list(dict.fromkeys([*listed, UNKNOWN]))
             schema["properties"][field] = {"type": "string", "enum": names}
     if options.objects is not None:
         schema["properties"]["objects"]["items"] = {"type": "string", "enum": list(options.objects)}
@@ -227,39 +191,27 @@ def json_schema(options: Options) -> dict[str, Any]:
 
 
 def faults_of(value: Any, options: Options) -> tuple[str, ...]:
-    """Return what is wrong with a parsed answer, names from `FAULTS` in that order.
+    """Return what is wrong with a parsed answer, in the order of `FAULTS`; nothing if it is strict.
 
     Parameters
     ----------
     value : JSON value
+        Whatever a model wrote.
     options : Options
-
-    Returns
-    -------
-    tuple of str
-        Empty if the answer is strictly valid.
+        Labels that are none of them are a fault.
     """
+    kinds = dict.fromkeys(("missing", "extra_forbidden", "model_type"), WRONG_KEYS)
+    kinds["too_long"] = TOO_MANY_OBJECTS
     found = set()
     try:
-        Answer.model_validate(value)
+        StrictAnswer.model_validate(value)
     except ValidationError as error:
-        found = {_fault(one["type"]) for one in error.errors(include_url=False)}
-    if isinstance(value, dict) and not all(_chosen(value, field, options) for field in KEYS):
-        found.add(NOT_AN_OPTION)
+        found = {kinds.get(one["type"], WRONG_VALUE) for one in error.errors(include_url=False)}
+    for field in KEYS if isinstance(value, dict) else ():
+        allowed = options.allowed(field)
+        if allowed is not None and not allowed.issuperset(_texts(value.get(field))):
+            found.add(NOT_AN_OPTION)
     return tuple(fault for fault in FAULTS if fault in found)
-
-
-def _fault(kind: str) -> str:
-    if kind in ("missing", "extra_forbidden", "model_type"):
-        return WRONG_KEYS
-    return TOO_MANY_OBJECTS if kind == "too_long" else WRONG_VALUE
-
-
-def _chosen(value: dict[str, Any], field: str, options: Options) -> bool:
-    allowed, said = options.allowed(field), value.get(field)
-    if allowed is None:
-        return True
-    return set(_texts(said)) <= allowed
 
 
 def _texts(value: Any) -> Iterable[str]:
@@ -269,19 +221,11 @@ def _texts(value: Any) -> Iterable[str]:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a text says, by both rules.
+class AnswerReading:
+    """What a text says, by both rules."""
 
-    Parameters
-    ----------
-    value : dict
-        The object found in the text by the lenient rule; empty if there is none.
-    faults : tuple of str
-        What keeps the text from being a strict answer.
-    """
-
-    value: dict[str, Any]
-    faults: tuple[str, ...]
+    value: dict[str, Any]  # the object that the lenient rule finds; empty if there is none
+    faults: tuple[str, ...]  # what keeps the text from being a strict answer
 
     @property
     def strict(self) -> bool:
@@ -314,15 +258,8 @@ class Reading:
         return frozenset(map(_clean, _texts(named))) if isinstance(named, list) else frozenset()
 
 
-def read_answer(text: str, options: Options) -> Reading:
-    """Read a model's text by both rules; no text makes it fail.
-
-    Parameters
-    ----------
-    text : str
-        All that the model wrote.
-    options : Options
-    """
+def read_answer(text: str, options: Options) -> AnswerReading:
+    """Read all that a model wrote by both rules; no text makes it fail."""
     is_doubled = False
 
     def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -334,10 +271,10 @@ def read_answer(text: str, options: Options) -> Reading:
     try:
         whole = json.loads(text, object_pairs_hook=fields)
     except (ValueError, RecursionError):
-        return Reading(_found_object(text), (NOT_JSON,))
+        return AnswerReading(_found_object(text), (NOT_JSON,))
     found = {*faults_of(whole, options), *([WRONG_KEYS] if is_doubled else [])}
     faults = tuple(fault for fault in FAULTS if fault in found)
-    return Reading(whole if isinstance(whole, dict) else {}, faults)
+    return AnswerReading(whole if isinstance(whole, dict) else {}, faults)
 
 
 def _found_object(text: str) -> dict[str, Any]:
@@ -350,16 +287,17 @@ def _found_object(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def published_label(text: str, reading: Reading, options: Options) -> str:
+def published_label(text: str, reading: AnswerReading, options: Options) -> str:
     """Return the action that the published evaluator took from a text.
 
     Parameters
     ----------
     text : str
         All that the model wrote.
-    reading : Reading
+    reading : AnswerReading
         The same, read.
     options : Options
+        The actions that it is matched to.
 
     Returns
     -------
@@ -376,9 +314,9 @@ def published_label(text: str, reading: Reading, options: Options) -> str:
     """
     said = reading.labels.get("action", _clean(text)).strip()
     low = said.lower()
-    if low in options.by_folded:
-        return options.by_folded[low]
-    return next((name for folded, name in options.folded if folded in low), said)
+    if low in options.folded:
+        return options.folded[low]
+    return next((name for folded, name in options.folded.items() if folded in low), said)
 
 
 def _clean(text: str) -> str:

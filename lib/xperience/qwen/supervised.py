@@ -5,7 +5,10 @@ what a model can be taught to say: the same, with "unknown" for a label that is 
 """
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xperience.qwen.schema import (
     MAX_OBJECTS,
+    OPTION_FIELDS,
     UNKNOWN,
     AnswersError,
     Options,
@@ -28,7 +32,7 @@ RECORDS, OPTIONS, MANIFEST = "records.jsonl", "options.json", "manifest.json"
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
-class Span(BaseModel):
+class FrameSpan(BaseModel):
     """Frames of the recording, both ends included."""
 
     model_config = _STRICT
@@ -37,106 +41,54 @@ class Span(BaseModel):
     end_frame: int = Field(ge=0)
 
 
-class Lost(BaseModel):
-    """A camera that is not there in all of a clip.
-
-    Parameters
-    ----------
-    frames : list of (int, int)
-        First and last of each run of frames of the clip's video in which its tile is hatched.
-    reason : str
-    """
+class MissingView(BaseModel):
+    """A camera that is not there in all of a clip."""
 
     model_config = _STRICT
 
     frames: list[tuple[int, int]] = Field(min_length=1)
+    """First and last of each run of frames of the clip's video in which its tile is hatched."""
     reason: str = Field(min_length=1)
 
 
 class Media(BaseModel):
-    """The files of a clip.
-
-    Parameters
-    ----------
-    video : str
-        The mosaic, an MP4 file, relative to the records' folder.
-    video_sha256 : str
-    fps : float
-        Frames a second of that video.
-    n_frames : int
-        Frames of that video; the last one shows the last frame of the window.
-    window_frames : int
-        How many of them, the last ones, show the window.
-    seconds : float
-        From its first to its last frame, that one included.
-    cameras : list of str
-        Tiles in order, row by row.
-    lost : dict of {camera: Lost}
-        Those whose tile is hatched in some frames: where there is no picture.
-    audio : str, optional
-        Mono WAV file relative to the records' folder, as long as the clip; None without sound.
-    audio_sha256 : str, optional
-    audio_rate_hz : int
-    audio_seconds : float
-    silent_s : list of (float, float)
-        From and to, in seconds of the clip: where no sound was recorded and the file is silent.
-    why_no_audio : str, optional
-        Why there is no sound, or not in all of the clip.
-    """
+    """The files of a clip; paths are relative to the records' folder."""
 
     model_config = _STRICT
 
-    video: str
+    video: str  # the mosaic, an MP4 file
     video_sha256: str
-    fps: float = Field(gt=0)
-    n_frames: int = Field(ge=1)
-    window_frames: int = Field(ge=1)
-    seconds: float = Field(gt=0)
-    cameras: list[str]
-    lost: dict[str, Lost]
-    audio: str | None
+    fps: float = Field(gt=0)  # of that video
+    n_frames: int = Field(ge=1)  # of that video; the last one shows the last frame of the window
+    window_frames: int = Field(ge=1)  # how many of them, the last ones, show the window
+    seconds: float = Field(gt=0)  # from its first to its last frame, that one included
+    cameras: list[str]  # tiles in order, row by row
+    lost: dict[str, MissingView]  # cameras whose tile is hatched in some frames
+    audio: str | None  # mono WAV file as long as the clip; None without sound
     audio_sha256: str | None
     audio_rate_hz: int
     audio_seconds: float = Field(ge=0)
     silent_s: list[tuple[float, float]] = []
-    why_no_audio: str | None
+    """From and to, in seconds of the clip: where no sound was recorded and the file is silent."""
+    why_no_audio: str | None  # why there is no sound, or not in all of the clip
 
 
 class Supervised(BaseModel):
-    """One supervised record, one line of ``records.jsonl``.
-
-    Parameters
-    ----------
-    id : str
-        Episode and first frame of the window.
-    episode, side : str
-    system, user : str
-        What the model is told and asked.
-    media : Media
-    window, clip : Span
-        The frames that the answer describes, and those that are shown: the clip ends with the
-        window and starts before it.
-    answer : str
-        The truth as `answer_text` writes it, in the annotators' words.
-    target : str
-        What a model can be taught to say; strictly valid.
-    action_is_option : bool
-        Whether the true action may be said: it occurs in training episodes, or is "unknown".
-    """
+    """One supervised record, one line of ``records.jsonl``."""
 
     model_config = _STRICT
 
-    id: str = Field(min_length=1)
+    id: str = Field(min_length=1)  # episode and first frame of the window
     episode: str = Field(min_length=1)
     side: Literal["train", "val", "test"]
-    system: str
-    user: str
+    system: str  # what the model is told
+    user: str  # what the model is asked
     media: Media
-    window: Span
-    clip: Span
-    answer: str
-    target: str
-    action_is_option: bool
+    window: FrameSpan  # the frames that the answer describes
+    clip: FrameSpan  # the frames that are shown: they end with the window and start before it
+    answer: str  # the truth as `answer_text` writes it, in the annotators' words
+    target: str  # what a model can be taught to say; strictly valid
+    action_is_option: bool  # whether the true action occurs in training episodes, or is "unknown"
 
     @cached_property
     def truth(self) -> dict[str, Any]:
@@ -151,14 +103,7 @@ class Supervised(BaseModel):
 
 @dataclass(frozen=True)
 class Export:
-    """A folder of supervised records.
-
-    Parameters
-    ----------
-    folder : Path
-        Media paths are relative to it.
-    options : Options
-    """
+    """A folder of supervised records, and the options that they were made with."""
 
     folder: Path
     options: Options
@@ -182,18 +127,26 @@ class Export:
             If a line is not a record. The place is ``file:line``.
         """
         for number, line in read_lines(self.path):
-            record = _record(f"{RECORDS}:{number}", line)
+            try:
+                record = Supervised.model_validate_json(line)
+            except ValidationError as error:
+                place, found = first_fault(error)
+                raise AnswersError(
+                    f"{RECORDS}:{number}: {place}", found, "a supervised record",
+                    "Export the records again.",
+                ) from error  # fmt: skip
             if side in (None, record.side):
                 yield record
 
 
-def open_export(folder: Path | str) -> Export:
-    """Open a folder that `xperience.qwen.export.export_records` wrote.
+def first_fault(error: ValidationError) -> tuple[str, str]:
+    """Return where in a line the first fault is, and what it is."""
+    one = error.errors(include_url=False)[0]
+    return ".".join(map(str, one["loc"])) or "the line", f"is wrong ({one['msg']})"
 
-    Parameters
-    ----------
-    folder : path
-        The folder, or the file of records in it.
+
+def open_export(folder: Path | str) -> Export:
+    """Open a folder that `xperience.qwen.export.export_records` wrote, or the records in it.
 
     Raises
     ------
@@ -211,34 +164,13 @@ def open_export(folder: Path | str) -> Export:
     return Export(folder, read_options(folder / OPTIONS))
 
 
-def _record(place: str, line: str) -> Supervised:
-    try:
-        return Supervised.model_validate_json(line)
-    except ValidationError as error:
-        one = error.errors(include_url=False)[0]
-        where = ".".join(map(str, one["loc"])) or "the line"
-        raise AnswersError(
-            f"{place}: {where}", f"is wrong ({one['msg']})", "a supervised record",
-            "Export the records again.",
-        ) from error  # fmt: skip
-
-
 def as_target(answer: dict[str, Any], options: Options) -> dict[str, Any]:
     """Return what a model can be taught to say in place of a true answer.
 
-    Parameters
-    ----------
-    answer : dict
-        The fields of an answer.
-    options : Options
-
-    Returns
-    -------
-    dict
-        Labels that are no option are "unknown"; objects are the first eight that are options.
+    Labels that are no option are "unknown"; objects are the first eight that are options.
     """
     target = dict(answer)
-    for field in ("action", "subtask", "next_action"):
+    for field in OPTION_FIELDS:
         allowed = options.allowed(field)
         if allowed is not None and answer[field] not in allowed:
             target[field] = UNKNOWN
@@ -248,14 +180,7 @@ def as_target(answer: dict[str, Any], options: Options) -> dict[str, Any]:
 
 
 def prediction_line(record: Supervised, raw: str) -> dict[str, Any]:
-    """Return what a model said of a record as a line that `xperience evaluate` reads.
-
-    Parameters
-    ----------
-    record : Supervised
-    raw : str
-        All that the model wrote, unrepaired.
-    """
+    """Return all that a model wrote of a record as a line that `xperience evaluate` reads."""
     return {
         "id": record.id,
         "episode_id": record.episode,
@@ -268,17 +193,59 @@ def prediction_line(record: Supervised, raw: str) -> dict[str, Any]:
 
 
 def write_predictions(path: Path | str, answers: Iterable[tuple[Supervised, str]]) -> int:
-    """Write predictions, whole or not at all; return how many.
-
-    Parameters
-    ----------
-    path : path
-    answers : iterable of (Supervised, str)
-        Each record with all that was said of it.
-    """
+    """Write each record with all that was said of it, whole or not at all; return how many."""
     count = 0
     with whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
         for record, raw in answers:
             file.write(json.dumps(prediction_line(record, raw), ensure_ascii=False) + "\n")
             count += 1
     return count
+
+
+def told_key(path: Path) -> dict[str, Any]:
+    """Return what results say that they rest on; nothing if the file is absent or no JSON object.
+
+    What is cut off counts as absent: it is refused by `check_key`.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def check_key(found: dict[str, Any], key: dict[str, Any], what: str) -> None:
+    """Refuse results that rest on something else than what is asked for.
+
+    Parameters
+    ----------
+    found, key : dict
+        What they rest on, as `told_key` returns it, and what is asked for.
+    what : str
+        Name of the results, for the error.
+
+    Raises
+    ------
+    AnswersError
+        If the two differ.
+    """
+    other = sorted(name for name in key if found.get(name, ...) != key[name])
+    if other:
+        raise AnswersError(
+            what, f"rests on another {', '.join(other)}" if found else "does not say its key",
+            "results of the same model, data and settings",
+            "Name another --out, or move that one away.",
+        )  # fmt: skip
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a scratch folder that becomes ``path``, which must not exist, if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        scratch.replace(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

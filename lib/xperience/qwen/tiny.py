@@ -6,16 +6,14 @@ drawn, so whatever it answers well it was taught, or the grammar made it so.
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xperience.outputs import check_output
-from xperience.qwen.model import require
-from xperience.qwen.schema import AnswersError, Options, read_options
-from xperience.qwen.supervised import open_export
+from xperience.qwen.model import PADDING, TURN_END, TURN_START, require
+from xperience.qwen.schema import AnswersError, read_options
+from xperience.qwen.supervised import open_export, whole_folder
 from xperience.storage import write_json
 
 if TYPE_CHECKING:
@@ -31,19 +29,30 @@ NAMED_TOKENS = {
     "audio_bos_token": "<|audio_start|>",
     "audio_eos_token": "<|audio_end|>",
 }
-TURN_START, TURN_END, PADDING = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 TURNS = ("system", "user", "assistant")
 """Names of the turns. The model's configuration wants the second one as a token of its own."""
 MEL_BINS = 16
 PATCH = 8
 SPREAD = 0.1
 """Of weights: about one over the root of the width, so that what goes in still shows at the end."""
+FEATURES = {
+    "feature_extractor_type": "WhisperFeatureExtractor",
+    "feature_size": MEL_BINS, "sampling_rate": 16_000, "hop_length": 160, "n_fft": 400,
+    "chunk_length": 300, "padding_value": 0.0, "return_attention_mask": True,
+    "image_processor_type": "Qwen2VLImageProcessor", "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5], "patch_size": PATCH, "merge_size": 2,
+    "temporal_patch_size": 2, "processor_class": "Qwen3OmniMoeProcessor",
+}  # fmt: skip
+"""The settings of pictures and sound, by the names of the real model's file."""
 
 
 def make_tiny(
     folder: Path | str, texts: Iterable[str], seed: int = 0, vocabulary: int = 768
 ) -> Path:
-    """Write a tiny thinker of the Qwen3-Omni architecture with its tokenizer.
+    """Write a tiny thinker of the Qwen3-Omni architecture with its tokenizer; return its folder.
+
+    It holds weights (safetensors), configuration, tokenizer and feature settings. The same
+    arguments give the same files.
 
     Parameters
     ----------
@@ -56,12 +65,6 @@ def make_tiny(
     vocabulary : int
         Most tokens, special ones included.
 
-    Returns
-    -------
-    Path
-        The folder: weights (safetensors), configuration, tokenizer, feature settings. The same
-        arguments give the same files.
-
     Raises
     ------
     AnswersError
@@ -72,17 +75,11 @@ def make_tiny(
     check_output(folder)
     if folder.exists():
         raise AnswersError(folder.name, "is there already", "a new folder", "Name another one.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with whole_folder(folder) as scratch:
         tokenizer = _tokenizer(texts, vocabulary)
         tokenizer.save_pretrained(scratch)
         _write_weights(scratch, tiny_config(tokenizer), seed)
-        write_json(scratch / "preprocessor_config.json", _features())
-        scratch.chmod(0o755)
-        scratch.replace(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        write_json(scratch / "preprocessor_config.json", FEATURES)
     return folder
 
 
@@ -106,16 +103,12 @@ def words_of(records: Path | None = None, options: Path | None = None) -> list[s
             "words", "come from nowhere" if records is None else "come from two places",
             "either records or options", "Name one of the two.",
         )  # fmt: skip
-    if records is None:
-        return _labels(read_options(options))
-    export = open_export(records)
-    said = [text for one in export.records("train") for text in (one.system, one.user, one.target)]
-    return _labels(export.options) + said
-
-
-def _labels(options: Options) -> list[str]:
-    lists = (options.action, options.subtask, options.objects)
-    return [json.dumps(name, ensure_ascii=False) for some in lists for name in some or ()]
+    export = None if records is None else open_export(records)
+    lists = (read_options(options) if export is None else export.options).as_json()
+    said = [json.dumps(name, ensure_ascii=False) for some in lists.values() for name in some]
+    for one in () if export is None else export.records("train"):
+        said += [one.system, one.user, one.target]
+    return said
 
 
 def tiny_config(tokenizer: "PreTrainedTokenizerFast") -> "Qwen3OmniMoeThinkerConfig":
@@ -124,7 +117,17 @@ def tiny_config(tokenizer: "PreTrainedTokenizerFast") -> "Qwen3OmniMoeThinkerCon
 
     token = tokenizer.convert_tokens_to_ids
     return Qwen3OmniMoeThinkerConfig(
-        text_config=_text_config(len(tokenizer), token(PADDING), token(TURN_END)),
+        text_config={
+            "vocab_size": len(tokenizer), "hidden_size": 64, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 128,
+            "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32,
+            "max_position_embeddings": 32768, "initializer_range": SPREAD,
+            "rope_parameters": {
+                "rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 2, 2],
+                "mrope_interleaved": True,
+            },
+            "pad_token_id": token(PADDING), "eos_token_id": token(TURN_END), "bos_token_id": None,
+        },
         vision_config={
             "depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64,
             "patch_size": PATCH, "spatial_merge_size": 2, "temporal_patch_size": 2,
@@ -147,20 +150,6 @@ def tiny_config(tokenizer: "PreTrainedTokenizerFast") -> "Qwen3OmniMoeThinkerCon
         initializer_range=SPREAD,
         user_token_id=token("user"),
     )  # fmt: skip
-
-
-def _text_config(n_tokens: int, padding: int, end: int) -> dict:
-    return {
-        "vocab_size": n_tokens, "hidden_size": 64, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 128,
-        "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32,
-        "max_position_embeddings": 32768, "initializer_range": SPREAD,
-        "rope_parameters": {
-            "rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 2, 2],
-            "mrope_interleaved": True,
-        },
-        "pad_token_id": padding, "eos_token_id": end, "bos_token_id": None,
-    }  # fmt: skip
 
 
 def _tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerFast":
@@ -199,18 +188,6 @@ def _merges(texts: list[str], vocabulary: int) -> "Tokenizer":
     )
     inner.train_from_iterator(texts, trainer)
     return inner
-
-
-def _features() -> dict:
-    """Return the settings of pictures and sound, by the names of the real model's file."""
-    return {
-        "feature_extractor_type": "WhisperFeatureExtractor",
-        "feature_size": MEL_BINS, "sampling_rate": 16_000, "hop_length": 160, "n_fft": 400,
-        "chunk_length": 300, "padding_value": 0.0, "return_attention_mask": True,
-        "image_processor_type": "Qwen2VLImageProcessor", "image_mean": [0.5, 0.5, 0.5],
-        "image_std": [0.5, 0.5, 0.5], "patch_size": PATCH, "merge_size": 2,
-        "temporal_patch_size": 2, "processor_class": "Qwen3OmniMoeProcessor",
-    }  # fmt: skip
 
 
 def _write_weights(folder: Path, config: "Qwen3OmniMoeThinkerConfig", seed: int) -> None:

@@ -8,10 +8,12 @@ its whole batch, however that batch is cut into pieces and over processes.
 
 import json
 import re
+import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from math import cos, pi
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +21,87 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from xperience.qwen.checkpoints import (
-    OPTIMISER,
-    STATE,
-    SUMMARY,
-    RunFolder,
-    State,
-    read_optimiser,
-    state_of,
-    whole_folder,
-    write_optimiser,
-)
-from xperience.qwen.model import Loaded, Source, load, require
-from xperience.qwen.prompter import IGNORED, Prompter
+from xperience.qwen.model import IGNORED, LoadedModel, ModelSource, load, require
 from xperience.qwen.schema import AnswersError
-from xperience.qwen.settings import Settings, wrong_setting
-from xperience.qwen.supervised import Export, Supervised, open_export
-from xperience.storage import file_digest, write_json
+from xperience.qwen.supervised import (
+    Export,
+    Supervised,
+    check_key,
+    open_export,
+    told_key,
+    whole_folder,
+)
+from xperience.storage import file_digest, write_json, write_text
 
-USUAL = Settings()
-ADAPTER, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+ATTENTION = r".*language_model\.layers\.\d+\.self_attn\.[qkvo]_proj"
+"""The text model's attention: not the experts, which are held as blocks, and not the towers."""
+KEY, LOG, SUMMARY, STATE = "key.json", "log.jsonl", "training.json", "state.json"
+ADAPTER, CONFIG, OPTIMISER = (
+    "adapter_model.safetensors", "adapter_config.json", "optimizer.safetensors"
+)  # fmt: skip
+
+Watch = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How an adapter is trained, and what a step sees: functions of the seed and the step."""
+
+    steps: int = 100  # of the optimiser
+    batch: int = 8  # records of a step, over all processes
+    piece: int = 1
+    """Records that a process takes through the model at once; what is left is accumulated."""
+    learning_rate: float = 1e-4
+    """Its peak: reached after ``warmup`` steps, 0 after the last, a cosine between."""
+    warmup: int = 5
+    weight_decay: float = 0.0
+    most_gradient: float = 1.0  # a longer gradient is scaled to this length
+    rank: int = 16  # of the adapter's matrices
+    alpha: float = 32.0  # the adapter's output is scaled by alpha / rank
+    dropout: float = 0.05  # of the adapter's input
+    targets: str = ATTENTION  # regular expression of the linear layers that are adapted
+    save_every: int = 50  # steps between checkpoints; each is validated
+    most_validation: int = 256  # at most so many validation records, evenly spaced
+    bf16: bool = False  # compute in bfloat16; the adapter stays in float32
+    recompute: bool = False
+    """Keep fewer activations and compute them again (gradient checkpointing)."""
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "piece", "rank", "save_every", "most_validation"):
+            if getattr(self, name) < 1:
+                raise _wrong(name, getattr(self, name), "1 or more")
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step, the first being 0."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / (self.warmup + 1)
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.learning_rate * (1 + cos(pi * done)) / 2
+
+    def records_of(self, step: int, n_records: int) -> list[int]:
+        """Return which records a step sees: all before any again, in an order drawn anew."""
+        found = []
+        for place in range(step * self.batch, (step + 1) * self.batch):
+            epoch, within = divmod(place, n_records)
+            order = np.random.default_rng([self.seed, epoch]).permutation(n_records)
+            found.append(int(order[within]))
+        return found
+
+
+def _wrong(name: str, found: object, expected: str) -> AnswersError:
+    return AnswersError(f"settings: {name}", f"is {found}", expected, "Name another value.")
+
+
+USUAL = TrainingSettings()
 
 
 def train(
     records: Path | str,
-    source: Source,
+    source: ModelSource,
     out: Path | str,
-    settings: Settings = USUAL,
-    watch: Callable[[dict[str, Any]], None] | None = None,
+    settings: TrainingSettings = USUAL,
+    watch: Watch | None = None,
 ) -> Path:
     """Train an adapter on the training side; go on where an earlier call was stopped.
 
@@ -56,12 +111,13 @@ def train(
     ----------
     records : path
         A finished export. Its validation side, if there is one, chooses the checkpoint.
-    source : Source
+    source : ModelSource
         The model; it stays as it is.
     out : path
         Folder of the run: ``key.json`` (what it rests on), ``log.jsonl`` (a line a step),
         ``checkpoints/``, and at the end ``adapter/`` and ``training.json``.
-    settings : Settings
+    settings : TrainingSettings
+        How it is trained.
     watch : callable, optional
         Told each line of the log, in the main process.
 
@@ -78,76 +134,137 @@ def train(
     """
     require()
     if source.adapter is not None:
-        raise wrong_setting("adapter", source.adapter.name, "none: a run trains one of its own")
-    export, folder = open_export(records), Path(out)
-    run = RunFolder(folder, training_key(export, source, settings))
-    if (folder / SUMMARY).exists():
-        run.open()
-        return folder / "adapter"
-    trainer = Trainer(export, source, settings)
-    if trainer.is_main:
-        run.open()
-    trainer.wait()
-    started = time.monotonic()
-    trainer.run(run, watch or (lambda line: None))
-    if trainer.is_main:
-        _finish(run, trainer.n_processes, time.monotonic() - started)
-    trainer.wait()
-    trainer.end()
-    return folder / "adapter"
-
-
-def training_key(export: Export, source: Source, settings: Settings) -> dict[str, Any]:
-    """Return what a training run rests on, as JSON. The number of processes is not in it."""
-    return {
+        raise _wrong("adapter", source.adapter.name, "none: a run trains one of its own")
+    export, run = open_export(records), RunFolder(Path(out))
+    # The number of processes is not in the key, and how a step is cut into pieces changes no more
+    # than how its sums are rounded.
+    key = {
         "model": source.digest,
         "dtype": source.dtype,
         "most_pixels": source.most_pixels,
         "records": file_digest(export.path),
-        # How a step is cut into pieces changes no more than how its sums are rounded.
         "settings": asdict(replace(settings, piece=1, recompute=False)),
     }
+    if (run.folder / SUMMARY).exists():
+        run.open(key)
+        return run.folder / "adapter"
+    trainer = Trainer(export, source, settings)
+    accelerator = trainer.accelerator
+    if accelerator.is_main_process:
+        run.open(key)
+    accelerator.wait_for_everyone()
+    started = time.monotonic()
+    trainer.run(run, watch or (lambda line: None))
+    if accelerator.is_main_process:
+        run.finish(accelerator.num_processes, time.monotonic() - started)
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return run.folder / "adapter"
 
 
-def _finish(run: RunFolder, n_processes: int, seconds: float) -> None:
-    best, lines = run.best, run.logged()
-    assert best is not None, "the last step leaves a checkpoint"
-    with whole_folder(run.folder / "adapter") as scratch:
-        for name in (ADAPTER, CONFIG):
-            (scratch / name).write_bytes((best / name).read_bytes())
-    losses = [line["loss"] for line in lines if "loss" in line]
-    summary = {
-        "best_step": state_of(best).step,
-        "validation_loss": state_of(best).validation_loss,
-        "first_loss": losses[0],
-        "last_loss": losses[-1],
-        "n_processes": n_processes,
-        "seconds_of_last_call": round(seconds, 3),
-    }
-    write_json(run.folder / SUMMARY, summary)
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a training run: each state on disk is whole or absent."""
+
+    folder: Path
+
+    def open(self, key: dict[str, Any]) -> None:
+        """Write the key, or refuse a folder that has another."""
+        told = self.folder / KEY
+        if not told.exists():
+            if self.folder.exists() and any(self.folder.iterdir()):
+                raise AnswersError(
+                    self.folder.name, "holds other files",
+                    "a new folder, or the same run to go on with",
+                    "Name another --out, or move that one away.",
+                )  # fmt: skip
+            write_json(told, key)
+        check_key(told_key(told), key, self.folder.name)
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """Folders of whole checkpoints, the newest last."""
+        return sorted((self.folder / "checkpoints").glob("[0-9]*"))
+
+    @property
+    def best(self) -> Path | None:
+        """The checkpoint of least validation loss, the earliest of equals; without one, the last.
+
+        None before the first checkpoint.
+        """
+        found = self.checkpoints
+        losses = [(told_key(path / STATE)["validation_loss"], path) for path in found]
+        known = [one for one in losses if one[0] is not None]
+        return min(known)[1] if known else (found[-1] if found else None)
+
+    def prune(self) -> None:
+        """Delete all checkpoints but the newest and the best."""
+        kept = {*self.checkpoints[-1:], self.best}
+        for path in self.checkpoints:
+            if path not in kept:
+                shutil.rmtree(path)
+
+    def log(self, line: Mapping[str, Any]) -> None:
+        """Append a line to the log."""
+        with (self.folder / LOG).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def logged(self) -> list[dict[str, Any]]:
+        """Return the log, without a last line that was cut off."""
+        path = self.folder / LOG
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+
+    def cut_log(self, step: int) -> None:
+        """Drop what was logged after a step: it will be logged again."""
+        kept = [line for line in self.logged() if line["step"] <= step]
+        write_text(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def finish(self, n_processes: int, seconds: float) -> None:
+        """Write the best adapter and the summary."""
+        best = self.best
+        assert best is not None, "the last step leaves a checkpoint"
+        with whole_folder(self.folder / "adapter") as scratch:
+            for name in (ADAPTER, CONFIG):
+                shutil.copyfile(best / name, scratch / name)
+        losses = [line["loss"] for line in self.logged() if "loss" in line]
+        state = told_key(best / STATE)
+        summary = {
+            "best_step": state["step"],
+            "validation_loss": state["validation_loss"],
+            "first_loss": losses[0],
+            "last_loss": losses[-1],
+            "n_processes": n_processes,
+            "seconds_of_last_call": round(seconds, 3),
+        }
+        write_json(self.folder / SUMMARY, summary)
 
 
 class Trainer:
-    """A model that is being taught.
+    """A model that is being taught the training side of an export."""
 
-    Parameters
-    ----------
-    export : Export
-    source : Source
-    settings : Settings
-    """
-
-    def __init__(self, export: Export, source: Source, settings: Settings):
+    def __init__(self, export: Export, source: ModelSource, settings: TrainingSettings):
         from accelerate import Accelerator  # noqa: PLC0415
 
-        self.settings, self.folder = settings, export.folder
-        self.name, self.local = source.model, Path(source.model).is_dir()
-        self.taught = _of_side(export, "train", None)
-        self.validating = _of_side(export, "val", settings.most_validation)
+        self.settings, self.folder, self.source = settings, export.folder, source
+        self.taught = list(export.records("train"))
+        if not self.taught:
+            raise AnswersError(
+                export.path.name, "has no record of the training side", "at least one",
+                "Export the training episodes too.",
+            )  # fmt: skip
+        self.validating = list(export.records("val"))
+        if len(self.validating) > settings.most_validation:
+            places = np.linspace(0, len(self.validating) - 1, settings.most_validation)
+            self.validating = [self.validating[place] for place in places.round().astype(int)]
         self.accelerator = Accelerator()
-        self._check_batch()
+        self.n_processes = self.accelerator.num_processes
+        if settings.batch % self.n_processes:
+            expected = f"a multiple of the {self.n_processes} processes"
+            raise _wrong("batch", settings.batch, expected)
         loaded = load(source)
-        self.prompter: Prompter = loaded.prompter
+        self.prompter = loaded.prompter
         self.adapted = _with_adapter(loaded, settings)
         self.parameters = [p for p in self.adapted.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
@@ -155,91 +272,76 @@ class Trainer:
         )
         self.model = self.accelerator.prepare(self.adapted)
 
-    @property
-    def is_main(self) -> bool:
-        """Whether this process writes the files."""
-        return self.accelerator.is_main_process
-
-    @property
-    def n_processes(self) -> int:
-        """How many processes share a step."""
-        return self.accelerator.num_processes
-
-    def wait(self) -> None:
-        """Wait until every process is here."""
-        self.accelerator.wait_for_everyone()
-
-    def end(self) -> None:
-        """Take leave of the other processes."""
-        self.accelerator.end_training()
-
-    def _loss(self, model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        # Ours, not the accelerator's autocast: that settles one precision for the whole process.
-        device, bf16 = self.accelerator.device.type, self.settings.bf16
-        with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            return answer_loss(model, inputs)
-
-    def _check_batch(self) -> None:
-        n = self.n_processes
-        if self.settings.batch % n:
-            raise wrong_setting("batch", self.settings.batch, f"a multiple of the {n} processes")
-
-    def run(self, run: RunFolder, watch: Callable[[dict[str, Any]], None]) -> None:
+    def run(self, run: RunFolder, watch: Watch) -> None:
         """Take all steps that are not done."""
-        first = self._resume(run)
-        for step in range(first, self.settings.steps):
-            self._tell(run, watch, {"step": step + 1, **self._step(step)})
+
+        def tell(line: dict[str, Any]) -> None:
+            if self.accelerator.is_main_process:
+                run.log(line)
+                watch(line)
+
+        for step in range(self._resume(run), self.settings.steps):
+            tell({"step": step + 1, **self._step(step)})
             done = step + 1
             if done % self.settings.save_every == 0 or done == self.settings.steps:
                 loss = self._validate()
                 if loss is not None:
-                    self._tell(run, watch, {"step": done, "validation_loss": loss})
-                self._save(run, State(done, loss))
-
-    def _tell(
-        self, run: RunFolder, watch: Callable[[dict[str, Any]], None], line: dict[str, Any]
-    ) -> None:
-        if self.is_main:
-            run.log(line)
-            watch(line)
+                    tell({"step": done, "validation_loss": loss})
+                self._save(run, {"step": done, "validation_loss": loss})
 
     def _resume(self, run: RunFolder) -> int:
         found = run.checkpoints[-1:]
-        self.wait()  # before anyone writes
-        if self.is_main:
-            run.cut_log(state_of(found[0]).step if found else 0)
-        if not found:
-            return 0
-        from peft import set_peft_model_state_dict  # noqa: PLC0415
+        done = told_key(found[0] / STATE)["step"] if found else 0
+        self.accelerator.wait_for_everyone()  # before anyone writes
+        if self.accelerator.is_main_process:
+            run.cut_log(done)
+        if found:
+            from peft import set_peft_model_state_dict  # noqa: PLC0415
+            from safetensors.torch import load_file  # noqa: PLC0415
+
+            set_peft_model_state_dict(self.adapted, load_file(found[0] / ADAPTER))
+            self._read_optimiser(found[0] / OPTIMISER)
+        return done
+
+    def _read_optimiser(self, path: Path) -> None:
+        """Put an optimiser's tensors back; they are named by the place of their parameter."""
         from safetensors.torch import load_file  # noqa: PLC0415
 
-        set_peft_model_state_dict(self.adapted, load_file(found[0] / ADAPTER))
-        read_optimiser(found[0] / OPTIMISER, self.optimiser)
-        return state_of(found[0]).step
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for full, tensor in load_file(path).items():
+            place, name = full.split(".")
+            state.setdefault(int(place), {})[name] = tensor
+        n_held = len(self.parameters)
+        if sorted(state) != list(range(n_held)):
+            raise AnswersError(
+                path.name, f"holds {len(state)} parameters", f"{n_held}, those that are trained",
+                "Move the checkpoint away, or train with the settings that made it.",
+            )  # fmt: skip
+        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
 
-    def _save(self, run: RunFolder, state: State) -> None:
-        self.wait()
-        if self.is_main:
-            with whole_folder(run.path_of(state.step)) as scratch:
+    def _save(self, run: RunFolder, state: dict[str, Any]) -> None:
+        from safetensors.torch import save_file  # noqa: PLC0415
+
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            with whole_folder(run.folder / "checkpoints" / f"{state['step']:08d}") as scratch:
                 self._save_adapter(scratch)
-                write_optimiser(scratch / OPTIMISER, self.optimiser)
-                write_json(scratch / STATE, asdict(state))
+                held = self.optimiser.state_dict()["state"].items()
+                tensors = {f"{i}.{name}": t for i, one in held for name, t in one.items()}
+                save_file(tensors, scratch / OPTIMISER)
+                write_json(scratch / STATE, state)
             run.prune()
-        self.wait()
+        self.accelerator.wait_for_everyone()
 
     def _save_adapter(self, folder: Path) -> None:
         self.adapted.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # a form that nobody filled in
-        path = folder / CONFIG
+        path, model = folder / CONFIG, Path(self.source.model)
         config = json.loads(path.read_text(encoding="utf-8"))
         # Sets come in any order, and a folder's path is nobody's business: equal runs, equal files.
         config["target_modules"] = sorted(config["target_modules"])
-        config["base_model_name_or_path"] = Path(self.name).name if self.local else self.name
+        config["base_model_name_or_path"] = model.name if model.is_dir() else self.source.model
         write_json(path, dict(sorted(config.items())))
-
-    def _own(self, records: Sequence[Supervised]) -> Sequence[Supervised]:
-        """Return this process's share of records."""
-        return records[self.accelerator.process_index :: self.n_processes]
 
     def _pieces(self, records: Sequence[Supervised]) -> Iterator[dict[str, torch.Tensor]]:
         for start in range(0, len(records), self.settings.piece):
@@ -247,6 +349,10 @@ class Trainer:
             items = [self.prompter.encode(one, self.folder, answered=True) for one in some]
             made = self.prompter.batch(items, left=False)
             yield {k: v.to(self.accelerator.device) for k, v in made.items()}
+
+    def _own(self, records: Sequence[Supervised]) -> Sequence[Supervised]:
+        """Return this process's share of records."""
+        return records[self.accelerator.process_index :: self.n_processes]
 
     def _step(self, step: int) -> dict[str, float]:
         """Take one step; return its line of the log."""
@@ -256,9 +362,10 @@ class Trainer:
         rate = self.settings.rate(step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+        # Each process draws its own dropout.
+        entropy = [self.settings.seed, step, self.accelerator.process_index]
         with torch.random.fork_rng():
-            # Each process draws its own dropout.
-            torch.manual_seed(_seed_of(self.settings.seed, step, self.accelerator.process_index))
+            torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
             loss = self._gradients(self._own(records), n_tokens)
         length = self.accelerator.clip_grad_norm_(self.parameters, self.settings.most_gradient)
         self.optimiser.step()
@@ -275,10 +382,10 @@ class Trainer:
         self.model.train()
         total = torch.zeros((), device=self.accelerator.device)
         n_pieces = -(-len(records) // self.settings.piece)
-        for place, inputs in enumerate(self._pieces(records)):
-            last = place == n_pieces - 1
+        for place, inputs in enumerate(self._pieces(records), 1):
             # Processes exchange gradients once, with the last piece.
-            with nullcontext() if last else self.accelerator.no_sync(self.model):
+            is_last = place == n_pieces
+            with nullcontext() if is_last else self.accelerator.no_sync(self.model):
                 loss = self._loss(self.model, inputs)
                 # Processes' gradients are averaged, ours are to be added.
                 self.accelerator.backward(loss * (self.n_processes / n_tokens))
@@ -296,54 +403,41 @@ class Trainer:
                 total += self._loss(self.adapted, inputs)
         return self._total(total) / sum(map(self.prompter.n_learnt, self.validating))
 
+    def _loss(self, model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return the sum of cross-entropies of the tokens that are learnt."""
+        given = {name: tensor for name, tensor in inputs.items() if name != "labels"}
+        wanted = inputs["labels"][:, 1:]
+        learnt = wanted != IGNORED
+        # Ours, not the accelerator's autocast: that settles one precision for the whole process.
+        device, bf16 = self.accelerator.device.type, self.settings.bf16
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            logits = model(**given, use_cache=False).logits[:, :-1]  # (n, n_tokens - 1, n_vocab)
+            return functional.cross_entropy(logits[learnt].float(), wanted[learnt], reduction="sum")
+
     def _total(self, value: torch.Tensor) -> float:
         return float(self.accelerator.reduce(value, reduction="sum"))
 
 
-def _seed_of(seed: int, step: int, process: int) -> int:
-    return int(np.random.SeedSequence([seed, step, process]).generate_state(1)[0])
-
-
-def answer_loss(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Return the sum of cross-entropies of the tokens that are learnt.
-
-    Parameters
-    ----------
-    model : module
-        A thinker, adapted or not.
-    inputs : dict of {str: tensor}
-        See `xperience.qwen.prompter.Prompter.batch`.
-    """
-    given = {name: tensor for name, tensor in inputs.items() if name != "labels"}
-    logits = model(**given, use_cache=False).logits[:, :-1]  # (n, n_tokens - 1, n_vocabulary)
-    wanted = inputs["labels"][:, 1:]
-    learnt = wanted != IGNORED
-    return functional.cross_entropy(logits[learnt].float(), wanted[learnt], reduction="sum")
-
-
-def _of_side(export: Export, side: str, most: int | None) -> list[Supervised]:
-    found = list(export.records(side))
-    if side == "train" and not found:
-        raise AnswersError(
-            export.path.name, "has no record of the training side", "at least one",
-            "Export the training episodes too.",
-        )  # fmt: skip
-    if most is None or len(found) <= most:
-        return found
-    return [found[place] for place in np.linspace(0, len(found) - 1, most).round().astype(int)]
-
-
-def _with_adapter(loaded: Loaded, settings: Settings) -> torch.nn.Module:
+def _with_adapter(loaded: LoadedModel, settings: TrainingSettings) -> torch.nn.Module:
     """Return the model with a new adapter that is all that will be trained."""
     from peft import LoraConfig, get_peft_model  # noqa: PLC0415
 
+    modules = loaded.model.named_modules()
+    linear = [name for name, part in modules if isinstance(part, torch.nn.Linear)]
+    try:
+        chosen = [name for name in linear if re.fullmatch(settings.targets, name)]
+    except re.error as error:
+        found = f"{settings.targets!r} ({error})"
+        raise _wrong("targets", found, "a regular expression") from error
+    if not chosen:
+        raise _wrong("targets", repr(settings.targets), "a pattern of linear layers' whole names")
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         # By full names: of a pattern, peft keeps the last part only where a model has experts, and
         # would adapt the sound's attention too.
-        target_modules=_targets(loaded.model, settings.targets),
+        target_modules=chosen,
         bias="none",
     )
     if settings.recompute:
@@ -351,14 +445,3 @@ def _with_adapter(loaded: Loaded, settings: Settings) -> torch.nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         return get_peft_model(loaded.model, config)
-
-
-def _targets(model: torch.nn.Module, pattern: str) -> list[str]:
-    linear = [name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)]
-    try:
-        found = [name for name in linear if re.fullmatch(pattern, name)]
-    except re.error as error:
-        raise wrong_setting("targets", f"{pattern!r} ({error})", "a regular expression") from error
-    if not found:
-        raise wrong_setting("targets", repr(pattern), "a pattern of linear layers' whole names")
-    return found

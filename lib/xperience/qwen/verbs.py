@@ -8,9 +8,7 @@ import typer
 from xperience.console import FOLDER, Verbs, say
 
 if TYPE_CHECKING:
-    from xperience.qwen.baselines import Said
-    from xperience.qwen.model import Source
-    from xperience.qwen.supervised import Export
+    from xperience.qwen.model import ModelSource
 
 app = Verbs(
     help="Strict-JSON answers of a language model: export, train, generate.", no_args_is_help=True
@@ -69,33 +67,29 @@ def baseline(
     head: Annotated[str, typer.Option(help="For linear: which head of that table.")] = "linear",
 ) -> None:
     """Answer records without a language model, in the same format."""
+    from xperience.errors import ParamsError, did_you_mean
+    from xperience.qwen import baselines
     from xperience.qwen.supervised import open_export, write_predictions
 
     found = open_export(records)
-    said = _said(found, kind, side, predictions, head)
-    count = write_predictions(out, said)
-    typer.echo(f"{count} answers")
-    typer.echo(str(out))
-
-
-def _said(found: "Export", kind: str, side: str, predictions: Path | None, head: str) -> "Said":
-    from xperience.errors import ParamsError, did_you_mean
-    from xperience.qwen import baselines
-
     asked = found.records(side)
     if kind == "majority":
-        return baselines.majority_json(found.records("train"), asked)
-    if kind == "oracle":
-        return baselines.oracle_json(asked)
-    if kind != "linear":
+        said = baselines.majority_json(found.records("train"), asked)
+    elif kind == "oracle":
+        said = baselines.oracle_json(asked)
+    elif kind != "linear":
         kinds = ("majority", "linear", "oracle")
         raise ParamsError("--kind", f"is {kind!r}", "a baseline", did_you_mean(kind, kinds))
-    if predictions is None:
+    elif predictions is None:
         raise ParamsError(
             "--predictions", "is absent", "a table of heads' predictions",
             "Name the one that the study across recordings wrote.",
         )  # fmt: skip
-    return baselines.linear_json(baselines.read_guesses(predictions, head), asked, found.options)
+    else:
+        guesses = baselines.read_guesses(predictions, head)
+        said = baselines.linear_json(guesses, asked, found.options)
+    typer.echo(f"{write_predictions(out, said)} answers")
+    typer.echo(str(out))
 
 
 ModelOption = Annotated[
@@ -159,8 +153,12 @@ def train(
     ] = None,
 ) -> None:
     """Train a LoRA adapter on the training side; several processes with `accelerate launch`."""
-    from xperience.qwen.settings import Settings
+    from xperience.qwen.train import TrainingSettings
     from xperience.qwen.train import train as train_on
+
+    def show(line: dict[str, float]) -> None:
+        found = (f"{name} {value:.6g}" for name, value in line.items() if name != "step")
+        typer.echo(f"step {line['step']}: {', '.join(found)}", err=True)
 
     chosen = {
         "steps": steps, "batch": batch, "piece": piece, "learning_rate": learning_rate,
@@ -168,15 +166,9 @@ def train(
         "seed": seed,
     }  # fmt: skip
     named = {name: value for name, value in chosen.items() if value is not None}
-    settings = Settings(**named, bf16=bf16, recompute=recompute)
+    settings = TrainingSettings(**named, bf16=bf16, recompute=recompute)
     source = _source(model, revision, dtype, device_map, most_pixels)
-    adapter = train_on(records, source, out, settings, _show_step)
-    typer.echo(str(adapter))
-
-
-def _show_step(line: dict[str, float]) -> None:
-    told_of = (f"{name} {value:.6g}" for name, value in line.items() if name != "step")
-    typer.echo(f"step {line['step']}: {', '.join(told_of)}", err=True)
+    typer.echo(str(train_on(records, source, out, settings, show)))
 
 
 @app.command()
@@ -193,7 +185,7 @@ def generate(
         list[str] | None, typer.Option(help="Side to answer; say it again for more. Default: test.")
     ] = None,
     constrained: Annotated[
-        bool, typer.Option("--constrained/--free", help="Held to the grammar of valid answers.")
+        bool, typer.Option("--constrained/--free", help="By the grammar of valid answers, or not.")
     ] = True,
     limit: Annotated[
         int | None, typer.Option(help="Tokens of an answer; default: what every valid one fits in.")
@@ -225,8 +217,8 @@ def _source(
     device_map: str | None,
     most_pixels: int | None,
     adapter: Path | None = None,
-) -> "Source":
-    from xperience.qwen.model import MOST_PIXELS, Source
+) -> "ModelSource":
+    from xperience.qwen.model import MOST_PIXELS, ModelSource
 
     pixels = MOST_PIXELS if most_pixels is None else most_pixels
-    return Source(model, revision, adapter, dtype, device_map, pixels)
+    return ModelSource(model, revision, adapter, dtype, device_map, pixels)

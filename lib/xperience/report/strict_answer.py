@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from xperience.qwen.grounding import overlap
-from xperience.qwen.schema import KEYS, TEXT_FIELDS, UNKNOWN, Options, Reading
+from xperience.qwen.schema import KEYS, TEXT_FIELDS, UNKNOWN, AnswerReading, Options
+from xperience.qwen.scores import overlap
 from xperience.studies.heldout.strict import Answer
 from xperience.text import as_block, as_markdown
 
@@ -52,7 +52,7 @@ def field_table(answer: Answer, options: Options) -> pd.DataFrame:
     )
 
 
-def _result(field: str, said: Reading, truth: Mapping[str, Any], options: Options) -> str:
+def _result(field: str, said: AnswerReading, truth: Mapping[str, Any], options: Options) -> str:
     if field in TEXT_FIELDS and truth[field] == UNKNOWN:
         return NOT_COUNTED
     if not said.strict:
@@ -66,7 +66,7 @@ def _result(field: str, said: Reading, truth: Mapping[str, Any], options: Option
         right, left_out, wrong = len(true & named), len(true - named), len(named - true)
         partly = f"{right} hit, {left_out} left out, {wrong} wrong" if right else MISS
         return HIT if true == named else partly
-    evidence = Reading({field: truth[field]}, ()).evidence
+    evidence = AnswerReading({field: truth[field]}, ()).evidence
     if evidence is None or said.evidence is None:
         return MISS
     share = overlap(said.evidence, evidence)

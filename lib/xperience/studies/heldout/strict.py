@@ -17,9 +17,8 @@ from xperience.qwen import baselines
 from xperience.qwen.clips import ExportSettings
 from xperience.qwen.evaluate import SHOWN, evaluate
 from xperience.qwen.export import export_records
-from xperience.qwen.grounding import EVIDENCE
-from xperience.qwen.rows import HONEST
-from xperience.qwen.schema import AnswersError, Reading, read_answer
+from xperience.qwen.schema import AnswerReading, AnswersError, read_answer
+from xperience.qwen.scores import EVIDENCE, HONEST
 from xperience.qwen.supervised import OPTIONS, Export, Supervised, write_predictions
 from xperience.studies.heldout.folds import SECTION
 from xperience.studies.heldout.problem import CONTRACT
@@ -64,14 +63,14 @@ class Answer:
         What was asked, and the truth.
     raw : str
         All that the author wrote.
-    reading : Reading
+    reading : AnswerReading
         What counts of it.
     """
 
     author: str
     record: Supervised
     raw: str
-    reading: Reading
+    reading: AnswerReading
 
 
 def answer_of(answered: Answered, author: str) -> Answer:
@@ -157,11 +156,11 @@ def _truth(export: Export) -> baselines.Said:
 
 def _by_tiny_model(export: Export, folder: Path) -> dict[str, Path]:
     from xperience.qwen.generate import Decoding, generate  # noqa: PLC0415 - needs an extra
-    from xperience.qwen.model import Source, require  # noqa: PLC0415 - needs an extra
+    from xperience.qwen.model import ModelSource, require  # noqa: PLC0415 - needs an extra
     from xperience.qwen.tiny import make_tiny, words_of  # noqa: PLC0415 - needs an extra
 
     require()
-    source = Source(str(make_tiny(folder / "tiny", words_of(export.folder))))
+    source = ModelSource(str(make_tiny(folder / "tiny", words_of(export.folder))))
     found = {}
     for author, decoding in (
         (CONSTRAINED, Decoding(constrained=True, batch=8)),

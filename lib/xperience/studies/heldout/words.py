@@ -17,7 +17,7 @@ from xperience.evaluation.records import Record
 from xperience.evaluation.uncertainty import Resampling, difference, interval
 from xperience.models import baselines
 from xperience.qwen.baselines import FIELD_OF_TASK
-from xperience.qwen.tallies import share
+from xperience.qwen.scores import share
 from xperience.qwen.wording import FIELDS, comparisons
 from xperience.recording.captions import is_labelled
 from xperience.studies.heldout.problem import LEARN, TEST, CohortProblem, Part
