@@ -1,8 +1,9 @@
+"""The published figures come out, honest scores stand beside their floors, runs never mix."""
+
 import json
 import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +12,15 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.evaluation.records import read_records
 from xperience.project import provenance_path
-from xperience.qwen import evaluate
-from xperience.qwen import wording as embedding
+from xperience.qwen import evaluate, wording
 from xperience.qwen.evaluate import evaluate as evaluated
 from xperience.qwen.evaluate import evaluate_to, summary
 from xperience.qwen.predictions import read_predictions
 from xperience.qwen.schema import AnswersError, read_options
 from xperience.qwen.scores import Author
 from xperience.recording import labels
+
+from .conftest import answer, line
 
 COUNTS = ("num_samples", "num_unseen_label_samples", "held_out_episode_count")
 
@@ -27,7 +29,7 @@ COUNTS = ("num_samples", "num_unseen_label_samples", "held_out_episode_count")
 def lean(monkeypatch):
     """An installation without the extra: quick, and the same everywhere."""
     monkeypatch.setattr(labels, "can_split", lambda: False)
-    monkeypatch.setattr(embedding, "missing_packages", lambda: ["the_model"])
+    monkeypatch.setattr(wording, "missing_packages", lambda: ["the_model"])
 
 
 @pytest.fixture
@@ -39,17 +41,15 @@ def few_parts(lean, monkeypatch):
 
 @pytest.fixture(scope="module")
 def official(published) -> dict[str, float]:
-    path = published / "heldout_qwen3_omni" / "metrics.json"
-    return json.loads(path.read_text())
+    return json.loads((published / "heldout_qwen3_omni" / "metrics.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def rows(published):
     """A function (part of the evaluation) that gives its rows on the published predictions."""
     folder = published / "heldout_qwen3_omni"
-    predictions = read_predictions(
-        folder / "predictions.jsonl", read_options(folder / "options.json")
-    )
+    options = read_options(folder / "options.json")
+    predictions = read_predictions(folder / "predictions.jsonl", options)
     author = Author("published", "qwen")
     return cache(lambda part: list(evaluate.PARTS[part](predictions, author)))
 
@@ -85,17 +85,13 @@ def test_contact_and_transition_stay_below_their_majority(rows, field, majority)
     assert gap.ci_high < 0
 
 
-def test_validity_is_told_by_both_rules_with_what_is_wrong(rows):
+def test_validity_is_told_by_both_rules_and_options_of_the_test_side_are_said_to_be(rows):
     strict, lenient = (one(rows("validity"), f"{kind}_validity") for kind in ("strict", "lenient"))
     assert (strict.value * 448, lenient.value * 448) == (284, 392)
     assert strict.ci_low < strict.value < strict.ci_high
     faults = {row.variant: row.value for row in rows("validity") if row.metric == "fault_share"}
-    assert faults["not_json"] == 55 / 448
-    assert faults["wrong_keys"] == 1 / 448
+    assert (faults["not_json"], faults["wrong_keys"]) == (55 / 448, 1 / 448)
     assert faults["not_an_option"] > 0.2
-
-
-def test_options_that_hold_labels_of_the_test_side_are_said_to(rows):
     found = one(rows("openness"), "truth_in_options_share")
     assert found.value == 1
     assert "test side" in found.reason
@@ -112,10 +108,6 @@ def test_a_looser_comparison_is_right_more_often_and_stands_beside_chance(rows):
     assert had == sorted(had)
     assert all(row.floor is not None for row in found if row.status == "ok")
     assert all("make extras" in row.reason for row in found if row.status == "skipped")
-
-
-@pytest.mark.slow
-def test_the_kinds_of_answers_add_up(rows):
     shares = [row.value for row in rows("wording_subtask") if row.metric == "answer_share"]
     assert sum(shares) == pytest.approx(1)
 
@@ -123,10 +115,10 @@ def test_the_kinds_of_answers_add_up(rows):
 @pytest.mark.slow
 @pytest.mark.skipif(not labels.can_split(), reason="lemminflect is not installed")
 def test_hardly_any_failure_is_wording(rows):
-    wording = rows("wording_action")
-    found = one(wording, "failure_that_is_wording", variant="same_verb_and_noun")
+    found = one(rows("wording_action"), "failure_that_is_wording", variant="same_verb_and_noun")
     assert found.value == pytest.approx(10 / 433)
-    gap = one(wording, found.metric, variant=found.variant, against=found.floor_name)
+    fields = {"variant": found.variant, "against": found.floor_name}
+    gap = one(rows("wording_action"), found.metric, **fields)
     assert gap.ci_low < 0 < gap.ci_high
 
 
@@ -139,57 +131,31 @@ def test_what_is_not_installed_is_said_and_no_row_disappears(lean, mixed, option
     assert one(found, "wording_exact", task="action").floor_name is not None
 
 
-def test_intervals_draw_recordings_and_are_withheld_for_too_few(lean, write, options_file):
-    lines = [json.loads(text) for text in _lines(n_episodes=4)]
-    few = evaluated(write(lines), options_file, model="qwen")
+def lines(n_episodes):
+    rng = np.random.default_rng(0)
+    for place in range(40):
+        true = {"contact": str(rng.choice(["yes", "no"])), "transition": "unknown"}
+        said = answer(**true | {"contact": str(rng.choice(["yes", "no"]))})
+        yield line(place, json.dumps(said), f"ep{place % n_episodes}", true)
+
+
+def test_a_score_or_interval_that_cannot_be_has_a_reason(lean, write, options_file):
+    few = evaluated(write(lines(4)), options_file, model="qwen")
     found = one(few, "accuracy", task="contact", variant="parsed")
     assert found.ci_low is None
     assert "4 recordings" in found.ci_reason
-
-
-def _lines(n_episodes):
-    rng = np.random.default_rng(0)
-    for place in range(40):
-        true = {
-            "action": "Walk", "subtask": "s", "next_action": "Walk", "objects": ["pen"],
-            "contact": str(rng.choice(["yes", "no"])), "transition": "unknown",
-        }  # fmt: skip
-        said = true | {"contact": str(rng.choice(["yes", "no"]))}
-        yield json.dumps(
-            {
-                "id": str(place),
-                "episode_id": str(place % n_episodes),
-                "raw_prediction": json.dumps(said),
-                "true_json": true,
-            }
-        )
-
-
-def test_a_field_that_tests_nothing_gets_no_score_but_a_reason(lean, write, options_file):
-    found = evaluated(write(map(json.loads, _lines(8))), options_file, model="qwen")
     for variant in ("parsed", "strict"):
-        constant = one(found, "accuracy", task="action", variant=variant)
+        constant = one(few, "accuracy", task="action", variant=variant)
         assert "one class tests nothing" in constant.reason
-        assert "unknown" in one(found, "accuracy", task="transition", variant=variant).reason
-    assert one(found, "published_transition_accuracy").status == "skipped"
-    assert one(found, "published_seen_label_accuracy").status == "skipped"
+        assert "unknown" in one(few, "accuracy", task="transition", variant=variant).reason
+    assert one(few, "published_transition_accuracy").status == "skipped"
+    assert one(few, "published_seen_label_accuracy").status == "skipped"
 
 
-def test_nothing_is_computed_twice(few_parts, mixed, options_file, tmp_path, monkeypatch):
-    out = tmp_path / "made" / "m.json"
-    first = evaluate_to(mixed, options_file, out)
-    assert read_records(out) == first == evaluated(mixed, options_file)
-    assert sorted(path.name for path in out.parent.iterdir()) == ["m.json", "m.provenance.json"]
-
-    def never(*_):
-        raise AssertionError("read again")
-
-    monkeypatch.setattr(evaluate, "read_predictions", never)
-    assert evaluate_to(mixed, options_file, out) == first
-
-
-def test_a_run_that_was_stopped_goes_on(few_parts, mixed, options_file, tmp_path, monkeypatch):
-    out, made, expected = tmp_path / "m.json", [], evaluated(mixed, options_file)
+def test_a_run_that_was_stopped_goes_on_and_nothing_is_computed_twice(
+    few_parts, mixed, options_file, tmp_path, monkeypatch
+):
+    out, made, expected = tmp_path / "made" / "m.json", [], evaluated(mixed, options_file)
 
     def watched(name, part):
         def run(*args):
@@ -205,15 +171,18 @@ def test_a_run_that_was_stopped_goes_on(few_parts, mixed, options_file, tmp_path
     with pytest.raises(KeyboardInterrupt):
         evaluate_to(mixed, options_file, out)
     assert not out.exists()
-    assert evaluate_to(mixed, options_file, out) == expected
+    assert evaluate_to(mixed, options_file, out) == expected == read_records(out)
     assert made == ["published", "validity", "contact", "contact", "objects"]
-    assert not list(tmp_path.glob(".m.parts"))
+    assert sorted(path.name for path in out.parent.iterdir()) == ["m.json", "m.provenance.json"]
+    for path in out.parent.iterdir():
+        assert str(tmp_path) not in path.read_text()
+    assert evaluate_to(mixed, options_file, out) == expected
+    assert len(made) == 5
 
 
-@pytest.mark.parametrize("text", ["{}", "[1", '["pen", "pen"]'])
-def test_mended_input_is_not_taken_for_other_input(few_parts, mixed, tmp_path, text, options_file):
+def test_mended_input_is_not_taken_for_other_input(few_parts, mixed, tmp_path, options_file):
     out, mended = tmp_path / "m.json", options_file.read_text()
-    options_file.write_text(text)
+    options_file.write_text('["pen", "pen"]')
     with pytest.raises(AnswersError, match=rf"^{options_file.name}"):
         evaluate_to(mixed, options_file, out)
     options_file.write_text(mended)
@@ -227,28 +196,21 @@ CHANGES = {
 }
 
 
+@pytest.mark.parametrize("finished", [True, False], ids=["whole", "parts"])
 @pytest.mark.parametrize("changed", CHANGES)
-def test_two_runs_never_mix(few_parts, mixed, options_file, tmp_path, changed):
-    out = tmp_path / "m.json"
-    evaluate_to(mixed, options_file, out, model="one")
-    _is_refused(mixed, options_file, out, changed)
+def test_two_runs_never_mix(
+    few_parts, mixed, options_file, tmp_path, changed, finished, monkeypatch
+):
+    def stop(*_):
+        raise KeyboardInterrupt
 
-
-@pytest.mark.parametrize("changed", CHANGES)
-def test_parts_of_two_runs_never_mix(few_parts, mixed, options_file, tmp_path, changed):
     out = tmp_path / "m.json"
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(evaluate.PARTS, "contact", _stop)
+    if finished:
+        evaluate_to(mixed, options_file, out, model="one")
+    else:
+        monkeypatch.setitem(evaluate.PARTS, "contact", stop)
         with pytest.raises(KeyboardInterrupt):
             evaluate_to(mixed, options_file, out, model="one")
-    _is_refused(mixed, options_file, out, changed)
-
-
-def _stop(*_):
-    raise KeyboardInterrupt
-
-
-def _is_refused(mixed, options_file, out, changed):
     CHANGES[changed](mixed, options_file)
     before = {path: path.read_bytes() for path in out.parent.rglob("*.json")}
     with pytest.raises(AnswersError, match=f"rests on another {changed}"):
@@ -256,23 +218,19 @@ def _is_refused(mixed, options_file, out, changed):
     assert before == {path: path.read_bytes() for path in out.parent.rglob("*.json")}
 
 
-def test_an_output_that_does_not_tell_its_data_is_refused(few_parts, mixed, options_file, tmp_path):
-    out = tmp_path / "m.json"
-    evaluate_to(mixed, options_file, out)
-    provenance_path(out).unlink()
-    with pytest.raises(AnswersError, match="does not say its key"):
-        evaluate_to(mixed, options_file, out)
-
-
-def test_other_tools_make_the_same_evaluation_again(few_parts, mixed, options_file, tmp_path):
+def test_other_tools_evaluate_again_and_an_output_without_its_data_is_refused(
+    few_parts, mixed, options_file, tmp_path
+):
     out = tmp_path / "m.json"
     first = evaluate_to(mixed, options_file, out)
     told = json.loads(provenance_path(out).read_text())
     told["tools"]["library"] = "older"
     provenance_path(out).write_text(json.dumps(told))
     out.write_text("[]")
-    assert evaluate_to(mixed, options_file, out) == first
-    assert read_records(out) == first
+    assert evaluate_to(mixed, options_file, out) == first == read_records(out)
+    provenance_path(out).unlink()
+    with pytest.raises(AnswersError, match="does not say its key"):
+        evaluate_to(mixed, options_file, out)
 
 
 def test_the_verb_prints_a_table_and_where_it_wrote(few_parts, mixed, options_file, tmp_path):
@@ -288,15 +246,7 @@ def test_the_verb_prints_a_table_and_where_it_wrote(few_parts, mixed, options_fi
     assert refused.stderr.startswith("AnswersError: m.json: rests on another model")
 
 
-def test_the_room_needs_no_deep_learning_framework():
+def test_evaluating_loads_no_deep_learning_framework():
     code = "import sys; import xperience.qwen.evaluate; print('torch' in sys.modules)"
-
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
-
-
-def test_paths_of_the_machine_stay_out_of_the_files(few_parts, mixed, options_file, tmp_path):
-    out = tmp_path / "m.json"
-    evaluate_to(mixed, options_file, out)
-    for path in (out, provenance_path(out)):
-        assert str(Path(tmp_path)) not in path.read_text()

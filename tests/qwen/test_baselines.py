@@ -24,24 +24,16 @@ from xperience.qwen.supervised import (
     MANIFEST,
     OPTIONS,
     RECORDS,
-    FrameSpan,
-    Media,
     Supervised,
     as_target,
     write_predictions,
 )
 from xperience.storage import write_json
 
+from .conftest import supervised
+
 TRAINED = Options(("Pour water", "Stir tea"), ("Make tea",), ("cup", "kettle", "lid"))
 ACTIONS = ("Pour water", "Stir tea", "Never trained")
-
-
-def media(n_frames=12):
-    return Media(
-        video="v.mp4", video_sha256="0", fps=4.0, n_frames=n_frames, window_frames=4,
-        seconds=n_frames / 4, cameras=["fisheye_cam0"], lost={}, audio=None, audio_sha256=None,
-        audio_rate_hz=16_000, audio_seconds=0.0, why_no_audio="none here",
-    )  # fmt: skip
 
 
 def record(place, side="test", n_frames=12, **truth):
@@ -51,14 +43,15 @@ def record(place, side="test", n_frames=12, **truth):
         "transition": "no", "next_action": "Stir tea",
         "evidence_window": {"start_frame": 6, "end_frame": n_frames - 1},
     } | truth  # fmt: skip
-    return Supervised(
-        id=f"{side}{place // 5}:{start}", episode=f"{side}{place // 5}", side=side,
-        system="s", user="u", media=media(n_frames),
-        window=FrameSpan(start_frame=start, end_frame=start + 19),
-        clip=FrameSpan(start_frame=start + 20 - 5 * n_frames, end_frame=start + 19),
-        answer=answer_text(answer), target=answer_text(as_target(answer, TRAINED)),
-        action_is_option=answer["action"] in TRAINED.allowed("action"),
-    )  # fmt: skip
+    media = {"fps": 4.0, "n_frames": n_frames, "window_frames": 4, "seconds": n_frames / 4}
+    changed = {
+        "id": f"{side}{place // 5}:{start}", "episode": f"{side}{place // 5}",
+        "window": {"start_frame": start, "end_frame": start + 19},
+        "clip": {"start_frame": start + 20 - 5 * n_frames, "end_frame": start + 19},
+        "answer": answer_text(answer), "target": answer_text(as_target(answer, TRAINED)),
+        "action_is_option": answer["action"] in TRAINED.allowed("action"),
+    }  # fmt: skip
+    return Supervised(**supervised(place, side, "Stir tea", **media) | changed)
 
 
 def drawn(side, n, seed):
@@ -79,26 +72,14 @@ def drawn(side, n, seed):
         )
 
 
-@pytest.fixture(scope="module")
-def asked():
-    return list(drawn("test", 60, 1))
-
-
-@pytest.fixture(scope="module")
-def train():
-    return list(drawn("train", 60, 2))
+ASKED, TRAIN = list(drawn("test", 60, 1)), list(drawn("train", 60, 2))
 
 
 @pytest.fixture
-def unworded(monkeypatch):
-    """Leave the comparison of wordings out: it is slow, and tested elsewhere."""
-    parts = {name: part for name, part in PARTS.items() if not name.startswith("wording")}
-    monkeypatch.setattr(evaluation, "PARTS", parts)
-
-
-@pytest.fixture
-def scored(tmp_path, unworded):
+def scored(tmp_path, monkeypatch):
     """Return a function (answers) to the rows of their evaluation, by task, metric and variant."""
+    parts = {name: part for name, part in PARTS.items() if not name.startswith("wording")}
+    monkeypatch.setattr(evaluation, "PARTS", parts)  # wordings are slow, and tested elsewhere
 
     def scores(said):
         write_json(tmp_path / OPTIONS, TRAINED.as_json())
@@ -113,15 +94,14 @@ def scored(tmp_path, unworded):
     return scores
 
 
-def test_the_majority_scores_exactly_its_share(asked, train, scored):
-    rows = scored(majority_json(train, asked))
+def test_the_majority_scores_exactly_its_share(scored):
+    rows = scored(majority_json(TRAIN, ASKED))
     for field in ("contact", "transition", "next_action"):
-        usual = Counter(
-            one.taught[field] for one in train if one.taught[field] != UNKNOWN
-        ).most_common(1)[0][0]
-        truth = [one.truth[field] for one in asked if one.truth[field] != UNKNOWN]
-        assert rows[field, "accuracy", "parsed"].value == truth.count(usual) / len(truth)
-    contact = [one.truth["contact"] for one in asked]
+        known = Counter(one.taught[field] for one in TRAIN if one.taught[field] != UNKNOWN)
+        truth = [one.truth[field] for one in ASKED if one.truth[field] != UNKNOWN]
+        share = truth.count(known.most_common(1)[0][0]) / len(truth)
+        assert rows[field, "accuracy", "parsed"].value == share
+    contact = [one.truth["contact"] for one in ASKED]
     share = max(contact.count("yes"), contact.count("no")) / len(contact)
     assert rows["contact", "accuracy", "parsed"].value == share
     assert rows["contact", "accuracy", "parsed"].floor == share
@@ -129,54 +109,43 @@ def test_the_majority_scores_exactly_its_share(asked, train, scored):
     assert rows[None, "strict_validity", None].value == 1
 
 
-def test_the_majority_says_the_same_of_everything_but_where_clips_end(asked, train):
-    said = [json.loads(raw) for _, raw in majority_json(train, asked)]
-    ends = [answer.pop("evidence_window")["end_frame"] for answer in said]
-    assert all(answer == said[0] for answer in said)
-    assert ends == [one.media.n_frames - 1 for one in asked]
-
-
-def test_the_majority_does_not_look_at_what_it_answers(asked, train):
+def test_the_majority_says_one_thing_and_does_not_look_at_what_it_answers():
+    before = [raw for _, raw in majority_json(TRAIN, ASKED)]
     changed = [
         record(place, n_frames=one.media.n_frames, contact="no", objects=["lid"])
-        for place, one in enumerate(asked)
+        for place, one in enumerate(ASKED)
     ]
-    before, after = majority_json(train, asked), majority_json(train, changed)
-    assert [raw for _, raw in before] == [raw for _, raw in after]
+    assert [raw for _, raw in majority_json(TRAIN, changed)] == before
+    said = list(map(json.loads, before))
+    ends = [answer.pop("evidence_window")["end_frame"] for answer in said]
+    assert all(answer == said[0] for answer in said)
+    assert ends == [one.media.n_frames - 1 for one in ASKED]
 
 
-def test_the_majority_says_unknown_only_if_nothing_else_is_said(asked):
+def test_the_majority_says_unknown_only_if_training_says_nothing_else():
     train = [record(place, "train", action="Never trained") for place in range(5)]
     known = [*train, record(5, "train", action="Pour water")]
     for records, expected in ((train, UNKNOWN), (known, "Pour water")):
-        assert json.loads(next(majority_json(records, asked))[1])["action"] == expected
-
-
-def test_the_majority_needs_training_records(asked):
+        assert json.loads(next(majority_json(records, ASKED))[1])["action"] == expected
     with pytest.raises(AnswersError, match="none of the training side"):
-        list(majority_json([], asked))
+        list(majority_json([], ASKED))
 
 
-def test_the_truth_reaches_its_ceiling_and_no_further(asked, scored):
-    rows = scored(oracle_json(asked))
+def test_the_truth_reaches_its_ceiling_and_no_further(scored):
+    rows = scored(oracle_json(ASKED))
     assert rows[None, "strict_validity", None].value == 1
     for field in ("contact", "transition", "next_action"):
         assert rows[field, "accuracy", "parsed"].value == 1
-    trained = np.mean([one.truth["action"] in TRAINED.action for one in asked])
+    trained = np.mean([one.truth["action"] in TRAINED.action for one in ASKED])
     action = rows["action", "accuracy", "parsed"]
     assert action.value == action.ceiling == trained < 1
     assert rows["action", "accuracy", "answerable"].value == 1
     assert rows["action", "macro_f1_present", "answerable"].value == 1
     objects = rows["objects", "micro_f1", "parsed"]
     assert objects.value == objects.ceiling < 1  # the jar is no option
-    assert rows["evidence_window", "evidence_iou", "parsed"].value == 1
-
-
-def test_no_floor_of_the_evidence_window_reaches_the_truth(asked, scored):
-    row = scored(oracle_json(asked))["evidence_window", "evidence_iou", "parsed"]
-    assert row.floor_name == "last_frames"
-    assert 0.3 < row.floor < 0.95
-    assert row.n_test == len(asked)
+    evidence = rows["evidence_window", "evidence_iou", "parsed"]
+    assert (evidence.value, evidence.floor_name, evidence.n_test) == (1, "last_frames", len(ASKED))
+    assert 0.3 < evidence.floor < 0.95
 
 
 def guesses(records, **said):
@@ -188,12 +157,12 @@ def guesses(records, **said):
     return list(found.values())
 
 
-def test_heads_become_answers_with_unknown_for_what_is_no_option(asked, scored):
+def test_heads_become_answers_with_unknown_for_what_is_no_option(scored):
     said = guesses(
-        asked, action="Never trained", subtask="Make tea", objects=("cup", "jar", "cup"),
+        ASKED, action="Never trained", subtask="Make tea", objects=("cup", "jar", "cup"),
         contact="no_contact", transition="steady",
     )  # fmt: skip
-    answers = list(linear_json(said, asked, TRAINED))
+    answers = list(linear_json(said, ASKED, TRAINED))
     for _, raw in answers:
         answer = json.loads(raw)
         assert answer["action"] == answer["next_action"] == UNKNOWN
@@ -213,17 +182,11 @@ def test_evidence_of_heads_is_the_run_of_equal_guesses_up_to_the_window(changed_
     assert answer["evidence_window"] == {"start_frame": first, "end_frame": 11}
 
 
-def test_a_window_that_no_head_saw_is_named(asked):
-    said = guesses(asked)
-    lost = asked[-1].window.start_frame
-    kept = [one for one in said if (one.episode, one.start_frame) != (asked[-1].episode, lost)]
-    with pytest.raises(AnswersError, match=asked[-1].id):
-        list(linear_json(kept, asked, TRAINED))
-
-
-def test_a_class_that_heads_do_not_have_is_named(asked):
+def test_a_window_that_no_head_saw_and_a_class_that_none_has_are_named():
+    with pytest.raises(AnswersError, match=f"{ASKED[55].id}: has no prediction"):
+        list(linear_json(guesses(ASKED[:55]), ASKED, TRAINED))
     with pytest.raises(AnswersError, match="'touching'"):
-        list(linear_json(guesses(asked, contact="touching"), asked, TRAINED))
+        list(linear_json(guesses(ASKED, contact="touching"), ASKED, TRAINED))
 
 
 def table():
@@ -238,60 +201,42 @@ def table():
     )
 
 
-def test_a_table_of_heads_becomes_one_guess_a_window(tmp_path):
-    expected = WindowGuess(
-        "ep", 40, action="Pour water", objects=("cup", "lid"), contact="contact",
-        transition="transition",
-    )  # fmt: skip
-    assert guesses_of(table()) == [expected]
-    table().to_parquet(tmp_path / "p.parquet")
-    assert read_guesses(tmp_path / "p.parquet") == [expected]
-
-
-def test_tables_that_cannot_serve_are_refused(tmp_path):
+def test_a_table_of_heads_becomes_one_guess_a_window_or_is_refused(tmp_path):
+    path = tmp_path / "p.parquet"
+    table().to_parquet(path)
+    assert read_guesses(path) == [
+        WindowGuess(
+            "ep", 40, action="Pour water", objects=("cup", "lid"), contact="contact",
+            transition="transition",
+        )
+    ]  # fmt: skip
     with pytest.raises(AnswersError, match="Did you mean 'linear'"):
         guesses_of(table(), "liner")
     with pytest.raises(AnswersError, match="no column start_frame"):
         guesses_of(table().drop(columns="start_frame"))
-    (tmp_path / "p.parquet").write_bytes(b"PAR1 no more")
+    path.write_bytes(b"PAR1 no more")
     with pytest.raises(AnswersError, match="cannot be read"):
-        read_guesses(tmp_path / "p.parquet")
+        read_guesses(path)
 
 
-def exported(folder, records):
-    folder.mkdir()
+def test_the_verb_writes_what_the_evaluation_reads_or_ends_with_one_line(tmp_path, scored):
+    folder, out = tmp_path / "records", tmp_path / "p.jsonl"
     write_json(folder / OPTIONS, TRAINED.as_json())
     (folder / MANIFEST).write_text("{}")
-    texts = (json.dumps(one.model_dump()) for one in records)
+    texts = (json.dumps(one.model_dump()) for one in [*TRAIN, *ASKED])
     (folder / RECORDS).write_text("".join(f"{text}\n" for text in texts))
-    return folder
-
-
-def test_the_verb_writes_what_the_evaluation_reads(asked, train, tmp_path, unworded):
-    folder = exported(tmp_path / "out", [*train, *asked])
-    run = CliRunner()
+    call = ["answers", "baseline", str(folder), "--out", str(out)]
+    for more, told in (
+        (["--kind", "majorty"], "Did you mean 'majority'"),
+        (["--kind", "linear"], "--predictions"),
+    ):
+        done = CliRunner().invoke(app, [*call, *more])
+        assert done.exit_code == 1
+        assert told in done.output
+        assert not out.exists()
     for kind in ("majority", "oracle"):
-        out = tmp_path / f"{kind}.jsonl"
-        done = run.invoke(
-            app, ["answers", "baseline", str(folder), "--kind", kind, "--out", str(out)]
-        )
+        done = CliRunner().invoke(app, [*call, "--kind", kind])
         assert done.exit_code == 0, done.output
         rows = evaluate(out, folder / OPTIONS, kind)
         assert next(row for row in rows if row.metric == "strict_validity").value == 1
-        assert len(out.read_text().splitlines()) == len(asked)
-
-
-@pytest.mark.parametrize(
-    ("more", "told"),
-    [
-        (["--kind", "majorty"], "Did you mean 'majority'"),
-        (["--kind", "linear"], "--predictions"),
-    ],
-)
-def test_a_call_that_cannot_work_ends_with_one_line(asked, tmp_path, more, told):
-    folder = exported(tmp_path / "out", asked)
-    out = tmp_path / "p.jsonl"
-    done = CliRunner().invoke(app, ["answers", "baseline", str(folder), "--out", str(out), *more])
-    assert done.exit_code == 1
-    assert told in done.output
-    assert not out.exists()
+        assert len(out.read_text().splitlines()) == len(ASKED)

@@ -1,0 +1,214 @@
+"""Counts by recording give the scores of the samples, floors are what they are called."""
+
+import json
+from itertools import combinations, permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xperience.evaluation import metrics as scoring
+from xperience.qwen import wording
+from xperience.qwen.predictions import read_predictions
+from xperience.qwen.schema import AnswersError, Options
+from xperience.qwen.scores import (
+    Author,
+    average,
+    best_constant_set,
+    count_labels,
+    evidence_rows,
+    overlap,
+    permuted,
+    share,
+)
+from xperience.qwen.wording import LabelPairs, embed
+
+from .conftest import answer, line
+
+names = st.sampled_from("abcd")
+answers = st.lists(st.tuples(names, names, st.integers(0, 2)), min_size=2, max_size=12)
+frames = st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted).map(tuple)
+few = settings(max_examples=40)
+
+
+def columns(rows):
+    truth, said, episodes = zip(*rows, strict=True)
+    _, episodes = np.unique(episodes, return_inverse=True)
+    return list(truth), list(said), episodes
+
+
+def whole(score_of, episodes):
+    return float(score_of(np.ones((1, episodes.max() + 1)))[0])
+
+
+@few
+@given(answers, st.lists(st.integers(0, 3), min_size=3, max_size=3))
+def test_counts_by_recording_give_the_scores_of_the_samples_under_any_weights(rows, weights):
+    truth, said, episodes = columns(rows)
+    counts = count_labels([(t,) for t in truth], [(s,) for s in said], episodes, "xyz")
+    weights = np.array(weights[: episodes.max() + 1])
+    again = np.repeat(np.arange(len(rows)), weights[episodes])
+    for metric in ("accuracy", "macro_f1_present", "macro_f1_union", "macro_f1_all"):
+        plain = scoring.labels(truth, said, options="xyz")
+        expected = scoring.score(metric, plain, as_published=True).value
+        assert whole(counts.score_of(metric), episodes) == pytest.approx(expected)
+    found = counts.score_of("macro_f1_present")(weights[None].astype(float))[0]
+    if len(again) == 0:
+        assert np.isnan(found)
+        return
+    drawn = scoring.labels([truth[i] for i in again], [said[i] for i in again])
+    expected = scoring.score("macro_f1_present", drawn, as_published=True).value
+    assert found == pytest.approx(expected)
+
+
+def test_an_answer_that_could_not_be_read_is_wrong_and_claims_nothing():
+    episodes = np.array([0, 1, 1])
+    counts = count_labels([("a",), ("a",), ("b",)], [("a",), (), ("b",)], episodes)
+    assert whole(counts.score_of("accuracy"), episodes) == pytest.approx(2 / 3)
+    assert whole(counts.score_of("macro_f1_present"), episodes) == pytest.approx((2 / 3 + 1) / 2)
+
+
+@few
+@given(st.lists(st.sets(names), min_size=1, max_size=6).filter(any))
+def test_no_constant_set_beats_the_best_one(truth):
+    episodes = np.zeros(len(truth), dtype=int)
+
+    def micro_f1(constant):
+        counts = count_labels(truth, [constant] * len(truth), episodes)
+        return whole(counts.score_of("micro_f1"), episodes)
+
+    every = [set(some) for size in range(1, 5) for some in combinations("abcd", size)]
+    assert micro_f1(best_constant_set(truth)) == pytest.approx(max(map(micro_f1, every)))
+
+
+@few
+@given(answers)
+def test_permuted_answers_stay_in_their_group(rows):
+    _, said, episodes = columns(rows)
+    for groups in (None, episodes):
+        numbers = np.zeros(len(said), dtype=int) if groups is None else groups
+        for assigned in permuted(said, groups):
+            for one in np.unique(numbers):
+                members = np.flatnonzero(numbers == one)
+                assert sorted(assigned[i] for i in members) == sorted(said[i] for i in members)
+    assert len({tuple(assigned) for assigned in permuted(list(range(20)))}) > 20
+
+
+def test_shares_leave_out_what_does_not_count():
+    episodes = np.array([0, 0, 1])
+    hits, counted = np.array([1.0, 0.0, 1.0]), np.array([True, False, False])
+    assert whole(share(hits, episodes, counted), episodes) == 1
+    assert np.isnan(share(hits, episodes, counted)(np.array([[0.0, 1.0]]))[0])
+    both = average([share(hits, episodes), share(1 - hits, episodes)])
+    assert whole(both, episodes) == 0.5
+
+
+def pairs_of(rows, silent=()):
+    truth, said, episodes = columns(rows)
+    places = ["abcd".index(name) for name in said]
+    return LabelPairs(
+        truth=np.array(["abcd".index(name) for name in truth]),
+        said=np.array([-1 if i in silent else place for i, place in enumerate(places)]),
+        episodes=episodes,
+        values=np.eye(4),
+        among_true=np.eye(4),
+    )
+
+
+@few
+@given(
+    st.lists(st.tuples(names, names, st.integers(0, 1)), min_size=2, max_size=5),
+    st.sets(st.integers(0, 5)),
+)
+def test_chance_is_the_mean_over_every_permutation_and_the_constant_the_commonest(rows, silent):
+    pairs = pairs_of(rows, silent)
+    found = [
+        np.mean([t == s for t, s in zip(pairs.truth, pairs.said[list(order)], strict=True)])
+        for order in permutations(range(len(rows)))
+    ]
+    same = np.zeros(len(rows), dtype=int)
+    assert pairs.expected(same).mean() == pytest.approx(np.mean(found))
+    assert pairs.expected(np.arange(len(rows))) == pytest.approx(pairs.hits)
+    truth, _, _ = columns(rows)
+    assert pairs.constant().mean() == pytest.approx(max(map(truth.count, "abcd")) / len(rows))
+
+
+def test_without_the_packages_the_way_out_is_named(monkeypatch):
+    monkeypatch.setattr(wording, "NEEDS", ("no_such_package",))
+    with pytest.raises(AnswersError, match=r"no_such_package.*answers"):
+        embed(["a"])
+
+
+@pytest.mark.extras(*wording.NEEDS)
+@pytest.mark.slow
+def test_the_packaged_model_gives_the_cosines_of_its_authors_library(monkeypatch):
+    sentences = ["Place paper star on table", "Place paper star", "Walk through the room", ""]
+    vectors = embed(sentences)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    # By sentence-transformers and this package.
+    expected = [0.7700474, 0.1140023, 0.0149694]
+    assert (vectors @ vectors.T)[0, 1:] == pytest.approx(expected, abs=1e-5)
+    np.testing.assert_allclose(embed(sentences[::-1])[::-1], vectors, atol=1e-6)
+    monkeypatch.setattr(wording, "WEIGHTS_DIGEST", "0" * 64)
+    with pytest.raises(AnswersError, match="digest"):
+        embed(["a"])
+
+
+@given(one=frames, other=frames)
+def test_overlap_is_a_share_that_is_whole_only_for_the_same_frames(one, other):
+    value = overlap(one, other)
+    assert value == overlap(other, one)
+    assert 0 <= value <= 1
+    assert (value == 1) == (one == other)
+    shared = set(range(one[0], one[1] + 1)) & set(range(other[0], other[1] + 1))
+    assert (value == 0) == (not shared)
+    assert overlap(None, one) == overlap((9, 3), one) == 0
+
+
+def clip_line(place, said, true, **more):
+    def evidence(span):
+        return {"evidence_window": {"start_frame": span[0], "end_frame": span[1]}}
+
+    raw = json.dumps(answer(**evidence(said)))
+    sizes = {"clip_frames": 20, "window_frames": 4}
+    return line(place, raw, truth=evidence(true)) | sizes | more
+
+
+@pytest.fixture
+def evidence_scores(write):
+    """Return a function (lines) to the evidence rows by head and what they are against."""
+
+    def scored(lines):
+        found = read_predictions(write(lines), Options(("Hold pen",)))
+        rows = evidence_rows(found, Author("run", "model"))
+        return {(row.head, row.against): row for row in rows}
+
+    return scored
+
+
+def test_evidence_is_the_mean_overlap_beside_answers_of_one_place(evidence_scores):
+    found = evidence_scores([clip_line(0, (10, 19), (10, 19)), clip_line(1, (0, 9), (10, 19))])
+    floors = {name: found[name, None].value for name, against in found if against is None}
+    assert floors == {
+        "model": 0.5, "whole_clip": 0.5, "asked_window": 0.4, "last_frames": 1,
+        "centre_of_clip": 0.5, "shuffled_answers": 0.5,
+    }  # fmt: skip
+    assert found["model", "last_frames"].value == -0.5
+    true = [(2 * place, 19 - place % 3) for place in range(8)]
+    lines = [clip_line(place, span, span) for place, span in enumerate(true)]
+    row = evidence_scores(lines)["model", None]
+    assert row.value == row.skill == 1 > row.floor
+    lines[1]["raw_prediction"] = "no JSON"  # without a window an answer is wrong
+    assert evidence_scores(lines)["model", None].value == 7 / 8
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"clip_frames": None}, {"true_json": answer(action="unknown")}],
+    ids=["the clip's length is not told", "no action is known"],
+)
+def test_no_evidence_is_scored_where_none_could_be_found(evidence_scores, more):
+    row = evidence_scores([clip_line(0, (0, 3), (0, 3), **more)])["model", None]
+    assert (row.status, row.value) == ("skipped", None)
+    assert row.reason
