@@ -6,6 +6,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tiny products gain nothing from threads, which wait for each other five times as long."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
+
 
 OPTIONS = ["Cut paper", "Cut cardboard", "Hold pen", "Place pen", "Walk", "Cut"]
 

@@ -199,7 +199,7 @@ CHANGES = {
 @pytest.mark.parametrize("finished", [True, False], ids=["whole", "parts"])
 @pytest.mark.parametrize("changed", CHANGES)
 def test_two_runs_never_mix(
-    few_parts, mixed, options_file, tmp_path, changed, finished, monkeypatch
+    few_parts, mixed, options_file, tmp_path, changed, *, finished, monkeypatch
 ):
     def stop(*_):
         raise KeyboardInterrupt

@@ -1,24 +1,32 @@
 """Records are what the labels say, prompts know nothing of them, and a stopped export goes on."""
 
-import json
+import re
+import shlex
 import shutil
 import wave
 
 import av
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from xperience.cli import app
 from xperience.cohort.roster import Entry, make_roster, write_roster
+from xperience.features.windows import WINDOW_FRAMES
+from xperience.project import at_root
 from xperience.qwen import export as exporting
-from xperience.qwen import media as mosaic
-from xperience.qwen.clips import ExportSettings, plan_clips
+from xperience.qwen import media
+from xperience.qwen.clips import Clip, ExportSettings, evidence, plan_clips
 from xperience.qwen.export import export_records, system_message
-from xperience.qwen.schema import UNKNOWN, AnswersError, Options, faults_of, read_options
+from xperience.qwen.media import write_mp4, write_wav
+from xperience.qwen.schema import KEYS, UNKNOWN, AnswersError, faults_of, read_options
 from xperience.qwen.supervised import MANIFEST, OPTIONS, RECORDS, open_export
-from xperience.recording import media
+from xperience.recording import media as recorded
 from xperience.recording.media import read_mono
+from xperience.recording.recording import Episode
 
 N_FRAMES = 140
 SETTINGS = ExportSettings(lead_s=(0.5, 2.0), per_episode=5, tile_px=(32, 24))
@@ -89,49 +97,48 @@ def decoded(path):
 
 def test_every_side_has_its_records_and_the_manifest_says_what_they_rest_on(exported):
     records = list(exported.records())
-    assert [sum(one.side == side for one in records) for side in ("train", "val", "test")] == [
-        2 * SETTINGS.per_episode, SETTINGS.per_episode, SETTINGS.per_episode,
-    ]  # fmt: skip
     assert len({one.id for one in records}) == len(records)
     assert exported.manifest["records"] == {"train": 10, "val": 5, "test": 5}
     assert set(exported.manifest["digests"]) == {"records", "options", "settings", "roster"}
-    assert list(exported.records("val")) == [one for one in records if one.side == "val"]
+    for side, count in exported.manifest["records"].items():
+        mine = list(exported.records(side))
+        assert len(mine) == count
+        assert mine == [one for one in records if one.side == side]
+    assert {one.system for one in records} == {
+        system_message(exported.options, SETTINGS.listed_options)
+    }
+    long = system_message(exported.options, 1)
+    assert "Pour water" not in long
+    assert f"{len(exported.options.action)} labels" in long
+    assert read_options(exported.folder / OPTIONS) == exported.options
 
 
-def test_a_clip_ends_with_its_window_and_its_files_hold_what_the_record_says(exported, cohort):
+def test_a_clip_ends_with_its_window_and_its_files_hold_what_the_record_says(
+    exported, cohort, builder
+):
     sound = np.concatenate(list(read_mono(cohort.root / "c1" / "fisheye_cam0.mp4", 16_000)))
-    for record in exported.records("test"):
-        media = record.media
-        pictures = decoded(exported.folder / media.video)
-        assert len(pictures) == media.n_frames
+    planned = plan_clips("c1", N_FRAMES, 20.0, SETTINGS)
+    for record, clip in zip(exported.records("test"), planned, strict=True):
+        told, length = record.media, record.clip.end_frame + 1 - record.clip.start_frame
+        pictures = decoded(exported.folder / told.video)
+        assert len(pictures) == told.n_frames == len(clip.shown)
         assert pictures[0].shape == (48, 96, 3)
         assert record.clip.end_frame == record.window.end_frame
         assert record.clip.start_frame <= record.window.start_frame
-        assert media.seconds == pytest.approx(
-            (record.clip.end_frame + 1 - record.clip.start_frame) / 20
-        )
-        with wave.open(str(exported.folder / media.audio)) as file:
+        assert told.seconds == pytest.approx(length / 20)
+        with wave.open(str(exported.folder / told.audio)) as file:
             assert (file.getframerate(), file.getnchannels()) == (16_000, 1)
             heard = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32767
         first = round(record.clip.start_frame / 20 * 16_000)
         np.testing.assert_allclose(heard, sound[first : first + len(heard)], atol=2e-5)
-        assert len(heard) / 16_000 == media.audio_seconds == pytest.approx(media.seconds, rel=0.01)
+        assert len(heard) / 16_000 == told.audio_seconds == pytest.approx(told.seconds, rel=0.01)
+    for frame, picture in zip(clip.shown, pictures, strict=True):
+        tile = picture[:24, 32:64].astype(int)  # the second of the first row: fisheye_cam1
 
+        def off(other, tile=tile):
+            return np.abs(tile - media.fitted(builder.picture(other, seed=1), (32, 24))).mean()
 
-def test_pictures_are_the_views_of_the_frames_that_were_planned(exported, cohort, builder):
-    record = next(exported.records("test"))
-    clips = plan_clips("c1", N_FRAMES, 20.0, SETTINGS)
-    shown = clips[0].shown
-    pictures = decoded(exported.folder / record.media.video)
-    for frame, picture in zip(shown, pictures, strict=True):
-        true = mosaic.fitted(builder.picture(frame, seed=1), (32, 24))
-        tile = picture[:24, 32:64]  # the second of the first row: fisheye_cam1
-        others = [
-            np.abs(tile.astype(int) - mosaic.fitted(builder.picture(other, 1), (32, 24))).mean()
-            for other in range(0, N_FRAMES, 7)
-            if other != frame
-        ]
-        assert np.abs(tile.astype(int) - true).mean() < min(others)
+        assert off(frame) < min(off(other) for other in range(0, N_FRAMES, 7) if other != frame)
 
 
 def test_answers_are_what_the_labels_say(exported):
@@ -146,12 +153,11 @@ def test_answers_are_what_the_labels_say(exported):
 
 
 def test_no_label_of_validation_or_test_alone_is_an_option_or_in_a_prompt(exported):
-    options = read_options(exported.folder / OPTIONS)
+    options, records = exported.options, list(exported.records())
     trained = {label for name in ("a1", "a2") for label, _, _ in LABELS[name]}
     assert set(options.action) == trained
     assert set(options.objects) == {"cup", "thing of a"}
     foreign = {"Only in validation", "Only in test", "thing of b", "thing of c"}
-    records = list(exported.records())
     for record in records:
         assert not any(name in record.system + record.user + record.target for name in foreign)
         assert faults_of(record.taught, options) == ()
@@ -163,61 +169,19 @@ def test_no_label_of_validation_or_test_alone_is_an_option_or_in_a_prompt(export
     }  # the truth keeps its words
 
 
-def test_the_system_message_is_one_and_the_same_for_all_records(exported):
-    assert {one.system for one in exported.records()} == {
-        system_message(exported.options, SETTINGS.listed_options)
-    }
-    long = system_message(exported.options, 1)
-    assert "Pour water" not in long
-    assert f"{len(exported.options.action)} labels" in long
-
-
-def _other_labels(builder, folder):
-    renamed = [(f"Do {i}", a, b) for i, (_, a, b) in enumerate(LABELS["c1"])]
-    builder.put_captions(folder, captions(builder, renamed, "Other step", ("spoon",)))
-
-
-def _other_boundaries(builder, folder):
-    moved = [("Pour water", 0, 30), ("Only in test", 31, 129), ("Stir tea", 130, 139)]
-    builder.put_captions(folder, captions(builder, moved, objects=("cup", "thing of c")))
-
-
-def _other_objects(builder, folder):
-    builder.put_captions(folder, captions(builder, LABELS["c1"], objects=("lid", "jar")))
-
-
-def _no_contact(builder, folder):
+def test_prompt_and_media_stay_the_same_whatever_is_true(exported, copied, builder, tmp_path):
+    moved = [("Do 0", 0, 30), ("Do 1", 31, 129), ("Do 2", 130, 139)]
+    folder = copied.root / "c1"
+    builder.put_captions(folder, captions(builder, moved, "Other step", ("spoon",)))
     builder.put(folder, full_body_mocap__contacts=np.zeros((N_FRAMES, 21), np.float32))
-
-
-@pytest.mark.parametrize(
-    ("mutate", "fields"),
-    [
-        (_other_labels, {"action", "subtask", "objects", "next_action"}),
-        (_other_boundaries, {"action", "transition", "next_action", "evidence_window"}),
-        (_other_objects, {"objects"}),
-        (_no_contact, {"contact"}),
-    ],
-    ids=lambda one: getattr(one, "__name__", None),
-)
-def test_prompt_and_media_stay_the_same_whatever_is_true(
-    mutate, fields, exported, copied, builder, tmp_path
-):
-    mutate(builder, copied.root / "c1")
     shutil.copytree(exported.folder / "media", tmp_path / "out" / "media")  # videos are the same
     changed = list(export_records(copied, tmp_path / "out", SETTINGS).records("test"))
-    before = list(exported.records("test"))
-    for one, other in zip(before, changed, strict=True):
-        assert one.model_dump(include={"id", "system", "user", "media"}) == other.model_dump(
-            include={"id", "system", "user", "media"}
-        )
-    differ = {
-        name
-        for one, other in zip(before, changed, strict=True)
-        for name in one.truth
-        if one.truth[name] != other.truth[name]
-    }
-    assert differ == fields
+    differ = set()
+    for one, other in zip(exported.records("test"), changed, strict=True):
+        for name in ("id", "system", "user", "media"):
+            assert getattr(one, name) == getattr(other, name)
+        differ |= {name for name in one.truth if one.truth[name] != other.truth[name]}
+    assert differ == set(KEYS)
 
 
 def test_what_is_missing_is_hatched_and_said(copied, builder, tmp_path):
@@ -226,7 +190,7 @@ def test_what_is_missing_is_hatched_and_said(copied, builder, tmp_path):
     builder.write_video(folder / "fisheye_cam1.mp4", 80, seed=1)
     builder.write_video(folder / "fisheye_cam0.mp4", N_FRAMES, seed=0)  # without its sound
     records = list(export_records(copied, tmp_path / "out", SETTINGS, sides=("test",)).records())
-    hatch = mosaic.hatched((32, 24)).astype(int)
+    hatch = media.hatched((32, 24)).astype(int)
     for record in records:
         pictures = [one.astype(int) for one in decoded(tmp_path / "out" / record.media.video)]
         assert record.media.audio is None
@@ -246,37 +210,45 @@ def test_what_is_missing_is_hatched_and_said(copied, builder, tmp_path):
 
 
 def test_a_broken_episode_is_named_and_the_others_go_on(copied, builder, tmp_path):
+    out = tmp_path / "out"
     builder.cut(copied.root / "a2" / "annotation.hdf5", 0.3)
     for video in (copied.root / "c1").glob("*.mp4"):
         video.unlink()
-    found = export_records(copied, tmp_path / "out", SETTINGS)
+    write_roster(copied.root / "episodes.csv", copied)
+    call = ["answers", "export", str(copied.root / "episodes.csv"), "--out", str(out)]
+    brief = ["--per-episode", "2", "--tile", "32", "24", "--lead-s", "0.5", "1"]
+    done = CliRunner().invoke(app, [*call, *brief])
+    assert done.exit_code == 0, done.output
+    assert "left out: a2: " in done.output
+    assert "records: 2 train, 2 val" in done.output
+    found = open_export(out)
     assert set(found.manifest["lost"]) == {"a2", "c1"}
     assert "no video" in found.manifest["lost"]["c1"]
-    assert {one.episode for one in found.records()} == {"a1", "b1"}
+    assert [one.episode for one in found.records()] == ["a1", "a1", "b1", "b1"]
     assert set(found.options.action) == {"Pour water", "Stir tea"}
+    done = CliRunner().invoke(app, [*call, "--tile", "33", "24"])
+    assert (done.exit_code, "must be even" in done.output) == (1, True)
 
 
-def test_nothing_to_export_is_an_error_not_an_empty_file(copied, tmp_path):
-    for name in SIDES:
-        for video in (copied.root / name).glob("*.mp4"):
-            video.unlink()
+def test_what_cannot_be_exported_is_an_error_not_an_empty_file(copied, tmp_path, builder):
+    with pytest.raises(AnswersError, match="Did you mean 'train'"):
+        export_records(copied, tmp_path / "out", SETTINGS, sides=("trian",))
+    for video in copied.root.glob("*/*.mp4"):
+        video.unlink()
     with pytest.raises(AnswersError, match="gives no record"):
         export_records(copied, tmp_path / "out", SETTINGS)
     with pytest.raises(AnswersError, match=r"has no records\.jsonl"):
         open_export(tmp_path / "out")
-
-
-def test_no_labelled_training_episode_is_an_error(copied, tmp_path, builder):
     for name in ("a1", "a2"):
         builder.put(copied.root / name, caption=None)
-    with pytest.raises(AnswersError, match="options"):
+    with pytest.raises(AnswersError, match="options: action: is empty"):
         export_records(copied, tmp_path / "out", SETTINGS)
 
 
 def test_an_export_that_was_stopped_goes_on_and_ends_the_same(
     cohort, exported, tmp_path, monkeypatch
 ):
-    real, asked = exporting.media_of, []
+    real, asked, read = exporting.media_of, [], []
 
     def stopped(out, name, *rest):
         if name == "b1":
@@ -287,6 +259,10 @@ def test_an_export_that_was_stopped_goes_on_and_ends_the_same(
         asked.append((name, (out / "media" / name / "media.json").exists()))
         return real(out, name, *rest)
 
+    def read_pictures(path, *rest, _real=recorded.read_pictures, **settings):
+        read.append(path.stem)
+        return _real(path, *rest, **settings)
+
     monkeypatch.setattr(exporting, "media_of", stopped)
     with pytest.raises(KeyboardInterrupt):
         export_records(cohort, tmp_path, SETTINGS)
@@ -296,25 +272,36 @@ def test_an_export_that_was_stopped_goes_on_and_ends_the_same(
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "media").rglob("*.mp4")}
     assert len(kept) == 2 * SETTINGS.per_episode
     monkeypatch.setattr(exporting, "media_of", counted)
+    monkeypatch.setattr(recorded, "read_pictures", read_pictures)
     again = export_records(cohort, tmp_path, SETTINGS)
     assert lines(again) == lines(exported)
     assert again.manifest == exported.manifest
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert asked == [("a1", True), ("a2", True), ("b1", False), ("c1", False)]
+    assert sorted(read) == sorted(media.CAMERAS * 2)  # once for each episode that was not done
+    monkeypatch.setattr(exporting, "media_of", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        export_records(cohort, tmp_path, SETTINGS)
+    with pytest.raises(AnswersError, match=r"has no manifest\.json"):
+        open_export(tmp_path)  # it is being changed
 
 
-def test_damaged_media_are_written_anew(cohort, exported, tmp_path):
+def test_media_are_written_anew_if_damaged_or_of_another_video(copied, exported, builder, tmp_path):
     out = shutil.copytree(exported.folder, tmp_path / "out")
     victim = out / next(exported.records("val")).media.video
     whole = victim.read_bytes()
     victim.write_bytes(whole[:-9])
-    assert lines(export_records(cohort, out, SETTINGS)) == lines(exported)
+    builder.write_video(copied.root / "c1" / "stereo_left.mp4", N_FRAMES, seed=33)
+    found = export_records(copied, out, SETTINGS)
     assert victim.read_bytes() == whole
+    for one, other in zip(exported.records(), found.records(), strict=True):
+        assert (one.media == other.media) == (one.episode != "c1")
 
 
 @pytest.mark.parametrize("change", [{"fps": 2.0}, {"crf": 40}, {"tile_px": (48, 36)}], ids=str)
 def test_other_settings_make_other_media(change, cohort, exported, tmp_path):
-    out = shutil.copytree(exported.folder, tmp_path / "out")
+    out = tmp_path / "out"
+    shutil.copytree(exported.folder / "media" / "b1", out / "media" / "b1")
     found = export_records(cohort, out, SETTINGS.model_copy(update=change), sides=("val",))
     before = [one.media.video_sha256 for one in exported.records("val")]
     after = [one.media.video_sha256 for one in found.records()]
@@ -322,73 +309,168 @@ def test_other_settings_make_other_media(change, cohort, exported, tmp_path):
     assert found.manifest["digests"]["settings"] != exported.manifest["digests"]["settings"]
 
 
-def test_another_video_makes_other_media(copied, exported, builder, tmp_path):
-    out = shutil.copytree(exported.folder, tmp_path / "out")
-    builder.write_video(copied.root / "c1" / "stereo_left.mp4", N_FRAMES, seed=33)
-    found = export_records(copied, out, SETTINGS)
-    for one, other in zip(exported.records(), found.records(), strict=True):
-        assert (one.media == other.media) == (one.episode != "c1")
-
-
-def test_a_finished_export_that_is_being_changed_is_no_longer_finished(
-    cohort, exported, tmp_path, monkeypatch
-):
-    def stopped(*_):
-        raise KeyboardInterrupt
-
-    out = shutil.copytree(exported.folder, tmp_path / "out")
-    monkeypatch.setattr(exporting, "media_of", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        export_records(cohort, out, SETTINGS)
-    with pytest.raises(AnswersError, match=r"has no manifest\.json"):
-        open_export(out)
-
-
-def test_each_video_is_decoded_once_an_episode(cohort, tmp_path, monkeypatch):
-    read, real = [], media.read_pictures
-
-    def counted(path, *rest, **settings):
-        read.append(path)
-        return real(path, *rest, **settings)
-
-    monkeypatch.setattr(media, "read_pictures", counted)
-    export_records(cohort, tmp_path, SETTINGS, sides=("test",))
-    assert sorted(path.stem for path in read) == sorted(mosaic.CAMERAS)
-
-
 @pytest.mark.slow
 def test_two_processes_write_the_same_bytes(cohort, exported, tmp_path):
     assert lines(export_records(cohort, tmp_path, SETTINGS, workers=2)) == lines(exported)
 
 
-def test_an_unknown_side_is_refused(cohort, tmp_path):
-    with pytest.raises(AnswersError, match="Did you mean 'train'"):
-        export_records(cohort, tmp_path, SETTINGS, sides=("trian",))
-
-
 def test_a_line_that_is_no_record_is_named(exported, tmp_path):
-    out = shutil.copytree(exported.folder, tmp_path / "out")
+    for name in (OPTIONS, MANIFEST):
+        shutil.copy(exported.folder / name, tmp_path)
     told = lines(exported).splitlines()
     told[2] = told[2][:-20]
-    (out / RECORDS).write_bytes(b"\n".join(told))
+    (tmp_path / RECORDS).write_bytes(b"\n".join(told))
     with pytest.raises(AnswersError, match=f"{RECORDS}:3"):
-        list(open_export(out).records())
+        list(open_export(tmp_path).records())
 
 
-def test_options_in_the_file_are_those_in_hand(exported):
-    written = json.loads((exported.folder / OPTIONS).read_text())
-    assert Options(**{name: tuple(labels) for name, labels in written.items()}) == exported.options
+seconds = st.floats(0, 3)
 
 
-def test_the_verb_exports_and_names_what_it_left_out(copied, builder, tmp_path):
-    builder.cut(copied.root / "b1" / "annotation.hdf5", 0.3)
-    write_roster(copied.root / "episodes.csv", copied)
-    words = ["answers", "export", str(copied.root / "episodes.csv"), "--out", str(tmp_path / "out")]
-    settings = ["--per-episode", "2", "--tile", "32", "24", "--lead-s", "0.5", "1"]
-    done = CliRunner().invoke(app, [*words, *settings, "--side", "test", "--side", "val"])
-    assert done.exit_code == 0, done.output
-    assert "records: 2 test" in done.output
-    assert "left out: b1: " in done.output
-    assert [one.episode for one in open_export(tmp_path / "out").records()] == ["c1", "c1"]
-    done = CliRunner().invoke(app, [*words, "--tile", "33", "24"])
-    assert (done.exit_code, "must be even" in done.output) == (1, True)
+@settings(max_examples=50)
+@given(
+    n_frames=st.integers(0, 400),
+    fps=st.sampled_from([15.0, 20.0, 20.00137, 29.97]),
+    clip_fps=st.floats(0.5, 60),
+    lead=st.tuples(seconds, seconds).map(sorted).map(tuple),
+)
+def test_clips_show_a_lead_in_and_the_whole_window_and_nothing_after_it(
+    n_frames, fps, clip_fps, lead
+):
+    chosen = ExportSettings(fps=clip_fps, lead_s=lead, per_episode=7)
+    clips = plan_clips("ep", n_frames, fps, chosen)
+    assert clips == plan_clips("ep", n_frames, fps, chosen)
+    assert len(clips) <= 7
+    assert bool(clips) == (n_frames >= 20)
+    most, step = round(lead[1] * fps), max(fps / clip_fps, 1)
+    for clip in clips:
+        shown = np.array(clip.shown)
+        assert (np.diff(shown) > 0).all()
+        assert shown[0] >= 0
+        assert shown[-1] == clip.end_frame < n_frames
+        assert clip.in_window[-1] == len(shown) - 1
+        if n_frames >= 20 + most + 5:
+            assert clip.start_frame - most <= shown[0]
+            if clip_fps * 20 / fps >= 1:
+                assert shown[0] < clip.start_frame - round(lead[0] * fps) + step + 1
+
+
+@settings(max_examples=50)
+@given(
+    runs=st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 40)), min_size=3, max_size=12),
+    place=st.integers(0, 60),
+    step=st.integers(1, 9),
+)
+def test_evidence_is_the_unbroken_run_of_the_action_up_to_the_window(runs, place, step):
+    action = [label for label, length in runs for _ in range(length)]
+    action += ["a"] * max(0, 80 - len(action))
+    start = min(place, len(action) - 20)
+    clip = Clip(start, tuple(range(start + 19, max(-1, start - 30), -step))[::-1], 20 / step, 20.0)
+    inside = action[start : start + 20]
+    label = max(sorted(set(inside)), key=inside.count)
+    found = evidence(action, label, clip)
+    first, last = found["start_frame"], found["end_frame"]
+    assert 0 <= first <= last < len(clip.shown)
+    run = action[clip.shown[first] : clip.shown[last] + 1]
+    if set(run) == {label}:
+        before = action[clip.shown[first - 1] : clip.shown[first]] if first else [""]
+        assert first == 0 or set(before) != {label}
+        is_last = last + 1 == len(clip.shown)
+        after = [] if is_last else action[clip.shown[last] : clip.shown[last + 1] + 1]
+        assert not after or set(after) != {label}
+    else:  # the run slips between two frames that are shown
+        assert first == last
+        assert step > 1
+
+
+def test_settings_name_what_is_wrong_with_them():
+    with pytest.raises(ValueError, match="Did you mean 'fps'"):
+        ExportSettings.checked(fsp=3)
+    with pytest.raises(ValueError, match="least to the most"):
+        ExportSettings.checked(lead_s=(3, 2))
+
+
+@settings(max_examples=50)
+@given(
+    tile=st.tuples(st.integers(8, 80), st.integers(8, 80)),
+    size=st.tuples(st.integers(1, 200), st.integers(1, 200)),
+)
+def test_a_picture_keeps_its_proportions_and_lies_in_the_middle(tile, size):
+    found = media.fitted(np.full((size[1], size[0], 3), 255, np.uint8), tile)
+    assert found.shape == (tile[1], tile[0], 3)
+    rows, across = np.flatnonzero(found.any((1, 2))), np.flatnonzero(found.any((0, 2)))
+    assert len(rows) == tile[1] or len(across) == tile[0]
+    scale = min(tile[0] / size[0], tile[1] / size[1])
+    assert abs(len(across) - size[0] * scale) <= 1
+    assert abs(len(rows) - size[1] * scale) <= 1
+    assert abs(rows[0] - (tile[1] - 1 - rows[-1])) <= 1
+    assert abs(across[0] - (tile[0] - 1 - across[-1])) <= 1
+
+
+def test_views_stand_in_the_declared_order_and_absent_ones_are_hatched(
+    whole_tiny, builder, tmp_path
+):
+    tile = (48, 36)
+    folder = shutil.copytree(whole_tiny, tmp_path / "ep")
+    (folder / "fisheye_cam2.mp4").unlink()
+    builder.write_video(folder / "stereo_right.mp4", 20, seed=5)
+    with Episode(folder) as episode:
+        (early, *first), (late, *second) = media.mosaics(episode, [10, 40, 10], tile)
+    assert (early, late) == (10, 40)
+    hatch = media.hatched(tile)
+    for frame, (picture, there), missing in ((10, first, {2}), (40, second, {2, 5})):
+        assert there == tuple(place not in missing for place in range(6))
+        tiles = [picture[y : y + 36, x : x + 48].astype(int) for y in (0, 36) for x in (0, 48, 96)]
+        true = [media.fitted(builder.picture(frame, seed), tile) for seed in range(6)]
+        for place, one in enumerate(tiles):
+            if place in missing:
+                np.testing.assert_array_equal(one, hatch)
+            else:
+                assert int(np.argmin([np.abs(one - other).mean() for other in true])) == place
+    high = media.hatched((224, 160))
+    assert (media.named(high, "stereo_left") != media.named(high, "stereo_right")).any()
+    np.testing.assert_array_equal(media.named(hatch, "stereo_left"), hatch)
+
+
+def test_the_same_pictures_give_the_same_file_or_none(tmp_path):
+    moving = [np.roll(media.hatched((96, 48)), shift, axis=1) for shift in range(9)]
+    for name in ("a.mp4", "b.mp4"):
+        write_mp4(tmp_path / name, moving, 4.0, 20)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        stream = file.streams.video[0]
+        assert (stream.average_rate, stream.frames, stream.codec.name) == (4, 9, "h264")
+    off = np.array(decoded(tmp_path / "a.mp4")).astype(int) - moving
+    assert np.abs(off).mean(axis=(1, 2, 3)).max() < 12
+    with pytest.raises(ValueError, match="array"):
+        write_mp4(tmp_path / "none" / "c.mp4", [*moving[:3], moving[0][..., 0]], 4.0, 20)
+    with pytest.raises(TypeError):
+        write_wav(tmp_path / "none" / "c.wav", None)
+    assert not list((tmp_path / "none").iterdir())
+
+
+PAGE = at_root("docs/howto/qwen3-omni.md").read_text(encoding="utf-8")
+
+
+def test_the_page_calls_verbs_and_options_that_exist():
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)
+    texts = "".join(blocks).replace("\\\n", " ").splitlines()
+    calls = [shlex.split(text, comments=True) for text in texts]
+    calls = [call[1:] for call in calls if call and call[0].endswith("xperience")]
+    assert {tuple(call[:2]) for call in calls} >= {("answers", "export"), ("answers", "baseline")}
+    for call in calls:
+        verb, words = get_command(app), list(call)
+        while hasattr(verb, "commands"):
+            verb = verb.commands[words.pop(0)]
+        verb.make_context(call[0], words)  # a wrong option, value or number of words raises
+
+
+def test_the_page_names_the_defaults():
+    usual = ExportSettings()
+    width, height = usual.tile_px
+    assert f"of {width}×{height} pixels" in PAGE
+    assert f"at most {usual.listed_options}\n" in PAGE
+    assert (usual.fps, usual.lead_s) == (4, (2, 4))
+    assert "Four frames a second" in PAGE
+    assert "two to four seconds" in PAGE
+    assert f"{WINDOW_FRAMES} frames" in PAGE

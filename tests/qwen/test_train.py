@@ -1,3 +1,5 @@
+"""A killed run takes the steps that it would have taken, and what it learns is read back."""
+
 import json
 import os
 import subprocess
@@ -9,15 +11,13 @@ import pytest
 import torch
 
 from xperience.qwen.generate import Decoding, generate
-from xperience.qwen.model import ModelSource as Source
-from xperience.qwen.model import load
+from xperience.qwen.model import ModelSource, load
 from xperience.qwen.schema import AnswersError
 from xperience.qwen.supervised import open_export
-from xperience.qwen.train import ATTENTION, train
-from xperience.qwen.train import TrainingSettings as Settings
+from xperience.qwen.train import ATTENTION, TrainingSettings, train
 
 pytestmark = pytest.mark.extras("transformers", "peft", "accelerate", "xgrammar")
-SHORT = Settings(steps=6, batch=4, piece=2, save_every=3, learning_rate=1e-2, rank=4)
+SHORT = TrainingSettings(steps=4, batch=4, piece=2, save_every=2, learning_rate=1e-2, rank=4)
 # What a model of random weights needs besides: nothing of it was ever fitted to anything.
 MORE = ATTENTION + r"|lm_head|.*visual\.merger\.mlp\.[02]"
 
@@ -36,14 +36,14 @@ def weights(run):
     return load_file(run / "adapter" / "adapter_model.safetensors")
 
 
-def trained(toy_export, source, out, settings, **more):
-    train(toy_export, source, out, settings, **more)
+def trained(toy_export, source, out, settings):
+    train(toy_export, source, out, settings)
     return out
 
 
 @pytest.fixture(scope="module")
 def source(tiny):
-    return Source(str(tiny))
+    return ModelSource(str(tiny))
 
 
 @pytest.fixture(scope="module")
@@ -52,38 +52,37 @@ def whole(source, toy_export, tmp_path_factory):
     return trained(toy_export, source, tmp_path_factory.mktemp("runs") / "whole", SHORT)
 
 
-def test_training_lowers_the_loss_and_says_so(whole):
+def test_training_lowers_the_loss_of_the_text_models_attention_and_says_so(whole):
     lines, found = logged(whole), losses(whole)
-    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
-    assert found[-1] < found[0] - 0.1
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4]
+    assert found[-1] < found[0] - 0.05
     summary = json.loads((whole / "training.json").read_text())
     validated = {x["step"]: x["validation_loss"] for x in lines if "validation_loss" in x}
-    assert list(validated) == [3, 6]
+    assert list(validated) == [2, 4]
     assert summary["best_step"] == min(validated, key=validated.get)
     assert summary["validation_loss"] == min(validated.values())
-
-
-class Killed(BaseException):
-    """Not an error that anything could catch."""
+    names = {name.split(".lora_")[0] for name in weights(whole)}
+    assert len(names) == 8
+    assert all("language_model.layers" in name and "self_attn" in name for name in names)
 
 
 def killed_at(step):
     def watch(line):
         if line["step"] == step:
-            raise Killed
+            raise KeyboardInterrupt
 
     return watch
 
 
-@pytest.mark.parametrize("at", [1, 5])
 def test_a_killed_run_takes_the_very_steps_that_it_would_have_taken(
-    source, toy_export, whole, tmp_path, at
+    source, toy_export, whole, tmp_path
 ):
     run = tmp_path / "run"
-    with pytest.raises(Killed):
-        train(toy_export, source, run, SHORT, watch=killed_at(at))
+    for step in (1, 3):  # before and after the first checkpoint
+        with pytest.raises(KeyboardInterrupt):
+            train(toy_export, source, run, SHORT, watch=killed_at(step))
     with (run / "log.jsonl").open("a") as file:
-        file.write('{"step": 6, "los')  # as if it had been killed while writing
+        file.write('{"step": 4, "los')  # as if it had been killed while writing
     train(toy_export, source, run, SHORT)
     assert logged(run) == logged(whole)
     first, second = weights(run), weights(whole)
@@ -91,12 +90,9 @@ def test_a_killed_run_takes_the_very_steps_that_it_would_have_taken(
     assert all(torch.equal(first[name], second[name]) for name in first)
     for name in ("adapter/adapter_config.json", "key.json"):
         assert (run / name).read_bytes() == (whole / name).read_bytes()
-
-
-def test_a_run_that_is_done_is_left_alone(source, toy_export, whole):
-    before = (whole / "log.jsonl").read_bytes()
-    assert train(toy_export, source, whole, SHORT, watch=killed_at(1)) == whole / "adapter"
-    assert (whole / "log.jsonl").read_bytes() == before
+    before = (run / "log.jsonl").read_bytes()
+    assert train(toy_export, source, run, SHORT, watch=killed_at(1)) == run / "adapter"
+    assert (run / "log.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -114,18 +110,6 @@ def test_what_cannot_be_trained_is_refused(source, toy_export, whole, tmp_path, 
         train(toy_export, source, out, replace(SHORT, **changed))
 
 
-def test_a_folder_with_other_files_is_refused(source, toy_export, tmp_path):
-    (tmp_path / "letter.txt").write_text("mine")
-    with pytest.raises(AnswersError, match="holds other files"):
-        train(toy_export, source, tmp_path, SHORT)
-
-
-def test_only_the_text_model_s_attention_is_adapted(whole):
-    names = {name.split(".lora_")[0] for name in weights(whole)}
-    assert len(names) == 8
-    assert all("language_model.layers" in name and "self_attn" in name for name in names)
-
-
 def test_an_adapter_is_read_back_as_it_was(source, toy_export, whole, tmp_path):
     record = next(open_export(toy_export).records("test"))
 
@@ -137,13 +121,17 @@ def test_an_adapter_is_read_back_as_it_was(source, toy_export, whole, tmp_path):
         with torch.no_grad():
             return loaded.model(**inputs).logits
 
-    plain, adapted = logits(source), logits(replace(source, adapter=whole / "adapter"))
+    taught = replace(source, adapter=whole / "adapter")
+    plain, adapted = logits(source), logits(taught)
     assert (plain - adapted).abs().max() > 1e-3
-    assert torch.equal(adapted, logits(replace(source, adapter=whole / "adapter")))
+    assert torch.equal(adapted, logits(taught))
     with pytest.raises(AnswersError, match="holds no adapter"):
         load(replace(source, adapter=tmp_path))
     with pytest.raises(AnswersError, match="trains one of its own"):
-        train(toy_export, replace(source, adapter=whole / "adapter"), tmp_path / "x", SHORT)
+        train(toy_export, taught, tmp_path / "x", SHORT)
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(AnswersError, match="holds other files"):
+        train(toy_export, source, tmp_path, SHORT)
 
 
 @pytest.mark.slow
@@ -153,15 +141,14 @@ def test_pieces_and_recomputing_change_nothing_but_rounding(source, toy_export, 
         trained(toy_export, source, tmp_path / str(place), replace(short, **changed))
         for place, changed in enumerate(({"piece": 4}, {"piece": 1}, {"recompute": True}))
     ]
-    assert json.loads((runs[0] / "key.json").read_text()) == json.loads(
-        (runs[1] / "key.json").read_text()
-    )
+    assert (runs[0] / "key.json").read_bytes() == (runs[1] / "key.json").read_bytes()
     for other in runs[1:]:
         assert losses(other) == pytest.approx(losses(runs[0]), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_bfloat16_trains_an_adapter_of_float32(source, toy_export, whole, tmp_path):
-    settings = replace(SHORT, steps=3, bf16=True)
+    settings = replace(SHORT, steps=1, bf16=True)
     run = trained(toy_export, replace(source, dtype="bfloat16"), tmp_path / "run", settings)
     assert losses(run)[0] == pytest.approx(losses(whole)[0], abs=0.1)
     assert losses(run)[0] != losses(whole)[0]
@@ -176,8 +163,8 @@ def test_two_processes_take_the_steps_of_one(source, toy_export, tmp_path):
     launch = [
         sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone",
         str(Path(sys.executable).parent / "xperience"), "answers", "train", str(toy_export),
-        "--model", source.model, "--out", str(both), "--steps", "6", "--batch", "4",
-        "--piece", "1", "--save-every", "3", "--learning-rate", "0.01", "--rank", "4",
+        "--model", source.model, "--out", str(both), "--steps", "4", "--batch", "4",
+        "--piece", "1", "--save-every", "2", "--learning-rate", "0.01", "--rank", "4",
         "--dropout", "0",
     ]  # fmt: skip
     cpu_only = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}

@@ -1,3 +1,5 @@
+"""Whatever a model draws under the grammar is a strict answer that ends."""
+
 import json
 import time
 
@@ -16,6 +18,8 @@ from xperience.qwen.schema import (
     read_answer,
 )
 
+from .conftest import answer
+
 pytestmark = pytest.mark.extras("xgrammar", "transformers")
 AWKWARD = Options(
     ('Hold "pen"', "Cut [paper", "Gießen", 'Say "objects": [', "Cut"),
@@ -24,11 +28,7 @@ AWKWARD = Options(
 )
 FEW = Options(("Cut", "Hold"), ("Draw",), ("pen",))
 OPEN = Options(("Cut", "Hold"))
-PLAIN = {
-    "action": "Cut", "subtask": "Draw", "objects": ["pen"], "contact": "yes",
-    "transition": "no", "next_action": "Cut",
-    "evidence_window": {"start_frame": 0, "end_frame": 12},
-}  # fmt: skip
+PLAIN = answer(action="Cut", subtask="Draw", next_action="Cut")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def drawn(rules, limit, seed, n=4):
 def test_whatever_is_drawn_is_a_strict_answer_that_ends(rules, options, room):
     made = rules(options)
     limit = None if room is None else made.lengths.least_limit + room
-    texts = [text for seed in range(3) for text in drawn(made, limit, seed)]
+    texts = [text for seed in range(2) for text in drawn(made, limit, seed)]
     assert None not in texts
     assert [read_answer(text, options).faults for text in texts] == [()] * len(texts)
     values = [json.loads(text) for text in texts]
@@ -71,14 +71,6 @@ def test_whatever_is_drawn_is_a_strict_answer_that_ends(rules, options, room):
     counts = [len(value["objects"]) for value in values]
     assert [len(set(value["objects"])) for value in values] == counts
     assert max(counts) > 0 or room == 0
-
-
-@pytest.mark.slow
-def test_a_thousand_draws_are_strict_answers(rules):
-    made = rules(AWKWARD)
-    for limit in (None, made.lengths.least_limit + 20):
-        texts = [text for seed in range(63) for text in drawn(made, limit, seed, n=8)]
-        assert all(text is not None and read_answer(text, AWKWARD).strict for text in texts)
 
 
 label = st.sampled_from([*AWKWARD.action, UNKNOWN])
@@ -94,11 +86,11 @@ answers = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@given(answer=answers)
-@settings(max_examples=25, deadline=None)
-def test_every_answer_that_may_be_taught_can_be_written(rules, answer):
+@given(value=answers)
+@settings(max_examples=12)
+def test_every_answer_that_may_be_taught_can_be_written(rules, value):
     made = rules(AWKWARD)
-    text = answer_text(answer)
+    text = answer_text(value)
     assert made.accepts(text)
     # Token by token too, as a tokenizer cuts it: nothing on the way is forbidden.
     holder = ConstrainedLogits(made)
@@ -143,21 +135,19 @@ def test_an_object_is_not_named_twice_nor_begun_when_none_is_left(rules):
         assert made.fits((head + said + then).encode()) == may, (said, then)
 
 
-def test_a_limit_below_the_longest_answer_without_objects_is_refused(rules):
-    made = rules(FEW)
-    ConstrainedLogits(made, made.lengths.least_limit)
-    with pytest.raises(AnswersError, match="so that every answer can end"):
-        ConstrainedLogits(made, made.lengths.least_limit - 1)
-
-
-def test_lengths_bound_the_longest_answer():
+def test_lengths_bound_the_longest_answer_and_a_lower_limit_is_refused(rules):
     longest = PLAIN | {
         "action": max(AWKWARD.action, key=lambda s: len(json.dumps(s, ensure_ascii=False))),
         "subtask": "Tab\there", "contact": UNKNOWN, "transition": UNKNOWN,
         "evidence_window": {"start_frame": 999999, "end_frame": 999999}, "objects": [],
     }  # fmt: skip
     longest["next_action"] = longest["action"]
-    assert len(answer_text(longest).encode()) + 1 == answer_lengths(AWKWARD).least_limit
+    least = answer_lengths(AWKWARD).least_limit
+    assert len(answer_text(longest).encode()) + 1 == least
+    made = rules(AWKWARD)
+    ConstrainedLogits(made, least)
+    with pytest.raises(AnswersError, match="so that every answer can end"):
+        ConstrainedLogits(made, least - 1)
 
 
 def test_three_thousand_options_with_one_beginning_are_no_burden(rules):
