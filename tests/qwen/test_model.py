@@ -136,13 +136,15 @@ def test_the_model_makes_as_many_audio_tokens_as_are_foreseen():
 
 
 def test_a_broken_clip_is_named(toy_export, tmp_path):
-    assert read_frames(toy_export / "clips/Cut.mp4").shape == (4, 32, 48, 3)
+    clip, broken = toy_export / "clips/Cut.mp4", tmp_path / "broken.mp4"
+    assert read_frames(clip, 4).shape == (4, 32, 48, 3)
     assert len(read_sound(toy_export / "clips/tone.wav")) == 32_000
-    broken = tmp_path / "broken.mp4"
-    broken.write_bytes((toy_export / "clips/Cut.mp4").read_bytes()[:200])
-    for read in (read_frames, read_sound):
+    broken.write_bytes(clip.read_bytes()[:200])
+    for read in (lambda path: read_frames(path, 4), read_sound):
         with pytest.raises(AnswersError, match=r"broken\.mp4: cannot be decoded"):
             read(broken)
+    with pytest.raises(AnswersError, match="4 of 5 frames are there"):
+        read_frames(clip, 5)
 
 
 def test_words_come_from_one_place_and_make_a_tokenizer_of_any_text(tmp_path, toy_export):

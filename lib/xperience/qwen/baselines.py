@@ -117,18 +117,11 @@ def _usual_length(records: Sequence[Supervised]) -> int:
 def linear_json(
     guesses: Iterable[WindowGuess], asked: Iterable[Supervised], options: Options
 ) -> Said:
-    """Yield what heads on window features say, as answers.
+    """Yield what heads on window features say, as answers; what is no option becomes "unknown".
 
-    Parameters
-    ----------
-    guesses : iterable of WindowGuess
-        Of all windows of the episodes that are asked about, for the evidence window is the run of
-        windows up to the one in question that are given the same action; without the windows
-        before, it is that window.
-    asked : iterable of Supervised
-        Records to answer.
-    options : Options
-        A label that is none of them becomes "unknown".
+    Guesses are of all windows of the episodes that are asked about, for the evidence window is the
+    run of windows up to the one in question that are given the same action; without the windows
+    before, it is that window.
 
     Raises
     ------
@@ -216,16 +209,9 @@ def guesses_of(
 ) -> list[WindowGuess]:
     """Return what a head said, window by window.
 
-    Parameters
-    ----------
-    table : table
-        One row a window and task: ``episode``, ``task``, ``head``, ``seed``, ``start_frame`` and
-        ``predicted``, in which the names of a set are joined by "|". Of several seeds the first
-        counts; tasks that no answer asks for are passed over.
-    head : str
-        Whose rows count.
-    place : str
-        What errors name.
+    The table has one row per window and task: ``episode``, ``task``, ``head``, ``seed``,
+    ``start_frame`` and ``predicted``, in which the names of a set are joined by "|". Of several
+    seeds the first counts; tasks that no answer asks for are passed over. Errors name the place.
 
     Raises
     ------

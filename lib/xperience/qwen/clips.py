@@ -101,16 +101,7 @@ def plan_clips(
     """Choose the clips of an episode, by window, whatever is true of them.
 
     Windows that come too early for the longest lead-in are left out, unless all do: then lead-ins
-    are cut short at the recording's start.
-
-    Parameters
-    ----------
-    episode : str
-        Its name: with the seed it decides the lead-ins.
-    n_frames, fps : int and float
-        Of the recording.
-    settings : ExportSettings
-        How many clips, and how long.
+    are cut short at the recording's start. The episode's name, with the seed, decides the lead-ins.
     """
     starts = window_starts(n_frames)
     late = starts[starts >= round(settings.lead_s[1] * fps)]
@@ -133,15 +124,9 @@ def _clip(episode: str, start: int, fps: float, settings: ExportSettings) -> Cli
 def true_answers(truth: Truth, clips: Sequence[Clip]) -> list[dict[str, Any]]:
     """Return the fields of each clip's true answer, in the annotators' words.
 
-    What nobody says is "unknown"; there may be more objects than a model may name. Without an
-    action the evidence window is the window itself, and means nothing.
-
-    Parameters
-    ----------
-    truth : Truth
-        Over the windows of these clips.
-    clips : sequence of Clip
-        In the order of those windows.
+    The truth is over the windows of these clips. What nobody says is "unknown"; there may be more
+    objects than a model may name. Without an action the evidence window is the window itself, and
+    means nothing.
     """
     members = np.arange(len(clips))[:, None]
     actions = targets.window_labels("action")(truth, members)
@@ -181,17 +166,8 @@ def _transition(truth: Truth, members: np.ndarray) -> list[str | None]:
 def evidence(action: Sequence[str], label: str | None, clip: Clip) -> dict[str, int]:
     """Return the frames of a clip's video in which the window's action is going on.
 
-    They show the unbroken run of the label that covers most of the window (the later of equal
-    ones).
-
-    Parameters
-    ----------
-    action : sequence of str
-        One per frame of the recording.
-    label : str, optional
-        The window's action.
-    clip : Clip
-        Whose frames are counted.
+    They show the unbroken run of the label, the window's action, that covers most of the window
+    (the later of equal ones); ``action`` has one label per frame of the recording.
     """
     frames = range(clip.shown[0], clip.end_frame + 1)
     runs = [list(run) for same, run in groupby(frames, lambda at: action[at] == label) if same]

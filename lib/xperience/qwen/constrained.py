@@ -203,14 +203,9 @@ class Rules:
         return matcher.accept_string(text) and matcher.is_completed()
 
     def fits(self, text: bytes, n_left: int | None = None) -> bool:
-        """Return whether an answer's beginning names no object twice and can end in time.
+        """Return whether a beginning that the grammar takes names no object twice and can end.
 
-        Parameters
-        ----------
-        text : bytes
-            Something that the grammar takes.
-        n_left : int, optional
-            Tokens that may follow; any number if not given.
+        It can end if it needs no more tokens than are left, where that is given.
         """
         found = objects_of(text)
         if found is None:
@@ -260,13 +255,8 @@ def objects_of(text: bytes) -> tuple[list[bytes], bytes] | None:
 class ConstrainedLogits:
     """Allows only what the rules do, row by row: a logits processor for one call of ``generate``.
 
-    Parameters
-    ----------
-    rules : Rules
-        Made once for a model and its options.
-    limit : int, optional
-        Tokens that an answer may take, the end of its turn included; what every answer fits in, if
-        not given.
+    The limit is how many tokens an answer may take, the end of its turn included; what every answer
+    fits in, if not given.
 
     Raises
     ------
@@ -282,14 +272,9 @@ class ConstrainedLogits:
         self._n_said = 0
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return the scores with minus infinity where a token must not come next.
+        """Return the scores (n, n_vocabulary), minus infinity where a token must not come next.
 
-        Parameters
-        ----------
-        input_ids : int tensor, shape (n, n_tokens)
-            Prompts and what was said so far.
-        scores : float tensor, shape (n, n_vocabulary)
-            The model's.
+        The ids (n, n_tokens) are the prompts and what was said so far.
         """
         if not self._matchers:
             self._matchers = [self.rules.matcher() for _ in input_ids]

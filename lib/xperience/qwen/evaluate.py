@@ -47,6 +47,10 @@ def evaluate(
 ) -> list[Record]:
     """Return the rows of an evaluation, without reading or writing anything else.
 
+    They are figures of the published evaluator (contract "published", names prefixed
+    ``published_``), then honest scores with floors and intervals over recordings (contract
+    "corrected").
+
     Parameters
     ----------
     predictions, options : path
@@ -54,12 +58,6 @@ def evaluate(
         `xperience.qwen.schema.read_options`.
     model : str, optional
         Name of who answered, the rows' head; the name of the predictions' folder without.
-
-    Returns
-    -------
-    list of Record
-        Figures of the published evaluator (contract "published", names prefixed ``published_``),
-        then honest scores with floors and intervals over recordings (contract "corrected").
 
     Raises
     ------

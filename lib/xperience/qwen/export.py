@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -93,25 +94,6 @@ class _Plan:
         return Options(**{name: tuple(sorted(labels)) for name, labels in self.labels.items()})
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One episode's media: what a worker process needs."""
-
-    folder: Path
-    out: Path
-    name: str
-    clips: tuple[Clip, ...]
-    settings: ExportSettings
-
-    def run(self) -> list[Media | None] | str:
-        """Return the media, or why there are none."""
-        try:
-            with Episode(self.folder) as episode:
-                return media_of(self.out, self.name, episode, self.clips, self.settings)
-        except (EpisodeError, AnswersError) as error:
-            return str(error)
-
-
 def export_records(
     roster: Roster,
     out: Path | str,
@@ -156,11 +138,15 @@ def export_records(
     options = plan.options()
     (out / MANIFEST).unlink(missing_ok=True)  # while records change, the export isn't finished
     write_json(out / OPTIONS, options.as_json())
-    jobs = [
-        _Job(roster.folder(one.entry), out, one.entry.episode, one.clips, settings)
-        for one in plan.episodes
-    ]
-    counts = _write_records(out, plan, options, settings, _made(jobs, workers, tell))
+    folders = [roster.folder(one.entry) for one in plan.episodes]
+    work, n = partial(_media, out, settings), min(workers, len(folders))
+    pool = ProcessPoolExecutor(n, mp_context=get_context("spawn")) if n > 1 else None
+    try:
+        media = (map if pool is None else pool.map)(work, folders, plan.episodes)
+        counts = _write_records(out, plan, options, settings, _told(media, len(folders), tell))
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
     chosen = settings.model_dump(mode="json")
     manifest = {
         "records": counts,
@@ -231,21 +217,21 @@ def _add_labels(labels: dict[str, set[str]], truth: Truth) -> None:
         }
 
 
-def _made(jobs: list[_Job], workers: int, tell: OnEpisode) -> Iterator[list[Media | None] | str]:
-    """Yield each episode's media in order, or why there are none."""
-    if workers <= 1 or len(jobs) <= 1:
-        for number, job in enumerate(jobs, 1):
-            yield job.run()
-            tell("clips", number, len(jobs))
-        return
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-        try:
-            for number, found in enumerate(pool.map(_Job.run, jobs), 1):
-                yield found
-                tell("clips", number, len(jobs))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def _media(
+    out: Path, settings: ExportSettings, folder: Path, planned: _Planned
+) -> list[Media | None] | str:
+    """Return the media of one episode, or why there are none."""
+    try:
+        with Episode(folder) as episode:
+            return media_of(out, planned.entry.episode, episode, planned.clips, settings)
+    except (EpisodeError, AnswersError) as error:
+        return str(error)
+
+
+def _told(media: Iterable[Any], total: int, tell: OnEpisode) -> Iterator[Any]:
+    for number, found in enumerate(media, 1):
+        yield found
+        tell("clips", number, total)
 
 
 def _write_records(
@@ -253,7 +239,7 @@ def _write_records(
     plan: _Plan,
     options: Options,
     settings: ExportSettings,
-    media: Iterator[list[Media | None] | str],
+    media: Iterable[list[Media | None] | str],
 ) -> dict[str, int]:
     """Write every record; return counts by side. What is lost is noted in the plan."""
     system = system_message(options, settings.listed_options)
@@ -289,15 +275,7 @@ def _write_records(
 
 
 def system_message(options: Options, listed: int) -> str:
-    """Return what a model is told before every record.
-
-    Parameters
-    ----------
-    options : Options
-        From training episodes.
-    listed : int
-        Lists of options up to this long are written out.
-    """
+    """Return what a model is told before every record; only lists up to a length are listed."""
     lists = {
         "action and next_action": options.action,
         "subtask": options.subtask,

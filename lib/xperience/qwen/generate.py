@@ -59,7 +59,7 @@ def generate(
     sides: Sequence[str] = ("test",),
     watch: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Let a model answer records; write predictions that `xperience evaluate` reads.
+    """Let a model answer records; write predictions for `xperience evaluate`, return how many.
 
     Parameters
     ----------
@@ -76,11 +76,6 @@ def generate(
         Whose records are asked.
     watch : callable, optional
         Told after each batch how many records are done, and of how many.
-
-    Returns
-    -------
-    int
-        Number of predictions in the file.
 
     Raises
     ------

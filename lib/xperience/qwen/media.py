@@ -18,11 +18,13 @@ import av
 import cv2
 import numpy as np
 
+from xperience.errors import EpisodeError
 from xperience.qwen.clips import Clip, ExportSettings
 from xperience.qwen.schema import AnswersError
 from xperience.qwen.supervised import Media, MissingView
 from xperience.recording import layout
 from xperience.recording.clock import stretches
+from xperience.recording.media import read_mono, read_rgb
 from xperience.recording.recording import Episode
 from xperience.sources import LIBRARY, source_digests
 from xperience.storage import (
@@ -52,17 +54,7 @@ _SOURCES = ("qwen/clips", "qwen/media", "qwen/supervised",
 
 
 def hatched(tile_px: tuple[int, int]) -> np.ndarray:
-    """Return the tile of a camera that isn't there: grey stripes, which no scene looks like.
-
-    Parameters
-    ----------
-    tile_px : (int, int)
-        Width and height.
-
-    Returns
-    -------
-    uint8 array, shape (height, width, 3)
-    """
+    """Return the tile of a camera that isn't there: grey stripes, which no scene looks like."""
     across, down = np.meshgrid(np.arange(tile_px[0]), np.arange(tile_px[1]))
     stripes = (across + down) // _HATCH_PX % 2 == 0
     grey = np.where(stripes, _LIGHT, _DARK).astype(np.uint8)
@@ -97,16 +89,10 @@ def named(tile: np.ndarray, camera: str) -> np.ndarray:
 def mosaics(
     episode: Episode, frames: Iterable[int], tile_px: tuple[int, int]
 ) -> Iterator[tuple[int, np.ndarray, tuple[bool, ...]]]:
-    """Yield the mosaic of some frames of the recording, decoding each video once.
+    """Yield some frames, ascending, their mosaics and which cameras are there.
 
-    Yields
-    ------
-    int
-        The frame; ascending, each once.
-    uint8 array, shape (2 · height, 3 · width, 3)
-        RGB.
-    tuple of bool
-        Which cameras are there, in the order of `CAMERAS`; the others' tiles are hatched.
+    Each video is decoded once. A mosaic is RGB, uint8 (2 · height, 3 · width, 3); a camera that is
+    not there, in the order of `CAMERAS`, has a hatched tile.
     """
     wanted = np.array(sorted(set(frames)))
     views = [
@@ -127,13 +113,8 @@ def clip_pictures(
 ) -> Iterator[tuple[Clip, list[np.ndarray], np.ndarray]]:
     """Yield each clip, by window, as soon as its last picture is there.
 
-    Yields
-    ------
-    Clip
-    list of uint8 array, length n_shown
-        Mosaics; clips that overlap share them.
-    bool array, shape (n_shown, 6)
-        Which cameras are there.
+    With it come its mosaics, which clips that overlap share, and which cameras are there in each,
+    bool (n_shown, 6).
     """
     waiting = list(clips)
     held: dict[int, tuple[np.ndarray, tuple[bool, ...]]] = {}
@@ -199,49 +180,36 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
         file.writeframes(values.tobytes())
 
 
-def read_frames(path: Path) -> np.ndarray:
+def read_frames(path: Path, n_frames: int) -> np.ndarray:
     """Return all frames of a short clip, RGB, uint8 (n_frames, height, width, 3).
 
     Raises
     ------
     AnswersError
-        If the file cannot be decoded or holds no frame.
+        If the file cannot be decoded or holds other frames; `read_sound` raises alike.
     """
-    try:
-        with av.open(file_url(path)) as container:
-            container.streams.video[0].thread_count = 1
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    except (OSError, IndexError, av.FFmpegError) as error:
-        raise _undecodable(path, error) from error
-    if not frames:
-        raise _undecodable(path, "no frame")
-    return np.stack(frames)
+    found = _decoded(path, read_rgb(path))
+    if len(found) != n_frames:
+        raise _undecodable(path, f"{len(found)} of {n_frames} frames are there")
+    return np.stack(found)
 
 
 def read_sound(path: Path) -> np.ndarray:
-    """Return the sound of a short clip, 16 kHz mono within -1 to 1, float32 (n_samples,).
+    """Return the sound of a short clip, 16 kHz mono within -1 to 1, float32 (n_samples,)."""
+    return np.concatenate(_decoded(path, read_mono(path, AUDIO_HZ)))
 
-    Raises
-    ------
-    AnswersError
-        If the file cannot be decoded or holds no sample.
-    """
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=AUDIO_HZ)
+
+def _decoded(path: Path, parts: Iterator[np.ndarray]) -> list[np.ndarray]:
     try:
-        with av.open(file_url(path)) as container:
-            parts = [
-                piece.to_ndarray()[0]
-                for frame in [*container.decode(audio=0), None]
-                for piece in resampler.resample(frame)
-            ]
-    except (OSError, IndexError, av.FFmpegError) as error:
-        raise _undecodable(path, error) from error
-    if not sum(map(len, parts)):
-        raise _undecodable(path, "no sample")
-    return np.concatenate(parts)
+        found = [part.copy() for part in parts]  # each is a view of one buffer
+    except EpisodeError as error:
+        raise _undecodable(path, error.found) from error
+    if not sum(map(len, found)):
+        raise _undecodable(path, "nothing is in it")
+    return found
 
 
-def _undecodable(path: Path, why: object) -> AnswersError:
+def _undecodable(path: Path, why: str) -> AnswersError:
     return AnswersError(
         path.name, f"cannot be decoded ({why})", "a clip that the export wrote",
         "Export the records again.",
@@ -251,21 +219,9 @@ def _undecodable(path: Path, why: object) -> AnswersError:
 def media_of(
     out: Path, name: str, episode: Episode, clips: Sequence[Clip], settings: ExportSettings
 ) -> list[Media | None]:
-    """Return the media of an episode's clips; files that are there and whole are kept.
+    """Return the media of an episode's clips; None where no camera has a picture of the window.
 
-    Parameters
-    ----------
-    out : Path
-        Folder of the export; paths are relative to it.
-    name : str
-        The episode's name in the roster.
-    episode, clips, settings : Episode, sequence of Clip and ExportSettings
-        What is shown, and how.
-
-    Returns
-    -------
-    list of (Media or None)
-        One per clip; None where no camera has a picture of the window.
+    Files that are there and whole are kept. Paths are relative to ``out``, the export's folder.
 
     Raises
     ------

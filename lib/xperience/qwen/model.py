@@ -208,14 +208,8 @@ class FramePatcher:
     def of(cls, vision: Any, features: Mapping[str, Any], most_pixels: int) -> "FramePatcher":
         """Read it from a model's files.
 
-        Parameters
-        ----------
-        vision : Qwen3OmniMoeVisionEncoderConfig
-            Geometry: the weights were made for it.
-        features : mapping
-            The model's ``preprocessor_config.json``: means and standard deviations.
-        most_pixels : int
-            A larger frame is made smaller.
+        The vision tower's configuration holds the geometry that the weights were made for,
+        ``preprocessor_config.json`` means and standard deviations.
 
         Raises
         ------
@@ -247,12 +241,7 @@ class FramePatcher:
         return high, wide
 
     def patches(self, frames: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
-        """Cut frames into patches, in the order that the vision tower reads.
-
-        Parameters
-        ----------
-        frames : uint8 array, shape (n_frames, height, width, 3)
-            RGB.
+        """Cut RGB frames into patches, in the order that the vision tower reads.
 
         Returns
         -------
@@ -307,15 +296,8 @@ class Prompter:
     def encode(self, record: Supervised, folder: Path, *, answered: bool) -> EncodedRecord:
         """Return a record's prompt, with its media and perhaps its answer, as arrays.
 
-        Parameters
-        ----------
-        record : Supervised
-            What is asked.
-        folder : Path
-            Media lie relative to it.
-        answered : bool
-            Whether the target follows the prompt, for training: only its tokens and the end of its
-            turn are learnt.
+        Media lie relative to the folder. For training the target follows the prompt: only its
+        tokens and the end of its turn are learnt.
 
         Raises
         ------
@@ -323,7 +305,7 @@ class Prompter:
             If a clip cannot be decoded.
         """
         media, mel = record.media, None
-        patches, grid = self.patcher.patches(read_frames(folder / media.video))
+        patches, grid = self.patcher.patches(read_frames(folder / media.video, media.n_frames))
         shown = "<|video_pad|>" * (int(np.prod(grid)) // self.patcher.merge**2)
         user = f"<|vision_start|>{shown}<|vision_end|>"
         if media.audio is not None:
@@ -354,20 +336,10 @@ class Prompter:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def batch(self, items: Sequence[EncodedRecord], *, left: bool) -> dict[str, torch.Tensor]:
-        """Return a batch by the argument names of the model.
+        """Return a batch by the argument names of the model, filled on the left for generation.
 
-        Parameters
-        ----------
-        items : sequence of EncodedRecord
-            The rows.
-        left : bool
-            Fill on the left, for generation.
-
-        Returns
-        -------
-        dict of {str: tensor}
-            ``input_ids``, ``attention_mask`` and ``labels``, each (n, n_tokens), and the video and
-            whatever there is of sound, the items' parts one after the other.
+        It holds ``input_ids``, ``attention_mask`` and ``labels``, each (n, n_tokens), and the video
+        and whatever there is of sound, the items' parts one after the other.
         """
         made = {
             "input_ids": _filled([item.ids for item in items], self.tokenizer.pad_token_id, left),

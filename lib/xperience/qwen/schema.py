@@ -66,17 +66,9 @@ KEYS = tuple(StrictAnswer.model_fields)
 def answer_text(answer: dict[str, Any]) -> str:
     """Return an answer as text: the one way in which ours are written.
 
-    Parameters
-    ----------
-    answer : dict
-        Exactly the fields of an answer; it may hold what a model may not say, such as a label that
-        is no option or more than eight objects.
-
-    Returns
-    -------
-    str
-        JSON on one line: fields as declared, a space after each comma and colon, letters as they
-        are. Equal answers give equal texts.
+    It is JSON on one line: fields as declared, a space after each comma and colon, letters as they
+    are. Equal answers give equal texts. The answer may hold what a model may not say, such as a
+    label that is no option or more than eight objects.
 
     Raises
     ------
@@ -191,15 +183,7 @@ def json_schema(options: Options) -> dict[str, Any]:
 
 
 def faults_of(value: Any, options: Options) -> tuple[str, ...]:
-    """Return what is wrong with a parsed answer, in the order of `FAULTS`; nothing if it is strict.
-
-    Parameters
-    ----------
-    value : JSON value
-        Whatever a model wrote.
-    options : Options
-        Labels that are none of them are a fault.
-    """
+    """Return what is wrong with any JSON value, in the order of `FAULTS`; nothing if strict."""
     kinds = dict.fromkeys(("missing", "extra_forbidden", "model_type"), WRONG_KEYS)
     kinds["too_long"] = TOO_MANY_OBJECTS
     found = set()
@@ -288,26 +272,12 @@ def _found_object(text: str) -> dict[str, Any]:
 
 
 def published_label(text: str, reading: AnswerReading, options: Options) -> str:
-    """Return the action that the published evaluator took from a text.
+    """Return the action that the published evaluator took from a text and its reading.
 
-    Parameters
-    ----------
-    text : str
-        All that the model wrote.
-    reading : AnswerReading
-        The same, read.
-    options : Options
-        The actions that it is matched to.
+    It is the option that equals the answer's action but for case, else the first in the file's
+    order that occurs anywhere in it, else the action as it stands. Where no object was found, or it
+    names no action, the whole text stands for the action.
 
-    Returns
-    -------
-    str
-        The option that equals the answer's action but for case, else the first in the file's order
-        that occurs anywhere in it, else the action as it stands. Where no object was found, or it
-        names no action, the whole text stands for the action.
-
-    Notes
-    -----
     Found from the published predictions: all 448 labels follow. "Unfold paper lantern" so becomes
     "Fold paper lantern", and a text that broke off while listing objects may become an action that
     is mentioned there.

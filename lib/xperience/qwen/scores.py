@@ -101,7 +101,7 @@ def share(
     episodes : int array, shape (n,)
         Number of each sample's recording.
     counted : bool array, shape (n,), optional
-        Samples that count; the mean is NaN where none does.
+        Samples that count, all if not given; the mean is NaN where none does.
     """
     keep = np.ones(len(hits), dtype=bool) if counted is None else counted
     n_episodes = int(episodes.max()) + 1
@@ -123,12 +123,7 @@ def average(each: Sequence[WeightedScore]) -> WeightedScore:
 def permuted(said: Sequence, episodes: np.ndarray | None = None) -> Iterator[list]:
     """Yield the same answers randomly assigned to samples, `N_PERMUTED` times.
 
-    Parameters
-    ----------
-    said : sequence, length n
-        What was said of each sample.
-    episodes : int array, shape (n,), optional
-        Answers stay in their recording.
+    With the samples' recordings, int (n,), answers stay in their recording.
     """
     rng = np.random.default_rng(PERMUTATION_SEED)
     groups = np.zeros(len(said), dtype=int) if episodes is None else episodes
@@ -195,14 +190,7 @@ class Author:
     def rows(self, scored: AnswerScore, note: str | None = None, **fields: Any) -> Iterator[Record]:
         """Yield a score with interval, best floor and skill, its floors, the paired difference.
 
-        Parameters
-        ----------
-        scored : AnswerScore
-            What was measured.
-        note : str, optional
-            What a reader of the score must know.
-        **fields
-            ``task`` and ``variant``.
+        The note is what a reader of the score must know; fields are ``task`` and ``variant``.
         """
         one, n = scored.metric, scored.n_episodes
         resampling = Resampling(groups=np.arange(n))
@@ -346,13 +334,6 @@ def field_rows(answers: AnswerFile, author: Author, field: str) -> Iterator[Reco
     Floors: the most frequent true label; the model's own answers randomly assigned over all
     windows, and among the windows of their recording. The last knows what a recording is about, but
     not what happens when.
-
-    Parameters
-    ----------
-    answers, author : AnswerFile and Author
-        Whose answers are scored.
-    field : str
-        One of `xperience.qwen.schema.TEXT_FIELDS`.
     """
     known = np.array([item.truth[field] != UNKNOWN for item in answers.items])
     items = [item for item, keep in zip(answers.items, known, strict=True) if keep]

@@ -203,10 +203,7 @@ def write_predictions(path: Path | str, answers: Iterable[tuple[Supervised, str]
 
 
 def told_key(path: Path) -> dict[str, Any]:
-    """Return what results say that they rest on; nothing if the file is absent or no JSON object.
-
-    What is cut off counts as absent: it is refused by `check_key`.
-    """
+    """Return what results say that they rest on; nothing if their file says nothing."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -215,19 +212,9 @@ def told_key(path: Path) -> dict[str, Any]:
 
 
 def check_key(found: dict[str, Any], key: dict[str, Any], what: str) -> None:
-    """Refuse results that rest on something else than what is asked for.
+    """Refuse results that rest on something else than the key, by an AnswersError that names what.
 
-    Parameters
-    ----------
-    found, key : dict
-        What they rest on, as `told_key` returns it, and what is asked for.
-    what : str
-        Name of the results, for the error.
-
-    Raises
-    ------
-    AnswersError
-        If the two differ.
+    ``found`` is what they rest on, as `told_key` returns it.
     """
     other = sorted(name for name in key if found.get(name, ...) != key[name])
     if other:

@@ -105,7 +105,8 @@ def train(
 ) -> Path:
     """Train an adapter on the training side; go on where an earlier call was stopped.
 
-    Started by ``accelerate launch``, several processes share each step's records.
+    Started by ``accelerate launch``, several processes share each step's records. What is returned
+    is the adapter of least validation loss; the last, where nothing validates.
 
     Parameters
     ----------
@@ -120,11 +121,6 @@ def train(
         How it is trained.
     watch : callable, optional
         Told each line of the log, in the main process.
-
-    Returns
-    -------
-    Path
-        The adapter of least validation loss; the last, where nothing validates.
 
     Raises
     ------

@@ -228,13 +228,6 @@ def wording_rows(answers: AnswerFile, author: Author, field: str) -> Iterator[Re
     Metrics ``wording_*`` count over all windows, ``failure_that_is_wording`` (variant: comparison)
     over those that are wrong as texts, and ``answer_share`` (variant: kind) sorts every answer into
     the first kind that it fits. Answers that could not be read are failures and no wording.
-
-    Parameters
-    ----------
-    answers, author : AnswerFile and Author
-        Whose answers are compared.
-    field : str
-        One of `FIELDS`.
     """
     known = np.array([item.truth[field] != UNKNOWN for item in answers.items])
     items = [item for item, keep in zip(answers.items, known, strict=True) if keep]
