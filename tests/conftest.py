@@ -1,8 +1,13 @@
 """Shared by all tests: repeatable examples, a tiny episode to plant faults in, simulated ones."""
 
+import os
+
+LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+os.environ |= {name: "1" for name in LIMITS if name not in os.environ}  # before NumPy is loaded:
+# two workers with two threads each wait for one another
+
 import fcntl
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
