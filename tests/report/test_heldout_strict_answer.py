@@ -5,9 +5,8 @@ import json
 import pytest
 
 from xperience.qwen.schema import Options, answer_text, read_answer
-from xperience.qwen.supervised import FrameSpan, Media, Supervised
+from xperience.qwen.supervised import ClipAnswer, FrameSpan, Media, Supervised
 from xperience.report.strict_answer import HIT, MISS, NO_OPTION, asked_words, field_table
-from xperience.studies.heldout.strict import Answer
 
 OPTIONS = Options(("Pour", "Stir"), ("Brew",), ("mug", "pot", "spoon"))
 TRUTH = {
@@ -35,7 +34,7 @@ def record(truth):
 
 def told(said, truth=TRUTH):
     raw = said if isinstance(said, str) else json.dumps(said)
-    answer = Answer("linear_json", record(truth), raw, read_answer(raw, OPTIONS))
+    answer = ClipAnswer("linear_json", record(truth), raw, read_answer(raw, OPTIONS))
     table = field_table(answer, OPTIONS)
     return answer, dict(zip(table["field"], table["counts as"], strict=True)), table
 

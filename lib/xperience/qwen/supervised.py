@@ -20,6 +20,7 @@ from xperience.qwen.schema import (
     MAX_OBJECTS,
     OPTION_FIELDS,
     UNKNOWN,
+    AnswerReading,
     AnswersError,
     Options,
     read_options,
@@ -99,6 +100,27 @@ class Supervised(BaseModel):
     def taught(self) -> dict[str, Any]:
         """The target, parsed."""
         return json.loads(self.target)
+
+
+@dataclass(frozen=True)
+class ClipAnswer:
+    """What an author said about one clip.
+
+    Parameters
+    ----------
+    author : str
+    record : Supervised
+        What was asked, and the truth.
+    raw : str
+        All that the author wrote.
+    reading : AnswerReading
+        What counts of it.
+    """
+
+    author: str
+    record: Supervised
+    raw: str
+    reading: AnswerReading
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ import pandas as pd
 
 from xperience.qwen.schema import KEYS, TEXT_FIELDS, UNKNOWN, AnswerReading, Options
 from xperience.qwen.scores import overlap
-from xperience.studies.heldout.strict import Answer
+from xperience.qwen.supervised import ClipAnswer
 from xperience.text import as_block, as_markdown
 
 HIT, MISS = "hit", "miss"
 NO_OPTION, NOT_COUNTED = "miss: the true one is no option", "not counted: nobody knows"
 
 
-def asked_words(answer: Answer, options: Options) -> str:
+def asked_words(answer: ClipAnswer, options: Options) -> str:
     """Return what was asked about a clip and what was said, as Markdown; labels are counted."""
     record, span, reading = answer.record, answer.record.window, answer.reading
     counts = {field: options.allowed(field) for field in KEYS}
@@ -34,7 +34,7 @@ def asked_words(answer: Answer, options: Options) -> str:
     )
 
 
-def field_table(answer: Answer, options: Options) -> pd.DataFrame:
+def field_table(answer: ClipAnswer, options: Options) -> pd.DataFrame:
     """Return one row a field of an answer: ``field``, ``truth``, ``said`` and ``counts as``.
 
     What is not valid is wrong in every field, as it is where validity counts. A label that is no

@@ -17,9 +17,9 @@ from xperience.qwen import baselines
 from xperience.qwen.clips import ExportSettings
 from xperience.qwen.evaluate import SHOWN, evaluate
 from xperience.qwen.export import export_records
-from xperience.qwen.schema import AnswerReading, AnswersError, read_answer
+from xperience.qwen.schema import AnswersError, read_answer
 from xperience.qwen.scores import EVIDENCE, HONEST
-from xperience.qwen.supervised import OPTIONS, Export, Supervised, write_predictions
+from xperience.qwen.supervised import OPTIONS, ClipAnswer, Export, write_predictions
 from xperience.studies.heldout.folds import SECTION
 from xperience.studies.heldout.problem import CONTRACT
 from xperience.text import parse_json, read_lines
@@ -52,28 +52,7 @@ class Answered:
     unasked: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What an author said about one clip.
-
-    Parameters
-    ----------
-    author : str
-    record : Supervised
-        What was asked, and the truth.
-    raw : str
-        All that the author wrote.
-    reading : AnswerReading
-        What counts of it.
-    """
-
-    author: str
-    record: Supervised
-    raw: str
-    reading: AnswerReading
-
-
-def answer_of(answered: Answered, author: str) -> Answer:
+def answer_of(answered: Answered, author: str) -> ClipAnswer:
     """Return what an author said about the clip in the middle of all test clips.
 
     Parameters
@@ -96,7 +75,7 @@ def answer_of(answered: Answered, author: str) -> Answer:
     asked = [record for record in answered.export.records("test") if record.id in said]
     record = asked[len(asked) // 2]  # chosen by its place, not by how well it is answered
     raw = said[record.id]
-    return Answer(author, record, raw, read_answer(raw, answered.export.options))
+    return ClipAnswer(author, record, raw, read_answer(raw, answered.export.options))
 
 
 def answer_records(
