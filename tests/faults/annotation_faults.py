@@ -54,19 +54,6 @@ def put(path: str, change: Change, folder: Path, rng: np.random.Generator) -> No
             file[path] = values
 
 
-def longer(values: np.ndarray) -> np.ndarray:
-    return np.concatenate([values, values[-3:]])
-
-
-def of_no_number(values: np.ndarray) -> np.ndarray:
-    """Return records of the same length, as a compound type has them."""
-    return np.zeros(len(values), dtype=[("value", "f4"), ("flag", "u1")])
-
-
-def with_axis(values: np.ndarray) -> np.ndarray:
-    return values[:, None] if values.ndim == 1 else np.moveaxis(values, 0, -1)
-
-
 def span(value: float) -> Change:
     def changed(values: np.ndarray) -> np.ndarray:
         kind = np.result_type(values.dtype, np.float32) if not np.isfinite(value) else values.dtype
@@ -82,10 +69,12 @@ SHAPES: dict[str, Change] = {
     "absent": lambda values: None,
     "empty": lambda values: values[:0],
     "short": lambda values: values[:-3],
-    "long": longer,
+    "long": lambda values: np.concatenate([values, values[-3:]]),
     "half": lambda values: values[: len(values) // 2],
-    "wrong dtype": of_no_number,
-    "wrong axes": with_axis,
+    "wrong dtype": lambda values: np.zeros(len(values), dtype=[("value", "f4"), ("flag", "u1")]),
+    "wrong axes": lambda values: (
+        values[:, None] if values.ndim == 1 else np.moveaxis(values, 0, -1)
+    ),
     "one axis less": lambda values: values.reshape(-1)[:7] if values.ndim > 1 else values[0],
     "strings": lambda values: np.full(values.shape, b"n/a", dtype="S8"),
 }
@@ -140,8 +129,8 @@ def array_cases() -> Iterator[Case]:
             if name in FLOATS or (kind in ("largest span", "zero span") and name != "names"):
                 yield Case(name, kind, layout.ANNOTATION, partial(put, path, change))
         for n_bits in (1, 30):
-            kind = f"bit flips ({n_bits})"
-            yield Case(name, kind, layout.ANNOTATION, partial(flipped, path, n_bits))
+            plant = partial(flipped, path, n_bits)
+            yield Case(name, f"bit flips ({n_bits})", layout.ANNOTATION, plant)
     for name in ("depth", "confidence"):
         yield Case(name, "damaged part", layout.ANNOTATION, partial(damaged_chunk, ARRAYS[name]))
     for name in ("left", "quat", "depth"):
@@ -169,10 +158,6 @@ def back_in_time(values: np.ndarray) -> None:
     values[30:40] = values[10:20]
 
 
-def clock_of_another(values: np.ndarray) -> np.ndarray:
-    return values - 50_000_000_000_000
-
-
 def far_hand(values: np.ndarray) -> None:
     values[25:35, :, 2] += 10
 
@@ -183,7 +168,7 @@ VALUES = (
     ("names", "no text", layout.FRAME_NAMES, lambda v: np.full(len(v), b"\xff\xfe\xfd.jpg", "S32")),
     ("stamps", "goes back", layout.IMU_STAMPS, rows(back_in_time)),
     ("stamps", "repeats", layout.IMU_STAMPS, lambda v: np.repeat(v[::2], 2)[: len(v)]),
-    ("stamps", "another clock", layout.IMU_STAMPS, clock_of_another),
+    ("stamps", "another clock", layout.IMU_STAMPS, lambda v: v - 50_000_000_000_000),
     ("keys", "goes back", layout.IMU_KEYFRAMES, lambda v: v[::-1]),
     ("keys", "outside", layout.IMU_KEYFRAMES, lambda v: v + 10_000),
     ("keys", "negative", layout.IMU_KEYFRAMES, lambda v: v - 40),
@@ -231,10 +216,6 @@ def dropped(path: str, folder: Path, rng: np.random.Generator) -> None:
         del file[path]
 
 
-def captioned(change: Callable[[bytes], Any], folder: Path, rng: np.random.Generator) -> None:
-    put("caption", change, folder, rng)
-
-
 def edited(edit: Callable[[dict], Any]) -> Callable[[bytes], bytes]:
     def changed(raw: bytes) -> bytes:
         document = json.loads(raw)
@@ -254,14 +235,6 @@ def named(label: Any) -> Callable[[bytes], bytes]:
 
 def outside(document: dict) -> None:
     first_action(document).update(start_frame_name="9000000", end_frame_name="9000009")
-
-
-def doubled_labels(raw: bytes) -> bytes:
-    return re.sub(rb'"label": ("[^"]*")', rb'"label": \1, "label": "Wave"', raw)
-
-
-def doubled(raw: bytes) -> bytes:
-    return raw.replace(b'"segments": [', b'"segments": [], "segments": [', 1)
 
 
 CAPTIONS: dict[str, Callable[[bytes], Any]] = {
@@ -287,8 +260,10 @@ CAPTIONS: dict[str, Callable[[bytes], Any]] = {
     "references of no frame": edited(
         lambda document: first_action(document).update(start_frame_name="x", end_frame_name=None)
     ),
-    "doubled key": doubled,
-    "doubled labels": doubled_labels,
+    "doubled key": lambda raw: raw.replace(b'"segments": [', b'"segments": [], "segments": [', 1),
+    "doubled labels": lambda raw: re.sub(
+        rb'"label": ("[^"]*")', rb'"label": \1, "label": "Wave"', raw
+    ),
     "deep": lambda raw: b'{"segments": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "path of no file": lambda raw: b"caption.json",
     "path outside": lambda raw: b"../../etc/passwd",
@@ -297,21 +272,21 @@ CAPTIONS: dict[str, Callable[[bytes], Any]] = {
 }
 
 
+def caption_flipped(n_bits: int, folder: Path, rng: np.random.Generator) -> None:
+    def changed(raw: bytes) -> np.bytes_:
+        damaged = bytearray(raw)
+        flip_bits(damaged, n_bits, rng)
+        return np.bytes_(bytes(damaged))
+
+    put("caption", changed, folder, rng)
+
+
 def caption_cases() -> Iterator[Case]:
     for kind, change in CAPTIONS.items():
-        yield Case("captions", kind, layout.ANNOTATION, partial(captioned, change))
+        yield Case("captions", kind, layout.ANNOTATION, partial(put, "caption", change))
     for n_bits in (1, 2, 3, 30):
         kind = f"bit flips ({n_bits})"
         yield Case("captions", kind, layout.ANNOTATION, partial(caption_flipped, n_bits))
-
-
-def caption_flipped(n_bits: int, folder: Path, rng: np.random.Generator) -> None:
-    def changed(raw: bytes) -> np.void:
-        flipped_raw = bytearray(raw)
-        flip_bits(flipped_raw, n_bits, rng)
-        return np.bytes_(bytes(flipped_raw))
-
-    captioned(changed, folder, rng)
 
 
 def file_changed(

@@ -10,27 +10,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Case:
-    """One fault of one stream.
-
-    Parameters
-    ----------
-    stream : str
-        What is damaged.
-    kind : str
-        How.
-    file : str
-        The file that is changed; all others stay links to the clean recording's.
-    plant : callable (folder, generator)
-        Plants it into a folder whose ``file`` is a copy.
-    seed : int
-        Draws places and bits.
-    """
+    """One fault of one stream."""
 
     stream: str
     kind: str
-    file: str
-    plant: Callable[[Path, np.random.Generator], None]
-    seed: int = 0
+    file: str  # that is changed; all others stay links to the clean recording's
+    plant: Callable[[Path, np.random.Generator], None]  # into a folder whose file is a copy
+    seed: int = 0  # draws places and bits
 
     @property
     def name(self) -> str:

@@ -29,13 +29,7 @@ CAPTIONED = {"captions", "pose"}
 
 @dataclass(frozen=True)
 class Readings:
-    """What the entry points say of a recording.
-
-    Parameters
-    ----------
-    report : EpisodeReport
-    tables : dict of {contract: WindowTable or XperienceError}
-    """
+    """What the entry points say of a recording; a table under each contract, or why not."""
 
     report: EpisodeReport
     tables: Mapping[str, WindowTable | XperienceError]
@@ -82,14 +76,7 @@ def outcome(clean: Readings, seen: Readings, folders: tuple[Path, Path]) -> str:
     A difference counts as named if the table's own notes (missing and partial blocks) tell of the
     block, or `inspect` tells of a stream that the block is made of. A window that became null must
     be told of by the table itself. What changed and isn't named must be undetectable; see
-    `plausible`.
-
-    Parameters
-    ----------
-    clean, seen : Readings
-        Of the recording without and with the fault.
-    folders : (Path, Path)
-        The two recordings.
+    `plausible`. ``clean`` and ``seen`` are of the recording without and with the fault.
     """
     errors = [table for table in seen.tables.values() if isinstance(table, XperienceError)]
     for error in errors:
@@ -120,19 +107,11 @@ def outcome(clean: Readings, seen: Readings, folders: tuple[Path, Path]) -> str:
 
 @dataclass
 class _Compared:
-    """How a table differs from the clean recording's.
+    """How a table differs from the clean recording's."""
 
-    Parameters
-    ----------
-    masked, changed : set of str
-        Columns with new nulls, and with other values.
-    unnamed : dict of {what: streams that it was computed from}
-        Differences that nothing tells of.
-    """
-
-    masked: set[str] = field(default_factory=set)
-    changed: set[str] = field(default_factory=set)
-    unnamed: dict[str, set[str]] = field(default_factory=dict)
+    masked: set[str] = field(default_factory=set)  # columns with new nulls
+    changed: set[str] = field(default_factory=set)  # columns with other values
+    unnamed: dict[str, set[str]] = field(default_factory=dict)  # untold differences: their streams
 
 
 def _compared(clean: WindowTable, seen: Readings, contract: str) -> _Compared:

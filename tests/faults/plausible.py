@@ -160,16 +160,17 @@ RULES: dict[str, Rule] = {
 def implausible(clean: Path, folder: Path, streams: set[str]) -> list[str]:
     """Return what of a damaged recording contradicts itself or physics; empty: undetectable.
 
-    Parameters
-    ----------
-    clean : Path
-        The recording without the fault.
-    folder : Path
-        The one with it.
-    streams : set of str
-        Those that the changed values were computed from.
+    ``streams`` are those that the changed values were computed from.
     """
-    found = _arrays(clean / layout.ANNOTATION, folder / layout.ANNOTATION, streams)
+    with (
+        h5py.File(clean / layout.ANNOTATION) as was,
+        h5py.File(folder / layout.ANNOTATION) as file,
+    ):
+        found = [
+            name
+            for name in sorted(_paths(streams, was))
+            if isinstance(was[name], h5py.Dataset) and not _could_be(name, was[name], file)
+        ]
     for stream in sorted(streams & {*layout.CAMERAS, "audio"}):
         name = f"{layout.AUDIO_CAMERA if stream == 'audio' else stream}.mp4"
         track = "audio" if stream == "audio" else "video"
@@ -191,15 +192,6 @@ def _paths(streams: set[str], file: h5py.File) -> set[str]:
     if "calibration" in streams:
         file[layout.CALIBRATION].visit(lambda name: paths.add(f"{layout.CALIBRATION}/{name}"))
     return paths
-
-
-def _arrays(clean: Path, path: Path, streams: set[str]) -> list[str]:
-    with h5py.File(clean) as was, h5py.File(path) as file:
-        found = []
-        for name in sorted(_paths(streams, was)):
-            if isinstance(was[name], h5py.Dataset) and not _could_be(name, was[name], file):
-                found.append(name)
-        return found
 
 
 def _could_be(name: str, was: h5py.Dataset, file: h5py.File) -> bool:

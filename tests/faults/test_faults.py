@@ -88,6 +88,13 @@ def test_a_fault_through_the_command_line(case: Case, damaged: Path, tmp_path: P
     assert rows.exists() == (codes[-1] == 0)
 
 
+def planted(name: str, clean: Path, out: Path) -> tuple[Path, Readings]:
+    case = next(case for case in CASES if case.name == name)
+    folder = Path(shutil.copytree(clean, out / "ep"))
+    case.plant(folder, case.rng)
+    return folder, read(folder, out, out / "cache")
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -106,10 +113,7 @@ def test_the_judge_knows_its_classes(
     clean_readings: Readings,
     tmp_path: Path,
 ) -> None:
-    case = next(case for case in CASES if case.name == name)
-    folder = Path(shutil.copytree(clean, tmp_path / "ep"))
-    case.plant(folder, case.rng)
-    seen = read(folder, tmp_path, tmp_path / "cache")
+    folder, seen = planted(name, clean, tmp_path)
     assert outcome(clean_readings, seen, (clean, folder)) == expected
 
 
@@ -118,10 +122,7 @@ def test_the_judge_fails_a_change_that_nobody_names(
     name: str, clean: Path, clean_readings: Readings, tmp_path: Path
 ) -> None:
     """With readings that tell of nothing, though values differ."""
-    case = next(case for case in CASES if case.name == name)
-    folder = Path(shutil.copytree(clean, tmp_path / "ep"))
-    case.plant(folder, case.rng)
-    seen = read(folder, tmp_path, tmp_path / "cache")
+    folder, seen = planted(name, clean, tmp_path)
     for table in seen.tables.values():
         for notes in (table.info.missing_blocks, table.info.partial_blocks):
             notes.clear()

@@ -15,22 +15,18 @@ from xperience.recording import layout
 from .catalogue import Case, flip_bits
 
 CAMERAS = (layout.AUDIO_CAMERA, "stereo_right")
+NONE = slice(0)
 SOUND_HZ = 48_000
 Packets = Callable[[list[av.Packet], list[av.Packet]], None]
 """Edits the packets of the pictures and of the sound in place."""
 
 
-def no_change(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
-    """Leave every packet as it is."""
-
-
-def remuxed(path: Path, edit: Packets = no_change, **options: str) -> None:
+def remuxed(path: Path, edit: Packets = lambda pictures, sound: None, **options: str) -> None:
     """Write a video's packets, not decoded, into a new file in its place."""
     old = path.with_suffix(".old.mp4")
     path.rename(old)
     with av.open(str(old)) as source, av.open(str(path), "w", options=options) as out:
         streams = (source.streams.video[0], source.streams.audio[0])
-        kept = [[p for p in source.demux(stream) if p.size] for stream in ()]
         kept = [[], []]
         for packet in source.demux(*streams):
             if packet.size:
@@ -52,13 +48,19 @@ def shift(packets: list[av.Packet], by_s: float) -> None:
         packet.dts += round(by_s / packet.time_base)
 
 
-def pictures_late(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
-    shift(pictures, 0.5)
+def late(pictures_s: float, sound_s: float) -> Packets:
+    def edit(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
+        shift(pictures, pictures_s)
+        shift(sound, sound_s)
+
+    return edit
 
 
-def all_late(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
-    shift(pictures, 0.5)
-    shift(sound, 0.5)
+def lost(pictures_lost: slice, sound_lost: slice) -> Packets:
+    def edit(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
+        del pictures[pictures_lost], sound[sound_lost]
+
+    return edit
 
 
 def stretched(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
@@ -67,12 +69,8 @@ def stretched(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
         packet.duration *= 2
 
 
-def sound_late(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
-    shift(sound, 0.8)
-
-
-def sound_hole(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
-    del sound[40:90]
+def sound_half(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
+    del sound[len(sound) // 2 :]
 
 
 def sound_closed_up(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
@@ -82,59 +80,29 @@ def sound_closed_up(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
     del sound[40:90]
 
 
+def copied(old: av.Packet, raw: bytes, later: int = 0) -> av.Packet:
+    new = av.Packet(raw)
+    new.pts, new.dts, new.duration = old.pts + later, old.dts + later, old.duration
+    new.time_base, new.is_keyframe = old.time_base, old.is_keyframe
+    return new
+
+
 def sound_twice(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
-    more = [av.Packet(bytes(packet)) for packet in sound]
     end = sound[-1].pts + sound[-1].duration
-    for old, new in zip(sound, more, strict=True):
-        new.pts, new.dts, new.duration = old.pts + end, old.dts + end, old.duration
-        new.time_base = old.time_base
-    sound += more
+    sound += [copied(packet, bytes(packet), end) for packet in sound]
 
 
-def no_sound(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
-    sound.clear()
+def flipped(track: int, n_bits: int, rng: np.random.Generator) -> Packets:
+    """Return an edit that flips bits in some packets: 0 for those of pictures, 1 for sound."""
 
-
-def no_pictures(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
-    pictures.clear()
-
-
-def sound_half(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
-    del sound[len(sound) // 2 :]
-
-
-def sound_short(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
-    del sound[-7:]
-
-
-def sound_flipped(n_bits: int, rng: np.random.Generator) -> Packets:
-    def edit(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
-        flipped_packets(sound, n_bits, rng)
+    def edit(*tracks: list[av.Packet]) -> None:
+        packets = tracks[track]
+        for index in rng.choice(len(packets), size=min(n_bits, len(packets)), replace=False):
+            raw = bytearray(bytes(packets[index]))
+            flip_bits(raw, 1, rng)
+            packets[index] = copied(packets[index], bytes(raw))
 
     return edit
-
-
-def pictures_flipped(n_bits: int, rng: np.random.Generator) -> Packets:
-    def edit(pictures: list[av.Packet], sound: list[av.Packet]) -> None:
-        flipped_packets(pictures, n_bits, rng)
-
-    return edit
-
-
-def flipped_packets(packets: list[av.Packet], n_bits: int, rng: np.random.Generator) -> None:
-    """Flip bits in some packets, which are replaced by damaged copies."""
-    for index in rng.choice(len(packets), size=min(n_bits, len(packets)), replace=False):
-        old, raw = packets[index], bytearray(bytes(packets[index]))
-        flip_bits(raw, 1, rng)
-        new = av.Packet(bytes(raw))
-        new.pts, new.dts, new.duration, new.time_base = (
-            old.pts,
-            old.dts,
-            old.duration,
-            old.time_base,
-        )
-        new.is_keyframe = old.is_keyframe
-        packets[index] = new
 
 
 def pictures_of(path: Path) -> list[np.ndarray]:
@@ -249,7 +217,7 @@ def index_flipped(raw: bytearray, rng: np.random.Generator) -> None:
     raw[:end] = head
 
 
-def no_index(path: Path) -> None:
+def without_index(path: Path) -> None:
     """Cut a file whose index would come last: there is none."""
     remuxed(path)
     raw = path.read_bytes()
@@ -270,8 +238,8 @@ PICTURES: dict[str, Callable[[Path], object]] = {
     "absent": Path.unlink,
     "a folder": as_folder,
     "link to nothing": dangling,
-    "without index": no_index,
-    "only sound": partial(remuxed, edit=no_pictures),
+    "without index": without_index,
+    "only sound": partial(remuxed, edit=lost(slice(None), NONE)),
     "packed anew": remuxed,
     "fragmented": partial(remuxed, movflags="frag_keyframe+empty_moov+default_base_moof"),
     "short": partial(encoded, change=lambda frames: frames[:-3]),
@@ -297,8 +265,8 @@ PICTURES: dict[str, Callable[[Path], object]] = {
     "variable rate": partial(encoded, at=lambda number: (number + 8 * (number > 30)) / 20),
     "zero span": partial(encoded, change=span_of(0)),
     "huge span": partial(encoded, change=span_of(255)),
-    "shifted start": partial(remuxed, edit=pictures_late),
-    "all shifted": partial(remuxed, edit=all_late),
+    "shifted start": partial(remuxed, edit=late(0.5, 0)),
+    "all shifted": partial(remuxed, edit=late(0.5, 0.5)),
     "edit list": partial(edit_list, track=0, cut_s=0.5),
     "clock rate": partial(clock_rate, track=0, factor=1.5),
     "rotated": rotated,
@@ -318,12 +286,12 @@ RAW: dict[str, Callable[[bytearray, np.random.Generator], Any]] = {
     "random stretch": overwritten(None),
 }
 SOUND: dict[str, Callable[[Path], object]] = {
-    "absent": partial(remuxed, edit=no_sound),
-    "short": partial(remuxed, edit=sound_short),
+    "absent": partial(remuxed, edit=lost(NONE, slice(None))),
+    "short": partial(remuxed, edit=lost(NONE, slice(-7, None))),
     "half": partial(remuxed, edit=sound_half),
     "long": partial(remuxed, edit=sound_twice),
-    "shifted start": partial(remuxed, edit=sound_late),
-    "hole": partial(remuxed, edit=sound_hole),
+    "shifted start": partial(remuxed, edit=late(0, 0.8)),
+    "hole": partial(remuxed, edit=lost(NONE, slice(40, 90))),
     "piece cut out": partial(remuxed, edit=sound_closed_up),
     "edit list": partial(edit_list, track=1, cut_s=0.5),
     "clock rate": partial(clock_rate, track=1, factor=1.5),
@@ -361,46 +329,38 @@ def float_sound(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
 
 def cases() -> Iterator[Case]:
     for camera in CAMERAS:
-        yield from camera_cases(camera)
-    yield from sound_cases()
-
-
-def camera_cases(camera: str) -> Iterator[Case]:
-    name = f"{camera}.mp4"
-
-    def case(
-        kind: str, plant: Callable[[Path, np.random.Generator], object], seed: int = 0
-    ) -> Case:
-        return Case(camera, kind, name, lambda folder, rng: plant(folder / name, rng), seed)
-
-    for kind, change in PICTURES.items():
-        yield case(kind, lambda path, rng, change=change: change(path))
-    for kind, change in RAW.items():
-        yield case(kind, lambda path, rng, change=change: bytes_changed(path, change, rng))
-    for seed in range(4):
-        yield case(
-            "index's bit flips", lambda path, rng: bytes_changed(path, index_flipped, rng), seed
-        )
-        for n_bits in (1, 20):
-            kind = f"bit flips ({n_bits})"
-            yield case(
-                kind, lambda path, rng, n=n_bits: remuxed(path, pictures_flipped(n, rng)), seed
-            )
-
-
-def sound_cases() -> Iterator[Case]:
+        name = f"{camera}.mp4"
+        for kind, change in PICTURES.items():
+            yield case(camera, name, kind, lambda path, rng, change=change: change(path))
+        for kind, change in RAW.items():
+            yield case(camera, name, kind, partial(bytes_changed, change=change))
+        for seed in range(4):
+            change = partial(bytes_changed, change=index_flipped)
+            yield case(camera, name, "index's bit flips", change, seed)
+            yield from flips(camera, name, 0, seed)
     name = f"{layout.AUDIO_CAMERA}.mp4"
-
-    def case(
-        kind: str, plant: Callable[[Path, np.random.Generator], object], seed: int = 0
-    ) -> Case:
-        return Case("audio", kind, name, lambda folder, rng: plant(folder / name, rng), seed)
-
     for kind, change in SOUND.items():
-        yield case(kind, lambda path, rng, change=change: change(path))
+        yield case("audio", name, kind, lambda path, rng, change=change: change(path))
     for kind, change in CODED.items():
-        yield case(kind, lambda path, rng, change=change: float_sound(path, change))
+        yield case("audio", name, kind, lambda path, rng, change=change: float_sound(path, change))
     for seed in range(3):
-        for n_bits in (1, 20):
-            kind = f"bit flips ({n_bits})"
-            yield case(kind, lambda path, rng, n=n_bits: remuxed(path, sound_flipped(n, rng)), seed)
+        yield from flips("audio", name, 1, seed)
+
+
+def case(
+    stream: str,
+    name: str,
+    kind: str,
+    plant: Callable[[Path, np.random.Generator], object],
+    seed: int = 0,
+) -> Case:
+    return Case(stream, kind, name, lambda folder, rng: plant(folder / name, rng=rng), seed)
+
+
+def flips(stream: str, name: str, track: int, seed: int) -> Iterator[Case]:
+    for n_bits in (1, 20):
+
+        def plant(path: Path, rng: np.random.Generator, n_bits: int = n_bits) -> None:
+            remuxed(path, flipped(track, n_bits, rng))
+
+        yield case(stream, name, f"bit flips ({n_bits})", plant, seed)

@@ -43,9 +43,13 @@ def own_memory(process: psutil.Process) -> int:
         return 0
 
 
-def peak_mb(command: list[str]) -> float:
-    """Run a command and return the highest memory of it and its children together."""
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def peak_mb(folder: Path, out: Path) -> float:
+    """Extract features with two workers; return the highest memory of all processes together."""
+    call = "from xperience.cli import app; app()"
+    command = [sys.executable, "-c", call, "features", str(folder), "--out", str(out)]
+    process = psutil.Popen(
+        [*command, "--workers", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     highest = 0
     while process.poll() is None:
         try:
@@ -55,16 +59,9 @@ def peak_mb(command: list[str]) -> float:
         highest = max(highest, sum(map(own_memory, family)))
         time.sleep(0.05)
     assert process.wait() == 0, process.stderr.read()
-    return highest / 2**20
-
-
-def features_mb(folder: Path, out: Path, workers: int) -> float:
-    call = "from xperience.cli import app; app()"
-    command = [sys.executable, "-c", call, "features", str(folder), "--out", str(out)]
-    peak = peak_mb([*command, "--workers", str(workers)])
     assert len(WindowTable(out)) > 0
     shutil.rmtree(out.parent)
-    return peak
+    return highest / 2**20
 
 
 @pytest.mark.timeout(900)
@@ -72,9 +69,8 @@ def test_memory_is_bounded_whatever_the_length(
     long_episode: Callable[[int], Path], tmp_path: Path
 ) -> None:
     peaks = {
-        n_frames: features_mb(long_episode(n_frames), tmp_path / str(n_frames) / "w.parquet", 2)
+        n_frames: peak_mb(long_episode(n_frames), tmp_path / str(n_frames) / "w.parquet")
         for n_frames in (5_000, 20_000)
     }
-    print(peaks)
     assert peaks[20_000] < 1000
     assert peaks[20_000] - peaks[5_000] < 100

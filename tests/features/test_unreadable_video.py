@@ -1,12 +1,11 @@
 """A video that the system does not let us read is one broken stream; all else goes on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 import pytest
 
-from xperience.cohort.roster import Entry, make_roster, write_roster
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.recording import files, media
@@ -29,33 +28,15 @@ def test_without_permission(
     assert set(WindowTable(out).info.missing_blocks) == lost
 
 
-def test_in_a_shard(tiny: Path, tmp_path: Path, command: Callable) -> None:
-    (tiny / "stereo_left.mp4").chmod(0)
-    roster = tmp_path / "roster.csv"
-    entry = Entry(episode="ep", session="s", side="train", folder=str(tiny))
-    write_roster(roster, make_roster([entry], tmp_path))
-    done = command("cohort", "shard", roster, "--out", tmp_path / "run", "--strict")
-    assert done.returncode == 0, done.stderr
-    assert "1 of 1 episodes have windows" in done.stdout
-
-
-def refuse(path: Path, true: Callable[[Path], str]) -> str:
-    if path.name == "stereo_left.mp4":
-        raise OSError(5, "Input/output error", str(path))
-    return true(path)
-
-
-def test_a_disk_that_fails_while_the_content_is_read(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def no_digest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     true = files.known_digest
-    monkeypatch.setattr(files, "known_digest", lambda path: refuse(path, true))
-    info = extract(tiny, tmp_path / "windows.parquet", workers=1)
-    assert set(info.missing_blocks) == LOST
-    assert (
-        "stereo_left.mp4: cannot be read (Input/output error)"
-        in info.missing_blocks["video_stereo_left"]
-    )
+
+    def known_digest(path: Path) -> str:
+        if path.name == "stereo_left.mp4":
+            raise OSError(5, "Input/output error", str(path))
+        return true(path)
+
+    monkeypatch.setattr(files, "known_digest", known_digest)
 
 
 class Failing:
@@ -73,25 +54,31 @@ class Failing:
     def __getattr__(self, name: str) -> object:
         return getattr(self.true, name)
 
-    def decode(self, stream: av.stream.Stream):
+    def decode(self, stream: av.stream.Stream) -> Iterator:
         for number, frame in enumerate(self.true.decode(stream)):
             if number == 7:
                 raise av.error.OSError(5, "Input/output error", self.true.name)
             yield frame
 
 
-def test_a_disk_that_fails_while_frames_are_decoded(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def no_packets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     true = media._opened
 
     def opened(path: Path) -> av.container.InputContainer:
         return Failing(true(path)) if path.name == "stereo_left.mp4" else true(path)
 
     monkeypatch.setattr(media, "_opened", opened)
+
+
+@pytest.mark.parametrize("fail", [no_digest, no_packets])
+def test_a_disk_that_fails(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable
+) -> None:
+    fail(tiny, monkeypatch)
     info = extract(tiny, tmp_path / "windows.parquet", workers=1)
     assert set(info.missing_blocks) == LOST
     assert "Input/output error" in info.missing_blocks["video_stereo_left"]
+    assert "ep/stereo_left.mp4" in info.missing_blocks["video_stereo_left"]
 
 
 def test_a_video_that_goes_away_after_opening(tiny: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.recording.clock import frame_clock
 from xperience.recording.inspect import inspect_episode
-from xperience.recording.media import Timeline, read_rgb
+from xperience.recording.media import MediaTimeline, read_rgb
 from xperience.recording.recording import Episode
 
 N, STEP_MS, RATE_HZ = 60, 50, 48_000
@@ -111,7 +111,7 @@ MOVED_MS = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15)
 @given(
     source=st.sampled_from(["alone", "b-frames"]),
     video_ms=MOVED_MS,
@@ -173,7 +173,6 @@ def test_whatever_is_moved_cut_or_lost_the_rest_stands_at_its_time(
     [
         {"movflags": "frag_keyframe+empty_moov"},
         {"movflags": "frag_keyframe+delay_moov"},
-        {"movflags": "faststart"},
         {"use_editlist": "0"},
     ],
     ids=lambda options: "-".join(options.values()),
@@ -218,13 +217,13 @@ def test_a_recorder_whose_rate_varies_is_on_the_device_s_time(
     assert any("ms apart" in fault for fault in rows[CAMERA].faults)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-900, 900), st.integers(200, 6000), st.sampled_from([1e-3, 1 / 90_000, 1e-6]))
 def test_a_picture_for_every_frame_stays_so_however_clocks_drift(
     ppm: float, n: int, tick_s: float
 ) -> None:
     ticks = np.round(np.arange(n) * 0.049996 / tick_s).astype(np.int64)
-    line = Timeline(ticks, tick_s, 0, np.zeros((0, 2)), 0.0)
+    line = MediaTimeline(ticks, tick_s, 0, np.zeros((0, 2)), 0.0)
     device_s = np.arange(n) * 0.049996 * (1 + 1e-6 * ppm)
     clock = frame_clock(line, n, (n - 1) / device_s[-1], device_s)
     np.testing.assert_array_equal(clock.pictures, np.arange(n))
@@ -275,16 +274,6 @@ def test_plain_files_give_both_contracts_the_same_and_moved_ones_only_corrected(
     assert (rows[CAMERA].status, rows[CAMERA].gaps) == ("partial", [[20, 29]])
     assert rows["audio"].start_s == pytest.approx(0.48, abs=0.003)
     assert rows["audio"].gaps == [[0, 9]]
-
-
-def test_hidden_pictures_are_not_counted_and_said(
-    sources: dict[str, Path], recording: Path
-) -> None:
-    cut = {"avoid_negative_ts": "disabled", "use_editlist": "1"}
-    remux(sources["b-frames"], recording / f"{CAMERA}.mp4", video_ms=-500, **cut)
-    row = next(row for row in inspect_episode(recording).streams if row.stream == CAMERA)
-    assert (row.shape[0], row.n_hidden, row.start_s) == (N - 10, 10, 0.0)
-    assert any("hides 10 pictures by its edit list" in fault for fault in row.faults)
 
 
 def test_turned_pictures_are_turned_under_corrected_only(

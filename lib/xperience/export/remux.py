@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from xperience.qwen.media import write_mp4
-from xperience.recording.media import Timeline
+from xperience.recording.media import MediaTimeline
 from xperience.recording.recording import Episode
 from xperience.storage import file_url
 
@@ -141,14 +141,14 @@ class Sound:
     start_s: float
 
 
-def sound_as_it_is(video: Path, timeline: Timeline) -> list[Sound]:
+def sound_as_it_is(video: Path, timeline: MediaTimeline) -> list[Sound]:
     """Return a video's AAC sound without decoding it, one piece from gap to gap.
 
     Parameters
     ----------
     video : Path
         With sound.
-    timeline : Timeline
+    timeline : MediaTimeline
         Of that file.
 
     Returns

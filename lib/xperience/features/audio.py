@@ -1,6 +1,6 @@
 """24 values for the sound of a frame: level, crossings, shape of the spectrum, bands."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,35 +15,23 @@ _BANDS, _LOWEST_HZ, _ROLL_OFF, _SILENCE, _BATCH = 16, 50.0, 0.85, 1e-12, 256
 
 
 def audio_rows(path: Path, bounds: np.ndarray, *, counted: bool) -> Iterator[np.ndarray]:
-    """Yield the sound features of a video's frames, some rows at a time.
+    """Yield the sound features of a video's frames, float32 (n_rows, 24), some rows at a time.
 
-    Parameters
-    ----------
-    path : Path
-        A video with an audio stream.
-    bounds : int array, shape (n_frames, 2)
-        First sample of each frame and the one after its last.
-    counted : bool
-        Take the n-th sample for the one at n / rate; rows end where the sound ends. Else samples
-        lie where the file's time says, and rows are NaN where it has none.
-
-    Yields
-    ------
-    float32 array, shape (n_rows, 24)
+    Frames have samples [first, last) of ``bounds``. If those are counted, the n-th is the one at n
+    / rate, and rows end where the sound ends. Else samples lie where the file's time says, and rows
+    are NaN where it has none.
     """
     sound = SoundReader(path, AUDIO_RATE_HZ, counted=counted)
     for first in range(0, len(bounds), _BATCH):
-        batch = bounds[first : first + _BATCH]
-        pieces = [sound.until(start, stop) for start, stop in batch]
-        if not counted:
-            rows = segment_features([heard(piece) for piece in pieces])
-            rows[[not len(heard(piece)) for piece in pieces]] = np.nan
-            yield rows
-            continue
-        pieces = [piece for piece in pieces if len(piece)]
+        pieces = [sound.until(start, stop) for start, stop in bounds[first : first + _BATCH]]
+        n_wanted = len(pieces)
+        if counted:
+            pieces = [piece for piece in pieces if len(piece)]
+        else:
+            pieces = [heard(piece) for piece in pieces]
         if pieces:
             yield segment_features(pieces)
-        if len(pieces) < len(batch):
+        if len(pieces) < n_wanted:
             return
 
 
@@ -53,7 +41,7 @@ def frame_bounds(n_frames: int, fps: float, rate_hz: int = AUDIO_RATE_HZ) -> np.
 
 
 def heard(samples: np.ndarray) -> np.ndarray:
-    """Return a stretch's sound, without what is missing at its ends.
+    """Return a segment's sound, without what is missing at its ends.
 
     Nothing where a hole lies within, which must not be glued, or where too little is there.
     """
@@ -65,40 +53,45 @@ def heard(samples: np.ndarray) -> np.ndarray:
 
 
 def segment_features(segments: list[np.ndarray]) -> np.ndarray:
-    """Return the features of pieces of sound.
+    """Return the features of pieces of 16 kHz mono sound, float32 (n_segments, 24).
 
-    Parameters
-    ----------
-    segments : list of float32 array
-        16 kHz mono samples; pieces of one length are computed together.
-
-    Returns
-    -------
-    float32 array, shape (n_segments, 24)
-        Root mean square, mean absolute value, peak, share of zero crossings, log1p of the mean
-        spectral power; centroid, bandwidth and 85 % roll-off as shares of the Nyquist frequency;
-        16 log-spaced bands from 50 Hz, scaled to unit length.
+    Root mean square, mean absolute value, peak, share of zero crossings, log1p of the mean spectral
+    power; centroid, bandwidth and 85 % roll-off as shares of the Nyquist frequency; 16 log-spaced
+    bands from 50 Hz, scaled to unit length. NaN for a piece without samples.
     """
-    rows = np.zeros((len(segments), N_AUDIO), dtype=np.float32)
-    lengths = np.array([len(segment) for segment in segments])
+    return by_length(segments, N_AUDIO, _same_length)
+
+
+def by_length(
+    segments: list[np.ndarray], n_columns: int, compute: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return a row per piece of sound, NaN for none; those of one length are computed together.
+
+    ``compute`` turns float64 samples (n, length) into (n, n_columns).
+    """
+    rows = np.full((len(segments), n_columns), np.nan, dtype=np.float32)
+    lengths = np.array([len(segment) for segment in segments], dtype=np.int64)
     for length in np.unique(lengths[lengths > 0]):
         where = np.flatnonzero(lengths == length)
-        rows[where] = _same_length(np.stack([segments[index] for index in where]))
+        rows[where] = compute(np.stack([segments[place] for place in where]).astype(np.float64))
     return rows
 
 
+def zero_crossings(samples: np.ndarray) -> np.ndarray:
+    """Return the share of steps over zero in each row of samples, (n, length); 0 without a step."""
+    if samples.shape[1] < 2:
+        return np.zeros(len(samples))
+    return (np.diff(np.signbit(samples), axis=1) != 0).mean(1)
+
+
 def _same_length(samples: np.ndarray) -> np.ndarray:
-    samples = samples.astype(np.float64)  # (n, length)
     length = samples.shape[1]
-    crossings = np.zeros(len(samples))
-    if length > 1:
-        crossings = (np.diff(np.signbit(samples), axis=1) != 0).mean(1)
     power = np.abs(np.fft.rfft(samples * np.hanning(length), axis=1)) ** 2  # (n, n_bins)
     level = [
         np.sqrt((samples**2).mean(1)),
         np.abs(samples).mean(1),
         np.abs(samples).max(1),
-        crossings,
+        zero_crossings(samples),
         np.log1p(power.sum(1) / length),
     ]
     return np.concatenate([np.stack(level, axis=1), _spectral(power, length)], axis=1)

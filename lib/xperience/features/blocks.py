@@ -14,27 +14,13 @@ CONTRACTS = ("published", "corrected")
 
 @dataclass(frozen=True)
 class Block:
-    """One feature block.
+    """One feature block."""
 
-    Parameters
-    ----------
-    name : str
-        Column of the windows table.
-    per_frame : int
-        Values a frame; 0 for a static block, which is the same in every window.
-    dim : int
-        Values a window.
-    modality : str
-        What it measures: "motion", "visual", "audio", "text" or "scene".
-    streams : tuple of str
-        Streams of the recording that it needs, all of them; see `streams_needed`.
-    """
-
-    name: str
-    per_frame: int
-    dim: int
-    modality: str
-    streams: tuple[str, ...]
+    name: str  # column of the windows table
+    per_frame: int  # values a frame; 0 for a static block, which is the same in every window
+    dim: int  # values a window
+    modality: str  # what it measures: "motion", "visual", "audio", "text" or "scene"
+    streams: tuple[str, ...]  # that it needs, all of them; see `streams_needed`
 
 
 def _moving(name: str, per_frame: int, modality: str, *streams: str) -> Block:
@@ -73,8 +59,8 @@ _ALSO = {
 def streams_needed(block: Block, contract: str) -> tuple[str, ...]:
     """Return the streams that a block needs under a contract, all of them.
 
-    Under `corrected` the pose brings hands from the camera to the world, and the body's heading is
-    what the camera's motion is told by.
+    Under `corrected` the pose brings hands from the camera to the world, and the camera's motion is
+    relative to the body's heading.
     """
     return block.streams + (_ALSO.get(block.name, ()) if contract == "corrected" else ())
 
@@ -82,10 +68,6 @@ def streams_needed(block: Block, contract: str) -> tuple[str, ...]:
 def check_contract(contract: str) -> str:
     """Return a contract's name, or raise ParamsError with the nearest one."""
     if contract not in CONTRACTS:
-        raise ParamsError(
-            "contract",
-            f"is {contract!r}",
-            "the name of a feature contract",
-            did_you_mean(contract, CONTRACTS),
-        )
+        way_out = did_you_mean(contract, CONTRACTS)
+        raise ParamsError("contract", f"is {contract!r}", "the name of a feature contract", way_out)
     return contract

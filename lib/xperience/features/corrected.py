@@ -1,6 +1,6 @@
 """Blocks under the ``corrected`` contract: one coordinate frame, and gaps that stay gaps.
 
-Hands, body and camera are told from the body (see `xperience.features.posture`). A frame that a
+Hands, body and camera are relative to the body (see `xperience.features.posture`). A frame that a
 stream does not cover is NaN on its way here; a window with too few frames left is null.
 """
 
@@ -13,22 +13,21 @@ import numpy as np
 from xperience.features import windows
 from xperience.features.blocks import N_VIDEO, Block
 from xperience.features.depth import as_corrected
-from xperience.features.posture import HAND_PATHS, Postures, known_keyframes, known_rows
+from xperience.features.posture import Postures, known_keyframes, known_rows
 from xperience.features.source import (
-    Source,
+    BlockSource,
     check_streams,
     damage_note,
     depth_note,
     inertial_windows,
-    repeated,
-    static_values,
+    joined,
+    span,
+    static_source,
 )
-from xperience.features.static import point_cloud_features
 from xperience.features.streams import FrameRows, StreamRows
 from xperience.features.text import text_rows
 from xperience.recording import layout
 from xperience.recording.clock import FrameClock
-from xperience.recording.coverage import lost_rows
 from xperience.recording.geometry import PELVIS, Transform
 from xperience.recording.recording import Episode
 
@@ -42,32 +41,25 @@ Rows = Callable[[int, int], np.ndarray]
 
 @dataclass(frozen=True)
 class Corrected:
-    """Sources of the corrected blocks of an episode.
-
-    Parameters
-    ----------
-    episode : Episode
-    streams : dict of {block: StreamRows}
-        Rows of the long streams.
-    """
+    """Sources of the corrected blocks of an episode."""
 
     episode: Episode
-    streams: dict[str, StreamRows]
+    streams: dict[str, StreamRows]  # rows of the long streams, by block
 
     @cached_property
     def postures(self) -> Postures:
-        """Hands, body and camera in one coordinate frame."""
+        """Where hands, body and camera are, and which way is up."""
         return Postures.of(self.episode)
 
-    def source(self, block: Block) -> Source:
+    def source(self, block: Block) -> BlockSource:
         """Return how a block is computed, or why it cannot be."""
         lost, odd = check_streams(block, self.episode, "corrected")
         if lost:
-            return Source(None, lost)
+            return BlockSource(None, lost)
         if not block.per_frame:
-            return self._static(block, odd)
+            return static_source(block, self.episode, "corrected", odd)
         if block.name in _POSED:
-            odd = _joined(odd, self._odd_posture)
+            odd = joined(odd, self._odd_posture)
         if block.name == "imu_accel_gyro":
             return self._imu(odd)
         if block.name.startswith("camera_"):
@@ -84,22 +76,24 @@ class Corrected:
 
         n_lost = int(self._scan(lost).sum())
         note = f"the hips show no heading in {n_lost} frames" if n_lost else ""
-        return _joined(self.postures.up.odd, note)
+        return joined(self.postures.up.odd, note)
 
-    def _framewise(self, block: Block, odd: str) -> Source:
-        """Return a block whose frames are told one by one."""
+    def _framewise(self, block: Block, odd: str) -> BlockSource:
+        """Return a block whose frames are computed one by one."""
         if block.name in self.streams and self.streams[block.name].path is None:
-            return Source(None, self.streams[block.name].problem)
+            return BlockSource(None, self.streams[block.name].problem)
         rows = self._rows(block)
         known = self._scan(lambda a, b: _finite(rows(a, b)))
         if block.name == "depth_confidence":
-            odd = _joined(odd, depth_note(self.episode, self.streams[block.name]))
+            odd = joined(odd, depth_note(self.episode, self.streams[block.name]))
         if not known.any():
-            return Source(None, odd or "no frame has values")
+            return BlockSource(None, odd or "no frame has values")
         if block.name.startswith("video_"):
-            odd = _joined(odd, damage_note(FrameRows(self.streams[block.name].path)))
-        odd = _joined(odd, _gaps(known))
-        return Source(lambda starts: _pooled(rows, starts), odd)
+            odd = joined(odd, damage_note(FrameRows(self.streams[block.name].path)))
+        odd = joined(odd, _gaps(known))
+        return BlockSource(
+            lambda starts: windows.stats_of_known(windows.cut(rows(*span(starts)))), odd
+        )
 
     def _rows(self, block: Block) -> Rows:
         """Return what a block says of each frame."""
@@ -107,29 +101,33 @@ class Corrected:
             stored = FrameRows(self.streams[block.name].path)
             if block.name.startswith("video_"):
                 return _shown(stored, self.episode.clock(block.name.removeprefix("video_")))
-            return _stored(stored, block)
+
+            def rows(start: int, stop: int) -> np.ndarray:
+                found = stored[start:stop]
+                result = np.full((stop - start, block.per_frame), np.nan, dtype=np.float32)
+                result[: len(found)] = (
+                    as_corrected(found) if block.name == "depth_confidence" else found
+                )
+                return result
+
+            return rows
         if block.name == "body_contacts":
             return lambda start, stop: known_rows(self.episode, layout.CONTACTS, start, stop)
-        if block.name == "body_joints":
-            return self._body
         if block.name == "caption_objects_interaction_text":
             said = self.episode.labels_of("corrected")
             return lambda start, stop: text_rows(
                 said.objects[start:stop], said.interaction[start:stop]
             )
-        side = block.name.removesuffix("_joints")
-        assert side in HAND_PATHS
-        return lambda start, stop: self._hand(side, start, stop)
+        name = block.name.removesuffix("_joints")
 
-    def _body(self, start: int, stop: int) -> np.ndarray:
-        seen = self.postures.to_body(start, stop)(self.postures.body(start, stop))
-        return seen.xyz.reshape(stop - start, -1)
+        def joints(start: int, stop: int) -> np.ndarray:
+            body = self.postures.body(start, stop)
+            points = body if name == "body" else self.postures.hand(name, start, stop)
+            return self.postures.to_body(start, stop)(points).xyz.reshape(stop - start, -1)
 
-    def _hand(self, side: str, start: int, stop: int) -> np.ndarray:
-        seen = self.postures.to_body(start, stop)(self.postures.hand(side, start, stop))
-        return seen.xyz.reshape(stop - start, -1)
+        return joints
 
-    def _camera(self, block: Block, odd: str) -> Source:
+    def _camera(self, block: Block, odd: str) -> BlockSource:
         """Return the camera's motion as seen from the body in the window's first known frame."""
 
         def known(start: int, stop: int) -> np.ndarray:
@@ -137,55 +135,33 @@ class Corrected:
             return _finite(camera.translation) & _finite(to_body.translation)
 
         def compute(starts: np.ndarray) -> np.ndarray:
-            first, last = _span(starts)
+            first, last = span(starts)
             camera, to_body = self.postures.camera(first, last), self.postures.to_body(first, last)
             seen = _seen_from_first(camera, to_body, starts - first)
             if block.name == "camera_translation":
                 return windows.stats_of_known(seen.translation)
             return windows.stats_of_known(seen.rotation.reshape(*seen.rotation.shape[:2], 9))
 
-        return Source(compute, _joined(odd, _gaps(self._scan(known))))
+        return BlockSource(compute, joined(odd, _gaps(self._scan(known))))
 
-    def _imu(self, odd: str) -> Source:
+    def _imu(self, odd: str) -> BlockSource:
         def samples(path: str, start: int, stop: int) -> np.ndarray:
             return known_rows(self.episode, path, start, stop)
 
         def compute(starts: np.ndarray) -> np.ndarray:
-            keys = known_keyframes(self.episode, *_span(starts))
+            keys = known_keyframes(self.episode, *span(starts))
             return inertial_windows(self.episode, starts, keys, samples, windows.stats_of_known)
 
         starts = windows.window_starts(self.episode.n_frames)
         chunks = [starts[i : i + _SCAN_ROWS] for i in range(0, len(starts), _SCAN_ROWS)]
         nulls = sum(int(np.isnan(compute(chunk)[:, 0]).sum()) for chunk in chunks)
-        return Source(compute, _joined(odd, _counted(nulls, 0, len(starts))))
-
-    def _static(self, block: Block, odd: str) -> Source:
-        if block.name == "slam_point_cloud":
-            kept = ~lost_rows(self.episode, layout.POINT_CLOUD)
-            values = point_cloud_features(self.episode.read(layout.POINT_CLOUD)[kept])
-        else:
-            values = static_values(block, self.episode)
-        if isinstance(values, str) or not np.isfinite(values).all():
-            return Source(None, values if isinstance(values, str) else odd)
-        return repeated(values.astype(np.float32), odd)
+        return BlockSource(compute, joined(odd, _counted(nulls, 0, len(starts))))
 
     def _scan(self, test: Callable[[int, int], np.ndarray]) -> np.ndarray:
         """Return what a test says of each frame of the recording, bool (n_frames,)."""
         n_frames = self.episode.n_frames
         starts = range(0, n_frames, _SCAN_ROWS)
         return np.concatenate([test(a, min(a + _SCAN_ROWS, n_frames)) for a in starts])
-
-
-def _stored(stored: FrameRows, block: Block) -> Rows:
-    """Return the rows of a long stream, NaN beyond its end."""
-
-    def rows(start: int, stop: int) -> np.ndarray:
-        result = np.full((stop - start, block.per_frame), np.nan, dtype=np.float32)
-        found = stored[start:stop]
-        result[: len(found)] = as_corrected(found) if block.name == "depth_confidence" else found
-        return result
-
-    return rows
 
 
 def _shown(stored: FrameRows, clock: FrameClock) -> Rows:
@@ -205,30 +181,12 @@ def _finite(rows: np.ndarray) -> np.ndarray:
     return np.isfinite(rows).all(axis=1)
 
 
-def _span(starts: np.ndarray) -> tuple[int, int]:
-    return int(starts[0]), int(starts[-1]) + windows.WINDOW_FRAMES
-
-
-def _pooled(rows: Rows, starts: np.ndarray) -> np.ndarray:
-    """Return the statistics of consecutive windows over the frames that are there, (n, dim)."""
-    return windows.stats_of_known(windows.cut(rows(*_span(starts))))
-
-
 def _seen_from_first(camera: Transform, to_body: Transform, starts: np.ndarray) -> Transform:
     """Return the camera's poses in each window as seen from the body in its first known frame.
 
-    Parameters
-    ----------
-    camera, to_body : Transform, n_frames poses
-        Camera to world, world to body.
-    starts : int array, shape (n_windows,)
-        First frames, counted from that of the poses.
-
-    Returns
-    -------
-    Transform, rotation (n_windows, 20, 3, 3) and translation (n_windows, 20, 3)
-        Camera to body; translations from that of the first known frame. NaN where a frame lacks
-        the camera or the body.
+    Of poses of camera (to world) and world (to body), windows begin at ``starts``. The result has
+    shape (n_windows, 20), translations from that of the first known frame; NaN where a frame lacks
+    the camera or the body.
     """
     place = starts[:, None] + np.arange(windows.WINDOW_FRAMES)  # (n_windows, 20)
     known = (_finite(camera.translation) & _finite(to_body.translation))[place]
@@ -253,16 +211,8 @@ def _gaps(known: np.ndarray) -> str:
 
 def _counted(n_null: int, n_thinned: int, n_windows: int) -> str:
     least = int(windows.MIN_KNOWN_SHARE * windows.WINDOW_FRAMES)
-    notes = []
-    if n_null:
-        notes.append(f"{n_null} of {n_windows} windows are null")
-    if n_thinned:
-        notes.append(
-            f"{n_thinned} of {n_windows} windows rest on {least} to "
-            f"{windows.WINDOW_FRAMES - 1} of their {windows.WINDOW_FRAMES} frames"
-        )
-    return "; ".join(notes)
-
-
-def _joined(*notes: str) -> str:
-    return "; ".join(filter(None, notes))
+    thin = f"{least} to {windows.WINDOW_FRAMES - 1} of their {windows.WINDOW_FRAMES} frames"
+    return joined(
+        f"{n_null} of {n_windows} windows are null" if n_null else "",
+        f"{n_thinned} of {n_windows} windows rest on {thin}" if n_thinned else "",
+    )

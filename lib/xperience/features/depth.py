@@ -32,20 +32,10 @@ _POSITIVE_HALVES = np.arange(1, _HALF_INFINITY, dtype=np.uint16).view(np.float16
 
 
 def depth_rows(annotation: Annotation, n_frames: int) -> Iterator[np.ndarray]:
-    """Yield the features of the depth frames, some rows at a time.
+    """Yield the features of the first depth frames, float32 (n_rows, N_KEPT), some at a time.
 
-    Parameters
-    ----------
-    annotation : Annotation
-        With a usable depth stream.
-    n_frames : int
-        At most so many frames are read.
-
-    Yields
-    ------
-    float32 array, shape (n_rows, N_KEPT)
-        NaN where a frame cannot be read, as in a file with a damaged part. See `as_published`,
-        `as_corrected` and `looks`.
+    NaN where a frame cannot be read, as in a file with a damaged part. See `as_published`,
+    `as_corrected` and `looks`.
 
     Raises
     ------
@@ -63,7 +53,10 @@ def depth_rows(annotation: Annotation, n_frames: int) -> Iterator[np.ndarray]:
             rows = _read_rows(annotation, start, stop, limits)
         except EpisodeError as error:
             problem = error
-            rows = _readable_rows(annotation, start, stop, limits)
+            rows = np.full((stop - start, N_KEPT), np.nan, dtype=np.float32)
+            for frame in range(start, stop):
+                with suppress(EpisodeError):
+                    rows[frame - start] = _read_rows(annotation, frame, frame + 1, limits)[0]
         n_read += np.count_nonzero(~np.isnan(rows).all(1))
         yield rows
     if problem and not n_read:
@@ -82,16 +75,7 @@ def kept_rows(
     range_m: tuple[float, float],
     limits: DepthLimits,
 ) -> np.ndarray:
-    """Return what is kept of depth frames, float32 (n, N_KEPT).
-
-    Parameters
-    ----------
-    depth, confidence : array, shape (n, height, width)
-        As stored; no confidence is None.
-    range_m : (float, float)
-        Depths that normalise to 0 and 1.
-    limits : DepthLimits
-    """
+    """Return what is kept of depth frames, float32 (n, N_KEPT); see `frame_features`."""
     looked = look_at_depth(depth, confidence, limits)
     published = frame_features(depth, confidence, range_m)
     corrected, lost = published.copy(), lost_maps(looked)
@@ -104,37 +88,16 @@ def kept_rows(
     return np.concatenate([published, corrected, looked], axis=1)
 
 
-def _readable_rows(
-    annotation: Annotation, start: int, stop: int, limits: DepthLimits
-) -> np.ndarray:
-    """Return the features frame by frame, NaN for those that cannot be read."""
-    rows = np.full((stop - start, N_KEPT), np.nan, dtype=np.float32)
-    for frame in range(start, stop):
-        with suppress(EpisodeError):
-            rows[frame - start] = _read_rows(annotation, frame, frame + 1, limits)[0]
-    return rows
-
-
 def frame_features(
     depth_m: np.ndarray, confidence: np.ndarray | None, range_m: tuple[float, float]
 ) -> np.ndarray:
-    """Return the features of depth frames.
+    """Return the features, float32 (n, 140), of depth frames, shape (n, height, width).
 
-    Parameters
-    ----------
-    depth_m : float array, shape (n, height, width)
-        Metres; valid where finite and above 0.
-    confidence : array, shape (n, height, width), or None
-        0 to 255, or 0 to 1; None counts as 0.
-    range_m : (float, float)
-        Depths that normalise to 0 and 1.
-
-    Returns
-    -------
-    float32 array, shape (n, 140)
-        Mean, std, min, max, p10, p50, p90 of the valid depths and their share (8); the normalised
-        depth, 8x8 (64); mean, std, min and max of the confidence (4), the minimum over the valid
-        depths and 0 without one or where the maps differ in size; the confidence, 8x8 (64).
+    Mean, std, min, max, p10, p50, p90 of the valid depths and their share (8); the normalised
+    depth, 8x8 (64); mean, std, min and max of the confidence (4), the minimum over the valid depths
+    and 0 without one or where the maps differ in size; the confidence, 8x8 (64). Depths are valid
+    where finite and above 0, and ``range_m`` normalises to 0 and 1; confidence is 0 to 255, or 0 to
+    1, and none counts as 0.
     """
     if confidence is None:
         confidence = np.zeros((len(depth_m), 1, 1), dtype=np.uint8)
@@ -144,18 +107,14 @@ def frame_features(
 
 
 def as_published(rows: np.ndarray) -> np.ndarray:
-    """Return the published features, (n, 140), of rows from `depth_rows`.
-
-    The minimum of the confidence is 0: the published one is taken together with 0.
-    """
+    """Return the published features of rows from `depth_rows`; the least confidence is 0 there."""
     return rows[:, :N_DEPTH]
 
 
 def as_corrected(rows: np.ndarray) -> np.ndarray:
-    """Return the corrected features, (n, 140), of rows from `depth_rows`.
+    """Return the corrected features of rows from `depth_rows`.
 
-    Depths outside the file's own limits are none; NaN where a frame holds no depth or lacks its
-    confidence.
+    Depths outside the file's own limits are none; NaN where a frame lacks depth or confidence.
     """
     return rows[:, N_DEPTH : 2 * N_DEPTH]
 

@@ -1,6 +1,7 @@
 """From an episode to its windows table, under either contract."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ from xperience.errors import EpisodeError
 from xperience.features import windows
 from xperience.features.blocks import BLOCKS, check_contract
 from xperience.features.corrected import Corrected
-from xperience.features.published import Published
-from xperience.features.source import Source
+from xperience.features.published import published_source
+from xperience.features.source import BlockSource
 from xperience.features.streams import run_jobs, stream_jobs
 from xperience.features.table import TableInfo, WindowRows, write_table
 from xperience.outputs import check_output
@@ -20,7 +21,6 @@ from xperience.recording.files import lost_videos, recording_digests
 from xperience.recording.recording import Episode
 
 _CHUNK_WINDOWS = 128
-_CONTRACTS = {"published": Published, "corrected": Corrected}
 
 
 def extract(
@@ -41,18 +41,14 @@ def extract(
     out : path
         The table; it is replaced only by a whole new one.
     contract : {"published", "corrected"}
-        Version of the feature contract.
+        Formulas as they were published, or those without their flaws.
     cache : Path or None
         Folder of finished streams, which serve every contract; ``cache`` beside the table by
         default.
     workers : int or None
         Processes; one a core by default.
-    on_progress : callable (step, done, total) or None
-
-    Returns
-    -------
-    TableInfo
-        What the table says of itself.
+    on_progress : callable or None
+        Called with (step, done, total).
 
     Raises
     ------
@@ -83,8 +79,10 @@ def extract(
             episode.lose_video(camera, why)
         jobs = stream_jobs(episode, digests, contract)
         streams = run_jobs(jobs, cache, workers, on_progress)
-        blocks = _CONTRACTS[contract](episode, streams)
-        sources = {block.name: blocks.source(block) for block in BLOCKS}
+        source_of = partial(published_source, episode, streams)
+        if contract == "corrected":
+            source_of = Corrected(episode, streams).source
+        sources = {block.name: source_of(block) for block in BLOCKS}
         labels = episode.labels_of(contract)
         info = TableInfo(
             contract=contract,
@@ -102,21 +100,18 @@ def extract(
 def _chunks(
     labels: FrameLabels,
     starts: np.ndarray,
-    sources: dict[str, Source],
+    sources: dict[str, BlockSource],
     on_progress: OnProgress | None,
 ) -> Iterator[WindowRows]:
     """Yield the rows of some windows at a time."""
     for first in range(0, len(starts), _CHUNK_WINDOWS):
         chunk = starts[first : first + _CHUNK_WINDOWS]
-        blocks = {
-            name: source.compute and source.compute(chunk) for name, source in sources.items()
-        }
         yield WindowRows(
             window=np.arange(first, first + len(chunk)),
             start_frame=chunk,
             action=[_label(labels.action, start) for start in chunk],
             subtask=[_label(labels.subtask, start) for start in chunk],
-            blocks=blocks,
+            blocks={name: one.compute and one.compute(chunk) for name, one in sources.items()},
         )
         if on_progress:
             on_progress("windows", first + len(chunk), len(starts))

@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from threadpoolctl import threadpool_limits
 
 from xperience.errors import MissingStreamError
+from xperience.features.audio import by_length, zero_crossings
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.recording import layout
 from xperience.recording.media import SoundReader
@@ -48,45 +49,26 @@ def sound_place(episode: Episode) -> tuple[Path, float]:
     """
     state = episode.streams["audio"]
     if not state.usable:
-        fault = state.faults[0]
-        raise MissingStreamError(
-            fault.place,
-            fault.found,
-            fault.expected,
-            "Go on without sound, or fetch the file again.",
-        )
+        fault, way_out = state.faults[0], "Go on without sound, or fetch the file again."
+        raise MissingStreamError(fault.place, fault.found, fault.expected, way_out)
     camera = layout.AUDIO_CAMERA
     return episode.video_path(camera), float(episode.videos[camera].fps) or episode.fps
 
 
 def window_bounds(starts: np.ndarray, fps: float) -> np.ndarray:
-    """Return the first sample of each window and the one after its last, int array (n, 2).
+    """Return the first sample of windows that start at some frames and the one after the last.
 
-    Parameters
-    ----------
-    starts : int array, shape (n,)
-        First frames.
-    fps : float
-        Frames per second.
+    They are an int array, shape (n, 2).
     """
     frames = np.stack([starts, np.asarray(starts) + WINDOW_FRAMES], axis=1)
     return np.round(frames / fps * RATE_HZ).astype(np.int64)
 
 
 def sound_segments(path: Path, bounds: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the samples of each window of a video's sound, counted as `published` does.
+    """Yield the 16 kHz mono samples of each window of a video's sound, counted as `published` does.
 
-    Parameters
-    ----------
-    path : Path
-        A video with an audio stream.
-    bounds : int array, shape (n, 2)
-        First sample of each window and the one after its last; the first ones never decrease.
-
-    Yields
-    ------
-    float32 array, shape (n_samples,)
-        16 kHz mono, in [-1, 1]; shorter, or empty, where the sound ends.
+    ``bounds`` are those of `window_bounds`, which never decrease. A window is shorter, or empty,
+    where the sound ends.
     """
     sound = SoundReader(path, RATE_HZ, counted=True)
     for start, stop in bounds:
@@ -94,18 +76,9 @@ def sound_segments(path: Path, bounds: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def logmel_windows(episode: Episode, starts: np.ndarray) -> np.ndarray:
-    """Return the log-mel features of an episode's windows.
+    """Return the log-mel features, float32 (n_windows, 588), of windows by their first frames.
 
-    Parameters
-    ----------
-    episode : Episode
-    starts : int array, shape (n_windows,)
-        First frames, ascending.
-
-    Returns
-    -------
-    float32 array, shape (n_windows, 588)
-        NaN for windows without a single sample.
+    NaN for windows without a single sample.
 
     Raises
     ------
@@ -124,27 +97,16 @@ def logmel_windows(episode: Episode, starts: np.ndarray) -> np.ndarray:
 
 
 def logmel_features(segments: list[np.ndarray]) -> np.ndarray:
-    """Return the log-mel features of pieces of sound.
+    """Return the log-mel features of pieces of 16 kHz mono sound, float32 (n_segments, 588).
 
-    Parameters
-    ----------
-    segments : list of float array
-        16 kHz mono samples; pieces of one length are computed together.
-
-    Returns
-    -------
-    float32 array, shape (n_segments, 588)
-        In the order of ``LOGMEL_COLUMNS``; NaN for a piece without samples.
+    In the order of ``LOGMEL_COLUMNS``; NaN for a piece without samples.
     """
-    rows = np.full((len(segments), len(LOGMEL_COLUMNS)), np.nan, dtype=np.float32)
-    lengths = np.array([len(segment) for segment in segments], dtype=np.int64)
-    for length in np.unique(lengths[lengths > 0]):
-        where = np.flatnonzero(lengths == length)
-        samples = np.stack([segments[place] for place in where]).astype(np.float64)
+
+    def compute(samples: np.ndarray) -> np.ndarray:
         logmel = _logmel(samples)
-        parts = [_over_time(logmel), _of_samples(samples, logmel.shape[1])]
-        rows[where] = np.concatenate(parts, axis=1)
-    return rows
+        return np.concatenate([_over_time(logmel), _of_samples(samples, logmel.shape[1])], axis=1)
+
+    return by_length(segments, len(LOGMEL_COLUMNS), compute)
 
 
 def _logmel(samples: np.ndarray) -> np.ndarray:
@@ -189,13 +151,11 @@ def _of_samples(samples: np.ndarray, n_stft_frames: int) -> np.ndarray:
     n, length = samples.shape
     size = np.abs(samples)
     power = np.square(samples).mean(1)
-    crossings = np.zeros(n)
-    if length > 1:
-        crossings = (np.diff(np.signbit(samples), axis=1) != 0).mean(1)
     thirds = [
         part.mean(1) if part.shape[1] else np.zeros(n) for part in np.array_split(size, 3, axis=1)
     ]
-    columns = [np.sqrt(power), size.mean(1), size.std(1), size.max(1), crossings, np.log1p(power)]
+    columns = [np.sqrt(power), size.mean(1), size.std(1), size.max(1)]
+    columns += [zero_crossings(samples), np.log1p(power)]
     columns += [*thirds, thirds[2] - thirds[0]]
     columns += [np.full(n, length / RATE_HZ), np.full(n, n_stft_frames)]
     return np.stack(columns, axis=1)

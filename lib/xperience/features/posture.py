@@ -21,20 +21,9 @@ _GREATEST_TILT_DEG = 45
 
 
 def known_rows(episode: Episode, path: str, start: int, stop: int) -> np.ndarray:
-    """Return rows of a dataset, NaN throughout where the recording measured nothing.
+    """Return rows [start, stop) of a dataset of small rows, float64 (stop - start, ...).
 
-    Parameters
-    ----------
-    episode : Episode
-    path : str
-        A dataset of ``layout`` of a stream of small rows.
-    start, stop : int
-        Rows [start, stop): frames of the episode, or samples of the IMU.
-
-    Returns
-    -------
-    float64 array, shape (stop - start, ...)
-        NaN for the rows of `lost_rows`, and beyond the dataset's end.
+    NaN throughout where the recording measured nothing; see `lost_rows`, and beyond the end.
     """
     kept = ~lost_rows(episode, path)[start:stop]
     rows = episode.read(path, start, stop)[: len(kept)]
@@ -52,32 +41,16 @@ def known_keyframes(episode: Episode, start: int, stop: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Up:
-    """Which way is up in a recording's world.
+    """Which way is up in a recording's world."""
 
-    Parameters
-    ----------
-    direction : float64 array, shape (3,)
-        Unit vector along world axes; NaN if nothing tells, as in a recording without a body.
-    origin : {"gravity", "trunk", ""}
-        What told it.
-    odd : str
-        What is strange about it; empty if nothing is.
-    """
-
-    direction: np.ndarray
-    origin: str
-    odd: str = ""
+    direction: np.ndarray  # unit vector (3,) along world axes; NaN if nothing tells, as no body
+    origin: str  # what showed it: "gravity", "trunk" or ""
+    odd: str = ""  # what is strange about it; empty if nothing is
 
 
 def find_up(episode: Episode) -> Up:
     """Return which way is up, from the recording itself: no axis of its world is taken on trust.
 
-    Parameters
-    ----------
-    episode : Episode
-
-    Notes
-    -----
     At rest an accelerometer measures what holds it up. Turned into the world by the camera's pose
     and averaged over the recording, that is gravity, reversed. It is believed where it lies within
     45 degrees of the mean direction from pelvis to head; a sensor mounted along other axes than
@@ -96,10 +69,8 @@ def find_up(episode: Episode) -> Up:
     tilt_deg = float(np.degrees(np.arccos(np.clip(gravity @ trunk, -1, 1))))
     if tilt_deg <= _GREATEST_TILT_DEG:
         return Up(gravity, "gravity", doubt)
-    odd = (
-        f"up is the mean direction from pelvis to head: measured gravity is {tilt_deg:.0f} deg off"
-    )
-    return Up(trunk, "trunk", odd)
+    odd = f"measured gravity is {tilt_deg:.0f} deg off"
+    return Up(trunk, "trunk", f"up is the mean direction from pelvis to head: {odd}")
 
 
 def _mean_directions(episode: Episode, usable: set[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -134,36 +105,28 @@ def _support(episode: Episode, start: int, stop: int) -> np.ndarray:
         samples = known_rows(episode, layout.IMU_ACCEL, base, last + 1)
         felt[: len(keys)][inside] = samples[keys[inside] - base]
     rig = episode.calibration.rig
-    to_world = camera_to_world(episode, start, stop) @ episode.calibration.reference_from_rig
+    to_world = _camera_to_world(episode, start, stop) @ episode.calibration.reference_from_rig
     return to_world(Points(felt, rig)) - to_world(Points(np.zeros_like(felt), rig))
 
 
-def camera_to_world(episode: Episode, start: int, stop: int) -> Transform:
+def _camera_to_world(episode: Episode, start: int, stop: int) -> Transform:
     """Return the camera's pose in each frame, NaN where it isn't known, (stop - start) of them."""
     pose = episode.camera_to_world(start, stop)
-    n = len(pose.translation)
+    known = np.ones(len(pose.translation), dtype=bool)
+    if episode.streams["pose"].usable:
+        known = ~lost_rows(episode, layout.TRANSLATION)[start:stop]
     rotation, translation = (
         np.full((stop - start, 3, 3), np.nan),
         np.full((stop - start, 3), np.nan),
     )
-    known = np.ones(n, dtype=bool)
-    if episode.streams["pose"].usable:
-        known = ~lost_rows(episode, layout.TRANSLATION)[start:stop]
-    rotation[:n][known], translation[:n][known] = pose.rotation[known], pose.translation[known]
+    where = np.flatnonzero(known)
+    rotation[where], translation[where] = pose.rotation[where], pose.translation[where]
     return Transform(rotation, translation, pose.source, pose.target)
 
 
 @dataclass(frozen=True)
 class Postures:
-    """Where hands, body and camera of a recording are, frame by frame.
-
-    Parameters
-    ----------
-    episode : Episode
-        Open; read on demand, some frames at a time.
-    up : Up
-        From `find_up`.
-    """
+    """Where hands, body and camera of an open recording are, read some frames at a time."""
 
     episode: Episode
     up: Up
@@ -188,7 +151,7 @@ class Postures:
 
     def camera(self, start: int, stop: int) -> Transform:
         """Return the pose of the reference camera, camera to world, (n,) poses; NaN where lost."""
-        return camera_to_world(self.episode, start, stop)
+        return _camera_to_world(self.episode, start, stop)
 
     def to_body(self, start: int, stop: int) -> Transform:
         """Return the way from the world into each frame's body frame, (n,); NaN without a body."""

@@ -1,7 +1,6 @@
 """Blocks under the ``published`` contract: its formulas as they are, quirks included."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,13 +8,14 @@ from xperience.features import windows
 from xperience.features.blocks import Block
 from xperience.features.depth import as_published
 from xperience.features.source import (
-    Source,
+    BlockSource,
     check_streams,
     damage_note,
     depth_note,
     inertial_windows,
-    repeated,
-    static_values,
+    joined,
+    span,
+    static_source,
 )
 from xperience.features.streams import FrameRows, StreamRows
 from xperience.features.text import text_rows
@@ -25,55 +25,38 @@ from xperience.recording.recording import Episode
 _NO_CONFIDENCE = "the values of the confidence are 0 throughout"
 
 
-@dataclass(frozen=True)
-class Published:
-    """Sources of the published blocks of an episode.
+def published_source(episode: Episode, streams: dict[str, StreamRows], block: Block) -> BlockSource:
+    """Return how a block is computed from an episode and its long streams, or why it cannot be."""
+    lost, odd = check_streams(block, episode, "published")
+    if lost:
+        return BlockSource(None, lost)
+    if block.name in streams:
+        rows = streams[block.name]
+        if rows.path is None:
+            return BlockSource(None, rows.problem)
+        if block.name == "depth_confidence":
+            zeros = "" if episode.annotation.holds(layout.CONFIDENCE) else _NO_CONFIDENCE
+            odd = joined(odd, zeros, depth_note(episode, rows))
+        return _from_stream(block, FrameRows(rows.path), episode.n_frames, odd)
+    if not block.per_frame:
+        return static_source(block, episode, "published", odd)
+    if block.name == "imu_accel_gyro":
 
-    Parameters
-    ----------
-    episode : Episode
-    streams : dict of {block: StreamRows}
-        Rows of the long streams.
-    """
+        def inertial(starts: np.ndarray) -> np.ndarray:
+            keys = episode.annotation.keyframes(*span(starts))
+            return inertial_windows(episode, starts, keys, episode.read, windows.stats)
 
-    episode: Episode
-    streams: dict[str, StreamRows]
-
-    def source(self, block: Block) -> Source:
-        """Return how a block is computed, or why it cannot be."""
-        lost, odd = check_streams(block, self.episode, "published")
-        if lost:
-            return Source(None, lost)
-        if block.name in self.streams:
-            rows = self.streams[block.name]
-            if block.name == "depth_confidence" and rows.path:
-                zeros = "" if self.episode.annotation.holds(layout.CONFIDENCE) else _NO_CONFIDENCE
-                odd = "; ".join(filter(None, (odd, zeros, depth_note(self.episode, rows))))
-            return _from_stream(block, rows, self.episode.n_frames, odd)
-        if not block.per_frame:
-            values = static_values(block, self.episode)
-            if isinstance(values, str):
-                return Source(None, values)
-            return repeated(windows.clean(values), odd)
-        if block.name == "imu_accel_gyro":
-            return Source(lambda starts: _imu(self.episode, starts), odd)
-        frames = _FRAMES[block.name]
-        return Source(
-            lambda starts: _pooled(lambda a, b: frames(self.episode, a, b), starts, block), odd
-        )
+        return BlockSource(inertial, odd)
+    frames = _FRAMES[block.name]
+    return BlockSource(
+        lambda starts: _pooled(lambda a, b: frames(episode, a, b), starts, block), odd
+    )
 
 
-def _from_stream(block: Block, rows: StreamRows, n_frames: int, odd: str) -> Source:
-    if rows.path is None:
-        return Source(None, rows.problem)
-    stored, counts = FrameRows(rows.path), block.name.startswith("video_")
+def _from_stream(block: Block, stored: FrameRows, n_frames: int, odd: str) -> BlockSource:
+    counts = block.name.startswith("video_")
     # pictures are counted as they come, whatever was lost between them
     place = stored.read[:n_frames] if counts else np.arange(min(stored.n_rows, n_frames))
-    notes = [
-        odd,
-        damage_note(stored) if counts else "",
-        *_gaps(stored, len(place), n_frames, repeats=counts),
-    ]
 
     def read(start: int, stop: int) -> np.ndarray:
         wanted = place[start:stop]
@@ -84,7 +67,9 @@ def _from_stream(block: Block, rows: StreamRows, n_frames: int, odd: str) -> Sou
             return as_published(found)
         return found[:, : block.per_frame]
 
-    return Source(lambda starts: _pooled(read, starts, block), "; ".join(filter(None, notes)))
+    notes = [odd, damage_note(stored) if counts else ""]
+    notes += _gaps(stored, len(place), n_frames, repeats=counts)
+    return BlockSource(lambda starts: _pooled(read, starts, block), joined(*notes))
 
 
 def _gaps(stored: FrameRows, n_rows: int, n_frames: int, *, repeats: bool) -> Iterator[str]:
@@ -92,12 +77,10 @@ def _gaps(stored: FrameRows, n_rows: int, n_frames: int, *, repeats: bool) -> It
     if damaged := stored.count_unread():
         yield f"{damaged} of {n_frames} frames cannot be read"
     if n_rows < n_frames:
-        how = (
-            "frames end at {} of {}; the last one repeats"
-            if repeats
-            else "values end at frame {} of {}"
-        )
-        yield how.format(n_rows, n_frames)
+        if repeats:
+            yield f"frames end at {n_rows} of {n_frames}; the last one repeats"
+        else:
+            yield f"values end at frame {n_rows} of {n_frames}"
 
 
 def _pooled(read: Callable[[int, int], np.ndarray], starts: np.ndarray, block: Block) -> np.ndarray:
@@ -105,17 +88,9 @@ def _pooled(read: Callable[[int, int], np.ndarray], starts: np.ndarray, block: B
 
     NaN for those beyond the stream's end or with a frame that could not be read: a row of NaN in a
     stream that was computed apart. In the annotation's own arrays NaN is a value, 0 by contract.
-
-    Parameters
-    ----------
-    read : callable (start, stop) -> array, shape (at most stop - start, n_columns)
-    starts : int array, shape (n,)
-        First frames, ``STRIDE_FRAMES`` apart.
-    block : Block
     """
-    first, last = int(starts[0]), int(starts[-1]) + windows.WINDOW_FRAMES
     with np.errstate(invalid="ignore"):  # inf minus inf is NaN, and that counts as 0
-        frames = read(first, last)
+        frames = read(*span(starts))
     result = np.full((len(starts), block.dim), np.nan, dtype=np.float32)
     whole = len(windows.window_starts(len(frames)))
     if whole:
@@ -154,9 +129,3 @@ _FRAMES: dict[str, Callable[[Episode, int, int], np.ndarray]] = {
     "camera_rotation_matrix": lambda e, a, b: e.camera_to_world(a, b).rotation.reshape(-1, 9),
     "caption_objects_interaction_text": _text,
 }
-
-
-def _imu(episode: Episode, starts: np.ndarray) -> np.ndarray:
-    first, last = int(starts[0]), int(starts[-1]) + windows.WINDOW_FRAMES
-    keys = episode.annotation.keyframes(first, last)
-    return inertial_windows(episode, starts, keys, episode.read, windows.stats)

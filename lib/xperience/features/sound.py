@@ -44,19 +44,10 @@ SOUND_COLUMNS = tuple(f"{row}_{name}" for name in _STATISTICS for row in _ROWS)
 
 
 def sound_windows(episode: Episode, starts: np.ndarray) -> np.ndarray:
-    """Return the sound features of an episode's windows.
+    """Return the sound features, float32 (n_windows, n_columns), of windows by their first frames.
 
-    Parameters
-    ----------
-    episode : Episode
-    starts : int array, shape (n_windows,)
-        First frames, ascending.
-
-    Returns
-    -------
-    float32 array, shape (n_windows, n_columns)
-        In the order of ``SOUND_COLUMNS``; NaN for windows of whose time the file doesn't hold
-        enough sound, or which have a hole within.
+    In the order of ``SOUND_COLUMNS``; NaN for windows of whose time the file doesn't hold enough
+    sound, or which have a hole within.
 
     Raises
     ------
@@ -73,17 +64,9 @@ def sound_windows(episode: Episode, starts: np.ndarray) -> np.ndarray:
 
 
 def sound_features(samples: np.ndarray) -> np.ndarray:
-    """Return the features of a piece of sound.
+    """Return the features, float32 (n_columns,), of a piece of 16 kHz mono sound.
 
-    Parameters
-    ----------
-    samples : float array, shape (n_samples,)
-        16 kHz mono.
-
-    Returns
-    -------
-    float32 array, shape (n_columns,)
-        NaN for a piece shorter than one STFT frame of 1,024 samples.
+    NaN for a piece shorter than one STFT frame of 1,024 samples.
     """
     if len(samples) < N_FFT:
         return np.full(len(SOUND_COLUMNS), np.nan, dtype=np.float32)
@@ -133,34 +116,16 @@ _MAX_COLUMNS, _LEAST_COLUMN_S = 1200, 0.064
 
 @dataclass(frozen=True)
 class Spectrogram:
-    """The power of an episode's sound by pitch and time.
+    """The power of an episode's sound by pitch and time, in dB relative to 1; NaN after its end."""
 
-    Parameters
-    ----------
-    power_db : float array, shape (n_mels, n_columns)
-        dB relative to a power of 1; NaN where the sound has ended.
-    edges_s : float array, shape (n_columns + 1,)
-        Ends of the columns, seconds from the first video frame.
-    mel_hz : float array, shape (n_mels,)
-        Centres of the bands.
-    window_db : float array, shape (n_windows,)
-        Loudness of each window; NaN where the sound has ended.
-    """
-
-    power_db: np.ndarray
-    edges_s: np.ndarray
-    mel_hz: np.ndarray
-    window_db: np.ndarray
+    power_db: np.ndarray  # (n_mels, n_columns)
+    edges_s: np.ndarray  # ends of the columns, seconds from the first frame
+    mel_hz: np.ndarray  # centres of the bands
+    window_db: np.ndarray  # loudness of each window
 
 
 def spectrogram(episode: Episode, starts: np.ndarray) -> Spectrogram:
-    """Return the sound of an episode, in as many columns as a figure can show.
-
-    Parameters
-    ----------
-    episode : Episode
-    starts : int array, shape (n_windows,)
-        First frames of the windows whose loudness is wanted, ascending.
+    """Return an episode's sound, in as many columns as a figure can show, and that of its windows.
 
     Raises
     ------

@@ -8,31 +8,24 @@ import numpy as np
 from xperience.features import windows
 from xperience.features.blocks import BLOCKS_BY_NAME, N_VIDEO, Block, streams_needed
 from xperience.features.depth import looks
-from xperience.features.static import point_cloud_features
 from xperience.features.streams import FrameRows, StreamRows
 from xperience.recording import layout
-from xperience.recording.coverage import stream_state
+from xperience.recording.coverage import lost_rows, stream_state
 from xperience.recording.plausible import DepthLimits, depth_faults
 from xperience.recording.recording import Episode
+
+_KEPT_PERCENT = 95
 
 WindowSource = Callable[[np.ndarray], np.ndarray]
 """First frames of some windows, shape (n,) -> features, float32 (n, dim); NaN row = missing."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a block's windows come from.
+class BlockSource:
+    """Where a block's windows come from."""
 
-    Parameters
-    ----------
-    compute : callable or None
-        None if the block is missing.
-    reason : str
-        Why it is missing, or what is odd about it; empty if nothing is.
-    """
-
-    compute: WindowSource | None
-    reason: str = ""
+    compute: WindowSource | None  # None if the block is missing
+    reason: str = ""  # why it is missing, or what is odd about it; empty if nothing is
 
 
 def check_streams(block: Block, episode: Episode, contract: str) -> tuple[str, str]:
@@ -48,19 +41,53 @@ def check_streams(block: Block, episode: Episode, contract: str) -> tuple[str, s
     return "; ".join(lost), "; ".join(notes)
 
 
-def static_values(block: Block, episode: Episode) -> np.ndarray | str:
-    """Return the values of a block that is the same in every window, or why there are none."""
-    if block.name != "calibration":
-        return point_cloud_features(episode.read(layout.POINT_CLOUD))
-    values = episode.calibration.vector
-    if len(values) != block.dim:
-        return f"calibration holds {len(values)} numbers, expected {block.dim}"
-    return values
+def static_source(block: Block, episode: Episode, contract: str, odd: str) -> BlockSource:
+    """Return where the values of a block come from that is the same in every window."""
+    if block.name == "slam_point_cloud":
+        points_m = episode.read(layout.POINT_CLOUD)
+        if contract == "corrected":
+            points_m = points_m[~lost_rows(episode, layout.POINT_CLOUD)]
+        values = point_cloud_features(points_m)
+    else:
+        values = episode.calibration.vector
+        if len(values) != block.dim:
+            found = f"calibration holds {len(values)} numbers, expected {block.dim}"
+            return BlockSource(None, found)
+    if contract == "published":
+        values = windows.clean(values)
+    elif not np.isfinite(values).all():
+        return BlockSource(None, odd)
+    row = values.astype(np.float32)[None]
+    return BlockSource(lambda starts: np.repeat(row, len(starts), axis=0), odd)
 
 
-def repeated(values: np.ndarray, reason: str) -> Source:
-    """Return a source of the same values, shape (dim,), in every window."""
-    return Source(lambda starts: np.repeat(values[None], len(starts), axis=0), reason)
+@np.errstate(over="ignore", invalid="ignore")  # values that float32 cannot square
+def point_cloud_features(points_m: np.ndarray) -> np.ndarray:
+    """Return 22 values, float32, of a point cloud, shape (n_points, 3).
+
+    Of the points within the 95th percentile of distance to the median point: mean, std, min, max,
+    p10, p50, p90, each of x, y, z; then log1p of their number. Rows that are not finite are left
+    out; zeros without a point.
+    """
+    points_m = np.asarray(points_m, dtype=np.float32)
+    points_m = points_m[np.isfinite(points_m).all(1)]
+    if not len(points_m):
+        return np.zeros(22, dtype=np.float32)
+    distance_m = np.linalg.norm(points_m - np.median(points_m, axis=0), axis=1)
+    kept = points_m[distance_m <= np.percentile(distance_m, _KEPT_PERCENT)]
+    spread = (kept.mean(0), kept.std(0), kept.min(0), kept.max(0))
+    levels = np.percentile(kept, (10, 50, 90), axis=0).reshape(-1)
+    return np.concatenate([*spread, levels, [np.log1p(len(kept))]]).astype(np.float32)
+
+
+def span(starts: np.ndarray) -> tuple[int, int]:
+    """Return the frames [first, last) that windows cover, from their first frames."""
+    return int(starts[0]), int(starts[-1]) + windows.WINDOW_FRAMES
+
+
+def joined(*notes: str) -> str:
+    """Return notes as one, those that are empty left out."""
+    return "; ".join(filter(None, notes))
 
 
 def damage_note(stored: FrameRows) -> str:
@@ -84,23 +111,11 @@ def inertial_windows(
     read: Callable[[str, int, int], np.ndarray],
     stats: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """Return the statistics of the IMU samples between windows' first and last keyframes.
+    """Return the statistics of the IMU samples between windows' first and last keyframes, (n, 42).
 
-    Parameters
-    ----------
-    episode : Episode
-    starts : int array, shape (n_windows,)
-        First frames.
-    keys : int array
-        Sample of each frame from the first window's first on; -1 where there is none.
-    read : callable (path, first, stop) -> array, shape (stop - first, 3)
-    stats : callable
-        Samples, (1, n, 6), to their statistics, (1, 42).
-
-    Returns
-    -------
-    float32 array, shape (n_windows, 42)
-        NaN for windows whose first or last frame has no sample.
+    ``keys`` are the samples of frames from the first window's first on, -1 where there is none;
+    windows whose first or last frame has none are NaN. ``read`` gives samples [first, stop) of a
+    path, and ``stats`` turns (1, n, 6) of both sensors into (1, 42).
     """
     paths = (layout.IMU_ACCEL, layout.IMU_GYRO)
     n_samples = min(map(episode.annotation.n_rows, paths))

@@ -44,35 +44,16 @@ _LIBRARIES = {module.__name__: module.__version__ for module in (av, cv2, h5py, 
 
 @dataclass(frozen=True)
 class StreamJob:
-    """One stream to turn into rows.
+    """One stream to turn into rows."""
 
-    Parameters
-    ----------
-    block : str
-        Feature block that the rows belong to.
-    kind : {"video", "depth", "audio"}
-    source : Path
-        File that holds the stream.
-    digest : str
-        Digest of that file's content, and of those that its arrays lie in.
-    n_frames : int
-        Rows that are wanted: one a frame, or one a shown picture.
-    quarter_turns : int
-        Counterclockwise turns of pictures.
-    bounds : tuple of (first sample, the one after the last)
-        Of each frame, for sound.
-    counted : bool
-        Whether samples are counted, or lie where the file's time says.
-    """
-
-    block: str
-    kind: str
-    source: Path
-    digest: str
-    n_frames: int
-    quarter_turns: int = 0
-    bounds: tuple[tuple[int, int], ...] = ()
-    counted: bool = True
+    block: str  # feature block that the rows belong to
+    kind: str  # "video", "depth" or "audio"
+    source: Path  # file that holds the stream
+    digest: str  # of that file's content, and of those that its arrays lie in
+    n_frames: int  # rows that are wanted: one a frame, or one a shown picture
+    quarter_turns: int = 0  # of pictures, counterclockwise
+    bounds: tuple[tuple[int, int], ...] = ()  # of sound: each frame's samples [first, last)
+    counted: bool = True  # whether samples are counted, or lie where the file's time says
 
     def path(self, cache: Path) -> Path:
         """Return where the rows belong, by content, settings, code and versions of libraries."""
@@ -92,31 +73,18 @@ class StreamJob:
             yield from audio.audio_rows(self.source, bounds, counted=self.counted)
         else:
             opened = Annotation(self.source)
-            try:
+            with opened.file:
                 yield from depth.depth_rows(opened, self.n_frames)
-            finally:
-                opened.close()
 
 
 @dataclass(frozen=True)
 class StreamRows:
-    """What became of a job.
+    """What became of a job."""
 
-    Parameters
-    ----------
-    path : Path or None
-        The rows, or None if the stream could not be read.
-    n_rows : int
-    reused : bool
-        Whether an earlier run had done it.
-    problem : str
-        Why there is no path.
-    """
-
-    path: Path | None
+    path: Path | None  # the rows, or None if the stream could not be read
     n_rows: int = 0
-    reused: bool = False
-    problem: str = ""
+    reused: bool = False  # whether an earlier run had done it
+    problem: str = ""  # why there is no path
 
 
 def stream_jobs(
@@ -124,14 +92,8 @@ def stream_jobs(
 ) -> list[StreamJob]:
     """Return a job for every usable video, the sound and the depth, the longest first.
 
-    Parameters
-    ----------
-    episode : Episode
-    digests : dict
-        From `xperience.recording.files.recording_digests`.
-    contract : {"published", "corrected"}
-        Both share the rows of pictures, and those of sound where counting samples puts them where
-        the file says.
+    Both contracts share the rows of pictures, and those of sound where counting samples puts them
+    where the file says. Digests are those of `xperience.recording.files.recording_digests`.
     """
     jobs = []
     arrays = {name: digests[name] for name in linked_files(episode.folder)}
@@ -180,21 +142,10 @@ def run_jobs(
     workers: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict[str, StreamRows]:
-    """Compute what is not in the cache, several streams at a time.
+    """Compute what is not in the cache, several streams at a time; return the rows of each block.
 
-    Parameters
-    ----------
-    jobs : list of StreamJob
-    cache : Path
-        Folder of finished streams; made if absent.
-    workers : int or None
-        Processes; one a core by default. 1 computes in this process.
-    on_progress : callable (block, rows done, rows in all) or None
-
-    Returns
-    -------
-    dict of {block: StreamRows}
-        A stream that could not be read is there too, with its problem.
+    A stream that could not be read is there too, with its problem. Workers are processes, one a
+    core by default; 1 computes in this process. Progress tells block, rows done, rows in all.
     """
     cache.mkdir(parents=True, exist_ok=True)
     report = on_progress or quiet
@@ -288,11 +239,10 @@ def _write_rows(path: Path, job: StreamJob, report: OnProgress) -> int:
             n_rows += len(rows)
             report(job.block, n_rows, job.n_frames)
         if not n_rows:
+            place = f"{job.source.parent.name}/{job.source.name}"
+            way_out = "Fetch the file again, or go on without this stream."
             raise EpisodeError(
-                f"{job.source.parent.name}/{job.source.name}",
-                "holds no frame that can be decoded",
-                f"{job.n_frames} frames",
-                "Fetch the file again, or go on without this stream.",
+                place, "holds no frame that can be decoded", f"{job.n_frames} frames", way_out
             )
         file.seek(0)
         _write_header(file, np.broadcast_to(rows[:1], (n_rows, rows.shape[1])))
@@ -307,13 +257,7 @@ def _write_header(file, rows: np.ndarray) -> None:
 
 @dataclass
 class FrameRows:
-    """Random access to the rows of a finished stream, without holding it.
-
-    Parameters
-    ----------
-    path : Path
-    n_rows : int
-    """
+    """Random access to the rows of a finished stream, without holding it."""
 
     path: Path
     n_rows: int = field(init=False)

@@ -27,55 +27,31 @@ class TableError(XperienceError):
 
 @dataclass(frozen=True)
 class TableInfo:
-    """What a windows table says of itself, in its Parquet metadata, one JSON value a field.
+    """What a windows table says of itself, in its Parquet metadata, one JSON value a field."""
 
-    Parameters
-    ----------
-    contract : str
-        Version of the feature contract.
-    episode : str
-        Name of the episode's folder.
-    main_task : str
-        What the recording shows.
-    n_frames : int
-    fps : float
-        Frames per second.
-    sources : dict of {file name: SHA-256 digest}
-        Every file that the table follows from; see `xperience.recording.files`.
-    missing_blocks : dict of {block: reason}
-        Blocks that hold nothing but nulls.
-    partial_blocks : dict of {block: what is odd}
-        Blocks with nulls in some windows, or from a stream with faults.
-    """
-
-    contract: str
-    episode: str
-    main_task: str
+    contract: str  # version of the feature contract
+    episode: str  # name of the episode's folder
+    main_task: str  # what the recording shows
     n_frames: int
-    fps: float
-    sources: dict[str, str]
-    missing_blocks: dict[str, str]
-    partial_blocks: dict[str, str]
+    fps: float  # frames per second
+    sources: dict[str, str]  # SHA-256 of every file that the table follows from, by name
+    missing_blocks: dict[str, str]  # why, of blocks that hold nothing but nulls
+    partial_blocks: dict[str, str]  # what is odd: nulls in some windows, or a stream with faults
 
 
 @dataclass(frozen=True)
 class WindowRows:
     """Some rows of the table.
 
-    Parameters
-    ----------
-    window, start_frame : int array, shape (n,)
-    action, subtask : list of (label or None, share), length n
-    blocks : dict of {name: float32 array (n, dim) or None}
-        A row that is not finite becomes null: the stream does not cover the window, or its
-        statistics are beyond float32.
+    A row of a block that is not finite becomes null: the stream does not cover the window, or its
+    statistics are beyond float32.
     """
 
     window: np.ndarray
     start_frame: np.ndarray
-    action: list[tuple[str | None, float]]
+    action: list[tuple[str | None, float]]  # label and its share
     subtask: list[tuple[str | None, float]]
-    blocks: dict[str, np.ndarray | None]
+    blocks: dict[str, np.ndarray | None]  # float32 (n, dim)
 
 
 _LABEL_FIELDS = (
@@ -90,29 +66,12 @@ _LABEL_FIELDS = (
 )
 
 
-def _schema(info: TableInfo) -> pa.Schema:
+def write_table(path: Path, info: TableInfo, chunks: Iterable[WindowRows]) -> TableInfo:
+    """Write a windows table, a row group a chunk, whole or not at all; return its info as given."""
     columns = [pa.field(name, kind) for name, kind in _LABEL_FIELDS]
     columns += [pa.field(block.name, pa.list_(pa.float32(), block.dim)) for block in BLOCKS]
     metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in asdict(info).items()}
-    return pa.schema(columns, metadata=metadata)
-
-
-def write_table(path: Path, info: TableInfo, chunks: Iterable[WindowRows]) -> TableInfo:
-    """Write a windows table, a row group a chunk, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-    info : TableInfo
-    chunks : iterable of WindowRows
-        Consumed one at a time.
-
-    Returns
-    -------
-    TableInfo
-        As given.
-    """
-    schema = _schema(info)
+    schema = pa.schema(columns, metadata=metadata)
     with (
         whole_file(path) as scratch,
         pq.ParquetWriter(scratch, schema, compression="zstd", use_dictionary=False) as writer,
@@ -143,12 +102,7 @@ def _block_column(values: np.ndarray | None, n_windows: int, dim: int) -> pa.Arr
 
 
 class WindowTable:
-    """A windows table on disk: labels at once, blocks on demand.
-
-    Parameters
-    ----------
-    path : path
-        Written by `write_table`.
+    """A windows table on disk, as `write_table` writes it: labels at once, blocks on demand.
 
     Raises
     ------
@@ -163,11 +117,10 @@ class WindowTable:
             raw = self._file.schema_arrow.metadata or {}
             known = {f.name: json.loads(raw[f.name.encode()]) for f in fields(TableInfo)}
         except (OSError, KeyError, pa.ArrowInvalid) as error:
+            absent = isinstance(error, FileNotFoundError)
             raise XperienceError(
                 str(self.path),
-                "is not there"
-                if isinstance(error, FileNotFoundError)
-                else "is not a windows table, or cut off",
+                "is not there" if absent else "is not a windows table, or cut off",
                 "a Parquet file written by `xperience features`",
                 "Name a table that `xperience features` has written.",
             ) from error
@@ -185,17 +138,12 @@ class WindowTable:
     def check_made_from(self, folder: Path | str, contract: str | None = None) -> None:
         """Refuse a table that was not made from this recording as it is now.
 
-        Parameters
-        ----------
-        folder : path
-            The recording. One that has lost its bulk counts as it was before.
-        contract : str, optional
-            Version of the feature contract that the table must follow.
+        A recording that has lost its bulk counts as it was before.
 
         Raises
         ------
         TableError
-            Naming the files that differ.
+            Naming the files that differ, or the contract, if one is asked for.
         """
         place = str(self.path)
         if contract not in (None, self.info.contract):

@@ -13,35 +13,16 @@ _TOKEN = re.compile(r"[a-zA-Z0-9_]+")
 
 
 def text_rows(objects: Sequence[tuple[str, ...]], interaction: Sequence[str]) -> np.ndarray:
-    """Return the hashed words of each frame.
-
-    Parameters
-    ----------
-    objects : sequence of tuple of str
-    interaction : sequence of str
-        One of each a frame.
-
-    Returns
-    -------
-    float32 array, shape (n_frames, 128)
-    """
+    """Return the hashed words of each frame, float32 (n_frames, 128)."""
     texts = [" ".join((*names, text)) for names, text in zip(objects, interaction, strict=True)]
     return np.stack([hashed_words(text) for text in texts]) if texts else np.zeros((0, N_TEXT))
 
 
 @lru_cache(maxsize=4096)
 def hashed_words(text: str) -> np.ndarray:
-    """Return a text's words hashed into 128 signed buckets, scaled to unit length.
+    """Return a text's words hashed into 128 signed buckets, float32, scaled to unit length.
 
-    Parameters
-    ----------
-    text : str
-        Lower-cased here; words are letters, digits and underscores.
-
-    Returns
-    -------
-    float32 array, shape (128,)
-        Zero for a text without words.
+    Words are letters, digits and underscores, lower-cased here; zero for a text without words.
     """
     vector = np.zeros(N_TEXT, dtype=np.float32)
     for token in _TOKEN.findall(text.lower()):

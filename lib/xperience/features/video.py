@@ -16,21 +16,10 @@ _BIN_OF_VALUE = np.minimum(np.arange(256) * _BINS // 255, _BINS - 1)
 
 
 def video_rows(path: Path, n_pictures: int, quarter_turns: int = 0) -> Iterator[np.ndarray]:
-    """Yield the features of a video's first shown pictures, some rows at a time.
+    """Yield the features of a video's first shown pictures, float32 (n_rows, 99), some at a time.
 
-    Parameters
-    ----------
-    path : Path
-    n_pictures : int
-        At most so many are read.
-    quarter_turns : int
-        Counterclockwise turns of the pictures, for a file that asks for them.
-
-    Yields
-    ------
-    float32 array, shape (n_rows, 99)
-        Row n is of picture n on the file's timeline; NaN for one that the decoder gave up. The last
-        column is 1 for a damaged picture, else 0.
+    Row n is of picture n on the file's timeline, turned counterclockwise by some quarter turns; NaN
+    for one that the decoder gave up. The last column is 1 for a damaged picture, else 0.
     """
     cv2.setNumThreads(1)
     pictures = (
@@ -50,20 +39,10 @@ def video_rows(path: Path, n_pictures: int, quarter_turns: int = 0) -> Iterator[
 
 
 def shrink(rgb: np.ndarray) -> np.ndarray:
-    """Return a picture area-interpolated to 32x32, as OpenCV does it, bit for bit.
+    """Return a picture, uint8 (height, width, 3), area-interpolated to 32x32.
 
-    Parameters
-    ----------
-    rgb : uint8 array, shape (height, width, 3)
-
-    Returns
-    -------
-    uint8 array, shape (32, 32, 3)
-
-    Notes
-    -----
-    Where both sides divide by 32 the picture is cut into equal cells; summing whole image lines
-    first is four times as fast as OpenCV's own loop over cells.
+    As OpenCV does it, bit for bit. Where both sides divide by 32 the picture is cut into equal
+    cells; summing whole image lines first is four times as fast as OpenCV's own loop over cells.
     """
     height, width, _ = rgb.shape
     rows, columns = height // _SIDE, width // _SIDE
@@ -78,17 +57,10 @@ def shrink(rgb: np.ndarray) -> np.ndarray:
 
 
 def frame_features(rgb: np.ndarray) -> np.ndarray:
-    """Return the features of small RGB pictures.
+    """Return the features, float32 (n, 98), of RGB pictures, uint8 (n, 32, 32, 3).
 
-    Parameters
-    ----------
-    rgb : uint8 array, shape (n, 32, 32, 3)
-
-    Returns
-    -------
-    float32 array, shape (n, 98)
-        Means (3) and stds (3) of the channels in [0, 1], 8-bin histograms (24), the 8x8 grey
-        picture (64), the absolute grey gradients' mean along x and y, then their std (4).
+    Means (3) and stds (3) of the channels in [0, 1], 8-bin histograms (24), the 8x8 grey picture
+    (64), the absolute grey gradients' mean along x and y, then their std (4).
     """
     n = len(rgb)
     # pixel by pixel: float32 sums depend on their order, and this is the published one

@@ -21,20 +21,10 @@ def window_starts(n_frames: int) -> np.ndarray:
 
 
 def window_label(labels: Sequence[str]) -> tuple[str | None, float]:
-    """Return the label of a window and its share.
+    """Return the label of a window and its share, from the labels of its frames.
 
-    Parameters
-    ----------
-    labels : sequence of str
-        One a frame; empty or ``N/A`` is unlabelled.
-
-    Returns
-    -------
-    str or None
-        The most frequent label among the labelled frames (the one seen first on a tie), or None if
-        its share is below 0.6.
-    float
-        That share, 0 if no frame is labelled.
+    It is the most frequent one among the labelled frames (the one seen first on a tie), or None if
+    its share is below 0.6.
     """
     counts = Counter(label for label in labels if is_labelled(label))
     if not counts:
@@ -45,18 +35,10 @@ def window_label(labels: Sequence[str]) -> tuple[str | None, float]:
 
 
 def stats(frames: np.ndarray) -> np.ndarray:
-    """Return the seven statistics of each column of a window.
+    """Return the seven statistics of each column of a window, float32 (..., 7 * n_columns).
 
-    Parameters
-    ----------
-    frames : float array, shape (..., n_frames, n_columns)
-        Values that are not finite count as 0.
-
-    Returns
-    -------
-    float32 array, shape (..., 7 * n_columns)
-        Mean, std (ddof 0), min, max, last minus first, mean and std of the first differences, each
-        over all columns in turn.
+    Mean, std (ddof 0), min, max, last minus first, mean and std of the first differences of frames,
+    shape (..., n_frames, n_columns), each over all columns in turn; what is not finite counts as 0.
     """
     frames = clean(frames)
     with np.errstate(over="ignore", invalid="ignore"):  # values that float32 cannot square
@@ -77,18 +59,11 @@ def _seven(frames: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
 
 def stats_of_known(parts: np.ndarray) -> np.ndarray:
-    """Return the seven statistics of windows over the rows that are there.
+    """Return the seven statistics of windows over the rows that are there, as `stats` does.
 
-    Parameters
-    ----------
-    parts : float array, shape (n_windows, n_rows, n_columns)
-        A row with a value that is not finite is not there.
-
-    Returns
-    -------
-    float32 array, shape (n_windows, 7 * n_columns)
-        As `stats`; NaN for windows with less than `MIN_KNOWN_SHARE` of their rows. First
-        differences are those of neighbours that are both there, so that a gap is not a jump.
+    A row with a value that is not finite is not there. NaN for windows, shape (n_windows, n_rows,
+    n_columns), with less than `MIN_KNOWN_SHARE` of their rows. First differences are those of
+    neighbours that are both there, so that a gap is not a jump.
     """
     with np.errstate(over="ignore"):
         parts = np.asarray(parts, dtype=np.float32)
@@ -118,17 +93,6 @@ def clean(values: np.ndarray) -> np.ndarray:
 
 
 def cut(frames: np.ndarray) -> np.ndarray:
-    """Return the windows of consecutive frames.
-
-    Parameters
-    ----------
-    frames : array, shape (n_frames, n_columns)
-        From the first window's first frame on.
-
-    Returns
-    -------
-    array, shape (n_windows, 20, n_columns)
-        A view.
-    """
+    """Return the windows, a view (n, 20, n_columns), of frames from the first window's start on."""
     windows = sliding_window_view(frames, WINDOW_FRAMES, axis=0)[::STRIDE_FRAMES]
     return windows.swapaxes(1, 2)

@@ -23,7 +23,7 @@ from xperience.qwen.clips import Clip, ExportSettings
 from xperience.qwen.schema import AnswersError
 from xperience.qwen.supervised import Media, MissingView
 from xperience.recording import layout
-from xperience.recording.clock import stretches
+from xperience.recording.clock import runs_of
 from xperience.recording.media import read_mono, read_rgb
 from xperience.recording.recording import Episode
 from xperience.sources import LIBRARY, source_digests
@@ -303,7 +303,7 @@ def _lost(episode: Episode, there: np.ndarray) -> dict[str, Any]:
         if not seen.all():
             faults = episode.streams[camera].faults
             reason = "; ".join(fault.found for fault in faults) or "has no picture of these frames"
-            found[camera] = MissingView(frames=stretches(~seen), reason=reason).model_dump()
+            found[camera] = MissingView(frames=runs_of(~seen), reason=reason).model_dump()
     return found
 
 
@@ -326,7 +326,7 @@ def _sounds(
         if is_gap.all():
             yield clip, silent
             continue
-        gaps = [(start / AUDIO_HZ, (stop + 1) / AUDIO_HZ) for start, stop in stretches(is_gap)]
+        gaps = [(start / AUDIO_HZ, (stop + 1) / AUDIO_HZ) for start, stop in runs_of(is_gap)]
         silent_s = [(start, stop) for start, stop in gaps if stop - start >= _LEAST_GAP_S]
         wav = folder / f"{clip.start_frame:06d}.wav"
         write_wav(wav, np.nan_to_num(samples))

@@ -13,7 +13,7 @@ import numpy as np
 
 from xperience.errors import EpisodeError, MissingStreamError, file_error
 from xperience.recording import layout
-from xperience.recording.layout import STREAMS, Dataset, Stream
+from xperience.recording.layout import STREAMS, Dataset, StreamLayout
 
 _BLOCK_ROWS = 4096
 _FILTERS = {
@@ -36,20 +36,10 @@ _FILTERS = {
 
 @dataclass(frozen=True)
 class Fault:
-    """Something in a recording that is not as the layout says.
+    """Something in a recording that is not as the layout says."""
 
-    Parameters
-    ----------
-    stream : str
-        The stream that suffers.
-    place : str
-        File and path inside it.
-    found, expected : str
-        What is there and what should be.
-    """
-
-    stream: str
-    place: str
+    stream: str  # that suffers
+    place: str  # file and path inside it
     found: str
     expected: str
 
@@ -59,19 +49,10 @@ class Fault:
 
 @dataclass
 class StreamState:
-    """What of a stream is there.
+    """What of a stream is there."""
 
-    Parameters
-    ----------
-    status : str
-        "ok", "partial" (usable with gaps), "broken" (there but unusable) or "missing".
-    n_rows : int
-        Rows that can be read.
-    faults : list of Fault
-    """
-
-    status: str
-    n_rows: int = 0
+    status: str  # "ok", "partial" (usable with gaps), "broken" (there but unusable) or "missing"
+    n_rows: int = 0  # that can be read
     faults: list[Fault] = field(default_factory=list)
 
     @property
@@ -87,12 +68,7 @@ class StreamState:
 
 
 class Annotation:
-    """The annotation file of one episode, read-only and lazy.
-
-    Parameters
-    ----------
-    path : Path
-        The HDF5 file. Only headers and frame names are read on opening.
+    """The annotation file of one episode, read-only and lazy: opening reads headers and names.
 
     Raises
     ------
@@ -106,57 +82,48 @@ class Annotation:
         self.place = f"{path.parent.name}/{path.name}"
         self.file = _open(path, self.place)
         try:
-            self._check_required()
-            self.frame_names, self.n_frames = self._frames()
+            if not isinstance(self.file.get(layout.CALIBRATION), h5py.Group):
+                raise EpisodeError(
+                    self.place,
+                    "has no group 'calibration'",
+                    "one group a camera under 'calibration'",
+                    "Export the recording again with its calibration.",
+                )
+            self.frame_names, odd = self._frames()
+            self.n_frames = len(self.frame_names)
             self.streams = {stream.name: self._check(stream) for stream in STREAMS}
         except BaseException as error:
             self.file.close()
             if isinstance(error, OSError | RuntimeError | KeyError):
                 raise _damaged(self.place, f"is damaged ({error})") from error
             raise
-        self._check_names()
+        pose = self.streams["pose"]
+        if odd and pose.status != "missing":
+            place = f"{self.place}: {layout.FRAME_NAMES}"
+            pose.add(Fault("pose", place, odd, "one name a frame; numbers stand in"), "partial")
 
-    def _check_required(self) -> None:
-        if not isinstance(self.file.get(layout.CALIBRATION), h5py.Group):
+    def _frames(self) -> tuple[list[str], str]:
+        """Return a name of each frame, and why some had to be made up; "" if none had."""
+        node = self.file.get(layout.FRAME_NAMES)
+        if _is_names(node):
+            names = list(map(_as_text, self.read(layout.FRAME_NAMES).reshape(-1)))
+            lost = [index for index, name in enumerate(names) if name is None]
+            odd = ""
+            if lost:
+                odd = f"{len(lost)} names are not UTF-8, the first is that of frame {lost[0]}"
+        else:
+            odd = "is absent" if node is None else f"has shape {getattr(node, 'shape', None)}"
+            per_frame = (dataset for dataset in _OF_STREAMS.values() if dataset.rows == "frame")
+            names = [None] * next(filter(None, map(self._rows, per_frame)), 0)
+        if not names:
             raise EpisodeError(
                 self.place,
-                "has no group 'calibration'",
-                "one group a camera under 'calibration'",
-                "Export the recording again with its calibration.",
+                "has no group with one row a frame",
+                f"'{layout.FRAME_NAMES}' or one of hands, body, contacts, IMU keyframes, depth",
+                "Export the recording again; calibration alone is not an episode.",
             )
-
-    def _frames(self) -> tuple[list[str], int]:
-        if _is_names(self.file.get(layout.FRAME_NAMES)):
-            names = self.read(layout.FRAME_NAMES).reshape(-1)
-            return [
-                _numbered(index) if name is None else name
-                for index, name in enumerate(map(_as_text, names))
-            ], len(names)
-        for dataset in _frame_datasets():
-            rows = self._rows(dataset)
-            if rows:
-                return [_numbered(index) for index in range(rows)], rows
-        raise EpisodeError(
-            self.place,
-            "has no group with one row a frame",
-            f"'{layout.FRAME_NAMES}' or one of hands, body, contacts, IMU keyframes, depth",
-            "Export the recording again; calibration alone is not an episode.",
-        )
-
-    def _check_names(self) -> None:
-        """Record frame names that had to be made up, where poses are there without usable ones."""
-        names, state = self.file.get(layout.FRAME_NAMES), self.streams["pose"]
-        lost = []
-        if _is_names(names):
-            texts = map(_as_text, self.read(layout.FRAME_NAMES))
-            lost = [index for index, text in enumerate(texts) if text is None]
-        if state.status == "missing" or (_is_names(names) and not lost):
-            return
-        found = "is absent" if names is None else f"has shape {getattr(names, 'shape', None)}"
-        if lost:
-            found = f"{len(lost)} names are not UTF-8, the first is that of frame {lost[0]}"
-        place = f"{self.place}: {layout.FRAME_NAMES}"
-        state.add(Fault("pose", place, found, "one name a frame; numbers stand in"), "partial")
+        numbered = enumerate(names, 1)
+        return [f"frame_{n:06d}.jpg" if name is None else name for n, name in numbered], odd
 
     def _rows(self, dataset: Dataset) -> int | None:
         """Return the row count of a dataset of the right shape, else None."""
@@ -187,7 +154,7 @@ class Annotation:
         rows = self._rows(_LAYOUT[path])
         return rows is not None and n_rows in (None, rows)
 
-    def _check(self, stream: Stream) -> StreamState:
+    def _check(self, stream: StreamLayout) -> StreamState:
         state = StreamState("ok")
         present = [dataset for dataset in stream.datasets if dataset.path in self.file]
         if not present:
@@ -201,27 +168,31 @@ class Annotation:
         elif stream.name == "imu":
             self._check_imu(state)
         elif stream.name == "depth" and self.holds(layout.CONFIDENCE):
-            self._check_size(state)
+            paths = (layout.DEPTH, layout.CONFIDENCE)
+            depth, sure = (_rows_first(self.file[path].shape, 2)[1:] for path in paths)
+            if depth != sure:
+                place = f"{self.place}: {layout.CONFIDENCE}"
+                found, expected = "has maps of {}x{}".format(*sure), "{}x{} as depth has"
+                state.add(Fault("depth", place, found, expected.format(*depth)), "partial")
         return state
 
-    def _check_dataset(self, stream: Stream, dataset: Dataset, state: StreamState) -> None:
+    def _check_dataset(self, stream: StreamLayout, dataset: Dataset, state: StreamState) -> None:
         place = f"{self.place}: {dataset.path}"
-        expected = _shape_text(dataset)
-        node = self.file.get(dataset.path)
-        if node is None:
-            worst = "partial" if dataset.optional else "broken"
-            state.add(Fault(stream.name, place, "is absent", expected), worst)
-            return
-        rows = self._rows(dataset)
+        node, rows = self.file.get(dataset.path), self._rows(dataset)
         if rows is None:
-            found = f"has shape {getattr(node, 'shape', None)} and type {_kind(node)}"
+            found = "is absent"
+            if node is not None:
+                kind = getattr(node, "dtype", type(node).__name__.lower())
+                found = f"has shape {getattr(node, 'shape', None)} and type {kind}"
             worst = "partial" if dataset.optional else "broken"
-            state.add(Fault(stream.name, place, found, expected), worst)
+            state.add(Fault(stream.name, place, found, _shape_text(dataset)), worst)
             return
-        if (missing := missing_filter(node)) and not _is_readable(node):
-            found = f"needs {missing}"
-            expected = "a filter that is installed; try `pip install hdf5plugin`"
-            state.add(Fault(stream.name, place, found, expected), "broken")
+        if missing := missing_filter(node):
+            try:
+                node[:1]  # chunks may be stored without its filters
+            except OSError:
+                expected = "a filter that is installed; try `pip install hdf5plugin`"
+                state.add(Fault(stream.name, place, f"needs {missing}", expected), "broken")
         if dataset.rows != "frame":
             return
         state.n_rows = min(rows, state.n_rows or rows)
@@ -230,7 +201,7 @@ class Annotation:
             state.add(Fault(stream.name, place, found, f"{self.n_frames}, one a frame"), "partial")
 
     def _check_imu(self, state: StreamState) -> None:
-        """Check that samples agree in number and that keyframes point at samples, in order."""
+        """Check that samples agree in number and that keyframes point at samples."""
         place = f"{self.place}: imu"
         rows = list(map(self.n_rows, (layout.IMU_STAMPS, layout.IMU_ACCEL, layout.IMU_GYRO)))
         if len(set(rows)) > 1:
@@ -245,16 +216,6 @@ class Annotation:
         if outside:
             found = f"{outside} keyframe indices point outside the {min(rows)} samples"
             state.add(Fault("imu", place, found, "indices of samples"), "partial")
-
-    def _check_size(self, state: StreamState) -> None:
-        """Check that each pixel of depth has its confidence."""
-        depth, sure = (
-            _rows_first(self.file[path].shape, 2)[1:] for path in (layout.DEPTH, layout.CONFIDENCE)
-        )
-        if depth != sure:
-            place, found = f"{self.place}: {layout.CONFIDENCE}", "has maps of {}x{}".format(*sure)
-            expected = "{}x{} as depth has".format(*depth)
-            state.add(Fault("depth", place, found, expected), "partial")
 
     def dataset(self, path: str) -> h5py.Dataset:
         """Return the HDF5 dataset, or raise MissingStreamError naming the place."""
@@ -276,19 +237,9 @@ class Annotation:
     def read(self, path: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Read rows [start, stop) of a dataset of the layout.
 
-        Parameters
-        ----------
-        path : str
-            A path of ``layout``; an axis of length one before or behind its own is dropped, and
-            digits of a text are read as the number that they write.
-        start, stop : int
-            First row and one past the last; clipped to what is there.
-
-        Returns
-        -------
-        array, shape (n_rows, ...)
-            In the file's own type, but whole numbers of vectors as float64, and text as int64 or
-            float64.
+        An axis of length one before or behind the layout's own is dropped, and digits of a text are
+        read as the number that they write. Values are in the file's own type, but whole numbers of
+        vectors are float64.
 
         Raises
         ------
@@ -338,17 +289,9 @@ class Annotation:
         for start in range(0, n_rows, _BLOCK_ROWS):
             yield start, self.read(path, start, min(start + _BLOCK_ROWS, n_rows))
 
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
-
 
 _OF_STREAMS = {dataset.path: dataset for stream in STREAMS for dataset in stream.datasets}
 _LAYOUT = _OF_STREAMS | {layout.VIDEO_STAMPS: Dataset(layout.VIDEO_STAMPS, (), "frame", "ns")}
-
-
-def _frame_datasets() -> list[Dataset]:
-    return [dataset for dataset in _OF_STREAMS.values() if dataset.rows == "frame"]
 
 
 def _open(path: Path, place: str) -> h5py.File:
@@ -369,7 +312,15 @@ def _refused(path: Path, error: OSError) -> tuple[str, str, str]:
     """Return what is wrong with a file that HDF5 doesn't open, what is expected, the way out."""
     said = " ".join(str(error).split())
     if "unable to lock file" in said:
-        return _locked(error)
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return (
+                "is locked by a program that writes to it",
+                "a file that nobody writes to",
+                "Wait until that program has ended, or stop it and see whether the file is whole.",
+            )
+        found = f"cannot be locked ({os.strerror(error.errno)})"
+        way_out = "Set HDF5_USE_FILE_LOCKING=FALSE if no program writes to the file."
+        return found, "a file system with locks", way_out
     if "already open for write" in said:
         return (
             "was left open by a program that wrote to it, or is still being written",
@@ -381,24 +332,12 @@ def _refused(path: Path, error: OSError) -> tuple[str, str, str]:
         fault = file_error(error)
         return f"cannot be read ({os.strerror(error.errno)})", fault.expected, fault.way_out
     if "truncated" in said:
-        return "is cut off", "a whole HDF5 file", "Fetch it again: the download stopped early."
-    if not h5py.is_hdf5(path):
-        return "is not an HDF5 file", "a whole HDF5 file", "Check what was saved there."
-    return f"is damaged ({said})", "a whole HDF5 file", "Fetch it again; its writer was cut off."
-
-
-def _locked(error: OSError) -> tuple[str, str, str]:
-    if error.errno in (errno.EAGAIN, errno.EACCES):
-        return (
-            "is locked by a program that writes to it",
-            "a file that nobody writes to",
-            "Wait until that program has ended, or stop it and see whether the file is whole.",
-        )
-    return (
-        f"cannot be locked ({os.strerror(error.errno)})",
-        "a file system with locks",
-        "Set HDF5_USE_FILE_LOCKING=FALSE if no program writes to the file.",
-    )
+        found, way_out = "is cut off", "Fetch it again: the download stopped early."
+    elif not h5py.is_hdf5(path):
+        found, way_out = "is not an HDF5 file", "Check what was saved there."
+    else:
+        found, way_out = f"is damaged ({said})", "Fetch it again; its writer was cut off."
+    return found, "a whole HDF5 file", way_out
 
 
 def _damaged(place: str, found: str) -> EpisodeError:
@@ -407,19 +346,7 @@ def _damaged(place: str, found: str) -> EpisodeError:
 
 
 def read_fault(place: str, what: str, node: object, error: Exception) -> EpisodeError:
-    """Return why part of an HDF5 file could not be read.
-
-    Parameters
-    ----------
-    place : str
-        File and path inside it.
-    what : str
-        The part: "rows 3 to 8".
-    node : HDF5 dataset, or anything else
-        What was read.
-    error : Exception
-        What reading it raised.
-    """
+    """Return why part of an HDF5 file, such as "rows 3 to 8" of a node, could not be read."""
     if missing := missing_filter(node):
         way_out = "Install it: `pip install hdf5plugin` brings the usual ones."
         return EpisodeError(place, f"needs {missing}", "a filter that is installed", way_out)
@@ -444,15 +371,6 @@ def missing_filter(node: object) -> str | None:
             said = name.decode(errors="replace").rstrip("\0")
             return f"the compression filter {number} ({_FILTERS.get(number) or said or 'unknown'})"
     return None
-
-
-def _is_readable(node: h5py.Dataset) -> bool:
-    """Return whether a dataset's start can be read: chunks may be stored without its filters."""
-    try:
-        node[:1]
-    except OSError:
-        return False
-    return True
 
 
 def _is_names(node: object) -> bool:
@@ -485,14 +403,6 @@ def _shape_text(dataset: Dataset) -> str:
     first = {"frame": "n_frames", "imu": "n_samples", "point": "n_points"}[dataset.rows]
     sizes = [first, *("any" if size is None else str(size) for size in dataset.tail)]
     return f"numbers of shape ({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
-
-
-def _kind(node: object) -> str:
-    return str(node.dtype) if isinstance(node, h5py.Dataset) else type(node).__name__.lower()
-
-
-def _numbered(index: int) -> str:
-    return f"frame_{index + 1:06d}.jpg"
 
 
 def _as_text(value: object) -> str | None:

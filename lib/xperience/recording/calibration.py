@@ -14,36 +14,29 @@ from xperience.recording.plausible import FOCAL_PX, rigid_fault
 class Calibration:
     """The cameras of an episode.
 
-    Parameters
-    ----------
-    numbers : dict of {camera key: {entry: float array, flat}}
-        Every numeric entry, cameras and entries sorted; what is not numeric is left out.
-    reference_from_rig : Transform
-        From the rig to the reference camera, the one that poses and hands are given in:
-        ``cam01/T_c0_b`` where it is there, else the rig itself.
-    stereo_baseline_m : float or None
-        Distance between the stereo cameras, which look the same way; None if nobody says.
+    ``numbers`` holds every numeric entry of each camera, flat; cameras and entries are sorted. The
+    reference camera, the one that poses and hands are given in, is that of ``cam01/T_c0_b`` where
+    it is there, else the rig itself.
     """
 
     numbers: dict[str, dict[str, np.ndarray]]
     reference_from_rig: Transform
-    stereo_baseline_m: float | None = None
+    stereo_baseline_m: float | None = None  # between the stereo cameras; None if nobody says
 
     rig = RIG
 
     @classmethod
     def read(cls, group: h5py.Group, stereo_baseline_m: float | None = None) -> "Calibration":
-        """Return the calibration of an episode's ``calibration`` group."""
+        """Return what an episode's ``calibration`` group says."""
         numbers: dict[str, dict[str, np.ndarray]] = {}
         for camera in sorted(group):
             entries: dict[str, np.ndarray] = {}
             _collect(group[camera], "", entries)
             numbers[camera] = {key: entries[key] for key in sorted(entries)}
-        matrix = _matrix(numbers.get("cam01", {}).get("T_c0_b"))
-        if matrix is None:
-            reference = Transform(np.eye(3), np.zeros(3), RIG, RIG)
-        else:
-            reference = Transform.from_matrix(matrix, RIG, layout.FISHEYE_CAMERAS[0])
+        matrix = numbers.get("cam01", {}).get("T_c0_b", np.zeros(0))
+        reference = Transform(np.eye(3), np.zeros(3), RIG, RIG)
+        if matrix.size == 16 and np.isfinite(matrix).all():
+            reference = Transform.from_matrix(matrix.reshape(4, 4), RIG, layout.FISHEYE_CAMERAS[0])
         return cls(numbers, reference, stereo_baseline_m)
 
     @property
@@ -72,8 +65,6 @@ class Calibration:
     def model(self, camera: str) -> CameraModel | None:
         """Return how a camera projects, or None if its calibration does not say.
 
-        Notes
-        -----
         Fisheye cameras: ``cam<i>/intrinsics`` = xi, fx, fy, cx, cy with ``resolution``. The stereo
         pair shares ``cam01/K``, which holds no image size: its principal point is taken as the
         middle of the image.
@@ -85,7 +76,7 @@ class Calibration:
             k = k.reshape(3, 3)
             size = (round(2 * k[0, 2]), round(2 * k[1, 2]))
             return CameraModel((k[0, 0], k[1, 1]), (k[0, 2], k[1, 2]), size)
-        entries = self.numbers.get(_key(camera), {})
+        entries = self.numbers.get(camera.removeprefix("fisheye_"), {})
         intrinsics, resolution = entries.get("intrinsics"), entries.get("resolution")
         if intrinsics is None or resolution is None:
             return None
@@ -98,8 +89,6 @@ class Calibration:
     def camera_from_rig(self, camera: str) -> Transform | None:
         """Return where a camera sits on the rig, or None if its calibration does not say.
 
-        Notes
-        -----
         Fisheye cameras: ``T_c_b``, or a chain of ``T_cn_cnm1`` from the camera before. The stereo
         pair: ``cam01/T_c0_b`` for the left one; the right one is the baseline further along x. The
         release does not hold the baseline; a recording may say it in ``metadata``.
@@ -108,19 +97,14 @@ class Calibration:
         if camera in (left, right):
             matrix = _rigid(self.numbers.get("cam01", {}).get("T_c0_b"))
             if camera == right and matrix is not None:
-                matrix = self._shifted(matrix)
+                shift = np.eye(4)
+                shift[0, 3] = -(self.stereo_baseline_m or 0)
+                matrix = None if self.stereo_baseline_m is None else shift @ matrix
         elif camera in layout.FISHEYE_CAMERAS:
             matrix = self._chain(layout.FISHEYE_CAMERAS.index(camera))
         else:
             matrix = None
         return None if matrix is None else Transform.from_matrix(matrix, RIG, camera)
-
-    def _shifted(self, matrix: np.ndarray) -> np.ndarray | None:
-        if self.stereo_baseline_m is None:
-            return None
-        shift = np.eye(4)
-        shift[0, 3] = -self.stereo_baseline_m
-        return shift @ matrix
 
     def _chain(self, number: int) -> np.ndarray | None:
         entries = self.numbers.get(f"cam{number}", {})
@@ -129,15 +113,6 @@ class Calibration:
             return direct
         step, before = _rigid(entries.get("T_cn_cnm1")), self._chain(number - 1)
         return None if step is None or before is None else step @ before
-
-
-def _key(camera: str) -> str:
-    return camera.removeprefix("fisheye_")
-
-
-def _matrix(values: np.ndarray | None) -> np.ndarray | None:
-    ok = values is not None and values.size == 16 and np.isfinite(values).all()
-    return values.reshape(4, 4) if ok else None
 
 
 def _rigid(values: np.ndarray | None) -> np.ndarray | None:

@@ -16,30 +16,18 @@ from xperience.text import parse_json, read_text, spelling
 _TIMESTAMP_FROM, _LATEST_NS = 100_000_000, 2**63 - 1
 _STEP_NS = round(1e9 / DEFAULT_FPS)
 _SHOWN, _LONGEST_PATH = 60, 1024
-Convert = Callable[[Any], Any]
-
-_UNLABELLED = frozenset({"", "n/a"})
 
 
 def is_labelled(label: str) -> bool:
     """Return whether a label says something: it is neither empty nor ``N/A``."""
-    return label.strip().lower() not in _UNLABELLED
+    return label.strip().lower() not in ("", "n/a")
 
 
 @dataclass
 class FrameLabels:
-    """What the captions say of each frame; "" or () where they say nothing.
+    """What the captions say of each frame, in lists of length n_frames; "" or () for nothing."""
 
-    Parameters
-    ----------
-    main_task : str
-        What the recording shows as a whole.
-    subtask, action, description, interaction : list of str, length n_frames
-    objects : list of tuple of str, length n_frames
-        Names in the order written.
-    """
-
-    main_task: str
+    main_task: str  # what the recording shows as a whole
     subtask: list[str]
     action: list[str]
     description: list[str]
@@ -54,7 +42,7 @@ class FrameLabels:
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing is said of any frame."""
+        """Whether they say nothing of any frame."""
         return self == FrameLabels.empty(len(self.action), self.main_task)
 
 
@@ -77,20 +65,13 @@ class FrameIndex:
         named_ns = name_stamps(names)
         self._stamps_ns = stamps_ns if named_ns is None else named_ns
 
-    def __call__(self, reference: Any) -> int | None:
-        """Return the frame's index, or None if the reference names no frame.
+    def find(self, reference: Any) -> tuple[int, int] | None:
+        """Return a frame's index and where the reference truly points; None if it names no frame.
 
         Tried in turn: exact name; its stem; ``frame_000123`` or a small number, both 1-based and
-        clamped to the episode; a device time, which takes the nearest frame.
-        """
-        found = self.find(reference)
-        return None if found is None else found[0]
-
-    def find(self, reference: Any) -> tuple[int, int] | None:
-        """Return the frame's index, as above, and where the reference truly points.
-
-        The two differ where it points before the recording, to -1, or behind it, to ``n_frames``:
-        a number that is no frame's, or a time more than a frame away from the first and the last.
+        clamped to the episode; a device time, which takes the nearest frame. The two results differ
+        where a reference points before the recording, to -1, or behind it, to ``n_frames``: a
+        number that is no frame's, or a time more than a frame away from the first and the last.
         """
         if isinstance(reference, float) and reference.is_integer():
             reference = int(reference)
@@ -103,33 +84,23 @@ class FrameIndex:
                 return self._by_name[key], self._by_name[key]
         fraction = path.suffix[1:].strip("0").isdecimal()  # 12.5 is no frame, 12.jpg and 12.0 are
         number = None if fraction else _integer(path.stem.removeprefix("frame_"))
-        return None if number is None else self._numbered(number, path.stem.startswith("frame_"))
-
-    def _numbered(self, number: int, is_position: bool) -> tuple[int, int] | None:
-        if is_position or number < _TIMESTAMP_FROM:
+        is_position = path.stem.startswith("frame_")
+        if number is not None and (is_position or number < _TIMESTAMP_FROM):
             place = min(max(number - 1, -1), self.n_frames)
             return min(max(place, 0), self.n_frames - 1), place
-        if self._stamps_ns is None:
+        if number is None or self._stamps_ns is None:
             return None
         nearest = int(np.abs(self._stamps_ns - min(number, _LATEST_NS)).argmin())
         first_ns, last_ns = int(self._stamps_ns.min()), int(self._stamps_ns.max())
         step_ns = (last_ns - first_ns) / (self.n_frames - 1) if self.n_frames > 1 else _STEP_NS
-        if number < first_ns - step_ns:
-            return nearest, -1
-        return nearest, self.n_frames if number > last_ns + step_ns else nearest
+        place = self.n_frames if number > last_ns + step_ns else nearest
+        return nearest, -1 if number < first_ns - step_ns else place
 
 
 def name_stamps(names: list[str]) -> np.ndarray | None:
-    """Return the device times in ns that image names hold, or None if they are no such times.
+    """Return the device times in ns that image names hold, int64 (n_frames,); None if they don't.
 
-    Parameters
-    ----------
-    names : list of str
-        ``75294505147569.jpg`` is a time; ``000123.jpg`` is a mere number.
-
-    Returns
-    -------
-    int64 array, shape (n_frames,), or None
+    ``75294505147569.jpg`` is a time; ``000123.jpg`` is a mere number.
     """
     stems = [PurePosixPath(name).stem for name in names]
     stamps = [_integer(stem) if stem.isdecimal() else None for stem in stems]
@@ -148,25 +119,21 @@ def _integer(text: str) -> int | None:
 def load_captions(text: str, folder: Path) -> tuple[dict[str, Any] | None, Fault | None]:
     """Return the caption document, from JSON text or from the file that the text names.
 
-    Parameters
-    ----------
-    text : str
-        JSON, or the path of a JSON file relative to the episode.
-    folder : Path
-        The episode's folder; a path that leaves it is refused.
-
-    Returns
-    -------
-    dict or None
-    Fault or None
-        Why there is no document, or what in it is lost.
+    A path is relative to the episode's folder and may not leave it. The fault says why there is no
+    document, or what in it is lost.
     """
     place = "caption"
     stripped = text.strip("\0 \n\r\t\ufeff")
-    if _may_be_path(stripped):
+    one_line = "\n" not in stripped and "\0" not in stripped and len(stripped) <= _LONGEST_PATH
+    if stripped and one_line and not stripped.startswith(("{", "[", '"')):
         place = f"caption file {_shown(stripped)}"
         try:
-            stripped = _read_inside(folder, stripped)
+            path = (folder / stripped).resolve()
+            if not path.is_relative_to(folder.resolve()):
+                raise OSError("leaves the episode folder and is refused")
+            if not path.is_file():
+                raise OSError("is not there")
+            stripped = read_text(path)
         except TextError as error:
             return None, not_text(place, error)
         except (OSError, RuntimeError) as error:
@@ -190,23 +157,8 @@ def not_text(place: str, error: TextError) -> Fault:
     return Fault("captions", place, f"is not JSON text: it {error}", "UTF-8: save it again as that")
 
 
-def _may_be_path(text: str) -> bool:
-    one_line = "\n" not in text and "\0" not in text and len(text) <= _LONGEST_PATH
-    return bool(text) and one_line and not text.startswith(("{", "[", '"'))
-
-
 def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
-
-
-def _read_inside(folder: Path, name: str) -> str:
-    """Return the text of a file in a folder; OSError, RuntimeError (a loop) or TextError."""
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise OSError("leaves the episode folder and is refused")
-    if not path.is_file():
-        raise OSError("is not there")
-    return read_text(path)
 
 
 @dataclass
@@ -299,7 +251,9 @@ class _Resolver:
         self.odd[f"{key!r} are not objects in a list"] += len(items) - len(found)
         return found
 
-    def _by_frame(self, raw: Mapping[str, Any], what: str, convert: Convert, into: dict) -> None:
+    def _by_frame(
+        self, raw: Mapping[str, Any], what: str, convert: Callable[[Any], Any], into: dict
+    ) -> None:
         by_frame = raw.get(what)
         if not isinstance(by_frame, Mapping):
             self.odd[f"{what!r} are not keyed by frame"] += by_frame is not None
@@ -328,7 +282,10 @@ class _Resolver:
             inside = f"one of its {self.index.n_frames} frames; `corrected` drops them"
             faults.append(Fault("captions", "caption", found, inside))
         for what, texts in sorted(self.spelt.items()):
-            if twins := self._twins(texts):
+            alike: dict[str, list[str]] = defaultdict(list)
+            for text in texts:
+                alike[self.one(text)].append(text)
+            if twins := [text for same in alike.values() if len(same) > 1 for text in same]:
                 found = f"{len(twins)} {what!r} labels differ only in how they are written"
                 found += f": {', '.join(map(ascii, twins[:2]))}{' …' * (len(twins) > 2)}"
                 once = "one way to write each; `corrected` takes them for one"
@@ -338,13 +295,6 @@ class _Resolver:
             found = f"{marred} texts hold U+FFFD, which some program wrote for letters it lost"
             faults.append(Fault("captions", "caption", found, "the letters"))
         return faults
-
-    def _twins(self, texts: Iterable[str]) -> list[str]:
-        """Return the texts that look like another one, side by side."""
-        alike: dict[str, list[str]] = defaultdict(list)
-        for text in texts:
-            alike[self.one(text)].append(text)
-        return [text for same in alike.values() if len(same) > 1 for text in same]
 
     def _bounded(self, segment: _Segment, raw: Mapping[str, Any]) -> _Segment | None:
         start = self.frame(raw, "start_frame", "start_frame_name", what="segment start")
@@ -376,22 +326,10 @@ def frame_labels(
 ) -> tuple[FrameLabels, list[Fault]]:
     """Return the labels of every frame, by the four rules of the contract.
 
-    Parameters
-    ----------
-    document : dict
-        ``config`` and ``segments`` as in the recording.
-    index : FrameIndex
-    contract : {"published", "corrected"}, optional
-        Under `published` a reference outside the recording counts as its nearest frame. Under
-        `corrected` it is dropped, of a range the part inside is kept, and labels that look the
-        same are written in one way.
-
-    Returns
-    -------
-    FrameLabels
-    list of Fault
-        The same under both: references that name no frame or lie outside, values of a wrong type,
-        labels that look the same; counted by kind.
+    Under `published` a reference outside the recording counts as its nearest frame. Under
+    `corrected` it is dropped, of a range the part inside is kept, and labels that look the same are
+    written in one way. The faults are the same under both: references that name no frame or lie
+    outside, values of a wrong type, labels that look the same; counted by kind.
     """
     resolver = _Resolver(index, document, contract)
     found = [resolver.segment(raw) for raw in resolver.mappings(document, "segments")]
@@ -399,7 +337,12 @@ def frame_labels(
     config = document.get("config")
     main_task = resolver.text(config, "Main Task") if isinstance(config, Mapping) else ""
     labels = FrameLabels.empty(index.n_frames, main_task)
-    _apply_actions(labels, segments)
+    pairs = [(action, segment) for segment in segments for action in segment.actions]
+    for (start, end, action, description), segment in sorted(pairs, key=lambda pair: pair[0][0]):
+        for frame in range(start, end + 1):
+            labels.subtask[frame] = segment.subtask
+            labels.action[frame] = action
+            labels.description[frame] = description
     for segment in segments:
         for frame, names in segment.objects.items():
             labels.objects[frame] = names
@@ -410,15 +353,6 @@ def frame_labels(
     for kind in (labels.subtask, labels.action, labels.description):
         _carry_forward(kind, range(index.n_frames))
     return labels, resolver.faults()
-
-
-def _apply_actions(labels: FrameLabels, segments: list[_Segment]) -> None:
-    pairs = [(action, segment) for segment in segments for action in segment.actions]
-    for (start, end, action, description), segment in sorted(pairs, key=lambda pair: pair[0][0]):
-        for frame in range(start, end + 1):
-            labels.subtask[frame] = segment.subtask
-            labels.action[frame] = action
-            labels.description[frame] = description
 
 
 def _fill_segment(labels: FrameLabels, segment: _Segment) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from xperience.recording.annotation import Fault
 from xperience.recording.layout import AUDIO_RATE_HZ
-from xperience.recording.media import RATE_SLACK, Timeline
+from xperience.recording.media import RATE_SLACK, MediaTimeline
 
 LEAST_HEARD = 0.8
 """Share of a frame's time that must have sound for it to count as there."""
@@ -23,26 +23,13 @@ _MOST_TOLD = 3
 
 @dataclass(frozen=True)
 class FrameClock:
-    """When each frame of a recording happens in the time of one of its files.
+    """When each frame of a recording happens in the time of one of its files."""
 
-    Parameters
-    ----------
-    timeline : Timeline
-        Of the file.
-    begin_s, end_s : float array, shape (n_frames,)
-        Seconds in the file's time at which each frame begins and ends.
-    pictures : int array, shape (n_frames,)
-        Number of the shown picture on each frame's slot, as `read_pictures` counts; -1 where none
-        is.
-    rate_hz : float
-        Frames per second by which `published` counts sound: the file's mean rate.
-    """
-
-    timeline: Timeline
-    begin_s: np.ndarray
+    timeline: MediaTimeline
+    begin_s: np.ndarray  # seconds in the file's time at which each frame begins
     end_s: np.ndarray
-    pictures: np.ndarray
-    rate_hz: float
+    pictures: np.ndarray  # number of the picture on each frame's slot, -1 where none is
+    rate_hz: float  # frames per second by which `published` counts sound: the file's mean rate
 
     @property
     def n_surplus(self) -> int:
@@ -52,12 +39,10 @@ class FrameClock:
     @cached_property
     def heard(self) -> np.ndarray:
         """Share of each frame's time that has sound, float (n_frames,), 0 to 1."""
-        runs_s = self.timeline.sound_s
         inside_s = np.zeros(len(self.begin_s))
-        for begin_s, end_s in runs_s:
-            inside_s += np.clip(
-                np.minimum(self.end_s, end_s) - np.maximum(self.begin_s, begin_s), 0, None
-            )
+        for begin_s, end_s in self.timeline.sound_s:
+            shared_s = np.minimum(self.end_s, end_s) - np.maximum(self.begin_s, begin_s)
+            inside_s += np.clip(shared_s, 0, None)
         return inside_s / (self.end_s - self.begin_s)
 
     @property
@@ -69,28 +54,17 @@ class FrameClock:
     def samples(
         self, starts: np.ndarray, stops: np.ndarray, rate_hz: int = AUDIO_RATE_HZ
     ) -> np.ndarray:
-        """Return the first sample of stretches of frames [start, stop) and the one after the last.
+        """Return the samples [first, last) of runs of frames [start, stop), int array (n, 2).
 
-        Returns
-        -------
-        int array, shape (n, 2)
-            Counted at ``rate_hz`` from the file's time 0.
+        They are counted at ``rate_hz`` from the file's time 0.
         """
-        spans_s = self.spans_s(starts, stops)
+        spans_s = np.stack([self.begin_s[starts], self.end_s[np.asarray(stops) - 1]], axis=1)
         return np.round(spans_s * rate_hz).astype(np.int64)
 
-    def spans_s(self, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
-        """Return begin and end of stretches of frames [start, stop), seconds, shape (n, 2)."""
-        starts, stops = np.asarray(starts), np.asarray(stops)
-        return np.stack([self.begin_s[starts], self.end_s[stops - 1]], axis=1)
-
     def counted_pictures_s(self) -> np.ndarray:
-        """Return how much later than its frame the picture is shown that has the frame's number.
+        """Return how many seconds after a frame the picture is shown that has the frame's number.
 
-        Returns
-        -------
-        float array, shape (n,), seconds
-            As far as there are pictures; positive where counting takes a later picture.
+        As far as there are pictures; positive where counting takes a later one.
         """
         n = min(len(self.begin_s), len(self.timeline.ticks))
         return self.timeline.picture_s[:n] - self.begin_s[:n]
@@ -105,23 +79,14 @@ class FrameClock:
         return runs_s[run, 0] + at_s - counted_s[run] - self.begin_s[: len(at_s)]
 
 
-def stretches(lost: np.ndarray) -> list[tuple[int, int]]:
-    """Return first and last frame of each stretch of lost frames, from bool (n_frames,)."""
+def runs_of(lost: np.ndarray) -> list[tuple[int, int]]:
+    """Return first and last place of each run of true values, from bool (n,)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], lost, [False]])))
     return [(int(first), int(after) - 1) for first, after in edges.reshape(-1, 2)]
 
 
 def picture_faults(name: str, place: str, clock: FrameClock) -> list[Fault]:
-    """Return what is odd about when a file shows its pictures.
-
-    Parameters
-    ----------
-    name : str
-        The camera.
-    place : str
-        The file, for readers.
-    clock : FrameClock
-    """
+    """Return what is odd about when a camera's file, called ``place``, shows its pictures."""
     line, found = clock.timeline, []
     if line.n_hidden:
         found.append((f"hides {line.n_hidden} pictures by its edit list", "every picture shown"))
@@ -135,7 +100,7 @@ def picture_faults(name: str, place: str, clock: FrameClock) -> list[Fault]:
         low_ms, usual_ms, high_ms = 1e3 * np.percentile(np.diff(line.picture_s), [5, 50, 95])
         if high_ms - low_ms > _UNEVEN * usual_ms:
             found.append((f"shows pictures {low_ms:.0f} to {high_ms:.0f} ms apart", "an even rate"))
-    if lost := stretches(clock.pictures < 0):
+    if lost := runs_of(clock.pictures < 0):
         found.append((f"shows no picture in {_told(lost)}", "one a frame"))
     if clock.n_surplus:
         found.append((f"shows {clock.n_surplus} pictures that are no frame's", "one a frame"))
@@ -144,7 +109,7 @@ def picture_faults(name: str, place: str, clock: FrameClock) -> list[Fault]:
 
 def sound_faults(place: str, clock: FrameClock) -> list[Fault]:
     """Return what is odd about when a file plays its sound; see `picture_faults`."""
-    lost = stretches(clock.heard < LEAST_HEARD)
+    lost = runs_of(clock.heard < LEAST_HEARD)
     if lost and lost[-1][1] == len(clock.heard) - 1:
         n = lost[-1][1] - lost[-1][0] + 1
         lost = lost if n > _SHORT_END * len(clock.heard) else lost[:-1]
@@ -155,47 +120,41 @@ def sound_faults(place: str, clock: FrameClock) -> list[Fault]:
 def counting_faults(name: str, place: str, away_s: np.ndarray, slack_s: float) -> list[Fault]:
     """Return by how much counting, as `published` does, disagrees with a file's times.
 
-    Parameters
-    ----------
-    name : str
-        The stream.
-    place : str
-    away_s : float array, shape (n,)
-        `FrameClock.counted_pictures_s` or `FrameClock.counted_sound_s`.
-    slack_s : float
-        What counts as none.
+    ``away_s`` is `FrameClock.counted_pictures_s` or `FrameClock.counted_sound_s`.
     """
     off = np.flatnonzero(np.abs(away_s) > slack_s)
     if not len(off):
         return []
     most_s = float(away_s[off][np.abs(away_s[off]).argmax()])
-    way = "after" if most_s > 0 else "before"
-    found = (
-        f"counted, frames {off[0]} to {off[-1]} get what comes up to {abs(most_s):.3f} s {way} them"
-    )
+    what = f"what comes up to {abs(most_s):.3f} s {'after' if most_s > 0 else 'before'} them"
+    found = f"counted, frames {off[0]} to {off[-1]} get {what}"
     return [Fault(name, place, found, "what is shown or heard at their time")]
 
 
 def _told(lost: list[tuple[int, int]]) -> str:
-    """Return stretches of frames for readers, the longest of many."""
+    """Return runs of frames for readers, the longest of many."""
     shown = sorted(sorted(lost, key=lambda ends: ends[0] - ends[1])[:_MOST_TOLD])
     words = [f"{a} to {b}" if b > a else str(a) for a, b in shown]
-    more = f" and {len(lost) - len(shown)} shorter stretches" if len(lost) > len(shown) else ""
+    more = f" and {len(lost) - len(shown)} shorter runs" if len(lost) > len(shown) else ""
     n = sum(b - a + 1 for a, b in lost)
     return f"{n} frames: {', '.join(words)}{more}"
 
 
 def frame_clock(
-    timeline: Timeline, n_frames: int, fps: float, device_s: np.ndarray | None, rate: float = 0.0
+    timeline: MediaTimeline,
+    n_frames: int,
+    fps: float,
+    device_s: np.ndarray | None,
+    rate: float = 0.0,
 ) -> FrameClock:
     """Return the clock of a recording's frames in the time of one of its files.
 
     Parameters
     ----------
-    timeline : Timeline
-    n_frames : int
-    fps : float
-        Frames per second of the recording.
+    timeline : MediaTimeline
+        Of the file.
+    n_frames, fps
+        Of the recording.
     device_s : float array, shape (n_frames,), or None
         When each frame was taken, from the first on, where a device clock runs forwards.
     rate : float
@@ -225,7 +184,9 @@ def frame_clock(
     return FrameClock(timeline, edges_s[:-1], end_s, _on_slots(timeline, edges_s), rate or fps)
 
 
-def _own_grid(timeline: Timeline, n_frames: int, rates: tuple[float, ...]) -> np.ndarray | None:
+def _own_grid(
+    timeline: MediaTimeline, n_frames: int, rates: tuple[float, ...]
+) -> np.ndarray | None:
     """Return the frames' edges on an even grid at the pictures' own step; None without pictures."""
     shown_s = timeline.picture_s
     steps_s = np.diff(shown_s)
@@ -249,7 +210,7 @@ def _own_grid(timeline: Timeline, n_frames: int, rates: tuple[float, ...]) -> np
     return first_s + (frames - before) * step_s
 
 
-def _in_phase(timeline: Timeline, since_first_s: np.ndarray) -> np.ndarray:
+def _in_phase(timeline: MediaTimeline, since_first_s: np.ndarray) -> np.ndarray:
     """Return the frames' edges moved by less than half a step to where the pictures begin."""
     edges_s = timeline.zero_s + since_first_s
     pictures = _on_slots(timeline, edges_s)
@@ -259,13 +220,10 @@ def _in_phase(timeline: Timeline, since_first_s: np.ndarray) -> np.ndarray:
     return edges_s + float(np.median(timeline.picture_s[pictures[seen]] - edges_s[:-1][seen]))
 
 
-def _on_slots(timeline: Timeline, edges_s: np.ndarray) -> np.ndarray:
+def _on_slots(timeline: MediaTimeline, edges_s: np.ndarray) -> np.ndarray:
     """Return the picture nearest to each frame's begin, within half a step; -1 where there is none.
 
-    Parameters
-    ----------
-    timeline : Timeline
-    edges_s : float array, shape (n_frames + 1,)
+    ``edges_s`` holds the begin of each frame, and the end of the last.
     """
     shown_s, begin_s = timeline.picture_s, edges_s[:-1]
     pictures = np.full(len(begin_s), -1)

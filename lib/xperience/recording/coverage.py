@@ -3,7 +3,7 @@
 One function finds them; reports name them and `corrected` features leave them out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,151 +12,125 @@ import numpy as np
 from xperience.errors import EpisodeError
 from xperience.recording import layout, plausible
 from xperience.recording.annotation import Fault
+from xperience.recording.clock import runs_of
 from xperience.recording.geometry import PELVIS
-from xperience.recording.layout import STREAMS, Dataset, Stream
+from xperience.recording.layout import STREAMS, Dataset, StreamLayout
 from xperience.recording.plausible import LIMITS, Limit
 from xperience.recording.recording import Episode
 
 _SPANS_NAMED = 3
 _PLACES_TRIED = 16
 _BY_NAME = {stream.name: stream for stream in STREAMS}
-_STREAM_OF = {dataset.path: stream.name for stream in STREAMS for dataset in stream.datasets}
+_DATASETS = {dataset.path: dataset for stream in STREAMS for dataset in stream.datasets}
+_STREAM_OF = {dataset.path: stream for stream in STREAMS for dataset in stream.datasets}
 _SCANNED = set(_BY_NAME) - {"depth"}  # small enough to read twice
 _NS = 1e9
 _UNITS = {1e-3: "microseconds", 1e-6: "milliseconds", 1e-9: "seconds"}
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Rows of a dataset that hold no measurement.
-
-    Parameters
-    ----------
-    path : str
-    found, expected : str
-    rows : bool array, shape (n_rows,)
-        All False for what concerns no row.
-    empty : bool
-        Whether the rows say nothing, rather than something that can't be.
-    """
+class RowFault:
+    """Rows of a dataset that hold no measurement."""
 
     path: str
     found: str
     expected: str
-    rows: np.ndarray
-    empty: bool = False
+    rows: np.ndarray  # bool (n_rows,); all False for what concerns no row
+    empty: bool = False  # whether the rows say nothing, rather than something that can't be
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a stream says something.
+    """How much of a stream says something."""
 
-    Parameters
-    ----------
-    share : float
-        Share of the episode's frames (or of the stream's own rows) with values that can be.
-    filled : float
-        The same with values of any kind.
-    faults : list of Fault
-        The spans without, by kind.
-    """
-
-    share: float
-    filled: float
-    faults: list[Fault]
+    share: float  # of the episode's frames (or of the stream's own rows) with values that can be
+    filled: float  # the same with values of any kind
+    faults: list[Fault]  # the rows without, by kind
 
 
 def stream_coverage(episode: Episode, name: str) -> Coverage:
     """Return how much of a usable stream of small rows holds values; depth is not for this.
 
-    Parameters
-    ----------
-    episode : Episode
-    name : str
-        A stream of ``layout.STREAMS`` other than "depth".
-
-    Returns
-    -------
-    Coverage
-        Over the episode's frames; for the IMU and the point cloud over their own rows.
+    Shares are of the episode's frames; of the IMU and the point cloud, of their own rows.
     """
+    stream = _BY_NAME[name]
     try:
         told = findings(episode, name)
-        first = _scanned(_BY_NAME[name])[0]
-        bad, empty = (_union(episode, told, first, only) for only in (False, True))
+        kind = stream.datasets[0].rows
+        bad = _union(episode, stream, kind, told)
+        empty = _union(episode, stream, kind, [one for one in told if one.empty])
     except EpisodeError as error:
         return Coverage(0.0, 0.0, [Fault(name, error.place, error.found, error.expected)])
     place = episode.annotation.place
     faults = [Fault(name, f"{place}: {one.path}", one.found, one.expected) for one in told]
-    n_rows = episode.n_frames if first.rows == "frame" else len(bad)
+    n_rows = episode.n_frames if kind == "frame" else len(bad)
     share, filled = (float((~rows).sum() / n_rows) for rows in (bad, empty))
     if name == "imu" and lost_rows(episode, layout.IMU_KEYFRAMES).all():
         share = 0.0
     return Coverage(share, filled, faults)
 
 
-def lost_rows(episode: Episode, path: str) -> np.ndarray:
-    """Return which rows of a dataset hold no measurement, bool, shape (n_rows,).
+def stream_state(episode: Episode, name: str, contract: str) -> tuple[bool, str]:
+    """Return whether a stream says anything, and what is wrong with it, empty spans included.
 
-    Parameters
-    ----------
-    episode : Episode
-    path : str
-        A dataset of a stream of small rows. A row is lost if it is in any dataset of the stream
-        that counts the same rows, as orientation and place of a pose do.
+    Under `published` a value that can't be says something too.
     """
-    name = _STREAM_OF[path]
-    dataset = next(one for one in _BY_NAME[name].datasets if one.path == path)
-    return _union(episode, findings(episode, name), dataset, empty=False)
+    state = episode.streams[name]
+    if name == "captions" and episode.labels_of(contract).is_blank:
+        return False, "; ".join(map(str, state.faults)) or "captions say nothing of any frame"
+    faults, share = list(state.faults), 1.0
+    if state.usable and name in _SCANNED:
+        coverage = stream_coverage(episode, name)
+        faults = faults + coverage.faults
+        share = coverage.share if contract == "corrected" else coverage.filled
+    return state.usable and share > 0, "; ".join(map(str, faults))
 
 
-def _union(episode: Episode, told: tuple[Finding, ...], like: Dataset, empty: bool) -> np.ndarray:
-    """Return the rows of datasets that count what ``like`` does, over all findings or the empty."""
-    together = {one.path for one in _BY_NAME[_STREAM_OF[like.path]].datasets
-                if one.rows == like.rows}  # fmt: skip
+def lost_rows(episode: Episode, path: str) -> np.ndarray:
+    """Return which rows of a dataset of small rows hold no measurement, bool, shape (n_rows,).
+
+    A row is lost if it is in any dataset of the stream that counts the same rows, as orientation
+    and place of a pose do.
+    """
+    stream = _STREAM_OF[path]
+    return _union(episode, stream, _DATASETS[path].rows, findings(episode, stream.name))
+
+
+def _union(
+    episode: Episode, stream: StreamLayout, kind: str, told: Iterable[RowFault]
+) -> np.ndarray:
+    """Return the rows that findings take from a stream's datasets that count rows of a kind."""
+    together = {dataset.path for dataset in stream.datasets if dataset.rows == kind}
     bad = np.zeros(min(_n_rows(episode, path) for path in together), dtype=bool)
     for one in told:
-        if one.path in together and (one.empty or not empty):
+        if one.path in together:
             bad |= one.rows[: len(bad)]
     return bad
 
 
 def _n_rows(episode: Episode, path: str) -> int:
     n_rows = episode.annotation.n_rows(path)
-    counts_frames = path in _FRAME_PATHS
-    return min(n_rows, episode.n_frames) if counts_frames else n_rows
-
-
-_FRAME_PATHS = {d.path for stream in STREAMS for d in stream.datasets if d.rows == "frame"}
+    return min(n_rows, episode.n_frames) if _DATASETS[path].rows == "frame" else n_rows
 
 
 @lru_cache(maxsize=64)
-def findings(episode: Episode, name: str) -> tuple[Finding, ...]:
-    """Return what is wrong with the rows of a stream; kept while the episode is in use.
-
-    Parameters
-    ----------
-    episode : Episode
-    name : str
-        A usable stream of ``layout.STREAMS`` other than "depth".
+def findings(episode: Episode, name: str) -> tuple[RowFault, ...]:
+    """Return what is wrong with the rows of a usable stream; kept while the episode is in use.
 
     Raises
     ------
     EpisodeError
         If rows cannot be read.
     """
-    found = [one for d in _scanned(_BY_NAME[name]) for one in _scan(episode, d)]
+    datasets = _BY_NAME[name].datasets
+    # of the IMU the samples, not the indices
+    scanned = [dataset for dataset in datasets if dataset.rows == datasets[0].rows]
+    found = [one for dataset in scanned for one in _scan(episode, dataset)]
     more = {"pose": _of_pose, "body": _of_body, "imu": _of_imu, "point_cloud": _of_map}.get(name)
     return tuple(found + list(more(episode, found) if more else ()))
 
 
-def _scanned(stream: Stream) -> tuple[Dataset, ...]:
-    """Return the datasets whose rows are worth a look; of the IMU the samples, not the indices."""
-    rows = stream.datasets[0].rows
-    return tuple(d for d in stream.datasets if d.rows == rows)
-
-
-def _scan(episode: Episode, dataset: Dataset) -> Iterator[Finding]:
+def _scan(episode: Episode, dataset: Dataset) -> Iterator[RowFault]:
     """Yield what is wrong with the rows of a dataset, each looked at by itself."""
     n_rows = _n_rows(episode, dataset.path)
     limits = [limit for limit in LIMITS if limit.path == dataset.path]
@@ -175,12 +149,12 @@ def _scan(episode: Episode, dataset: Dataset) -> Iterator[Finding]:
                 size[part][known] = limit.size(rows[known])
     for what, bad in empty.items():
         if bad.any():
-            yield Finding(dataset.path, f"{_spans(bad)} {_are(bad)} {what}", "numbers", bad, True)
+            yield RowFault(dataset.path, f"{_spans(bad)} {_are(bad)} {what}", "numbers", bad, True)
     for limit, size in zip(limits, sizes, strict=True):
         yield from _beyond(limit, size)
 
 
-def _beyond(limit: Limit, size: np.ndarray) -> Iterator[Finding]:
+def _beyond(limit: Limit, size: np.ndarray) -> Iterator[RowFault]:
     """Yield the rows whose measure, shape (n_rows,), is beyond a limit."""
     known = size[~np.isnan(size)]
     if not len(known):
@@ -191,7 +165,7 @@ def _beyond(limit: Limit, size: np.ndarray) -> Iterator[Finding]:
         if not limit.least <= typical <= limit.most:
             found = f"has a {limit.measure} of {typical:.4g} {limit.unit}"
             every = np.ones(len(size), dtype=bool)
-            yield Finding(limit.path, found + limit.other_unit(typical), limit.expected, every)
+            yield RowFault(limit.path, found + limit.other_unit(typical), limit.expected, every)
         return
     with np.errstate(invalid="ignore"):
         high, bad = size > limit.most, (size > limit.most) | (size < limit.least)
@@ -199,20 +173,20 @@ def _beyond(limit: Limit, size: np.ndarray) -> Iterator[Finding]:
         worst = f"up to {size[bad].max():.4g}" if high.any() else f"{size[bad].min():.4g}"
         found = f"{_spans(bad)}: {limit.measure} {worst} {limit.unit}".rstrip()
         hint = limit.other_unit(float(np.median(known)))
-        yield Finding(limit.path, found + hint, limit.expected, bad)
+        yield RowFault(limit.path, found + hint, limit.expected, bad)
 
 
-def _of_pose(episode: Episode, found: list[Finding]) -> Iterator[Finding]:
+def _of_pose(episode: Episode, found: list[RowFault]) -> Iterator[RowFault]:
     """Yield that poses lead nowhere, or the frames to which the camera jumped."""
     lost = _any(found, _n_rows(episode, layout.TRANSLATION))
     if fault := episode.calibration.reference_fault:
         text = f"depends on calibration/cam01/T_c0_b, which {fault}"
-        yield Finding(layout.TRANSLATION, text, "a rigid motion", np.ones_like(lost))
+        yield RowFault(layout.TRANSLATION, text, "a rigid motion", np.ones_like(lost))
         return
     yield from _jumps(episode, layout.TRANSLATION, _camera_m(episode, lost))
 
 
-def _of_body(episode: Episode, found: list[Finding]) -> Iterator[Finding]:
+def _of_body(episode: Episode, found: list[RowFault]) -> Iterator[RowFault]:
     """Yield the frames to which the body jumped, or at which it is away from the camera."""
     n_rows = _n_rows(episode, layout.KEYPOINTS)
     blocks = episode.annotation.blocks(layout.KEYPOINTS, n_rows)
@@ -220,12 +194,26 @@ def _of_body(episode: Episode, found: list[Finding]) -> Iterator[Finding]:
     pelvis_m[_any(found, n_rows)] = np.nan
     yield from _jumps(episode, layout.KEYPOINTS, pelvis_m)
     if episode.streams["pose"].usable and stream_coverage(episode, "pose").share:
-        camera_m = _camera_m(episode, lost_rows(episode, layout.TRANSLATION))
+        camera_m = _camera_m(episode, lost_rows(episode, layout.TRANSLATION))[:n_rows]
+        apart_m = np.full(n_rows, np.nan)
         n = min(len(camera_m), n_rows)
-        yield from _beyond(plausible.CAMERA_TO_BODY, _apart(camera_m[:n], pelvis_m[:n], n_rows))
+        apart_m[:n] = np.linalg.norm(camera_m - pelvis_m[:n], axis=1)
+        yield from _beyond(plausible.CAMERA_TO_BODY, apart_m)
 
 
-def _any(found: list[Finding], n_rows: int) -> np.ndarray:
+def _of_map(episode: Episode, _: list[RowFault]) -> Iterator[RowFault]:
+    """Yield that the map lies where no camera could have seen it."""
+    if not (episode.streams["pose"].usable and stream_coverage(episode, "pose").share):
+        return
+    camera_m = _camera_m(episode, lost_rows(episode, layout.TRANSLATION))
+    camera_m = camera_m[~np.isnan(camera_m).any(axis=1)]
+    places_m = camera_m[np.linspace(0, len(camera_m) - 1, _PLACES_TRIED).astype(int)]
+    points_m = episode.read(layout.POINT_CLOUD)
+    away_m = np.min([np.linalg.norm(points_m - place_m, axis=1) for place_m in places_m], axis=0)
+    yield from _beyond(plausible.CAMERA_TO_MAP, np.where(np.isfinite(away_m), away_m, np.nan))
+
+
+def _any(found: list[RowFault], n_rows: int) -> np.ndarray:
     bad = np.zeros(n_rows, dtype=bool)
     for one in found:
         bad[: len(one.rows)] |= one.rows[:n_rows]
@@ -238,59 +226,30 @@ def _camera_m(episode: Episode, lost: np.ndarray) -> np.ndarray:
     return np.where(lost[: len(place_m), None], np.nan, place_m)
 
 
-def _apart(one_m: np.ndarray, other_m: np.ndarray, n_rows: int) -> np.ndarray:
-    distance_m = np.full(n_rows, np.nan)
-    distance_m[: len(one_m)] = np.linalg.norm(one_m - other_m, axis=1)
-    return distance_m
-
-
-def _jumps(episode: Episode, path: str, place_m: np.ndarray) -> Iterator[Finding]:
-    times_s = _frame_times_s(episode)[: len(place_m)]
+def _jumps(episode: Episode, path: str, place_m: np.ndarray) -> Iterator[RowFault]:
+    times_s = episode.frame_times_s[: len(place_m)]
     bad = plausible.unreachable(place_m, times_s, plausible.GREATEST_M_S)
     if bad.any():
         found = f"{_spans(bad)} {_are(bad)} a jump away from the row before"
-        yield Finding(path, found, f"at most {plausible.GREATEST_M_S:g} m/s", bad)
+        yield RowFault(path, found, f"at most {plausible.GREATEST_M_S:g} m/s", bad)
 
 
-def _frame_times_s(episode: Episode) -> np.ndarray:
-    """Return when each frame was taken, seconds, by the device clock if that runs forwards."""
-    stamps_ns = episode.stamps_ns
-    if stamps_ns is None or not (stamps_ns[1:] > stamps_ns[:-1]).all():
-        return np.arange(episode.n_frames) / episode.fps
-    return (stamps_ns - stamps_ns[0]) / _NS
-
-
-def _of_map(episode: Episode, _: list[Finding]) -> Iterator[Finding]:
-    """Yield that the map lies where no camera could have seen it."""
-    if not (episode.streams["pose"].usable and stream_coverage(episode, "pose").share):
-        return
-    camera_m = _camera_m(episode, lost_rows(episode, layout.TRANSLATION))
-    camera_m = camera_m[~np.isnan(camera_m).any(axis=1)]
-    places_m = camera_m[np.linspace(0, len(camera_m) - 1, _PLACES_TRIED).astype(int)]
-    points_m = episode.read(layout.POINT_CLOUD)
-    away_m = np.min([np.linalg.norm(points_m - place_m, axis=1) for place_m in places_m], axis=0)
-    yield from _beyond(plausible.CAMERA_TO_MAP, np.where(np.isfinite(away_m), away_m, np.nan))
-
-
-def _of_imu(episode: Episode, found: list[Finding]) -> Iterator[Finding]:
-    """Yield the samples that a sensor repeated, and what is wrong with their times."""
+def _of_imu(episode: Episode, _: list[RowFault]) -> Iterator[RowFault]:
+    """Yield samples that a sensor repeated, what is wrong with their times, and with keyframes."""
     for path in (layout.IMU_ACCEL, layout.IMU_GYRO):
         bad = plausible.stuck(episode.read(path))
         if bad.any():
-            yield Finding(path, f"{_spans(bad)} are all the same", "a live sensor's noise", bad)
-    yield from _of_clock(episode, found)
-
-
-def _of_clock(episode: Episode, _: list[Finding]) -> Iterator[Finding]:
-    """Yield what is wrong with the times of inertial samples and the samples of frames."""
+            yield RowFault(path, f"{_spans(bad)} are all the same", "a live sensor's noise", bad)
     stamps = episode.read(layout.IMU_STAMPS)
     if stamps.dtype.kind in "iu":
         stamps = stamps.astype(np.int64)  # differences of unsigned numbers would wrap
     bad = plausible.out_of_order(stamps)
     if bad.any():
-        yield Finding(layout.IMU_STAMPS, f"{_spans(bad)} repeat or go back", "times that grow", bad)
+        yield RowFault(
+            layout.IMU_STAMPS, f"{_spans(bad)} repeat or go back", "times that grow", bad
+        )
     unknown = bad | ~np.isfinite(stamps.astype(np.float64))
-    yield from _rate(stamps[~unknown])
+    yield from _sample_rate(stamps[~unknown])
     keys = episode.annotation.keyframes(0, episode.n_frames)
     inside = (keys >= 0) & (keys < len(stamps))
     frames = np.flatnonzero(inside)
@@ -304,10 +263,10 @@ def _of_clock(episode: Episode, _: list[Finding]) -> Iterator[Finding]:
     wrong[inside] = plausible.out_of_order(keys[inside])
     if wrong.any():
         text = f"{_spans(wrong)} repeat or go back"
-        yield Finding(layout.IMU_KEYFRAMES, text, "indices that grow", wrong)
+        yield RowFault(layout.IMU_KEYFRAMES, text, "indices that grow", wrong)
 
 
-def _rate(stamps: np.ndarray) -> Iterator[Finding]:
+def _sample_rate(stamps: np.ndarray) -> Iterator[RowFault]:
     """Yield that the samples' rate is one that no sensor has."""
     if len(stamps) < 2:
         return
@@ -318,52 +277,45 @@ def _rate(stamps: np.ndarray) -> Iterator[Finding]:
         hint = f": in {fits[0]}?" if fits else ""
         none = np.zeros(len(stamps), dtype=bool)
         found = f"make a rate of {rate_hz:.4g} Hz{hint}"
-        yield Finding(layout.IMU_STAMPS, found, f"nanoseconds, {least:g} to {most:g} Hz", none)
+        yield RowFault(layout.IMU_STAMPS, found, f"nanoseconds, {least:g} to {most:g} Hz", none)
 
 
 def _against_frames(
     episode: Episode, sampled: np.ndarray, frames: np.ndarray, n_samples: int, n_keys: int
-) -> Iterator[Finding]:
+) -> Iterator[RowFault]:
     """Yield how the IMU's clock differs from the frames', and which frames' samples are far off.
 
-    Parameters
-    ----------
-    sampled : array, shape (n,)
-        Times of the samples that keyframes name.
-    frames : int array, shape (n,)
-        Their frames.
+    ``sampled`` holds the times of the samples that keyframes name, ``frames`` their frames.
     """
     clocks = [stamps[frames] for stamps in episode.device_clocks_ns]
     clocks = [stamps for stamps in clocks if (stamps[1:] > stamps[:-1]).all()]
     if not clocks:
         return
-    none = np.zeros(n_samples, dtype=bool)
-    expected = "nanoseconds of the frames' clock"
-
-    def named(found: str) -> Finding:
-        return Finding(layout.IMU_STAMPS, found, expected, none)
-
-    offset_s = [(sampled - stamps).astype(np.float64) / _NS for stamps in clocks]
-    off_s = min(offset_s, key=lambda one: abs(float(np.median(one))))
-    stamps = clocks[next(i for i, one in enumerate(offset_s) if one is off_s)]
+    offsets_s = [(sampled - stamps).astype(np.float64) / _NS for stamps in clocks]
+    nearest = int(np.argmin([abs(float(np.median(one))) for one in offsets_s]))
+    off_s, stamps = offsets_s[nearest], clocks[nearest]
     half = len(frames) // 2
     spans = [(one[half:] - one[:-half]).astype(np.float64) for one in (sampled, stamps)]
     ratio = float(np.median(spans[0] / spans[1]))
     if ratio <= 0:
         return  # keyframes that stand still or run backwards say nothing of the clock
+    found = ""
     power = 10.0 ** (3 * round(np.log10(ratio) / 3))
     if power != 1 and 0.9 < ratio / power < 1.1:
         unit = next((u for f, u in _UNITS.items() if np.isclose(f, power)), "")
         hint = f": in {unit}?" if unit else ""
-        yield named(f"run {ratio:.4g} times as fast as the frames' clock{hint}")
+        found = f"run {ratio:.4g} times as fast as the frames' clock{hint}"
         off_s = (sampled / power - stamps).astype(np.float64) / _NS
     else:
         drift_s = (ratio - 1) * float(stamps[-1] - stamps[0]) / _NS
         frame_s = 1 / episode.fps
         if abs(ratio - 1) > plausible.DRIFT and abs(drift_s) > frame_s:
-            yield named(f"drift from the frames' clock by {drift_s:.3g} s over the recording")
+            found = f"drift from the frames' clock by {drift_s:.3g} s over the recording"
         elif abs(apart_s := float(np.median(off_s))) > frame_s:
-            yield named(f"are {apart_s:+.6g} s from the frames' clock throughout: another zero")
+            found = f"are {apart_s:+.6g} s from the frames' clock throughout: another zero"
+    if found:
+        none = np.zeros(n_samples, dtype=bool)
+        yield RowFault(layout.IMU_STAMPS, found, "nanoseconds of the frames' clock", none)
     rows = np.arange(len(frames), dtype=np.float64)
     jumps = plausible.unreachable(off_s[:, None], rows, plausible.KEYFRAME_OFF_S)
     if jumps.any():
@@ -371,7 +323,7 @@ def _against_frames(
         bad[frames[jumps]] = True
         found = f"{_spans(bad)} name samples of another time than the frame's"
         limit = f"samples within {plausible.KEYFRAME_OFF_S:g} s"
-        yield Finding(layout.IMU_KEYFRAMES, found, limit, bad)
+        yield RowFault(layout.IMU_KEYFRAMES, found, limit, bad)
 
 
 def _are(bad: np.ndarray) -> str:
@@ -382,25 +334,8 @@ def _spans(bad: np.ndarray) -> str:
     """Return "rows 10-19, 40 and 2 more spans (14 rows)" for a bool array, "all 60 rows" if so."""
     if bad.all() and len(bad) > 1:
         return f"all {len(bad)} rows"
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], bad.astype(np.int8), [0]])))
-    spans = [(start, stop - 1) for start, stop in edges.reshape(-1, 2)]
+    spans = runs_of(bad)
     named = [f"{a}" if a == b else f"{a}-{b}" for a, b in spans[:_SPANS_NAMED]]
     more = len(spans) - len(named)
     counted = f" and {more} more spans ({bad.sum()} rows)" if more else ""
     return f"rows {', '.join(named)}{counted}"
-
-
-def stream_state(episode: Episode, name: str, contract: str) -> tuple[bool, str]:
-    """Return whether a stream says anything, and what is wrong with it, empty spans included.
-
-    Under `published` a value that can't be says something too.
-    """
-    state = episode.streams[name]
-    if name == "captions" and episode.labels_of(contract).is_blank:
-        return False, "; ".join(map(str, state.faults)) or "captions say nothing of any frame"
-    faults, share = list(state.faults), 1.0
-    if state.usable and name in _SCANNED:
-        coverage = stream_coverage(episode, name)
-        faults = faults + coverage.faults
-        share = coverage.share if contract == "corrected" else coverage.filled
-    return state.usable and share > 0, "; ".join(map(str, faults))

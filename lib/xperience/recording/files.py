@@ -21,18 +21,10 @@ _VIDEOS = {f"{camera}.mp4" for camera in layout.CAMERAS}
 
 
 def recording_files(folder: Path | str) -> dict[str, Path]:
-    """Return the files that a recording follows from, as far as they are there.
+    """Return {path as seen from the folder: path} of what a recording follows from and is there.
 
-    Parameters
-    ----------
-    folder : path
-
-    Returns
-    -------
-    dict of {name: Path}
-        The annotation, the videos, a caption file, and what the annotation holds by link: external
-        links, sources of virtual datasets, external storage, whatever those link to in turn. Names
-        are paths as seen from the folder.
+    That is the annotation, the videos, a caption file, and what the annotation holds by link:
+    external links, sources of virtual datasets, external storage, whatever those link to in turn.
     """
     folder = Path(folder)
     found = {name: folder / name for name in FILES if (folder / name).is_file()}
@@ -50,15 +42,7 @@ def linked_files(folder: Path | str) -> dict[str, Path]:
 def recording_digests(folder: Path | str, on_progress: OnProgress | None = None) -> dict[str, str]:
     """Return {name: digest of its content} of every file that a recording follows from.
 
-    Parameters
-    ----------
-    folder : path
-    on_progress : callable ("digests", done, total), optional
-
-    Returns
-    -------
-    dict of {name: str}
-        Of a video that the system can't read, why it can't in place of a digest; see `lost_videos`.
+    Of a video that the system can't read, why it can't in place of a digest; see `lost_videos`.
     """
     files, report, digests = recording_files(folder), on_progress or quiet, {}
     with ThreadPoolExecutor() as threads:
@@ -101,13 +85,13 @@ def _name(path: Path, folder: Path) -> str:
 
 def _named_files(folder: Path) -> Iterator[Path]:
     yield from _caption_files(folder)
-    waiting, seen = [folder / layout.ANNOTATION], {folder / layout.ANNOTATION}
+    waiting = [folder / layout.ANNOTATION]
+    seen = set(waiting)
     while waiting:
-        for path in _links_of(waiting.pop()):
-            if path not in seen:
-                seen.add(path)
-                yield path
-                waiting.append(path)
+        new = [path for path in _links_of(waiting.pop()) if path not in seen]
+        seen |= set(new)
+        waiting += new
+        yield from new
 
 
 def _caption_files(folder: Path) -> list[Path]:

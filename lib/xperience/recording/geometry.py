@@ -17,12 +17,9 @@ WORLD, RIG, BODY = "world", "rig", "body"
 SMPLH_BODY_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19)
 """Parents of the 22 body joints: pelvis, hips, spine, knees, …, wrists (20 left, 21 right)."""
 
-
-def _hand_parents(wrist: int, first: int) -> tuple[int, ...]:
-    return tuple(wrist if k % 3 == 0 else first + k - 1 for k in range(15))
-
-
-SMPLH_PARENTS = SMPLH_BODY_PARENTS + _hand_parents(20, 22) + _hand_parents(21, 37)
+SMPLH_PARENTS = SMPLH_BODY_PARENTS + tuple(
+    first + k - 1 if k % 3 else wrist for wrist, first in ((20, 22), (21, 37)) for k in range(15)
+)
 """Parents of the 52 SMPL-H joints: 22 of the body, then 15 of each hand (three a finger)."""
 
 SMPLH_BONES = tuple((parent, joint) for joint, parent in enumerate(SMPLH_PARENTS) if parent >= 0)
@@ -40,18 +37,10 @@ _LEAST_LEVEL = 0.1
 
 @dataclass(frozen=True)
 class Points:
-    """Points and the coordinate frame that their numbers are in.
+    """Points and the coordinate frame that their numbers are in."""
 
-    Parameters
-    ----------
-    xyz : float array, shape (..., 3)
-        Coordinates in metres.
-    frame : str
-        "world", "rig", "body" or a camera's name.
-    """
-
-    xyz: np.ndarray
-    frame: str
+    xyz: np.ndarray  # (..., 3) metres
+    frame: str  # "world", "rig", "body" or a camera's name
 
     def __sub__(self, other: "Points") -> np.ndarray:
         """Return the difference vectors, shape (..., 3), in metres along this frame's axes."""
@@ -67,20 +56,11 @@ class Points:
 
 @dataclass(frozen=True)
 class Transform:
-    """A rigid motion, or one a frame, from a source to a target coordinate frame.
+    """A rigid motion, or one a frame: ``x_target = rotation @ x_source + translation``."""
 
-    Parameters
-    ----------
-    rotation : float array, shape (..., 3, 3)
-    translation : float array, shape (..., 3)
-        Metres, along the target's axes: ``x_target = rotation @ x_source + translation``.
-    source, target : str
-        Names of the coordinate frames.
-    """
-
-    rotation: np.ndarray
-    translation: np.ndarray
-    source: str
+    rotation: np.ndarray  # (..., 3, 3)
+    translation: np.ndarray  # (..., 3) metres, along the target's axes
+    source: str  # names of coordinate frames
     target: str
 
     @classmethod
@@ -109,12 +89,7 @@ class Transform:
         )
 
     def __call__(self, points: Points) -> Points:
-        """Return points in the target coordinate frame.
-
-        Parameters
-        ----------
-        points : Points, xyz of shape (..., 3) or (..., n, 3)
-            Leading axes match those of the transform; one more axis holds several points a pose.
+        """Return points, shape (..., 3), or (..., n, 3) for n a pose, in the target frame.
 
         Raises
         ------
@@ -143,18 +118,9 @@ def body_frames(joints: Points, up: np.ndarray) -> Transform:
     Its origin is the pelvis; x points forward, y to the left, z up. Only the heading turns with the
     body: leaning and bending don't tilt it, so that "up" and "in front" mean the same in each pose.
 
-    Parameters
-    ----------
-    joints : Points, xyz of shape (..., n_joints, 3)
-        SMPL-H joints in metres; the pelvis and both hips are read.
-    up : float array, shape (3,)
-        Unit vector that points away from the ground, along the axes of the joints' frame.
-
-    Returns
-    -------
-    Transform, rotation (..., 3, 3) and translation (..., 3)
-        From the joints' coordinate frame to "body". NaN where a joint is not a number, or where the
-        line of the hips is so steep that it shows no heading.
+    Of SMPL-H joints, xyz of shape (..., n_joints, 3), the pelvis and both hips are read. Where one
+    is not a number, or the line of the hips is so steep that it shows no heading, the result is
+    NaN. ``up`` is a unit vector along the axes of the joints' frame.
     """
     across = joints.xyz[..., LEFT_HIP, :] - joints.xyz[..., RIGHT_HIP, :]
     level = across - (across @ up)[..., None] * up
@@ -174,15 +140,8 @@ def _rotate(rotation: np.ndarray, xyz: np.ndarray) -> np.ndarray:
 def rotation_from_quaternion(quat_wxyz: np.ndarray) -> np.ndarray:
     """Return rotation matrices of quaternions, normalised first.
 
-    Parameters
-    ----------
-    quat_wxyz : float array, shape (..., 4)
-        Scalar first. A zero or non-finite quaternion is no rotation.
-
-    Returns
-    -------
-    float64 array, shape (..., 3, 3)
-        NaN where the quaternion is zero or not finite.
+    Quaternions have shape (..., 4), scalar first; matrices, float64 (..., 3, 3), are NaN where a
+    quaternion is zero or not finite.
     """
     quat = np.asarray(quat_wxyz, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
@@ -202,21 +161,12 @@ class CameraModel:
 
     A point is projected to the unit sphere, shifted by ``xi`` along the optical axis and projected
     to the image. Camera axes: x right, y down, z forward.
-
-    Parameters
-    ----------
-    focal_px, centre_px : (float, float)
-        Focal lengths and principal point, x then y, in pixels.
-    size_px : (int, int)
-        Width and height of the image that they belong to.
-    xi : float
-        Mirror parameter, 0 or above.
     """
 
-    focal_px: tuple[float, float]
+    focal_px: tuple[float, float]  # x, y
     centre_px: tuple[float, float]
-    size_px: tuple[int, int]
-    xi: float = 0.0
+    size_px: tuple[int, int]  # width and height of the image that they belong to
+    xi: float = 0.0  # mirror parameter, 0 or above
 
     def scaled(self, size_px: tuple[int, int]) -> "CameraModel":
         """Return the model of the same camera whose image was resized to ``size_px``."""
@@ -229,12 +179,9 @@ class CameraModel:
         )
 
     def project(self, xyz: np.ndarray) -> np.ndarray:
-        """Return pixel positions, shape (..., 2); NaN for what the camera cannot see.
+        """Return pixel positions, shape (..., 2), of points in the camera's coordinate frame.
 
-        Parameters
-        ----------
-        xyz : float array, shape (..., 3)
-            Points in the camera's coordinate frame, metres.
+        NaN for what the camera cannot see.
         """
         xyz = np.asarray(xyz, dtype=np.float64)
         distance = np.linalg.norm(xyz, axis=-1)

@@ -11,7 +11,7 @@ from xperience.errors import EpisodeError
 from xperience.progress import OnProgress, quiet
 from xperience.recording import layout, plausible
 from xperience.recording.captions import is_labelled
-from xperience.recording.clock import LEAST_HEARD, FrameClock, stretches
+from xperience.recording.clock import LEAST_HEARD, FrameClock, runs_of
 from xperience.recording.coverage import lost_rows, stream_coverage
 from xperience.recording.recording import Episode
 from xperience.text import visible
@@ -21,77 +21,35 @@ _DEPTH_SAMPLES = 32
 
 @dataclass
 class StreamReport:
-    """One row of the table.
-
-    Parameters
-    ----------
-    stream : str
-    status : str
-        "ok", "partial", "broken" or "missing".
-    shape : list of int
-        Rows first; height and width for video, samples for sound; empty if it cannot be read.
-    dtype : str
-    unit : str
-    rate_hz : float or None
-        Rows a second; None for what has no clock.
-    span_s : float or None
-        From the first row to the last.
-    coverage : float
-        Share of the episode, 0 to 1, for which the stream says something.
-    faults : list of str
-    start_s : float or None
-        When a video's first picture, or the sound, comes after the first frame's begin.
-    gaps : list of [first frame, last frame]
-        Stretches of frames without a picture, or without sound.
-    n_hidden : int
-        Pictures in the file that its edit list hides; ``shape`` counts those shown.
-    n_surplus : int
-        Pictures shown that are no frame's.
-    rotation_deg : int
-        By how much the file asks for its pictures to be turned, counterclockwise.
-    """
+    """One row of the table; ``shape`` is empty if the stream cannot be read."""
 
     stream: str
-    status: str
-    shape: list[int] = field(default_factory=list)
+    status: str  # "ok", "partial", "broken" or "missing"
+    shape: list[int] = field(default_factory=list)  # rows (sound: samples) first
     dtype: str = ""
     unit: str = ""
-    rate_hz: float | None = None
-    span_s: float | None = None
-    coverage: float = 0.0
+    rate_hz: float | None = None  # rows a second; None for what has no clock
+    span_s: float | None = None  # from the first row to the last
+    coverage: float = 0.0  # share of the episode for which the stream says something
     faults: list[str] = field(default_factory=list)
-    start_s: float | None = None
-    gaps: list[list[int]] = field(default_factory=list)
-    n_hidden: int = 0
-    n_surplus: int = 0
-    rotation_deg: int = 0
+    start_s: float | None = None  # of the first picture, or of the sound, after the first frame's
+    gaps: list[list[int]] = field(default_factory=list)  # first and last frame without, of each
+    n_hidden: int = 0  # pictures that the edit list hides; ``shape`` counts those shown
+    n_surplus: int = 0  # pictures shown that are no frame's
+    rotation_deg: int = 0  # by how much pictures are to be turned, counterclockwise
 
 
 @dataclass
 class EpisodeReport:
-    """What `inspect_episode` found.
+    """What `inspect_episode` found."""
 
-    Parameters
-    ----------
-    episode : str
-        Name of the folder.
-    usable : bool
-        Whether the pipeline can run on it.
-    n_frames : int
-    fps : float or None
-    main_task : str
-    streams : list of StreamReport
-    faults : list of str
-        Why it is not usable; empty if it is.
-    """
-
-    episode: str
-    usable: bool
+    episode: str  # name of the folder
+    usable: bool  # whether the pipeline can run on it
     n_frames: int = 0
     fps: float | None = None
     main_task: str = ""
     streams: list[StreamReport] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)  # why it is not usable; empty if it is
 
     def to_json(self) -> str:
         """Return the report as JSON text."""
@@ -106,7 +64,8 @@ class EpisodeReport:
         if not self.usable:
             return "\n".join([f"{visible(self.episode)}: not usable", *map(visible, self.faults)])
         head = f"{visible(self.episode)}: {self.n_frames} frames at {self.fps:.4f} frames/s"
-        rows = [("stream", "status", "shape", "rate/Hz", "start/s", "span/s", "covered"), *map(_cells, self.streams)]  # fmt: skip  # noqa: E501
+        titles = ("stream", "status", "shape", "rate/Hz", "start/s", "span/s", "covered")
+        rows = [titles, *map(_cells, self.streams)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -134,21 +93,16 @@ def _cells(row: StreamReport) -> tuple[str, ...]:
 def inspect_episode(folder: Path | str, on_progress: OnProgress | None = None) -> EpisodeReport:
     """Return what an episode folder holds; never raises for what it finds there.
 
-    Parameters
-    ----------
-    folder : path
-    on_progress : callable, optional
-        Called with the step "streams", how many were looked at, and how many there are.
-
-    Returns
-    -------
-    EpisodeReport
-        Not usable if there is no annotation to work from.
+    Not usable if there is no annotation to work from. Progress tells the step "streams".
     """
+    tell, streams = on_progress or quiet, []
     try:
         # what is implausible is named; computing with it is no news
         with Episode(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
-            streams = _reports(episode, on_progress or quiet)
+            tell("streams", 0, len(episode.streams))
+            for name in episode.streams:
+                streams.append(_report(episode, name))
+                tell("streams", len(streams), len(episode.streams))
             return EpisodeReport(
                 episode.name,
                 True,
@@ -161,15 +115,6 @@ def inspect_episode(folder: Path | str, on_progress: OnProgress | None = None) -
         return EpisodeReport(Path(folder).resolve().name, False, faults=[str(error)])
 
 
-def _reports(episode: Episode, tell: OnProgress) -> list[StreamReport]:
-    rows: list[StreamReport] = []
-    tell("streams", 0, len(episode.streams))
-    for name in episode.streams:
-        rows.append(_report(episode, name))
-        tell("streams", len(rows), len(episode.streams))
-    return rows
-
-
 def _report(episode: Episode, name: str) -> StreamReport:
     state = episode.streams[name]
     row = StreamReport(name, state.status, faults=[str(fault) for fault in state.faults])
@@ -179,7 +124,10 @@ def _report(episode: Episode, name: str) -> StreamReport:
         elif name == "audio":
             _audio(episode, row)
         elif name == "captions":
-            _captions(episode, row)
+            labelled = [is_labelled(action) for action in episode.labels_of("corrected").action]
+            row.shape, row.unit, row.dtype = [episode.n_frames], "label", "str"
+            row.rate_hz, row.span_s = episode.fps, episode.n_frames / episode.fps
+            row.coverage = float(np.mean(labelled))
         elif name == "calibration":
             values = episode.calibration.vector
             row.shape, row.dtype, row.unit = [len(values)], "float64", "mixed"
@@ -206,16 +154,11 @@ def _arrays(episode: Episode, row: StreamReport) -> None:
         row.status = "partial" if found.share else "broken"
         row.faults += map(str, found.faults)
     if row.stream == "imu" and found.share:
-        _imu_clock(episode, row)
-
-
-def _imu_clock(episode: Episode, row: StreamReport) -> None:
-    stamps_ns = episode.read(layout.IMU_STAMPS)
-    lost = lost_rows(episode, layout.IMU_STAMPS)
-    stamps_ns = stamps_ns[: len(lost)][~lost].astype(np.float64)
-    if len(stamps_ns) > 1 and stamps_ns[-1] > stamps_ns[0]:
-        row.span_s = (stamps_ns[-1] - stamps_ns[0]) / 1e9
-        row.rate_hz = (len(stamps_ns) - 1) / row.span_s
+        lost = lost_rows(episode, layout.IMU_STAMPS)
+        stamps_ns = episode.read(layout.IMU_STAMPS)[: len(lost)][~lost].astype(np.float64)
+        if len(stamps_ns) > 1 and stamps_ns[-1] > stamps_ns[0]:
+            row.span_s = (stamps_ns[-1] - stamps_ns[0]) / 1e9
+            row.rate_hz = (len(stamps_ns) - 1) / row.span_s
 
 
 def _depth(episode: Episode, row: StreamReport) -> None:
@@ -237,13 +180,6 @@ def _depth(episode: Episode, row: StreamReport) -> None:
     row.faults += map(str, plausible.depth_faults(annotation, limits, looks))
     if row.faults:
         row.status = "partial" if row.coverage else "broken"
-
-
-def _captions(episode: Episode, row: StreamReport) -> None:
-    labelled = [is_labelled(action) for action in episode.labels_of("corrected").action]
-    row.shape, row.unit, row.dtype = [episode.n_frames], "label", "str"
-    row.rate_hz, row.span_s = episode.fps, episode.n_frames / episode.fps
-    row.coverage = float(np.mean(labelled))
 
 
 def _video(episode: Episode, row: StreamReport) -> None:
@@ -274,7 +210,7 @@ def _timed(
     if len(begins_s):
         row.start_s = round(float(begins_s[0] - clock.begin_s[0]), 6) + 0.0
     row.coverage = float(np.mean(there))
-    row.gaps = [list(ends) for ends in stretches(there < LEAST_HEARD)]
+    row.gaps = [list(ends) for ends in runs_of(there < LEAST_HEARD)]
     faults = episode.timing_faults(row.stream, counted=True)
     row.faults += map(str, faults)
     if row.gaps or row.n_surplus:

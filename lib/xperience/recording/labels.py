@@ -26,20 +26,12 @@ _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What a label is about.
-
-    Parameters
-    ----------
-    verb, noun : str, optional
-        Lemmas; None where the label has none.
-    words : tuple of str
-        Lemmas of all words but articles, in order of the alphabet.
-    """
+class LabelParts:
+    """The lemmas of a label."""
 
     verb: str | None
     noun: str | None
-    words: tuple[str, ...]
+    words: tuple[str, ...]  # all but articles, in order of the alphabet
 
 
 def words_of(label: str) -> list[str]:
@@ -58,35 +50,23 @@ def can_split() -> bool:
 
 @lru_cache(maxsize=100_000)
 def lemma(word: str, kind: str) -> str:
-    """Return the base form of a word, the likeliest if there are several.
+    """Return the base form of a word in lower case, the likeliest if there are several.
 
-    Parameters
-    ----------
-    word : str
-        In lower case.
-    kind : {"VERB", "NOUN"}
-        "cutting" is a form of "cut" as a verb, and a word of its own as a noun.
+    "cutting" is a form of "cut" as a "VERB", and a word of its own as a "NOUN".
     """
     lemminflect = import_module("lemminflect")  # an extra, slow to load
     return next(iter(lemminflect.getLemma(word, upos=kind)), word)
 
 
-def split(label: str, lemma_of: Callable[[str, str], str] = lemma) -> Parts:
-    """Return the verb, the head noun and the words of a label, by the rule above.
-
-    Parameters
-    ----------
-    label : str
-    lemma_of : function, optional
-        (word, "VERB" or "NOUN") to its base form.
-    """
+def split(label: str, lemma_of: Callable[[str, str], str] = lemma) -> LabelParts:
+    """Return the verb, the head noun and the words of a label, by the rule above."""
     words = words_of(label)
     if not words:
-        return Parts(None, None, ())
+        return LabelParts(None, None, ())
     verb, phrase = lemma_of(words[0], "VERB"), _noun_phrase(words)
     noun = lemma_of(phrase[-1], "NOUN") if phrase else None
     rest = [lemma_of(word, "NOUN") for word in words[1:]]
-    return Parts(verb, noun, tuple(sorted([verb, *rest])))
+    return LabelParts(verb, noun, tuple(sorted([verb, *rest])))
 
 
 def _noun_phrase(words: list[str]) -> list[str]:

@@ -41,58 +41,30 @@ DEFAULT_FPS = 20.0
 
 N_HAND_JOINTS, N_BODY_JOINTS, N_CONTACTS = 21, 52, 21
 
-Rows = Literal["frame", "imu", "point"]
-
 
 @dataclass(frozen=True)
 class Dataset:
-    """What one HDF5 dataset of an episode must look like.
-
-    Parameters
-    ----------
-    path : str
-        Path inside ``annotation.hdf5``.
-    tail : tuple of int or None
-        Shape after the first axis; ``None`` is any size.
-    rows : {"frame", "imu", "point"}
-        What the first axis counts.
-    unit : str
-        Unit of the values.
-    check_zero : bool
-        Whether an all-zero row means that nothing was estimated there.
-    optional : bool
-        Whether its stream can be used without it.
-    """
+    """What one HDF5 dataset of an episode must look like."""
 
     path: str
-    tail: tuple[int | None, ...]
-    rows: Rows
+    tail: tuple[int | None, ...]  # shape after the first axis; None is any size
+    rows: Literal["frame", "imu", "point"]  # what the first axis counts
     unit: str
-    check_zero: bool = False
-    optional: bool = False
+    check_zero: bool = False  # whether an all-zero row means that nothing was estimated there
+    optional: bool = False  # whether its stream can be used without it
 
 
 @dataclass(frozen=True)
-class Stream:
-    """A group of datasets that is usable only as a whole.
-
-    Parameters
-    ----------
-    name : str
-        Name in reports and tables.
-    datasets : tuple of Dataset
-        All are needed but the optional ones.
-    meaning : str
-        One phrase for readers.
-    """
+class StreamLayout:
+    """A group of datasets that is usable only as a whole, but for the optional ones."""
 
     name: str
     datasets: tuple[Dataset, ...]
-    meaning: str
+    meaning: str  # one phrase for readers
 
 
 STREAMS = (
-    Stream(
+    StreamLayout(
         "pose",
         (
             Dataset(QUATERNION, (4,), "frame", "quaternion wxyz", check_zero=True),
@@ -100,24 +72,26 @@ STREAMS = (
         ),
         "SLAM pose, world to rig",
     ),
-    Stream("point_cloud", (Dataset(POINT_CLOUD, (3,), "point", "m"),), "sparse SLAM map"),
-    Stream(
+    StreamLayout("point_cloud", (Dataset(POINT_CLOUD, (3,), "point", "m"),), "sparse SLAM map"),
+    StreamLayout(
         "hand_left",
         (Dataset(HAND_LEFT, (N_HAND_JOINTS, 3), "frame", "m", check_zero=True),),
         "left MANO joints, camera coordinate frame",
     ),
-    Stream(
+    StreamLayout(
         "hand_right",
         (Dataset(HAND_RIGHT, (N_HAND_JOINTS, 3), "frame", "m", check_zero=True),),
         "right MANO joints, camera coordinate frame",
     ),
-    Stream(
+    StreamLayout(
         "body",
         (Dataset(KEYPOINTS, (N_BODY_JOINTS, 3), "frame", "m", check_zero=True),),
         "SMPL-H joints, world coordinate frame",
     ),
-    Stream("contacts", (Dataset(CONTACTS, (N_CONTACTS,), "frame", "1"),), "contact of body joints"),
-    Stream(
+    StreamLayout(
+        "contacts", (Dataset(CONTACTS, (N_CONTACTS,), "frame", "1"),), "contact of body joints"
+    ),
+    StreamLayout(
         "imu",
         (
             Dataset(IMU_STAMPS, (), "imu", "ns"),
@@ -127,7 +101,7 @@ STREAMS = (
         ),
         "accelerometer and gyroscope",
     ),
-    Stream(
+    StreamLayout(
         "depth",
         (
             Dataset(DEPTH, (None, None), "frame", "m"),

@@ -23,43 +23,23 @@ LOUDEST = 4.0
 """12 dB above full scale: coders overshoot by less."""
 FPS_LIMIT = 1000
 """A rate from here on is no frame rate but a broken clock."""
-
 SOUND_SLACK_S = 0.005
 """Sound whose stamps stray by less than this runs on: coarse clocks round by a millisecond."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What one video file holds, counted from its packets without decoding them.
+    """What one video file holds, counted from its packets without decoding them."""
 
-    Parameters
-    ----------
-    width, height : int
-        Pixels.
-    fps : Fraction
-        Mean frame rate, as the container says.
-    usual_fps : Fraction
-        The same without gaps; 0 if it can't be told.
-    n_frames : int
-        Pictures in the file that are shown.
-    n_lost : int
-        Pictures that the header promises and the file doesn't hold.
-    audio_rate_hz : int or None
-        Sample rate of the first audio stream; None without one.
-    audio_channels : int
-    audio_s : float
-        Length of the sound, from the packets.
-    """
-
-    width: int
+    width: int  # pixels
     height: int
-    fps: Fraction
-    usual_fps: Fraction
-    n_frames: int
-    n_lost: int
-    audio_rate_hz: int | None
+    fps: Fraction  # mean frame rate, as the container says
+    usual_fps: Fraction  # the same without gaps; 0 if unknown
+    n_frames: int  # pictures in the file that are shown
+    n_lost: int  # pictures that the header promises and the file doesn't hold
+    audio_rate_hz: int | None  # of the first audio stream; None without one
     audio_channels: int
-    audio_s: float
+    audio_s: float  # length of the sound, from the packets
 
 
 def probe(path: Path) -> VideoInfo:
@@ -71,10 +51,8 @@ def probe(path: Path) -> VideoInfo:
         If the file is empty, is no video, or its index was cut off.
     """
     with _opened(path) as container:
-        if not _decodable(container.streams.video):
-            raise _broken(path, "has no video stream that can be decoded", "one video stream")
-        video = container.streams.video[0]
-        sound = container.streams.audio[0] if _decodable(container.streams.audio) else None
+        video = _stream(container, "video", path)
+        sound = _decodable(container.streams.audio)
         counts = _count_packets(container, path.stat().st_size)
         pictures = counts[video.index]
         return VideoInfo(
@@ -90,11 +68,6 @@ def probe(path: Path) -> VideoInfo:
         )
 
 
-def _decodable(streams: tuple[av.stream.Stream, ...]) -> bool:
-    """Return whether there is a first stream, of a codec that FFmpeg knows."""
-    return bool(streams) and streams[0].codec_context is not None
-
-
 def _frame_rate(video: av.VideoStream) -> Fraction:
     """Return the mean rate; a nonsense one counts as absent."""
     for rate in (video.average_rate, video.guessed_rate, video.base_rate):
@@ -105,15 +78,12 @@ def _frame_rate(video: av.VideoStream) -> Fraction:
 
 @dataclass
 class _Counted:
-    """Packets of a stream: those in the file, those of them that are shown, and their length.
-
-    ``stamps`` are decoding times, whose steps are those of the pictures.
-    """
+    """Packets of a stream."""
 
     n: int = 0
     shown: int = 0
     length_s: Fraction = Fraction(0)
-    stamps: list[int] = field(default_factory=list)
+    stamps: list[int] = field(default_factory=list)  # of decoding; steps are those of the pictures
 
     def add(self, stamp: int | None, *, hidden: bool) -> None:
         self.n += 1
@@ -122,7 +92,7 @@ class _Counted:
             self.stamps.append(stamp)
 
     def rate(self, tick_s: Fraction) -> Fraction:
-        """Return the usual rate, which a gap doesn't lower; 0 if it can't be told."""
+        """Return the usual rate, which a gap doesn't lower; 0 if unknown."""
         steps = np.diff(self.stamps)
         usual = np.median(steps) if len(steps) else 0
         steps = steps[np.abs(steps - usual) < usual / 2]
@@ -153,33 +123,19 @@ def _count_packets(container: av.container.InputContainer, n_bytes: int) -> dict
 
 
 @dataclass(frozen=True)
-class Timeline:
+class MediaTimeline:
     """When a file shows its pictures and plays its sound, by its packets, in the file's own time.
 
-    Parameters
-    ----------
-    ticks : int array, shape (n_pictures,)
-        Presentation time of each picture that is shown, ascending, in units of ``tick_s``; number n
-        is the one that `read_pictures` yields as n.
-    tick_s : float
-    n_hidden : int
-        Pictures in the file that its edit list hides.
-    sound_s : float array, shape (n_runs, 2)
-        Begin and end of each stretch of sound without a hole; none without sound.
-    zero_s : float
-        Where the recording begins in the file's time. Above 0 only in a file without an edit list
-        whose times had to be moved up to make room for coding delays.
-    rotation_deg : int
-        By how much the file asks players to turn its pictures, counterclockwise, in quarter turns:
-        0, 90, 180 or 270.
+    The recording begins at ``zero_s``. That is above 0 only in a file without an edit list whose
+    times had to be moved up to make room for coding delays.
     """
 
-    ticks: np.ndarray
+    ticks: np.ndarray  # ascending times of shown pictures; n is the one that `read_pictures` counts
     tick_s: float
-    n_hidden: int
-    sound_s: np.ndarray
+    n_hidden: int  # pictures in the file that its edit list hides
+    sound_s: np.ndarray  # begin and end of each contiguous segment of sound, shape (n, 2)
     zero_s: float
-    rotation_deg: int = 0
+    rotation_deg: int = 0  # by how much to turn pictures counterclockwise: 0, 90, 180 or 270
 
     @cached_property
     def picture_s(self) -> np.ndarray:
@@ -187,8 +143,8 @@ class Timeline:
         return self.ticks * self.tick_s
 
 
-def read_timeline(path: Path) -> Timeline:
-    """Return when a file shows its pictures and plays its sound; packets are read, none decoded.
+def read_timeline(path: Path) -> MediaTimeline:
+    """Return when a file shows its pictures and plays its sound; one picture is decoded at most.
 
     A file that is cut off gives what comes before the cut.
 
@@ -198,10 +154,7 @@ def read_timeline(path: Path) -> Timeline:
         If it cannot be opened or has no video stream.
     """
     with _opened(path) as container:
-        if not _decodable(container.streams.video):
-            raise _broken(path, "has no video stream that can be decoded", "one video stream")
-        video = container.streams.video[0]
-        sound = container.streams.audio[0] if _decodable(container.streams.audio) else None
+        video, sound = _stream(container, "video", path), _decodable(container.streams.audio)
         tick_s, sound_tick_s = float(video.time_base), float(sound.time_base) if sound else 0.0
         primed = sound is not None and sound.codec_context.name == "aac"
         shown, heard = [], []
@@ -210,6 +163,9 @@ def read_timeline(path: Path) -> Timeline:
             if stamp is not None:
                 kept = shown if packet.stream_index == video.index else heard
                 kept.append((stamp, packet.dts or 0, packet.duration or 0, packet.is_discard))
+    with _opened(path) as container:
+        frame = next(_decoded(container, container.streams.video[0], path), None)
+        rotation_deg = 0 if frame is None else round(frame.rotation / 90) % 4 * 90
     pictures, samples = (np.array(rows, np.int64).reshape(-1, 4) for rows in (shown, heard))
     hidden = pictures[:, 3] == 1
     begins_s = []
@@ -218,20 +174,14 @@ def read_timeline(path: Path) -> Timeline:
     if len(samples):
         begins_s.append(_begin_s(samples, sound_tick_s, primed=primed))
     moved_up = begins_s and not hidden.any() and min(coded_s for _, coded_s in begins_s) == 0
-    return Timeline(
+    return MediaTimeline(
         np.sort(pictures[~hidden, 0]),
         tick_s,
         int(hidden.sum()),
         _sound_runs_s(samples, sound_tick_s),
         min(begin_s for begin_s, _ in begins_s) if moved_up else 0.0,
-        _rotation_deg(path),
+        rotation_deg,
     )
-
-
-def _rotation_deg(path: Path) -> int:
-    with _opened(path) as container:
-        frame = next(_decoded(container, container.streams.video[0], path), None)
-        return 0 if frame is None else round(frame.rotation / 90) % 4 * 90
 
 
 def _begin_s(packets: np.ndarray, tick_s: float, *, primed: bool) -> tuple[float, float]:
@@ -244,13 +194,11 @@ def _begin_s(packets: np.ndarray, tick_s: float, *, primed: bool) -> tuple[float
 
 
 def _sound_runs_s(packets: np.ndarray, tick_s: float) -> np.ndarray:
-    """Return stretches of sound without a hole, shape (n, 2), from (pts, dts, duration, hidden)."""
+    """Return runs of sound without a hole, shape (n, 2), from (pts, dts, duration, hidden)."""
     packets = packets[packets[:, 3] == 0]
     usual = np.median(packets[:, 2]) if len(packets) else 0  # the last before a hole may claim it
-    spans_s = tick_s * np.stack(
-        [packets[:, 0], packets[:, 0] + np.minimum(packets[:, 2], usual)], 1
-    )
-    spans_s = np.maximum(spans_s, 0)
+    ends = packets[:, 0] + np.minimum(packets[:, 2], usual)
+    spans_s = np.maximum(tick_s * np.stack([packets[:, 0], ends], axis=1), 0)
     spans_s = spans_s[spans_s[:, 1] > spans_s[:, 0]]
     apart = np.abs(spans_s[1:, 0] - spans_s[:-1, 1]) > SOUND_SLACK_S
     begins = np.flatnonzero(np.concatenate([np.ones(min(len(spans_s), 1), bool), apart]))
@@ -258,32 +206,8 @@ def _sound_runs_s(packets: np.ndarray, tick_s: float) -> np.ndarray:
     return np.stack([spans_s[begins, 0], spans_s[ends, 1]], axis=1)
 
 
-def _demuxed(
-    container: av.container.InputContainer, *streams: av.stream.Stream
-) -> Iterator[av.Packet]:
-    """Yield a file's packets, up to where they can be read."""
-    try:
-        yield from (packet for packet in container.demux(*streams) if packet.size)
-    except (av.FFmpegError, EOFError):
-        # a file cut off in the middle: what came before the cut is there
-        return
-
-
 def media_faults(name: str, place: str, info: VideoInfo, n_frames: int, fps: float) -> list[Fault]:
-    """Return what is odd about a video that can be opened.
-
-    Parameters
-    ----------
-    name : str
-        The camera.
-    place : str
-        The file, for readers.
-    info : VideoInfo
-    n_frames : int
-        Frames of the episode.
-    fps : float
-        Rate of the episode's frames in Hz.
-    """
+    """Return what is odd about the number and rate of a camera's pictures."""
     faults = []
     if info.n_lost:
         n_promised = info.n_frames + info.n_lost
@@ -295,15 +219,7 @@ def media_faults(name: str, place: str, info: VideoInfo, n_frames: int, fps: flo
 
 
 def rate_faults(name: str, place: str, info: VideoInfo, fps: float) -> list[Fault]:
-    """Return what is odd about a video's frame rate, by which its sound is cut too.
-
-    Parameters
-    ----------
-    name : str
-        The camera, or "audio".
-    place, info, fps
-        As of `media_faults`.
-    """
+    """Return what is odd about a video's frame rate, by which its sound is cut too."""
     rate = float(info.usual_fps or info.fps)
     if not rate:
         return [Fault(name, place, "says no frame rate", f"about {fps:.3f} frames/s")]
@@ -313,65 +229,22 @@ def rate_faults(name: str, place: str, info: VideoInfo, fps: float) -> list[Faul
 
 
 def read_pictures(
-    path: Path, timeline: Timeline, *, threads: int = 1
+    path: Path, timeline: MediaTimeline | None, *, threads: int = 1
 ) -> Iterator[tuple[int, np.ndarray, bool]]:
-    """Yield each shown picture with its number on the file's timeline.
+    """Yield each shown picture: its number on the file's timeline, RGB, whether it is damaged.
 
-    Parameters
-    ----------
-    path : Path
-    timeline : Timeline
-        Of that file.
-    threads : int
-        Decoder threads; 0 lets FFmpeg choose.
+    Without a timeline pictures are counted. Numbers ascend; a picture that the decoder gives up is
+    passed over, and a file that is cut off yields those before the cut. RGB, uint8 (height, width,
+    3), is a view of FFmpeg's own buffer: copy what you keep beyond the next. A picture is damaged
+    if the decoder made up a part of it, or of one since the last key picture, which it rests on. 0
+    threads let FFmpeg choose.
 
-    Yields
-    ------
-    int
-        Ascending; a picture that the decoder gives up is passed over.
-    uint8 array, shape (height, width, 3)
-        RGB; a view of FFmpeg's own buffer, as of `read_rgb`.
-    bool
-        Whether the decoder made up a part of it, or of one since the last key picture, which it is
-        told from.
-    """
-    number = -1
-    for tick, rgb, is_damaged in _rgb_frames(path, threads):
-        number += 1
-        if tick is not None:
-            number = max(number, int(np.searchsorted(timeline.ticks, tick)))
-        yield number, rgb, is_damaged
-
-
-def read_rgb(path: Path, *, threads: int = 1) -> Iterator[np.ndarray]:
-    """Yield each shown picture as RGB.
-
-    Parameters
-    ----------
-    path : Path
-    threads : int
-        Decoder threads; 0 lets FFmpeg choose.
-
-    Yields
-    ------
-    uint8 array, shape (height, width, 3)
-        A view of FFmpeg's own buffer: copy what you keep beyond the next frame.
-
-    Notes
-    -----
-    A file that is cut off yields the frames before the cut; `probe` says how many there should be.
     Pixels are converted inside a filter graph, whose pool of frames makes that several times as
     fast as converting each frame into new memory.
     """
-    yield from (rgb for _, rgb, _ in _rgb_frames(path, threads))
-
-
-def _rgb_frames(path: Path, threads: int) -> Iterator[tuple[int | None, np.ndarray, bool]]:
-    """Yield each shown picture's presentation tick, its pixels and whether they are damaged."""
+    number = -1
     with _opened(path) as container:
-        if not _decodable(container.streams.video):
-            raise _broken(path, "has no video stream that can be decoded", "one video stream")
-        stream = container.streams.video[0]
+        stream = _stream(container, "video", path)
         stream.thread_type = "AUTO" if threads != 1 else "SLICE"
         stream.codec_context.thread_count = threads
         graph, shape, is_damaged = None, None, False
@@ -381,7 +254,15 @@ def _rgb_frames(path: Path, threads: int) -> Iterator[tuple[int | None, np.ndarr
                 shape = (frame.width, frame.height, frame.format.name)
                 graph = _rgb_graph(frame, stream.time_base)
             graph.push(frame)
-            yield frame.pts, _pixels(graph.pull()), is_damaged
+            number += 1
+            if timeline is not None and frame.pts is not None:
+                number = max(number, int(np.searchsorted(timeline.ticks, frame.pts)))
+            yield number, _pixels(graph.pull()), is_damaged
+
+
+def read_rgb(path: Path) -> Iterator[np.ndarray]:
+    """Yield each shown picture as RGB; see `read_pictures`."""
+    yield from (rgb for _, rgb, _ in read_pictures(path, None))
 
 
 def _rgb_graph(frame: av.VideoFrame, time_base: Fraction) -> av.filter.Graph:
@@ -407,61 +288,24 @@ def _pixels(frame: av.VideoFrame) -> np.ndarray:
     return lines[:, : 3 * frame.width].reshape(frame.height, frame.width, 3)
 
 
-def read_mono(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
-    """Yield the first audio stream as mono sound at a given rate.
+def read_sound(
+    path: Path, rate_hz: int, *, counted: bool = False
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the first audio stream as mono sound, each piece with the place of its first sample.
 
-    Parameters
-    ----------
-    path : Path
-    rate_hz : int
-        Rate to resample to.
-
-    Yields
-    ------
-    float32 array, shape (n_samples,)
-        A few hundred to a few thousand samples at a time, in [-1, 1] but for a coder's overshoot;
-        NaN where the file holds what no sound can be.
+    Places are counted at ``rate_hz`` from the file's time 0; if ``counted``, the n-th sample is
+    taken for the one at n / rate, whatever the file says. Pieces follow each other without a break
+    where the sound does; nothing is made up for a hole, nor is sound before it drawn into sound
+    after it. They are float32, in [-1, 1] but for a coder's overshoot; NaN where the file holds
+    what no sound can be.
     """
     with _opened(path) as container:
-        if not _decodable(container.streams.audio):
-            raise _broken(
-                path, "has no audio stream that can be decoded", "sound in the video file"
-            )
-        stream = container.streams.audio[0]
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
-        for frame in _decoded(container, stream, path):
-            for part in resampler.resample(frame):
-                yield _samples(part)
-        for part in resampler.resample(None):
-            yield _samples(part)
-
-
-def read_sound(path: Path, rate_hz: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first audio stream as mono sound, each piece with its place in the file's time.
-
-    Parameters
-    ----------
-    path : Path
-    rate_hz : int
-        Rate to resample to.
-
-    Yields
-    ------
-    int
-        Place of the piece's first sample, counted at ``rate_hz`` from the file's time 0. Pieces
-        follow each other without a break where the sound does; nothing is made up for a hole, nor
-        is sound before it drawn into sound after it.
-    float32 array, shape (n_samples,)
-        As of `read_mono`.
-    """
-    with _opened(path) as container:
-        if not _decodable(container.streams.audio):
-            raise _broken(
-                path, "has no audio stream that can be decoded", "sound in the video file"
-            )
+        stream = _stream(container, "audio", path)
         resampler, place, due_s = None, 0, 0.0
-        for frame in _decoded(container, container.streams.audio[0], path):
-            at_s = due_s if frame.pts is None else float(frame.pts * frame.time_base)
+        for frame in _decoded(container, stream, path):
+            at_s = due_s
+            if not counted and frame.pts is not None:
+                at_s = float(frame.pts * frame.time_base)
             if resampler is None or abs(at_s - due_s) > SOUND_SLACK_S:
                 for part in _resampled(resampler, None):
                     yield place, part
@@ -477,34 +321,28 @@ def read_sound(path: Path, rate_hz: int) -> Iterator[tuple[int, np.ndarray]]:
             place += len(part)
 
 
+def read_mono(path: Path, rate_hz: int) -> Iterator[np.ndarray]:
+    """Yield the first audio stream as mono sound, counted; see `read_sound`."""
+    yield from (part for _, part in read_sound(path, rate_hz, counted=True))
+
+
 def _resampled(
     resampler: av.AudioResampler | None, frame: av.AudioFrame | None
 ) -> Iterator[np.ndarray]:
-    if resampler is not None:
-        yield from map(_samples, resampler.resample(frame))
-
-
-def _samples(part: av.AudioFrame) -> np.ndarray:
-    """Return samples, NaN where there is none or it is louder than any sound is stored."""
-    samples = part.to_ndarray().reshape(-1)
-    return np.where(np.abs(samples) <= LOUDEST, samples, np.float32(np.nan))
+    """Yield samples, NaN where there is none or it is louder than any sound is stored."""
+    for part in resampler.resample(frame) if resampler else ():
+        samples = part.to_ndarray().reshape(-1)
+        yield np.where(np.abs(samples) <= LOUDEST, samples, np.float32(np.nan))
 
 
 class SoundReader:
-    """Mono sound that is read forwards only, by place.
+    """Mono sound that is read forwards only, by place; see `read_sound`.
 
-    Parameters
-    ----------
-    path : Path
-        A video with an audio stream.
-    rate_hz : int
-    counted : bool
-        Take the n-th sample for the one at n / rate, whatever the file says. Else places are those
-        of the file's time, and samples that it doesn't have are NaN.
+    Samples that the file doesn't have are NaN, unless they are counted.
     """
 
     def __init__(self, path: Path, rate_hz: int, *, counted: bool = False):
-        self._parts = _counted(read_mono(path, rate_hz)) if counted else read_sound(path, rate_hz)
+        self._parts = read_sound(path, rate_hz, counted=counted)
         self._counted = counted
         self._held = np.zeros(0, dtype=np.float32)
         self._position = 0
@@ -524,8 +362,7 @@ class SoundReader:
                 break
             place, part = self._next
             self._next = None
-            parts.append(_nothing(place - end))
-            parts.append(part[max(end - place, 0) :])
+            parts += [_nothing(place - end), part[max(end - place, 0) :]]
             end += len(parts[-2]) + len(parts[-1])
         self._held = np.concatenate(parts)
         if self._counted:
@@ -537,25 +374,6 @@ class SoundReader:
 
 def _nothing(n: int) -> np.ndarray:
     return np.full(max(n, 0), np.nan, dtype=np.float32)
-
-
-def _counted(parts: Iterator[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
-    place = 0
-    for part in parts:
-        yield place, part
-        place += len(part)
-
-
-def _decoded(
-    container: av.container.InputContainer, stream: av.stream.Stream, path: Path
-) -> Iterator:
-    try:
-        yield from container.decode(stream)
-    except OSError as error:  # no damage of the file: the disk or the network behind it failed
-        raise _broken(path, unreadable(error), "a whole video") from error
-    except (av.FFmpegError, EOFError):
-        # the file is cut off or damaged here; what was decoded stands, `probe` names the fault
-        return
 
 
 def _opened(path: Path) -> av.container.InputContainer:
@@ -570,10 +388,44 @@ def _opened(path: Path) -> av.container.InputContainer:
         raise _broken(path, f"cannot be opened ({error.strerror})", "a whole MP4 video") from error
 
 
+def _decodable(streams: tuple[av.stream.Stream, ...]) -> av.stream.Stream | None:
+    """Return the first stream, None if there is none or FFmpeg doesn't know its codec."""
+    return streams[0] if streams and streams[0].codec_context is not None else None
+
+
+def _stream(
+    container: av.container.InputContainer, kind: str, path: Path
+) -> av.VideoStream | av.AudioStream:
+    found = _decodable(getattr(container.streams, kind))
+    if found is None:
+        expected = "one video stream" if kind == "video" else "sound in the video file"
+        raise _broken(path, f"has no {kind} stream that can be decoded", expected)
+    return found
+
+
+def _demuxed(
+    container: av.container.InputContainer, *streams: av.stream.Stream
+) -> Iterator[av.Packet]:
+    """Yield a file's packets, up to where they can be read."""
+    try:
+        yield from (packet for packet in container.demux(*streams) if packet.size)
+    except (av.FFmpegError, EOFError):
+        # a file cut off in the middle: what came before the cut is there
+        return
+
+
+def _decoded(
+    container: av.container.InputContainer, stream: av.stream.Stream, path: Path
+) -> Iterator[av.VideoFrame | av.AudioFrame]:
+    try:
+        yield from container.decode(stream)
+    except OSError as error:  # no damage of the file: the disk or the network behind it failed
+        raise _broken(path, unreadable(error), "a whole video") from error
+    except (av.FFmpegError, EOFError):
+        # the file is cut off or damaged here; what was decoded stands, `probe` names the fault
+        return
+
+
 def _broken(path: Path, found: str, expected: str) -> EpisodeError:
-    return EpisodeError(
-        f"{path.parent.name}/{path.name}",
-        found,
-        expected,
-        "Fetch the file again, or go on without this camera.",
-    )
+    way_out = "Fetch the file again, or go on without this camera."
+    return EpisodeError(f"{path.parent.name}/{path.name}", found, expected, way_out)

@@ -13,7 +13,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from xperience.recording import layout
 from xperience.recording.annotation import Annotation, Fault
-from xperience.recording.geometry import PELVIS
 
 FARTHEST_M = 10_000.0
 """From the world's origin: beyond what a person covers in one recording."""
@@ -67,36 +66,20 @@ _FORCES = {"multiples of gravity": 9.81}
 
 @dataclass(frozen=True)
 class Limit:
-    """How large something about a row of a dataset can be.
-
-    Parameters
-    ----------
-    path : str
-        Dataset of the layout.
-    measure : str
-        What is measured, for the message.
-    unit : str
-    size : callable
-        Rows, float64 (n, ...), to their measure, (n,); NaN where a row has none.
-    least, most : float
-    others : dict of {unit: factor}
-        Units that the numbers may be in instead, and what they are times ``unit``.
-    share : float or None
-        None limits each row; else the quantile of all rows that is limited.
-    """
+    """How large something about a row of a dataset can be."""
 
     path: str
-    measure: str
+    measure: str  # what is measured, for the message
     unit: str
-    size: Callable[[np.ndarray], np.ndarray]
+    size: Callable[[np.ndarray], np.ndarray]  # rows (n, ...) to their measure (n,); NaN for none
     least: float
     most: float
-    others: dict[str, float]
-    share: float | None = None
+    others: dict[str, float]  # units that the numbers may be in instead, times ``unit``
+    share: float | None = None  # None limits each row; else the quantile of all rows
 
     @property
     def expected(self) -> str:
-        """The limits as text."""
+        """The limits, for the message."""
         return f"{self.least:g} to {self.most:g} {self.unit}".rstrip()
 
     def other_unit(self, typical: float) -> str:
@@ -116,11 +99,8 @@ def _farthest(rows: np.ndarray) -> np.ndarray:
 
 
 def _span(joints: np.ndarray) -> np.ndarray:
+    """Return the distance of the farthest joint from the root: the wrist, or the pelvis."""
     return _farthest(joints - joints[:, :1])
-
-
-def _body_span(joints: np.ndarray) -> np.ndarray:
-    return _farthest(joints - joints[:, PELVIS : PELVIS + 1])
 
 
 def _least_like_half(rows: np.ndarray) -> np.ndarray:
@@ -149,7 +129,7 @@ LIMITS = (
         )
     ),
     Limit(layout.KEYPOINTS, _PLACE, "m", _farthest, 0, FARTHEST_M, _LENGTHS),
-    Limit(layout.KEYPOINTS, "span of the body", "m", _body_span, *BODY_SPAN_M, _LENGTHS),
+    Limit(layout.KEYPOINTS, "span of the body", "m", _span, *BODY_SPAN_M, _LENGTHS),
     Limit(layout.CONTACTS, "contact", "", _least_like_half, 0, 1, {}),
     Limit(layout.IMU_ACCEL, "acceleration", "m/s²", _length, 0, ACCEL_M_S2, {}),
     Limit(layout.IMU_ACCEL, "median acceleration", "m/s²", _length, *GRAVITY_M_S2, _FORCES, 0.5),
@@ -205,18 +185,8 @@ def out_of_order(values: np.ndarray) -> np.ndarray:
 def unreachable(places: np.ndarray, times_s: np.ndarray, speed: float) -> np.ndarray:
     """Return which rows cannot be reached in time from the last one believed, bool, shape (n,).
 
-    Parameters
-    ----------
-    places : float array, shape (n, n_axes)
-        NaN where a row has none; such rows are passed over.
-    times_s : float array, shape (n,)
-    speed : float
-        The greatest, per second.
-
-    Notes
-    -----
-    An excursion is lost until it returns; a place that lasts longer than `SETTLE_ROWS` is believed
-    anew from there on.
+    Rows of ``places``, shape (n, n_axes), that hold NaN are passed over. An excursion is lost until
+    it returns; a place that lasts longer than `SETTLE_ROWS` is believed anew from there on.
     """
     bad = np.zeros(len(places), dtype=bool)
     rows = np.flatnonzero(np.isfinite(places).all(axis=1))
@@ -233,13 +203,7 @@ def unreachable(places: np.ndarray, times_s: np.ndarray, speed: float) -> np.nda
 
 
 def rigid_fault(matrix: np.ndarray) -> str:
-    """Return why numbers are no rigid motion in homogeneous form, "" if they are one.
-
-    Parameters
-    ----------
-    matrix : float array
-        Flat or not.
-    """
+    """Return why numbers, flat or not, are no rigid motion in homogeneous form, "" if they are."""
     if matrix.size != 16:
         return f"has {matrix.size} numbers"
     matrix = matrix.reshape(4, 4)
@@ -256,22 +220,12 @@ def rigid_fault(matrix: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class DepthLimits:
-    """What a recording's depth can be by its own words.
+    """What a recording's depth can be by its own words."""
 
-    Parameters
-    ----------
-    near_m, far_m : float
-        The file's own limits where it states any, with `DEPTH_SLACK`.
-    metres : float
-        Metres of one unit: ``depth/scale`` where depth is stored as whole numbers, else 1.
-    faults : tuple of Fault
-        What is wrong with that.
-    """
-
-    near_m: float
+    near_m: float  # the file's own limits where it states any, with `DEPTH_SLACK`
     far_m: float
-    metres: float
-    faults: tuple[Fault, ...]
+    metres: float  # metres of 1: ``depth/scale`` where depth is stored as whole numbers, else 1
+    faults: tuple[Fault, ...]  # what is wrong with that
 
     @classmethod
     def of(cls, annotation: Annotation) -> "DepthLimits":
@@ -280,26 +234,25 @@ class DepthLimits:
         near_m = annotation.scalar(layout.DEPTH_MIN, 0.0)
         far_m = annotation.scalar(layout.DEPTH_MAX, FARTHEST_DEPTH_M)
         scale = annotation.scalar(layout.DEPTH_SCALE, 1.0)
-        faults = []
-
-        def name(path: str, found: str, expected: str) -> None:
-            faults.append(Fault("depth", f"{annotation.place}: {path}", found, expected))
-
-        for path in (layout.DEPTH_MIN, layout.DEPTH_MAX, layout.DEPTH_SCALE):
-            if path in annotation.file and np.isnan(annotation.scalar(path, np.nan)):
-                name(path, "is no single finite number", "metres")
+        odd = [
+            (path, "is no single finite number", "metres")
+            for path in (layout.DEPTH_MIN, layout.DEPTH_MAX, layout.DEPTH_SCALE)
+            if path in annotation.file and np.isnan(annotation.scalar(path, np.nan))
+        ]
         if scale <= 0:
-            name(layout.DEPTH_SCALE, f"is {scale:g}", "the metres of 1, above 0")
+            odd.append((layout.DEPTH_SCALE, f"is {scale:g}", "the metres of 1, above 0"))
         if not 0 <= near_m < far_m:
-            name(layout.DEPTH_MAX, f"is {far_m:g} and depth_min {near_m:g}", "0 <= min < max")
+            found = f"is {far_m:g} and depth_min {near_m:g}"
+            odd.append((layout.DEPTH_MAX, found, "0 <= min < max"))
             near_m, far_m = 0.0, FARTHEST_DEPTH_M
         metres = scale if kind.kind in "iu" and 0 < scale < 1 else 1.0
         if metres != 1:
             found = f"holds {kind} of {metres:g} m by {layout.DEPTH_SCALE}"
             expected = "metres; `corrected` converts, `published` takes the numbers as they are"
-            name(layout.DEPTH, found, expected)
-        slack = 1 + DEPTH_SLACK
-        return cls(near_m / slack, far_m * slack, metres, tuple(faults))
+            odd.append((layout.DEPTH, found, expected))
+        place, slack = annotation.place, 1 + DEPTH_SLACK
+        faults = tuple(Fault("depth", f"{place}: {path}", *words) for path, *words in odd)
+        return cls(near_m / slack, far_m * slack, metres, faults)
 
     def in_metres(self, depth: np.ndarray) -> np.ndarray:
         """Return depth maps in metres; unchanged if they are."""
@@ -311,57 +264,28 @@ class DepthLimits:
             return np.where((depth_m >= self.near_m) & (depth_m <= self.far_m), depth_m, 0)
 
 
-@dataclass(frozen=True)
-class DepthCheck:
-    """Something that a depth map and its confidence can be judged by.
-
-    Parameters
-    ----------
-    path : str
-    found : str
-        What is wrong, after "N % of the".
-    expected : str
-        "" where it is named on opening already.
-    whole : bool
-        Whether a frame with any is lost as a whole; else only its pixels are.
-    """
-
-    path: str
-    found: str
-    expected: str
-    whole: bool = False
-
-
 DEPTH_CHECKS = (
-    DepthCheck(layout.DEPTH, "valid pixels are beyond depth_max", "at most {far:.4g} m"),
-    DepthCheck(layout.DEPTH, "valid pixels are nearer than depth_min", "at least {near:.4g} m"),
-    DepthCheck(layout.DEPTH, "pixels are negative", "0 or more"),
-    DepthCheck(layout.DEPTH, "maps are the same throughout", "depths that differ", whole=True),
-    DepthCheck(layout.CONFIDENCE, "pixels are not numbers from 0 to 255", "0 to 255", whole=True),
-    DepthCheck(layout.CONFIDENCE, "maps lack a confidence of their size", "", whole=True),
+    (layout.DEPTH, "valid pixels are beyond depth_max", "at most {far:.4g} m"),
+    (layout.DEPTH, "valid pixels are nearer than depth_min", "at least {near:.4g} m"),
+    (layout.DEPTH, "pixels are negative", "0 or more"),
+    (layout.DEPTH, "maps are the same throughout", "depths that differ"),
+    (layout.CONFIDENCE, "pixels are not numbers from 0 to 255", "0 to 255"),
+    (layout.CONFIDENCE, "maps lack a confidence of their size", ""),
 )
-_N_CHECKS = len(DEPTH_CHECKS)
-_WHOLE = [column for column, check in enumerate(DEPTH_CHECKS) if check.whole]
-_FLAT = 3
-LOOK_COLUMNS = _N_CHECKS + 2
+"""Path, what is wrong after "N % of the", what is expected; "" where opening names it already."""
+_BEYOND, _NEARER, _NEGATIVE, _FLAT, _UNSURE, _NO_CONFIDENCE, _HELD, _MEDIAN = range(8)
+_WHOLE = [_FLAT, _UNSURE, _NO_CONFIDENCE]
+"""Checks by which a frame with any is lost as a whole; by the others only its pixels are."""
+LOOK_COLUMNS = 8
 
 
 def look_at_depth(
     depth: np.ndarray, confidence: np.ndarray | None, limits: DepthLimits
 ) -> np.ndarray:
-    """Return how each depth map fares.
+    """Return how each depth map, (n, height, width) as stored, fares: float32 (n, LOOK_COLUMNS).
 
-    Parameters
-    ----------
-    depth, confidence : array, shape (n, height, width)
-        As stored; no confidence is None.
-    limits : DepthLimits
-
-    Returns
-    -------
-    float32 array, shape (n, LOOK_COLUMNS)
-        The share that fails each of `DEPTH_CHECKS`, the share of pixels that hold a depth within
-        the limits, and the median depth in metres of maps that pass them, else 0.
+    That is the share that fails each of `DEPTH_CHECKS`, the share of pixels that hold a depth
+    within the limits, and the median depth in metres of maps that pass them, else 0.
     """
     looks = np.zeros((len(depth), LOOK_COLUMNS), dtype=np.float32)
     for row, one in zip(looks, limits.in_metres(depth), strict=True):
@@ -369,26 +293,26 @@ def look_at_depth(
             depth_m = one.astype(np.float32).reshape(-1)
         valid = (depth_m > 0) & (depth_m < np.inf)
         n_valid = np.count_nonzero(valid)
-        row[2] = np.count_nonzero(depth_m < 0) / depth_m.size
+        row[_NEGATIVE] = np.count_nonzero(depth_m < 0) / depth_m.size
         if n_valid:
             beyond = np.count_nonzero(valid & (depth_m > limits.far_m))
             nearer = np.count_nonzero(valid & (depth_m < limits.near_m))
             same = np.count_nonzero(valid & (depth_m == depth_m[valid.argmax()]))
-            row[:2] = beyond / n_valid, nearer / n_valid
+            row[_BEYOND], row[_NEARER] = beyond / n_valid, nearer / n_valid
             row[_FLAT] = same == n_valid > 1
-            row[-2] = (n_valid - beyond - nearer) / depth_m.size
-            row[-1] = np.median(depth_m[valid]) if beyond else 0
+            row[_HELD] = (n_valid - beyond - nearer) / depth_m.size
+            row[_MEDIAN] = np.median(depth_m[valid]) if beyond else 0
     if confidence is None or confidence.shape != depth.shape:
-        looks[:, 5] = 1
+        looks[:, _NO_CONFIDENCE] = 1
     if confidence is not None and confidence.dtype != np.uint8:
         fine = (confidence >= 0) & (confidence <= 255)  # NaN is not
-        looks[:, 4] = 1 - fine.reshape(len(fine), -1).mean(axis=1)
+        looks[:, _UNSURE] = 1 - fine.reshape(len(fine), -1).mean(axis=1)
     return looks
 
 
 def held_maps(looks: np.ndarray) -> np.ndarray:
     """Return which frames hold a depth that can be, bool (n,), from what `look_at_depth` gave."""
-    return (looks[:, -2] > 0) & ~(looks[:, _FLAT] > 0)
+    return (looks[:, _HELD] > 0) & ~(looks[:, _FLAT] > 0)
 
 
 def lost_maps(looks: np.ndarray) -> np.ndarray:
@@ -398,38 +322,31 @@ def lost_maps(looks: np.ndarray) -> np.ndarray:
 
 def cut_maps(looks: np.ndarray) -> np.ndarray:
     """Return which frames lose pixels beyond the limits, bool (n,)."""
-    return (looks[:, :2] > 0).any(axis=1)
+    return (looks[:, [_BEYOND, _NEARER]] > 0).any(axis=1)
 
 
 def depth_faults(annotation: Annotation, limits: DepthLimits, looks: np.ndarray) -> list[Fault]:
-    """Return what is wrong with depth by the frames looked at.
-
-    Parameters
-    ----------
-    annotation : Annotation
-    limits : DepthLimits
-    looks : float array, shape (n, LOOK_COLUMNS)
-    """
+    """Return what is wrong with depth by what `look_at_depth` gave of some frames."""
     faults = list(limits.faults)
-    empty = ~(looks[:, :_FLAT] > 0).any(axis=1) & ~(looks[:, -2] > 0)
+    empty = ~(looks[:, [_BEYOND, _NEARER, _NEGATIVE, _HELD]] > 0).any(axis=1)
     if empty.any():
         found = f"{empty.sum()} of {len(looks)} maps looked at hold no valid depth"
         place = f"{annotation.place}: {layout.DEPTH}"
         faults.append(Fault("depth", place, found, "finite depths above 0"))
     bounds = {"near": limits.near_m * (1 + DEPTH_SLACK), "far": limits.far_m / (1 + DEPTH_SLACK)}
-    for column, check in enumerate(DEPTH_CHECKS):
+    for column, (path, wrong, limit) in enumerate(DEPTH_CHECKS):
         share = looks[:, column]
         failing = np.flatnonzero(share > 0)
-        if not len(failing) or not check.expected:
+        if not len(failing) or not limit:
             continue
         found = (
-            f"{100 * share.mean():.3g} % of the {check.found}, "
+            f"{100 * share.mean():.3g} % of the {wrong}, "
             f"in {len(failing)} of {len(share)} maps looked at"
         )
-        expected = check.expected.format(**bounds)
-        median_m = float(np.median(looks[failing, -1]))
-        if column == 0 and limits.near_m <= median_m / 1000 <= limits.far_m:
+        expected = limit.format(**bounds)
+        median_m = float(np.median(looks[failing, _MEDIAN]))
+        if column == _BEYOND and limits.near_m <= median_m / 1000 <= limits.far_m:
             found += f" (median {median_m:.4g}: in millimetres?)"
             expected += "; save metres, or whole numbers and the metres of 1 as depth/scale"
-        faults.append(Fault("depth", f"{annotation.place}: {check.path}", found, expected))
+        faults.append(Fault("depth", f"{annotation.place}: {path}", found, expected))
     return faults

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import h5py
@@ -48,21 +47,13 @@ class Episode:
     """A recording in a folder, opened read-only.
 
     Nothing long is loaded on opening; arrays come by slices, videos and sound by streaming. What is
-    missing or broken is named in ``streams``; asking for it raises.
+    missing or broken is named in ``streams`` (those of the annotation, "calibration", "captions",
+    the six cameras and "audio"); asking for it raises.
 
     Parameters
     ----------
     folder : path
         Holds ``annotation.hdf5`` and up to six videos.
-
-    Attributes
-    ----------
-    n_frames : int
-    frame_names : list of str, length n_frames
-    calibration : Calibration
-        The cameras: their models and their places on the rig.
-    streams : dict of StreamState
-        Those of the annotation, "captions", the six cameras and "audio".
 
     Raises
     ------
@@ -106,17 +97,12 @@ class Episode:
     def __enter__(self) -> "Episode":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the annotation file."""
-        self.annotation.close()
+        self.annotation.file.close()
 
     @property
     def labels(self) -> FrameLabels:
@@ -126,11 +112,8 @@ class Episode:
     def labels_of(self, contract: str) -> FrameLabels:
         """Return the labels of each frame; blank where captions are missing or broken.
 
-        Parameters
-        ----------
-        contract : {"published", "corrected"}
-            What becomes of references outside the recording, and of labels that look the same; see
-            `frame_labels`.
+        Contracts differ in references outside the recording, and labels that look the same; see
+        `frame_labels`.
         """
         if contract not in self._labels:
             labels, _ = frame_labels(self._captions, self._frame_index, contract)
@@ -180,7 +163,7 @@ class Episode:
     def device_s(self) -> np.ndarray | None:
         """Seconds by the device since the first frame, shape (n_frames,); None unless they grow."""
         stamps_ns = self.stamps_ns
-        if stamps_ns is None or not (np.diff(stamps_ns) > 0).all():
+        if stamps_ns is None or not (stamps_ns[1:] > stamps_ns[:-1]).all():
             return None
         return (stamps_ns - stamps_ns[0]) / 1e9
 
@@ -210,12 +193,8 @@ class Episode:
     def timing_faults(self, stream: str, *, counted: bool) -> list[Fault]:
         """Return what is odd about when a camera's pictures, or the sound, are presented.
 
-        Parameters
-        ----------
-        stream : str
-            A camera or "audio"; of other streams nothing is said.
-        counted : bool
-            Also say by how much counting pictures or samples disagrees with their times.
+        With ``counted`` also by how much counting pictures or samples disagrees with their times.
+        Other streams have no such faults.
         """
         camera = layout.AUDIO_CAMERA if stream == "audio" else stream
         if camera not in layout.CAMERAS or not self.streams[stream].usable:
@@ -232,20 +211,10 @@ class Episode:
     def pictures(
         self, camera: str, frames: np.ndarray, *, threads: int = 1
     ) -> Iterator[np.ndarray | None]:
-        """Yield the picture of each of some frames; None where the camera shows none.
+        """Yield the picture of each of some frames, ascending; None where the camera shows none.
 
-        Parameters
-        ----------
-        camera : str
-        frames : int array, shape (n,)
-            Ascending, each once.
-        threads : int
-            Decoder threads; 0 lets FFmpeg choose.
-
-        Yields
-        ------
-        uint8 array, shape (height, width, 3), or None
-            RGB, turned as the file asks; a view: copy what you keep beyond the next.
+        They are RGB, uint8 (height, width, 3), turned as the file asks; a view: copy what you keep
+        beyond the next. ``threads`` are the decoder's; 0 lets FFmpeg choose.
         """
         clock = self.clock(camera)
         turns = clock.timeline.rotation_deg // 90
@@ -261,19 +230,10 @@ class Episode:
     def sound(
         self, starts: np.ndarray, stops: np.ndarray, rate_hz: int = layout.AUDIO_RATE_HZ
     ) -> Iterator[np.ndarray]:
-        """Yield the sound of stretches of frames [start, stop), read once, forwards.
+        """Yield the sound of runs of frames [start, stop), read once, forwards.
 
-        Parameters
-        ----------
-        starts, stops : int array, shape (n,)
-            Frames; starts never decrease.
-        rate_hz : int
-            Rate to resample to.
-
-        Yields
-        ------
-        float32 array, shape (n_samples,)
-            Mono, in [-1, 1]; NaN where the file holds no sound for that time.
+        It is mono, float32 in [-1, 1]; NaN where the file holds no sound for that time. Starts may
+        not decrease.
         """
         camera = layout.AUDIO_CAMERA
         reader = media.SoundReader(self.video_path(camera), rate_hz)
@@ -285,17 +245,9 @@ class Episode:
         return self.annotation.read(path, start, stop)
 
     def camera_to_world(self, start: int = 0, stop: int | None = None) -> Transform:
-        """Return the pose of the reference camera, the one that hands are given in.
+        """Return the pose of the reference camera, which hands are given in, in each frame.
 
-        Parameters
-        ----------
-        start, stop : int
-            Frames [start, stop).
-
-        Returns
-        -------
-        Transform, rotation (n, 3, 3) and translation (n, 3)
-            NaN at frames without a pose; identity throughout if the recording has no SLAM.
+        NaN at frames without a pose; identity throughout if the recording has no SLAM.
         """
         if not self.streams["pose"].usable:
             n = len(range(*slice(start, stop).indices(self.n_frames)))
@@ -387,12 +339,15 @@ class Episode:
         node = None
         try:
             node = self.annotation.file[key]
-            if not _is_text(node):
+            is_array = isinstance(node, h5py.Dataset)
+            by_byte = is_array and node.dtype.kind in "iu" and node.dtype.itemsize == 1
+            is_text = is_array and node.size == 1 and node.dtype.kind in "OSU"
+            if not is_text and not (by_byte and node.size > 0):
                 return None, Fault("captions", place, "is not a single text", "JSON text")
             text = decode(_bytes_of(node[()]))
         except (OSError, RuntimeError, KeyError) as error:
             why = read_fault(place, "its text", node, error)
-            return None, Fault("captions", *_words(why))
+            return None, Fault("captions", why.place, why.found, why.expected)
         except TextError as error:
             return None, not_text(place, error)
         return load_captions(text, self.folder)
@@ -412,7 +367,9 @@ class Episode:
                 self.streams[camera] = StreamState("broken", faults=[fault])
                 continue
             self.videos[camera] = info
-            self.streams[camera] = self._video_state(camera, place, info)
+            faults = media.media_faults(camera, place, info, self.n_frames, self.fps)
+            status = ("partial" if faults else "ok") if info.n_frames else "broken"
+            self.streams[camera] = StreamState(status, info.n_frames, faults)
         self._check_sizes()
         self.streams["audio"] = self._audio_state()
 
@@ -431,12 +388,6 @@ class Episode:
                     found = f"has pictures of {size}"
                     expected = f"{Counter(others).most_common(1)[0][0]} as its fellow cameras"
                     self.streams[camera].add(Fault(camera, place, found, expected), "partial")
-
-    def _video_state(self, camera: str, place: str, info: media.VideoInfo) -> StreamState:
-        faults = media.media_faults(camera, place, info, self.n_frames, self.fps)
-        if not info.n_frames:
-            return StreamState("broken", faults=faults)
-        return StreamState("partial" if faults else "ok", info.n_frames, faults)
 
     def _audio_state(self) -> StreamState:
         camera = layout.AUDIO_CAMERA
@@ -457,18 +408,6 @@ class Episode:
         for fault in media.rate_faults("audio", place, info, self.fps):
             state.add(fault, "partial")
         return state
-
-
-def _words(error: EpisodeError) -> tuple[str, str, str]:
-    return error.place, error.found, error.expected
-
-
-def _is_text(node: object) -> bool:
-    """Return whether a dataset holds one text: as text, or as its bytes one by one."""
-    if not isinstance(node, h5py.Dataset):
-        return False
-    by_byte = node.dtype.kind in "iu" and node.dtype.itemsize == 1
-    return (node.size == 1 and node.dtype.kind in "OSU") or (by_byte and node.size > 0)
 
 
 def _bytes_of(value: Any) -> bytes:
