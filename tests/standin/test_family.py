@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from xperience.cohort.rates import recording_bytes
 from xperience.cohort.roster import Entry, make_roster
+from xperience.cohort.shards import recording_bytes
 from xperience.recording import layout
 from xperience.recording.inspect import inspect_episode
 from xperience.standin.family import FAULTS, OTHER_FPS, plan_family, write_family, write_member

@@ -1,14 +1,14 @@
-"""The roster: a CSV with one row an episode, its session and the side of the split it is on."""
+"""The split manifest: a CSV with one row per episode, its session and its split."""
 
 import csv
 import io
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,11 +18,11 @@ from xperience.storage import known_digest, write_text
 from xperience.text import read_table
 
 SIDES = ("train", "val", "test")
-NAME = r"^\w[\w.-]*$"
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class RosterError(XperienceError):
-    """A list of episodes that cannot be used."""
+    """A split manifest that cannot be used."""
 
 
 class Entry(BaseModel):
@@ -31,24 +31,24 @@ class Entry(BaseModel):
     Parameters
     ----------
     episode : str
-        Its name, unique in the roster; also the stem of its windows tables.
+        Its name, unique in the manifest; also the stem of its windows tables.
     folder : str
-        Folder of the recording: relative to the roster's own folder, or inside the dataset while
-        it has not been staged.
+        Relative to the manifest's own folder, or inside the dataset while it is not downloaded.
     session : str
-        The recording session; no session is on two sides.
+        The recording session; no session is in two splits.
     side : {"train", "val", "test"}
+        Its split.
     activity : str, optional
         What the wearer does, as the captions say; empty while they are unread.
     size_bytes : int, optional
-        Bytes of all its files; 0 while unknown.
+        Of all its files; 0 while unknown.
     size_band : str, optional
         The size band that it was chosen from.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    episode: str = Field(pattern=NAME)
+    episode: str = Field(pattern=r"^\w[\w.-]*$")
     folder: str = Field(min_length=1)
     session: str = Field(min_length=1)
     side: Literal["train", "val", "test"]
@@ -62,15 +62,7 @@ COLUMNS = tuple(Entry.model_fields)
 
 @dataclass(frozen=True)
 class Roster:
-    """Episodes with their sides.
-
-    Parameters
-    ----------
-    entries : tuple of Entry
-        In the order of the file.
-    root : Path
-        What relative folders are relative to.
-    """
+    """Episodes with their splits, in the order of the file; folders are relative to ``root``."""
 
     entries: tuple[Entry, ...]
     root: Path
@@ -82,7 +74,7 @@ class Roster:
         return iter(self.entries)
 
     def on(self, side: str) -> list[Entry]:
-        """Return the episodes of one side."""
+        """Return the episodes of one split."""
         return [entry for entry in self.entries if entry.side == side]
 
     def folder(self, entry: Entry) -> Path:
@@ -90,22 +82,14 @@ class Roster:
         return self.root / entry.folder
 
 
-def make_roster(entries: Iterable[Entry], root: Path | str, place: str = "roster") -> Roster:
-    """Return a checked roster.
-
-    Parameters
-    ----------
-    entries : iterable of Entry
-    root : path
-        What relative folders are relative to.
-    place : str, optional
-        What errors name.
+def make_roster(entries: Iterable[Entry], root: Path | str, place: str = "manifest") -> Roster:
+    """Return a checked split manifest.
 
     Raises
     ------
     RosterError
-        If there is no episode, a name or a recording stands twice, a session is on two sides, or
-        two differ only by case, spaces or letter forms.
+        If there is no episode, a name or a recording stands twice, a session is in two splits, or
+        two differ only by case, spaces or letter forms. The error names ``place``.
     """
     roster = Roster(tuple(entries), Path(root))
     if not roster.entries:
@@ -135,9 +119,9 @@ def _check_names(roster: Roster, place: str) -> None:
 
 
 def _check_sessions(roster: Roster, place: str) -> None:
-    sides: dict[str, Entry] = {}
+    sessions: dict[str, Entry] = {}
     for entry in roster:
-        first = sides.setdefault(_plain(entry.session), entry)
+        first = sessions.setdefault(_plain(entry.session), entry)
         if first.session != entry.session:
             raise RosterError(
                 f"{place}: {entry.episode}: session {entry.session!r}",
@@ -148,53 +132,44 @@ def _check_sessions(roster: Roster, place: str) -> None:
         if first.side != entry.side:
             raise RosterError(
                 f"{place}: session {entry.session}",
-                f"is on two sides, {first.side} and {entry.side}",
-                "each session on one side",
+                f"is in two splits, {first.side} and {entry.side}",
+                "each session in one split",
                 "Windows of one session are not independent: move its episodes together.",
             )
 
 
 def _check_recordings(roster: Roster, place: str) -> None:
-    """Refuse the same recording under two names: by its real place, then by its annotation.
+    """Refuse the same recording under two names: by its real place, then by its annotation."""
 
-    Only annotations of equal size are read.
-    """
+    def twice(entry: Entry, other: str, found: str) -> RosterError:
+        return RosterError(
+            f"{place}: {entry.episode}: {entry.folder}",
+            f"{found} {other}",
+            "each recording once",
+            "Keep one of the two lines: what is trained on must not be tested on.",
+        )
+
     places: dict[str, str] = {}
     sizes: dict[int, list[Entry]] = {}
     for entry in roster:
         folder = os.path.realpath(roster.folder(entry))
         if other := places.get(folder):
-            raise _twice(place, entry, other, "is the same folder as that of")
+            raise twice(entry, other, "is the same folder as that of")
         places[folder] = entry.episode
         annotation = roster.folder(entry) / ANNOTATION
         if annotation.is_file():
             sizes.setdefault(annotation.stat().st_size, []).append(entry)
     for entries in sizes.values():
         contents: dict[str, str] = {}
-        for entry in entries if len(entries) > 1 else ():
+        for entry in entries if len(entries) > 1 else ():  # only equal sizes are read
             digest = known_digest(roster.folder(entry) / ANNOTATION)
             if other := contents.get(digest):
-                raise _twice(place, entry, other, "holds the same annotation as that of")
+                raise twice(entry, other, "holds the same annotation as that of")
             contents[digest] = entry.episode
 
 
-def _twice(place: str, entry: Entry, other: str, found: str) -> RosterError:
-    return RosterError(
-        f"{place}: {entry.episode}: {entry.folder}",
-        f"{found} {other}",
-        "each recording once",
-        "Keep one of the two lines: what is trained on must not be tested on.",
-    )
-
-
 def read_roster(path: Path | str) -> Roster:
-    """Read a roster.
-
-    Parameters
-    ----------
-    path : path
-        A CSV file with the columns of `Entry`, parted by commas, semicolons or tabs; optional ones
-        may be absent.
+    """Read a split manifest: CSV with the columns of `Entry`, of which optional ones may be absent.
 
     Raises
     ------
@@ -208,29 +183,45 @@ def read_roster(path: Path | str) -> Roster:
         raise RosterError(
             path.name, unreadable(error), "a CSV file of episodes", "Name another file."
         ) from error
-    entries = [_entry(row, f"{path.name}: line {number}") for number, row in rows]
+    way_out = f"The columns are {', '.join(COLUMNS)}."
+    entries = [
+        validated(Entry, row, f"{path.name}: line {number}", RosterError, way_out)
+        for number, row in rows
+    ]
     return make_roster(entries, path.parent, path.name)
 
 
+def validated(
+    model: type[Model],
+    row: Mapping[str, Any],
+    place: str,
+    error: type[XperienceError],
+    way_out: str,
+) -> Model:
+    """Return a row of a user's file as a model; an empty value counts as none.
+
+    Raises
+    ------
+    XperienceError
+        Of the class ``error``, about the first value that is wrong.
+    """
+    try:
+        return model.model_validate({k: v for k, v in row.items() if v not in ("", None)})
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        absent = first["type"] == "missing"
+        raise error(
+            f"{place}: {'.'.join(map(str, first['loc']))}",
+            "is missing" if absent else f"is {first['input']!r}",
+            "a value in every row" if absent else first["msg"],
+            way_out,
+        ) from fault
+
+
 def write_roster(path: Path | str, roster: Roster) -> None:
-    """Write a roster as CSV, whole or not at all."""
+    """Write a split manifest as CSV, whole or not at all."""
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(entry.model_dump() for entry in roster)
     write_text(path, text.getvalue())
-
-
-def _entry(row: dict[str, str], place: str) -> Entry:
-    given = {name: value for name, value in row.items() if value}
-    try:
-        return Entry.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = f"{place}: {'.'.join(map(str, first['loc']))}"
-        absent = first["type"] == "missing"
-        found = "is missing" if absent else f"is {first['input']!r}"
-        expected = "a value in every line" if absent else first["msg"]
-        raise RosterError(
-            where, found, expected, f"The columns are {', '.join(COLUMNS)}."
-        ) from error

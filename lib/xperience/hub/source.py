@@ -73,7 +73,7 @@ class RemoteFile(BaseModel):
 
     path: Annotated[str, AfterValidator(_safe_path)]
     size: int = Field(ge=0)
-    digest: str = Field(pattern=r"^(sha256:[0-9a-f]{64}|git-sha1:[0-9a-f]{40})?$")
+    digest: str = Field(default="", pattern=r"^(sha256:[0-9a-f]{64}|git-sha1:[0-9a-f]{40})?$")
 
     def is_at(self, path: Path) -> bool:
         """Return whether a file on disk has this size and content."""
