@@ -37,22 +37,11 @@ EVERY_FRAME = ExportSettings(fps=20, lead_s=(0, 0.25), per_episode=9, tile_px=TI
 
 @dataclass(frozen=True)
 class Planted:
-    """How a camera's container is written, and what each frame then shows.
+    """How a camera's container is written: which frames have a picture, and what is odd about it.
 
-    Parameters
-    ----------
-    frames : range or list of int
-        Frames whose picture is in the file.
-    hides : bool
-        Whether lead-in pictures stand before them.
-    jitter_ms : int
-        Pictures come so much too late, in turn.
-    b_frames : int
-    key_every : int
-        Pictures from one that is told without others to the next.
-    fragmented : bool
-    is_turned : bool
-        Whether pictures are coded upside down and the file asks to turn them.
+    ``hides`` lead-in pictures stand before them; every second picture comes ``jitter_ms`` too late;
+    ``key_every`` is the distance of pictures that are coded without others; pictures may be coded
+    upside down, in a file that asks to turn them.
     """
 
     frames: list[int]
@@ -78,7 +67,7 @@ CASES = {
     "dropped": Planted(HOLED, b_frames=2),
     "ends_early": Planted(WHOLE[:44]),
     "jitters": Planted(WHOLE, jitter_ms=20),
-    "fragmented": Planted(WHOLE, fragmented=True),
+    "fragmented": Planted(WHOLE, fragmented=True, b_frames=2),
     "turned": Planted(WHOLE, is_turned=True),
     "all_at_once": Planted(HOLED[:-6], hides=True, jitter_ms=15, b_frames=2),
 }
