@@ -123,7 +123,8 @@ def _card(tables: list[WindowTable], name: str, licence: str, contract: str) -> 
     ]
     columns = [f"| `{key}` | {about} |" for key, (_, about) in _LABELS.items()]
     columns += [f"| `{block.name}` | {block.dim} values, {block.modality} |" for block in BLOCKS]
-    rows, gaps, columns = ("\n".join(lines) for lines in (rows, gaps, columns))
+    rows, columns = "\n".join(rows), "\n".join(columns)
+    gaps = "\n".join([*gaps, "", ""]) if gaps else ""
     return f"""\
 ---
 pretty_name: {json.dumps(visible(name), ensure_ascii=False)}
@@ -160,9 +161,7 @@ Windows overlap: neighbours share frames, so rows are not independent samples. T
 
 A block that a recording lacks is null, never zero.
 
-{gaps}
-
-| column | holds |
+{gaps}| column | holds |
 |---|---|
 {columns}
 """
