@@ -47,8 +47,8 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from xperience.cohort.cost import cost_of, cost_rows, read_rates
+from xperience.cohort.manifest import read_manifest
 from xperience.cohort.overlap import overlap_rows, overlap_table, read_labels
-from xperience.cohort.roster import read_roster
 from xperience.cohort.shards import read_reports, status_text
 from xperience.evaluation.predictions import predict
 from xperience.evaluation.records import write_records
@@ -68,7 +68,7 @@ from xperience.text import as_markdown
 pd.set_option("display.max_colwidth", None)
 notebook = "06_heldout_episodes"
 folder, pictures = run_folder(run), run_folder(run) / "figures"
-manifest, reports = read_roster(at_root(episodes)), read_reports(folder)
+manifest, reports = read_manifest(at_root(episodes)), read_reports(folder)
 heads = ["linear", "neural"]
 
 # %% [markdown]

@@ -18,7 +18,7 @@ from xperience.cohort.cost import (
     read_rates,
     slim_bytes,
 )
-from xperience.cohort.roster import Entry, make_roster, write_roster
+from xperience.cohort.manifest import Entry, make_manifest, write_manifest
 from xperience.cohort.selection import ListingError
 from xperience.cohort.shards import recording_bytes, slim
 from xperience.errors import EpisodeError, ParamsError
@@ -107,7 +107,7 @@ def test_a_manifest_and_a_listing_say_how_much_there_is(tmp_path, published):
         Entry(episode=name, folder=name, session=name, side="train", size_bytes=size)
         for name, size in sizes.items()
     ]
-    write_roster(manifest, make_roster(entries, tmp_path))
+    write_manifest(manifest, make_manifest(entries, tmp_path))
     listing.write_text("folder,annotation_bytes,size_bytes\na,1,10\nb,1,30\n")
     paths = [f"{folder}/{name},10" for folder in ("a", "b") for name in EPISODE_FILES]
     files.write_text("\n".join(["path,size", *paths[:-1]]) + "\n")  # one of them isn't whole
@@ -127,7 +127,7 @@ def test_a_manifest_and_a_listing_say_how_much_there_is(tmp_path, published):
     scaled = cost_of(ONE, listing, n_episodes=200)
     assert scaled.values["download"] == 4000
     assert "scaled from 2 to 200" in scaled.basis
-    write_roster(manifest, make_roster(entries[2:], tmp_path))
+    write_manifest(manifest, make_manifest(entries[2:], tmp_path))
     with pytest.raises(ListingError, match="tells the size of none of 1 episodes"):
         cost_of(ONE, manifest)
 

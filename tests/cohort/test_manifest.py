@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xperience.cohort.roster import Entry, RosterError, make_roster, read_roster, write_roster
+from xperience.cohort.manifest import (
+    Entry,
+    ManifestError,
+    make_manifest,
+    read_manifest,
+    write_manifest,
+)
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Zl", "Zp")), max_size=20)
 ENTRY = st.builds(
@@ -27,12 +33,12 @@ ENTRY = st.builds(
 def test_what_is_written_is_read(entries, tmp_path_factory):
     path = tmp_path_factory.mktemp("manifest") / "episodes.csv"
     try:
-        make_roster(entries, path.parent)
-    except RosterError:
+        make_manifest(entries, path.parent)
+    except ManifestError:
         entries = entries[:1]
-    roster = make_roster(entries, path.parent)
-    write_roster(path, roster)
-    assert read_roster(path) == roster
+    manifest = make_manifest(entries, path.parent)
+    write_manifest(path, manifest)
+    assert read_manifest(path) == manifest
 
 
 @pytest.mark.parametrize(
@@ -55,17 +61,17 @@ def test_what_is_written_is_read(entries, tmp_path_factory):
 def test_what_is_wrong_is_said_with_its_place(tmp_path, rows, message):
     path = tmp_path / "episodes.csv"
     path.write_text(f"episode,folder,session,side\n{rows}\n")
-    with pytest.raises(RosterError, match=message.replace(".", r"\.")):
-        read_roster(path)
+    with pytest.raises(ManifestError, match=message.replace(".", r"\.")):
+        read_manifest(path)
 
 
 def test_an_unknown_column_and_an_absent_file_are_named(tmp_path):
     path = tmp_path / "episodes.csv"
-    with pytest.raises(RosterError, match=r"episodes\.csv: cannot be read \(there is no"):
-        read_roster(path)
+    with pytest.raises(ManifestError, match=r"episodes\.csv: cannot be read \(there is no"):
+        read_manifest(path)
     path.write_text("episode,folder,session,side,room\na,a,s,train,x\n")
-    with pytest.raises(RosterError, match="line 2: room"):
-        read_roster(path)
+    with pytest.raises(ManifestError, match="line 2: room"):
+        read_manifest(path)
 
 
 @pytest.mark.parametrize("way", ["link", "copy", "hard link"])
@@ -81,14 +87,17 @@ def test_the_same_recording_is_refused_under_whatever_name(tiny, tmp_path, way):
     path = tmp_path / "episodes.csv"
     for side in ("train", "test"):
         path.write_text(f"episode,folder,session,side\na,{tiny.name},s,train\nb,another,t,{side}\n")
-        with pytest.raises(RosterError, match=r"b: another: .* the same .* that of a"):
-            read_roster(path)
+        with pytest.raises(ManifestError, match=r"b: another: .* the same .* that of a"):
+            read_manifest(path)
 
 
 def test_splits_folders_and_names_of_any_script(tmp_path):
     path = tmp_path / "episodes.csv"
     text = "episode,folder,session,side\n厨房_1,rec/a,s,train\nकक्ष,/elsewhere/b,t,test\n"
     path.write_text(text, encoding="utf-8")
-    roster = read_roster(path)
-    assert [entry.episode for entry in roster.on("test")] == ["कक्ष"]
-    assert [str(roster.folder(entry)) for entry in roster] == [f"{tmp_path}/rec/a", "/elsewhere/b"]
+    manifest = read_manifest(path)
+    assert [entry.episode for entry in manifest.on("test")] == ["कक्ष"]
+    assert [str(manifest.folder(entry)) for entry in manifest] == [
+        f"{tmp_path}/rec/a",
+        "/elsewhere/b",
+    ]

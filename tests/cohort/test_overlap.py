@@ -10,6 +10,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from xperience.cli import app
+from xperience.cohort.manifest import (
+    Entry,
+    ManifestError,
+    make_manifest,
+    read_manifest,
+    write_manifest,
+)
 from xperience.cohort.overlap import (
     KINDS,
     OF_LABELS,
@@ -21,7 +28,6 @@ from xperience.cohort.overlap import (
     overlap_table,
     read_labels,
 )
-from xperience.cohort.roster import Entry, RosterError, make_roster, read_roster, write_roster
 from xperience.errors import ParamsError
 from xperience.evaluation.records import read_records
 from xperience.recording import labels
@@ -34,12 +40,12 @@ def entry(name, side="train"):
 
 def cohort(sides, counts):
     """Return a cohort's labels from {episode: split} and {episode: {kind: {label: n}}}."""
-    roster = make_roster([entry(*one) for one in sides.items()], ".")
+    manifest = make_manifest([entry(*one) for one in sides.items()], ".")
     known = {
         name: {kind: Counter(counts.get(name, {}).get(kind, {})) for kind in KINDS}
         for name in sides
     }
-    return CohortLabels(roster, known, {})
+    return CohortLabels(manifest, known, {})
 
 
 SIMPLE = cohort(
@@ -147,26 +153,26 @@ def test_the_verbs_name_what_they_leave_out(tiny, builder, tmp_path):
     """Of three recordings the second has broken captions and the third is not there."""
     shutil.copytree(tiny, tmp_path / "mute")
     builder.put_captions(tmp_path / "mute", "neither JSON nor a file")
-    manifest, metrics = tmp_path / "episodes.csv", tmp_path / "overlap.json"
-    roster = make_roster([entry("ep"), entry("mute", "val"), entry("gone", "test")], tmp_path)
-    write_roster(manifest, roster)
+    path, metrics = tmp_path / "episodes.csv", tmp_path / "overlap.json"
+    manifest = make_manifest([entry("ep"), entry("mute", "val"), entry("gone", "test")], tmp_path)
+    write_manifest(path, manifest)
     out = tmp_path / "new" / "balanced.csv"
-    result = ran("rebalance", manifest, "--out", out)
+    result = ran("rebalance", path, "--out", out)
     assert result.exit_code == 0, result.output
     assert "left out: mute" in result.stderr
     assert "left out: gone" in result.stderr
-    (after,) = read_roster(out)
+    (after,) = read_manifest(out)
     assert after.activity
-    assert (read_roster(out).folder(after) / "annotation.hdf5").samefile(tiny / "annotation.hdf5")
-    result = ran("overlap", manifest, "--out", metrics)
+    assert (read_manifest(out).folder(after) / "annotation.hdf5").samefile(tiny / "annotation.hdf5")
+    result = ran("overlap", path, "--out", metrics)
     assert result.exit_code == 0, result.output
     assert "left out: mute" in result.stderr
     assert {row.task for row in read_records(metrics)} == set(KINDS)
 
-    lost = make_roster(roster.entries[1:], tmp_path)
-    with pytest.raises(RosterError, match="none of them readable"):
+    lost = make_manifest(manifest.entries[1:], tmp_path)
+    with pytest.raises(ManifestError, match="none of them readable"):
         read_labels(lost)
-    write_roster(manifest, lost)
-    result = ran("rebalance", manifest, "--out", tmp_path / "none.csv")
+    write_manifest(path, lost)
+    result = ran("rebalance", path, "--out", tmp_path / "none.csv")
     assert (result.exit_code, "none of them readable" in result.stderr) == (1, True)
     assert not (tmp_path / "none.csv").exists()

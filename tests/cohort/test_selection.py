@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from xperience.cli import app
-from xperience.cohort.roster import SIDES, Entry, RosterError, make_roster, read_roster
+from xperience.cohort.manifest import SIDES, Entry, ManifestError, make_manifest, read_manifest
 from xperience.cohort.selection import (
     ChoiceError,
     ChoiceRules,
@@ -47,11 +47,11 @@ RULES = st.builds(
 )
 
 
-def assert_shared_out(roster, rules):
+def assert_shared_out(manifest, rules):
     """Each band gives validation its share of the band, and test its share of what is left."""
-    left = Counter(entry.size_band for entry in roster)
+    left = Counter(entry.size_band for entry in manifest)
     for side, wanted in zip(("val", "test"), rules.sides[1:], strict=True):
-        on = Counter(entry.size_band for entry in roster.on(side))
+        on = Counter(entry.size_band for entry in manifest.on(side))
         total = left.total()
         assert all(abs(on[band] - wanted * n / max(total, 1)) < 1 for band, n in left.items())
         left -= on
@@ -65,12 +65,12 @@ def test_counts_are_exact_and_no_session_stands_twice(stock, rules, data):
         with pytest.raises(ChoiceError, match="Ask for at most"):
             choose(stock, rules)
         return
-    roster = choose(stock, rules).roster
-    assert tuple(len(roster.on(side)) for side in SIDES) == rules.sides
-    assert len({entry.session for entry in roster}) == len(roster)
-    assert {entry.folder for entry in roster} <= {one.folder for one in kept}
-    assert_shared_out(roster, rules)
-    assert choose(data.draw(st.permutations(stock)), rules).roster == roster
+    manifest = choose(stock, rules).manifest
+    assert tuple(len(manifest.on(side)) for side in SIDES) == rules.sides
+    assert len({entry.session for entry in manifest}) == len(manifest)
+    assert {entry.folder for entry in manifest} <= {one.folder for one in kept}
+    assert_shared_out(manifest, rules)
+    assert choose(data.draw(st.permutations(stock)), rules).manifest == manifest
 
 
 @given(
@@ -95,7 +95,7 @@ def test_bands_are_as_even_as_any_choice_could_make_them(stock, n_bands, n_wante
         for chosen in product(*[[None, *bands] for bands in sessions.values()])
         if sum(b is not None for b in chosen) == n_wanted
     }
-    counts = Counter(entry.size_band for entry in choose(stock, rules).roster)
+    counts = Counter(entry.size_band for entry in choose(stock, rules).manifest)
     assert tuple(sorted(counts[band] for band in rules.bands)) == max(possible)
 
 
@@ -112,10 +112,10 @@ def test_bands_share_the_splits_alike_where_one_of_them_runs_short():
     few = [listed(f"s{i % 6}/ep{i}", i + 1) for i in range(20)]
     many = [listed(f"t{i}/ep1", 100 + i) for i in range(60)]
     rules = ChoiceRules(sides=(30, 10, 10), drop_share=0)
-    roster = choose(few + many, rules).roster
-    bands = Counter(entry.size_band for entry in roster)
+    manifest = choose(few + many, rules).manifest
+    bands = Counter(entry.size_band for entry in manifest)
     assert bands == {"short": 6, "lower_mid": 15, "upper_mid": 15, "long": 14}
-    assert_shared_out(roster, rules)
+    assert_shared_out(manifest, rules)
 
 
 def test_the_middle_of_each_band_is_taken_or_a_sample_of_all_of_it():
@@ -123,12 +123,12 @@ def test_the_middle_of_each_band_is_taken_or_a_sample_of_all_of_it():
     quarter = [2 * one.annotation_bytes for one in stock[:100]]
     for pick, (low, high) in {"middle": (44, 56), "random": (0, 100)}.items():
         rules = ChoiceRules(pick=pick, sides=(30, 5, 5), drop_share=0)
-        chosen = choose(stock, rules).roster
+        chosen = choose(stock, rules).manifest
         sizes = [entry.size_bytes for entry in chosen if entry.size_band == "short"]
         places = sorted(quarter.index(size) for size in sizes)
         assert low <= places[0] <= places[-1] < high
         assert (places[-1] - places[0] > 50) == (pick == "random")
-        other = choose(stock, rules.model_copy(update={"seed": 8})).roster
+        other = choose(stock, rules.model_copy(update={"seed": 8})).manifest
         assert [entry.side for entry in chosen] != [entry.side for entry in other]
 
 
@@ -138,7 +138,7 @@ def test_incomplete_and_the_smallest_episodes_are_left_out():
     choice = choose(stock + broken, ChoiceRules(sides=(10, 2, 2), drop_share=0.15))
     assert (choice.n_listed, choice.n_incomplete, choice.n_dropped) == (29, 9, 3)
     smallest = sorted(one.annotation_bytes for one in stock)[:3]
-    assert min(entry.size_bytes for entry in choice.roster) > 2 * max(smallest)
+    assert min(entry.size_bytes for entry in choice.manifest) > 2 * max(smallest)
 
 
 @given(total=st.integers(0, 50), stock=st.lists(st.integers(0, 20), min_size=1, max_size=6))
@@ -155,11 +155,11 @@ def test_the_published_selection_has_our_bands_and_counts(published):
     path = published / "heldout_baselines" / "episode_selection.csv"
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    roster = choose(read_listing(path), ChoiceRules(drop_share=0)).roster
+    manifest = choose(read_listing(path), ChoiceRules(drop_share=0)).manifest
     bands = {row["episode_path"]: row["size_band"] for row in rows}
-    assert {entry.folder: entry.size_band for entry in roster} == bands
+    assert {entry.folder: entry.size_band for entry in manifest} == bands
     theirs = Counter((row["size_band"], row["split"]) for row in rows)
-    assert Counter((entry.size_band, entry.side) for entry in roster) == theirs
+    assert Counter((entry.size_band, entry.side) for entry in manifest) == theirs
     with pytest.raises(ChoiceError, match="Ask for at most 122 episodes"):
         choose(read_listing(path))  # all are needed, so that none can be dropped
 
@@ -245,8 +245,8 @@ def test_the_verb_writes_a_manifest_and_says_what_from(tmp_path):
     result = chosen(tmp_path, "--episodes", "16")
     assert result.exit_code == 0, result.output
     assert "80 episodes listed, 0 incomplete, 4 dropped as too small" in result.output
-    roster = read_roster(tmp_path / "episodes.csv")
-    assert [len(roster.on(side)) for side in SIDES] == [12, 2, 2]
+    manifest = read_manifest(tmp_path / "episodes.csv")
+    assert [len(manifest.on(side)) for side in SIDES] == [12, 2, 2]
 
 
 def test_the_verb_asks_the_hub(tmp_path, monkeypatch):
@@ -262,7 +262,7 @@ def test_the_verb_asks_the_hub(tmp_path, monkeypatch):
         arguments = ["cohort", "choose", f"hub:{name}", "--sides", "2/1/1", "--out", str(out)]
         assert CliRunner().invoke(app, arguments).exit_code == 0
     assert asked == [("lab/walks", "main"), ("lab/walks", "v1")]
-    assert len(read_roster(out)) == 4
+    assert len(read_manifest(out)) == 4
     arguments[2] = "hub:walks"
     assert "hub:owner/name[@revision]" in CliRunner().invoke(app, arguments).stderr
 
@@ -300,7 +300,7 @@ def invented(seed, most_a_session):
             entries.append(
                 Entry(episode=name, folder=name, session=f"s{number}", side=side, activity=kind)
             )
-    return make_roster(entries, ".")
+    return make_manifest(entries, ".")
 
 
 @settings(max_examples=25)
@@ -331,5 +331,5 @@ def test_sessions_stay_together_and_splits_are_hardly_ever_larger_or_smaller():
 
 def test_unread_captions_are_no_activity():
     entry = Entry(episode="a", folder="a", session="a", side="train")
-    with pytest.raises(RosterError, match="Read the captions first"):
-        rebalance(make_roster([entry], "."), str)
+    with pytest.raises(ManifestError, match="Read the captions first"):
+        rebalance(make_manifest([entry], "."), str)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xperience.cohort import shards
 from xperience.cohort.cost import cost_of, read_rates
-from xperience.cohort.roster import Entry, Roster, make_roster
+from xperience.cohort.manifest import Entry, SplitManifest, make_manifest
 from xperience.cohort.shards import (
     Done,
     ShardError,
@@ -50,14 +50,14 @@ def recorded(simulated, whole_tiny, tmp_path_factory):
 def finished(recorded, tmp_path_factory):
     """A run of them that nobody changes."""
     out = tmp_path_factory.mktemp("finished")
-    run_shard(make_roster(map(entry, NAMES), recorded), 0, 1, Work(out))
+    run_shard(make_manifest(map(entry, NAMES), recorded), 0, 1, Work(out))
     return out
 
 
 @pytest.fixture
-def cohort(recorded, tmp_path) -> Roster:
+def cohort(recorded, tmp_path) -> SplitManifest:
     shutil.copytree(recorded, tmp_path / "rec")
-    return make_roster(map(entry, NAMES), tmp_path / "rec")
+    return make_manifest(map(entry, NAMES), tmp_path / "rec")
 
 
 @pytest.fixture
@@ -86,15 +86,15 @@ SIZES = st.lists(st.integers(0, 10**10), min_size=1, max_size=40)
 def test_shards_hold_every_episode_once_balanced_whatever_the_order(sizes, n_shards, seed):
     entries = [entry(f"e{place:02d}", size) for place, size in enumerate(sizes)]
     n_shards = min(n_shards, len(entries))
-    found = split_shards(make_roster(entries, "."), n_shards)
+    found = split_shards(make_manifest(entries, "."), n_shards)
     assert sorted(one.episode for shard in found for one in shard) == [e.episode for e in entries]
     loads = [sum(one.size_bytes for one in shard) for shard in found]
     assert max(loads) - min(loads) <= max(sizes)
     seed.shuffle(entries)
-    assert split_shards(make_roster(entries, "."), n_shards) == found
+    assert split_shards(make_manifest(entries, "."), n_shards) == found
     for wanted in (0, len(entries) + 1):
         with pytest.raises(ShardError, match="Take fewer shards"):
-            split_shards(make_roster(entries, "."), wanted)
+            split_shards(make_manifest(entries, "."), wanted)
 
 
 def test_a_broken_episode_is_named_and_the_rest_goes_on(cohort, finished):
@@ -197,14 +197,14 @@ def test_a_discarded_recording_is_not_featurised_by_other_code(cohort, out, monk
     run_shard(cohort, 0, 1, Work(out, discard=True))
     tables = [table.read_bytes() for table in tables_of(out, "a")]
     monkeypatch.setattr(shards, "source_digests", lambda paths: {"features": "another"})
-    again = run_shard(make_roster([entry("a")], cohort.root), 0, 1, Work(out)).episodes[0]
+    again = run_shard(make_manifest([entry("a")], cohort.root), 0, 1, Work(out)).episodes[0]
     assert again.status == "failed"
     assert "discarded" in again.reason
     assert [table.read_bytes() for table in tables_of(out, "a")] == tables
 
 
 def test_an_absent_episode_is_staged_and_what_did_not_arrive_whole_is_named(recorded, tmp_path):
-    roster = make_roster(map(entry, ("b", "gone", "part")), tmp_path / "here")
+    manifest = make_manifest(map(entry, ("b", "gone", "part")), tmp_path / "here")
 
     def stage(one, folder):
         if one.episode == "gone":
@@ -214,9 +214,9 @@ def test_an_absent_episode_is_staged_and_what_did_not_arrive_whole_is_named(reco
             (folder / ".download").mkdir()
             (folder / "stereo_left.mp4").unlink()
 
-    without = run_shard(roster, 0, 1, Work(tmp_path / "run"))
+    without = run_shard(manifest, 0, 1, Work(tmp_path / "run"))
     assert {one.status for one in without.episodes} == {"failed"}
-    found = run_shard(roster, 0, 1, Work(tmp_path / "run", stage=stage)).episodes
+    found = run_shard(manifest, 0, 1, Work(tmp_path / "run", stage=stage)).episodes
     assert [one.status for one in found] == ["ok", "failed", "failed"]
     assert "not in the dataset" in found[1].reason
     assert "arrived in part" in found[2].reason

@@ -17,7 +17,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from xperience.cohort.roster import Entry, make_roster, write_roster
+from xperience.cohort.manifest import Entry, make_manifest, write_manifest
 from xperience.cohort.shards import read_reports
 from xperience.standin.mark import write_mark
 from xperience.standin.settings import StandinSettings
@@ -185,7 +185,7 @@ def repository(tmp_path) -> Path:
             write_mark(recordings / name)
         entries.append(Entry(episode=name, folder=name, session=name, side="train"))
     (recordings / "e4" / "annotation.hdf5").write_bytes(b"cut off")
-    write_roster(recordings / "episodes.csv", make_roster(entries, recordings))
+    write_manifest(recordings / "episodes.csv", make_manifest(entries, recordings))
     # Small enough for the two nodes; the rest of the profile is the one that users get.
     profile = folder / "profiles" / "slurm" / "config.yaml"
     text = profile.read_text()

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xperience.cohort.roster import Entry, make_roster
+from xperience.cohort.manifest import Entry, make_manifest
 from xperience.export.lerobot import export_lerobot
 from xperience.export.scene import export_rerun
 from xperience.features.extract import extract
@@ -173,7 +173,7 @@ def decoded(video, **options):
 
 def roster_of(folder):
     entry = Entry(episode="ep", folder=folder.name, session="s", side="train")
-    return make_roster([entry], folder.parent)
+    return make_manifest([entry], folder.parent)
 
 
 @pytest.fixture

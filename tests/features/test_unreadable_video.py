@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
-from xperience.cohort.roster import Entry, make_roster, write_roster
+from xperience.cohort.manifest import Entry, make_manifest, write_manifest
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.recording import files, media
@@ -33,7 +33,7 @@ def test_in_a_shard(tiny: Path, tmp_path: Path, command: Callable) -> None:
     (tiny / "stereo_left.mp4").chmod(0)
     roster = tmp_path / "roster.csv"
     entry = Entry(episode="ep", session="s", side="train", folder=str(tiny))
-    write_roster(roster, make_roster([entry], tmp_path))
+    write_manifest(roster, make_manifest([entry], tmp_path))
     done = command("cohort", "shard", roster, "--out", tmp_path / "run", "--strict")
     assert done.returncode == 0, done.stderr
     assert "1 of 1 episodes have windows" in done.stdout

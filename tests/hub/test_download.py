@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from xperience.cohort.roster import Entry
+from xperience.cohort.manifest import Entry
 from xperience.cohort.shards import stage_from
 from xperience.errors import DownloadError
 from xperience.hub.download import UnreachableError, download_episode, list_episodes

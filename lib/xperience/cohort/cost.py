@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 from pydantic import BaseModel, ConfigDict, Field
 
-from xperience.cohort.roster import COLUMNS, read_roster, validated
+from xperience.cohort.manifest import COLUMNS, read_manifest, validated
 from xperience.cohort.selection import ListingError, read_listing
 from xperience.cohort.shards import BULK, recording_bytes, tables_of
 from xperience.errors import EpisodeError, ParamsError, TextError, XperienceError
@@ -336,7 +336,7 @@ def _volume(path: Path) -> tuple[int, int, str]:
             is_manifest = bool(rows) and set(COLUMNS[:4]) <= rows[0][1].keys()
         except (OSError, TextError):
             is_manifest = False  # the reader of listings says what is wrong with it
-    found = read_roster(path) if is_manifest else read_listing(path)
+    found = read_manifest(path) if is_manifest else read_listing(path)
     sizes = [one.size_bytes for one in found if not getattr(one, "missing", ())]
     known = [size for size in sizes if size]
     if not known:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xperience.cohort.roster import Roster, RosterError
+from xperience.cohort.manifest import ManifestError, SplitManifest
 from xperience.errors import EpisodeError, ParamsError, XperienceError, did_you_mean
 from xperience.evaluation.catalogue import SHARE
 from xperience.evaluation.records import Record
@@ -40,46 +40,46 @@ class CohortLabels:
 
     Parameters
     ----------
-    roster : Roster
+    manifest : SplitManifest
         The episodes that could be read, with their activities.
     counts : dict of {episode: LabelCounts}
     left_out : dict of {episode: reason}
         Those that could not.
     """
 
-    roster: Roster
+    manifest: SplitManifest
     counts: Mapping[str, LabelCounts]
     left_out: Mapping[str, str]
 
 
-def read_labels(roster: Roster, on_progress: OnProgress | None = None) -> CohortLabels:
+def read_labels(manifest: SplitManifest, on_progress: OnProgress | None = None) -> CohortLabels:
     """Read the captions of each episode; its recording must be on disk, at least the annotation.
 
     Raises
     ------
-    RosterError
+    ManifestError
         If none can be read. A single one that can't is named in ``left_out``.
     """
     counts, left_out, entries = {}, {}, []
-    for done, entry in enumerate(roster, 1):
+    for done, entry in enumerate(manifest, 1):
         try:
-            counts[entry.episode] = _read(roster.folder(entry))
+            counts[entry.episode] = _read(manifest.folder(entry))
         except (XperienceError, OSError) as error:
             left_out[entry.episode] = str(error)
         else:
             activity = next(iter(counts[entry.episode]["activity"]), "")
             entries.append(entry.model_copy(update={"activity": activity}))
         if on_progress:
-            on_progress("captions", done, len(roster))
+            on_progress("captions", done, len(manifest))
     if not counts:
-        raise RosterError(
+        raise ManifestError(
             "manifest",
-            f"names {len(roster)} episodes, none of them readable "
+            f"names {len(manifest)} episodes, none of them readable "
             f"(first: {next(iter(left_out.values()))})",
             "captions to read",
             "Stage the recordings first.",
         )
-    return CohortLabels(Roster(tuple(entries), roster.root), counts, left_out)
+    return CohortLabels(SplitManifest(tuple(entries), manifest.root), counts, left_out)
 
 
 def _read(folder: Path) -> LabelCounts:
@@ -220,7 +220,7 @@ def _shares(
             yield {"metric": metric, "status": "skipped", "reason": missing}
         return
     train, asked = (
-        [_by_key(cohort.counts[entry.episode][kind], key_of) for entry in cohort.roster.on(split)]
+        [_by_key(cohort.counts[entry.episode][kind], key_of) for entry in cohort.manifest.on(split)]
         for split in ("train", side)
     )
     known, here = set().union(*train), set().union(*asked)

@@ -21,7 +21,14 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from xperience.cohort.roster import SIDES, Entry, Roster, RosterError, make_roster, validated
+from xperience.cohort.manifest import (
+    SIDES,
+    Entry,
+    ManifestError,
+    SplitManifest,
+    make_manifest,
+    validated,
+)
 from xperience.errors import TextError, XperienceError, unreadable
 from xperience.hub.source import RemoteEpisode, RemoteFile, group_episodes
 from xperience.recording.layout import ANNOTATION
@@ -206,7 +213,7 @@ class Choice:
     ``n_sessions`` remained.
     """
 
-    roster: Roster
+    manifest: SplitManifest
     n_listed: int
     n_incomplete: int
     n_dropped: int
@@ -220,8 +227,8 @@ class Choice:
             f"{self.n_dropped:,} dropped as too small; {left:,} of {self.n_sessions:,} sessions "
             f"to choose from"
         ]
-        for band in dict.fromkeys(entry.size_band for entry in self.roster):
-            chosen = [entry for entry in self.roster if entry.size_band == band]
+        for band in dict.fromkeys(entry.size_band for entry in self.manifest):
+            chosen = [entry for entry in self.manifest if entry.size_band == band]
             sizes = [entry.size_bytes / 1e9 for entry in chosen]
             lines.append(f"{band}: {_counts(chosen)}, {min(sizes):.2f} to {max(sizes):.2f} GB each")
         return "\n".join(lines)
@@ -273,7 +280,7 @@ def choose(
         bands[place * rules.n_bands // len(kept)].append(one)
     chosen = _fill([_ranked(band, rules) for band in bands], n_wanted)
     return Choice(
-        make_roster(_with_splits(chosen, rules), root),
+        make_manifest(_with_splits(chosen, rules), root),
         n_listed=len(listed),
         n_incomplete=len(listed) - len(complete),
         n_dropped=n_dropped,
@@ -418,11 +425,11 @@ def parse_sides(text: str | None, n_episodes: int | None) -> tuple[int, int, int
 
 
 def rebalance(
-    roster: Roster,
+    manifest: SplitManifest,
     same: Callable[[str], Hashable | None],
     seed: int = 7,
     sizes: Sequence[int] | None = None,
-) -> Roster:
+) -> SplitManifest:
     """Return the same episodes in new splits, in which activities are spread alike.
 
     Each split gets its share of every activity, as nearly as whole sessions allow; activities too
@@ -431,7 +438,7 @@ def rebalance(
 
     Parameters
     ----------
-    roster : Roster
+    manifest : SplitManifest
         With activities.
     same : function
         Activity to what must be equal for two of them to count as one.
@@ -442,17 +449,17 @@ def rebalance(
 
     Raises
     ------
-    RosterError
+    ManifestError
         If no episode has an activity: the captions have not been read.
     """
-    if not any(entry.activity for entry in roster):
-        raise RosterError(
+    if not any(entry.activity for entry in manifest):
+        raise ManifestError(
             "manifest", "names no activity", "activities from captions", "Read the captions first."
         )
     sessions: dict[str, list[Entry]] = defaultdict(list)
-    for entry in roster:
+    for entry in manifest:
         sessions[entry.session].append(entry)
-    kind_of = {entry.episode: same(entry.activity) for entry in roster}
+    kind_of = {entry.episode: same(entry.activity) for entry in manifest}
     often = Counter(kind_of.values())
 
     def order(name: str) -> tuple:
@@ -461,13 +468,13 @@ def rebalance(
         main = max(kinds, key=lambda kind: (often[kind], repr(kind)))
         return -often[main], repr(main), -len(kinds), draw(seed, "deal", name), name
 
-    assignment = _Assignment(sizes or [len(roster.on(side)) for side in SIDES], often)
+    assignment = _Assignment(sizes or [len(manifest.on(side)) for side in SIDES], often)
     split = {
         name: SIDES[assignment.add([kind_of[entry.episode] for entry in sessions[name]])]
         for name in sorted(sessions, key=order)
     }
-    moved = (entry.model_copy(update={"side": split[entry.session]}) for entry in roster)
-    return make_roster(moved, roster.root)
+    moved = (entry.model_copy(update={"side": split[entry.session]}) for entry in manifest)
+    return make_manifest(moved, manifest.root)
 
 
 class _Assignment:
@@ -503,19 +510,19 @@ class _Assignment:
         return best
 
 
-def rerooted(roster: Roster, root: Path) -> Roster:
+def rerooted(manifest: SplitManifest, root: Path) -> SplitManifest:
     """Return a manifest whose recordings are found from the folder that it will be written to."""
     entries = (
-        entry.model_copy(update={"folder": os.path.relpath(roster.folder(entry), root)})
-        for entry in roster
+        entry.model_copy(update={"folder": os.path.relpath(manifest.folder(entry), root)})
+        for entry in manifest
     )
-    return Roster(tuple(entries), root)
+    return SplitManifest(tuple(entries), root)
 
 
-def balance_text(roster: Roster, same: Callable[[str], Hashable | None]) -> str:
+def balance_text(manifest: SplitManifest, same: Callable[[str], Hashable | None]) -> str:
     """Return one line per activity, frequent ones first: episodes in each split, and its texts."""
     entries: dict[Hashable, list[Entry]] = defaultdict(list)
-    for entry in roster:
+    for entry in manifest:
         entries[same(entry.activity)].append(entry)
     lines = [f"{'/'.join(SIDES):>14}  activity"]
     for _, group in sorted(entries.items(), key=lambda item: (-len(item[1]), repr(item[0]))):

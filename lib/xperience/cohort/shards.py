@@ -15,7 +15,7 @@ from typing import Literal
 import h5py
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from xperience.cohort.roster import Entry, Roster
+from xperience.cohort.manifest import Entry, SplitManifest
 from xperience.errors import XperienceError
 from xperience.features.blocks import CONTRACTS
 from xperience.features.extract import extract
@@ -95,7 +95,7 @@ class ShardReport(BaseModel):
         return [one for one in self.episodes if one.status == "failed"]
 
 
-def split_shards(roster: Roster, n_shards: int) -> list[list[Entry]]:
+def split_shards(manifest: SplitManifest, n_shards: int) -> list[list[Entry]]:
     """Return the episodes of every shard: about the same bytes each, the same every time.
 
     Raises
@@ -103,14 +103,14 @@ def split_shards(roster: Roster, n_shards: int) -> list[list[Entry]]:
     ShardError
         If there are fewer episodes than shards.
     """
-    if not 1 <= n_shards <= len(roster):
+    if not 1 <= n_shards <= len(manifest):
         raise ShardError(
-            "shards", f"are {n_shards}", f"1 to {len(roster)}, the episodes there are",
+            "shards", f"are {n_shards}", f"1 to {len(manifest)}, the episodes there are",
             "Take fewer shards.",
         )  # fmt: skip
     shards: list[list[Entry]] = [[] for _ in range(n_shards)]
     loads = [(0, 0, number) for number in range(n_shards)]
-    for entry in sorted(roster, key=lambda one: (-one.size_bytes, one.episode)):
+    for entry in sorted(manifest, key=lambda one: (-one.size_bytes, one.episode)):
         load, count, number = heapq.heappop(loads)
         shards[number].append(entry)
         heapq.heappush(loads, (load + entry.size_bytes, count + 1, number))
@@ -161,7 +161,7 @@ class Work:
 
 
 def run_shard(
-    roster: Roster,
+    manifest: SplitManifest,
     shard: int,
     n_shards: int,
     work: Work,
@@ -178,15 +178,15 @@ def run_shard(
     """
     if not 0 <= shard < n_shards:
         raise ShardError("shard", f"is {shard}", f"0 to {n_shards - 1}", "Count from 0.")
-    entries = split_shards(roster, n_shards)[shard]
+    entries = split_shards(manifest, n_shards)[shard]
     for part in ("windows", "shards", "cache"):
-        check_output(Path(work.out) / part, map(roster.folder, roster), emptied=True)
+        check_output(Path(work.out) / part, map(manifest.folder, manifest), emptied=True)
     tell = on_progress or (lambda stage, done, total: None)
     code = value_digest(source_digests(sources_of("xperience.features")))[:16]
     found = []
     for number, entry in enumerate(entries):
         tell("episodes", number, len(entries))
-        folder = roster.folder(entry)
+        folder = manifest.folder(entry)
         one = _kept(work.out, folder, entry, code)
         if one is None:
             one = _worked(folder, entry, work, code)
@@ -379,7 +379,7 @@ def read_reports(out: Path) -> list[ShardReport]:
     return found
 
 
-def changed_episodes(roster: Roster, out: Path) -> dict[int, list[str]]:
+def changed_episodes(manifest: SplitManifest, out: Path) -> dict[int, list[str]]:
     """Return by shard the episodes whose files are no longer those that its report tells of.
 
     One that failed counts only if its files have changed since: it would fail again otherwise.
@@ -389,7 +389,7 @@ def changed_episodes(roster: Roster, out: Path) -> dict[int, list[str]]:
     ShardError
         If a report cannot be read.
     """
-    folders = {entry.episode: roster.folder(entry) for entry in roster}
+    folders = {entry.episode: manifest.folder(entry) for entry in manifest}
 
     def is_changed(done: Done) -> bool:
         folder = folders.get(done.episode)
@@ -403,14 +403,14 @@ def changed_episodes(roster: Roster, out: Path) -> dict[int, list[str]]:
     return {shard: episodes for shard, episodes in found.items() if episodes}
 
 
-def status_text(roster: Roster, reports: Sequence[ShardReport]) -> str:
+def status_text(manifest: SplitManifest, reports: Sequence[ShardReport]) -> str:
     """Return how far a cohort is: shards, episodes, faults, throughput."""
     done = [one for report in reports for one in report.episodes]
     failed = [one for one in done if one.status == "failed"]
     of = reports[0].of if reports else 0
     lines = [f"shards: {len(reports)} of {of or 'none planned yet'}"]
     lines.append(f"episodes: {len(done) - len(failed)} ok, {len(failed)} failed, "
-                 f"{len(roster) - len(done)} to do")  # fmt: skip
+                 f"{len(manifest) - len(done)} to do")  # fmt: skip
     worked = [one for one in done if one.status == "ok" and one.seconds]
     if worked:
         seconds = sum(one.seconds for one in worked)

@@ -17,7 +17,7 @@ app = Verbs(
 
 HUB = "hub:"
 ManifestArgument = Annotated[
-    Path, typer.Argument(metavar="MANIFEST", help="Split manifest of the recordings, a CSV file.")
+    Path, typer.Argument(help="Split manifest of the recordings, a CSV file.")
 ]
 ManifestOption = Annotated[Path, typer.Option("--out", help="Split manifest to write, a CSV file.")]
 
@@ -40,7 +40,7 @@ def choose(
 ) -> None:
     """Choose episodes of a dataset: one per session, size bands balanced, splits drawn."""
     from xperience.cohort import selection
-    from xperience.cohort.roster import write_roster
+    from xperience.cohort.manifest import write_manifest
     from xperience.errors import ParamsError, did_you_mean
 
     counts, known = selection.parse_sides(sides, episodes), ("middle", "random")
@@ -56,7 +56,7 @@ def choose(
         listed = selection.read_listing(Path(listing))
     rules = selection.ChoiceRules(sides=counts, seed=seed, pick=pick)
     choice = selection.choose(listed, rules, root=out.parent)
-    write_roster(out, choice.roster)
+    write_manifest(out, choice.manifest)
     say(choice.to_text())
     typer.echo(str(out))
 
@@ -78,7 +78,7 @@ def _dataset(name: str, licence: str, prefix: str = "") -> "SampleSource":
 
 @app.command()
 def rebalance(
-    roster: ManifestArgument,
+    manifest: ManifestArgument,
     out: ManifestOption,
     same: Annotated[
         str, typer.Option(help="When two activities count as one; same_noun, for instance.")
@@ -90,17 +90,17 @@ def rebalance(
     Exit status: 0 also if some are left out (stderr names them), 1 if nothing remains.
     """
     from xperience.cohort import selection
+    from xperience.cohort.manifest import SIDES, read_manifest, write_manifest
     from xperience.cohort.overlap import match_named, read_labels
-    from xperience.cohort.roster import SIDES, read_roster, write_roster
     from xperience.progress import progress_bars
 
     with progress_bars() as show:
-        before, key_of = read_roster(roster), match_named(same).phrase
+        before, key_of = read_manifest(manifest), match_named(same).phrase
         cohort = read_labels(before, on_progress=show)
         sizes = [len(before.on(side)) for side in SIDES]
-        sizes = selection.apportion(len(cohort.roster), sizes)  # some may be left out
-        after = selection.rebalance(cohort.roster, key_of, seed, sizes)
-        write_roster(out, selection.rerooted(after, out.parent))
+        sizes = selection.apportion(len(cohort.manifest), sizes)  # some may be left out
+        after = selection.rebalance(cohort.manifest, key_of, seed, sizes)
+        write_manifest(out, selection.rerooted(after, out.parent))
     _name_left_out(cohort.left_out)
     say(selection.balance_text(after, key_of))
     typer.echo(str(out))
@@ -108,19 +108,19 @@ def rebalance(
 
 @app.command()
 def overlap(
-    roster: ManifestArgument,
+    manifest: ManifestArgument,
     out: Annotated[Path | None, typer.Option("--out", help="Metrics file to write.")] = None,
 ) -> None:
     """Say how much of what validation and test ask for ever occurs in training."""
+    from xperience.cohort.manifest import read_manifest
     from xperience.cohort.overlap import overlap_rows, overlap_table, read_labels
-    from xperience.cohort.roster import read_roster
     from xperience.evaluation.records import write_records
     from xperience.progress import progress_bars
     from xperience.project import episode_name
 
     with progress_bars() as show:
-        cohort = read_labels(read_roster(roster), on_progress=show)
-        run = episode_name(roster.absolute().parent)
+        cohort = read_labels(read_manifest(manifest), on_progress=show)
+        run = episode_name(manifest.absolute().parent)
         rows = list(overlap_rows(cohort, run, "cohort_overlap"))
         if out is not None:
             write_records(out, rows)
@@ -160,11 +160,9 @@ def cost(
     measured: Annotated[
         Path, typer.Option(help="A run with shards, or a file that `measure` wrote.")
     ],
-    roster: Annotated[
+    manifest: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="MANIFEST", help="Split manifest or listing; default: episodes as measured."
-        ),
+        typer.Argument(help="Split manifest or listing; default: episodes as measured."),
     ] = None,
     episodes: Annotated[
         int | None, typer.Option(min=1, help="How many; default: all of the manifest or listing.")
@@ -179,13 +177,13 @@ def cost(
     from xperience.cohort.cost import cost_of, read_rates
 
     rates = read_rates(measured)
-    found = cost_of(rates, roster, episodes, frames, cores=cores, mbit_per_s=mbit)
+    found = cost_of(rates, manifest, episodes, frames, cores=cores, mbit_per_s=mbit)
     typer.echo(found.text)
 
 
 @app.command()
 def shard(
-    roster: ManifestArgument,
+    manifest: ManifestArgument,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run."), FOLDER],
     shard: Annotated[int, typer.Option(min=0, help="Which shard, from 0.")] = 0,
     of: Annotated[int, typer.Option(min=1, help="How many shards there are.")] = 1,
@@ -207,7 +205,7 @@ def shard(
     Exit status: 0 also if episodes failed (stderr names them) unless --strict, 1 if the shard
     could not be worked on.
     """
-    from xperience.cohort.roster import read_roster
+    from xperience.cohort.manifest import read_manifest
     from xperience.cohort.shards import Work, run_shard, stage_from
     from xperience.progress import progress_bars
 
@@ -216,7 +214,7 @@ def shard(
     with progress_bars() as show:
         stage = stage_from(_dataset(dataset, licence)) if dataset and licence else None
         work = Work(out, discard, stage, workers)
-        report = run_shard(read_roster(roster), shard, of, work, on_progress=show)
+        report = run_shard(read_manifest(manifest), shard, of, work, on_progress=show)
     for one in report.episodes if discard else ():
         if one.status == "ok" and not one.bytes_freed:
             typer.echo(f"kept whole: {one.episode}: neither downloaded nor simulated", err=True)
@@ -230,11 +228,11 @@ def shard(
 
 @app.command()
 def status(
-    roster: ManifestArgument,
+    manifest: ManifestArgument,
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
 ) -> None:
     """Say how far a cohort is: shards, episodes, faults, throughput."""
-    from xperience.cohort.roster import read_roster
+    from xperience.cohort.manifest import read_manifest
     from xperience.cohort.shards import read_reports, status_text
 
-    say(status_text(read_roster(roster), read_reports(run)))
+    say(status_text(read_manifest(manifest), read_reports(run)))

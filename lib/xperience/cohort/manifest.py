@@ -21,7 +21,7 @@ SIDES = ("train", "val", "test")
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class RosterError(XperienceError):
+class ManifestError(XperienceError):
     """A split manifest that cannot be used."""
 
 
@@ -61,7 +61,7 @@ COLUMNS = tuple(Entry.model_fields)
 
 
 @dataclass(frozen=True)
-class Roster:
+class SplitManifest:
     """Episodes with their splits, in the order of the file; folders are relative to ``root``."""
 
     entries: tuple[Entry, ...]
@@ -82,22 +82,24 @@ class Roster:
         return self.root / entry.folder
 
 
-def make_roster(entries: Iterable[Entry], root: Path | str, place: str = "manifest") -> Roster:
+def make_manifest(
+    entries: Iterable[Entry], root: Path | str, place: str = "manifest"
+) -> SplitManifest:
     """Return a checked split manifest.
 
     Raises
     ------
-    RosterError
+    ManifestError
         If there is no episode, a name or a recording stands twice, a session is in two splits, or
         two differ only by case, spaces or letter forms. The error names ``place``.
     """
-    roster = Roster(tuple(entries), Path(root))
-    if not roster.entries:
-        raise RosterError(place, "names no episode", "at least one", "Choose episodes first.")
-    _check_names(roster, place)
-    _check_sessions(roster, place)
-    _check_recordings(roster, place)
-    return roster
+    manifest = SplitManifest(tuple(entries), Path(root))
+    if not manifest.entries:
+        raise ManifestError(place, "names no episode", "at least one", "Choose episodes first.")
+    _check_names(manifest, place)
+    _check_sessions(manifest, place)
+    _check_recordings(manifest, place)
+    return manifest
 
 
 def _plain(name: str) -> str:
@@ -105,32 +107,32 @@ def _plain(name: str) -> str:
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-def _check_names(roster: Roster, place: str) -> None:
+def _check_names(manifest: SplitManifest, place: str) -> None:
     """Refuse episodes whose windows tables would be one file, where the file system folds case."""
-    stems = Counter(_plain(entry.episode) for entry in roster)
-    for entry in roster:
+    stems = Counter(_plain(entry.episode) for entry in manifest)
+    for entry in manifest:
         count = stems[_plain(entry.episode)]
         other = _plain(entry.episode).removesuffix(".corrected")
         if count > 1 or (other != _plain(entry.episode) and other in stems):
             found = f"stands {count} times" if count > 1 else f"names a table of {other!r} too"
-            raise RosterError(
+            raise ManifestError(
                 f"{place}: {entry.episode}", found, "once, whatever its case", "Drop the copies."
             )
 
 
-def _check_sessions(roster: Roster, place: str) -> None:
+def _check_sessions(manifest: SplitManifest, place: str) -> None:
     sessions: dict[str, Entry] = {}
-    for entry in roster:
+    for entry in manifest:
         first = sessions.setdefault(_plain(entry.session), entry)
         if first.session != entry.session:
-            raise RosterError(
+            raise ManifestError(
                 f"{place}: {entry.episode}: session {entry.session!r}",
                 f"is written {first.session!r} on the line of {first.episode}",
                 "one session written one way, two with names of their own",
                 "Their case, spaces or letter forms differ: taken for two, they could be parted.",
             )
         if first.side != entry.side:
-            raise RosterError(
+            raise ManifestError(
                 f"{place}: session {entry.session}",
                 f"is in two splits, {first.side} and {entry.side}",
                 "each session in one split",
@@ -138,11 +140,11 @@ def _check_sessions(roster: Roster, place: str) -> None:
             )
 
 
-def _check_recordings(roster: Roster, place: str) -> None:
+def _check_recordings(manifest: SplitManifest, place: str) -> None:
     """Refuse the same recording under two names: by its real place, then by its annotation."""
 
-    def twice(entry: Entry, other: str, found: str) -> RosterError:
-        return RosterError(
+    def twice(entry: Entry, other: str, found: str) -> ManifestError:
+        return ManifestError(
             f"{place}: {entry.episode}: {entry.folder}",
             f"{found} {other}",
             "each recording once",
@@ -151,44 +153,44 @@ def _check_recordings(roster: Roster, place: str) -> None:
 
     places: dict[str, str] = {}
     sizes: dict[int, list[Entry]] = {}
-    for entry in roster:
-        folder = os.path.realpath(roster.folder(entry))
+    for entry in manifest:
+        folder = os.path.realpath(manifest.folder(entry))
         if other := places.get(folder):
             raise twice(entry, other, "is the same folder as that of")
         places[folder] = entry.episode
-        annotation = roster.folder(entry) / ANNOTATION
+        annotation = manifest.folder(entry) / ANNOTATION
         if annotation.is_file():
             sizes.setdefault(annotation.stat().st_size, []).append(entry)
     for entries in sizes.values():
         contents: dict[str, str] = {}
         for entry in entries if len(entries) > 1 else ():  # only equal sizes are read
-            digest = known_digest(roster.folder(entry) / ANNOTATION)
+            digest = known_digest(manifest.folder(entry) / ANNOTATION)
             if other := contents.get(digest):
                 raise twice(entry, other, "holds the same annotation as that of")
             contents[digest] = entry.episode
 
 
-def read_roster(path: Path | str) -> Roster:
+def read_manifest(path: Path | str) -> SplitManifest:
     """Read a split manifest: CSV with the columns of `Entry`, of which optional ones may be absent.
 
     Raises
     ------
-    RosterError
+    ManifestError
         If the file cannot be read, or a row is not as declared.
     """
     path = Path(path)
     try:
         rows = read_table(path)
     except (OSError, TextError) as error:
-        raise RosterError(
+        raise ManifestError(
             path.name, unreadable(error), "a CSV file of episodes", "Name another file."
         ) from error
     way_out = f"The columns are {', '.join(COLUMNS)}."
     entries = [
-        validated(Entry, row, f"{path.name}: line {number}", RosterError, way_out)
+        validated(Entry, row, f"{path.name}: line {number}", ManifestError, way_out)
         for number, row in rows
     ]
-    return make_roster(entries, path.parent, path.name)
+    return make_manifest(entries, path.parent, path.name)
 
 
 def validated(
@@ -218,10 +220,10 @@ def validated(
         ) from fault
 
 
-def write_roster(path: Path | str, roster: Roster) -> None:
+def write_manifest(path: Path | str, manifest: SplitManifest) -> None:
     """Write a split manifest as CSV, whole or not at all."""
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows(entry.model_dump() for entry in roster)
+    table.writerows(entry.model_dump() for entry in manifest)
     write_text(path, text.getvalue())
