@@ -176,16 +176,11 @@ def roster_of(folder):
     return make_manifest([entry], folder.parent)
 
 
-@pytest.fixture
-def corrected(tmp_path, stream_cache):
-    """Return a function (episode folder) that gives its windows under `corrected`."""
-
-    def extracted(folder):
-        out = tmp_path / "windows.parquet"
-        extract(folder, out, contract="corrected", cache=stream_cache, workers=1)
-        return WindowTable(out)
-
-    return extracted
+def corrected(folder, cache):
+    """Return the windows of an episode under `corrected`."""
+    out = folder.parent / "windows.parquet"
+    extract(folder, out, contract="corrected", cache=cache, workers=1)
+    return WindowTable(out)
 
 
 @pytest.fixture(params=CASES)
@@ -200,8 +195,8 @@ def planted(case, tiny):
     return tiny
 
 
-def test_windows_hold_the_pictures_of_their_frames(case, planted, corrected):
-    table = corrected(planted)
+def test_windows_hold_the_pictures_of_their_frames(case, planted, stream_cache):
+    table = corrected(planted, stream_cache)
     found = table.block(f"video_{CAMERA}").reshape(-1, 7, 98)[:, :, 0]  # red, all statistics
     starts = window_starts(N_FRAMES)
     for row, start in zip(found, starts, strict=True):
@@ -214,6 +209,7 @@ def test_windows_hold_the_pictures_of_their_frames(case, planted, corrected):
         np.testing.assert_allclose(255 * row[[0, 2, 3]], wanted, atol=1.5)
 
 
+@pytest.mark.parametrize("case", ["starts_late", "all_at_once", "turned"], indirect=True)
 def test_clips_show_the_pictures_of_their_frames(case, planted, tmp_path):
     exported = export_records(roster_of(planted), tmp_path / "out", EVERY_FRAME)
     hatch = media.hatched(TILE).astype(int)
@@ -318,8 +314,10 @@ def is_silent(heard):
     return beside == 0, beside == np.convolve(np.ones(N_FRAMES), [1, 1, 1], "same")
 
 
-def test_windows_hold_the_sound_of_their_frames(heard, sounding, corrected):
-    found = corrected(sounding).block("audio_fisheye_cam0_aac").reshape(-1, 7, 24)[..., 0]
+def test_windows_hold_the_sound_of_their_frames(heard, sounding, stream_cache):
+    found = (
+        corrected(sounding, stream_cache).block("audio_fisheye_cam0_aac").reshape(-1, 7, 24)[..., 0]
+    )
     for row, start in zip(found, window_starts(N_FRAMES), strict=True):
         window = range(start, start + WINDOW_FRAMES)
         n_there = len(set(window) & set(heard))
