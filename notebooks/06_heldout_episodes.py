@@ -72,9 +72,9 @@ manifest, reports = read_manifest(at_root(episodes)), read_reports(folder)
 heads = ["linear", "neural"]
 
 # %% [markdown]
-# ## Who is on which side
+# ## Which session is in which split
 #
-# No session is on two sides. An activity may be: that a test recording shows something nobody
+# No session is in two splits. An activity may be: that a test recording shows something nobody
 # trained on is part of the question.
 
 # %%
@@ -243,8 +243,8 @@ field_table(one, answered_json.export.options).style.hide(axis="index")
 assert all(row.status == "ok" or row.reason for row in rows)
 assert all(row.ci_low is None or row.ci_low <= row.value <= row.ci_high for row in rows)
 sides = {side: {one.session for one in manifest.on(side)} for side in ("train", "val", "test")}
-assert not sides["train"] & sides["test"], "no session on two sides"
-assert not sides["train"] & sides["val"], "no session on two sides"
+assert not sides["train"] & sides["test"], "no session in two splits"
+assert not sides["train"] & sides["val"], "no session in two splits"
 assert {row.task for row in rows} >= {task.name for task in TASKS}, "no task disappears"
 tested = {entry.episode for entry in manifest.on("test")}
 assert set(said["episode"]) <= tested, "only test recordings are scored"

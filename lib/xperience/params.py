@@ -23,7 +23,7 @@ class RunParams(BaseModel):
 
     run: str = Field(pattern=_NO_SIGNS)  #: The run's name, and its folder under ``artifacts/``.
     episode: str | None = None  #: Folder of the recording.
-    episodes: str | None = None  #: In its place: the roster of a cohort.
+    episodes: str | None = None  #: In its place: the split manifest of a cohort.
     contract: Literal["published", "corrected"]  #: What windows and scores follow.
     notebooks: list[str] = Field(min_length=1)  #: In reading order.
     standin: StandinSettings | None = None  #: How the recording is simulated, if it is.
