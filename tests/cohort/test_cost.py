@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from xperience.cli import app
 from xperience.cohort.cost import (
-    Measured,
+    MeasuredCost,
     MeasurementError,
     Rates,
     cost_of,
@@ -26,12 +26,12 @@ from xperience.hub.source import EPISODE_FILES
 
 ONE = Rates(
     "a test",
-    [Measured(episode="a", n_frames=1000, bytes_read=10_000, seconds=50, core_seconds=100,
+    [MeasuredCost(episode="a", n_frames=1000, bytes_read=10_000, seconds=50, core_seconds=100,
               table_bytes=2000, slim_bytes=500)],
 )  # fmt: skip
 POSITIVE = st.integers(1, 10**6)
 MEASURED = st.builds(
-    Measured, episode=st.just("a"), n_frames=POSITIVE, bytes_read=POSITIVE, seconds=POSITIVE,
+    MeasuredCost, episode=st.just("a"), n_frames=POSITIVE, bytes_read=POSITIVE, seconds=POSITIVE,
     core_seconds=POSITIVE, table_bytes=POSITIVE, slim_bytes=POSITIVE,
 )  # fmt: skip
 
@@ -83,7 +83,7 @@ def test_more_cores_never_take_longer_than_fewer_nor_less_than_the_download(core
 
 
 def test_what_was_not_measured_is_unknown_and_not_nothing():
-    bare = Measured(episode="a", n_frames=1, bytes_read=1, seconds=1, workers=3)
+    bare = MeasuredCost(episode="a", n_frames=1, bytes_read=1, seconds=1, workers=3)
     cost = cost_of(Rates("a test", [bare]), n_episodes=2)
     assert bare.core_s == 3
     assert "unknown with recordings" in cost.text

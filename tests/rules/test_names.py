@@ -17,15 +17,15 @@ TREES = {
 SECTIONS = ("Parameters", "Returns", "Yields", "Attributes")
 
 TWICE = {
-    "Answer", "Answered", "Blocks", "Choice", "Comparison", "Contest", "Finding",
-    "Labels", "Measured", "Moments", "Network", "Outcome", "Part", "Parts", "Picture", "Place",
-    "Problem", "Products", "Reading", "Rows", "Settings", "Sound", "Source", "Span",
+    "Answer", "Answered", "Blocks", "Comparison", 
+    "Labels", "Network", "Outcome", "Part", "Parts", "Picture", "Place",
+    "Problem", "Products", "Settings", "Source", "Span",
     "Split", "Tally", "Timeline", "Truth", "Verdict",
 }  # fmt: skip
 """Class names that occur in several modules."""
 
 UNDESCRIBED = {
-    "cohort", "evaluation", "export", "features", "models", "qwen", "recording", "report",
+    "evaluation", "features", "models", "qwen", "recording", "report",
     "studies", "tasks",
 }  # fmt: skip
 """Rooms with parameters that are listed without a description."""

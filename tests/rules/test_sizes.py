@@ -16,14 +16,14 @@ TOP = "(top)"
 """Modules and test files that are in no room."""
 BUDGETS = {  # room: (lines of the library, lines of tests)
     TOP: (1_450, 250),
-    "cohort": (2_750, 1_750),
+    "cohort": (2_100, 1_400),
     "console": (0, 300),
     "evaluation": (3_000, 1_700),
-    "export": (2_050, 1_550),
+    "export": (1_600, 1_300),
     "faults": (0, 1_750),
     "features": (2_700, 2_150),
     "golden": (0, 150),
-    "hub": (650, 650),
+    "hub": (550, 600),
     "lab": (0, 200),
     "models": (2_350, 1_150),
     "qwen": (6_400, 2_800),

@@ -39,13 +39,11 @@ class MeasurementError(XperienceError):
 # What was measured
 
 
-class Measured(BaseModel):
+class MeasuredCost(BaseModel):
     """What one episode cost.
 
     Parameters
     ----------
-    episode : str
-    n_frames : int
     bytes_read : int
         Of the recording's files.
     seconds : float
@@ -77,7 +75,7 @@ class Measured(BaseModel):
 
 def measure(
     folder: Path | str, workers: int | None = None, on_progress: OnProgress | None = None
-) -> Measured:
+) -> MeasuredCost:
     """Make the tables of an episode under every contract, and take the time; keep nothing.
 
     Raises
@@ -94,7 +92,7 @@ def measure(
         start_s, start_core_s = time.perf_counter(), _core_s()
         for contract, table in zip(CONTRACTS, tables, strict=True):
             extract(folder, table, contract=contract, workers=workers, on_progress=on_progress)
-        return Measured(
+        return MeasuredCost(
             episode=episode_name(folder),
             n_frames=n_frames,
             bytes_read=recording_bytes(folder),
@@ -136,7 +134,7 @@ class Rates:
     """Measurements of several episodes, pooled; ``basis`` says in words what was measured."""
 
     basis: str
-    episodes: Sequence[Measured]
+    episodes: Sequence[MeasuredCost]
 
     def total(self, name: str) -> float:
         """Return the sum of a field over the episodes."""
@@ -172,7 +170,7 @@ def read_rates(path: Path | str) -> Rates:
     for row in done:
         place = f"{path.name}: {row.get('episode')}"
         kept = _kept_by(path, str(row.get("episode"))) if path.is_dir() else {}
-        episodes.append(validated(Measured, kept | row, place, MeasurementError, _WAY_OUT))
+        episodes.append(validated(MeasuredCost, kept | row, place, MeasurementError, _WAY_OUT))
     frames, read = (
         sum(getattr(one, key) for one in episodes) for key in ("n_frames", "bytes_read")
     )
@@ -215,7 +213,6 @@ class Cost:
 
     Parameters
     ----------
-    n_episodes : int
     basis : str
         What the cost rests on: where sizes and lengths come from, and what was measured.
     values : dict of {metric: bytes or hours}

@@ -43,6 +43,7 @@ class CohortLabels:
     manifest : SplitManifest
         The episodes that could be read, with their activities.
     counts : dict of {episode: LabelCounts}
+        Windows by label, of each of them.
     left_out : dict of {episode: reason}
         Those that could not.
     """

@@ -206,7 +206,7 @@ class ChoiceRules(BaseModel):
 
 
 @dataclass(frozen=True)
-class Choice:
+class EpisodeChoice:
     """The chosen episodes band by band, and how many the listing held.
 
     Of those listed, some lack files (``n_incomplete``) and some are too small (``n_dropped``);
@@ -242,7 +242,7 @@ def _counts(entries: Iterable[Entry]) -> str:
 
 def choose(
     listing: Iterable[Listed], rules: ChoiceRules | None = None, root: Path | str = "."
-) -> Choice:
+) -> EpisodeChoice:
     """Choose episodes by the rules; those of the published selection by default.
 
     The order of the listing has no say: each draw follows from the seed and the episode's own
@@ -250,7 +250,7 @@ def choose(
 
     Returns
     -------
-    Choice
+    EpisodeChoice
         One episode per session. The bands' counts differ by at most one unless a band runs out;
         then the others share what is missing. In each split the bands stand in the proportion of
         their counts, to within one episode (two in training).
@@ -279,7 +279,7 @@ def choose(
     for place, one in enumerate(kept):
         bands[place * rules.n_bands // len(kept)].append(one)
     chosen = _fill([_ranked(band, rules) for band in bands], n_wanted)
-    return Choice(
+    return EpisodeChoice(
         make_manifest(_with_splits(chosen, rules), root),
         n_listed=len(listed),
         n_incomplete=len(listed) - len(complete),

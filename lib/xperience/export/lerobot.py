@@ -41,7 +41,7 @@ _ROWS = 1024
 
 
 @dataclass(frozen=True)
-class Plan:
+class DatasetPlan:
     """What every episode of a dataset has, and why the rest is left out.
 
     ``tasks`` are all texts that describe a frame, in the order of their first use.
@@ -89,7 +89,7 @@ def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str,
     return plan.absent
 
 
-def _plan(episodes: list[Episode]) -> Plan:
+def _plan(episodes: list[Episode]) -> DatasetPlan:
     if not episodes:
         raise ExportError("EPISODES", "are none", "at least one", "Name a recording's folder.")
     rates = sorted({round(episode.fps) for episode in episodes})
@@ -110,7 +110,7 @@ def _plan(episodes: list[Episode]) -> Plan:
         absent["state and action"] = absent[lacking[0]]
     cameras = [camera for camera in layout.CAMERAS if camera not in absent]
     tasks = list(dict.fromkeys(text for one in episodes for text in texts(one)))
-    return Plan(rates[0], cameras, not lacking, "imu" not in absent, absent, tasks)
+    return DatasetPlan(rates[0], cameras, not lacking, "imu" not in absent, absent, tasks)
 
 
 # The rows of an episode
@@ -177,7 +177,7 @@ def _imu_at_frames(episode: Episode) -> np.ndarray:
 
 
 def _columns(
-    episode: Episode, number: int, first: int, n: int, plan: Plan
+    episode: Episode, number: int, first: int, n: int, plan: DatasetPlan
 ) -> dict[str, np.ndarray]:
     """Return every column but that of pictures, each of shape (n, width)."""
     found = {}
@@ -202,7 +202,7 @@ def _columns(
 
 
 def _write_episode(
-    folder: Path, episode: Episode, number: int, first: int, plan: Plan
+    folder: Path, episode: Episode, number: int, first: int, plan: DatasetPlan
 ) -> dict[str, Any]:
     """Write an episode's rows and videos; return its row in ``meta/episodes``."""
     place = {"chunk_index": number // CHUNK_FILES, "file_index": number % CHUNK_FILES}
@@ -312,7 +312,7 @@ def pooled(parts: Sequence[Statistics]) -> Statistics:
 # What describes the dataset
 
 
-def _features(plan: Plan, videos: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _features(plan: DatasetPlan, videos: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return LeRobot's declaration of every column and video."""
 
     def axes(parts: Sequence[str]) -> list[str]:
@@ -345,7 +345,7 @@ def _features(plan: Plan, videos: dict[str, dict[str, Any]]) -> dict[str, dict[s
     return found
 
 
-def _write_meta(folder: Path, plan: Plan, rows: list[dict[str, Any]]) -> None:
+def _write_meta(folder: Path, plan: DatasetPlan, rows: list[dict[str, Any]]) -> None:
     import pandas as pd  # noqa: PLC0415 - half a second that only this needs
 
     videos = rows[0]["videos"]
@@ -395,7 +395,7 @@ def _described(row: dict[str, Any], fps: int) -> dict[str, Any]:
     return flat
 
 
-def _readme(plan: Plan, rows: list[dict[str, Any]]) -> str:
+def _readme(plan: DatasetPlan, rows: list[dict[str, Any]]) -> str:
     sources = ", ".join(row["source"] for row in rows)
     notes = [f"- Left out: {name} ({reason})" for name, reason in plan.absent.items()]
     notes += [

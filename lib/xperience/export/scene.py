@@ -57,7 +57,6 @@ def export_rerun(
 
     Parameters
     ----------
-    episode, out : path
     predictions : path, optional
         A run's ``predictions/<section>.parquet``; the first seed of each head is shown.
     depth_every : int
