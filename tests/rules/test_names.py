@@ -17,7 +17,7 @@ TREES = {
 SECTIONS = ("Parameters", "Returns", "Yields", "Attributes")
 
 TWICE = {
-    "Answer", "Answered", "Blocks", "Comparison", 
+    "Answer", "Answered", "Blocks", "Comparison",
     "Labels", "Network", "Outcome", "Part", "Parts", "Picture", "Place",
     "Problem", "Products", "Settings", "Source", "Span",
     "Split", "Tally", "Timeline", "Truth", "Verdict",
