@@ -17,10 +17,10 @@ TREES = {
 SECTIONS = ("Parameters", "Returns", "Yields", "Attributes")
 
 TWICE = {
-    "Answer", "Answered", "Blocks", "Comparison",
-    "Labels", "Network", "Outcome", "Part", "Parts", "Picture", "Place",
-    "Problem", "Products", "Settings", "Source", "Span",
-    "Split", "Tally", "Timeline", "Truth", "Verdict",
+    "Answered", "Blocks",
+    "Labels", "Network", "Outcome", "Part",
+    "Problem", "Products",
+    "Split", "Timeline", "Verdict",
 }  # fmt: skip
 """Class names that occur in several modules."""
 
