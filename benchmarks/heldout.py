@@ -34,7 +34,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xperience.cohort.roster import SIDES, Entry, Roster, make_roster
+from xperience.cohort.manifest import SIDES, Entry, SplitManifest, make_manifest
 from xperience.evaluation.predictions import predict
 from xperience.features.blocks import BLOCKS
 from xperience.studies.heldout.cohort import Cohort, open_cohort, tables_in
@@ -82,7 +82,7 @@ def _folder(kept: Path | None) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def make_cohort(windows: Path, episode: Path, n: int, folder: Path) -> Roster:
+def make_cohort(windows: Path, episode: Path, n: int, folder: Path) -> SplitManifest:
     """Write a windows table for each of n recordings that are not there yet; return their roster.
 
     Parameters
@@ -102,7 +102,7 @@ def make_cohort(windows: Path, episode: Path, n: int, folder: Path) -> Roster:
               session=f"s{number:03d}", side=SIDES[side])
         for number, side in enumerate(sides)
     ]  # fmt: skip
-    roster = make_roster(entries, folder)
+    roster = make_manifest(entries, folder)
     path_of = tables_in(folder)
     lacking = [entry for entry in entries if not path_of(entry).is_file()]
     table = pq.read_table(windows) if lacking else None
@@ -167,7 +167,7 @@ class Taken:
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-def measured(roster: Roster, folder: Path, given: argparse.Namespace) -> Taken:
+def measured(roster: SplitManifest, folder: Path, given: argparse.Namespace) -> Taken:
     """Answer tasks across a cohort's recordings and return what it took."""
     tasks = [TASKS_BY_NAME[name] for name in given.tasks] if given.tasks else list(TASKS)
     taken = Taken(heads=given.heads)

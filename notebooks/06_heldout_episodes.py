@@ -46,12 +46,10 @@ frames_per_episode: int = 5821  # length of a real episode: that of the public s
 import pandas as pd
 from IPython.display import Markdown, display
 
-from xperience.cohort.cost import Machine, cost_of, cost_rows, cost_text, plan_volume
-from xperience.cohort.overlap import overlap_rows, overlap_table
-from xperience.cohort.rates import read_rates
-from xperience.cohort.roster import read_roster
+from xperience.cohort.cost import cost_of, cost_rows, read_rates
+from xperience.cohort.manifest import read_manifest
+from xperience.cohort.overlap import overlap_rows, overlap_table, read_labels
 from xperience.cohort.shards import read_reports, status_text
-from xperience.cohort.wordings import read_wordings
 from xperience.evaluation.predictions import predict
 from xperience.evaluation.records import write_records
 from xperience.project import at_root, metrics_path, predictions_path, run_folder
@@ -70,13 +68,13 @@ from xperience.text import as_markdown
 pd.set_option("display.max_colwidth", None)
 notebook = "06_heldout_episodes"
 folder, pictures = run_folder(run), run_folder(run) / "figures"
-manifest, reports = read_roster(at_root(episodes)), read_reports(folder)
+manifest, reports = read_manifest(at_root(episodes)), read_reports(folder)
 heads = ["linear", "neural"]
 
 # %% [markdown]
-# ## Who is on which side
+# ## Which session is in which split
 #
-# No session is on two sides. An activity may be: that a test recording shows something nobody
+# No session is in two splits. An activity may be: that a test recording shows something nobody
 # trained on is part of the question.
 
 # %%
@@ -87,8 +85,7 @@ words.manifest_table(manifest)
 # and by what they are about. What people wrote in their own words hardly repeats as a text.
 
 # %%
-reading = read_wordings(manifest)
-overlaps = list(overlap_rows(reading.roster, reading.wordings, run, notebook))
+overlaps = list(overlap_rows(read_labels(manifest), run, notebook))
 overlap_table(overlaps).round(3).fillna("–")
 
 # %% [markdown]
@@ -107,11 +104,10 @@ print(status_text(manifest, reports))
 # real ones.
 
 # %%
-rates, machine = read_rates(folder), Machine(cores=64, mbit_per_s=1000)
+rates = read_rates(folder)
 known = at_root(sizes) if at_root(sizes).is_file() else None
-volumes = [plan_volume(rates, known, n, frames_per_episode) for n in (n_study, n_dataset)]
-costs = [cost_of(volume, rates, machine) for volume in volumes]
-print("\n\n".join(map(cost_text, costs)))
+costs = [cost_of(rates, known, n, frames_per_episode, cores=64) for n in (n_study, n_dataset)]
+print("\n\n".join(cost.text for cost in costs))
 
 # %% [markdown]
 # ## Work
@@ -247,8 +243,8 @@ field_table(one, answered_json.export.options).style.hide(axis="index")
 assert all(row.status == "ok" or row.reason for row in rows)
 assert all(row.ci_low is None or row.ci_low <= row.value <= row.ci_high for row in rows)
 sides = {side: {one.session for one in manifest.on(side)} for side in ("train", "val", "test")}
-assert not sides["train"] & sides["test"], "no session on two sides"
-assert not sides["train"] & sides["val"], "no session on two sides"
+assert not sides["train"] & sides["test"], "no session in two splits"
+assert not sides["train"] & sides["val"], "no session in two splits"
 assert {row.task for row in rows} >= {task.name for task in TASKS}, "no task disappears"
 tested = {entry.episode for entry in manifest.on("test")}
 assert set(said["episode"]) <= tested, "only test recordings are scored"

@@ -23,7 +23,7 @@ class RunParams(BaseModel):
 
     run: str = Field(pattern=_NO_SIGNS)  #: The run's name, and its folder under ``artifacts/``.
     episode: str | None = None  #: Folder of the recording.
-    episodes: str | None = None  #: In its place: the roster of a cohort.
+    episodes: str | None = None  #: In its place: the split manifest of a cohort.
     contract: Literal["published", "corrected"]  #: What windows and scores follow.
     notebooks: list[str] = Field(min_length=1)  #: In reading order.
     standin: StandinSettings | None = None  #: How the recording is simulated, if it is.
@@ -32,7 +32,7 @@ class RunParams(BaseModel):
     n_shards: int = Field(default=4, ge=1)  #: Parts that the work on a cohort is divided into.
     discard: bool = False  #: Whether a cohort's depth, cloud and videos are dropped once used.
     n_turns: int = Field(default=0, ge=0)  #: Rotations of a cohort's splits, 0 for none.
-    #: A roster or listing with the sizes of real episodes; it need not be there.
+    #: A split manifest or listing with the sizes of real episodes; it need not be there.
     sizes: str = "../shared/published/heldout_baselines/episode_selection.csv"
     n_study: int = Field(default=128, ge=1)  #: Episodes of the study that the note plans.
     n_dataset: int = Field(default=12102, ge=1)  #: Complete episodes of the whole dataset.

@@ -14,22 +14,20 @@ from xperience.project import at_root
 PAGES = [at_root(f"docs/howto/{name}.md") for name in ("many-episodes", "cluster")]
 
 
-def blocks(language, *pages):
-    texts = [page.read_text(encoding="utf-8") for page in pages]
-    found = [re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL) for text in texts]
-    return [block for some in found for block in some]
+def blocks(language):
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def commands():
     """Return the words of every call of `xperience cohort` on the pages."""
-    lines = "".join(blocks("sh", *PAGES)).replace("\\\n", " ").splitlines()
+    lines = "".join(blocks("sh")).replace("\\\n", " ").splitlines()
     calls = [shlex.split(line, comments=True) for line in lines]
     return [call[2:] for call in calls if call[:2] == [".venv/bin/xperience", "cohort"]]
 
 
 def check(call):
-    cohort = get_command(app).commands["cohort"]
-    verb = cohort.commands[call[0]]
+    verb = get_command(app).commands["cohort"].commands[call[0]]
     verb.make_context(call[0], call[1:])  # a wrong option, value or number of words raises
 
 
@@ -38,21 +36,16 @@ def test_a_call_is_one_that_can_be_made(call):
     check(call)
 
 
-def test_the_pages_call_something():
-    called = {call[0] for call in commands()}
-    assert called >= {"choose", "rebalance", "overlap", "cost", "shard", "status"}
-
-
-def test_the_manifests_job_calls_a_shard():
-    (job,) = [one for one in map(yaml.safe_load, blocks("yaml", PAGES[1])) if "kind" in one]
+def test_the_pages_call_every_verb_and_hold_a_run_and_a_job():
+    verbs = {call[0] for call in commands()}
+    assert verbs == set(get_command(app).commands["cohort"].commands)
+    yamls = [yaml.safe_load(text) for text in blocks("yaml")]
+    (job,) = [one for one in yamls if "kind" in one]
     assert (job["kind"], job["spec"]["completionMode"]) == ("Job", "Indexed")
     (container,) = job["spec"]["template"]["spec"]["containers"]
     call = shlex.split(container["args"][0].replace("$JOB_COMPLETION_INDEX", "3"))
     assert call[:3] == ["xperience", "cohort", "shard"]
     check(call[2:])
     assert call[call.index("--of") + 1] == str(job["spec"]["completions"])
-
-
-def test_the_params_of_a_cohort_of_ones_own_are_a_run():
-    (values,) = [one for one in map(yaml.safe_load, blocks("yaml", PAGES[1])) if "run" in one]
+    (values,) = [one for one in yamls if "run" in one]
     assert check_params(values, "cluster.md").n_shards == values["n_shards"]

@@ -1,40 +1,42 @@
-"""Episodes are chosen by the published rules, whatever order the listing is in."""
+"""Episodes are chosen by the published rules, in whatever order; splits follow activities."""
 
 import csv
 import json
-import time
 from collections import Counter
 from itertools import pairwise, product
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from xperience.cli import app
-from xperience.cohort.roster import SIDES, read_roster
-from xperience.cohort.selection import ChoiceError, ChoiceRules, apportion, choose
-from xperience.cohort.stock import Listed, ListingError, read_stock
+from xperience.cohort.manifest import SIDES, Entry, ManifestError, make_manifest, read_manifest
+from xperience.cohort.selection import (
+    ChoiceError,
+    ChoiceRules,
+    Listed,
+    ListingError,
+    apportion,
+    choose,
+    read_listing,
+    rebalance,
+)
 from xperience.hub import download
 from xperience.hub.source import EPISODE_FILES, RemoteFile, group_episodes
 
 
 def listed(folder, size=100, **more):
-    session = folder.split("/")[0]
-    return Listed(folder, session, annotation_bytes=size, size_bytes=2 * size, **more)
+    return Listed(folder=folder, annotation_bytes=size, size_bytes=2 * size, **more)
 
 
 STOCK = st.lists(
-    st.tuples(st.integers(0, 30), st.integers(0, 50)), min_size=1, max_size=60, unique=True
-).flatmap(
-    lambda names: st.builds(
-        lambda sizes: [
-            listed(f"s{session}/ep{number}", size)
-            for (session, number), size in zip(names, sizes, strict=True)
-        ],
-        st.lists(st.integers(1, 1000), min_size=len(names), max_size=len(names)),
-    )
-)
+    st.tuples(st.integers(0, 30), st.integers(0, 50), st.integers(1, 1000)),
+    min_size=1,
+    max_size=60,
+    unique_by=lambda one: one[:2],
+).map(lambda rows: [listed(f"s{session}/ep{n}", size) for session, n, size in rows])
 RULES = st.builds(
     ChoiceRules,
     sides=st.tuples(st.integers(1, 6), st.integers(0, 3), st.integers(0, 3)),
@@ -45,11 +47,11 @@ RULES = st.builds(
 )
 
 
-def assert_shared_out(roster, rules):
+def assert_shared_out(manifest, rules):
     """Each band gives validation its share of the band, and test its share of what is left."""
-    left = Counter(entry.size_band for entry in roster)
+    left = Counter(entry.size_band for entry in manifest)
     for side, wanted in zip(("val", "test"), rules.sides[1:], strict=True):
-        on = Counter(entry.size_band for entry in roster.on(side))
+        on = Counter(entry.size_band for entry in manifest.on(side))
         total = left.total()
         assert all(abs(on[band] - wanted * n / max(total, 1)) < 1 for band, n in left.items())
         left -= on
@@ -59,16 +61,16 @@ def assert_shared_out(roster, rules):
 def test_counts_are_exact_and_no_session_stands_twice(stock, rules, data):
     kept = sorted(stock, key=lambda one: (one.annotation_bytes, one.folder))
     kept = kept[int(rules.drop_share * len(kept)) :]
-    if len({one.session for one in kept}) < rules.n_episodes:
+    if len({one.session for one in kept}) < sum(rules.sides):
         with pytest.raises(ChoiceError, match="Ask for at most"):
             choose(stock, rules)
         return
-    roster = choose(stock, rules).roster
-    assert tuple(len(roster.on(side)) for side in SIDES) == rules.sides
-    assert len({entry.session for entry in roster}) == rules.n_episodes
-    assert {entry.folder for entry in roster} <= {one.folder for one in kept}
-    assert_shared_out(roster, rules)
-    assert choose(data.draw(st.permutations(stock)), rules).roster == roster
+    manifest = choose(stock, rules).manifest
+    assert tuple(len(manifest.on(side)) for side in SIDES) == rules.sides
+    assert len({entry.session for entry in manifest}) == len(manifest)
+    assert {entry.folder for entry in manifest} <= {one.folder for one in kept}
+    assert_shared_out(manifest, rules)
+    assert choose(data.draw(st.permutations(stock)), rules).manifest == manifest
 
 
 @given(
@@ -93,21 +95,11 @@ def test_bands_are_as_even_as_any_choice_could_make_them(stock, n_bands, n_wante
         for chosen in product(*[[None, *bands] for bands in sessions.values()])
         if sum(b is not None for b in chosen) == n_wanted
     }
-    counts = Counter(entry.size_band for entry in choose(stock, rules).roster)
+    counts = Counter(entry.size_band for entry in choose(stock, rules).manifest)
     assert tuple(sorted(counts[band] for band in rules.bands)) == max(possible)
 
 
-def test_bands_share_the_sides_alike_where_one_of_them_runs_short():
-    few = [listed(f"s{i % 6}/ep{i}", i + 1) for i in range(20)]
-    many = [listed(f"t{i}/ep1", 100 + i) for i in range(60)]
-    rules = ChoiceRules(sides=(30, 10, 10), drop_share=0)
-    roster = choose(few + many, rules).roster
-    bands = Counter(entry.size_band for entry in roster)
-    assert bands == {"short": 6, "lower_mid": 15, "upper_mid": 15, "long": 14}
-    assert_shared_out(roster, rules)
-
-
-def plenty(n_sessions=400, episodes_each=3):
+def plenty(n_sessions=100, episodes_each=2):
     sizes = (1000 + (37 * i) % 1009 for i in range(n_sessions * episodes_each))
     return [
         listed(f"s{session:03}/ep{number}", next(sizes))
@@ -116,42 +108,28 @@ def plenty(n_sessions=400, episodes_each=3):
     ]
 
 
-def test_each_band_gives_each_side_its_share():
-    roster = choose(plenty()).roster
-    assert Counter((entry.size_band, entry.side) for entry in roster) == {
-        (band, side): n
-        for band in ("short", "lower_mid", "upper_mid", "long")
-        for side, n in zip(SIDES, (24, 4, 4), strict=True)
-    }
-
-
-@given(sides=st.tuples(st.integers(1, 60), st.integers(0, 20), st.integers(0, 20)))
-def test_bands_and_their_sides_differ_by_one_where_the_stock_is_large(sides):
-    roster = choose(plenty(), ChoiceRules(sides=sides)).roster
-    bands = Counter(entry.size_band for entry in roster)
-    assert max(bands.values()) - min(bands.get(b, 0) for b in ChoiceRules().bands) <= 1
-    for side in ("val", "test"):
-        share = len(roster.on(side)) / len(roster)
-        on = Counter(entry.size_band for entry in roster.on(side))
-        assert all(abs(on[band] - share * n) < 1 + 1e-9 for band, n in bands.items())
-
-
-def test_another_seed_draws_other_sides_and_the_same_seed_the_same():
-    first, again, other = (choose(plenty(), ChoiceRules(seed=seed)).roster for seed in (7, 7, 8))
-    assert first == again
-    assert [entry.side for entry in first] != [entry.side for entry in other]
+def test_bands_share_the_splits_alike_where_one_of_them_runs_short():
+    few = [listed(f"s{i % 6}/ep{i}", i + 1) for i in range(20)]
+    many = [listed(f"t{i}/ep1", 100 + i) for i in range(60)]
+    rules = ChoiceRules(sides=(30, 10, 10), drop_share=0)
+    manifest = choose(few + many, rules).manifest
+    bands = Counter(entry.size_band for entry in manifest)
+    assert bands == {"short": 6, "lower_mid": 15, "upper_mid": 15, "long": 14}
+    assert_shared_out(manifest, rules)
 
 
 def test_the_middle_of_each_band_is_taken_or_a_sample_of_all_of_it():
-    stock = sorted(plenty(episodes_each=1), key=lambda one: one.annotation_bytes)
-    rules = {"sides": (30, 5, 5), "drop_share": 0}
+    stock = sorted(plenty(400, 1), key=lambda one: one.annotation_bytes)
     quarter = [2 * one.annotation_bytes for one in stock[:100]]
     for pick, (low, high) in {"middle": (44, 56), "random": (0, 100)}.items():
-        chosen = choose(stock, ChoiceRules(pick=pick, **rules)).roster
+        rules = ChoiceRules(pick=pick, sides=(30, 5, 5), drop_share=0)
+        chosen = choose(stock, rules).manifest
         sizes = [entry.size_bytes for entry in chosen if entry.size_band == "short"]
         places = sorted(quarter.index(size) for size in sizes)
         assert low <= places[0] <= places[-1] < high
         assert (places[-1] - places[0] > 50) == (pick == "random")
+        other = choose(stock, rules.model_copy(update={"seed": 8})).manifest
+        assert [entry.side for entry in chosen] != [entry.side for entry in other]
 
 
 def test_incomplete_and_the_smallest_episodes_are_left_out():
@@ -160,7 +138,7 @@ def test_incomplete_and_the_smallest_episodes_are_left_out():
     choice = choose(stock + broken, ChoiceRules(sides=(10, 2, 2), drop_share=0.15))
     assert (choice.n_listed, choice.n_incomplete, choice.n_dropped) == (29, 9, 3)
     smallest = sorted(one.annotation_bytes for one in stock)[:3]
-    assert min(entry.size_bytes for entry in choice.roster) > 2 * max(smallest)
+    assert min(entry.size_bytes for entry in choice.manifest) > 2 * max(smallest)
 
 
 @given(total=st.integers(0, 50), stock=st.lists(st.integers(0, 20), min_size=1, max_size=6))
@@ -173,65 +151,27 @@ def test_shares_are_whole_within_stock_and_near_the_proportion(total, stock):
         assert abs(share - total * own / max(sum(stock), 1)) < 1
 
 
-def test_the_whole_dataset_is_chosen_from_in_no_time():
-    stock = plenty(3_026, 4)[:12_102]
-    start_s = time.process_time()
-    roster = choose(stock).roster
-    assert time.process_time() - start_s < 1
-    assert len(roster) == 128
-
-
-# What the published selection allows to check.
-
-
-@pytest.fixture
-def selection(published):
+def test_the_published_selection_has_our_bands_and_counts(published):
     path = published / "heldout_baselines" / "episode_selection.csv"
     with path.open(encoding="utf-8", newline="") as file:
-        return path, list(csv.DictReader(file))
-
-
-def test_the_published_episodes_fall_into_the_published_bands(selection):
-    path, rows = selection
-    roster = choose(read_stock(path), ChoiceRules(drop_share=0)).roster
-    ours = {entry.folder: entry.size_band for entry in roster}
-    assert ours == {row["episode_path"]: row["size_band"] for row in rows}
-    assert list(dict.fromkeys(ours.values())) == list(dict.fromkeys(r["size_band"] for r in rows))
-
-
-def test_published_bands_and_sides_have_the_counts_that_ours_have(selection):
-    path, rows = selection
-    roster = choose(read_stock(path), ChoiceRules(drop_share=0)).roster
+        rows = list(csv.DictReader(file))
+    manifest = choose(read_listing(path), ChoiceRules(drop_share=0)).manifest
+    bands = {row["episode_path"]: row["size_band"] for row in rows}
+    assert {entry.folder: entry.size_band for entry in manifest} == bands
     theirs = Counter((row["size_band"], row["split"]) for row in rows)
-    assert Counter((entry.size_band, entry.side) for entry in roster) == theirs
-    assert len({row["top_level_session"] for row in rows}) == len(rows) == len(roster)
-
-
-def test_published_ranks_follow_bands_and_scores_within_them(selection):
-    _, rows = selection
-    assert [int(row["selection_rank"]) for row in rows] == list(range(1, len(rows) + 1))
-    bands = [ChoiceRules().bands.index(row["size_band"]) for row in rows]
-    order = [(band, float(row["selection_score"])) for band, row in zip(bands, rows, strict=True)]
-    assert order == sorted(order)
-
-
-def test_published_bands_are_of_annotations_and_not_of_all_bytes(selection):
-    _, rows = selection
+    assert Counter((entry.size_band, entry.side) for entry in manifest) == theirs
+    with pytest.raises(ChoiceError, match="Ask for at most 122 episodes"):
+        choose(read_listing(path))  # all are needed, so that none can be dropped
 
     def apart(column):
-        ranges = [
+        sizes = [
             [int(row[column]) for row in rows if row["size_band"] == band]
             for band in ChoiceRules().bands
         ]
-        return all(max(a) < min(b) for a, b in pairwise(ranges))
+        return all(max(a) < min(b) for a, b in pairwise(sizes))
 
     assert apart("annotation_bytes")
     assert not apart("training_bytes_excluding_visualization_rrd")
-
-
-def test_all_published_episodes_are_needed_so_that_none_can_be_dropped(selection):
-    with pytest.raises(ChoiceError, match="Ask for at most 122 episodes"):
-        choose(read_stock(selection[0]))
 
 
 # Listings.
@@ -245,14 +185,15 @@ def files_of(stock):
     ]
 
 
-def test_a_listing_of_files_or_episodes_as_json_or_csv_is_the_same_stock(tmp_path):
-    stock = [Listed(f"s{i}/ep1", f"s{i}", 10 + i, 7 * (10 + i)) for i in range(3)]
+def test_a_listing_of_files_or_episodes_as_json_or_csv_is_the_same(tmp_path):
+    stock = [
+        Listed(folder=f"s{i}/ep1", annotation_bytes=10 + i, size_bytes=7 * (10 + i))
+        for i in range(3)
+    ]
+    columns = {"folder", "annotation_bytes", "size_bytes"}
     rows = {
         "files": files_of(stock),
-        "episodes": [
-            {"folder": o.folder, "annotation_bytes": o.annotation_bytes, "size_bytes": o.size_bytes}
-            for o in stock
-        ],
+        "episodes": [one.model_dump(include=columns) for one in stock],
     }
     for form, table_rows in rows.items():
         (tmp_path / f"{form}.json").write_text(json.dumps(table_rows))
@@ -261,45 +202,33 @@ def test_a_listing_of_files_or_episodes_as_json_or_csv_is_the_same_stock(tmp_pat
             table.writeheader()
             table.writerows(table_rows)
     (tmp_path / "hub.json").write_text(json.dumps({"repo_id": "a/b", "files": rows["files"]}))
-    found = [read_stock(path) for path in tmp_path.iterdir()]
+    found = [read_listing(path) for path in tmp_path.iterdir()]
     assert len(found) == 5
     assert all(one == stock for one in found)
-
-
-def test_an_episode_without_a_video_is_incomplete(tmp_path):
-    path = tmp_path / "files.json"
-    path.write_text(
-        json.dumps([row for row in files_of([listed("s/ep1")]) if "left" not in str(row)])
-    )
-    (one,) = read_stock(path)
-    assert one.missing == ("stereo_left.mp4",)
+    without = [row for row in rows["files"] if "s0/ep1/stereo_left" not in row["path"]]
+    (tmp_path / "hub.json").write_text(json.dumps(without))
+    missing = [one.missing for one in read_listing(tmp_path / "hub.json")]
+    assert missing == [("stereo_left.mp4",), (), ()]
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("name", "text", "message"),
     [
-        ("path,size\n", "lists nothing"),
-        ("path,size\na/annotation.hdf5,many\n", "row 1: size: is 'many'"),
-        ("path,size\n../a/annotation.hdf5,1\n", "row 1: path is"),
-        ("folder,size_bytes\na,1\n", "row 1: annotation_bytes: is missing"),
-        ("folder,annotation_bytes,size_bytes\na,1,-2\n", "row 1: size_bytes: is '-2'"),
-        ("folder,annotation_bytes,size_bytes\n,1,2\n", "row 1: folder: is missing"),
-        ("folder,annotation_bytes,size_bytes\na,1,2\na,1,2\n", "a: stands twice"),
+        ("csv", "path,size\n", "lists nothing"),
+        ("csv", "path,size\na/annotation.hdf5,many\n", "row 1: size: is 'many'"),
+        ("csv", "path,size\n../a/annotation.hdf5,1\n", "row 1: path: is"),
+        ("csv", "folder,size_bytes\na,1\n", "row 1: annotation_bytes: is missing"),
+        ("csv", "folder,annotation_bytes,size_bytes\na,1,-2\n", "row 1: size_bytes: is '-2'"),
+        ("csv", "folder,annotation_bytes,size_bytes\n,1,2\n", "row 1: folder: is missing"),
+        ("csv", "folder,annotation_bytes,size_bytes\na,1,2\na,1,2\n", "a: stands twice"),
+        *(("json", text, "listing.json") for text in ("{", '{"a": 1}', "[1]", "7")),
     ],
 )
-def test_what_is_wrong_with_a_listing_is_said_with_its_place(tmp_path, text, message):
-    path = tmp_path / "listing.csv"
+def test_what_is_wrong_with_a_listing_is_said_with_its_place(tmp_path, name, text, message):
+    path = tmp_path / f"listing.{name}"
     path.write_text(text)
     with pytest.raises(ListingError, match=message):
-        read_stock(path)
-
-
-@pytest.mark.parametrize("text", ["{", '{"a": 1}', "[1]", "7"])
-def test_json_that_is_no_listing_is_refused(tmp_path, text):
-    path = tmp_path / "listing.json"
-    path.write_text(text)
-    with pytest.raises(ListingError, match=r"listing\.json"):
-        read_stock(path)
+        read_listing(path)
 
 
 # The verb.
@@ -312,12 +241,12 @@ def chosen(tmp_path, *arguments):
     return CliRunner().invoke(app, ["cohort", "choose", str(path), "--out", str(out), *arguments])
 
 
-def test_the_verb_writes_a_roster_and_says_what_from(tmp_path):
+def test_the_verb_writes_a_manifest_and_says_what_from(tmp_path):
     result = chosen(tmp_path, "--episodes", "16")
     assert result.exit_code == 0, result.output
     assert "80 episodes listed, 0 incomplete, 4 dropped as too small" in result.output
-    roster = read_roster(tmp_path / "episodes.csv")
-    assert [len(roster.on(side)) for side in SIDES] == [12, 2, 2]
+    manifest = read_manifest(tmp_path / "episodes.csv")
+    assert [len(manifest.on(side)) for side in SIDES] == [12, 2, 2]
 
 
 def test_the_verb_asks_the_hub(tmp_path, monkeypatch):
@@ -325,7 +254,7 @@ def test_the_verb_asks_the_hub(tmp_path, monkeypatch):
 
     def answer(source):
         asked.append((source.repo_id, source.revision))
-        return group_episodes(RemoteFile(**row, digest="") for row in files_of(plenty(9, 1)))
+        return group_episodes(RemoteFile(**row) for row in files_of(plenty(9, 1)))
 
     monkeypatch.setattr(download, "list_episodes", answer)
     out = tmp_path / "episodes.csv"
@@ -333,7 +262,7 @@ def test_the_verb_asks_the_hub(tmp_path, monkeypatch):
         arguments = ["cohort", "choose", f"hub:{name}", "--sides", "2/1/1", "--out", str(out)]
         assert CliRunner().invoke(app, arguments).exit_code == 0
     assert asked == [("lab/walks", "main"), ("lab/walks", "v1")]
-    assert len(read_roster(out)) == 4
+    assert len(read_manifest(out)) == 4
     arguments[2] = "hub:walks"
     assert "hub:owner/name[@revision]" in CliRunner().invoke(app, arguments).stderr
 
@@ -353,3 +282,54 @@ def test_the_verb_says_what_cannot_be(tmp_path, arguments, message):
     assert result.exit_code == 1
     assert message in result.output
     assert not (tmp_path / "episodes.csv").exists()
+
+
+# Splits by activity.
+
+
+def invented(seed, most_a_session):
+    """Return a manifest of sessions with common and rare activities, splits drawn by lot."""
+    rng = np.random.default_rng(seed)
+    n_kinds = int(rng.integers(2, 30))
+    often = 1 / np.arange(1, n_kinds + 1)
+    entries = []
+    for number in range(int(rng.integers(16, 100))):
+        side = str(rng.choice(SIDES, p=(0.7, 0.15, 0.15)))
+        for part in range(int(rng.integers(1, most_a_session + 1))):
+            name, kind = f"e{number}_{part}", f"k{rng.choice(n_kinds, p=often / often.sum())}"
+            entries.append(
+                Entry(episode=name, folder=name, session=f"s{number}", side=side, activity=kind)
+            )
+    return make_manifest(entries, ".")
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10**6))
+def test_every_split_keeps_its_size_and_gets_its_share(seed):
+    before = invented(seed, most_a_session=1)
+    after = rebalance(before, str, seed)
+    assert [one.episode for one in after] == [one.episode for one in before]
+    assert after == rebalance(before, str, seed)
+    for side in SIDES:
+        size = len(before.on(side))
+        assert len(after.on(side)) == size
+        on = Counter(one.activity for one in after.on(side))
+        for kind, number in Counter(one.activity for one in before).items():
+            assert abs(on[kind] - number * size / len(before)) <= 1
+
+
+def test_sessions_stay_together_and_splits_are_hardly_ever_larger_or_smaller():
+    off = []
+    for seed in range(40):
+        before = invented(seed, most_a_session=3)
+        after = rebalance(before, str)  # a manifest with a session in two splits is refused
+        assert {one.episode for one in after} == {one.episode for one in before}
+        off.append(max(abs(len(after.on(side)) - len(before.on(side))) for side in SIDES))
+    assert max(off) <= 2
+    assert np.mean(np.array(off) > 0) < 0.15
+
+
+def test_unread_captions_are_no_activity():
+    entry = Entry(episode="a", folder="a", session="a", side="train")
+    with pytest.raises(ManifestError, match="Read the captions first"):
+        rebalance(make_manifest([entry], "."), str)

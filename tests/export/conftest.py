@@ -2,24 +2,17 @@ from collections import defaultdict
 
 import pytest
 
-from xperience.standin.settings import StandinSettings
-from xperience.standin.write import write_episode
-
-N_FRAMES = 60
-
 
 @pytest.fixture(scope="session")
-def recording(tmp_path_factory):
+def recording(simulated):
     """A simulated recording of three seconds that nobody changes."""
-    settings = StandinSettings(frames=N_FRAMES, size_px=(32, 24), workers=1)
-    return write_episode(tmp_path_factory.mktemp("tiny") / "episode", settings)
+    return simulated(frames=60)
 
 
 @pytest.fixture(scope="session")
-def other(tmp_path_factory):
+def other(simulated):
     """A shorter one by another seed, that nobody changes either."""
-    settings = StandinSettings(frames=45, size_px=(32, 24), workers=1, seed=3)
-    return write_episode(tmp_path_factory.mktemp("other") / "second", settings)
+    return simulated(frames=45, seed=3)
 
 
 def read_back(path):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xperience.cohort.roster import Entry, make_roster
+from xperience.cohort.manifest import Entry, make_manifest
 from xperience.export.lerobot import export_lerobot
 from xperience.export.scene import export_rerun
 from xperience.features.extract import extract
@@ -37,22 +37,11 @@ EVERY_FRAME = ExportSettings(fps=20, lead_s=(0, 0.25), per_episode=9, tile_px=TI
 
 @dataclass(frozen=True)
 class Planted:
-    """How a camera's container is written, and what each frame then shows.
+    """How a camera's container is written: which frames have a picture, and what is odd about it.
 
-    Parameters
-    ----------
-    frames : range or list of int
-        Frames whose picture is in the file.
-    hides : bool
-        Whether lead-in pictures stand before them.
-    jitter_ms : int
-        Pictures come so much too late, in turn.
-    b_frames : int
-    key_every : int
-        Pictures from one that is told without others to the next.
-    fragmented : bool
-    is_turned : bool
-        Whether pictures are coded upside down and the file asks to turn them.
+    ``hides`` lead-in pictures stand before them; every second picture comes ``jitter_ms`` too late;
+    ``key_every`` is the distance of pictures that are coded without others; pictures may be coded
+    upside down, in a file that asks to turn them.
     """
 
     frames: list[int]
@@ -78,7 +67,7 @@ CASES = {
     "dropped": Planted(HOLED, b_frames=2),
     "ends_early": Planted(WHOLE[:44]),
     "jitters": Planted(WHOLE, jitter_ms=20),
-    "fragmented": Planted(WHOLE, fragmented=True),
+    "fragmented": Planted(WHOLE, fragmented=True, b_frames=2),
     "turned": Planted(WHOLE, is_turned=True),
     "all_at_once": Planted(HOLED[:-6], hides=True, jitter_ms=15, b_frames=2),
 }
@@ -184,19 +173,14 @@ def decoded(video, **options):
 
 def roster_of(folder):
     entry = Entry(episode="ep", folder=folder.name, session="s", side="train")
-    return make_roster([entry], folder.parent)
+    return make_manifest([entry], folder.parent)
 
 
-@pytest.fixture
-def corrected(tmp_path, stream_cache):
-    """Return a function (episode folder) that gives its windows under `corrected`."""
-
-    def extracted(folder):
-        out = tmp_path / "windows.parquet"
-        extract(folder, out, contract="corrected", cache=stream_cache, workers=1)
-        return WindowTable(out)
-
-    return extracted
+def corrected(folder, cache):
+    """Return the windows of an episode under `corrected`."""
+    out = folder.parent / "windows.parquet"
+    extract(folder, out, contract="corrected", cache=cache, workers=1)
+    return WindowTable(out)
 
 
 @pytest.fixture(params=CASES)
@@ -211,8 +195,8 @@ def planted(case, tiny):
     return tiny
 
 
-def test_windows_hold_the_pictures_of_their_frames(case, planted, corrected):
-    table = corrected(planted)
+def test_windows_hold_the_pictures_of_their_frames(case, planted, stream_cache):
+    table = corrected(planted, stream_cache)
     found = table.block(f"video_{CAMERA}").reshape(-1, 7, 98)[:, :, 0]  # red, all statistics
     starts = window_starts(N_FRAMES)
     for row, start in zip(found, starts, strict=True):
@@ -225,6 +209,7 @@ def test_windows_hold_the_pictures_of_their_frames(case, planted, corrected):
         np.testing.assert_allclose(255 * row[[0, 2, 3]], wanted, atol=1.5)
 
 
+@pytest.mark.parametrize("case", ["starts_late", "all_at_once", "turned"], indirect=True)
 def test_clips_show_the_pictures_of_their_frames(case, planted, tmp_path):
     exported = export_records(roster_of(planted), tmp_path / "out", EVERY_FRAME)
     hatch = media.hatched(TILE).astype(int)
@@ -329,8 +314,10 @@ def is_silent(heard):
     return beside == 0, beside == np.convolve(np.ones(N_FRAMES), [1, 1, 1], "same")
 
 
-def test_windows_hold_the_sound_of_their_frames(heard, sounding, corrected):
-    found = corrected(sounding).block("audio_fisheye_cam0_aac").reshape(-1, 7, 24)[..., 0]
+def test_windows_hold_the_sound_of_their_frames(heard, sounding, stream_cache):
+    found = (
+        corrected(sounding, stream_cache).block("audio_fisheye_cam0_aac").reshape(-1, 7, 24)[..., 0]
+    )
     for row, start in zip(found, window_starts(N_FRAMES), strict=True):
         window = range(start, start + WINDOW_FRAMES)
         n_there = len(set(window) & set(heard))

@@ -13,49 +13,38 @@ import pytest
 from typer.testing import CliRunner
 
 from xperience.cli import app
-from xperience.export.clock import imu_times_s
-from xperience.export.extras import ExportError
-from xperience.export.said import changes
-from xperience.export.scene import export_rerun
+from xperience.export.common import ExportError
+from xperience.export.scene import changes, export_rerun, imu_times_s
 from xperience.features.posture import Postures
 from xperience.recording.geometry import SMPLH_BONES
 from xperience.recording.recording import Episode
 
 pytestmark = pytest.mark.extras("rerun")
 N_FRAMES = 60
+CAMERAS = {f"fisheye_cam{i}" for i in range(4)} | {"stereo_left", "stereo_right"}
 
 
 @pytest.fixture(scope="module")
-def predictions(recording, tmp_path_factory):
-    path = tmp_path_factory.mktemp("kept") / "03.parquet"
+def written(recording, tmp_path_factory, read_rerun):
+    folder = tmp_path_factory.mktemp("out")
     starts = [0, 5, 10, 30]
     base = {"contract": "corrected", "head": "linear", "seed": None, "start_frame": starts}
     said = base | {"task": "timeline_action", "truth": list("aabb"), "predicted": list("abbb")}
     errors = base | {"task": "hand_trajectory_forecast", "truth": None, "predicted": None}
-    table = pd.concat(
-        [pd.DataFrame(said), pd.DataFrame(errors | {"error": [0.1, 0.2, 0.3, 0.4], "unit": "m"})]
-    )
-    table.to_parquet(path)
-    return path
+    errors |= {"error": [0.1, 0.2, 0.3, 0.4], "unit": "m"}
+    path = folder / "03.parquet"
+    pd.concat([pd.DataFrame(said), pd.DataFrame(errors)]).to_parquet(path)
+    assert export_rerun(recording, folder / "ep.rrd", predictions=path) == {}
+    return read_rerun(folder / "ep.rrd")
 
 
-@pytest.fixture(scope="module")
-def written(recording, predictions, tmp_path_factory, read_rerun):
-    out = tmp_path_factory.mktemp("out") / "ep.rrd"
-    assert export_rerun(recording, out, predictions=predictions) == {}
-    return read_rerun(out)
-
-
-def test_every_stream_is_on_the_timeline(written):
+def test_every_stream_is_on_the_timeline_of_the_device(recording, written):
     entities = {entity for entity, _ in written}
-    assert {f"cameras/fisheye_cam{i}" for i in range(4)} | {"cameras/stereo_left"} <= entities
+    assert {f"cameras/{camera}" for camera in CAMERAS} <= entities
     assert {"world/body", "world/hand_left", "world/hand_right", "world/map"} <= entities
     assert {"depth", "imu/accel", "imu/gyro", "sound/level", "notes"} <= entities
     assert {"labels/action", "labels/subtask"} <= entities
     assert "world/reference_camera/stereo_right/frustum" in entities
-
-
-def test_frames_have_the_device_clock(recording, written):
     with Episode(recording) as episode:
         wanted = episode.frame_times_s
     for key in (
@@ -80,9 +69,6 @@ def test_skeletons_and_poses_are_those_of_the_recording(recording, written):
         np.testing.assert_allclose(seen, wanted[known], atol=1e-5)
     moved = [value[0] for _, value in written["world/reference_camera", "Transform3D:translation"]]
     np.testing.assert_allclose(moved, camera, atol=1e-5)
-
-
-def test_bones_are_those_of_the_skeleton(written):
     (_, context), = written["", "AnnotationContext:context"]  # fmt: skip
     classes = {one["class_id"]: one["class_description"] for one in context[0]}
     bones = {(b["keypoint0"], b["keypoint1"]) for b in classes[1]["keypoint_connections"]}
@@ -115,28 +101,21 @@ def test_imu_keeps_its_own_rate_and_meets_the_frames(recording, written):
 
 def test_labels_and_predictions_change_where_they_do(recording, written):
     with Episode(recording) as episode:
-        said, times = episode.labels.action, episode.frame_times_s
-    assert "N/A" in said
-    said = ["" if label == "N/A" else label for label in said]
+        said, times = episode.labels, episode.frame_times_s
+    assert "N/A" in said.action
+    labels = ["" if label == "N/A" else label for label in said.action]
     rows = written["labels/action", "StateChange:state"]
-    assert [t for t, _ in rows] == pytest.approx(times[changes(said)])
-    assert [value[0] if value else "" for _, value in rows] == [said[i] for i in changes(said)]
+    assert [t for t, _ in rows] == pytest.approx(times[changes(labels)])
+    assert [value[0] if value else "" for _, value in rows] == [labels[i] for i in changes(labels)]
     name = "predictions/said/corrected/timeline_action/linear"
     rows = written[name, "StateChange:state"]
     assert [value or [] for _, value in rows] == [["a"], ["b"], [], ["b"], []]
     assert [t for t, _ in rows] == pytest.approx(times[[9, 14, 24, 39, 44]])
-    errors = written[
-        "predictions/error/corrected/hand_trajectory_forecast/linear", "Scalars:scalars"
-    ]
-    wanted, end = [0.1, 0.2, 0.3, 0.4], float("nan")
-    wanted = [*wanted[:3], end, wanted[3], end]
+    name = "predictions/error/corrected/hand_trajectory_forecast/linear"
+    errors, end = written[name, "Scalars:scalars"], float("nan")
+    wanted = [0.1, 0.2, 0.3, end, 0.4, end]
     assert [value[0] for _, value in errors] == pytest.approx(wanted, nan_ok=True)
     assert [t for t, _ in errors] == pytest.approx(times[[9, 14, 19, 24, 39, 44]])
-
-
-def test_a_page_says_what_is_going_on_at_the_cursor(recording, written):
-    with Episode(recording) as episode:
-        said, times = episode.labels, episode.frame_times_s
     pages = [(t, page[0]) for t, page in written["now", "TextDocument:text"]]
     for frame in (0, N_FRAMES // 2, said.action.index("N/A"), N_FRAMES - 1):
         shown = [page for t, page in pages if t <= times[frame] + 1e-9][-1]
@@ -154,14 +133,14 @@ def test_sound_can_be_heard_as_it_is(recording, written):
         wanted = np.concatenate([one.to_ndarray() for one in source.decode(audio=0)], axis=1)
     assert abs(start) < 0.1
     np.testing.assert_array_equal(heard, wanted)
+    levels = [value[0] for _, value in written["sound/level", "Scalars:scalars"]]
+    assert N_FRAMES - 2 <= len(levels) <= N_FRAMES
+    assert all(-100 <= level <= 0 for level in levels)
 
 
-def test_sound_of_another_codec_is_named_and_still_measured(recording, tmp_path, read_rerun):
-    folder = shutil.copytree(recording, tmp_path / "ep")
-    with (
-        av.open(str(recording / "fisheye_cam0.mp4")) as read,
-        av.open(str(folder / "fisheye_cam0.mp4"), "w") as write,
-    ):
+def in_mp3(source, target):
+    """Write a video again with its sound in another codec."""
+    with av.open(str(source)) as read, av.open(str(target), "w") as write:
         pictures = write.add_stream_from_template(read.streams.video[0])
         sound = write.add_stream("mp3", rate=read.streams.audio[0].rate)
         for packet in read.demux(read.streams.video[0]):
@@ -172,45 +151,37 @@ def test_sound_of_another_codec_is_named_and_still_measured(recording, tmp_path,
         for heard in read.decode(audio=0):
             write.mux(sound.encode(heard))
         write.mux(sound.encode(None))
-    absent = export_rerun(folder, tmp_path / "ep.rrd", depth_every=60)
-    assert "AAC" in absent["sound to hear"]
-    entities = {entity for entity, _ in read_rerun(tmp_path / "ep.rrd")}
-    assert "sound/level" in entities
-    assert "sound/heard" not in entities
 
 
-def test_sound_has_a_level_a_frame(written):
-    levels = [value[0] for _, value in written["sound/level", "Scalars:scalars"]]
-    assert N_FRAMES - 2 <= len(levels) <= N_FRAMES
-    assert all(-100 <= level <= 0 for level in levels)
-
-
-def test_an_absent_stream_is_named_and_not_drawn(recording, tmp_path, read_rerun):
-    folder = shutil.copytree(recording, tmp_path / "ep")
+def test_what_is_absent_is_named_and_not_drawn(recording, tmp_path, read_rerun):
+    folder, out = shutil.copytree(recording, tmp_path / "ep"), tmp_path / "ep.rrd"
     (folder / "fisheye_cam2.mp4").unlink()
+    in_mp3(recording / "fisheye_cam0.mp4", folder / "fisheye_cam0.mp4")
     with h5py.File(folder / "annotation.hdf5", "r+") as file:
         del file["depth"], file["hand_mocap"]
         file["full_body_mocap/keypoints"][10:20] = 0
-    absent = export_rerun(folder, tmp_path / "ep.rrd")
-    assert {"fisheye_cam2", "depth", "hand_left", "hand_right"} <= set(absent)
-    found = read_rerun(tmp_path / "ep.rrd")
-    entities = {entity for entity, _ in found}
-    assert not entities & {"cameras/fisheye_cam2", "depth", "world/hand_left"}
+    done = CliRunner().invoke(app, ["export", "rerun", str(folder), "--out", str(out)])
+    assert done.exit_code == 0
+    assert "not in it: sound to hear (it isn't AAC" in done.stderr
+    found = read_rerun(out)
     notes = found["notes", "TextDocument:text"][0][1][0]
-    assert all(name in notes for name in absent)
+    for name in ("fisheye_cam2", "depth", "hand_left", "hand_right", "sound to hear"):
+        assert f"not in it: {name} (" in done.stderr
+        assert f"**{name}**" in notes
+    entities = {entity for entity, _ in found}
+    assert "sound/level" in entities
+    assert not entities & {"cameras/fisheye_cam2", "depth", "world/hand_left", "sound/heard"}
     rows = [value for _, value in found["world/body", "Points3D:positions"]]
     assert [bool(row) for row in rows[8:22]] == [True] * 2 + [False] * 10 + [True] * 2
 
 
 def test_predictions_of_something_else_are_refused_and_leave_no_file(recording, tmp_path):
     path, out = tmp_path / "p.parquet", tmp_path / "ep.rrd"
-    pd.DataFrame({"task": ["a"]}).to_parquet(path)
-    with pytest.raises(ExportError, match="no column 'head'"):
-        export_rerun(recording, out, predictions=path)
     row = {"task": "a", "head": "b", "seed": 1, "start_frame": 9000, "truth": "x", "predicted": "y"}
-    pd.DataFrame([row]).to_parquet(path)
-    with pytest.raises(ExportError, match="beyond the end"):
-        export_rerun(recording, out, predictions=path)
+    for table, message in (({"task": "a"}, "no column 'head'"), (row, "beyond the end")):
+        pd.DataFrame([table]).to_parquet(path)
+        with pytest.raises(ExportError, match=message):
+            export_rerun(recording, out, predictions=path)
     path.write_bytes(b"")
     with pytest.raises(ExportError, match="cannot be read"):
         export_rerun(recording, out, predictions=path)
@@ -221,16 +192,6 @@ def test_the_same_recording_gives_the_same_rows(recording, tmp_path, read_rerun)
     for name in ("a.rrd", "b.rrd"):
         export_rerun(recording, tmp_path / name, depth_every=30)
     first, second = (read_rerun(tmp_path / name) for name in ("a.rrd", "b.rrd"))
-    assert first.keys() == second.keys()
-    assert all(json.dumps(first[k], default=str) == json.dumps(second[k], default=str)
-               for k in first)  # fmt: skip
-
-
-def test_the_verb_says_what_is_not_there(recording, tmp_path):
-    folder = shutil.copytree(recording, tmp_path / "ep")
-    (folder / "stereo_right.mp4").unlink()
-    out = tmp_path / "ep.rrd"
-    done = CliRunner().invoke(app, ["export", "rerun", str(folder), "--out", str(out)])
-    assert done.exit_code == 0
-    assert "not in it: stereo_right" in done.stderr
-    assert out.is_file()
+    assert json.dumps(list(first.items()), default=str) == json.dumps(
+        list(second.items()), default=str
+    )

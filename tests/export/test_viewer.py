@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -35,14 +35,7 @@ PATIENCE_S = 60
 
 @contextmanager
 def shown(path, monkeypatch):
-    """Open a file in a viewer without a window; skip where nothing can draw."""
-    with spawned(monkeypatch) as viewer:
-        assert len(viewer.open(str(path)).store_ids) == 1
-        yield viewer
-
-
-@contextmanager
-def spawned(monkeypatch):
+    """Open a file or an address in a viewer without a window; skip where nothing can draw."""
     from rerun.experimental import ViewerClient  # noqa: PLC0415 - optional
 
     monkeypatch.setenv("RERUN_ANALYTICS", "0")
@@ -52,6 +45,8 @@ def spawned(monkeypatch):
     except (RuntimeError, ConnectionError) as error:
         pytest.skip(f"no viewer can draw here: {error}")
     try:
+        viewer.open(str(path))
+        assert until(lambda: viewer.get_state().active_recording)
         yield viewer
     finally:
         viewer.quit()
@@ -73,26 +68,35 @@ def served(path):
 
 
 def free_port():
-    with closing(socket.socket()) as free:
+    with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
 
 
 def is_open(port):
-    with closing(socket.socket()) as one:
+    with socket.socket() as one:
         return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def until(check):
+    """Wait until something holds: the viewer decodes and draws in its own time."""
+    end = time.monotonic() + PATIENCE_S
+    while not (held := check()) and time.monotonic() < end:
+        time.sleep(0.3)
+    return held
 
 
 def settled(viewer, seconds):
     """Put the cursor somewhere; return {name: view} once nothing is being loaded."""
     viewer.set_time("time", duration=seconds, play_state="paused")
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until:
+
+    def views():
         state = viewer.get_state()
-        if state.views and not state.loading:
-            return {view.name: view for view in state.views}
-        time.sleep(0.2)
-    raise AssertionError("the viewer is still loading")
+        return {} if state.loading else {view.name: view for view in state.views}
+
+    found = until(views)
+    assert found, "the viewer is still loading"
+    return found
 
 
 def picture(viewer, view):
@@ -100,16 +104,8 @@ def picture(viewer, view):
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
 
 
-def until(check):
-    """Wait until something holds: the viewer decodes and draws in its own time."""
-    end = time.monotonic() + PATIENCE_S
-    while not (held := check()) and time.monotonic() < end:
-        time.sleep(0.5)
-    return held
-
-
-def n_colours(image):
-    return len(np.unique(image.reshape(-1, 3), axis=0))
+def is_drawn(viewer, view):
+    return len(np.unique(picture(viewer, view).reshape(-1, 3), axis=0)) > 16
 
 
 @pytest.fixture(scope="module")
@@ -124,32 +120,25 @@ def written(recording, tmp_path_factory):
     return folder / "ep.rrd"
 
 
-def test_the_viewer_shows_every_stream_and_complains_of_none(written, monkeypatch):
-    with shown(written, monkeypatch) as viewer:
-        views = settled(viewer, 1.0)
-        wanted = CAMERAS | {"world", "depth", "now", "labels", "predictions", "sound", "notes"}
-        wanted |= {"hand trajectory forecast, m", "acceleration, m/s²", "rotation, rad/s"}
-        assert wanted <= set(views)
-        assert [view.name for view in views.values() if view.reports] == []
-        for name in (*sorted(CAMERAS), "depth", "world", "now", "labels"):
-            assert until(lambda name=name: n_colours(picture(viewer, views[name])) > 16), name
-        complaints = [log.message for log in viewer.get_logs() if log.level == "ERROR"]
-        assert complaints == []
-
-
-def test_pictures_change_with_the_cursor_as_those_of_the_recording_do(
+def test_the_viewer_shows_every_stream_as_it_changes_and_complains_of_none(
     recording, written, monkeypatch
 ):
     with Episode(recording) as episode:
         last_s = (episode.n_frames - 1) / episode.fps
     with shown(written, monkeypatch) as viewer:
         views = settled(viewer, 0.0)
-        assert until(lambda: n_colours(picture(viewer, views["stereo_left"])) > 16)
+        wanted = CAMERAS | {"world", "depth", "now", "labels", "predictions", "sound", "notes"}
+        wanted |= {"hand trajectory forecast, m", "acceleration, m/s²", "rotation, rad/s"}
+        assert wanted <= set(views)
+        assert [view.name for view in views.values() if view.reports] == []
+        for name in (*sorted(CAMERAS), "depth", "world", "now", "labels"):
+            assert until(lambda name=name: is_drawn(viewer, views[name])), name
         first = {name: picture(viewer, views[name]) for name in ("stereo_left", "now", "world")}
         settled(viewer, last_s)
         for name, before in first.items():
             changed = lambda name=name, old=before: (picture(viewer, views[name]) != old).any()  # noqa: E731
             assert until(changed), name
+        assert [log.message for log in viewer.get_logs() if log.level == "ERROR"] == []
 
 
 def test_what_is_not_recorded_has_no_view(recording, tmp_path, monkeypatch):
@@ -167,8 +156,6 @@ def test_what_is_not_recorded_has_no_view(recording, tmp_path, monkeypatch):
 
 
 def test_a_file_that_is_streamed_has_its_layout_too(written, monkeypatch):
-    with spawned(monkeypatch) as viewer, served(written) as url:
-        viewer.open(url)
-        assert until(lambda: viewer.get_state().active_recording)
+    with served(written) as url, shown(url, monkeypatch) as viewer:
         views = settled(viewer, 0.5)
         assert CAMERAS | {"world", "now", "labels", "loudness, dB"} <= set(views)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from xperience.cli import app
 from xperience.errors import XperienceError
-from xperience.export.extras import ExportError
+from xperience.export.common import ExportError
 from xperience.export.windows import check_croissant, export_windows
 from xperience.features.blocks import BLOCKS
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
@@ -19,67 +19,56 @@ pytestmark = pytest.mark.extras("datasets", "mlcroissant")
 NOT_THERE = "depth_confidence"
 
 
-@pytest.fixture(autouse=True)
-def _offline(monkeypatch, tmp_path):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_OFFLINE", True)
+def make_table(path, n=6, contract="corrected", missing=()):
+    """Write a small windows table."""
+    rng = np.random.default_rng(n)
+    why = dict.fromkeys(missing, "the file is not there")
+    info = TableInfo(contract, path.stem, "Make | tea", 5 * n + 15, 20.0, {}, why, {})
+    blocks = {
+        block.name: None
+        if block.name in missing
+        else rng.normal(size=(n, block.dim)).astype(np.float32)
+        for block in BLOCKS
+    }
+    labels = [("pour", 1.0) if i % 3 else (None, 0.0) for i in range(n)]
+    rows = WindowRows(np.arange(n), 5 * np.arange(n), labels, labels, blocks)
+    path.parent.mkdir(exist_ok=True)
+    write_table(path, info, [rows])
+    return path
 
 
 @pytest.fixture(scope="module")
-def make_table(tmp_path_factory):
-    """Return a function that writes a small windows table under a name."""
-
-    def make(name, n=6, contract="corrected", missing=()):
-        rng = np.random.default_rng(n)
-        why = dict.fromkeys(missing, "the file is not there")
-        info = TableInfo(contract, name, "Make | tea", 5 * n + 15, 20.0, {}, why, {})
-        blocks = {
-            block.name: None
-            if block.name in missing
-            else rng.normal(size=(n, block.dim)).astype(np.float32)
-            for block in BLOCKS
-        }
-        labels = [("pour", 1.0) if i % 3 else (None, 0.0) for i in range(n)]
-        rows = WindowRows(np.arange(n), 5 * np.arange(n), labels, labels, blocks)
-        path = tmp_path_factory.mktemp("tables") / f"{name}.parquet"
-        write_table(path, info, [rows])
-        return path
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def tables(make_table):
-    return [make_table("ep1"), make_table("ep2", n=4, missing=[NOT_THERE])]
+def tables(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    return [
+        make_table(folder / "ep1.parquet"),
+        make_table(folder / "ep2.parquet", n=4, missing=[NOT_THERE]),
+    ]
 
 
 @pytest.fixture(scope="module")
 def folder(tables, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "set"
-    absent = export_windows(tables, out, name="Tea: a set", licence="cc-by-4.0")
-    assert absent == {f"ep2: {NOT_THERE}": "the file is not there"}
+    call = ["export", "windows", *map(str, tables), "--out", str(out)]
+    done = CliRunner().invoke(app, [*call, "--name", "Tea: a set", "--licence", "cc-by-4.0"])
+    assert done.exit_code == 0, done.output
+    assert "the first 10 were read" in done.stdout
+    assert f"not in it: ep2: {NOT_THERE} (the file is not there)" in done.stderr
     return out
 
 
-def test_datasets_loads_the_tables_in_one_line(tables, folder, tmp_path):
+def test_datasets_loads_the_folder_by_its_card(tables, folder, tmp_path, monkeypatch):
     from datasets import load_dataset  # noqa: PLC0415 - optional
 
-    data = str(folder / "data" / "*.parquet")
-    found = load_dataset("parquet", data_files=data, cache_dir=str(tmp_path))["train"]
-    assert len(found) == sum(len(WindowTable(table)) for table in tables)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_OFFLINE", True)
+    found = load_dataset(str(folder), cache_dir=str(tmp_path))["train"]
+    assert len(found) == sum(len(WindowTable(table)) for table in tables) == 10
     assert found.column_names[:4] == ["window", "start_frame", "end_frame", "center_frame"]
     wanted = WindowTable(tables[0]).block("body_joints")
     np.testing.assert_array_equal(np.array(found[:6]["body_joints"], np.float32), wanted)
-    assert found[0]["action"] is None
-    assert found[1]["action"] == "pour"
+    assert [found[i]["action"] for i in (0, 1)] == [None, "pour"]
     assert found[6][NOT_THERE] is None
     assert found[0][NOT_THERE] is not None
-
-
-def test_the_folder_itself_loads_by_its_card(folder, tmp_path):
-    from datasets import load_dataset  # noqa: PLC0415 - optional
-
-    found = load_dataset(str(folder), cache_dir=str(tmp_path))["train"]
-    assert len(found) == 10
 
 
 def test_the_card_has_a_header_and_says_what_is_not_there(folder):
@@ -108,9 +97,6 @@ def test_croissant_is_valid_and_its_records_are_the_windows(tables, folder):
     seen = [np.asarray(row["windows/calibration"], np.float32) for row in rows]
     assert any(np.array_equal(one, first[3]) for one in seen)
     assert {str(one.shape) for one in seen} == {str(first[0].shape)}
-
-
-def test_croissant_names_every_file_with_its_digest(tables, folder):
     described = json.loads((folder / "croissant.json").read_text())
     files = {one["contentUrl"]: one["sha256"] for one in described["distribution"]
              if one["@type"].endswith("FileObject")}  # fmt: skip
@@ -129,24 +115,16 @@ def test_damaged_metadata_is_refused(tables, tmp_path):
         check_croissant(out)
 
 
-def test_tables_that_do_not_belong_together_are_refused_and_leave_nothing(make_table, tmp_path):
-    one, other = make_table("ep1"), make_table("ep3", contract="published")
-    out = tmp_path / "set"
-    with pytest.raises(ExportError, match="corrected and published"):
-        export_windows([one, other], out, name="x")
-    with pytest.raises(ExportError, match="names 2 tables"):
-        export_windows([one, make_table("ep1")], out, name="x")
-    with pytest.raises(ExportError, match="at least one"):
-        export_windows([], out, name="x")
-    with pytest.raises(XperienceError, match="is not there"):
-        export_windows([tmp_path / "none.parquet"], out, name="x")
-    assert not any(tmp_path.iterdir())
-
-
-def test_the_verb_reads_windows_back_through_croissant(tables, tmp_path):
-    out = tmp_path / "set"
-    call = ["export", "windows", *map(str, tables), "--out", str(out), "--name", "x"]
-    done = CliRunner().invoke(app, call)
-    assert done.exit_code == 0
-    assert "the first 10 were read" in done.stdout
-    assert f"not in it: ep2: {NOT_THERE}" in done.stderr
+def test_tables_that_do_not_belong_together_are_refused_and_leave_nothing(tables, tmp_path):
+    out, made = tmp_path / "out" / "set", tmp_path / "made"
+    other = make_table(made / "ep3.parquet", contract="published")
+    twin = make_table(made / "ep1.parquet")
+    for given, message in (
+        ([tables[0], other], "corrected and published"),
+        ([tables[0], twin], "names 2 tables"),
+        ([], "at least one"),
+        ([tmp_path / "none.parquet"], "is not there"),
+    ):
+        with pytest.raises(XperienceError, match=message):
+            export_windows(given, out, name="x")
+    assert not out.parent.exists()

@@ -1,22 +1,33 @@
 """An episode is brought once, whole and as listed, or the user learns why not and what to do."""
 
 import json
+import string
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock
 
 import pytest
 from huggingface_hub import constants
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from xperience.cohort.roster import Entry
-from xperience.cohort.staging import stage_from
+from xperience.cohort.manifest import Entry
+from xperience.cohort.shards import stage_from
 from xperience.errors import DownloadError
-from xperience.hub.download import UnreachableError, download_episode
-from xperience.hub.source import is_unfinished, read_receipt
+from xperience.hub.download import UnreachableError, download_episode, list_episodes
+from xperience.hub.source import (
+    EPISODE_FILES,
+    RemoteFile,
+    SampleSource,
+    group_episodes,
+    is_unfinished,
+    read_receipt,
+)
 
-from .conftest import CHUNK, FIRST, SECOND
+from .conftest import CHUNK, FIRST, SECOND, listed
 
-ANNOTATION, VIDEO, LAST = "ep01/annotation.hdf5", "ep01/fisheye_cam0.mp4", "ep01/caption.json"
+ANNOTATION, LAST = "ep01/annotation.hdf5", "ep01/caption.json"
 
 
 def bring(source, out, **changes):
@@ -32,6 +43,89 @@ def content(out):
 def expected(hub, commit=FIRST):
     files = hub.commits[commit].items()
     return {path.removeprefix("ep01/"): data for path, data in files if "ep01/" in path}
+
+
+# Which files make an episode
+
+NAMES = (*EPISODE_FILES, "caption.json", "meta/caption.json", "README.md", "x.mp4")
+PATHS = st.builds(
+    lambda folder, name: "/".join([*folder, name]),
+    st.lists(st.text(string.ascii_lowercase + "0", min_size=1, max_size=2), max_size=3),
+    st.sampled_from(NAMES),
+)
+
+
+def grouped(paths):
+    return group_episodes(RemoteFile(path=path, size=1) for path in paths)
+
+
+@settings(max_examples=60)
+@given(st.sets(PATHS, max_size=30), st.randoms())
+def test_grouping_holds_for_any_listing(paths, random):
+    order = sorted(paths)
+    random.shuffle(order)
+    episodes = grouped(order)
+    assert episodes == grouped(sorted(paths))
+    assert [e.folder for e in episodes] == sorted({e.folder for e in episodes})
+    used = [file.path for e in episodes for file in e.files]
+    assert len(used) == len(set(used)), "no file is in two episodes"
+    assert set(used) <= paths
+    core = {path for path in paths if path.rpartition("/")[2] in EPISODE_FILES}
+    assert core <= set(used), "no annotation or video is left out"
+    for e in episodes:
+        assert set(e.missing) == set(EPISODE_FILES) - e.local_files.keys()
+        assert all(f"{e.folder}/{name}".lstrip("/") in paths for name in e.local_files)
+
+
+def test_captions_go_to_the_nearest_episode_and_hidden_files_to_none():
+    paths = ["annotation.hdf5", "a/annotation.hdf5", "a/b/c.json", "top.json", "a/.x/c.json"]
+    top, inner = grouped(paths)
+    assert list(top.local_files) == ["annotation.hdf5", "top.json"]
+    assert list(inner.local_files) == ["annotation.hdf5", "b/c.json"]
+
+
+def test_all_episodes_are_listed_or_those_of_a_folder(hub, source):
+    hub.commits[FIRST] = {f"s{i // 100}/e{i:04d}/annotation.hdf5": b"four" for i in range(300)}
+    episodes = list_episodes(source.model_copy(update={"revision": "main"}))
+    assert (len(episodes), sum(episode.size for episode in episodes)) == (300, 1200)
+    inside = list_episodes(source.model_copy(update={"folder": "s2"}))
+    assert [e.folder for e in inside] == [f"s2/e{i:04d}" for i in range(200, 300)]
+    assert list_episodes(source.model_copy(update={"folder": "s"})) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            {"path": path}
+            for path in ("../e", "/etc/e", "e/../../e", "e\\e", "C:e", "a//b", "a\0b")
+        ),
+        {"size": None},
+        {"size": -1},
+        {"oid": None},
+        {"lfs": {"oid": "../" * 21 + "a", "size": 3, "pointerSize": 1}},
+    ],
+)
+def test_a_file_that_cannot_be_checked_or_placed_is_refused(hub, source, line):
+    lines = [listed(LAST, b"{}") | line]
+    hub.answers["/tree/"] = (200, json.dumps(lines).encode())
+    with pytest.raises(DownloadError, match="a plain relative path, and a size and a hash"):
+        list_episodes(source)
+
+
+def test_a_source_that_makes_no_sense_is_refused():
+    right = {"repo_id": "lab/walks", "revision": "main", "licence": "CC-BY-NC-4.0"}
+    assert SampleSource(**right, folder="/a/b/").folder == "a/b"
+    assert SampleSource(**right, folder="/").folder == ""
+    for wrong in (
+        {"repo_id": "no-owner"}, {"repo_id": "a/b/c"}, {"folder": "../up"}, {"revision": ""},
+        {"x": 1},
+    ):  # fmt: skip
+        with pytest.raises(ValidationError):
+            SampleSource(**(right | wrong))
+
+
+# A whole download
 
 
 def test_an_episode_arrives_whole_and_the_licence_is_shown_first(hub, source, out):
@@ -50,23 +144,21 @@ def test_an_episode_arrives_whole_and_the_licence_is_shown_first(hub, source, ou
     for words in ("CC BY-NC 4.0", "not commercially", "yours to accept", "8 files, 0.0 MB"):
         assert words in text
     assert "declares" not in text
-
     noted = json.loads((out / ".download/receipt.json").read_text())
     assert (noted["commit"], noted["licence"]) == (FIRST, "CC-BY-NC-4.0")
-
-
-def test_another_licence_than_the_one_named_is_said(hub, source, out):
-    lines = []
-    download_episode(source.model_copy(update={"licence": "mit"}), out, say=lines.append)
+    other = source.model_copy(update={"licence": "mit"})
+    download_episode(other, out.parent / "other", say=lines.append)
     assert any("declares the licence 'cc-by-nc-4.0'" in line for line in lines)
 
 
 def test_nothing_is_fetched_twice(hub, source, out):
-    receipt = bring(source, out)
+    with ThreadPoolExecutor(2) as pool:  # two downloads into one folder wait for each other
+        receipt, second = pool.map(lambda _: bring(source, out), range(2))
+    assert receipt == second
+    assert set(hub.fetched().values()) == {1}
     hub.requests.clear()
     assert bring(source, out) == receipt
     assert hub.requests == [], "a pinned commit needs no network"
-
     moving = bring(source, out, revision="main")
     assert (moving.revision, moving.commit) == ("main", FIRST)
     (out / "stereo_left.mp4").unlink()
@@ -76,14 +168,6 @@ def test_nothing_is_fetched_twice(hub, source, out):
     assert hub.fetched() == dict.fromkeys(hub.fetched(), 1) | {"ep01/stereo_left.mp4": 2}
 
 
-def test_two_downloads_into_one_folder_wait_for_each_other(hub, source, out):
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda _: bring(source, out), range(2))
-    assert first == second
-    assert set(hub.fetched().values()) == {1}
-    assert content(out) == expected(hub)
-
-
 def test_one_of_several_episodes_must_be_named(hub, source, out):
     hub.commits[FIRST] |= {"annotation.hdf5": b"top", "a/b.json": b"{}"}
     with pytest.raises(DownloadError, match=r"2 usable episodes, no folder.*'', 'ep01'"):
@@ -91,6 +175,8 @@ def test_one_of_several_episodes_must_be_named(hub, source, out):
     receipt = bring(source, out, folder="")
     assert content(out) == {"annotation.hdf5": b"top", "a/b.json": b"{}"}
     assert len(receipt.episode.missing) == 6
+    with pytest.raises(DownloadError, match="already holds lab/walks, folder ''"):
+        bring(source, out, folder="ep01")
 
 
 # Interruptions
@@ -137,15 +223,31 @@ def test_a_part_that_is_spoilt_is_dropped_and_begun_anew(hub, source, out, part)
 @pytest.mark.parametrize("sent", ["other", "short", "long"])
 def test_a_file_that_is_not_as_listed_is_kept_out(hub, source, out, path, sent):
     right = hub.commits[FIRST][path]
-    hub.swap[path] = {"other": bytes(len(right)), "short": right[:-1], "long": right + b"more"}[
-        sent
-    ]
+    wrong = {"other": bytes(len(right)), "short": right[:-1], "long": right + b"more"}
+    hub.swap[path] = wrong[sent]
     with pytest.raises(DownloadError, match=r"that are not the file, expected [\d,]+ bytes with"):
         bring(source, out)
     assert content(out) == {}
     hub.swap.clear()
     bring(source, out)
     assert content(out) == expected(hub)
+
+
+def test_an_episode_of_a_manifest_is_unfinished_until_the_next_call_brings_the_rest(
+    hub, source, out
+):
+    lines, entry = [], Entry(episode="e", folder="ep01", session="s", side="train")
+    stage = stage_from(source, lines.append)
+    hub.answers[f"/resolve/{FIRST}/{LAST}"] = (404, b"")
+    with pytest.raises(DownloadError, match=r"caption\.json: is not there"):
+        stage(entry, out)
+    assert is_unfinished(out)
+    hub.answers.clear()
+    stage(entry, out)
+    assert not is_unfinished(out)
+    assert content(out) == expected(hub)
+    assert set(hub.fetched().values()) == {1}, "what had arrived is not fetched again"
+    assert any("CC BY-NC 4.0" in line for line in lines)
 
 
 # What is there already is not replaced
@@ -156,9 +258,12 @@ def test_an_own_file_is_left_alone(hub, source, out):
     (out / "annotation.hdf5").write_bytes(b"my own recording")
     with pytest.raises(DownloadError, match=r"annotation\.hdf5: is in the way"):
         bring(source, out)
+    assert not hub.ranges
+    hub.requests.clear()
+    stage_from(source)(Entry(episode="e", folder="ep01", session="s", side="train"), out)
     assert content(out) == {"annotation.hdf5": b"my own recording"}
     assert not is_unfinished(out)
-    assert not hub.ranges
+    assert not hub.requests
 
 
 def test_a_changed_file_and_a_changed_revision_are_named(hub, source, out):
@@ -169,11 +274,9 @@ def test_a_changed_file_and_a_changed_revision_are_named(hub, source, out):
     (out / "fisheye_cam0.mp4").unlink()
     bring(source, out, revision=SECOND)
     assert content(out) == expected(hub, SECOND)
-
     (out / "annotation.hdf5").write_bytes(b"edited")
     with pytest.raises(DownloadError, match=r"annotation\.hdf5: is in the way"):
         bring(source, out, revision=SECOND)
-    bring(source, out.parent / "other", revision=SECOND)
 
 
 def test_a_video_that_the_revision_lacks_does_not_pass_for_part_of_it(hub, source, out):
@@ -182,13 +285,6 @@ def test_a_video_that_the_revision_lacks_does_not_pass_for_part_of_it(hub, sourc
     (out / "fisheye_cam0.mp4").unlink()
     with pytest.raises(DownloadError, match=r"stereo_right\.mp4: .* expected no such file"):
         bring(source, out, revision=SECOND)
-
-
-def test_a_folder_with_another_episode_is_refused(hub, source, out):
-    hub.commits[FIRST]["ep02/annotation.hdf5"] = b"two"
-    bring(source, out, folder="ep01")
-    with pytest.raises(DownloadError, match="already holds lab/walks, folder 'ep01'"):
-        bring(source, out, folder="ep02")
 
 
 def test_a_link_that_leads_out_of_the_folder_is_not_followed(hub, source, out, tmp_path):
@@ -216,11 +312,11 @@ def test_a_gated_dataset_says_how_to_get_in_and_its_token_stays_there(
     hub, source, out, monkeypatch
 ):
     hub.token = "good"
-    for token in (None, "bad"):
-        if token:
-            monkeypatch.setenv("HF_TOKEN", token)
-        with pytest.raises(DownloadError, match=r"gated.*accept the terms.*HF_TOKEN"):
-            bring(source, out)
+    with pytest.raises(DownloadError, match=r"gated.*accept the terms.*HF_TOKEN"):
+        bring(source, out)
+    monkeypatch.setenv("HF_TOKEN", "bad")
+    with pytest.raises(DownloadError, match=r"gated.*accept the terms.*HF_TOKEN"):
+        bring(source, out)
     monkeypatch.setenv("HF_TOKEN", "good")
     bring(source, out)
     assert content(out) == expected(hub)
@@ -280,13 +376,11 @@ def test_another_commit_than_the_pinned_one_is_refused(hub, source, out):
 def test_without_the_network_what_is_there_serves_if_it_is_what_was_asked(
     hub, source, out, monkeypatch
 ):
-    bring(source, out, revision="main")
+    main, lines = source.model_copy(update={"revision": "main"}), []
+    bring(main, out)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    lines = []
-    main = source.model_copy(update={"revision": "main"})
     assert download_episode(main, out, say=lines.append) == read_receipt(out)
     assert "Going on with what is in" in lines[0]
-
     with pytest.raises(UnreachableError, match="EPISODE=<folder>"):
         bring(source, out, revision="v1")
     (out / "fisheye_cam0.mp4").write_bytes(b"changed")
@@ -295,32 +389,3 @@ def test_without_the_network_what_is_there_serves_if_it_is_what_was_asked(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UnreachableError, match="Unset HF_HUB_OFFLINE"):
         bring(main, out)
-
-
-# Episodes of a roster
-
-ENTRY = Entry(episode="e", folder="ep01", session="s", side="train")
-
-
-def test_an_interrupted_episode_is_unfinished_until_the_next_call_brings_the_rest(hub, source, out):
-    lines = []
-    stage = stage_from(source, lines.append)
-    hub.answers[f"/resolve/{FIRST}/{LAST}"] = (404, b"")
-    with pytest.raises(DownloadError, match=r"caption\.json: is not there"):
-        stage(ENTRY, out)
-    assert is_unfinished(out)
-    hub.answers.clear()
-    stage(ENTRY, out)
-    assert not is_unfinished(out)
-    assert content(out) == expected(hub)
-    assert set(hub.fetched().values()) == {1}, "what had arrived is not fetched again"
-    assert any("CC BY-NC 4.0" in line for line in lines)
-
-
-def test_a_folder_of_ones_own_is_left_alone(hub, source, out):
-    out.mkdir()
-    (out / "annotation.hdf5").write_bytes(b"mine")
-    stage_from(source)(ENTRY, out)
-    assert content(out) == {"annotation.hdf5": b"mine"}
-    assert not is_unfinished(out)
-    assert not hub.requests

@@ -14,7 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from xperience.cli import app
-from xperience.cohort.roster import Entry, make_roster, write_roster
+from xperience.cohort.manifest import Entry, make_manifest, write_manifest
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.project import at_root
 from xperience.qwen import export as exporting
@@ -71,7 +71,7 @@ def roster_of(root):
     entries = [
         Entry(episode=name, folder=name, session=name[0], side=side) for name, side in SIDES.items()
     ]
-    return make_roster(entries, root)
+    return make_manifest(entries, root)
 
 
 @pytest.fixture(scope="session")
@@ -201,7 +201,7 @@ def test_a_broken_episode_is_named_and_the_others_go_on(copied, builder, tmp_pat
     builder.cut(copied.root / "a2" / "annotation.hdf5", 0.3)
     for video in (copied.root / "c1").glob("*.mp4"):
         video.unlink()
-    write_roster(copied.root / "episodes.csv", copied)
+    write_manifest(copied.root / "episodes.csv", copied)
     call = ["answers", "export", str(copied.root / "episodes.csv"), "--out", str(out)]
     brief = ["--per-episode", "2", "--tile", "32", "24", "--lead-s", "0.5", "1"]
     done = CliRunner().invoke(app, [*call, *brief])

@@ -14,7 +14,7 @@ from myst_parser.parsers.mdit import create_md_parser
 
 from xperience.console import say
 from xperience.evaluation.records import Record
-from xperience.export.said import _page
+from xperience.export.scene import _page
 from xperience.recording.captions import FrameLabels
 from xperience.report.figures import style
 from xperience.report.pages import markdown_table

@@ -17,16 +17,13 @@ TREES = {
 SECTIONS = ("Parameters", "Returns", "Yields", "Attributes")
 
 TWICE = {
-    "Answer", "Answered", "Blocks", "Choice", "Comparison", "Contest",
-    "Labels", "Measured", "Moments", "Network", "Outcome", "Part", "Picture", "Place",
-    "Problem", "Products", "Reading", "Rows", "Settings", "Sound", "Span",
-    "Split", "Tally", "Truth", "Verdict",
+    "Answered", "Blocks", "FrameSpan", "Labels", "Network", "Outcome", "Part", "Problem",
+    "Products", "Split", "Verdict",
 }  # fmt: skip
 """Class names that occur in several modules."""
 
 UNDESCRIBED = {
-    "cohort", "evaluation", "export", "models", "qwen", "report",
-    "studies", "tasks",
+    "evaluation", "models", "qwen", "report", "studies", "tasks",
 }  # fmt: skip
 """Rooms with parameters that are listed without a description."""
 

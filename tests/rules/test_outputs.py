@@ -19,8 +19,8 @@ from xperience.project import ROOT_VARIABLE
 from xperience.standin.mark import MARK, is_simulated
 
 PATHS_READ = {
-    "adapter", "episode", "episodes", "listing", "measured", "model", "options", "predictions",
-    "records", "roster", "run", "sources", "tables", "windows",
+    "adapter", "episode", "episodes", "listing", "manifest", "measured", "model", "options",
+    "predictions", "records", "roster", "run", "sources", "tables", "windows",
 }  # fmt: skip
 """Parameters that name what is read, or a run; any other text or path is an output or a setting."""
 

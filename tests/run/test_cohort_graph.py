@@ -8,7 +8,7 @@ import sys
 import h5py
 import pytest
 
-from xperience.cohort.roster import Entry, make_roster, read_roster, write_roster
+from xperience.cohort.manifest import Entry, make_manifest, read_manifest, write_manifest
 from xperience.cohort.shards import read_reports, split_shards
 from xperience.standin.mark import write_mark
 from xperience.standin.settings import StandinSettings
@@ -70,7 +70,7 @@ def clone(tmp_path_factory) -> Clone:
     (recordings / "broken" / "annotation.hdf5").write_bytes(b"cut off")
     names = ("e0", "e1", "e2", "broken")
     entries = [Entry(episode=name, folder=name, session=name, side="train") for name in names]
-    write_roster(recordings / "episodes.csv", make_roster(entries, recordings))
+    write_manifest(recordings / "episodes.csv", make_manifest(entries, recordings))
     assert clone.reproduce("tiny")[0] == SHARDS | {FIRST, SITE}
     return clone
 
@@ -92,7 +92,7 @@ def shard(clone, number, *options, code=0) -> None:
 
 
 def shard_of(clone, episode) -> int:
-    shards = split_shards(read_roster(clone.folder / "recordings" / "episodes.csv"), 2)
+    shards = split_shards(read_manifest(clone.folder / "recordings" / "episodes.csv"), 2)
     (number,) = [n for n, some in enumerate(shards) if episode in {one.episode for one in some}]
     return number
 

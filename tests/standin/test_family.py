@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from xperience.cohort.rates import recording_bytes
-from xperience.cohort.roster import Entry, make_roster
+from xperience.cohort.manifest import Entry, make_manifest
+from xperience.cohort.shards import recording_bytes
 from xperience.recording import layout
 from xperience.recording.inspect import inspect_episode
 from xperience.standin.family import FAULTS, OTHER_FPS, plan_family, write_family, write_member
@@ -36,7 +36,7 @@ def test_sides_sessions_and_activities_are_as_asked(planned):
     entries = [
         Entry(episode=m.episode, folder=m.episode, session=m.session, side=m.side) for m in planned
     ]
-    roster = make_roster(entries, ".")  # refuses a session on two sides
+    roster = make_manifest(entries, ".")  # refuses a session on two sides
     assert [len(roster.on(side)) for side in ("train", "val", "test")] == [16, 4, 4]
     assert any(m.episode.endswith("ep2") for m in planned), "some sessions have two episodes"
     trained = {m.activity for m in planned if m.side == "train"}
@@ -85,7 +85,7 @@ def test_the_plan_follows_from_the_seed(planned):
 
 def test_every_episode_is_written_usable_and_the_same_again(family, tmp_path):
     folder, rows = family
-    roster = make_roster((Entry.model_validate(row) for row in rows), folder)
+    roster = make_manifest((Entry.model_validate(row) for row in rows), folder)
     for entry in roster:
         report = inspect_episode(roster.folder(entry))
         assert report.usable

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xperience.cohort.roster import RosterError, read_roster
+from xperience.cohort.manifest import ManifestError, read_manifest
 from xperience.errors import TextError
 from xperience.params import read_values
 from xperience.qwen.predictions import read_predictions
@@ -89,7 +89,7 @@ def test_tables_options_params_and_lines_are_read_in_any_form(
     for end, delimiter in (("\n", ","), ("\r\n", ";"), ("\r\n", "\t")):
         text = "".join(delimiter.join(row) + end for row in rows) + end
         path.write_bytes(text.encode(encoding))
-        first, second = read_roster(path)
+        first, second = read_manifest(path)
         assert (first.folder, first.activity) == ("a b/one", 'tea, "black"; hot\tor not')
         assert (second.side, second.activity) == ("test", "倒水")
     path.write_bytes(json.dumps(["倒水", "Café"], ensure_ascii=False).encode(encoding))
@@ -114,8 +114,8 @@ def test_tables_options_params_and_lines_are_read_in_any_form(
 def test_errors_name_the_line_of_the_file(tmp_path: Path, content: bytes, found: str) -> None:
     path = tmp_path / "episodes.csv"
     path.write_bytes(content)
-    with pytest.raises(RosterError, match=found):
-        read_roster(path)
+    with pytest.raises(ManifestError, match=found):
+        read_manifest(path)
     path.write_text('a,b\n"open,1\n')
     with pytest.raises(TextError, match="line 2"):
         read_table(path)

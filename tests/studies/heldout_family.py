@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
-from xperience.cohort.roster import Entry, Roster, make_roster, read_roster, write_roster
+from xperience.cohort.manifest import (
+    Entry,
+    SplitManifest,
+    make_manifest,
+    read_manifest,
+    write_manifest,
+)
 from xperience.standin.family import write_family
 from xperience.standin.settings import FamilySettings
 
 SIDES, ROSTER = (2, 1, 2), "episodes.csv"
 
 
-def family(made_once) -> Roster:
+def family(made_once) -> SplitManifest:
     """Return the roster of five recordings; nobody changes them.
 
     Parameters
@@ -27,6 +33,6 @@ def family(made_once) -> Roster:
 
     def make(scratch: Path) -> None:
         entries = (Entry.model_validate(row) for row in write_family(scratch, settings))
-        write_roster(scratch / ROSTER, make_roster(entries, scratch))
+        write_manifest(scratch / ROSTER, make_manifest(entries, scratch))
 
-    return read_roster(made_once("heldout-family", make) / ROSTER)
+    return read_manifest(made_once("heldout-family", make) / ROSTER)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xperience.cohort.roster import Entry, make_roster
+from xperience.cohort.manifest import Entry, make_manifest
 from xperience.cohort.shards import Work, run_shard, tables_of
 from xperience.errors import ParamsError
 from xperience.evaluation.evaluate import Scores
@@ -243,12 +243,12 @@ def test_every_session_is_tested_and_validated_once():
         Entry(episode=f"e{n}", folder=f"e{n}", session=f"s{n // 2}", side="train")
         for n in range(14)
     ]
-    found = folds.folds(make_roster(entries, "."), 3)
+    found = folds.folds(make_manifest(entries, "."), 3)
     for side in ("test", "val"):
         told = [entry.episode for fold in found for entry in fold.on(side)]
         assert sorted(told) == sorted(entry.episode for entry in entries)
     with pytest.raises(ParamsError, match="3 to 7"):
-        folds.folds(make_roster(entries, "."), 8)
+        folds.folds(make_manifest(entries, "."), 8)
 
 
 @pytest.fixture(scope="module")

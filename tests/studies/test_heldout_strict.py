@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from xperience.cohort.roster import make_roster
+from xperience.cohort.manifest import make_manifest
 from xperience.evaluation.records import write_records
 from xperience.qwen import generate, model, tiny
 from xperience.qwen.clips import ExportSettings
@@ -22,7 +22,7 @@ def roster(made_once):
     """Five recordings, two of them to test on; one is enough here."""
     whole = family(made_once)
     spare = whole.on("test")[1].episode
-    return make_roster((entry for entry in whole if entry.episode != spare), whole.root)
+    return make_manifest((entry for entry in whole if entry.episode != spare), whole.root)
 
 
 @pytest.fixture(scope="module")

@@ -1,118 +1,340 @@
-"""What a cohort costs: bytes to download and to keep, core-hours, hours; and what that rests on."""
+"""What a cohort costs: bytes to download and to keep, core-hours, hours; and what that rests on.
 
-from collections.abc import Iterator, Sequence
+Rates come from what shards of a run reported, or are measured on one episode. Both are files of the
+same form: ``{"episodes": [{"episode", "status", "n_frames", "bytes_read", "seconds", …}]}``.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xperience.cohort.rates import Rates
-from xperience.cohort.roster import COLUMNS, Roster, read_roster
-from xperience.cohort.stock import ListingError, read_stock
-from xperience.errors import ParamsError, TextError
+import h5py
+from pydantic import BaseModel, ConfigDict, Field
+
+from xperience.cohort.manifest import COLUMNS, read_manifest, validated
+from xperience.cohort.selection import ListingError, read_listing
+from xperience.cohort.shards import BULK, recording_bytes, tables_of
+from xperience.errors import EpisodeError, ParamsError, TextError, XperienceError
 from xperience.evaluation.records import Record
-from xperience.text import read_table
+from xperience.features.blocks import CONTRACTS
+from xperience.features.extract import extract
+from xperience.progress import OnProgress
+from xperience.project import episode_name
+from xperience.recording.layout import ANNOTATION
+from xperience.recording.recording import Episode
+from xperience.text import read_json, read_table
+
+_WAY_OUT = (
+    "Name a run whose shards are done, or a file that `xperience cohort measure EPISODE` wrote."
+)
 
 
-@dataclass(frozen=True)
-class Volume:
-    """How much recording there is.
+class MeasurementError(XperienceError):
+    """A file of measurements that cannot be used."""
+
+
+# What was measured
+
+
+class MeasuredCost(BaseModel):
+    """What one episode cost.
 
     Parameters
     ----------
-    n_episodes : int
-    download_bytes : float
-        Of all their files.
-    n_frames : float
-    basis : str
-        Where these numbers come from, in words.
+    bytes_read : int
+        Of the recording's files.
+    seconds : float
+        From opening the recording to its finished tables.
+    core_seconds : float, optional
+        Processor time; ``seconds`` times ``workers`` where it was not taken.
+    workers : int
+        Processes that shared the work.
+    table_bytes, slim_bytes : int, optional
+        Of its windows tables, and of its annotation without depth and point cloud.
     """
 
-    n_episodes: int
-    download_bytes: float
-    n_frames: float
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    episode: str
+    n_frames: int = Field(gt=0)
+    bytes_read: int = Field(gt=0)
+    seconds: float = Field(gt=0)
+    core_seconds: float | None = Field(default=None, gt=0)
+    workers: int = Field(default=1, ge=1)
+    table_bytes: int | None = Field(default=None, ge=0)
+    slim_bytes: int | None = Field(default=None, ge=0)
+
+    @property
+    def core_s(self) -> float:
+        """Core-seconds."""
+        return self.core_seconds or self.seconds * self.workers
+
+
+def measure(
+    folder: Path | str, workers: int | None = None, on_progress: OnProgress | None = None
+) -> MeasuredCost:
+    """Make the tables of an episode under every contract, and take the time; keep nothing.
+
+    Raises
+    ------
+    EpisodeError
+        If it cannot be opened or is shorter than a window.
+    """
+    folder = Path(folder)
+    workers = workers or os.cpu_count() or 1
+    with Episode(folder) as episode:
+        n_frames = episode.n_frames
+    with tempfile.TemporaryDirectory(prefix="xperience-measure-") as scratch:
+        tables = [Path(scratch) / f"{contract}.parquet" for contract in CONTRACTS]
+        start_s, start_core_s = time.perf_counter(), _core_s()
+        for contract, table in zip(CONTRACTS, tables, strict=True):
+            extract(folder, table, contract=contract, workers=workers, on_progress=on_progress)
+        return MeasuredCost(
+            episode=episode_name(folder),
+            n_frames=n_frames,
+            bytes_read=recording_bytes(folder),
+            seconds=time.perf_counter() - start_s,
+            core_seconds=_core_s() - start_core_s,
+            workers=workers,
+            table_bytes=sum(table.stat().st_size for table in tables),
+            slim_bytes=slim_bytes(folder / ANNOTATION),
+        )
+
+
+def _core_s() -> float:
+    """Return the processor time of this process and of its finished children."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def slim_bytes(annotation: Path | str) -> int:
+    """Return the stored bytes of an annotation's datasets without depth and point cloud."""
+    sizes = []
+
+    def count(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        is_bulk = any(f"{name}/".startswith(f"{bulky}/") for bulky in BULK)
+        if isinstance(node, h5py.Dataset) and not is_bulk:
+            sizes.append(node.id.get_storage_size())
+
+    try:
+        with h5py.File(annotation) as file:
+            file.visititems(count)
+    except OSError as error:
+        raise EpisodeError(
+            str(annotation), f"cannot be read ({error})", "an HDF5 file", "Stage it again."
+        ) from error
+    return sum(sizes)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Measurements of several episodes, pooled; ``basis`` says in words what was measured."""
+
     basis: str
+    episodes: Sequence[MeasuredCost]
+
+    def total(self, name: str) -> float:
+        """Return the sum of a field over the episodes."""
+        return sum(getattr(one, name) for one in self.episodes)
+
+    def kept_per_frame(self, name: str) -> float | None:
+        """Return bytes a frame of ``table_bytes`` or ``slim_bytes``, None if never measured."""
+        known = [one for one in self.episodes if getattr(one, name) is not None]
+        n_frames = sum(one.n_frames for one in known)
+        return sum(getattr(one, name) for one in known) / n_frames if known else None
 
 
-@dataclass(frozen=True)
-class Machine:
-    """What does the work.
+def read_rates(path: Path | str) -> Rates:
+    """Read a file of measurements, or the reports in a run's folder.
 
-    Parameters
-    ----------
-    cores : int
-        Processor cores, over all machines; they are taken to share the work without loss.
-    mbit_per_s : float
-        Bandwidth of the download, 10⁶ bits a second.
+    Of a run, the sizes of what it keeps are taken from its tables and annotations.
+
+    Raises
+    ------
+    MeasurementError
+        If there is no such file, it is of another form, or no episode in it was measured.
     """
+    path = Path(path)
+    files = sorted((path / "shards").glob("shard-*.json")) if path.is_dir() else [path]
+    rows = [row for file in files for row in _rows(file)]
+    done = [row for row in rows if row.get("status", "ok") == "ok" and row.get("seconds")]
+    if not done:
+        raise MeasurementError(
+            str(path), f"holds no measured episode ({len(files)} files, {len(rows)} episodes)",
+            "at least one", _WAY_OUT,
+        )  # fmt: skip
+    episodes = []
+    for row in done:
+        place = f"{path.name}: {row.get('episode')}"
+        kept = _kept_by(path, str(row.get("episode"))) if path.is_dir() else {}
+        episodes.append(validated(MeasuredCost, kept | row, place, MeasurementError, _WAY_OUT))
+    frames, read = (
+        sum(getattr(one, key) for one in episodes) for key in ("n_frames", "bytes_read")
+    )
+    return Rates(
+        f"{path.name}: {len(episodes)} episodes, {frames:,} frames, {read / 1e6:,.1f} MB "
+        f"({read / frames / 1e3:,.1f} kB a frame)",
+        episodes,
+    )
 
-    cores: int
-    mbit_per_s: float
 
-    def __post_init__(self) -> None:
-        for name, value in (("cores", self.cores), ("bandwidth", self.mbit_per_s)):
-            if not value > 0:
-                raise ParamsError(name, f"is {value}", "a number above 0", "Correct it.")
+def _rows(file: Path) -> list[dict]:
+    try:
+        rows = read_json(file)["episodes"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MeasurementError(
+            file.name, f"is no file of measurements ({error!r})", "JSON with `episodes`", _WAY_OUT
+        ) from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise MeasurementError(file.name, "has no list `episodes`", "a list of objects", _WAY_OUT)
+    return rows
+
+
+def _kept_by(run: Path, episode: str) -> dict[str, int]:
+    """Return the sizes of what a run keeps of an episode, as far as it is there."""
+    tables, annotation = tables_of(run, episode), run / "episodes" / episode / ANNOTATION
+    kept = {}
+    if all(table.is_file() for table in tables):
+        kept["table_bytes"] = sum(table.stat().st_size for table in tables)
+    if annotation.is_file():
+        kept["slim_bytes"] = slim_bytes(annotation)
+    return kept
+
+
+# What that means for a cohort
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of turning a volume of recordings into windows tables under both contracts.
+    """The cost of turning a cohort's recordings into windows tables under both contracts.
 
     Parameters
     ----------
-    volume : Volume
-    machine : Machine
+    basis : str
+        What the cost rests on: where sizes and lengths come from, and what was measured.
+    values : dict of {metric: bytes or hours}
+        See `METRICS`; None where the measurements don't tell.
+    text : str
+        For people.
+    """
+
+    n_episodes: int
+    basis: str
+    values: dict[str, float | None]
+    text: str
+
+
+METRICS = {
+    "download": "B",
+    "keep_with_recordings": "B",
+    "keep_without_videos": "B",
+    "core_hours_by_frames": "h",
+    "core_hours_by_bytes": "h",
+    "download_time": "h",
+    "least_wall_time": "h",
+    "most_wall_time": "h",
+}
+"""Metrics of a cost and their units.
+
+Work grows with frames, but a frame of more bytes costs more, though less than in proportion: the
+cost is expected between the two figures of core-hours. Download and work overlap wholly in the
+least time, not at all in the most.
+"""
+
+
+def cost_of(
+    rates: Rates,
+    episodes: Path | str | None = None,
+    n_episodes: int | None = None,
+    frames_per_episode: float | None = None,
+    *,
+    cores: int = 1,
+    mbit_per_s: float = 1000,
+) -> Cost:
+    """Extrapolate measured rates to a cohort.
+
+    Parameters
+    ----------
     rates : Rates
-        What the core-hours are extrapolated from.
-    core_h_by_frames, core_h_by_bytes : float
-        Core-hours if work grows with frames, and if it grows with bytes. A frame of more bytes
-        costs more, but less than in proportion, so the cost is expected in between; where the
-        recordings to come have frames like the measured ones, the two agree.
-    keep_bytes, keep_slim_bytes : float or None
-        Of recordings and tables, and if only tables and slim annotations are kept; None if the
-        measurements don't tell.
+        Serves for what is not known otherwise.
+    episodes : path, optional
+        A split manifest or listing, whose sizes count; else episodes are as large as measured ones.
+    n_episodes : int, optional
+        As many episodes, each of the mean size; all those of the manifest or listing without.
+    frames_per_episode : float, optional
+        Mean length; that of the measured episodes without.
+    cores : int
+        Over all machines; they are taken to share the work without loss.
+    mbit_per_s : float
+        Bandwidth of the download, 10⁶ bits a second.
     """
+    for name, value in (("cores", cores), ("bandwidth", mbit_per_s)):
+        if not value > 0:
+            raise ParamsError(name, f"is {value}", "a number above 0", "Correct it.")
+    if episodes is not None:
+        total, read, basis = _volume(Path(episodes))
+    elif n_episodes is not None:
+        total, read, basis = len(rates.episodes), rates.total("bytes_read"), "sizes as measured"
+    else:
+        raise ParamsError(
+            "cohort", "is neither a manifest nor a number", "one of them",
+            "Name a split manifest or a listing, or give --episodes.",
+        )  # fmt: skip
+    number = n_episodes or total
+    if number != total:
+        basis += f", scaled from {total:,} to {number:,} episodes"
+    length = frames_per_episode or rates.total("n_frames") / len(rates.episodes)
+    basis += (
+        f"; {length:,.0f} frames an episode, {'given' if frames_per_episode else 'as measured'}"
+    )
+    n_frames, n_bytes = length * number, read * number / total
+    longer = n_frames / rates.total("n_frames")
+    heavier = n_bytes / rates.total("bytes_read")
+    core_h = rates.total("core_s") / 3600
+    download_h = n_bytes * 8 / (mbit_per_s * 1e6) / 3600
+    low, high = sorted((core_h * longer / cores, core_h * heavier / cores))
+    tables, slim = (rates.kept_per_frame(name) for name in ("table_bytes", "slim_bytes"))
+    values = {
+        "download": n_bytes,
+        "keep_with_recordings": None if tables is None else n_bytes + tables * n_frames,
+        "keep_without_videos": None if None in (tables, slim) else (tables + slim) * n_frames,
+        "core_hours_by_frames": core_h * longer,
+        "core_hours_by_bytes": core_h * heavier,
+        "download_time": download_h,
+        "least_wall_time": max(low, download_h),
+        "most_wall_time": high + download_h,
+    }
+    shown = {name: (_size if METRICS[name] == "B" else _hours)(x) for name, x in values.items()}
+    by_frames, by_bytes = _short(core_h * longer), _short(core_h * heavier)
+    text = f"""\
+episodes      {number:,}
+download      {shown["download"]}, {shown["download_time"]} at {mbit_per_s:,g} Mbit/s
+keep          {shown["keep_with_recordings"]} with recordings, \
+{shown["keep_without_videos"]} without videos and depth
+core-hours    {by_frames} by frames, {by_bytes} by bytes
+wall time     {shown["least_wall_time"]} to {shown["most_wall_time"]} on \
+{cores:,} {"core" if cores == 1 else "cores"}
+volume from   {basis}
+rates from    {rates.basis}
+extrapolated  to {_short(longer)} times the frames, \
+each of {_short(heavier / longer)} times the bytes"""
+    return Cost(number, f"{basis}; rates from {rates.basis}", values, text)
 
-    volume: Volume
-    machine: Machine
-    rates: Rates
-    core_h_by_frames: float
-    core_h_by_bytes: float
-    keep_bytes: float | None
-    keep_slim_bytes: float | None
 
-    @property
-    def core_h(self) -> tuple[float, float]:
-        """Least and most core-hours."""
-        low, high = sorted((self.core_h_by_frames, self.core_h_by_bytes))
-        return low, high
-
-    @property
-    def download_h(self) -> float:
-        """Hours of download."""
-        return self.volume.download_bytes * 8 / (self.machine.mbit_per_s * 1e6) / 3600
-
-    @property
-    def wall_h(self) -> tuple[float, float]:
-        """Least and most hours: download and work overlap wholly, or not at all."""
-        low, high = (hours / self.machine.cores for hours in self.core_h)
-        return max(low, self.download_h), high + self.download_h
-
-
-def volume_of(path: Path | str) -> tuple[int, int, str]:
-    """Return the number of episodes in a roster or listing, their bytes, and a note.
-
-    Parameters
-    ----------
-    path : path
-        A roster, or a listing of a dataset, of which complete episodes count.
-
-    Raises
-    ------
-    RosterError, ListingError
-        If it is neither, or its sizes are unknown.
-    """
-    path = Path(path)
-    sizes = _roster_sizes(read_roster(path)) if _is_roster(path) else _stock_sizes(path)
+def _volume(path: Path) -> tuple[int, int, str]:
+    """Return the number of episodes in a manifest or listing, their bytes, and a note."""
+    is_manifest = False
+    if path.suffix != ".json" and path.is_file():
+        try:
+            rows = read_table(path)
+            is_manifest = bool(rows) and set(COLUMNS[:4]) <= rows[0][1].keys()
+        except (OSError, TextError):
+            is_manifest = False  # the reader of listings says what is wrong with it
+    found = read_manifest(path) if is_manifest else read_listing(path)
+    sizes = [one.size_bytes for one in found if not getattr(one, "missing", ())]
     known = [size for size in sizes if size]
     if not known:
         raise ListingError(
@@ -125,119 +347,11 @@ def volume_of(path: Path | str) -> tuple[int, int, str]:
     return len(sizes), round(sum(known) / len(known) * len(sizes)), note
 
 
-def _is_roster(path: Path) -> bool:
-    if path.suffix == ".json" or not path.is_file():
-        return False
-    try:
-        rows = read_table(path)
-    except (OSError, TextError):
-        return False  # the reader of listings says what is wrong with it
-    return bool(rows) and set(COLUMNS[:4]) <= rows[0][1].keys()
-
-
-def _roster_sizes(roster: Roster) -> list[int]:
-    return [entry.size_bytes for entry in roster]
-
-
-def _stock_sizes(path: Path) -> list[int]:
-    return [one.size_bytes for one in read_stock(path) if one.complete]
-
-
-def plan_volume(
-    rates: Rates,
-    episodes: Path | str | None = None,
-    n_episodes: int | None = None,
-    frames_per_episode: float | None = None,
-) -> Volume:
-    """Return how much recording a cohort is.
-
-    Parameters
-    ----------
-    rates : Rates
-        Serves for what is not known otherwise.
-    episodes : path, optional
-        A roster or listing, whose sizes count; else an episode is as large as a measured one.
-    n_episodes : int, optional
-        As many episodes, each of the mean size; all those of the roster or listing without.
-    frames_per_episode : float, optional
-        Mean length; that of the measured episodes without.
-    """
-    if episodes is None:
-        if n_episodes is None:
-            raise ParamsError(
-                "cohort", "is neither a roster nor a number", "one of them",
-                "Name a roster or a listing, or give --episodes.",
-            )  # fmt: skip
-        total, read, note = len(rates.episodes), rates.total("bytes_read"), "sizes as measured"
-    else:
-        total, read, note = volume_of(episodes)
-    number = n_episodes or total
-    if number != total:
-        note += f", scaled from {total:,} to {number:,} episodes"
-    length = frames_per_episode or rates.frames_per_episode
-    given = "given" if frames_per_episode else "as measured"
-    note += f"; {length:,.0f} frames an episode, {given}"
-    return Volume(number, read * number / total, length * number, note)
-
-
-def cost_of(volume: Volume, rates: Rates, machine: Machine) -> Cost:
-    """Extrapolate measured rates to a volume.
-
-    Parameters
-    ----------
-    volume : Volume
-    rates : Rates
-    machine : Machine
-    """
-    tables, slim = rates.kept_per_frame("table_bytes"), rates.kept_per_frame("slim_bytes")
-    table_bytes = None if tables is None else tables * volume.n_frames
-    return Cost(
-        volume=volume,
-        machine=machine,
-        rates=rates,
-        core_h_by_frames=rates.core_s_per_frame * volume.n_frames / 3600,
-        core_h_by_bytes=rates.core_s_per_byte * volume.download_bytes / 3600,
-        keep_bytes=None if table_bytes is None else volume.download_bytes + table_bytes,
-        keep_slim_bytes=(
-            None if table_bytes is None or slim is None else table_bytes + slim * volume.n_frames
-        ),
-    )
-
-
-def cost_text(cost: Cost) -> str:
-    """Return a cost as lines, the last of which say what it rests on."""
-    volume, machine = cost.volume, cost.machine
-    cores = "core" if machine.cores == 1 else "cores"
-    longer = volume.n_frames / cost.rates.total("n_frames")
-    heavier = volume.download_bytes / volume.n_frames / cost.rates.bytes_per_frame
-    low, high = (hours(value) for value in cost.wall_h)
-    by_frames, by_bytes = (_short(value) for value in (cost.core_h_by_frames, cost.core_h_by_bytes))
-    lines = [
-        f"episodes      {volume.n_episodes:,}",
-        f"download      {size(volume.download_bytes)}, {hours(cost.download_h)} at "
-        f"{machine.mbit_per_s:,g} Mbit/s",
-        f"keep          {size(cost.keep_bytes)} with recordings, "
-        f"{size(cost.keep_slim_bytes)} without videos and depth",
-        f"core-hours    {by_frames} by frames, {by_bytes} by bytes",
-        f"wall time     {low} to {high} on {machine.cores:,} {cores}",
-        f"volume from   {volume.basis}",
-        f"rates from    {cost.rates.basis}",
-        f"extrapolated  to {_short(longer)} times the frames, "
-        f"each of {_short(heavier)} times the bytes",
-    ]
-    return "\n".join(lines)
-
-
 def _short(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def size(n_bytes: float | None) -> str:
-    """Return a number of bytes as text.
-
-    >>> size(2.33e9), size(None)
-    ('2.33 GB', 'unknown')
-    """
+def _size(n_bytes: float | None) -> str:
     if n_bytes is None:
         return "unknown"
     for unit, factor in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
@@ -246,12 +360,7 @@ def size(n_bytes: float | None) -> str:
     return f"{n_bytes / 1e3:.3g} kB"
 
 
-def hours(number: float) -> str:
-    """Return hours as text, in the unit that suits.
-
-    >>> hours(0.01), hours(5), hours(100)
-    ('36 s', '5 h', '4.17 days')
-    """
+def _hours(number: float) -> str:
     if number < 1 / 60:
         return f"{number * 3600:.3g} s"
     if number < 1:
@@ -259,37 +368,15 @@ def hours(number: float) -> str:
     return f"{number:.3g} h" if number < 48 else f"{number / 24:.3g} days"
 
 
-def cost_rows(costs: Sequence[Cost], run: str, section: str) -> Iterator[Record]:
-    """Yield costs as tidy rows; ``variant`` is the number of episodes, ``reason`` the basis.
-
-    Parameters
-    ----------
-    costs : sequence of Cost
-        Of different numbers of episodes.
-    run, section : str
-        What the rows belong to.
-    """
+def cost_rows(costs: Iterable[Cost], run: str, section: str) -> Iterator[Record]:
+    """Yield costs as tidy rows; ``variant`` is the number of episodes, ``reason`` the basis."""
     for cost in costs:
         base = {"run": run, "section": section, "contract": "corrected"}
-        base["variant"] = f"{cost.volume.n_episodes}_episodes"
-        basis = f"{cost.volume.basis}; rates from {cost.rates.basis}"
-        for metric, unit, value in _values(cost):
+        base["variant"] = f"{cost.n_episodes}_episodes"
+        for metric, value in cost.values.items():
+            base |= {"metric": metric, "unit": METRICS[metric]}
             if value is None:
                 reason = "the measurements tell no sizes of tables or slim annotations"
-                yield Record(**base, metric=metric, unit=unit, status="skipped", reason=reason)
+                yield Record(**base, status="skipped", reason=reason)
             else:
-                yield Record(**base, metric=metric, unit=unit, value=value, reason=basis)
-
-
-def _values(cost: Cost) -> list[tuple[str, str, float | None]]:
-    low, high = cost.wall_h
-    return [
-        ("download", "B", cost.volume.download_bytes),
-        ("keep_with_recordings", "B", cost.keep_bytes),
-        ("keep_without_videos", "B", cost.keep_slim_bytes),
-        ("core_hours_by_frames", "h", cost.core_h_by_frames),
-        ("core_hours_by_bytes", "h", cost.core_h_by_bytes),
-        ("download_time", "h", cost.download_h),
-        ("least_wall_time", "h", low),
-        ("most_wall_time", "h", high),
-    ]
+                yield Record(**base, value=value, reason=cost.basis)

@@ -1,38 +1,168 @@
-"""Choosing episodes: from all that a dataset lists to a roster with its sides.
+"""Choosing episodes: from a dataset's listing to a split manifest, and splits balanced by activity.
 
-The rules are those of the published selection of 128 episodes: whole recordings, one a session, the
-smallest 5 % left out, four size bands with equally many episodes, sides drawn with seed 7.
-
-What its file shows, and the code follows: bands are by the size of the *annotation* (their
-ranges do not meet; by all files they would), each band has the same number of episodes on each
-side, and the episodes of a band lie close around one size, its middle. What it doesn't show, since
-the listing it was made from is not part of it: where the dataset's bands begin and end, whether the
-smallest were cut by annotation or by all files, and how ``selection_score``, by which its episodes
-are ranked, was put together; bytes explain only a part of it. So the same 128 names can't be
-expected from the same listing.
+The rules are those of the published selection of 128 episodes: whole recordings, one per session,
+the smallest 5 % left out, four size bands with equally many episodes, splits drawn with seed 7.
+Its file shows, and the code follows: bands are by the size of the *annotation*, each has the same
+number of episodes in each split, and its episodes lie close around its middle size. The listing it
+was made from is not part of it, nor how its ``selection_score`` was put together: so the same 128
+names can't be expected from the same listing.
 """
 
+import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from xperience.cohort.roster import SIDES, Entry, Roster, make_roster
-from xperience.cohort.stock import Listed
-from xperience.errors import XperienceError
+from xperience.cohort.manifest import (
+    SIDES,
+    Entry,
+    ManifestError,
+    SplitManifest,
+    make_manifest,
+    validated,
+)
+from xperience.errors import TextError, XperienceError, unreadable
+from xperience.hub.source import RemoteEpisode, RemoteFile, group_episodes
+from xperience.recording.layout import ANNOTATION
+from xperience.text import read_json, read_table
 
 FOUR_BANDS = ("short", "lower_mid", "upper_mid", "long")
 PUBLISHED_SIDES = (96, 16, 16)
+ALIASES = {
+    "episode_path": "folder",
+    "rfilename": "path",
+    "top_level_session": "session",
+    "training_bytes_excluding_visualization_rrd": "size_bytes",
+}
+"""Other names of a listing's columns: of the published selection and of the hub's own answers."""
+_LISTING = (
+    "A listing has the columns path and size (one row per file), or folder, annotation_bytes and "
+    "size_bytes (one row per episode); as JSON it is a list of such objects, or has it in `files`."
+)
+
+
+class ListingError(XperienceError):
+    """A listing of a dataset that cannot be used."""
 
 
 class ChoiceError(XperienceError):
     """A choice of episodes that the listing does not allow."""
+
+
+# What a dataset lists
+
+
+class Listed(BaseModel):
+    """One listed episode.
+
+    Parameters
+    ----------
+    folder : str
+        Inside the dataset.
+    session : str, optional
+        The recording session that it is a part of; the first part of its folder by default.
+    annotation_bytes, size_bytes : int
+        Of the annotation, and of all files that an episode needs.
+    missing : tuple of str
+        Files of an episode that are not there.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    folder: str = Field(min_length=1)
+    session: str
+    annotation_bytes: int = Field(ge=0)
+    size_bytes: int = Field(ge=0)
+    missing: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_session(cls, given: dict[str, Any]) -> dict[str, Any]:
+        folder = given.get("folder")
+        if not isinstance(folder, str):
+            return given
+        folder = folder.strip("/")
+        session = str(given.get("session") or folder.split("/", 1)[0])
+        return given | {"folder": folder, "session": session}
+
+
+def listed_episodes(episodes: Iterable[RemoteEpisode]) -> list[Listed]:
+    """Return what `xperience.hub.download.list_episodes` found as a listing."""
+    return [
+        Listed(
+            folder=episode.folder,
+            annotation_bytes=getattr(episode.local_files.get(ANNOTATION), "size", 0),
+            size_bytes=episode.size,
+            missing=episode.missing,
+        )
+        for episode in episodes
+    ]
+
+
+def read_listing(path: Path | str) -> list[Listed]:
+    """Read a listing, CSV or JSON, and return its episodes sorted by folder.
+
+    It has one row per *file* (``path``, ``size``) or one per *episode* (``folder``,
+    ``annotation_bytes``, ``size_bytes``), which then counts as complete; other columns are passed
+    over.
+
+    Raises
+    ------
+    ListingError
+        If the file cannot be read, a value is missing or no number, or an episode stands twice.
+    """
+    path = Path(path)
+    rows = _rows(path)
+    if not rows:
+        raise ListingError(path.name, "lists nothing", "files or episodes", _LISTING)
+
+    def read(model: type[BaseModel], names: Sequence[str]) -> list[Any]:
+        return [
+            validated(
+                model,
+                {name: row[name] for name in names if name in row},
+                f"{path.name}: row {number}",
+                ListingError,
+                _LISTING,
+            )
+            for number, row in enumerate(rows, 1)
+        ]
+
+    if "path" in rows[0]:
+        found = listed_episodes(group_episodes(read(RemoteFile, ["path", "size"])))
+    else:
+        found = read(Listed, ["folder", "session", "annotation_bytes", "size_bytes"])
+    found.sort(key=lambda one: one.folder)
+    for one, other in pairwise(found):
+        if one.folder == other.folder:
+            raise ListingError(
+                f"{path.name}: {one.folder}", "stands twice", "one row", "Drop the copy."
+            )
+    return found
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        is_csv = path.suffix != ".json"
+        found = [row for _, row in read_table(path)] if is_csv else read_json(path)
+    except (OSError, TextError) as error:
+        raise ListingError(path.name, unreadable(error), "CSV or JSON", _LISTING) from error
+    if isinstance(found, Mapping):
+        found = found.get("files")
+    if not isinstance(found, list) or not all(isinstance(row, Mapping) for row in found):
+        raise ListingError(path.name, "is no list of objects", "one object a row", _LISTING)
+    return [{ALIASES.get(name, name): value for name, value in row.items()} for row in found]
+
+
+# Choosing
 
 
 class ChoiceRules(BaseModel):
@@ -41,7 +171,7 @@ class ChoiceRules(BaseModel):
     Parameters
     ----------
     sides : tuple of three int
-        Episodes to train on, to choose on and to test on.
+        Episodes for training, validation and test.
     n_bands : int
         Size bands, with equally many listed episodes each.
     drop_share : float
@@ -68,11 +198,6 @@ class ChoiceRules(BaseModel):
         return self
 
     @property
-    def n_episodes(self) -> int:
-        """How many episodes are chosen."""
-        return sum(self.sides)
-
-    @property
     def bands(self) -> tuple[str, ...]:
         """Names of the size bands, from small to large."""
         if self.n_bands == len(FOUR_BANDS):
@@ -81,83 +206,81 @@ class ChoiceRules(BaseModel):
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The chosen episodes, and what the listing held.
+class EpisodeChoice:
+    """The chosen episodes band by band, and how many the listing held.
 
-    Parameters
-    ----------
-    roster : Roster
-        Band by band, within a band in the order of choice.
-    n_listed, n_incomplete, n_dropped, n_sessions : int
-        Episodes listed; without all their files; left out as too small; sessions that remained.
+    Of those listed, some lack files (``n_incomplete``) and some are too small (``n_dropped``);
+    ``n_sessions`` remained.
     """
 
-    roster: Roster
+    manifest: SplitManifest
     n_listed: int
     n_incomplete: int
     n_dropped: int
     n_sessions: int
 
     def to_text(self) -> str:
-        """Return what was chosen from what, and a line a band."""
+        """Return what was chosen from what, and one line per band."""
         left = self.n_listed - self.n_incomplete - self.n_dropped
         lines = [
             f"{self.n_listed:,} episodes listed, {self.n_incomplete:,} incomplete, "
             f"{self.n_dropped:,} dropped as too small; {left:,} of {self.n_sessions:,} sessions "
             f"to choose from"
         ]
-        for band in dict.fromkeys(entry.size_band for entry in self.roster):
-            chosen = [entry for entry in self.roster if entry.size_band == band]
-            on = Counter(entry.side for entry in chosen)
+        for band in dict.fromkeys(entry.size_band for entry in self.manifest):
+            chosen = [entry for entry in self.manifest if entry.size_band == band]
             sizes = [entry.size_bytes / 1e9 for entry in chosen]
-            sides = "/".join(str(on[side]) for side in SIDES)
-            lines.append(f"{band}: {sides}, {min(sizes):.2f} to {max(sizes):.2f} GB each")
+            lines.append(f"{band}: {_counts(chosen)}, {min(sizes):.2f} to {max(sizes):.2f} GB each")
         return "\n".join(lines)
 
 
+def _counts(entries: Iterable[Entry]) -> str:
+    """Return how many episodes are in each split, as TRAIN/VAL/TEST."""
+    on = Counter(entry.side for entry in entries)
+    return "/".join(str(on[side]) for side in SIDES)
+
+
 def choose(
-    stock: Iterable[Listed], rules: ChoiceRules | None = None, root: Path | str = "."
-) -> Choice:
-    """Choose episodes by the rules.
+    listing: Iterable[Listed], rules: ChoiceRules | None = None, root: Path | str = "."
+) -> EpisodeChoice:
+    """Choose episodes by the rules; those of the published selection by default.
 
-    The order of the listing has no say. Each draw follows from the seed and the episode's own
-    folder.
-
-    Parameters
-    ----------
-    stock : iterable of Listed
-        All episodes of the dataset.
-    rules : ChoiceRules, optional
-        Those of the published selection by default.
-    root : path, optional
-        What the roster's folders are relative to.
+    The order of the listing has no say: each draw follows from the seed and the episode's own
+    folder. Folders of the manifest are relative to ``root``.
 
     Returns
     -------
-    Choice
-        One episode a session. The bands' counts differ by at most one unless the stock of a band
-        runs out; then the others share what is missing. On each side the bands stand in the
-        proportion of their counts, to within one episode (two on the training side).
+    EpisodeChoice
+        One episode per session. The bands' counts differ by at most one unless a band runs out;
+        then the others share what is missing. In each split the bands stand in the proportion of
+        their counts, to within one episode (two in training).
 
     Raises
     ------
     ChoiceError
         If there are fewer sessions with a suitable episode than episodes are asked for.
     """
-    rules = rules or ChoiceRules()
-    listed = list(stock)
+    rules, listed = rules or ChoiceRules(), list(listing)
     complete = sorted(
-        (one for one in listed if one.complete), key=lambda one: (one.annotation_bytes, one.folder)
+        (one for one in listed if not one.missing),
+        key=lambda one: (one.annotation_bytes, one.folder),
     )
-    n_dropped = int(rules.drop_share * len(complete))
+    n_dropped, n_wanted = int(rules.drop_share * len(complete)), sum(rules.sides)
     kept = complete[n_dropped:]
     n_sessions = len({one.session for one in kept})
-    _check_stock(rules, len(listed), kept, n_sessions)
-    bands = [_ranked(band, rules) for band in _bands(kept, rules.n_bands)]
-    chosen = _Draft(bands).fill(rules.n_episodes)
-    entries = _sided(chosen, rules)
-    return Choice(
-        make_roster(entries, root),
+    if n_sessions < n_wanted:
+        raise ChoiceError(
+            "listing",
+            f"has {len(kept)} suitable episodes of {n_sessions} sessions ({len(listed)} listed)",
+            f"{n_wanted} sessions, one for each episode",
+            f"Ask for at most {n_sessions} episodes, or use a longer listing.",
+        )
+    bands: list[list[Listed]] = [[] for _ in range(rules.n_bands)]
+    for place, one in enumerate(kept):
+        bands[place * rules.n_bands // len(kept)].append(one)
+    chosen = _fill([_ranked(band, rules) for band in bands], n_wanted)
+    return EpisodeChoice(
+        make_manifest(_with_splits(chosen, rules), root),
         n_listed=len(listed),
         n_incomplete=len(listed) - len(complete),
         n_dropped=n_dropped,
@@ -165,36 +288,15 @@ def choose(
     )
 
 
-def _check_stock(rules: ChoiceRules, n_listed: int, kept: list[Listed], n_sessions: int) -> None:
-    if n_sessions < rules.n_episodes:
-        raise ChoiceError(
-            "listing",
-            f"has {len(kept)} suitable episodes of {n_sessions} sessions ({n_listed} listed)",
-            f"{rules.n_episodes} sessions, one for each episode",
-            f"Ask for at most {n_sessions} episodes, or use a longer listing.",
-        )
-
-
-def _bands(kept: Sequence[Listed], n_bands: int) -> list[list[Listed]]:
-    """Cut episodes, sorted by size, into bands of equally many."""
-    bands: list[list[Listed]] = [[] for _ in range(n_bands)]
-    for place, one in enumerate(kept):
-        bands[place * n_bands // len(kept)].append(one)
-    return bands
-
-
 def _ranked(band: Sequence[Listed], rules: ChoiceRules) -> list[Listed]:
     """Return a band's episodes, the first to take first."""
-    if rules.pick == "random" or not band:
-        return sorted(band, key=lambda one: draw(rules.seed, "pick", one.folder))
-    middle = median(one.annotation_bytes for one in band)
-    return sorted(
-        band,
-        key=lambda one: (
-            abs(one.annotation_bytes - middle),
-            draw(rules.seed, "pick", one.folder),
-        ),
-    )
+    middle = median(one.annotation_bytes for one in band) if band else 0
+
+    def rank(one: Listed) -> tuple[float, int]:
+        apart = 0 if rules.pick == "random" else abs(one.annotation_bytes - middle)
+        return apart, draw(rules.seed, "pick", one.folder)
+
+    return sorted(band, key=rank)
 
 
 def draw(seed: int, what: str, name: str) -> int:
@@ -206,77 +308,52 @@ def draw(seed: int, what: str, name: str) -> int:
     return int.from_bytes(blake2b(f"{seed}:{what}:{name}".encode(), digest_size=8).digest())
 
 
-@dataclass
-class _Draft:
-    """Takes episodes from bands, one a session, the emptiest band first.
+def _fill(bands: Sequence[Sequence[Listed]], n_episodes: int) -> list[list[Listed]]:
+    """Return the episodes taken from each band, one per session, the emptiest band first.
 
     A session with episodes in several bands serves whichever needs it: where a band finds only
     sessions that other bands took, one of those makes room if it can be served by yet another. So
     a band comes out short only where no choice could fill it.
     """
+    taken: dict[str, tuple[int, Listed]] = {}  # session: band, episode
 
-    bands: list[list[Listed]]
-    taken: dict[str, tuple[int, Listed]] = field(default_factory=dict)  # session: band, episode
-    place: list[int] = field(default_factory=list)
-
-    def fill(self, n_episodes: int) -> list[list[Listed]]:
-        """Return the episodes taken from each band, in the band's order."""
-        self.place = [0] * len(self.bands)
-        counts, full = [0] * len(self.bands), [False] * len(self.bands)
-        while sum(counts) < n_episodes and not all(full):
-            open_bands = (band for band in range(len(counts)) if not full[band])
-            band = min(open_bands, key=lambda band: counts[band])
-            # What one band cannot gain now it never will: taken sessions stay taken.
-            full[band] = not self._gain(band)
-            counts[band] += not full[band]
-        return [
-            [one for one in band if self.taken.get(one.session) == (number, one)]
-            for number, band in enumerate(self.bands)
-        ]
-
-    def _gain(self, band: int) -> bool:
+    def gain(band: int) -> bool:
         """Give a band one more episode; return whether that was possible."""
-        reached, waiting = {band: None}, [band]
+        asked: dict[int, tuple[int, Listed] | None] = {band: None}
+        waiting = [band]
         while waiting:
             here = waiting.pop(0)
-            free = self._next_free(here)
+            free = next((one for one in bands[here] if one.session not in taken), None)
             if free is not None:
-                self._pass_on(here, free, reached)
+                taken[free.session] = (here, free)
+                while (request := asked[here]) is not None:  # hand on what each gives up
+                    here, one = request
+                    taken[one.session] = (here, one)
                 return True
-            for one in self.bands[here]:
-                holder = self.taken[one.session][0]
-                if holder not in reached:
-                    reached[holder] = (here, one)
+            for one in bands[here]:
+                holder = taken[one.session][0]
+                if holder not in asked:
+                    asked[holder] = (here, one)
                     waiting.append(holder)
         return False
 
-    def _next_free(self, band: int) -> Listed | None:
-        ranked = self.bands[band]
-        while self.place[band] < len(ranked):
-            if ranked[self.place[band]].session not in self.taken:
-                return ranked[self.place[band]]
-            self.place[band] += 1
-        return None
-
-    def _pass_on(
-        self, band: int, free: Listed, reached: dict[int, tuple[int, Listed] | None]
-    ) -> None:
-        """Let a band take a free session, and hand what it gives up to the one that asked."""
-        self.taken[free.session] = (band, free)
-        while (asked := reached[band]) is not None:
-            band, one = asked
-            self.taken[one.session] = (band, one)
+    counts, open_bands = [0] * len(bands), list(range(len(bands)))
+    while sum(counts) < n_episodes and open_bands:
+        band = min(open_bands, key=lambda band: counts[band])
+        if gain(band):
+            counts[band] += 1
+        else:  # what it cannot gain now it never will: taken sessions stay taken
+            open_bands.remove(band)
+    return [
+        [one for one in band if taken.get(one.session) == (number, one)]
+        for number, band in enumerate(bands)
+    ]
 
 
 def apportion(total: int, stock: Sequence[int]) -> list[int]:
     """Share a total out in proportion to the stock, in whole numbers, by the largest remainders.
 
-    Parameters
-    ----------
-    total : int
-        At most the sum of the stock.
-    stock : sequence of int
-        No share exceeds its stock.
+    The total is at most the sum of the stock, and no share exceeds its own.
 
     >>> apportion(16, [32, 32, 32, 32]), apportion(2, [1, 1, 1])
     ([4, 4, 4, 4], [1, 1, 0])
@@ -289,56 +366,40 @@ def apportion(total: int, stock: Sequence[int]) -> list[int]:
     return shares
 
 
-def _sided(chosen: Sequence[Sequence[Listed]], rules: ChoiceRules) -> list[Entry]:
-    """Return the chosen episodes with sides, which share each band alike."""
+def _with_splits(chosen: Sequence[Sequence[Listed]], rules: ChoiceRules) -> list[Entry]:
+    """Return the chosen episodes with their splits, which share each band alike."""
     left = [len(band) for band in chosen]
     n_val = apportion(rules.sides[1], left)
-    left = [own - taken for own, taken in zip(left, n_val, strict=True)]
-    n_test = apportion(rules.sides[2], left)
+    n_test = apportion(rules.sides[2], [n - taken for n, taken in zip(left, n_val, strict=True)])
     entries = []
     for name, band, val, test in zip(rules.bands, chosen, n_val, n_test, strict=True):
         drawn = sorted(band, key=lambda one: draw(rules.seed, "side", one.session))
         side = dict.fromkeys((one.folder for one in drawn), "train")
         side |= dict.fromkeys((one.folder for one in drawn[:val]), "val")
         side |= dict.fromkeys((one.folder for one in drawn[val : val + test]), "test")
-        entries += [_entry(one, side[one.folder], name) for one in band]
+        entries += [
+            Entry(
+                episode=re.sub(r"[^A-Za-z0-9_.-]+", "_", one.folder).strip("_.-") or "episode",
+                folder=one.folder,
+                session=one.session,
+                side=side[one.folder],
+                size_bytes=one.size_bytes,
+                size_band=name,
+            )
+            for one in band
+        ]
     return entries
 
 
-def _entry(one: Listed, side: str, band: str) -> Entry:
-    return Entry(
-        episode=name_of(one.folder),
-        folder=one.folder,
-        session=one.session,
-        side=side,
-        size_bytes=one.size_bytes,
-        size_band=band,
-    )
-
-
-def name_of(folder: str) -> str:
-    """Return an episode's name: its folder's path in characters that any file may have.
-
-    >>> name_of("8a8e1b3c/ep1")
-    '8a8e1b3c_ep1'
-    """
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", folder).strip("_.-") or "episode"
-
-
 def parse_sides(text: str | None, n_episodes: int | None) -> tuple[int, int, int]:
-    """Return how many episodes each side gets, from what was asked for.
+    """Return how many episodes each split gets, from TRAIN/VAL/TEST, their number, or both.
 
-    Parameters
-    ----------
-    text : str or None
-        ``TRAIN/VAL/TEST`` in episodes; without it the proportions are those of the published sides.
-    n_episodes : int or None
-        All of them; must agree with ``text`` if both are given.
+    Without the text the proportions are those of the published splits.
 
     Raises
     ------
     ChoiceError
-        If the text is something else, or the sum another.
+        If the text is something else, or its sum another number.
     """
     if text is None:
         total = sum(PUBLISHED_SIDES) if n_episodes is None else n_episodes
@@ -358,3 +419,114 @@ def parse_sides(text: str | None, n_episodes: int | None) -> tuple[int, int, int
             "Change one of them, or leave one out.",
         )
     return train, val, test
+
+
+# Splits balanced by activity
+
+
+def rebalance(
+    manifest: SplitManifest,
+    same: Callable[[str], Hashable | None],
+    seed: int = 7,
+    sizes: Sequence[int] | None = None,
+) -> SplitManifest:
+    """Return the same episodes in new splits, in which activities are spread alike.
+
+    Each split gets its share of every activity, as nearly as whole sessions allow; activities too
+    rare to be shared out go to the splits in proportion, so that each has its share of the rare
+    ones too. The splits keep their sizes as long as every session has one episode.
+
+    Parameters
+    ----------
+    manifest : SplitManifest
+        With activities.
+    same : function
+        Activity to what must be equal for two of them to count as one.
+    seed : int
+        Seeds the order in which sessions of one activity are assigned.
+    sizes : sequence of three int, optional
+        Episodes in each split; as they are by default.
+
+    Raises
+    ------
+    ManifestError
+        If no episode has an activity: the captions have not been read.
+    """
+    if not any(entry.activity for entry in manifest):
+        raise ManifestError(
+            "manifest", "names no activity", "activities from captions", "Read the captions first."
+        )
+    sessions: dict[str, list[Entry]] = defaultdict(list)
+    for entry in manifest:
+        sessions[entry.session].append(entry)
+    kind_of = {entry.episode: same(entry.activity) for entry in manifest}
+    often = Counter(kind_of.values())
+
+    def order(name: str) -> tuple:
+        """Frequent activities first, long sessions first."""
+        kinds = [kind_of[entry.episode] for entry in sessions[name]]
+        main = max(kinds, key=lambda kind: (often[kind], repr(kind)))
+        return -often[main], repr(main), -len(kinds), draw(seed, "deal", name), name
+
+    assignment = _Assignment(sizes or [len(manifest.on(side)) for side in SIDES], often)
+    split = {
+        name: SIDES[assignment.add([kind_of[entry.episode] for entry in sessions[name]])]
+        for name in sorted(sessions, key=order)
+    }
+    moved = (entry.model_copy(update={"side": split[entry.session]}) for entry in manifest)
+    return make_manifest(moved, manifest.root)
+
+
+class _Assignment:
+    """Assigns sessions to splits, each to the split that is furthest behind.
+
+    A split is behind by what it lacks of the session's activities, and by what it lacks of all that
+    has been assigned so far: the second carries over what the first leaves of rare activities.
+    Counted in episodes times the size of the cohort, so that all is in whole numbers.
+    """
+
+    def __init__(self, sizes: Sequence[int], often: Counter[Hashable]) -> None:
+        self.sizes, self.often = sizes, often
+        self.given: list[Counter[Hashable]] = [Counter() for _ in sizes]
+        self.due = [0] * len(sizes)
+
+    def add(self, session: Sequence[Hashable]) -> int:
+        """Assign a session, given by its episodes' activities; return its split."""
+        kinds, total = Counter(session), sum(self.sizes)
+        self.due = [due + len(session) * n for due, n in zip(self.due, self.sizes, strict=True)]
+        room = [size - self.given[i].total() for i, size in enumerate(self.sizes)]
+
+        def behind(i: int) -> int:
+            return self.due[i] + sum(
+                n * (self.often[kind] * self.sizes[i] - total * self.given[i][kind])
+                for kind, n in kinds.items()
+            )
+
+        free = [i for i, left in enumerate(room) if left >= len(session)]
+        free = free or [max(range(len(room)), key=lambda i: room[i])]
+        best = max(free, key=lambda i: (behind(i), room[i], -i))
+        self.given[best] += kinds
+        self.due[best] -= len(session) * total
+        return best
+
+
+def rerooted(manifest: SplitManifest, root: Path) -> SplitManifest:
+    """Return a manifest whose recordings are found from the folder that it will be written to."""
+    entries = (
+        entry.model_copy(update={"folder": os.path.relpath(manifest.folder(entry), root)})
+        for entry in manifest
+    )
+    return SplitManifest(tuple(entries), root)
+
+
+def balance_text(manifest: SplitManifest, same: Callable[[str], Hashable | None]) -> str:
+    """Return one line per activity, frequent ones first: episodes in each split, and its texts."""
+    entries: dict[Hashable, list[Entry]] = defaultdict(list)
+    for entry in manifest:
+        entries[same(entry.activity)].append(entry)
+    lines = [f"{'/'.join(SIDES):>14}  activity"]
+    for _, group in sorted(entries.items(), key=lambda item: (-len(item[1]), repr(item[0]))):
+        names = list(dict.fromkeys(entry.activity or "(no activity)" for entry in group))
+        worded = f" (worded in {len(names)} ways)" if len(names) > 1 else ""
+        lines.append(f"{_counts(group):>14}  {names[0]}{worded}")
+    return "\n".join(lines)

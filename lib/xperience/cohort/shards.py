@@ -12,22 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import h5py
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from xperience.cohort.roster import Entry, Roster
-from xperience.cohort.slim import is_slim, may_be_slim, slim
+from xperience.cohort.manifest import Entry, SplitManifest
 from xperience.errors import XperienceError
 from xperience.features.blocks import CONTRACTS
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
-from xperience.hub.source import is_unfinished
+from xperience.hub.source import STORE, SampleSource, is_own_download, is_unfinished
 from xperience.outputs import check_output
 from xperience.progress import OnProgress
-from xperience.recording.files import recording_files
+from xperience.recording import layout
+from xperience.recording.files import SLIM, recording_digests, recording_files
 from xperience.recording.inspect import inspect_episode
 from xperience.sources import source_digests, sources_of
-from xperience.storage import remove_folder, value_digest, write_text
+from xperience.standin.mark import is_simulated, write_mark
+from xperience.storage import remove_folder, value_digest, whole_file, write_text
 
+BULK = ("depth", layout.POINT_CLOUD)
+"""What of an annotation is not needed once the windows are made: most of its bytes."""
 Stage = Callable[[Entry, Path], object]
 """Brings an episode's files into a folder, unless they are there; called for each episode."""
 
@@ -41,15 +45,10 @@ class Done(BaseModel):
 
     Parameters
     ----------
-    episode : str
-    status : {"ok", "failed"}
     reason : str
         Why it failed.
-    n_frames, n_windows : int
-    bytes_read : int
-        Bytes of its files when windows were made.
-    bytes_freed : int
-        Bytes of depth, cloud and videos that were discarded.
+    bytes_read, bytes_freed : int
+        Of its files when windows were made; of depth, cloud and videos that were discarded.
     seconds : float
         Wall time of featurising, when it was done.
     workers : int
@@ -82,14 +81,7 @@ class Done(BaseModel):
 
 
 class ShardReport(BaseModel):
-    """What became of the episodes of a shard.
-
-    Parameters
-    ----------
-    shard, of : int
-        Number of the shard, from 0, and how many there are.
-    episodes : tuple of Done
-    """
+    """What became of the episodes of shard number ``shard``, from 0, of ``of`` shards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -103,36 +95,46 @@ class ShardReport(BaseModel):
         return [one for one in self.episodes if one.status == "failed"]
 
 
-def split_shards(roster: Roster, n_shards: int) -> list[list[Entry]]:
-    """Return the episodes of every shard: about the same bytes each, the same split every time.
-
-    Parameters
-    ----------
-    roster : Roster
-    n_shards : int
+def split_shards(manifest: SplitManifest, n_shards: int) -> list[list[Entry]]:
+    """Return the episodes of every shard: about the same bytes each, the same every time.
 
     Raises
     ------
     ShardError
         If there are fewer episodes than shards.
     """
-    if not 1 <= n_shards <= len(roster):
+    if not 1 <= n_shards <= len(manifest):
         raise ShardError(
-            "shards", f"are {n_shards}", f"1 to {len(roster)}, the episodes there are",
+            "shards", f"are {n_shards}", f"1 to {len(manifest)}, the episodes there are",
             "Take fewer shards.",
         )  # fmt: skip
     shards: list[list[Entry]] = [[] for _ in range(n_shards)]
     loads = [(0, 0, number) for number in range(n_shards)]
-    for entry in sorted(roster, key=lambda one: (-one.size_bytes, one.episode)):
+    for entry in sorted(manifest, key=lambda one: (-one.size_bytes, one.episode)):
         load, count, number = heapq.heappop(loads)
         shards[number].append(entry)
         heapq.heappush(loads, (load + entry.size_bytes, count + 1, number))
     return [sorted(shard, key=lambda one: one.episode) for shard in shards]
 
 
-def report_path(out: Path, shard: int) -> Path:
-    """Return where a shard's report is."""
-    return Path(out) / "shards" / f"shard-{shard:04d}.json"
+def stage_from(dataset: SampleSource, say: Callable[[str], None] = print) -> Stage:
+    """Return what downloads an episode of a dataset, with resume and checks.
+
+    A folder that was filled otherwise stays as it is. What arrived of an episode that cannot be had
+    is kept, and the next call goes on from there. ``say`` takes each line for the user, the licence
+    first.
+    """
+    from xperience.hub.download import download_episode  # noqa: PLC0415 - a library for the network
+
+    def stage(entry: Entry, folder: Path) -> None:
+        if not folder.is_dir() or (folder / STORE).is_dir():
+            source = dataset.model_copy(update={"folder": entry.folder})
+            download_episode(source, folder, say=say)
+
+    return stage
+
+
+# The work on one shard
 
 
 @dataclass(frozen=True)
@@ -159,22 +161,13 @@ class Work:
 
 
 def run_shard(
-    roster: Roster,
+    manifest: SplitManifest,
     shard: int,
     n_shards: int,
     work: Work,
     on_progress: OnProgress | None = None,
 ) -> ShardReport:
-    """Work on the episodes of one shard and write its report.
-
-    Parameters
-    ----------
-    roster : Roster
-    shard, n_shards : int
-        Which shard, from 0, of how many.
-    work : Work
-    on_progress : callable, optional
-        Called with the stage "episodes", what is done and the total.
+    """Work on the episodes of one shard, counted from 0, and write its report.
 
     Raises
     ------
@@ -185,60 +178,31 @@ def run_shard(
     """
     if not 0 <= shard < n_shards:
         raise ShardError("shard", f"is {shard}", f"0 to {n_shards - 1}", "Count from 0.")
-    entries = split_shards(roster, n_shards)[shard]
+    entries = split_shards(manifest, n_shards)[shard]
     for part in ("windows", "shards", "cache"):
-        check_output(Path(work.out) / part, map(roster.folder, roster), emptied=True)
+        check_output(Path(work.out) / part, map(manifest.folder, manifest), emptied=True)
     tell = on_progress or (lambda stage, done, total: None)
     code = value_digest(source_digests(sources_of("xperience.features")))[:16]
     found = []
     for number, entry in enumerate(entries):
         tell("episodes", number, len(entries))
-        folder = roster.folder(entry)
+        folder = manifest.folder(entry)
         one = _kept(work.out, folder, entry, code)
         if one is None:
             one = _worked(folder, entry, work, code)
-            _write_done(work.out, entry, one)
-        discard = work.discard and one.status == "ok" and may_be_slim(folder)
-        if discard:  # written first: killed here, windows count
-            one = _discarded(folder, entry, work.out, one)
+            _write_done(work.out, one)
+        if work.discard and one.status == "ok" and may_be_slim(folder):
+            slim(folder)  # after it was written that windows count, for fear of a kill
+            key = _key(folder, one.code)
+            if key not in one.key:
+                freed = one.bytes_read - recording_bytes(folder)
+                one = one.model_copy(update={"bytes_freed": freed, "key": (*one.key, key)})
+                _write_done(work.out, one)
         found.append(one)
     tell("episodes", len(entries), len(entries))
     report = ShardReport(shard=shard, of=n_shards, episodes=tuple(found))
     write_text(report_path(work.out, shard), report.model_dump_json(indent=1) + "\n")
     return report
-
-
-def changed_episodes(roster: Roster, out: Path) -> dict[int, list[str]]:
-    """Return by shard the episodes whose files are no longer those that its report tells of.
-
-    One that failed counts only if its files have changed since: it would fail again otherwise.
-
-    Parameters
-    ----------
-    roster : Roster
-    out : Path
-        The run's folder.
-
-    Raises
-    ------
-    ShardError
-        If a report cannot be read.
-    """
-    folders = {entry.episode: roster.folder(entry) for entry in roster}
-    found = {
-        report.shard: [
-            done.episode
-            for done in report.episodes
-            if done.episode in folders and _is_changed(folders[done.episode], done)
-        ]
-        for report in read_reports(out)
-    }
-    return {shard: episodes for shard, episodes in found.items() if episodes}
-
-
-def _is_changed(folder: Path, done: Done) -> bool:
-    """Return whether a recording that is there whole isn't the one that a report tells of."""
-    return folder.is_dir() and not is_slim(folder) and _key(folder, done.code) not in done.key
 
 
 def tables_of(out: Path, episode: str) -> list[Path]:
@@ -247,31 +211,24 @@ def tables_of(out: Path, episode: str) -> list[Path]:
     return [Path(out) / "windows" / f"{episode}{kind}.parquet" for kind in kinds]
 
 
-def _done_path(out: Path, entry: Entry) -> Path:
-    return Path(out) / "shards" / "episodes" / f"{entry.episode}.json"
+def report_path(out: Path, shard: int) -> Path:
+    """Return where a shard's report is."""
+    return Path(out) / "shards" / f"shard-{shard:04d}.json"
 
 
-def _write_done(out: Path, entry: Entry, done: Done) -> None:
-    write_text(_done_path(out, entry), done.model_dump_json() + "\n")
+def _done_path(out: Path, episode: str) -> Path:
+    return Path(out) / "shards" / "episodes" / f"{episode}.json"
 
 
-def _discarded(folder: Path, entry: Entry, out: Path, done: Done) -> Done:
-    """Drop a recording's bulk, unless that is done; return the record that says so."""
-    slim(folder)
-    key = _key(folder, done.code)
-    if key in done.key:
-        return done
-    freed = done.bytes_read - _bytes(folder)
-    done = done.model_copy(update={"bytes_freed": freed, "key": (*done.key, key)})
-    _write_done(out, entry, done)
-    return done
+def _write_done(out: Path, done: Done) -> None:
+    write_text(_done_path(out, done.episode), done.model_dump_json() + "\n")
 
 
 def _kept(out: Path, folder: Path, entry: Entry, code: str) -> Done | None:
     """Return what an earlier start made of an episode, if it still holds."""
-    path = _done_path(out, entry)
     try:
-        done = Done.model_validate_json(path.read_text(encoding="utf-8"))
+        text = _done_path(out, entry.episode).read_text(encoding="utf-8")
+        done = Done.model_validate_json(text)
     except (OSError, ValidationError):
         return None  # never done, or cut off: it is done now
     whole = all(table.is_file() for table in tables_of(out, entry.episode))
@@ -283,19 +240,21 @@ def _kept(out: Path, folder: Path, entry: Entry, code: str) -> Done | None:
 
 def _worked(folder: Path, entry: Entry, work: Work, code: str) -> Done:
     """Return what became of an episode: its windows are made, or a reason is given."""
+    cache, tables = Path(work.out) / "cache" / entry.episode, tables_of(work.out, entry.episode)
     try:
         _stage(folder, entry, work)
         report = inspect_episode(folder)
         if not report.usable:
-            faults = "; ".join(map(str, report.faults)) or "it cannot be read"
-            return _failed(folder, entry, faults, code)
-        before, read = _key(folder, code), _bytes(folder)
+            reason = "; ".join(map(str, report.faults)) or "it cannot be read"
+            return _failed(folder, entry, reason, code)
+        before, read = _key(folder, code), recording_bytes(folder)
         began = time.perf_counter()
-        missing = _featurise(folder, entry, work)
+        for contract, table in zip(CONTRACTS, tables, strict=True):
+            info = extract(folder, table, contract=contract, cache=cache, workers=work.workers)
+        remove_folder(cache)  # finished streams only serve the other contract
         spent = time.perf_counter() - began
     except (XperienceError, OSError) as error:
         return _failed(folder, entry, " ".join(str(error).split()), code)
-    tables = tables_of(work.out, entry.episode)
     return Done(
         episode=entry.episode,
         status="ok",
@@ -305,7 +264,7 @@ def _worked(folder: Path, entry: Entry, work: Work, code: str) -> Done:
         seconds=round(spent, 3),
         workers=work.workers,
         table_bytes=sum(table.stat().st_size for table in tables),
-        missing=missing,
+        missing=info.missing_blocks,
         key=(before,),
         code=code,
     )
@@ -332,17 +291,9 @@ def _stage(folder: Path, entry: Entry, work: Work) -> None:
         )  # fmt: skip
 
 
-def _bytes(folder: Path) -> int:
+def recording_bytes(folder: Path) -> int:
+    """Return the bytes of a recording's files."""
     return sum(path.stat().st_size for path in recording_files(folder).values())
-
-
-def _featurise(folder: Path, entry: Entry, work: Work) -> dict[str, str]:
-    cache, missing = Path(work.out) / "cache" / entry.episode, {}
-    for contract, table in zip(CONTRACTS, tables_of(work.out, entry.episode), strict=True):
-        info = extract(folder, table, contract=contract, cache=cache, workers=work.workers)
-        missing = info.missing_blocks
-    remove_folder(cache)  # finished streams only serve the other contract
-    return missing
 
 
 def _key(folder: Path, code: str) -> str:
@@ -351,6 +302,62 @@ def _key(folder: Path, code: str) -> str:
     files = sorted((files | recording_files(folder)).items())
     stats = [(name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in files]
     return value_digest([code, stats])[:16]
+
+
+# Recordings without their bulk
+
+
+def is_slim(episode: Path) -> bool:
+    """Return whether a recording has been made slim, or was about to be when it was cut off."""
+    try:
+        with h5py.File(episode / layout.ANNOTATION) as file:
+            return SLIM in file.attrs
+    except OSError:
+        return False  # absent or broken: others tell
+
+
+def may_be_slim(episode: Path) -> bool:
+    """Return whether a recording can be had again: it was downloaded or simulated, or is slim."""
+    return is_slim(episode) or is_own_download(episode) or is_simulated(episode)
+
+
+def slim(episode: Path) -> None:
+    """Drop depth, cloud and videos of a recording in place; labels, poses, hands and body stay.
+
+    The annotation is copied without its bulk and replaced only when the copy is whole; videos are
+    removed after that, so that an interrupted call can be made again. A slim one stays as it is.
+    """
+    path = episode / layout.ANNOTATION
+    videos = [video for video in episode.glob("*.mp4") if video.stem in layout.CAMERAS]
+    ours, is_whole = is_simulated(episode), not is_slim(episode)
+    if is_whole:
+        noted = json.dumps(recording_digests(episode))
+        with (
+            whole_file(path, in_recording=True) as scratch,
+            h5py.File(path) as source,
+            h5py.File(scratch, "w") as target,
+        ):
+            _copy_slim(source, target)
+            target.attrs[SLIM] = noted
+    for video in videos:
+        video.unlink()
+    if ours and (is_whole or videos):
+        write_mark(episode)
+
+
+def _copy_slim(source: h5py.Group, target: h5py.Group, above: str = "") -> None:
+    target.attrs.update(source.attrs)
+    for name, item in source.items():
+        path = f"{above}/{name}".lstrip("/")
+        if path in BULK:
+            continue
+        if isinstance(item, h5py.Group):
+            _copy_slim(item, target.create_group(name), path)
+        else:
+            source.copy(item, target, name)
+
+
+# How far a cohort is
 
 
 def read_reports(out: Path) -> list[ShardReport]:
@@ -372,14 +379,38 @@ def read_reports(out: Path) -> list[ShardReport]:
     return found
 
 
-def status_text(roster: Roster, reports: Sequence[ShardReport]) -> str:
+def changed_episodes(manifest: SplitManifest, out: Path) -> dict[int, list[str]]:
+    """Return by shard the episodes whose files are no longer those that its report tells of.
+
+    One that failed counts only if its files have changed since: it would fail again otherwise.
+
+    Raises
+    ------
+    ShardError
+        If a report cannot be read.
+    """
+    folders = {entry.episode: manifest.folder(entry) for entry in manifest}
+
+    def is_changed(done: Done) -> bool:
+        folder = folders.get(done.episode)
+        there = folder is not None and folder.is_dir() and not is_slim(folder)
+        return there and _key(folder, done.code) not in done.key
+
+    found = {
+        report.shard: [done.episode for done in report.episodes if is_changed(done)]
+        for report in read_reports(out)
+    }
+    return {shard: episodes for shard, episodes in found.items() if episodes}
+
+
+def status_text(manifest: SplitManifest, reports: Sequence[ShardReport]) -> str:
     """Return how far a cohort is: shards, episodes, faults, throughput."""
     done = [one for report in reports for one in report.episodes]
     failed = [one for one in done if one.status == "failed"]
     of = reports[0].of if reports else 0
     lines = [f"shards: {len(reports)} of {of or 'none planned yet'}"]
     lines.append(f"episodes: {len(done) - len(failed)} ok, {len(failed)} failed, "
-                 f"{len(roster) - len(done)} to do")  # fmt: skip
+                 f"{len(manifest) - len(done)} to do")  # fmt: skip
     worked = [one for one in done if one.status == "ok" and one.seconds]
     if worked:
         seconds = sum(one.seconds for one in worked)

@@ -8,7 +8,6 @@ import typer
 from xperience.console import FOLDER, Verbs, say
 
 if TYPE_CHECKING:
-    from xperience.cohort.stock import Listed
     from xperience.hub.source import SampleSource
 
 app = Verbs(
@@ -17,7 +16,10 @@ app = Verbs(
 )
 
 HUB = "hub:"
-RosterOption = Annotated[Path, typer.Option("--out", help="Roster to write, a CSV file.")]
+ManifestArgument = Annotated[
+    Path, typer.Argument(help="Split manifest of the recordings, a CSV file.")
+]
+ManifestOption = Annotated[Path, typer.Option("--out", help="Split manifest to write, a CSV file.")]
 
 
 @app.command()
@@ -26,48 +28,37 @@ def choose(
         str,
         typer.Argument(help="A dataset's listing: CSV, JSON, or hub:owner/name@revision."),
     ],
-    out: RosterOption,
+    out: ManifestOption,
     episodes: Annotated[int | None, typer.Option(min=1, help="How many; default: 128.")] = None,
     sides: Annotated[
-        str | None, typer.Option(help="TRAIN/VAL/TEST in episodes; default: 6 to 1 to 1.")
+        str | None, typer.Option(help="Splits TRAIN/VAL/TEST in episodes; default: 6 to 1 to 1.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seeds every draw.")] = 7,
     pick: Annotated[
         str, typer.Option(help="Of a size band: those nearest to its middle, or random ones.")
     ] = "middle",
 ) -> None:
-    """Choose episodes of a dataset: one a session, size bands balanced, sides drawn."""
-    from xperience.cohort.roster import write_roster
-    from xperience.cohort.selection import ChoiceRules, parse_sides
-    from xperience.cohort.selection import choose as choose_from
-
-    counts = parse_sides(sides, episodes)
-    rules = ChoiceRules(sides=counts, seed=seed, pick=_pick(pick))
-    choice = choose_from(_stock(listing), rules, root=out.parent)
-    write_roster(out, choice.roster)
-    say(choice.to_text())
-    typer.echo(str(out))
-
-
-def _pick(name: str) -> str:
+    """Choose episodes of a dataset: one per session, size bands balanced, splits drawn."""
+    from xperience.cohort import selection
+    from xperience.cohort.manifest import write_manifest
     from xperience.errors import ParamsError, did_you_mean
 
-    known = ("middle", "random")
-    if name not in known:
-        raise ParamsError("--pick", f"is {name!r}", "a way to pick", did_you_mean(name, known))
-    return name
+    counts, known = selection.parse_sides(sides, episodes), ("middle", "random")
+    if pick not in known:
+        raise ParamsError("--pick", f"is {pick!r}", "a way to pick", did_you_mean(pick, known))
+    if listing.startswith(HUB):
+        from xperience.hub.download import list_episodes
 
-
-def _stock(listing: str) -> "list[Listed]":
-    """Return what a file or the hub lists."""
-    from xperience.cohort.stock import read_stock, stock_of
-
-    if not listing.startswith(HUB):
-        return read_stock(Path(listing))
-    from xperience.hub.download import list_episodes
-
-    # Only files and sizes are asked for: no licence is shown, nothing is downloaded.
-    return stock_of(list_episodes(_dataset(listing.removeprefix(HUB), "of its card", HUB)))
+        # Only files and sizes are asked for: no licence is shown, nothing is downloaded.
+        source = _dataset(listing.removeprefix(HUB), "of its card", HUB)
+        listed = selection.listed_episodes(list_episodes(source))
+    else:
+        listed = selection.read_listing(Path(listing))
+    rules = selection.ChoiceRules(sides=counts, seed=seed, pick=pick)
+    choice = selection.choose(listed, rules, root=out.parent)
+    write_manifest(out, choice.manifest)
+    say(choice.to_text())
+    typer.echo(str(out))
 
 
 def _dataset(name: str, licence: str, prefix: str = "") -> "SampleSource":
@@ -87,53 +78,53 @@ def _dataset(name: str, licence: str, prefix: str = "") -> "SampleSource":
 
 @app.command()
 def rebalance(
-    roster: Annotated[Path, typer.Argument(help="Roster of recordings that are on disk.")],
-    out: RosterOption,
+    manifest: ManifestArgument,
+    out: ManifestOption,
     same: Annotated[
         str, typer.Option(help="When two activities count as one; same_noun, for instance.")
     ] = "same_text",
-    seed: Annotated[int, typer.Option(help="Seeds the order of dealing.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seeds the order of assignment.")] = 7,
 ) -> None:
-    """Read captions and balance the sides by activity; episodes without captions are left out.
+    """Read captions and balance the splits by activity; episodes without captions are left out.
 
     Exit status: 0 also if some are left out (stderr names them), 1 if nothing remains.
     """
-    from xperience.cohort import balance
-    from xperience.cohort.roster import read_roster, write_roster
-    from xperience.cohort.wordings import read_wordings, way_named
+    from xperience.cohort import selection
+    from xperience.cohort.manifest import SIDES, read_manifest, write_manifest
+    from xperience.cohort.overlap import match_named, read_labels
     from xperience.progress import progress_bars
 
     with progress_bars() as show:
-        before, key_of = read_roster(roster), way_named(same).phrase
-        reading = read_wordings(before, on_progress=show)
-        sizes = balance.resized(before, reading.roster)
-        after = balance.rebalance(reading.roster, key_of, seed, sizes)
-        write_roster(out, balance.rerooted(after, out.parent))
-    _name_left_out(reading.left_out)
-    say(balance.balance_text(after, key_of))
+        before, key_of = read_manifest(manifest), match_named(same).phrase
+        cohort = read_labels(before, on_progress=show)
+        sizes = [len(before.on(side)) for side in SIDES]
+        sizes = selection.apportion(len(cohort.manifest), sizes)  # some may be left out
+        after = selection.rebalance(cohort.manifest, key_of, seed, sizes)
+        write_manifest(out, selection.rerooted(after, out.parent))
+    _name_left_out(cohort.left_out)
+    say(selection.balance_text(after, key_of))
     typer.echo(str(out))
 
 
 @app.command()
 def overlap(
-    roster: Annotated[Path, typer.Argument(help="Roster of recordings that are on disk.")],
+    manifest: ManifestArgument,
     out: Annotated[Path | None, typer.Option("--out", help="Metrics file to write.")] = None,
 ) -> None:
     """Say how much of what validation and test ask for ever occurs in training."""
-    from xperience.cohort.overlap import overlap_rows, overlap_table
-    from xperience.cohort.roster import read_roster
-    from xperience.cohort.wordings import read_wordings
+    from xperience.cohort.manifest import read_manifest
+    from xperience.cohort.overlap import overlap_rows, overlap_table, read_labels
     from xperience.evaluation.records import write_records
     from xperience.progress import progress_bars
     from xperience.project import episode_name
 
     with progress_bars() as show:
-        reading = read_wordings(read_roster(roster), on_progress=show)
-        run = episode_name(roster.absolute().parent)
-        rows = list(overlap_rows(reading.roster, reading.wordings, run, "cohort_overlap"))
+        cohort = read_labels(read_manifest(manifest), on_progress=show)
+        run = episode_name(manifest.absolute().parent)
+        rows = list(overlap_rows(cohort, run, "cohort_overlap"))
         if out is not None:
             write_records(out, rows)
-    _name_left_out(reading.left_out)
+    _name_left_out(cohort.left_out)
     say(overlap_table(rows).to_string(float_format="{:.3f}".format, na_rep="-"))
     if out is not None:
         typer.echo(str(out))
@@ -153,17 +144,14 @@ def measure(
     ] = None,
 ) -> None:
     """Featurise an episode under both contracts, say what it took, and keep nothing else."""
-    from xperience.cohort.rates import as_report
-    from xperience.cohort.rates import measure as measure_episode
+    from xperience.cohort.cost import measure as measure_episode
     from xperience.progress import progress_bars
     from xperience.storage import write_json
 
     with progress_bars() as show:
         one = measure_episode(episode, workers=workers, on_progress=show)
-        write_json(out, as_report([one]))
-    typer.echo(
-        f"{one.n_frames:,} frames in {one.seconds:.1f} s, {one.cores_taken_s:.1f} core-seconds"
-    )
+        write_json(out, {"episodes": [one.model_dump()]})
+    typer.echo(f"{one.n_frames:,} frames in {one.seconds:.1f} s, {one.core_s:.1f} core-seconds")
     typer.echo(str(out))
 
 
@@ -172,11 +160,12 @@ def cost(
     measured: Annotated[
         Path, typer.Option(help="A run with shards, or a file that `measure` wrote.")
     ],
-    roster: Annotated[
-        Path | None, typer.Argument(help="Roster or listing; default: episodes as measured.")
+    manifest: Annotated[
+        Path | None,
+        typer.Argument(help="Split manifest or listing; default: episodes as measured."),
     ] = None,
     episodes: Annotated[
-        int | None, typer.Option(min=1, help="How many; default: all of the roster or listing.")
+        int | None, typer.Option(min=1, help="How many; default: all of the manifest or listing.")
     ] = None,
     frames: Annotated[
         float | None, typer.Option(min=1, help="Frames an episode; default: as measured.")
@@ -185,17 +174,16 @@ def cost(
     mbit: Annotated[float, typer.Option(help="Bandwidth of the download, Mbit/s.")] = 1000,
 ) -> None:
     """Say what a cohort would take, in bytes and hours, and what that is extrapolated from."""
-    from xperience.cohort.cost import Machine, cost_of, cost_text, plan_volume
-    from xperience.cohort.rates import read_rates
+    from xperience.cohort.cost import cost_of, read_rates
 
-    rates, machine = read_rates(measured), Machine(cores, mbit)
-    volume = plan_volume(rates, roster, episodes, frames)
-    typer.echo(cost_text(cost_of(volume, rates, machine)))
+    rates = read_rates(measured)
+    found = cost_of(rates, manifest, episodes, frames, cores=cores, mbit_per_s=mbit)
+    typer.echo(found.text)
 
 
 @app.command()
 def shard(
-    roster: Annotated[Path, typer.Argument(help="Roster of recordings.")],
+    manifest: ManifestArgument,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run."), FOLDER],
     shard: Annotated[int, typer.Option(min=0, help="Which shard, from 0.")] = 0,
     of: Annotated[int, typer.Option(min=1, help="How many shards there are.")] = 1,
@@ -217,9 +205,8 @@ def shard(
     Exit status: 0 also if episodes failed (stderr names them) unless --strict, 1 if the shard
     could not be worked on.
     """
-    from xperience.cohort.roster import read_roster
-    from xperience.cohort.shards import Work, run_shard
-    from xperience.cohort.staging import stage_from
+    from xperience.cohort.manifest import read_manifest
+    from xperience.cohort.shards import Work, run_shard, stage_from
     from xperience.progress import progress_bars
 
     if (dataset is None) != (licence is None):
@@ -227,7 +214,7 @@ def shard(
     with progress_bars() as show:
         stage = stage_from(_dataset(dataset, licence)) if dataset and licence else None
         work = Work(out, discard, stage, workers)
-        report = run_shard(read_roster(roster), shard, of, work, on_progress=show)
+        report = run_shard(read_manifest(manifest), shard, of, work, on_progress=show)
     for one in report.episodes if discard else ():
         if one.status == "ok" and not one.bytes_freed:
             typer.echo(f"kept whole: {one.episode}: neither downloaded nor simulated", err=True)
@@ -241,11 +228,11 @@ def shard(
 
 @app.command()
 def status(
-    roster: Annotated[Path, typer.Argument(help="Roster of recordings.")],
+    manifest: ManifestArgument,
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
 ) -> None:
     """Say how far a cohort is: shards, episodes, faults, throughput."""
-    from xperience.cohort.roster import read_roster
+    from xperience.cohort.manifest import read_manifest
     from xperience.cohort.shards import read_reports, status_text
 
-    say(status_text(read_roster(roster), read_reports(run)))
+    say(status_text(read_manifest(manifest), read_reports(run)))

@@ -1,8 +1,9 @@
 """Recordings as a LeRobot dataset (format v3.0): Parquet, MP4 and what describes them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xperience.export.clock import absent_streams
-from xperience.export.extras import ExportError
-from xperience.export.folders import whole_folder
-from xperience.export.frame_table import (
-    STATE_NEEDS,
-    action_names,
-    device_times_s,
-    imu_at_frames,
-    known_parts,
-    state_names,
-    states_and_actions,
-    texts,
-)
+from xperience.export.common import ExportError, absent_streams, whole_folder
 from xperience.export.remux import colours, put_on_grid, size_px
-from xperience.export.statistics import Statistics, picture_statistics, pooled, statistics
-from xperience.recording.layout import CAMERAS
+from xperience.features.posture import Postures
+from xperience.recording import layout
+from xperience.recording.captions import is_labelled
+from xperience.recording.geometry import Points
 from xperience.recording.recording import Episode
 from xperience.storage import write_json, write_text
 
@@ -36,42 +27,36 @@ VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.m
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
 STATE, ACTION, IMU = "observation.state", "action", "observation.imu"
 KNOWN, DEVICE_TIME = "observation.known", "observation.device_time"
-PICTURED = "observation.pictured"
+PICTURED, VIDEO = "observation.pictured", "observation.images."
+HANDS = ("hand_left", "hand_right")
+STATE_NEEDS = ("body", "pose", *HANDS)
+"""Streams without which there is no state and no action."""
+N_JOINTS = {"body": layout.N_BODY_JOINTS} | dict.fromkeys(HANDS, layout.N_HAND_JOINTS)
 SHORT_FRAMES = 20
 """A camera may lack this many pictures at the end: the episode ends with it."""
-_INDEXES = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
+Statistics = dict[str, np.ndarray]
 _TYPES = {"float32": pa.float32(), "int64": pa.int64(), "bool": pa.bool_()}
+_ROWS = 1024
 
 
-@dataclass
-class Plan:
-    """What every episode of a dataset has.
+@dataclass(frozen=True)
+class DatasetPlan:
+    """What every episode of a dataset has, and why the rest is left out.
 
-    Parameters
-    ----------
-    fps : int
-    cameras : list of str
-    has_state, has_imu : bool
-    absent : dict of {stream: reason}
-        What is left out, and why.
+    ``tasks`` are all texts that describe a frame, in the order of their first use.
     """
 
     fps: int
     cameras: list[str]
     has_state: bool
     has_imu: bool
-    absent: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str]
+    tasks: list[str]
 
 
 def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str, str]:
-    """Write recordings as a LeRobot dataset, whole or not at all.
-
-    Parameters
-    ----------
-    episodes : sequence of path
-        Folders of recordings, one episode each, of one frame rate.
-    out : path
-        The dataset's folder; it must not be there yet.
+    """Write recordings of one frame rate as a LeRobot dataset, whole or not at all.
 
     Returns
     -------
@@ -96,18 +81,15 @@ def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str,
     with ExitStack() as stack, whole_folder(out) as folder:
         opened = [stack.enter_context(Episode(episode)) for episode in episodes]
         plan = _plan(opened)
-        tasks = list(dict.fromkeys(text for one in opened for text in texts(one)))
         rows, first = [], 0
         for number, episode in enumerate(opened):
-            row = _write_episode(folder, episode, number, first, (plan, tasks))
-            rows.append(row)
-            first += row["length"]
-        _write_meta(folder, plan, tasks, rows)
+            rows.append(_write_episode(folder, episode, number, first, plan))
+            first += rows[-1]["length"]
+        _write_meta(folder, plan, rows)
     return plan.absent
 
 
-def _plan(episodes: list[Episode]) -> Plan:
-    """Return what all episodes have; what one of them lacks is left out with its reason."""
+def _plan(episodes: list[Episode]) -> DatasetPlan:
     if not episodes:
         raise ExportError("EPISODES", "are none", "at least one", "Name a recording's folder.")
     rates = sorted({round(episode.fps) for episode in episodes})
@@ -119,82 +101,135 @@ def _plan(episodes: list[Episode]) -> Plan:
     for episode in episodes:
         for name, reason in absent_streams(episode).items():
             absent.setdefault(name, f"{episode.name}: {reason}")
-    for camera in CAMERAS:
+    for camera in layout.CAMERAS:
         sizes = {size_px(episode, camera) for episode in episodes if camera not in absent}
         if len(sizes) > 1:
             absent.setdefault(camera, "its pictures have several sizes")
-    cameras = [camera for camera in CAMERAS if camera not in absent]
-    has_state = not absent.keys() & set(STATE_NEEDS)
-    if not has_state:
-        reason = next(absent[name] for name in STATE_NEEDS if name in absent)
-        absent["state and action"] = reason
-    return Plan(rates[0], cameras, has_state, "imu" not in absent, absent)
+    lacking = [name for name in STATE_NEEDS if name in absent]
+    if lacking:
+        absent["state and action"] = absent[lacking[0]]
+    cameras = [camera for camera in layout.CAMERAS if camera not in absent]
+    tasks = list(dict.fromkeys(text for one in episodes for text in texts(one)))
+    return DatasetPlan(rates[0], cameras, not lacking, "imu" not in absent, absent, tasks)
 
 
-def _features(plan: Plan, videos: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return LeRobot's declaration of every column and video."""
-    found: dict[str, dict[str, Any]] = {}
+# The rows of an episode
+
+
+def texts(episode: Episode) -> list[str]:
+    """Return what the wearer does in each frame: the action, else the subtask, else the whole.
+
+    A label that says nothing, such as ``N/A``, counts as none.
+    """
+    said = episode.labels_of("corrected")
+    whole = said.main_task or "(no caption)"
+    pairs = zip(said.action, said.subtask, strict=True)
+    return [next(filter(is_labelled, pair), whole) for pair in pairs]
+
+
+def states_and_actions(episode: Episode) -> tuple[np.ndarray, np.ndarray]:
+    """Return each frame's posture and the hands of the next one, as seen from this frame's body.
+
+    Returns
+    -------
+    state : float32 array, shape (n_frames, 282)
+        Body, left hand, right hand in the body frame, metres; NaN where a joint isn't known.
+    action : float32 array, shape (n_frames, 126)
+        Both hands of the next frame in the body frame of this one; no frame follows the last.
+    """
+    postures, n = Postures.of(episode), episode.n_frames
+
+    def flat(parts: list[Points]) -> np.ndarray:
+        rows = [part.xyz.reshape(len(part.xyz), -1) for part in parts]
+        return np.concatenate(rows, axis=1).astype(np.float32)
+
+    def ahead(side: str, start: int, stop: int) -> Points:
+        """Return a hand one frame later, in the world; NaN after the last frame."""
+        now = postures.hand(side, start, stop)
+        later = np.full_like(now.xyz, np.nan)
+        if start + 1 < n:
+            found = postures.hand(side, start + 1, min(stop + 1, n)).xyz
+            later[: len(found)] = found
+        return Points(later, now.frame)
+
+    states, actions = [], []
+    for start in range(0, n, _ROWS):
+        span = start, min(start + _ROWS, n)
+        to_body = postures.to_body(*span)
+        parts = [postures.body(*span), *(postures.hand(side, *span) for side in HANDS)]
+        states.append(flat([to_body(part) for part in parts]))
+        actions.append(flat([to_body(ahead(side, *span)) for side in HANDS]))
+    return np.concatenate(states), np.concatenate(actions)
+
+
+def _imu_at_frames(episode: Episode) -> np.ndarray:
+    """Return the IMU sample of each frame, float32 (n_frames, 6): acceleration, then rotation.
+
+    NaN where a frame has no sample, or one that is not a number.
+    """
+    keys = episode.annotation.keyframes()[: episode.n_frames]
+    samples = np.concatenate([episode.read(layout.IMU_ACCEL), episode.read(layout.IMU_GYRO)], 1)
+    rows = np.full((episode.n_frames, 6), np.nan, dtype=np.float32)
+    inside = np.flatnonzero((keys >= 0) & (keys < len(samples)))
+    rows[inside] = samples[keys[inside]]
+    rows[~np.isfinite(rows).all(axis=1)] = np.nan
+    return rows
+
+
+def _columns(
+    episode: Episode, number: int, first: int, n: int, plan: DatasetPlan
+) -> dict[str, np.ndarray]:
+    """Return every column but that of pictures, each of shape (n, width)."""
+    found = {}
     if plan.has_state:
-        found[STATE] = _vector("float32", state_names())
-        found[ACTION] = _vector("float32", action_names())
-        found[KNOWN] = _vector("bool", ["body", "hand_left", "hand_right", "action"])
+        state, action = states_and_actions(episode)
+        ends = np.cumsum([0, *(3 * n for n in N_JOINTS.values())])
+        parts = [*(state[:, a:b] for a, b in pairwise(ends)), action]
+        known = np.stack([np.isfinite(part).all(axis=1) for part in parts], axis=1)
+        found |= {STATE: state[:n], ACTION: action[:n], KNOWN: known[:n]}
     if plan.has_imu:
-        axes = ("accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z")
-        found[IMU] = _vector("float32", list(axes))
-    found[DEVICE_TIME] = _vector("float32", None)
-    if plan.cameras:
-        found[PICTURED] = _vector("bool", plan.cameras)
-    for camera in plan.cameras:
-        info = videos[camera]
-        found[_key(camera)] = {
-            "dtype": "video",
-            "shape": [info["video.height"], info["video.width"], 3],
-            "names": ["height", "width", "channels"],
-            "info": info,
-        }
-    for name in _INDEXES:
-        found[name] = _vector("float32" if name == "timestamp" else "int64", None)
-    return found
-
-
-def _vector(dtype: str, names: list[str] | None) -> dict[str, Any]:
-    return {"dtype": dtype, "shape": [len(names) if names else 1], "names": names}
-
-
-def _key(camera: str) -> str:
-    return f"observation.images.{camera}"
+        found[IMU] = _imu_at_frames(episode)[:n]
+    frames = np.arange(n, dtype=np.int64)[:, None]
+    code = {task: index for index, task in enumerate(plan.tasks)}
+    return found | {
+        DEVICE_TIME: episode.frame_times_s.astype(np.float32)[:n, None],
+        "timestamp": (frames / plan.fps).astype(np.float32),
+        "frame_index": frames,
+        "episode_index": np.full_like(frames, number),
+        "index": frames + first,
+        "task_index": np.array([[code[text]] for text in texts(episode)[:n]], dtype=np.int64),
+    }
 
 
 def _write_episode(
-    folder: Path, episode: Episode, number: int, first: int, about: tuple[Plan, list[str]]
+    folder: Path, episode: Episode, number: int, first: int, plan: DatasetPlan
 ) -> dict[str, Any]:
     """Write an episode's rows and videos; return its row in ``meta/episodes``."""
-    plan, tasks = about
     place = {"chunk_index": number // CHUNK_FILES, "file_index": number % CHUNK_FILES}
-    n = _length(episode, plan.cameras)
-    said = texts(episode)[:n]
-    columns = _columns(episode, n, plan) | _index_columns(n, number, first, plan.fps)
-    code = {task: index for index, task in enumerate(tasks)}
-    columns["task_index"] = np.array([[code[text]] for text in said], dtype=np.int64)
+    n = episode.n_frames
+    for camera in plan.cameras:  # the episode ends with its first camera, if that is soon enough
+        end = int(np.flatnonzero(episode.clock(camera).pictures >= 0)[-1]) + 1
+        if end >= episode.n_frames - SHORT_FRAMES:
+            n = min(n, end)
+    columns = _columns(episode, number, first, n, plan)
     videos, stats, coded_anew, pictured = {}, {}, {}, []
     for camera in plan.cameras:
-        path = folder / VIDEO_PATH.format(video_key=_key(camera), **place)
+        path = folder / VIDEO_PATH.format(video_key=VIDEO + camera, **place)
         path.parent.mkdir(parents=True, exist_ok=True)
-        info, there, is_copied = put_on_grid(episode, camera, path, plan.fps, n)
+        videos[camera], there, is_copied = put_on_grid(episode, camera, path, plan.fps, n)
         seen = colours(path, plan.fps, there, keys_only=is_copied)
-        videos[camera], stats[_key(camera)] = info | place, picture_statistics(seen)
+        stats[VIDEO + camera] = _picture_statistics(seen)
         pictured.append(there)
         if not is_copied:
             coded_anew[camera] = int(np.sum(~there))
     if pictured:
         columns[PICTURED] = np.stack(pictured, axis=1)
     _write_rows(folder / DATA_PATH.format(**place), columns)
-    stats |= {
-        name: statistics(values, f"{episode.name}: {name}") for name, values in columns.items()
-    }
+    for name, values in columns.items():
+        stats[name] = statistics(values, f"{episode.name}: {name}")
     return {
         "episode_index": number,
-        "tasks": list(dict.fromkeys(said)),
+        "tasks": list(dict.fromkeys(texts(episode)[:n])),
         "length": n,
         "dataset_from_index": first,
         "dataset_to_index": first + n,
@@ -209,55 +244,117 @@ def _write_episode(
     }
 
 
-def _length(episode: Episode, cameras: list[str]) -> int:
-    """Return how many frames an episode has until its first camera ends, if that is soon enough."""
-    n = episode.n_frames
-    ends = [int(np.flatnonzero(episode.clock(one).pictures >= 0)[-1]) + 1 for one in cameras]
-    return min([n, *(end for end in ends if end >= n - SHORT_FRAMES)])
-
-
-def _columns(episode: Episode, n: int, plan: Plan) -> dict[str, np.ndarray]:
-    found = {}
-    if plan.has_state:
-        state, action = states_and_actions(episode)
-        known = np.isfinite(action).all(axis=1, keepdims=True)
-        found[STATE], found[ACTION] = state[:n], action[:n]
-        found[KNOWN] = np.concatenate([known_parts(state), known], axis=1)[:n]
-    if plan.has_imu:
-        found[IMU] = imu_at_frames(episode)[:n]
-    return found | {DEVICE_TIME: device_times_s(episode)[:n]}
-
-
-def _index_columns(n: int, number: int, first: int, fps: int) -> dict[str, np.ndarray]:
-    frames = np.arange(n, dtype=np.int64)[:, None]
-    return {
-        "timestamp": (frames / fps).astype(np.float32),
-        "frame_index": frames,
-        "episode_index": np.full_like(frames, number),
-        "index": frames + first,
-    }
-
-
 def _write_rows(path: Path, columns: dict[str, np.ndarray]) -> None:
     """Write a Parquet file; a column of width 1 holds numbers, any other lists of fixed size."""
     arrays = {}
     for name, values in columns.items():
-        kind = _TYPES[str(values.dtype)]
-        flat = pa.array(values.reshape(-1), kind)
-        width = values.shape[1]
+        flat, width = pa.array(values.reshape(-1), _TYPES[str(values.dtype)]), values.shape[1]
         arrays[name] = flat if width == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(arrays), path)
 
 
-def _write_meta(folder: Path, plan: Plan, tasks: list[str], rows: list[dict[str, Any]]) -> None:
-    videos = {camera: _described(rows[0]["videos"][camera]) for camera in plan.cameras}
+# Statistics in LeRobot's form
+
+
+def statistics(rows: np.ndarray, place: str = "column") -> Statistics:
+    """Return the statistics of each column over the rows without a NaN.
+
+    Parameters
+    ----------
+    rows : array, shape (n, d)
+        At least one row is known; else an error names ``place``.
+
+    Returns
+    -------
+    dict of {name: array (d,)}
+        min, max, mean, std, quantiles; ``count``, shape (1,), is the number of known rows.
+    """
+    rows = np.asarray(rows, dtype=np.float64)
+    known = rows[np.isfinite(rows).all(axis=1)]
+    if not len(known):
+        raise ExportError(place, "is known in no frame", "some frames", "Leave this episode out.")
+    found = {name: np.quantile(known, share, axis=0) for name, share in QUANTILES.items()}
+    found |= {"min": known.min(axis=0), "max": known.max(axis=0)}
+    found |= {"mean": known.mean(axis=0), "std": known.std(axis=0)}
+    return found | {"count": np.array([len(known)])}
+
+
+def _picture_statistics(pictures: np.ndarray) -> Statistics:
+    """Return the statistics of each colour, arrays of shape (3, 1, 1); ``count`` is of pictures."""
+    found = statistics(pictures.reshape(-1, 3))
+    found = {name: value.reshape(3, 1, 1) for name, value in found.items() if name != "count"}
+    return found | {"count": np.array([len(pictures)])}
+
+
+def pooled(parts: Sequence[Statistics]) -> Statistics:
+    """Return the statistics of several episodes together.
+
+    Extremes, mean and standard deviation are those of all rows. Quantiles are means of the
+    episodes' quantiles, weighted by their rows, as LeRobot itself pools them: not those of all
+    rows, unless there is one episode.
+    """
+    counts = np.array([part["count"][0] for part in parts], dtype=np.float64)
+    share = counts / counts.sum()
+
+    def mean(values: list[np.ndarray]) -> np.ndarray:
+        return np.tensordot(share, np.stack(values), axes=1)
+
+    middle = mean([part["mean"] for part in parts])
+    spread = mean([part["std"] ** 2 + (part["mean"] - middle) ** 2 for part in parts])
+    found = {name: mean([part[name] for part in parts]) for name in QUANTILES}
+    found |= {"min": np.min([part["min"] for part in parts], axis=0)}
+    found |= {"max": np.max([part["max"] for part in parts], axis=0)}
+    found |= {"mean": middle, "std": np.sqrt(spread)}
+    return found | {"count": np.array([int(counts.sum())])}
+
+
+# What describes the dataset
+
+
+def _features(plan: DatasetPlan, videos: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return LeRobot's declaration of every column and video."""
+
+    def axes(parts: Sequence[str]) -> list[str]:
+        return [f"{part}_{j}_{a}" for part in parts for j in range(N_JOINTS[part]) for a in "xyz"]
+
+    def declared(dtype: str, names: list[str] | None = None) -> dict[str, Any]:
+        return {"dtype": dtype, "shape": [len(names) if names else 1], "names": names}
+
+    found: dict[str, dict[str, Any]] = {}
+    if plan.has_state:
+        found[STATE] = declared("float32", axes(["body", *HANDS]))
+        found[ACTION] = declared("float32", [f"next_{name}" for name in axes(HANDS)])
+        found[KNOWN] = declared("bool", ["body", *HANDS, "action"])
+    if plan.has_imu:
+        names = [f"{kind}_{axis}" for kind in ("accel", "gyro") for axis in "xyz"]
+        found[IMU] = declared("float32", names)
+    found[DEVICE_TIME] = declared("float32")
+    if plan.cameras:
+        found[PICTURED] = declared("bool", plan.cameras)
+    for camera, info in videos.items():
+        found[VIDEO + camera] = {
+            "dtype": "video",
+            "shape": [info["video.height"], info["video.width"], 3],
+            "names": ["height", "width", "channels"],
+            "info": info,
+        }
+    found["timestamp"] = declared("float32")
+    for name in ("frame_index", "episode_index", "index", "task_index"):
+        found[name] = declared("int64")
+    return found
+
+
+def _write_meta(folder: Path, plan: DatasetPlan, rows: list[dict[str, Any]]) -> None:
+    import pandas as pd  # noqa: PLC0415 - half a second that only this needs
+
+    videos = rows[0]["videos"]
     info = {
         "codebase_version": VERSION,
         "robot_type": "human",
         "total_episodes": len(rows),
         "total_frames": sum(row["length"] for row in rows),
-        "total_tasks": len(tasks),
+        "total_tasks": len(plan.tasks),
         "chunks_size": CHUNK_FILES,
         "data_files_size_in_mb": DATA_FILE_MB,
         "video_files_size_in_mb": VIDEO_FILE_MB,
@@ -268,74 +365,62 @@ def _write_meta(folder: Path, plan: Plan, tasks: list[str], rows: list[dict[str,
         "features": _features(plan, videos),
     }
     write_json(folder / "meta" / "info.json", info)
-    names = rows[0]["stats"]
-    stats = {name: pooled([row["stats"][name] for row in rows]) for name in names}
+    stats = {name: pooled([row["stats"][name] for row in rows]) for name in rows[0]["stats"]}
     write_json(folder / "meta" / "stats.json", {name: _plain(one) for name, one in stats.items()})
-    _write_tasks(folder / "meta" / "tasks.parquet", tasks)
-    _write_episodes(folder / EPISODES_PATH, rows, plan)
+    index = pd.Index(plan.tasks, name="task")  # LeRobot looks tasks up by the pandas index
+    tasks = pd.DataFrame({"task_index": np.arange(len(plan.tasks))}, index=index)
+    tasks.to_parquet(folder / "meta" / "tasks.parquet")
+    (folder / EPISODES_PATH).parent.mkdir(parents=True)
+    table = pa.Table.from_pylist([_described(row, plan.fps) for row in rows])
+    pq.write_table(table, folder / EPISODES_PATH)
     write_text(folder / "README.md", _readme(plan, rows))
-
-
-def _described(video: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in video.items() if not name.endswith("_index")}
 
 
 def _plain(found: Statistics) -> dict[str, Any]:
     return {name: value.tolist() for name, value in found.items()}
 
 
-def _write_tasks(path: Path, tasks: list[str]) -> None:
-    """Write tasks with the text as the pandas index, which is how LeRobot looks them up."""
-    import pandas as pd  # noqa: PLC0415 - half a second that only this needs
-
-    index = pd.Index(tasks, name="task")
-    pd.DataFrame({"task_index": np.arange(len(tasks))}, index=index).to_parquet(path)
-
-
-def _write_episodes(path: Path, rows: Iterable[dict[str, Any]], plan: Plan) -> None:
-    """Write one row an episode: where its rows and videos lie, and its statistics."""
-    flat = []
-    for row in rows:
-        apart = ("videos", "coded_anew", "stats")
-        one = {key: value for key, value in row.items() if key not in apart}
-        for camera, video in row["videos"].items():
-            before = f"videos/{_key(camera)}"
-            one |= {f"{before}/{k}": video[k] for k in ("chunk_index", "file_index")}
-            one |= {f"{before}/from_timestamp": 0.0}
-            one |= {f"{before}/to_timestamp": row["length"] / plan.fps}
-        for name, found in row["stats"].items():
-            one |= {f"stats/{name}/{key}": value for key, value in _plain(found).items()}
-        flat.append(one)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(flat), path)
+def _described(row: dict[str, Any], fps: int) -> dict[str, Any]:
+    """Return the flat row of an episode: where its rows and videos lie, and its statistics."""
+    apart = ("videos", "coded_anew", "stats")
+    flat = {key: value for key, value in row.items() if key not in apart}
+    for camera in row["videos"]:
+        before = f"videos/{VIDEO}{camera}"
+        flat[f"{before}/chunk_index"] = row["data/chunk_index"]
+        flat[f"{before}/file_index"] = row["data/file_index"]
+        flat[f"{before}/from_timestamp"] = 0.0
+        flat[f"{before}/to_timestamp"] = row["length"] / fps
+    for name, found in row["stats"].items():
+        flat |= {f"stats/{name}/{key}": value for key, value in _plain(found).items()}
+    return flat
 
 
-def _readme(plan: Plan, rows: list[dict[str, Any]]) -> str:
+def _readme(plan: DatasetPlan, rows: list[dict[str, Any]]) -> str:
     sources = ", ".join(row["source"] for row in rows)
-    lines = [
-        "---",
-        "task_categories:",
-        "- robotics",
-        "tags:",
-        "- LeRobot",
-        "configs:",
-        "- config_name: default",
-        "  data_files: data/*/*.parquet",
-        "---",
-        "",
-        f"Recordings of people, exported to LeRobot's format {VERSION}: {sources}.",
-        "",
-        "- Positions are in metres, in the wearer's body frame: x forward, y left, z up.",
-        "- The action is where both hands are one frame later, seen from this frame's body.",
-        "- What isn't known is NaN; `observation.known` says what is. Statistics: of known rows.",
-        "- Rows and pictures stand on an even clock; `observation.device_time` is the real one.",
-        "- A frame without a picture is black; `observation.pictured` says which have one.",
-        "",
-        *(f"- Left out: {name} ({reason})" for name, reason in plan.absent.items()),
-        *(
-            f"- Coded anew: {camera} of {row['source']} ({n} frames without a picture)"
-            for row in rows
-            for camera, n in row["coded_anew"].items()
-        ),
+    notes = [f"- Left out: {name} ({reason})" for name, reason in plan.absent.items()]
+    notes += [
+        f"- Coded anew: {camera} of {row['source']} ({n} frames without a picture)"
+        for row in rows
+        for camera, n in row["coded_anew"].items()
     ]
-    return "\n".join(lines) + "\n"
+    text = f"""\
+---
+task_categories:
+- robotics
+tags:
+- LeRobot
+configs:
+- config_name: default
+  data_files: data/*/*.parquet
+---
+
+Recordings of people, exported to LeRobot's format {VERSION}: {sources}.
+
+- Positions are in metres, in the wearer's body frame: x forward, y left, z up.
+- The action is where both hands are one frame later, seen from this frame's body.
+- What isn't known is NaN; `observation.known` says what is. Statistics: of known rows.
+- Rows and pictures stand on an even clock; `observation.device_time` is the real one.
+- A frame without a picture is black; `observation.pictured` says which have one.
+
+"""
+    return text + "".join(f"{note}\n" for note in notes)

@@ -27,19 +27,9 @@ def put_on_grid(
 ) -> tuple[dict[str, Any], np.ndarray, bool]:
     """Write a camera's pictures without its sound, that of frame i at exactly i / fps seconds.
 
-    Where the file holds one picture a frame and nothing else before them, they are copied as they
-    are. Otherwise they are decoded and coded anew, and a frame without a picture is black.
-
-    Parameters
-    ----------
-    episode : Episode
-    camera : str
-        Whose video can be used.
-    out : Path
-        The MP4 file to write.
-    fps : int
-    n_frames : int
-        Frames of the recording that it covers, the first ones.
+    The MP4 file ``out`` covers the first ``n_frames`` of the recording. Where the camera's file
+    holds one picture a frame and nothing else before them, they are copied as they are. Otherwise
+    they are decoded and coded anew, and a frame without a picture is black.
 
     Returns
     -------
@@ -50,19 +40,26 @@ def put_on_grid(
     bool
         Whether pictures are copies, bit for bit.
     """
-    is_plain = _is_plain(episode, camera, n_frames)
+    pictures = episode.clock(camera).pictures[:n_frames]
+    is_plain = shows_all(episode, camera) and bool((pictures == np.arange(n_frames)).all())
     if is_plain:
         _copy(episode.video_path(camera), out, fps)
         there = np.ones(n_frames, dtype=bool)
     else:
         there = _code_anew(episode, camera, out, fps, n_frames)
-    return _described(out, fps), there, is_plain
-
-
-def _is_plain(episode: Episode, camera: str, n_frames: int) -> bool:
-    """Return whether the file holds the picture of each frame and none before them."""
-    pictures = episode.clock(camera).pictures[:n_frames]
-    return shows_all(episode, camera) and (pictures == np.arange(n_frames)).all()
+    with av.open(file_url(out)) as container:
+        stream = container.streams.video[0]
+        described = {
+            "video.height": stream.height,
+            "video.width": stream.width,
+            "video.codec": stream.codec_context.codec.canonical_name,
+            "video.pix_fmt": stream.codec_context.pix_fmt,
+            "video.is_depth_map": False,
+            "video.fps": fps,
+            "video.channels": 3,
+            "has_audio": False,
+        }
+    return described, there, is_plain
 
 
 def shows_all(episode: Episode, camera: str) -> bool:
@@ -110,32 +107,9 @@ def _code_anew(episode: Episode, camera: str, out: Path, fps: int, n_frames: int
     return there
 
 
-def _described(video: Path, fps: int) -> dict[str, Any]:
-    with av.open(file_url(video)) as container:
-        stream = container.streams.video[0]
-        return {
-            "video.height": stream.height,
-            "video.width": stream.width,
-            "video.codec": stream.codec_context.codec.canonical_name,
-            "video.pix_fmt": stream.codec_context.pix_fmt,
-            "video.is_depth_map": False,
-            "video.fps": fps,
-            "video.channels": 3,
-            "has_audio": False,
-        }
-
-
 @dataclass(frozen=True)
 class Sound:
-    """An unbroken piece of a video's sound, as a file of its own.
-
-    Parameters
-    ----------
-    data : bytes
-        MPEG-4 audio.
-    start_s : float
-        When it begins in the video's time.
-    """
+    """An unbroken piece of a video's sound as MPEG-4 audio, and when it begins in the video."""
 
     data: bytes
     start_s: float
@@ -144,17 +118,7 @@ class Sound:
 def sound_as_it_is(video: Path, timeline: MediaTimeline) -> list[Sound]:
     """Return a video's AAC sound without decoding it, one piece from gap to gap.
 
-    Parameters
-    ----------
-    video : Path
-        With sound.
-    timeline : MediaTimeline
-        Of that file.
-
-    Returns
-    -------
-    list of Sound
-        Empty if it has another codec.
+    It is empty if the sound has another codec.
     """
     with av.open(file_url(video)) as read:
         stream = read.streams.audio[0]
@@ -184,28 +148,21 @@ def _piece(stream: av.AudioStream, packets: list[av.Packet], start: int, stop: i
 def colours(video: Path, fps: int, has_picture: np.ndarray, *, keys_only: bool) -> np.ndarray:
     """Return the pixels of some pictures, float32 (n_pictures, height, width, 3) in [0, 1].
 
-    Parameters
-    ----------
-    video : Path
-        From `put_on_grid`.
-    fps : int
-    has_picture : bool array, shape (n_frames,)
-        Frames whose picture isn't a filler: at most 100 of them are taken, evenly.
-    keys_only : bool
-        Whether only pictures that are told without others are, which is fast.
+    Of the frames of `put_on_grid` that have a picture, at most 100 are taken, evenly; with
+    ``keys_only`` of those that are coded without others, which is fast.
     """
+
+    def frame_of(timed: av.Packet | av.VideoFrame) -> int:
+        return round(timed.pts * timed.time_base * fps)
+
     with av.open(file_url(video)) as container:
         stream = container.streams.video[0]
         if keys_only:
             stream.codec_context.skip_frame = "NONKEY"
         packets = [one for one in container.demux(stream) if one.size]
-        frames = {_frame(one, fps) for one in packets if one.is_keyframe or not keys_only}
+        frames = {frame_of(one) for one in packets if one.is_keyframe or not keys_only}
         frames = sorted(frames & set(np.flatnonzero(has_picture).tolist()))
         chosen = set(frames[:: max(1, -(-len(frames) // _MAX_PICTURES))])
         container.seek(0)
-        decoded = (one for one in container.decode(stream) if _frame(one, fps) in chosen)
+        decoded = (one for one in container.decode(stream) if frame_of(one) in chosen)
         return np.stack([one.to_ndarray(format="rgb24") for one in decoded]) / np.float32(255)
-
-
-def _frame(timed: av.Packet | av.VideoFrame, fps: int) -> int:
-    return round(timed.pts * timed.time_base * fps)

@@ -1,38 +1,37 @@
 """A recording as a Rerun file: views, skeletons, poses, depth, IMU, sound, labels, predictions."""
 
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import cycle, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from xperience.errors import EpisodeError
-from xperience.export.clock import absent_streams, imu_times_s
-from xperience.export.extras import ExportError, need
-from xperience.export.log import Log
-from xperience.export.predicted import (
-    error_units,
-    log_predictions,
-    read_predictions,
-    said_contracts,
-)
+from xperience.errors import EpisodeError, unreadable
+from xperience.export.common import ExportError, absent_streams, need
 from xperience.export.remux import Sound, put_on_grid, shows_all, sound_as_it_is
-from xperience.export.said import log_labels, log_notes
 from xperience.export.views import Contents, blueprint
 from xperience.features.posture import Postures
+from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.project import episode_name, own_name
 from xperience.recording import layout
+from xperience.recording.captions import FrameLabels, is_labelled
 from xperience.recording.geometry import MANO_BONES, SMPLH_BONES, CameraModel
 from xperience.recording.recording import Episode
 from xperience.storage import whole_file
+from xperience.text import as_markdown
 
 APPLICATION = "xperience"
 DEPTH_EVERY = 5
 MAX_MAP_POINTS = 50_000
+TIMELINE, FRAMES = "time", "frame"
+NEEDED = ("task", "head", "seed", "start_frame", "truth", "predicted")
+"""Columns of a table of predictions; it may have contract, episode, error and unit too."""
 _FRUSTUM_M = 0.08
 _MM = 1000
 _FRAMES_AT_ONCE = 1024
@@ -40,9 +39,11 @@ _SILENCE = 1e-10
 _SKELETONS = {"body": (1, SMPLH_BONES), "hand_left": (2, MANO_BONES), "hand_right": (3, MANO_BONES)}
 _COLOURS = {1: (118, 118, 118), 2: (0, 114, 178), 3: (213, 94, 0)}
 _AXIS_COLOURS = [(213, 94, 0), (0, 158, 115), (86, 180, 233)]
+_HEAD_COLOURS = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66))
 _MAP_COLOUR, _FISHEYE_COLOUR, _STEREO_COLOUR = (140, 140, 140), (86, 180, 233), (240, 228, 66)
 _UP_NAMES = (("X_UP", "X_DOWN"), ("Y_UP", "Y_DOWN"), ("Z_UP", "Z_DOWN"))
 _ALONG = 0.9
+T = TypeVar("T")
 
 
 def export_rerun(
@@ -52,15 +53,12 @@ def export_rerun(
     predictions: Path | None = None,
     depth_every: int = DEPTH_EVERY,
 ) -> dict[str, str]:
-    """Write a recording as a Rerun file with a blueprint, whole or not at all.
+    """Write a recording as a Rerun file (``.rrd``) with a blueprint, whole or not at all.
 
     Parameters
     ----------
-    episode : path
-    out : path
-        The ``.rrd`` file.
     predictions : path, optional
-        Of heads, see `xperience.evaluation.predictions`; the first seed of each is shown.
+        A run's ``predictions/<section>.parquet``; the first seed of each head is shown.
     depth_every : int
         Every how many frames a depth map is kept: they are most of the file.
 
@@ -80,107 +78,84 @@ def export_rerun(
     if depth_every < 1:
         raise ExportError("depth_every", f"is {depth_every}", "1 or more", "1 keeps every frame.")
     with Episode(episode) as opened, whole_file(out) as scratch, TemporaryDirectory() as recoded:
-        said = None if predictions is None else read_predictions(predictions, opened)
-        log = Log(rr, _stream(rr, opened), opened.frame_times_s, absent_streams(opened))
-        sources, postures = _sources(log, opened, Path(recoded)), Postures.of(opened)
-        contents = _contents(log, sources, said)
+        predicted = None if predictions is None else _read_predictions(predictions, opened)
+        name = own_name(opened.folder)  # the viewer puts recordings with one id together
+        stream = rr.RecordingStream(
+            APPLICATION, recording_id=f"{APPLICATION}-{name}", send_properties=False
+        )
+        stream.set_log_time_enabled(False)
+        stream.set_log_tick_enabled(False)
+        log = _Log(rr, stream, opened.frame_times_s, absent_streams(opened))
+        videos, sound = _videos(log, opened, Path(recoded)), _sound(log, opened)
+        postures = Postures.of(opened)
+        contents = Contents(dict(log.absent), list(videos), bool(sound), predicted)
         layout_of_views = blueprint(need("rerun.blueprint"), contents, postures)
-        log.stream.save(scratch, default_blueprint=layout_of_views)
-        log.stream.send_recording_name(episode_name(episode))
-        _log_all(log, postures, sources, depth_every)
-        if said is not None:
-            log_predictions(log, said)
-        log_notes(log, opened)
-        log.stream.flush()
-        log.stream.disconnect()
+        stream.save(scratch, default_blueprint=layout_of_views)
+        stream.send_recording_name(episode_name(episode))
+        _log_world(log, postures)
+        for camera in layout.CAMERAS:
+            if camera in videos:
+                _log_video(log, camera, videos[camera])
+            _log_camera(log, opened, camera)
+        for first in range(0, opened.n_frames, _FRAMES_AT_ONCE):
+            frames = np.arange(first, min(first + _FRAMES_AT_ONCE, opened.n_frames))
+            _log_postures(log, postures, frames)
+        _log_depth(log, opened, depth_every)
+        _log_imu(log, opened)
+        _log_sound(log, opened, sound)
+        _log_labels(log, opened)
+        if predicted is not None:
+            _log_predictions(log, predicted)
+        _log_notes(log, opened)
+        stream.flush()
+        stream.disconnect()
     return log.absent
 
 
-def _stream(rr: Any, episode: Episode) -> Any:
-    name = own_name(episode.folder)  # the viewer puts recordings with one id together
-    stream = rr.RecordingStream(
-        APPLICATION, recording_id=f"{APPLICATION}-{name}", send_properties=False
-    )
-    stream.set_log_time_enabled(False)
-    stream.set_log_tick_enabled(False)
-    return stream
+@dataclass
+class _Log:
+    """A Rerun recording that is being written, and what is not in it."""
+
+    rr: Any
+    stream: Any
+    times_s: np.ndarray
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def still(self, entity: str, *parts: Any) -> None:
+        """Log what holds at all times."""
+        self.rr.log(entity, *parts, static=True, recording=self.stream)
+
+    def by_frame(self, entity: str, frames: np.ndarray, columns: Any) -> None:
+        """Log one row a frame, on both timelines."""
+        indexes = [
+            self.rr.TimeColumn(TIMELINE, duration=self.times_s[frames]),
+            self.rr.TimeColumn(FRAMES, sequence=frames),
+        ]
+        self.rr.send_columns(entity, indexes, columns, recording=self.stream)
+
+    def by_time(self, entity: str, times_s: np.ndarray, columns: Any) -> None:
+        """Log one row a moment that is no frame's."""
+        index = self.rr.TimeColumn(TIMELINE, duration=times_s)
+        self.rr.send_columns(entity, [index], columns, recording=self.stream)
+
+    def states(self, entity: str, frames: np.ndarray, labels: Sequence[str | None]) -> None:
+        """Log labels as states where they change; None ends the one before."""
+        places = changes(labels)
+        said = [labels[i] for i in places]
+        columns = self.rr.StateChange.columns(state=[one for one in said if one is not None])
+        there = np.array([one is not None for one in said], dtype=int)
+        self.by_frame(entity, frames[places], columns.partition(there))
 
 
-@dataclass(frozen=True)
-class _Video:
-    """A video that Rerun can read: frames with a picture, and when in the video it is, ns."""
-
-    asset: Any
-    frames: np.ndarray
-    shown_ns: np.ndarray
+def changes(values: Sequence[Any]) -> np.ndarray:
+    """Return the places where a series says something else than before, the first included."""
+    return np.array([i for i, one in enumerate(values) if not i or one != values[i - 1]], dtype=int)
 
 
-@dataclass(frozen=True)
-class _Sources:
-    """Videos by camera, and the sound as it is, in pieces."""
-
-    videos: dict[str, _Video]
-    sound: list[Sound]
+# Room, skeletons and cameras
 
 
-def _sources(log: Log, episode: Episode, recoded: Path) -> _Sources:
-    """Look which videos and whether the sound can go into the file; note what can't."""
-    videos, sound = {}, []
-    for camera in layout.CAMERAS:
-        if camera not in log.absent:
-            try:
-                videos[camera] = _video(log, episode, camera, recoded)
-            except (RuntimeError, ValueError) as error:
-                log.absent[camera] = f"Rerun cannot read this video ({error})"
-    if "audio" not in log.absent:
-        camera = layout.AUDIO_CAMERA
-        sound = sound_as_it_is(episode.video_path(camera), episode.clock(camera).timeline)
-        if not sound:
-            log.absent["sound to hear"] = "it isn't AAC, which alone goes into a file as it is"
-    return _Sources(videos, sound)
-
-
-def _video(log: Log, episode: Episode, camera: str, recoded: Path) -> _Video:
-    """Return a video as it is, or coded anew if it holds pictures that are not to be seen.
-
-    Rerun knows neither edit lists nor rotation.
-    """
-    clock = episode.clock(camera)
-    asset = log.rr.AssetVideo(path=episode.video_path(camera))
-    shown_ns = asset.read_frame_timestamps_nanos()
-    if len(shown_ns) == len(clock.timeline.ticks) and shows_all(episode, camera):
-        frames = np.flatnonzero(clock.pictures >= 0)
-        return _Video(asset, frames, shown_ns[clock.pictures[frames]])
-    path = recoded / f"{camera}.mp4"
-    _, there, _ = put_on_grid(episode, camera, path, round(episode.fps), episode.n_frames)
-    frames, asset = np.flatnonzero(there), log.rr.AssetVideo(path=path)
-    return _Video(asset, frames, asset.read_frame_timestamps_nanos()[frames])
-
-
-def _contents(log: Log, sources: _Sources, said: pd.DataFrame | None) -> Contents:
-    contracts = [] if said is None else said_contracts(said)
-    units = {} if said is None else error_units(said)
-    return Contents(dict(log.absent), list(sources.videos), bool(sources.sound), contracts, units)
-
-
-def _log_all(log: Log, postures: Postures, sources: _Sources, depth_every: int) -> None:
-    episode = postures.episode
-    _log_world(log, postures)
-    for camera in layout.CAMERAS:
-        if camera in sources.videos:
-            _log_video(log, camera, sources.videos[camera])
-        _log_camera(log, episode, camera)
-    for first in range(0, episode.n_frames, _FRAMES_AT_ONCE):
-        frames = np.arange(first, min(first + _FRAMES_AT_ONCE, episode.n_frames))
-        _log_poses(log, postures, frames)
-        _log_skeletons(log, postures, frames)
-    _log_depth(log, episode, depth_every)
-    _log_imu(log, episode)
-    _log_sound(log, episode, sources.sound)
-    log_labels(log, episode)
-
-
-def _log_world(log: Log, postures: Postures) -> None:
+def _log_world(log: _Log, postures: Postures) -> None:
     """Log which way is up, the skeletons' bones and the map."""
     for share, names in zip(postures.up.direction, _UP_NAMES, strict=True):
         if abs(share) > _ALONG:
@@ -195,16 +170,15 @@ def _log_world(log: Log, postures: Postures) -> None:
     ]
     log.still("/", log.rr.AnnotationContext(classes))
     for name, (number, bones) in _SKELETONS.items():
-        if name in log.absent:
-            continue
-        joints = np.arange(len(bones) + 1)
-        kept = log.rr.Points3D.from_fields(
-            class_ids=np.full(len(joints), number),
-            keypoint_ids=joints,
-            radii=0.01,
-            show_labels=False,
-        )
-        log.still(f"world/{name}", kept)
+        if name not in log.absent:
+            joints = np.arange(len(bones) + 1)
+            kept = log.rr.Points3D.from_fields(
+                class_ids=np.full(len(joints), number),
+                keypoint_ids=joints,
+                radii=0.01,
+                show_labels=False,
+            )
+            log.still(f"world/{name}", kept)
     if "point_cloud" not in log.absent:
         points = postures.episode.read(layout.POINT_CLOUD)
         points = points[:: -(-len(points) // MAX_MAP_POINTS)]
@@ -212,16 +186,25 @@ def _log_world(log: Log, postures: Postures) -> None:
         log.still("world/map", log.rr.Points3D(points, radii=0.004, colors=_MAP_COLOUR))
 
 
-def _log_video(log: Log, camera: str, video: _Video) -> None:
-    """Log a camera's video, and which of its pictures each frame shows; nothing where none."""
-    entity, every = f"cameras/{camera}", np.arange(len(log.times_s))
-    log.still(entity, video.asset)
-    columns = log.rr.VideoFrameReference.columns_nanos(video.shown_ns)
-    there = np.isin(every, video.frames).astype(int)
-    log.by_frame(entity, every, columns.partition(there))
+def _log_postures(log: _Log, postures: Postures, frames: np.ndarray) -> None:
+    """Log poses, and joints of body and hands in the world; what wasn't measured is empty."""
+    span = frames[0], frames[-1] + 1
+    if "pose" not in log.absent:
+        pose = postures.camera(*span)
+        known = np.isfinite(pose.translation).all(axis=1)
+        columns = log.rr.Transform3D.columns(
+            translation=pose.translation[known], mat3x3=pose.rotation[known]
+        )
+        log.by_frame("world/reference_camera", frames, columns.partition(known.astype(int)))
+    for name in _SKELETONS:
+        if name not in log.absent:
+            joints = postures.body(*span) if name == "body" else postures.hand(name, *span)
+            known = np.isfinite(joints.xyz).all(axis=(1, 2))
+            columns = log.rr.Points3D.columns(positions=joints.xyz[known].reshape(-1, 3))
+            log.by_frame(f"world/{name}", frames, columns.partition(known * joints.xyz.shape[1]))
 
 
-def _log_camera(log: Log, episode: Episode, camera: str) -> None:
+def _log_camera(log: _Log, episode: Episode, camera: str) -> None:
     """Log where a camera sits on the rig, and what it sees, as the edges of its view."""
     place = episode.calibration.camera_from_rig(camera)
     model = episode.calibration.model(camera)
@@ -248,79 +231,68 @@ def _frustum(model: CameraModel) -> list[np.ndarray]:
     return [strip for strip in strips if np.isfinite(strip).all()]
 
 
-def _log_poses(log: Log, postures: Postures, frames: np.ndarray) -> None:
-    if "pose" in log.absent:
-        return
-    pose = postures.camera(frames[0], frames[-1] + 1)
-    known = np.isfinite(pose.translation).all(axis=1)
-    columns = log.rr.Transform3D.columns(
-        translation=pose.translation[known], mat3x3=pose.rotation[known]
-    )
-    log.by_frame("world/reference_camera", frames, columns.partition(known.astype(int)))
+# Videos, sound and sensors
 
 
-def _log_skeletons(log: Log, postures: Postures, frames: np.ndarray) -> None:
-    """Log joints of body and hands in the world; frames without a measurement are empty."""
-    for name in _SKELETONS:
-        if name in log.absent:
-            continue
-        span = frames[0], frames[-1] + 1
-        joints = postures.body(*span) if name == "body" else postures.hand(name, *span)
-        known = np.isfinite(joints.xyz).all(axis=(1, 2))
-        lengths = known * joints.xyz.shape[1]
-        columns = log.rr.Points3D.columns(positions=joints.xyz[known].reshape(-1, 3))
-        log.by_frame(f"world/{name}", frames, columns.partition(lengths))
+@dataclass(frozen=True)
+class _Video:
+    """A video that Rerun can read: frames with a picture, and when in the video it is, ns."""
+
+    asset: Any
+    frames: np.ndarray
+    shown_ns: np.ndarray
 
 
-def _log_depth(log: Log, episode: Episode, every: int) -> None:
-    """Log depth maps as 16-bit PNG in millimetres; what is not measured is 0, Rerun's "no depth".
+def _videos(log: _Log, episode: Episode, recoded: Path) -> dict[str, _Video]:
+    """Return the videos that can go into the file, by camera; note those that can't."""
+    videos = {}
+    for camera in layout.CAMERAS:
+        if camera not in log.absent:
+            try:
+                videos[camera] = _video(log.rr, episode, camera, recoded)
+            except (RuntimeError, ValueError) as error:
+                log.absent[camera] = f"Rerun cannot read this video ({error})"
+    return videos
 
-    A frame that can't be read is left out and counted.
+
+def _video(rr: Any, episode: Episode, camera: str, recoded: Path) -> _Video:
+    """Return a video as it is, or coded anew if it holds pictures that are not to be seen.
+
+    Rerun knows neither edit lists nor rotation.
     """
-    if "depth" in log.absent:
-        return
-    frames, pictures, lost = [], [], 0
-    for frame in range(0, episode.n_frames, every):
-        try:
-            pictures.append(_png_mm(episode.read(layout.DEPTH, frame, frame + 1)[0]))
-        except (EpisodeError, IndexError):
-            lost += 1
-            continue
-        frames.append(frame)
-    if lost:
-        log.absent["depth"] = f"{lost} of {lost + len(frames)} maps cannot be read"
-    if not frames:
-        return
-    far_m = episode.annotation.scalar(layout.DEPTH_MAX, layout.DEFAULT_DEPTH_MAX_M)
-    about = log.rr.EncodedDepthImage.from_fields(
-        meter=_MM, media_type="image/png", depth_range=(0, far_m * _MM)
-    )
-    log.still("depth", about)
-    columns = log.rr.EncodedDepthImage.columns(blob=pictures)
-    log.by_frame("depth", np.array(frames), columns)
+    clock = episode.clock(camera)
+    asset = rr.AssetVideo(path=episode.video_path(camera))
+    shown_ns = asset.read_frame_timestamps_nanos()
+    if len(shown_ns) == len(clock.timeline.ticks) and shows_all(episode, camera):
+        frames = np.flatnonzero(clock.pictures >= 0)
+        return _Video(asset, frames, shown_ns[clock.pictures[frames]])
+    path = recoded / f"{camera}.mp4"
+    _, there, _ = put_on_grid(episode, camera, path, round(episode.fps), episode.n_frames)
+    frames, asset = np.flatnonzero(there), rr.AssetVideo(path=path)
+    return _Video(asset, frames, asset.read_frame_timestamps_nanos()[frames])
 
 
-def _png_mm(depth_m: np.ndarray) -> bytes:
-    depth_m = np.asarray(depth_m, dtype=np.float32)
-    known = np.isfinite(depth_m) & (depth_m > 0)
-    depth_mm = np.clip(np.where(known, depth_m, 0) * _MM, 0, np.iinfo(np.uint16).max)
-    return cv2.imencode(".png", np.round(depth_mm).astype(np.uint16))[1].tobytes()
+def _log_video(log: _Log, camera: str, video: _Video) -> None:
+    """Log a camera's video, and which of its pictures each frame shows; nothing where none."""
+    entity, every = f"cameras/{camera}", np.arange(len(log.times_s))
+    log.still(entity, video.asset)
+    columns = log.rr.VideoFrameReference.columns_nanos(video.shown_ns)
+    there = np.isin(every, video.frames).astype(int)
+    log.by_frame(entity, every, columns.partition(there))
 
 
-def _log_imu(log: Log, episode: Episode) -> None:
-    if "imu" in log.absent:
-        return
-    times_s = imu_times_s(episode)
-    for name, path in (("accel", layout.IMU_ACCEL), ("gyro", layout.IMU_GYRO)):
-        values = np.asarray(episode.read(path), dtype=np.float64)[: len(times_s)]
-        known = np.isfinite(values).all(axis=1)
-        lines = log.rr.SeriesLines(names=["x", "y", "z"], colors=_AXIS_COLOURS)
-        log.still(f"imu/{name}", lines)
-        columns = log.rr.Scalars.columns(scalars=values[known])
-        log.by_time(f"imu/{name}", times_s[: len(values)][known], columns)
+def _sound(log: _Log, episode: Episode) -> list[Sound]:
+    """Return the sound as it is, in pieces; note if it can't go into the file."""
+    if "audio" in log.absent:
+        return []
+    camera = layout.AUDIO_CAMERA
+    sound = sound_as_it_is(episode.video_path(camera), episode.clock(camera).timeline)
+    if not sound:
+        log.absent["sound to hear"] = "it isn't AAC, which alone goes into a file as it is"
+    return sound
 
 
-def _log_sound(log: Log, episode: Episode, sound: list[Sound]) -> None:
+def _log_sound(log: _Log, episode: Episode, sound: list[Sound]) -> None:
     """Log the sound to be heard, and its level in each frame, dB relative to full scale."""
     if "audio" in log.absent:
         return
@@ -347,3 +319,181 @@ def _level_db(samples: np.ndarray) -> float:
     if not len(known) or 2 * len(known) < len(samples):
         return float("nan")
     return float(10 * np.log10(np.mean(known**2) + _SILENCE))
+
+
+def _log_depth(log: _Log, episode: Episode, every: int) -> None:
+    """Log depth maps as 16-bit PNG in millimetres; what is not measured is 0, Rerun's "no depth".
+
+    A frame that can't be read is left out and counted.
+    """
+    if "depth" in log.absent:
+        return
+    frames, pictures, lost = [], [], 0
+    for frame in range(0, episode.n_frames, every):
+        try:
+            depth_m = np.asarray(episode.read(layout.DEPTH, frame, frame + 1)[0], dtype=np.float32)
+        except (EpisodeError, IndexError):
+            lost += 1
+            continue
+        known = np.isfinite(depth_m) & (depth_m > 0)
+        depth_mm = np.clip(np.where(known, depth_m, 0) * _MM, 0, np.iinfo(np.uint16).max)
+        pictures.append(cv2.imencode(".png", np.round(depth_mm).astype(np.uint16))[1].tobytes())
+        frames.append(frame)
+    if lost:
+        log.absent["depth"] = f"{lost} of {lost + len(frames)} maps cannot be read"
+    if not frames:
+        return
+    far_m = episode.annotation.scalar(layout.DEPTH_MAX, layout.DEFAULT_DEPTH_MAX_M)
+    about = log.rr.EncodedDepthImage.from_fields(
+        meter=_MM, media_type="image/png", depth_range=(0, far_m * _MM)
+    )
+    log.still("depth", about)
+    columns = log.rr.EncodedDepthImage.columns(blob=pictures)
+    log.by_frame("depth", np.array(frames), columns)
+
+
+def _log_imu(log: _Log, episode: Episode) -> None:
+    if "imu" in log.absent:
+        return
+    times_s = imu_times_s(episode)
+    for name, path in (("accel", layout.IMU_ACCEL), ("gyro", layout.IMU_GYRO)):
+        values = np.asarray(episode.read(path), dtype=np.float64)[: len(times_s)]
+        known = np.isfinite(values).all(axis=1)
+        lines = log.rr.SeriesLines(names=["x", "y", "z"], colors=_AXIS_COLOURS)
+        log.still(f"imu/{name}", lines)
+        columns = log.rr.Scalars.columns(scalars=values[known])
+        log.by_time(f"imu/{name}", times_s[: len(values)][known], columns)
+
+
+def imu_times_s(episode: Episode) -> np.ndarray:
+    """Return when each IMU sample was taken, seconds after the first frame, float64 (n_samples,).
+
+    Samples are tied to frames by ``imu/keyframe_indices``: the sample of a frame happens with it,
+    and the device clock of the IMU tells the time between, whatever its zero is.
+    """
+    stamps_s = episode.read(layout.IMU_STAMPS).astype(np.int64) / 1e9
+    keys = episode.annotation.keyframes()
+    times_s = episode.frame_times_s[: len(keys)]
+    known = (keys[: len(times_s)] >= 0) & (keys[: len(times_s)] < len(stamps_s))
+    if not known.any():
+        return stamps_s - stamps_s[0]
+    offsets_s = times_s[known] - stamps_s[keys[: len(times_s)][known]]
+    return stamps_s + float(np.median(offsets_s))
+
+
+# Labels and notes
+
+
+def _log_labels(log: _Log, episode: Episode) -> None:
+    """Log action and subtask where they change, and what is said of objects as text.
+
+    A label that says nothing, such as ``N/A``, ends the one before it. What is going on is a page
+    that changes with the cursor.
+    """
+    if "captions" in log.absent:
+        return
+    said, every = episode.labels_of("corrected"), np.arange(episode.n_frames)
+    for name in ("action", "subtask"):
+        labels = [label if is_labelled(label) else None for label in getattr(said, name)]
+        log.states(f"labels/{name}", every, labels)
+    objects = [", ".join(names) for names in said.objects]
+    for name, texts in (("objects", objects), ("interaction", said.interaction)):
+        frames = np.array([i for i in changes(texts) if is_labelled(texts[i])], dtype=int)
+        if len(frames):
+            columns = log.rr.TextLog.columns(text=[texts[i] for i in frames])
+            log.by_frame(f"labels/{name}", frames, columns)
+    pages = [_page(said, frame) for frame in every]
+    frames = changes(pages)
+    texts, kind = [pages[i] for i in frames], ["text/markdown"] * len(frames)
+    columns = log.rr.TextDocument.columns(text=texts, media_type=kind)
+    log.by_frame("now", frames, columns)
+
+
+def _page(said: FrameLabels, frame: int) -> str:
+    """Return what is said of a frame, as Markdown."""
+    action, subtask = said.action[frame], said.subtask[frame]
+    lines = [f"### {_plain(action) if is_labelled(action) else 'no action is labelled'}"]
+    lines += [f"*{_plain(subtask)}*"] if is_labelled(subtask) else []
+    lines += map(_plain, filter(is_labelled, (said.description[frame], said.interaction[frame])))
+    objects = _plain(", ".join(said.objects[frame]))
+    lines += [f"**Objects:** {objects}"] if objects else []
+    return "\n\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    return as_markdown(text, html=False)
+
+
+def _log_notes(log: _Log, episode: Episode) -> None:
+    """Log which recording it is, and what of it is not in the file."""
+    lines = [f"# {_plain(episode.name)}", "", _plain(episode.labels_of("corrected").main_task), ""]
+    lines += [f"- not here: **{name}**: {_plain(reason)}" for name, reason in log.absent.items()]
+    document = log.rr.TextDocument("\n".join(lines), media_type="text/markdown")
+    log.still("notes", document)
+
+
+# Predictions
+
+
+def _read_predictions(path: Path, episode: Episode) -> pd.DataFrame:
+    """Return what heads predicted of this recording, of a cohort's table its rows alone."""
+    place, way_out = Path(path).name, "Give artifacts/<run>/predictions/<section>.parquet."
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ExportError(place, unreadable(error), "a Parquet table", way_out) from error
+    lost = [name for name in NEEDED if name not in table]
+    if lost:
+        raise ExportError(place, f"has no column {lost[0]!r}", "a table of predictions", way_out)
+    if "episode" in table:
+        table = table[table["episode"] == episode.name]
+    inside = table["start_frame"] + WINDOW_FRAMES <= episode.n_frames
+    if not len(table) or not inside.all():
+        found = "says nothing of" if not len(table) else "names frames beyond the end of"
+        raise ExportError(place, f"{found} {episode.name}", "predictions of it", way_out)
+    has_error = table["predicted"].isna() & table.get("error", pd.Series(index=table.index)).notna()
+    contract, unit = table.get("contract", "corrected"), table.get("unit", "")
+    return table.assign(contract=contract, has_error=has_error, unit=unit).fillna({"unit": ""})
+
+
+def _log_predictions(log: _Log, table: pd.DataFrame) -> None:
+    """Log what heads predict of each window at its centre: labels as states, the rest as errors."""
+
+    def once(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.sort_values("start_frame", kind="stable").drop_duplicates("start_frame")
+
+    def log_labels(rows: pd.DataFrame, name: str, column: str) -> None:
+        if rows[column].notna().any():
+            labels = [text or "(none)" for text in rows[column]]
+            frames, labels = _until(rows["start_frame"].to_numpy(), labels, None)
+            log.states(f"predictions/said/{name}", frames, labels)
+
+    colours = dict(zip(sorted(table["head"].unique()), cycle(_HEAD_COLOURS), strict=False))
+    for (contract, task), rows in table.groupby(["contract", "task"], sort=False):
+        for head, of_head in rows.groupby("head", sort=False):
+            seed, name = of_head["seed"], f"{contract}/{task}/{head}"
+            first = once(of_head[seed.isna() | (seed == seed.min())])
+            log_labels(first, name, "predicted")
+            if first["has_error"].any():
+                entity, errors = f"predictions/error/{name}", first["error"].to_numpy(np.float64)
+                frames, errors = _until(first["start_frame"].to_numpy(), errors, float("nan"))
+                log.still(entity, log.rr.SeriesLines(names=[head], colors=[colours[head]]))
+                columns = log.rr.Scalars.columns(scalars=np.array(errors))
+                log.by_frame(entity, frames, columns)
+        log_labels(once(rows), f"{contract}/{task}/truth", "truth")
+
+
+def _until(start: np.ndarray, values: Sequence[T], end: T) -> tuple[np.ndarray, list[T]]:
+    """Return the centres of windows and their values, ended where the next window isn't there.
+
+    Without an ``end``, one stride after the last window before a gap and after the last of all, the
+    viewer would go on with the last value through what nobody predicted.
+    """
+    frames, found = [], []
+    for place, first in enumerate(start):
+        frames.append((first + first + WINDOW_FRAMES - 1) // 2)
+        found.append(values[place])
+        if place + 1 == len(start) or start[place + 1] > first + STRIDE_FRAMES:
+            frames.append(frames[-1] + STRIDE_FRAMES)
+            found.append(end)
+    return np.array(frames), found

@@ -15,8 +15,6 @@ app = Verbs(
 N_READ = 32
 """Windows that are read back through Croissant: enough to see that every column is found."""
 
-EpisodeArgument = Annotated[Path, typer.Argument(help="Folder of the recording; only read.")]
-
 
 def _say_absent(absent: dict[str, str]) -> None:
     for name, reason in absent.items():
@@ -25,10 +23,10 @@ def _say_absent(absent: dict[str, str]) -> None:
 
 @app.command()
 def rerun(
-    episode: EpisodeArgument,
+    episode: Annotated[Path, typer.Argument(help="Folder of the recording; only read.")],
     out: Annotated[Path, typer.Option("--out", help="File to write, .rrd.")],
     predictions: Annotated[
-        Path | None, typer.Option(help="What heads answered: predictions/<section>.parquet.")
+        Path | None, typer.Option(help="What heads predicted: predictions/<section>.parquet.")
     ] = None,
     depth_every: Annotated[
         int, typer.Option(min=1, help="Keep the depth map of every so many frames.")
@@ -37,8 +35,7 @@ def rerun(
     """Write a recording for the Rerun viewer: everything on one timeline."""
     from xperience.export.scene import export_rerun
 
-    absent = export_rerun(episode, out, predictions=predictions, depth_every=depth_every)
-    _say_absent(absent)
+    _say_absent(export_rerun(episode, out, predictions=predictions, depth_every=depth_every))
     typer.echo(str(out))
 
 
@@ -54,8 +51,7 @@ def lerobot(
     """Write recordings as a LeRobot dataset (v3.0): Parquet, MP4, statistics."""
     from xperience.export.lerobot import export_lerobot
 
-    absent = export_lerobot(episodes, out)
-    _say_absent(absent)
+    _say_absent(export_lerobot(episodes, out))
     typer.echo(str(out))
 
 

@@ -8,10 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from xperience.export.extras import ExportError, need
-from xperience.export.folders import whole_folder
+from xperience.export.common import ExportError, need, whole_folder
 from xperience.features.blocks import BLOCKS, N_FEATURES
-from xperience.features.table import TableInfo, WindowTable
+from xperience.features.table import WindowTable
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.storage import file_digest, write_json, write_text
 from xperience.text import as_markdown, visible
@@ -39,13 +38,11 @@ def export_windows(
     Parameters
     ----------
     tables : sequence of path
-        Windows tables of one contract.
+        Windows tables of one contract; they are copied unchanged to ``data/``.
     out : path
-        The folder; it must not be there yet. ``data/*.parquet`` are the tables, unchanged.
-    name : str
-        Name of the data set.
-    licence : str, optional
-        Identifier of the recordings' licence.
+        The folder; it must not be there yet.
+    name, licence : str
+        Name of the data set, and identifier of the recordings' licence.
 
     Returns
     -------
@@ -77,14 +74,7 @@ def export_windows(
 
 
 def check_croissant(folder: Path | str, at_most: int | None = None) -> int:
-    """Return how many windows a folder's Croissant metadata leads to, after validating it.
-
-    Parameters
-    ----------
-    folder : path
-        Written by `export_windows`.
-    at_most : int, optional
-        Windows after which to stop; all of them by default.
+    """Validate a folder's Croissant metadata; return how many windows it leads to, up to a limit.
 
     Raises
     ------
@@ -118,34 +108,14 @@ def _check(tables: list[WindowTable]) -> str:
 
 
 def _card(tables: list[WindowTable], name: str, licence: str, contract: str) -> str:
+    """Return the README that says what the folder holds, with the header that the hub reads."""
     n_windows = sum(map(len, tables))
     size = next((text for most, text in _SIZES if n_windows < most), "n>1M")
-    header = [
-        "---",
-        f"pretty_name: {_quoted(name)}",
-        f"license: {licence}",
-        "size_categories:",
-        f"- {size}",
-        "tags:",
-        "- egocentric",
-        "- embodied-ai",
-        "configs:",
-        "- config_name: default",
-        "  data_files:",
-        "  - split: train",
-        "    path: data/*.parquet",
-        "---",
+    rows = [
+        f"| {as_markdown(table.path.stem)} | {len(table)} | {table.info.fps:g} "
+        f"| {as_markdown(table.info.main_task) or '–'} |"
+        for table in tables
     ]
-    return "\n".join([*header, "", *_body(tables, name, contract)]) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(visible(text), ensure_ascii=False)
-
-
-def _body(tables: list[WindowTable], name: str, contract: str) -> list[str]:
-    n_windows = sum(map(len, tables))
-    rows = [_recording(table.path.stem, len(table), table.info) for table in tables]
     gaps = [
         f"- {as_markdown(table.path.stem)}: no `{block}` ({as_markdown(reason)})"
         for table in tables
@@ -153,52 +123,75 @@ def _body(tables: list[WindowTable], name: str, contract: str) -> list[str]:
     ]
     columns = [f"| `{key}` | {about} |" for key, (_, about) in _LABELS.items()]
     columns += [f"| `{block.name}` | {block.dim} values, {block.modality} |" for block in BLOCKS]
-    return [
-        f"# {as_markdown(name)}",
-        "",
-        f"{n_windows} windows of {WINDOW_FRAMES} frames, {STRIDE_FRAMES} apart, each with its "
-        f"labels and {N_FEATURES} features under the contract `{contract}`.",
-        "",
-        "```python",
-        "from datasets import load_dataset",
-        "",
-        'windows = load_dataset("parquet", data_files="data/*.parquet")["train"]',
-        "```",
-        "",
-        "Windows overlap: neighbours share frames, so rows are not independent samples. The split "
-        "is called `train` because the loader asks for a name; nothing is split here.",
-        "",
-        "| recording | windows | frames/s | what it shows |",
-        "|---|---|---|---|",
-        *rows,
-        "",
-        "A block that a recording lacks is null, never zero.",
-        *([] if not gaps else ["", *gaps]),
-        "",
-        "| column | holds |",
-        "|---|---|",
-        *columns,
-    ]
+    rows, columns = "\n".join(rows), "\n".join(columns)
+    gaps = "\n".join([*gaps, "", ""]) if gaps else ""
+    return f"""\
+---
+pretty_name: {json.dumps(visible(name), ensure_ascii=False)}
+license: {licence}
+size_categories:
+- {size}
+tags:
+- egocentric
+- embodied-ai
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: data/*.parquet
+---
 
+# {as_markdown(name)}
 
-def _recording(stem: str, n_windows: int, info: TableInfo) -> str:
-    shows = as_markdown(info.main_task) or "–"
-    return f"| {as_markdown(stem)} | {n_windows} | {info.fps:g} | {shows} |"
+{n_windows} windows of {WINDOW_FRAMES} frames, {STRIDE_FRAMES} apart, each with its labels and \
+{N_FEATURES} features under the contract `{contract}`.
+
+```python
+from datasets import load_dataset
+
+windows = load_dataset("parquet", data_files="data/*.parquet")["train"]
+```
+
+Windows overlap: neighbours share frames, so rows are not independent samples. The split is called \
+`train` because the loader asks for a name; nothing is split here.
+
+| recording | windows | frames/s | what it shows |
+|---|---|---|---|
+{rows}
+
+A block that a recording lacks is null, never zero.
+
+{gaps}| column | holds |
+|---|---|
+{columns}
+"""
 
 
 def _croissant(folder: Path, tables: list[WindowTable], name: str, licence: str) -> dict[str, Any]:
-    """Return the folder's description in Croissant, made by Croissant's own library."""
+    """Return the folder's description, made by Croissant's own library."""
     mlc = need("mlcroissant")
-    files = [_file_object(mlc, folder / "data" / table.path.name) for table in tables]
-    every = mlc.FileSet(
-        id="tables", name="tables", encoding_formats=["application/x-parquet"],
-        includes=["data/*.parquet"],
-    )  # fmt: skip
-    fields = [_field(mlc, key, kind, about) for key, (kind, about) in _LABELS.items()]
-    fields += [
-        _field(mlc, block.name, "FLOAT", f"{block.modality} features", block.dim)
-        for block in BLOCKS
-    ]
+    shown = [f"data/{table.path.name}" for table in tables]
+    kind = {"encoding_formats": ["application/x-parquet"]}
+    files = [
+        mlc.FileObject(
+            id=path, name=path, content_url=path, sha256=file_digest(folder / path),
+            content_size=f"{(folder / path).stat().st_size} B", **kind,
+        )
+        for path in shown
+    ]  # fmt: skip
+    every = mlc.FileSet(id="tables", name="tables", includes=["data/*.parquet"], **kind)
+
+    def field(column: str, kind: str, about: str, **shape: Any) -> Any:
+        source = mlc.Source(file_set="tables", extract=mlc.Extract(column=column))
+        return mlc.Field(
+            id=f"{RECORDS}/{column}", name=column, description=about,
+            data_types=getattr(mlc.DataType, kind), source=source, **shape,
+        )  # fmt: skip
+
+    fields = [field(key, kind, about) for key, (kind, about) in _LABELS.items()]
+    for block in BLOCKS:
+        shape = {"is_array": True, "array_shape": str(block.dim)}
+        fields.append(field(block.name, "FLOAT", f"{block.modality} features", **shape))
     about = f"Windows of egocentric recordings, {WINDOW_FRAMES} frames each, labels and features."
     return mlc.Metadata(
         name=name,
@@ -208,20 +201,3 @@ def _croissant(folder: Path, tables: list[WindowTable], name: str, licence: str)
         distribution=[*files, every],
         record_sets=[mlc.RecordSet(id=RECORDS, name=RECORDS, fields=fields)],
     ).to_json()
-
-
-def _file_object(mlc: Any, path: Path) -> Any:
-    shown = f"data/{path.name}"
-    return mlc.FileObject(
-        id=shown, name=shown, content_url=shown, encoding_formats=["application/x-parquet"],
-        content_size=f"{path.stat().st_size} B", sha256=file_digest(path),
-    )  # fmt: skip
-
-
-def _field(mlc: Any, name: str, kind: str, about: str, n_values: int | None = None) -> Any:
-    source = mlc.Source(file_set="tables", extract=mlc.Extract(column=name))
-    shape = {} if n_values is None else {"is_array": True, "array_shape": str(n_values)}
-    return mlc.Field(
-        id=f"{RECORDS}/{name}", name=name, description=about,
-        data_types=getattr(mlc.DataType, kind), source=source, **shape,
-    )  # fmt: skip

@@ -1,4 +1,9 @@
-"""A whole download: the licence first, then each file, checked, then all of them put in place."""
+"""A whole download: the licence first, then each file, checked, then all of them put in place.
+
+The library ``huggingface_hub`` speaks to the hub. This room chooses the files that make one
+episode, and lets none into its folder before all agree with the hub's sizes and hashes.
+``HF_ENDPOINT`` names another hub, ``HF_TOKEN`` an account.
+"""
 
 import errno
 import os
@@ -56,12 +61,7 @@ class UnreachableError(DownloadError):
 
 
 def list_episodes(source: SampleSource) -> list[RemoteEpisode]:
-    """Return the episodes of a dataset, sorted by folder, unusable ones included.
-
-    Parameters
-    ----------
-    source : SampleSource
-        ``folder`` limits the list to that folder and those below it.
+    """Return the episodes of a dataset, or of one folder, sorted, unusable ones included.
 
     Raises
     ------
@@ -82,23 +82,9 @@ def download_episode(
 
     Shows the licence first; accepting the dataset's terms is up to the user. Every file is read and
     compared with the hub's size and hash. Files that are there are not fetched again, an
-    interrupted one goes on where it stopped, and the episode appears once all of it has arrived.
-    With a full commit hash as revision and nothing changed, the network is not used at all.
-
-    Parameters
-    ----------
-    source : SampleSource
-        The dataset, pinned.
-    out : Path
-        Becomes the episode's folder: ``out/annotation.hdf5`` and the videos. The receipt and
-        unfinished parts are in ``out/.download``. No file that is there is replaced or removed.
-    say : callable
-        Takes each line for the user.
-
-    Returns
-    -------
-    Receipt
-        With the commit, and the videos that the episode lacks.
+    interrupted one goes on where it stopped, and the episode appears once all of it has arrived; no
+    file that is there is replaced or removed. With a full commit hash as revision and nothing
+    changed, the network is not used at all. ``say`` takes each line for the user.
 
     Raises
     ------
@@ -108,7 +94,7 @@ def download_episode(
         If the hub refuses, there is no such episode, a file is not as listed, the disk is full, or
         the folder holds something else.
     """
-    out, old = Path(out), read_receipt(Path(out))
+    old = read_receipt(out)
     if old and COMMIT.fullmatch(source.revision) and old.answers(source, out):
         say(f"{out}: {source.repo_id} is here, unchanged, commit {old.commit}")
         return old
@@ -122,8 +108,7 @@ def download_episode(
         return old
     receipt = Receipt(**source.model_dump(), commit=commit, episode=episode)
     absent = _check_destination(out, receipt, old)
-    for line in _notice(receipt, declared, out):
-        say(line)
+    _notice(receipt, declared, out, say)
     with _named_faults(str(out), source.repo_id):
         _bring(out, receipt, absent)
     n_here = len(episode.files) - len(absent)
@@ -206,36 +191,29 @@ def _choose_episode(source: SampleSource, commit: str) -> RemoteEpisode:
 
 
 def _page(repo_id: str) -> str:
-    """Return the address of a dataset's page, where its terms are."""
     return f"{constants.ENDPOINT}/datasets/{repo_id}"
 
 
-def _notice(receipt: Receipt, declared: str | None, out: Path) -> Iterator[str]:
-    """Yield what the user must see before the first byte: dataset, licence, size."""
-    key = receipt.licence.lower().replace(" ", "-")
-    yield f"Dataset: {receipt.repo_id} at commit {receipt.commit} (revision {receipt.revision!r})"
-    yield f"Licence: {LICENCES.get(key, f'{receipt.licence}: read it before you go on')}"
-    yield f"The dataset's terms are yours to accept: {_page(receipt.repo_id)}"
+def _notice(
+    receipt: Receipt, declared: str | None, out: Path, say: Callable[[str], object]
+) -> None:
+    """Say what the user must see before the first byte: dataset, licence, size."""
+    key, episode = receipt.licence.lower().replace(" ", "-"), receipt.episode
+    say(f"Dataset: {receipt.repo_id} at commit {receipt.commit} (revision {receipt.revision!r})")
+    say(f"Licence: {LICENCES.get(key, f'{receipt.licence}: read it before you go on')}")
+    say(f"The dataset's terms are yours to accept: {_page(receipt.repo_id)}")
     if declared and declared.lower() != key:
-        yield f"Note: the dataset's own page now declares the licence {declared!r}."
-    episode = receipt.episode
-    yield f"{len(episode.files)} files, {episode.size / 1e6:,.1f} MB -> {out}"
+        say(f"Note: the dataset's own page now declares the licence {declared!r}.")
+    say(f"{len(episode.files)} files, {episode.size / 1e6:,.1f} MB -> {out}")
     if episode.missing:
-        yield f"Not on the hub, the episode works without: {', '.join(episode.missing)}"
+        say(f"Not on the hub, the episode works without: {', '.join(episode.missing)}")
 
 
 # What the folder has
 
 
 def _check_destination(out: Path, new: Receipt, old: Receipt | None) -> dict[str, RemoteFile]:
-    """Return the files that a folder lacks, having seen that nothing else there is in the way.
-
-    Raises
-    ------
-    DownloadError
-        If the folder holds another episode, a file that differs from the listed one or is not part
-        of this revision, or a link that leads out of it.
-    """
+    """Return the files that a folder lacks, having seen that nothing else there is in the way."""
     check_output(out.absolute().parent)
     if old and (old.repo_id, old.episode.folder) != (new.repo_id, new.episode.folder):
         raise DownloadError(

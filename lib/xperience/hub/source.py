@@ -56,24 +56,17 @@ class SampleSource(BaseModel):
 
 
 class RemoteFile(BaseModel):
-    """One file of a dataset.
+    """One file of a dataset, with its size in bytes.
 
-    Parameters
-    ----------
-    path : str
-        Path inside the dataset.
-    size : int
-        Bytes.
-    digest : str
-        ``sha256:<hex>`` of the content, or ``git-sha1:<hex>`` (a git blob) for small files; empty
-        if only sizes are known.
+    ``digest`` is ``sha256:<hex>`` of the content, or ``git-sha1:<hex>`` (a git blob) for small
+    files; empty if only sizes are known.
     """
 
     model_config = ConfigDict(frozen=True)
 
     path: Annotated[str, AfterValidator(_safe_path)]
     size: int = Field(ge=0)
-    digest: str = Field(pattern=r"^(sha256:[0-9a-f]{64}|git-sha1:[0-9a-f]{40})?$")
+    digest: str = Field(default="", pattern=r"^(sha256:[0-9a-f]{64}|git-sha1:[0-9a-f]{40})?$")
 
     def is_at(self, path: Path) -> bool:
         """Return whether a file on disk has this size and content."""
@@ -88,16 +81,10 @@ class RemoteFile(BaseModel):
 
 
 class RemoteEpisode(BaseModel):
-    """The files of one episode on the hub.
+    """The files of one episode on the hub: annotation, videos, then caption files.
 
-    Parameters
-    ----------
-    folder : str
-        Folder inside the dataset, "" for its top.
-    files : tuple of RemoteFile
-        Annotation, videos, then caption files.
-    missing : tuple of str
-        Names of the annotation or videos that are not there; every video is optional.
+    ``folder`` is "" for the dataset's top. ``missing`` names the annotation or videos that are not
+    there; every video is optional.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -119,20 +106,10 @@ class RemoteEpisode(BaseModel):
 
 
 def group_episodes(files: Iterable[RemoteFile]) -> list[RemoteEpisode]:
-    """Find the episodes in a list of files.
+    """Return the episodes in a list of files, sorted by folder; no file is in two of them.
 
     A folder with an annotation or any of the six videos is an episode. JSON files (captions that
     the annotation may point at) belong to the nearest episode at or above them.
-
-    Parameters
-    ----------
-    files : iterable of RemoteFile
-        In any order.
-
-    Returns
-    -------
-    list of RemoteEpisode
-        Sorted by folder; no file is in two of them.
     """
     core: dict[str, dict[str, RemoteFile]] = defaultdict(dict)
     captions = []
@@ -159,14 +136,9 @@ def group_episodes(files: Iterable[RemoteFile]) -> list[RemoteEpisode]:
 
 
 class Receipt(SampleSource):
-    """What a folder holds: what was asked for, and what came; written once the episode is whole.
+    """What was asked for and what a folder holds, as listed and checked; written once it is whole.
 
-    Parameters
-    ----------
-    commit : str
-        Commit that ``revision`` stood for: record this one.
-    episode : RemoteEpisode
-        Its files, as the hub listed them and as they were checked.
+    ``commit`` is what ``revision`` stood for: record this one.
     """
 
     commit: str

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from xperience.cohort.roster import SIDES, Entry, Roster
+from xperience.cohort.manifest import SIDES, Entry, SplitManifest
 from xperience.errors import EpisodeError, did_you_mean
 from xperience.features.windows import WINDOW_FRAMES, window_starts
 from xperience.outputs import check_output
@@ -95,7 +95,7 @@ class _Plan:
 
 
 def export_records(
-    roster: Roster,
+    roster: SplitManifest,
     out: Path | str,
     settings: ExportSettings | None = None,
     sides: Iterable[str] = SIDES,
@@ -106,7 +106,7 @@ def export_records(
 
     Parameters
     ----------
-    roster : Roster
+    roster : SplitManifest
         Whose folders hold recordings with their videos.
     out : path
         Folder for ``records.jsonl``, ``options.json``, ``manifest.json`` and ``media/``.
@@ -166,7 +166,7 @@ def export_records(
 
 
 def _planned(
-    roster: Roster, sides: Sequence[str], settings: ExportSettings, tell: OnEpisode
+    roster: SplitManifest, sides: Sequence[str], settings: ExportSettings, tell: OnEpisode
 ) -> _Plan:
     plan, entries = _Plan(), [one for one in roster if one.side in {*sides, "train"}]
     for number, entry in enumerate(entries, 1):
@@ -183,7 +183,7 @@ def _planned(
     return plan
 
 
-def _read(roster: Roster, entry: Entry, settings: ExportSettings) -> tuple[_Planned, Truth]:
+def _read(roster: SplitManifest, entry: Entry, settings: ExportSettings) -> tuple[_Planned, Truth]:
     with Episode(roster.folder(entry)) as episode:
         captions = episode.streams["captions"]
         starts = window_starts(episode.n_frames)

@@ -36,7 +36,7 @@ def export(
     workers: Annotated[int, typer.Option(min=1, help="Episodes worked on at a time.")] = 1,
 ) -> None:
     """Write supervised records: six-view clips, sound, questions and answers."""
-    from xperience.cohort.roster import SIDES, read_roster
+    from xperience.cohort.manifest import SIDES, read_manifest
     from xperience.progress import progress_bars
     from xperience.qwen.clips import ExportSettings
     from xperience.qwen.export import export_records
@@ -45,7 +45,7 @@ def export(
         settings = ExportSettings.checked(
             per_episode=per_episode, fps=fps, lead_s=lead_s, tile_px=tile, seed=seed
         )
-        cohort = read_roster(roster)
+        cohort = read_manifest(roster)
         found = export_records(cohort, out, settings, side or SIDES, workers, show)
     manifest = found.manifest
     for name, reason in manifest["lost"].items():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from xperience.cohort.roster import Roster
+from xperience.cohort.manifest import SplitManifest
 from xperience.evaluation.records import (
     ACROSS,
     ENDS,
@@ -54,7 +54,7 @@ def tasks_in(rows: Iterable[Record]) -> list[str]:
     return list(dict.fromkeys(row.task for row in rows if row.task in TASKS_BY_NAME))
 
 
-def manifest_table(manifest: Roster) -> pd.DataFrame:
+def manifest_table(manifest: SplitManifest) -> pd.DataFrame:
     """Return how many episodes of each activity are on each side of the split."""
     table = pd.DataFrame(
         [{"activity": one.activity or "unknown", "side": one.side} for one in manifest]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from xperience.cohort.roster import read_roster
+from xperience.cohort.manifest import read_manifest
 from xperience.errors import XperienceError, did_you_mean
 from xperience.evaluation.records import KEY, Record, read_records
 from xperience.features.table import WindowTable
@@ -384,7 +384,7 @@ def _recording_folder(table: Path, parameters: Mapping[str, Any]) -> Path | None
     name = table.stem.removesuffix(".corrected")
     if parameters.get("episodes"):
         path = at_root(parameters["episodes"])
-        roster = read_roster(path) if path.is_file() else None
+        roster = read_manifest(path) if path.is_file() else None
         entries = [entry for entry in roster or () if entry.episode == name]
         return roster.folder(entries[0]) if roster is not None and entries else None
     given = (value for value in parameters.values() if isinstance(value, str))

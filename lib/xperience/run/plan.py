@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xperience.cohort.roster import read_roster
+from xperience.cohort.manifest import read_manifest
 from xperience.cohort.shards import report_path, tables_of
 from xperience.features.blocks import CONTRACTS
 from xperience.outputs import check_output
@@ -162,7 +162,7 @@ class RunPlan:
             return self.tables()
         if not self.roster.is_file():
             return []
-        entries = read_roster(self.roster)
+        entries = read_manifest(self.roster)
         tables = (path for entry in entries for path in tables_of(self.folder, entry.episode))
         return [self.roster, *(path for path in tables if path.is_file())]
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from xperience.cohort.roster import read_roster
+from xperience.cohort.manifest import read_manifest
 from xperience.cohort.shards import changed_episodes, report_path
 from xperience.errors import ParamsError, XperienceError, did_you_mean
 from xperience.features.table import WindowTable
@@ -107,7 +107,7 @@ def _changed(plan: RunPlan) -> list[str]:
     """
     changed = []
     if plan.is_cohort:
-        entries = read_roster(plan.roster) if plan.roster.is_file() else None
+        entries = read_manifest(plan.roster) if plan.roster.is_file() else None
         found = changed_episodes(entries, plan.folder) if entries is not None else {}
         for shard, episodes in found.items():
             _say(f"Changed since shard {shard}: {', '.join(episodes)}")

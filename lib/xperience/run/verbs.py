@@ -76,14 +76,14 @@ def episode(run: Run) -> None:
     what = "recordings" if plan.is_cohort else "recording"
     with _step(f"{verb} the {what}", plan.shown(plan.episode)), progress_bars() as show:
         if params.family:
-            from xperience.cohort.roster import Entry, make_roster, write_roster
+            from xperience.cohort.manifest import Entry, make_manifest, write_manifest
             from xperience.standin.family import write_family
             from xperience.standin.mark import check_replaceable, write_mark
 
             check_replaceable(plan.roster)
             rows = write_family(plan.episode, params.family, on_progress=show)
             entries = (Entry.model_validate(row) for row in rows)
-            write_roster(plan.roster, make_roster(entries, plan.episode))
+            write_manifest(plan.roster, make_manifest(entries, plan.episode))
             write_mark(plan.episode, plan.roster.name)
         elif params.standin:
             from xperience.standin.write import write_episode
@@ -118,13 +118,13 @@ def windows(run: Run, episode: Own = None, workers: int | None = None) -> None:
 @app.command()
 def shard(run: Run, shard: int) -> None:
     """Make the windows tables of one shard of a cohort; episodes that fail are named."""
-    from xperience.cohort.roster import read_roster
+    from xperience.cohort.manifest import read_manifest
     from xperience.cohort.shards import Work, run_shard
     from xperience.progress import progress_bars
 
     plan = _plan(run)
     with _step(f"work on shard {shard}", plan.shown(plan.tables()[shard])):
-        work, roster = Work(plan.folder, plan.params.discard), read_roster(plan.roster)
+        work, roster = Work(plan.folder, plan.params.discard), read_manifest(plan.roster)
         with progress_bars() as show:
             report = run_shard(roster, shard, plan.params.n_shards, work, on_progress=show)
         for one in report.failed:

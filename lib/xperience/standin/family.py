@@ -125,7 +125,7 @@ def write_family(
     Returns
     -------
     list of dict
-        One row per episode: the columns of `xperience.cohort.roster.Entry`, folders relative to
+        One row per episode: the columns of `xperience.cohort.manifest.Entry`, folders relative to
         ``folder``.
 
     Raises

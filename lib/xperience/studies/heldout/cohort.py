@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from xperience.cohort.roster import Entry, Roster
+from xperience.cohort.manifest import Entry, SplitManifest
 from xperience.errors import ParamsError, XperienceError
 from xperience.features.blocks import check_contract
 from xperience.features.table import WindowTable
@@ -61,7 +61,7 @@ class Cohort:
         """Return the recordings of one side."""
         return [one for one in self.recordings if one.entry.side == side]
 
-    def on_sides_of(self, roster: Roster) -> "Cohort":
+    def on_sides_of(self, roster: SplitManifest) -> "Cohort":
         """Return the same recordings on the sides that another roster gives them."""
         entries = {entry.episode: entry for entry in roster}
         moved = (replace(one, entry=entries[one.entry.episode]) for one in self.recordings)
@@ -74,7 +74,7 @@ def tables_in(folder: Path) -> Callable[[Entry], Path]:
 
 
 def open_cohort(
-    roster: Roster,
+    roster: SplitManifest,
     tables: Callable[[Entry], Path],
     contract: str = CONTRACT,
     on_episode: Callable[[int, int], None] | None = None,
@@ -83,7 +83,7 @@ def open_cohort(
 
     Parameters
     ----------
-    roster : Roster
+    roster : SplitManifest
         Whose folders hold at least each recording's annotation.
     tables : callable (Entry) -> Path
         Where each recording's windows table is.
@@ -119,7 +119,7 @@ def open_cohort(
     return cohort
 
 
-def _opened(roster: Roster, entry: Entry, path: Path, contract: str) -> Recording:
+def _opened(roster: SplitManifest, entry: Entry, path: Path, contract: str) -> Recording:
     table = WindowTable(path)
     table.check_made_from(roster.folder(entry), contract)
     with Episode(roster.folder(entry)) as episode:

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xperience.cohort.roster import SIDES, Entry, Roster, make_roster
+from xperience.cohort.manifest import SIDES, Entry, SplitManifest, make_manifest
 from xperience.errors import ParamsError
 from xperience.evaluation import metrics as scoring
 from xperience.evaluation.evaluate import (
@@ -120,12 +120,12 @@ def rounds(tasks: Sequence[Task], n_windows: int) -> list[list[Task]]:
     return found
 
 
-def folds(manifest: Roster, n_folds: int) -> list[Roster]:
+def folds(manifest: SplitManifest, n_folds: int) -> list[SplitManifest]:
     """Return split manifests in which every session is tested once, and validated on once.
 
     Parameters
     ----------
-    manifest : Roster
+    manifest : SplitManifest
         Its own sides are forgotten.
     n_folds : int
         At least 3. Sessions are assigned to folds in the manifest's order.
@@ -148,7 +148,9 @@ def folds(manifest: Roster, n_folds: int) -> list[Roster]:
         return {0: SIDES[2], 1: SIDES[1]}.get(ahead, SIDES[0])
 
     return [
-        make_roster((e.model_copy(update={"side": side(e, now)}) for e in manifest), manifest.root)
+        make_manifest(
+            (e.model_copy(update={"side": side(e, now)}) for e in manifest), manifest.root
+        )
         for now in range(n_folds)
     ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from xperience.cohort.roster import Roster
+from xperience.cohort.manifest import SplitManifest
 from xperience.evaluation.records import Record
 from xperience.qwen import baselines
 from xperience.qwen.clips import ExportSettings
@@ -79,13 +79,16 @@ def answer_of(answered: Answered, author: str) -> ClipAnswer:
 
 
 def answer_records(
-    roster: Roster, predictions: pd.DataFrame, folder: Path, settings: ExportSettings = SETTINGS
+    roster: SplitManifest,
+    predictions: pd.DataFrame,
+    folder: Path,
+    settings: ExportSettings = SETTINGS,
 ) -> Answered:
     """Ask every author for strict JSON about test windows.
 
     Parameters
     ----------
-    roster : Roster
+    roster : SplitManifest
     predictions : table
         See `xperience.studies.heldout.folds.predictions_by_window`.
     folder : Path

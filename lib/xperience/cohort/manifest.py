@@ -1,0 +1,229 @@
+"""The split manifest: a CSV with one row per episode, its session and its split."""
+
+import csv
+import io
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from xperience.errors import TextError, XperienceError, unreadable
+from xperience.outputs import ANNOTATION
+from xperience.storage import known_digest, write_text
+from xperience.text import read_table
+
+SIDES = ("train", "val", "test")
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ManifestError(XperienceError):
+    """A split manifest that cannot be used."""
+
+
+class Entry(BaseModel):
+    """One episode of a cohort.
+
+    Parameters
+    ----------
+    episode : str
+        Its name, unique in the manifest; also the stem of its windows tables.
+    folder : str
+        Relative to the manifest's own folder, or inside the dataset while it is not downloaded.
+    session : str
+        The recording session; no session is in two splits.
+    side : {"train", "val", "test"}
+        Its split.
+    activity : str, optional
+        What the wearer does, as the captions say; empty while they are unread.
+    size_bytes : int, optional
+        Of all its files; 0 while unknown.
+    size_band : str, optional
+        The size band that it was chosen from.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    episode: str = Field(pattern=r"^\w[\w.-]*$")
+    folder: str = Field(min_length=1)
+    session: str = Field(min_length=1)
+    side: Literal["train", "val", "test"]
+    activity: str = ""
+    size_bytes: int = Field(default=0, ge=0)
+    size_band: str = ""
+
+
+COLUMNS = tuple(Entry.model_fields)
+
+
+@dataclass(frozen=True)
+class SplitManifest:
+    """Episodes with their splits, in the order of the file; folders are relative to ``root``."""
+
+    entries: tuple[Entry, ...]
+    root: Path
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def on(self, side: str) -> list[Entry]:
+        """Return the episodes of one split."""
+        return [entry for entry in self.entries if entry.side == side]
+
+    def folder(self, entry: Entry) -> Path:
+        """Return where an episode's recording is."""
+        return self.root / entry.folder
+
+
+def make_manifest(
+    entries: Iterable[Entry], root: Path | str, place: str = "manifest"
+) -> SplitManifest:
+    """Return a checked split manifest.
+
+    Raises
+    ------
+    ManifestError
+        If there is no episode, a name or a recording stands twice, a session is in two splits, or
+        two differ only by case, spaces or letter forms. The error names ``place``.
+    """
+    manifest = SplitManifest(tuple(entries), Path(root))
+    if not manifest.entries:
+        raise ManifestError(place, "names no episode", "at least one", "Choose episodes first.")
+    _check_names(manifest, place)
+    _check_sessions(manifest, place)
+    _check_recordings(manifest, place)
+    return manifest
+
+
+def _plain(name: str) -> str:
+    """Return a name without what may differ by accident: case, spaces, form of letters."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _check_names(manifest: SplitManifest, place: str) -> None:
+    """Refuse episodes whose windows tables would be one file, where the file system folds case."""
+    stems = Counter(_plain(entry.episode) for entry in manifest)
+    for entry in manifest:
+        count = stems[_plain(entry.episode)]
+        other = _plain(entry.episode).removesuffix(".corrected")
+        if count > 1 or (other != _plain(entry.episode) and other in stems):
+            found = f"stands {count} times" if count > 1 else f"names a table of {other!r} too"
+            raise ManifestError(
+                f"{place}: {entry.episode}", found, "once, whatever its case", "Drop the copies."
+            )
+
+
+def _check_sessions(manifest: SplitManifest, place: str) -> None:
+    sessions: dict[str, Entry] = {}
+    for entry in manifest:
+        first = sessions.setdefault(_plain(entry.session), entry)
+        if first.session != entry.session:
+            raise ManifestError(
+                f"{place}: {entry.episode}: session {entry.session!r}",
+                f"is written {first.session!r} on the line of {first.episode}",
+                "one session written one way, two with names of their own",
+                "Their case, spaces or letter forms differ: taken for two, they could be parted.",
+            )
+        if first.side != entry.side:
+            raise ManifestError(
+                f"{place}: session {entry.session}",
+                f"is in two splits, {first.side} and {entry.side}",
+                "each session in one split",
+                "Windows of one session are not independent: move its episodes together.",
+            )
+
+
+def _check_recordings(manifest: SplitManifest, place: str) -> None:
+    """Refuse the same recording under two names: by its real place, then by its annotation."""
+
+    def twice(entry: Entry, other: str, found: str) -> ManifestError:
+        return ManifestError(
+            f"{place}: {entry.episode}: {entry.folder}",
+            f"{found} {other}",
+            "each recording once",
+            "Keep one of the two lines: what is trained on must not be tested on.",
+        )
+
+    places: dict[str, str] = {}
+    sizes: dict[int, list[Entry]] = {}
+    for entry in manifest:
+        folder = os.path.realpath(manifest.folder(entry))
+        if other := places.get(folder):
+            raise twice(entry, other, "is the same folder as that of")
+        places[folder] = entry.episode
+        annotation = manifest.folder(entry) / ANNOTATION
+        if annotation.is_file():
+            sizes.setdefault(annotation.stat().st_size, []).append(entry)
+    for entries in sizes.values():
+        contents: dict[str, str] = {}
+        for entry in entries if len(entries) > 1 else ():  # only equal sizes are read
+            digest = known_digest(manifest.folder(entry) / ANNOTATION)
+            if other := contents.get(digest):
+                raise twice(entry, other, "holds the same annotation as that of")
+            contents[digest] = entry.episode
+
+
+def read_manifest(path: Path | str) -> SplitManifest:
+    """Read a split manifest: CSV with the columns of `Entry`, of which optional ones may be absent.
+
+    Raises
+    ------
+    ManifestError
+        If the file cannot be read, or a row is not as declared.
+    """
+    path = Path(path)
+    try:
+        rows = read_table(path)
+    except (OSError, TextError) as error:
+        raise ManifestError(
+            path.name, unreadable(error), "a CSV file of episodes", "Name another file."
+        ) from error
+    way_out = f"The columns are {', '.join(COLUMNS)}."
+    entries = [
+        validated(Entry, row, f"{path.name}: line {number}", ManifestError, way_out)
+        for number, row in rows
+    ]
+    return make_manifest(entries, path.parent, path.name)
+
+
+def validated(
+    model: type[Model],
+    row: Mapping[str, Any],
+    place: str,
+    error: type[XperienceError],
+    way_out: str,
+) -> Model:
+    """Return a row of a user's file as a model; an empty value counts as none.
+
+    Raises
+    ------
+    XperienceError
+        Of the class ``error``, about the first value that is wrong.
+    """
+    try:
+        return model.model_validate({k: v for k, v in row.items() if v not in ("", None)})
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        absent = first["type"] == "missing"
+        raise error(
+            f"{place}: {'.'.join(map(str, first['loc']))}",
+            "is missing" if absent else f"is {first['input']!r}",
+            "a value in every row" if absent else first["msg"],
+            way_out,
+        ) from fault
+
+
+def write_manifest(path: Path | str, manifest: SplitManifest) -> None:
+    """Write a split manifest as CSV, whole or not at all."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(entry.model_dump() for entry in manifest)
+    write_text(path, text.getvalue())
