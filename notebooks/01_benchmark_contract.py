@@ -52,22 +52,30 @@ from xperience.features.blocks import BLOCKS, N_STATS
 from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.project import metrics_path, run_folder
 from xperience.recording.inspect import inspect_episode
-from xperience.report.contract import Section, contract_rows, fault_table, stream_table
+from xperience.report.contract import (
+    Section,
+    contract_rows,
+    fault_table,
+    stream_table,
+    sync_rows,
+    sync_table,
+)
 
 # %%
 from xperience.report.figures import show
-from xperience.report.figures.blocks import draw_blocks
-from xperience.report.figures.coverage import draw_coverage
-from xperience.report.figures.moment import draw_moment
-from xperience.report.figures.samples import draw_samples
-from xperience.report.figures.structure import draw_structure
-from xperience.report.figures.sync import draw_sync
-from xperience.report.figures.timeline import draw_timeline
+from xperience.report.figures.contract import (
+    draw_blocks,
+    draw_coverage,
+    draw_moment,
+    draw_samples,
+    draw_structure,
+    draw_sync,
+    draw_timeline,
+)
 from xperience.report.inputs import open_inputs
 from xperience.report.interactive import Choice, explore, moments
 from xperience.report.moment import busiest_frame
 from xperience.report.provenance import provenance, shown_path
-from xperience.report.sync import sync_rows, sync_table
 from xperience.report.timeline import Timeline
 from xperience.sync.audit import PAIRS, audit_episode
 from xperience.text import as_markdown

@@ -12,13 +12,15 @@ from xperience.recording import layout
 from xperience.recording.inspect import inspect_episode
 from xperience.recording.recording import Episode
 from xperience.report.figures import show, style
-from xperience.report.figures.blocks import draw_blocks
-from xperience.report.figures.coverage import draw_coverage
-from xperience.report.figures.moment import draw_moment
-from xperience.report.figures.samples import draw_samples
-from xperience.report.figures.structure import draw_structure
+from xperience.report.figures.contract import (
+    draw_blocks,
+    draw_coverage,
+    draw_moment,
+    draw_samples,
+    draw_structure,
+    draw_timeline,
+)
 from xperience.report.figures.style import elide, png_bytes, wrap
-from xperience.report.figures.timeline import draw_timeline
 from xperience.report.quantities import percent
 
 FROM_TABLE = {

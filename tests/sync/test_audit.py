@@ -14,9 +14,8 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.errors import ParamsError
 from xperience.recording import layout
-from xperience.report.contract import Section
-from xperience.report.figures.sync import draw_sync
-from xperience.report.sync import sync_rows, sync_table
+from xperience.report.contract import Section, sync_rows, sync_table
+from xperience.report.figures.contract import draw_sync
 from xperience.standin.family import Member, plan_family
 from xperience.standin.scene import build_scene
 from xperience.standin.settings import FamilySettings

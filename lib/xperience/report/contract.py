@@ -1,15 +1,26 @@
-"""The metric rows of the benchmark contract: what an episode holds and what became of it."""
+"""Section 1 in words and tables: what a recording holds, frames that are true, clocks, windows."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from xperience.errors import EpisodeError
 from xperience.evaluation.records import Record
 from xperience.features.blocks import BLOCKS, Block
 from xperience.features.table import WindowTable
+from xperience.features.windows import WINDOW_FRAMES
+from xperience.recording import layout
+from xperience.recording.captions import is_labelled
+from xperience.recording.coverage import lost_rows
+from xperience.recording.geometry import WORLD, Points, Transform
 from xperience.recording.inspect import EpisodeReport, StreamReport
+from xperience.recording.recording import Episode
+from xperience.report.moment import check_usable
 from xperience.report.timeline import Timeline
+from xperience.report.video_seek import frame_at, sound_level
+from xperience.sync.audit import ClockPair, Range, SyncAudit, SyncVerdict
 
 
 @dataclass(frozen=True)
@@ -115,3 +126,219 @@ def fault_table(report: EpisodeReport) -> pd.DataFrame:
     """Return one row a fault: the stream and what is odd about it."""
     rows = [(stream.stream, fault) for stream in report.streams for fault in stream.faults]
     return pd.DataFrame(rows, columns=["stream", "fault"]).set_index("stream")
+
+
+SIGNALS = {"hand speed": "m/s", "turn rate": "rad/s", "sound level": "full scale"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One window."""
+
+    window: int
+    start_frame: int
+    action: str | None
+    subtask: str | None
+    image: np.ndarray | None  # the centre frame, uint8 (height, width, 3)
+    signals: dict[str, np.ndarray]  # evenly spread over the window, by names in `SIGNALS`
+    problems: dict[str, str]  # why the "image" or a signal isn't there
+
+
+def read_samples(episode: Episode, table: WindowTable, n: int, camera: str) -> list[Sample]:
+    """Return at most n windows evenly spread over an episode, with pictures of a camera."""
+    n = min(n, len(table))
+    chosen = np.unique(np.linspace(0, len(table) - 1, n + 2)[1:-1].round().astype(int))
+    return [_sample(episode, row, camera) for row in table.labels.iloc[chosen].itertuples()]
+
+
+def _sample(episode: Episode, row: Any, camera: str) -> Sample:
+    problems: dict[str, str] = {}
+    first, last = int(row.start_frame), int(row.end_frame) + 1
+    image = None
+    try:
+        check_usable(episode, camera)
+        image = frame_at(episode, camera, int(row.center_frame))
+    except EpisodeError as error:
+        problems["image"] = f"{camera} {error.found}"
+    signals = {}
+    for name, read in zip(SIGNALS, (_hand_speed, _turn_rate, _sound), strict=True):
+        try:
+            signals[name] = read(episode, first, last)
+        except EpisodeError as error:
+            signals[name] = np.zeros(0)
+            problems[name] = error.found
+    labels = (None if not isinstance(x, str) else x for x in (row.action, row.subtask))
+    return Sample(int(row.window), first, *labels, image, signals, problems)
+
+
+def _hand_speed(episode: Episode, first: int, last: int) -> np.ndarray:
+    """Return the speed of the faster hand in m/s between frames, world coordinates."""
+    check_usable(episode, "pose")
+    hands = {"hand_left": layout.HAND_LEFT, "hand_right": layout.HAND_RIGHT}
+    usable = [path for stream, path in hands.items() if episode.streams[stream].usable]
+    if not usable:
+        check_usable(episode, "hand_left")
+    speeds = [_one_hand(episode, path, first, last) for path in usable]
+    speed = np.fmax.reduce([np.resize(part, last - first - 1) for part in speeds])
+    return _some(speed, "hands")
+
+
+def _one_hand(episode: Episode, path: str, first: int, last: int) -> np.ndarray:
+    joints = episode.read(path, first, last).astype(np.float64)
+    joints[~np.any(joints != 0, axis=(1, 2))] = np.nan
+    to_world = episode.camera_to_world(first, last)
+    n = min(len(joints), len(to_world.translation))
+    moved = Transform(
+        to_world.rotation[:n], to_world.translation[:n], episode.reference_camera, WORLD
+    )
+    world = moved(Points(joints[:n].mean(axis=1), episode.reference_camera))
+    speed = np.full(last - first - 1, np.nan)
+    steps = np.linalg.norm(np.diff(world.xyz, axis=0), axis=-1) * episode.fps
+    speed[: len(steps)] = steps
+    return speed
+
+
+def _turn_rate(episode: Episode, first: int, last: int) -> np.ndarray:
+    """Return how fast the head turns, from the gyroscope's samples in the window, rad/s."""
+    check_usable(episode, "imu")
+    keys = episode.read(layout.IMU_KEYFRAMES, first, last).astype(np.int64)
+    if len(keys) < WINDOW_FRAMES or not 0 <= keys[0] <= keys[-1]:
+        raise EpisodeError("imu", "has no samples for this window", "keyframe indices", "")
+    gyro = episode.read(layout.IMU_GYRO, int(keys[0]), int(keys[-1]) + 1).astype(np.float64)
+    return _some(np.linalg.norm(gyro, axis=1), "imu")
+
+
+def _sound(episode: Episode, first: int, last: int) -> np.ndarray:
+    check_usable(episode, "audio")
+    return _some(sound_level(episode, first, last), "audio")
+
+
+def _some(values: np.ndarray, what: str) -> np.ndarray:
+    if not np.isfinite(values).any():
+        raise EpisodeError(what, "has no value in this window", "numbers", "")
+    return values
+
+
+_MOMENTS = {"start_ms": "clock_offset_start", "end_ms": "clock_offset_end"}
+
+
+def sync_rows(section: Section, audit: SyncAudit) -> list[Record]:
+    """Return the rows of an audit, each with the pair of clocks as ``variant``.
+
+    Parameters
+    ----------
+    section : Section
+    audit : SyncAudit
+
+    Returns
+    -------
+    list of Record
+        ``clocks_in_step`` (1 or 0), ``clock_offset`` in ms at the middle of the recording and at
+        its ends, and ``clock_drift`` in ppm, with intervals. Where the audit cannot tell, the row
+        is skipped and says why; no offset is made up.
+    """
+    return [row for pair in audit.pairs for row in _pair_rows(section, pair)]
+
+
+def _pair_rows(section: Section, pair: ClockPair) -> list[Record]:
+    told = pair.verdict is not SyncVerdict.CANNOT_TELL
+    more = {"variant": pair.name, "reason": pair.headline}
+    value = float(pair.verdict is SyncVerdict.SYNCHRONISED) if told else None
+    rows = [section.row("clocks_in_step", "1", value, higher_is_better=True, **more)]
+    found = pair.misalignment
+    names = ("clock_offset", *_MOMENTS.values())
+    if found is None:
+        rows += [section.row(name, "ms", None, **more) for name in names]
+        return [*rows, section.row("clock_drift", "ppm", None, **more)]
+    ranges = (found.offset_ms, *(getattr(found, moment) for moment in _MOMENTS))
+    rows += [_range_row(section, name, at, more) for name, at in zip(names, ranges, strict=True)]
+    if found.drift_ppm is None:
+        short = more | {"reason": "the recording is too short to tell a drift"}
+        return [*rows, section.row("clock_drift", "ppm", None, **short)]
+    return [*rows, _range_row(section, "clock_drift", found.drift_ppm, more, unit="ppm")]
+
+
+def _range_row(
+    section: Section, name: str, found: Range, more: dict[str, str], unit: str = "ms"
+) -> Record:
+    ends = {"ci_low": found.low, "ci_high": found.high}
+    return section.row(name, unit, found.value, **ends, **more)
+
+
+def sync_table(audit: SyncAudit) -> pd.DataFrame:
+    """Return one row a pair of clocks for readers: verdict, offset and drift with intervals.
+
+    "Blind below" is the smallest steady offset that would have been called off.
+    """
+    return pd.DataFrame([_cells(pair) for pair in audit.pairs]).set_index("clocks")
+
+
+def _cells(pair: ClockPair) -> dict[str, str]:
+    found = pair.misalignment
+    return {
+        "clocks": f"{pair.late} – {pair.reference}",
+        "verdict": pair.headline,
+        "offset (ms)": str(found.offset_ms) if found else "",
+        "blind below (ms)": f"{pair.smallest_ms:.0f}" if found else "",
+        "drift (ppm)": str(found.drift_ppm) if found and found.drift_ppm else "",
+        "rests on": pair.evidence,
+    }
+
+
+_N_DEPTH_FRAMES = 60
+
+
+def frame_validity(episode: Episode, stream: str) -> np.ndarray | None:
+    """Return whether a stream has a value at each frame, bool array (n_frames,).
+
+    It is None for what does not change over time, such as the map. A row that holds no measurement
+    has no value; see `xperience.recording.coverage`. Depth is looked at in a few frames only, and
+    each speaks for its neighbours.
+    """
+    if stream in ("point_cloud", "calibration"):
+        return None
+    valid = np.zeros(episode.n_frames, dtype=bool)
+    if episode.streams[stream].usable:
+        try:
+            found = _seen(episode, stream)
+        except EpisodeError:
+            return valid
+        valid[: len(found)] = found
+    return valid
+
+
+def _seen(episode: Episode, stream: str) -> np.ndarray:
+    if stream in layout.CAMERAS:
+        return episode.clock(stream).pictures >= 0
+    match stream:
+        case "captions":
+            labels = episode.labels_of("corrected").action
+            found = np.array([is_labelled(label) for label in labels], dtype=bool)
+        case "audio":
+            found = episode.clock(layout.AUDIO_CAMERA).heard > 0
+        case "depth":
+            found = _depth(episode)
+        case "imu":  # each frame's own inertial sample
+            lost = lost_rows(episode, layout.IMU_ACCEL)
+            keys = episode.annotation.keyframes(0, episode.n_frames)
+            found = ~lost_rows(episode, layout.IMU_KEYFRAMES) & (keys >= 0) & (keys < len(lost))
+            found[found] = ~lost[keys[found]]
+        case _:
+            (first,) = (one.datasets[0].path for one in layout.STREAMS if one.name == stream)
+            found = ~lost_rows(episode, first)
+    return found
+
+
+def _depth(episode: Episode) -> np.ndarray:
+    n = episode.n_frames
+    n_rows = min(n, episode.streams["depth"].n_rows)
+    looked_at = np.unique(np.linspace(0, n_rows - 1, _N_DEPTH_FRAMES).astype(int))
+    good = np.zeros(len(looked_at), dtype=bool)
+    for place, frame in enumerate(looked_at.tolist()):
+        try:
+            depth_m = episode.read(layout.DEPTH, frame, frame + 1)
+        except EpisodeError:
+            continue
+        good[place] = np.any(np.isfinite(depth_m) & (depth_m > 0))
+    nearest = np.abs(np.arange(n)[:, None] - looked_at).argmin(axis=1)
+    return good[nearest] & (np.arange(n) < n_rows)
