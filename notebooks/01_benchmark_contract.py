@@ -72,10 +72,10 @@ from xperience.report.figures.contract import (
     draw_sync,
     draw_timeline,
 )
-from xperience.report.inputs import open_inputs
 from xperience.report.interactive import Choice, explore, moments
 from xperience.report.moment import busiest_frame
 from xperience.report.provenance import provenance, shown_path
+from xperience.report.section import open_inputs
 from xperience.report.timeline import Timeline
 from xperience.sync.audit import PAIRS, audit_episode
 from xperience.text import as_markdown

@@ -60,9 +60,8 @@ from xperience.report.figures.shift import (
     draw_split_scores,
     draw_splits,
 )
-from xperience.report.inputs import open_inputs
 from xperience.report.provenance import shown_path
-from xperience.report.section import save_section
+from xperience.report.section import open_inputs, save_section
 from xperience.tasks.catalogue import ALL, NO_TEXT, TASKS_BY_NAME, TEXT
 from xperience.tasks.problem import problems_of
 

@@ -54,10 +54,9 @@ from xperience.report.figures.heads import (
     draw_horizon,
 )
 from xperience.report.heads import claim_text, heads_table
-from xperience.report.inputs import open_inputs
 from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import shown_path
-from xperience.report.section import save_section
+from xperience.report.section import open_inputs, save_section
 from xperience.tasks.problem import problems_of
 
 # %%

@@ -57,9 +57,9 @@ from xperience.report.figures.alignment import draw_place_and_moment, draw_simil
 from xperience.report.figures.hits import draw_hits, draw_query
 from xperience.report.figures.rebuilt import draw_rebuilt, draw_weights
 from xperience.report.figures.retrieval import draw_ranks, draw_tolerance
-from xperience.report.inputs import open_inputs
 from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import provenance, shown_path
+from xperience.report.section import open_inputs
 from xperience.studies.retrieval.rows import Closely, retrieval_rows
 
 # %%

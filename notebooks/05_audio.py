@@ -74,9 +74,8 @@ from xperience.report.figures.audio import (
     draw_sound,
     draw_when,
 )
-from xperience.report.inputs import open_inputs
 from xperience.report.provenance import shown_path
-from xperience.report.section import save_section
+from xperience.report.section import open_inputs, save_section
 from xperience.report.tables import Rows, Verdict
 from xperience.tasks.audio import OTHER, REST, audio_problems, with_sound
 from xperience.tasks.catalogue import AUDIO

@@ -16,8 +16,8 @@ from xperience.recording.inspect import inspect_episode
 from xperience.recording.media import read_rgb
 from xperience.recording.recording import Episode
 from xperience.report.contract import contract_rows, fault_table, frame_validity, stream_table
-from xperience.report.inputs import open_inputs
 from xperience.report.moment import busiest_frame, read_moment
+from xperience.report.section import open_inputs
 from xperience.report.timeline import Timeline
 from xperience.report.video_seek import frame_at, sound_level
 
