@@ -46,21 +46,46 @@ near_frames: int = 20  # an answer whose centre is this near in time is a near m
 # %%
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
 
-from xperience.evaluation.records import write_records
+from xperience.evaluation.evaluate import base_of, evaluate
+from xperience.evaluation.predictions import predict_all
+from xperience.evaluation.reconstruction import (
+    RAW,
+    SCALED,
+    UNITS,
+    TargetColumns,
+    group_rows,
+    unit_rows,
+    weight_rows,
+)
+from xperience.evaluation.records import records_table
+from xperience.evaluation.retrieval import (
+    Ranking,
+    action_rows,
+    chance_rows,
+    circular_shifts,
+    similarity_rows,
+    tolerance_rows,
+)
 from xperience.features.blocks import CONTRACTS
-from xperience.project import at_root, metrics_path, run_folder
-from xperience.report import retrieval
+from xperience.project import run_folder
 from xperience.report.figures import show
-from xperience.report.figures.alignment import draw_place_and_moment, draw_similarity
-from xperience.report.figures.hits import draw_hits, draw_query
-from xperience.report.figures.rebuilt import draw_rebuilt, draw_weights
-from xperience.report.figures.retrieval import draw_ranks, draw_tolerance
+from xperience.report.figures.retrieval import (
+    draw_actions,
+    draw_hits,
+    draw_query,
+    draw_ranks,
+    draw_reconstruction,
+    draw_similarity,
+    draw_tolerance,
+    draw_weights,
+)
 from xperience.report.interactive import Choice, explore
-from xperience.report.provenance import provenance, shown_path
-from xperience.report.section import open_inputs
-from xperience.studies.retrieval.rows import Closely, retrieval_rows
+from xperience.report.provenance import shown_path
+from xperience.report.section import open_inputs, save_section
+from xperience.report.tables import rows_table
+from xperience.tasks.catalogue import AUDIO, MOTION, TASKS_BY_NAME
+from xperience.tasks.problem import problems_of
 
 # %%
 pd.set_option("display.max_colwidth", None)
@@ -68,38 +93,63 @@ notebook = "04_retrieval_and_reconstruction"
 pictures = run_folder(run) / "figures"
 opened = {contract: open_inputs(run, episode, contract) for contract in CONTRACTS}
 tables = {contract: table for contract, (_, table) in opened.items()}
-recordings = [recording for recording, _ in opened.values()]
+recording = opened["corrected"][0]
 
 # %% [markdown]
-# ## Work: answer the tasks, look at the answers
+# ## Problems and predictions
 #
-# A fit a task and contract, and for the reconstruction one from motion alone and one from sound
-# alone. Cross-modal retrieval and the reconstruction share theirs.
+# Two retrievals, and the reconstruction from three inputs, under both contracts. The linear head
+# answers all of them. Cross-modal retrieval and the reconstruction from motion and audio are two
+# questions to the same prediction.
 
 # %%
-studies = {
-    contract: Closely.of(at_root(episode), table, contract) for contract, table in tables.items()
-}
-rows = [row for study in studies.values() for row in retrieval_rows(study, run, notebook)]
-missing = retrieval.why_missing(studies)
-missing if len(missing) else Markdown("Every task and input has an answer under both contracts.")
+retrievals = ("caption_grounding", "cross_modal_retrieval")
+rebuilt = "modality_reconstruction"
+sources = {"motion": MOTION, "audio": AUDIO, "motion and audio": MOTION + AUDIO}
+tasks = [TASKS_BY_NAME[name] for name in (*retrievals, rebuilt)]
+problems = {}
+for contract, table in tables.items():
+    for problem in problems_of(recording.folder, table, contract, tasks):
+        problems[contract, problem.task.name] = problem
+    for source, blocks in sources.items():
+        problems[contract, source] = problems[contract, rebuilt].with_inputs(*blocks)
+
+# %%
+found = predict_all(list(problems.values()), "linear")
+predicted = dict(zip(problems, found, strict=True))
+missing = [(*key, problem.reason) for key, problem in problems.items() if not problem.ok]
+pd.DataFrame(missing, columns=["contract", "task or input", "why there is no prediction"])
 
 # %% [markdown]
-# ## Look
+# Rows of the three tasks, as every task has them: floors, scores with intervals, differences.
+
+# %%
+rows, bases = [], {}
+for (contract, name), problem in problems.items():
+    bases[contract, name] = base_of(problem, {"run": run, "section": notebook})
+    if name in sources and not problem.ok:
+        told = {"run": run, "section": notebook, "variant": f"from {name}"}
+        rows += evaluate(problem, {"linear": ()}, **told)
+    elif name not in sources:
+        rows += evaluate(problem, {"linear": predicted[contract, name]}, run, notebook)
+
+# %% [markdown]
+# ## Retrieval
 #
-# ### How far up the true window stands
+# ### How far up the true window ranks
 #
 # A **rank** of one means that the true window came first. The mean reciprocal rank (MRR) rewards
 # first places and hardly tells a tenth from a hundredth; the median rank tells what a typical query
 # gets. The curves show all of it: how many queries have found their window after looking at the
 # first *k* candidates.
 #
-# **Chance takes some care.** In random order the true window is equally likely to stand anywhere.
+# **Chance takes some care.** In random order the true window is equally likely to rank anywhere.
 # But neighbouring windows are nearly the same, in the query's stream and in the candidates', so
-# even unrelated streams give ranks in long runs, some of them lucky. The bands keep those runs:
-# they hold the same similarities with queries and candidates shifted against each other in time. A
-# retrieval is called better than chance if the whole interval of its MRR is above chance, or,
-# where the recording is too short for an interval, if hardly any shifted pairing scores as well.
+# even unrelated streams give ranks in long runs, some of them lucky. The control that keeps those
+# runs is the **circular shift**: the same similarities with queries and candidates shifted against
+# each other in time. A retrieval is called better than chance if the 95 % interval of its
+# difference from the best floor is above zero, or, where the recording is too short for an
+# interval, if fewer than one in twenty shifts score as well.
 #
 # **Equal candidates share their places.** A caption holds for many windows on end, and no head can
 # tell windows of one text apart by it: the dotted line is the best that is left. Under `published`
@@ -112,14 +162,26 @@ missing if len(missing) else Markdown("Every task and input has an answer under 
 # others, and there is nothing to score.
 
 # %%
-show(draw_ranks(studies), pictures / "04_ranks.png")
+rankings, shifts = {}, {}
+for (contract, name), problem in problems.items():
+    if name in retrievals and problem.ok:
+        ranking = Ranking.of(problem, predicted[contract, name][0])
+        rankings[contract, name] = ranking
+        shifts[contract, name] = circular_shifts(ranking)
+        bases[contract, name] |= {"head": "linear"}
+        rows += chance_rows(ranking, shifts[contract, name], bases[contract, name])
 
 # %%
-retrieval.score_table(rows)
+show(draw_ranks(rankings, shifts, rows), pictures / "04_ranks.png")
+
+# %%
+rows_table(
+    row for row in rows if row.task in retrievals and row.head == "linear" and row.floor is not None
+)
 
 # %% [markdown]
-# An interval is left out where the test part is too short for one: blocks of time are drawn
-# anew, and a stretch of one recording holds only a few blocks that don't depend on each other.
+# An interval is left out where the test part is too short for one: blocks of time are resampled,
+# and one recording holds only a few blocks that don't depend on each other.
 #
 # ### Near in time
 #
@@ -132,54 +194,61 @@ retrieval.score_table(rows)
 # away. The title says which.
 
 # %%
-show(draw_tolerance(studies), pictures / "04_tolerance.png")
+tolerances_frames = (0, 5, 10, 20, 40, 80, 160, 320)
+for key, ranking in rankings.items():
+    rows += tolerance_rows(ranking, tolerances_frames, bases[key])
+show(draw_tolerance(rankings, rows, recording.fps), pictures / "04_tolerance.png")
 
 # %% [markdown]
-# ### The place or the moment?
+# ### Within-action and between-action retrieval
 #
 # Whoever recognises the spot where something goes on, from the posture of the head alone, can rank
-# all windows of an action before all others and know nothing about the moment within it. In a
-# matrix of similarities such **memory of the scene shows as blocks**, and real **alignment shows as
-# a diagonal**. The last column shows how much of either the true vectors have among themselves.
+# all windows of an action before all others and tell none of them apart. In a matrix of
+# similarities such **memory of the scene shows as blocks**, and real **alignment in time shows as a
+# diagonal**. The last column shows how much of either the true vectors have among themselves.
 
 # %%
-show(draw_similarity(studies), pictures / "04_similarity.png")
+for key, ranking in rankings.items():
+    rows += similarity_rows(ranking, bases[key])
+show(draw_similarity(rankings, rows, recording.fps), pictures / "04_similarity.png")
 
 # %% [markdown]
 # In numbers: of the candidates of the *same* action, what share does the true window beat? That is
-# the moment. And of those of *other* actions? That is the place. Half of them is chance for both,
-# whatever the number of candidates. Windows that share frames with the true one are left out, since
-# nobody should have to beat those.
+# **within-action** retrieval. And of those of *other* actions? That is **between-action**
+# retrieval. Half of them is chance for both, whatever the number of candidates. Windows that share
+# frames with the true one are left out, since nobody should have to beat those.
 
 # %%
-show(draw_place_and_moment(studies), pictures / "04_place_and_moment.png")
+for key, ranking in rankings.items():
+    rows += action_rows(ranking, bases[key])
+show(draw_actions(rows), pictures / "04_place_and_moment.png")
 
 # %% [markdown]
-# ### What a hit looks like
+# ### Examples
 #
 # No hand picked these queries. Of all queries whose first answer is the window itself (*hit*), lies
-# nearby (*near miss*) or elsewhere (*failure*), each row shows the middle one, ordered by how sure
-# the first answer was. Left, the query's own window; then the best answers.
+# nearby (*near miss*) or elsewhere (*failure*), each row shows the middle one, ordered by the
+# similarity of the first answer. Left, the query's own window; then the best answers.
 
 # %%
-judged = studies["corrected"].rankings
+judged = {task: one for (contract, task), one in rankings.items() if contract == "corrected"}
 for task, ranking in judged.items():
-    answered = retrieval.read_examples(recordings[0], ranking, near_frames)
-    picture = draw_hits(ranking, answered, near_frames)
-    show(picture, pictures / f"04_hits_{task}.png")
+    show(draw_hits(recording, ranking, near_frames), pictures / f"04_hits_{task}.png")
 
 # %% [markdown]
-# Ask it yourself: choose a retrieval and go along its queries.
+# Choose a retrieval and go along its queries.
 
 # %%
 if judged:
     explore(
-        lambda task, query: draw_query(recordings[0], judged[task], query, near_frames),
+        lambda task, query: draw_query(recording, judged[task], query, near_frames),
         {"task": Choice.among(list(judged)), "query": Choice.along()},
         pictures / "04_query.png",
     )
 
 # %% [markdown]
+# ## Reconstruction
+#
 # ### Which part of a picture can be told from motion and sound
 #
 # R² compares the squared error of a prediction with that of the test windows' own mean: one is
@@ -194,7 +263,13 @@ if judged:
 # depends on where one is.
 
 # %%
-show(draw_rebuilt(studies), pictures / "04_reconstruction.png")
+own_unit = {"published": RAW, "corrected": SCALED}
+for (contract, source), problem in problems.items():
+    if source in sources and problem.ok:
+        columns = TargetColumns.of(problem, own_unit[contract])
+        values = columns.predicted(predicted[contract, source][0])
+        rows += group_rows(columns, values, source, bases[contract, source])
+show(draw_reconstruction(rows), pictures / "04_reconstruction.png")
 
 # %% [markdown]
 # ### One R² of many units
@@ -205,7 +280,16 @@ show(draw_rebuilt(studies), pictures / "04_reconstruction.png")
 # about the same.
 
 # %%
-show(draw_weights(studies), pictures / "04_weights.png")
+in_units = []
+for contract in CONTRACTS:
+    inputs = {name: problems[contract, name] for name in sources if problems[contract, name].ok}
+    for unit in UNITS if inputs else ():
+        columns = TargetColumns.of(problems[contract, rebuilt], unit)
+        values = {name: columns.predicted(predicted[contract, name][0]) for name in inputs}
+        in_units += unit_rows(columns, values, bases[contract, rebuilt])
+        rows += weight_rows(columns, bases[contract, rebuilt])
+rows += in_units
+show(draw_weights(rows), pictures / "04_weights.png")
 
 # %% [markdown]
 # So the two contracts' numbers differ for two reasons, the unit and the fit. Scoring each
@@ -213,36 +297,38 @@ show(draw_weights(studies), pictures / "04_weights.png")
 # rows of the same name for the fit.
 
 # %%
-retrieval.fit_and_unit(studies).round(3)
+fits = records_table(in_units)
+fits[["prediction", "unit"]] = fits["variant"].astype(str).str.extract("(.*), in (.*)")
+fits.pivot_table(index=["contract", "head", "prediction"], columns="unit", values="value").round(3)
 
 # %% [markdown]
 # ## Check
 
 # %%
-for study in studies.values():
-    for ranking in study.rankings.values():
-        assert np.abs(ranking.similarity).max() <= 1 + 1e-9
-        assert ((ranking.ranks.expected >= 1) & (ranking.ranks.expected <= len(ranking))).all()
-        assert ranking.ranks.expected_reciprocal.mean() <= ranking.mrr_ceiling + 1e-9
-    for shares in study.rebuilt.spread_shares.values():
-        blocks = [share for name, share in shares.items() if name.startswith(("video", "depth"))]
-        assert np.isclose(sum(blocks), 1)
-    for scores in study.rebuilt.scores.values():
-        assert all(one.r2.value is None or one.r2.value <= 1 for one in scores.values())
+for ranking in rankings.values():
+    assert np.abs(ranking.similarity).max() <= 1 + 1e-9
+    assert ((ranking.ranks.expected >= 1) & (ranking.ranks.expected <= len(ranking))).all()
+    assert ranking.mrr <= ranking.mrr_ceiling + 1e-9
+assert all(row.value is None or row.value <= 1 for row in rows if row.metric == "r2")
 assert all(row.status == "ok" or row.reason for row in rows)
+of_blocks = [row for row in rows if row.metric == "spread_share" and "_" in row.variant]
+for unit in UNITS if of_blocks else ():
+    shares = [row.value for row in of_blocks if row.variant.endswith(unit)]
+    assert np.isclose(sum(shares), len({row.contract for row in of_blocks}))
 
 # %% [markdown]
 # ## Save
 #
-# One row a number, with its interval and floor. Below are the rows of the closer look at the
-# retrievals; those of every block, statistic and action lie beside them in the file.
+# One row per number, with its interval and floor. Below are the rows of the retrieval analysis;
+# those of every block, statistic and action lie beside them in the file.
 
 # %%
-parameters = {name: globals()[name] for name in ("run", "near_frames")}
-parameters |= {"episode": shown_path(episode)}
-origin = provenance(notebook, parameters, [table.path for table in tables.values()])
-origin |= {"recording": tables["published"].info.sources}
-write_records(metrics_path(run, notebook), rows, origin)
-for recording in recordings:
-    recording.close()
-retrieval.closer_table(rows)
+parameters = {"run": run, "near_frames": near_frames, "episode": shown_path(episode)}
+saved = save_section(notebook, parameters, rows, tables.values())
+for opened_recording, _ in opened.values():
+    opened_recording.close()
+saved
+
+# %%
+kept = [row for row in rows if row.task in retrievals and "action: " not in (row.variant or "")]
+rows_table(row for row in kept if row.variant is None or "within" not in row.variant)

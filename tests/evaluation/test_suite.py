@@ -12,6 +12,7 @@ import pytest
 from xperience.errors import ParamsError
 from xperience.evaluation.evaluate import evaluate
 from xperience.evaluation.predictions import predict, predict_all
+from xperience.evaluation.reconstruction import RAW, WHOLE, TargetColumns, group_rows, weight_rows
 from xperience.evaluation.records import read_records, write_records
 from xperience.features.blocks import BLOCKS
 from xperience.features.extract import extract
@@ -176,6 +177,24 @@ def test_ceilings_come_from_unseen_classes(rows, problems):
     share = np.mean([label in seen for label in one.test_targets])
     assert found["accuracy"].ceiling == pytest.approx(share)
     assert found["macro_f1"].value <= found["macro_f1"].ceiling
+
+
+def test_the_columns_of_a_reconstruction_add_up_to_the_whole(problems, predictions, rows):
+    name = "modality_reconstruction"
+    columns, base = TargetColumns.of(problems[name], RAW), {"run": "r", "section": "s"}
+    base |= {"contract": "published", "task": name}
+    values = columns.predicted(predictions[name])
+    by_group = {
+        row.variant: row.value
+        for row in group_rows(columns, values, "motion and audio", base)
+        if row.against is None
+    }
+    assert by_group[f"{WHOLE} from motion and audio"] == pytest.approx(
+        scored(rows, name)["r2"].value
+    )
+    shares = {row.variant: row.value for row in weight_rows(columns, base)}
+    blocks = [shares[f"{block}, in {RAW}"] for block in problems[name].task.target_blocks]
+    assert sum(blocks) == pytest.approx(1)
 
 
 def rows_of(small: Path, table: WindowTable | Path, task) -> list:

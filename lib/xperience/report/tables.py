@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
+import pandas as pd
+
 from xperience.evaluation.records import Record
 from xperience.text import as_markdown
 
@@ -17,12 +19,12 @@ _NAMES = {
     "f1": "F1",
     "mrr": "mean reciprocal rank",
     "mae": "mean absolute error",
+    "cross_modal_retrieval": "cross-modal retrieval",
     "mpjpe": "mean joint error",
     "r2": "R²",
     "n_frames": "frames",
     "n_windows": "windows",
     "feature_dim": "features",
-    "cross_modal_retrieval": "cross-modal retrieval",
     "n_blocks_missing": "blocks missing",
     "figures_differs": "figures that differ",
     "within_action_auc": "share of other windows of the action that rank lower",
@@ -63,6 +65,12 @@ def _untested(row: Record | None) -> str:
         return f"{readable(row.metric)} has no better direction"
     holds = row.ci_low <= row.value <= row.ci_high
     return "" if holds else "its interval does not hold its value"
+
+
+def minus(row: Record, bound: float) -> Record:
+    """Return a score as its difference from a bound that has no uncertainty of its own."""
+    ends = {"value": row.value, "ci_low": row.ci_low, "ci_high": row.ci_high}
+    return row.model_copy(update={k: None if v is None else v - bound for k, v in ends.items()})
 
 
 class Rows:
@@ -108,6 +116,11 @@ def readable(name: str | None) -> str:
     ('macro-F1', 'zero velocity')
     """
     return _NAMES.get(name or "", (name or "").replace("_", " "))
+
+
+def capital(text: str) -> str:
+    """Return a text that begins a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def number(value: float | None, unit: str = "1") -> str:
@@ -178,11 +191,37 @@ def score(row: Record | None) -> str:
     return f"{number(row.value, row.unit)}{spread} {ends(row, with_sign=False)}".rstrip()
 
 
+def described(rows: Iterable[Record]) -> str:
+    """Return rows as sentences, for readers who can't see the figure of them."""
+    parts = []
+    for row in rows:
+        of = filter(None, (row.contract, row.variant, readable(row.metric)))
+        parts.append(f"{capital(readable(row.task))}, {', '.join(of)}: {score(row)}.")
+    return " ".join(parts)
+
+
 def floor(row: Record | None) -> str:
     """Return the best trivial baseline that stands beside a score: its own score and name."""
     if row is None or row.floor is None:
         return UNKNOWN
     return f"{number(row.floor, row.unit)} ({readable(row.floor_name)})"
+
+
+def rows_table(rows: Iterable[Record]) -> pd.DataFrame:
+    """Return one line per row for readers: what it is of, its value, interval and floor, or why."""
+    columns = ["task", "metric", "contract", "value", "95 % interval", "best floor"]
+    found = [
+        (
+            readable(row.task),
+            " ".join(filter(None, (readable(row.metric), row.variant))),
+            row.contract,
+            score(row) if row.value is None else number(row.value, row.unit),
+            ends(row, with_sign=False) or (row.ci_reason or "").partition(":")[0].replace("_", " "),
+            floor(row) if row.floor is not None else "",
+        )
+        for row in rows
+    ]
+    return pd.DataFrame(found, columns=columns).set_index(columns[:3])
 
 
 def difference(row: Record | None) -> str:

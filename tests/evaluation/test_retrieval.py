@@ -1,4 +1,4 @@
-"""The closer look at retrieval against plain references and rankings counted by hand."""
+"""Retrieval analysis against plain references and rankings counted by hand, and its figures."""
 
 from itertools import permutations
 
@@ -7,12 +7,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xperience.evaluation.retrieval import (
+    BETWEEN,
+    WITHIN,
+    Ranking,
+    action_rows,
+    chance_rows,
+    chance_within_tolerance,
+    circular_shifts,
+    curve,
+    queries_by_kind,
+    shift_p,
+    similarity_rows,
+    tolerance_rows,
+    within_and_between,
+    within_tolerance,
+)
 from xperience.evaluation.uncertainty import Resampling
 from xperience.evaluation.vectors import ranks
-from xperience.studies.retrieval.looks import contrast, examples, near, place_and_moment
-from xperience.studies.retrieval.retrieval import Ranking, shifted
+from xperience.report.figures.retrieval import (
+    draw_actions,
+    draw_ranks,
+    draw_similarity,
+    draw_tolerance,
+)
 
 STEP = 5
+BASE = {"run": "r", "section": "s", "contract": "corrected", "task": "cross_modal_retrieval"}
+BASE |= {"head": "linear"}
 
 
 def ranking(similarity, actions=None, targets=None, resampling=None):
@@ -22,7 +44,6 @@ def ranking(similarity, actions=None, targets=None, resampling=None):
         "cross_modal_retrieval",
         "corrected",
         np.asarray(similarity, dtype=float),
-        np.arange(n),
         9 + STEP * np.arange(n),
         np.arange(n)[:, None] if targets is None else np.asarray(targets)[:, None],
         tuple([None] * n if actions is None else actions),
@@ -61,38 +82,35 @@ def first_hits(similarity, hits):
 @settings(max_examples=40)
 def test_ranks_at_a_tolerance_are_means_over_all_orders_of_ties(rows, tolerance):
     one = ranking(rows)
-    found = near(one, tolerance)
-    rank, first = first_hits(one.similarity, one.distance_frames <= tolerance)
-    np.testing.assert_allclose(found.rank, rank)
-    np.testing.assert_allclose(found.first, first)
+    expected = first_hits(one.similarity, one.distance_frames <= tolerance)
+    np.testing.assert_allclose(within_tolerance(one, tolerance), expected)
 
 
 @given(similarities)
 @settings(max_examples=40)
 def test_without_tolerance_the_rank_is_the_windows_own(rows):
     one = ranking(rows)
-    np.testing.assert_allclose(near(one, 0).rank, one.ranks.expected)
-    np.testing.assert_allclose(near(one, 0).first, one.ranks.expected_top(1))
+    expected = one.ranks.expected, one.ranks.expected_top(1)
+    np.testing.assert_allclose(within_tolerance(one, 0), expected)
 
 
 @given(similarities)
 @settings(max_examples=40)
 def test_a_wider_tolerance_never_ranks_later(rows):
     one = ranking(rows)
-    by_tolerance = [near(one, frames).rank for frames in (0, 5, 10, 20)]
+    by_tolerance = [within_tolerance(one, frames)[0] for frames in (0, 5, 10, 20)]
     assert (np.diff(by_tolerance, axis=0) <= 1e-9).all()
 
 
 def test_chance_at_a_tolerance_is_what_random_orders_give():
     n, tolerance = 40, 10
     rng = np.random.default_rng(7)
-    drawn = [near(ranking(rng.random((n, n))), tolerance) for _ in range(200)]
-    expected = drawn[0]
-    assert expected.chance_first == pytest.approx(
-        np.mean([one.first.mean() for one in drawn]), abs=0.01
-    )
-    pooled = np.median(np.concatenate([one.rank for one in drawn]))
-    assert expected.chance_median_rank == pytest.approx(pooled, abs=1)
+    one = ranking(rng.random((n, n)))
+    drawn = [within_tolerance(ranking(rng.random((n, n))), tolerance) for _ in range(200)]
+    chance_rank, chance_first = chance_within_tolerance(one, tolerance)
+    assert chance_first == pytest.approx(np.mean([first.mean() for _, first in drawn]), abs=0.01)
+    pooled = np.median(np.concatenate([rank for rank, _ in drawn]))
+    assert chance_rank == pytest.approx(pooled, abs=1)
 
 
 # --- equal targets ----------------------------------------------------------------------------
@@ -104,7 +122,7 @@ def test_no_ranking_beats_the_ceiling_of_equal_targets(groups, seed):
     one = ranking(by_group[groups], targets=groups)
     assert one.ranks.expected_reciprocal.mean() <= one.mrr_ceiling + 1e-12
     depths = np.arange(1, len(groups) + 1)
-    assert (one.curve(depths) <= one.curve_ceiling(depths) + 1e-12).all()
+    assert (curve(one.ranks, depths) <= one.curve_ceiling(depths) + 1e-12).all()
 
 
 def test_the_ceiling_is_reached_by_whoever_knows_the_group():
@@ -114,7 +132,7 @@ def test_the_ceiling_is_reached_by_whoever_knows_the_group():
     assert one.n_distinct == 3
     assert one.ranks.expected_reciprocal.mean() == pytest.approx(one.mrr_ceiling)
     depths = np.arange(1, 7)
-    np.testing.assert_allclose(one.curve(depths), one.curve_ceiling(depths))
+    np.testing.assert_allclose(curve(one.ranks, depths), one.curve_ceiling(depths))
 
 
 # --- chance that keeps time -------------------------------------------------------------------
@@ -124,16 +142,12 @@ def test_the_ceiling_is_reached_by_whoever_knows_the_group():
 @settings(max_examples=15)
 def test_shifts_are_ranks_of_another_window(rows):
     one = ranking(np.kron(rows, np.ones((2, 2))) + 1e-3 * np.arange(18))
-    depths = np.array([1, 3, 9])
-    found = shifted(one, depths)
+    found = circular_shifts(one)
     shifts = range(4, 15)  # nearer ones share frames
-    assert len(found.mrr) == len(shifts)
+    assert len(found.better) == len(shifts)
     for row, shift in enumerate(shifts):
         plain = ranks(one.similarity, (np.arange(18) + shift) % 18)
-        assert found.mrr[row] == pytest.approx(plain.expected_reciprocal.mean())
-        np.testing.assert_allclose(
-            found.curves[row], [plain.expected_top(k).mean() for k in depths]
-        )
+        np.testing.assert_allclose(found.expected_reciprocal[row], plain.expected_reciprocal)
 
 
 def smooth_series(rng, n, n_values=3, width=15):
@@ -148,31 +162,34 @@ def test_unrelated_streams_that_move_slowly_are_rarely_called_related():
     for _ in range(60):
         queries, candidates = (smooth_series(rng, 90) for _ in range(2))
         one = ranking(queries @ candidates.T)
-        mrr = one.ranks.expected_reciprocal.mean()
-        called.append(shifted(one, np.array([1])).p_value(mrr) <= 0.05)
+        called.append(shift_p(one, circular_shifts(one)) <= 0.05)
     assert np.mean(called) <= 0.12
 
 
 def test_streams_that_belong_together_beat_every_shift():
     values = smooth_series(np.random.default_rng(7), 90)
     one = ranking(-np.linalg.norm(values[:, None] - values, axis=2))
-    found = shifted(one, np.array([1, 10]))
-    assert found.p_value(one.ranks.expected_reciprocal.mean()) == found.least_p
-    assert (one.curve(found.depths) > found.band()[1]).all()
+    found = circular_shifts(one)
+    assert shift_p(one, found) == pytest.approx(1 / (1 + len(found.better)))
+    depths = np.array([1, 10])
+    assert (curve(one.ranks, depths) > curve(found, depths).max(axis=0)).all()
 
 
 def test_too_few_windows_have_no_shift():
-    assert shifted(ranking(np.eye(4)), np.array([1])) is None
+    one = ranking(np.eye(4))
+    assert circular_shifts(one) is None
+    skipped = [row for row in chance_rows(one, None, BASE) if row.status == "skipped"]
+    assert "every shift leaves the pair with common frames" in skipped[0].reason
 
 
-# --- the place and the moment -----------------------------------------------------------------
+# --- within and between actions ---------------------------------------------------------------
 
 
 def test_shares_beaten_are_those_counted_by_hand():
     rng = np.random.default_rng(7)
     actions = ["a"] * 9 + [None] + ["b"] * 12 + ["a"] * 6
     one = ranking(rng.integers(0, 5, (28, 28)) / 4, actions)
-    found = place_and_moment(one)
+    within, between, _ = within_and_between(one)
     for query, action in enumerate(actions):
         shares = {}
         for same in (True, False):
@@ -185,68 +202,81 @@ def test_shares_beaten_are_those_counted_by_hand():
             own = one.similarity[query, query]
             beaten = [1.0 * (value < own) + 0.5 * (value == own) for value in others]
             shares[same] = np.mean(beaten) if beaten else np.nan
-        np.testing.assert_allclose(
-            [found.within[query], found.across[query]], [shares[True], shares[False]]
-        )
+        expected = [shares[True], shares[False]]
+        np.testing.assert_allclose([within[query], between[query]], expected)
 
 
-def test_knowing_the_place_is_not_knowing_the_moment():
+def test_between_action_retrieval_is_not_within_action_retrieval():
     actions = ["pour"] * 30 + ["stir"] * 30
     place = np.array([a == "stir" for a in actions])
-    only_place = ranking((place[:, None] == place) * 1.0, actions)
-    found = place_and_moment(only_place)
-    assert (found.across == 1).all()
-    assert (found.within == 0.5).all()
-    assert found.p_within == 1
-
-
-def test_knowing_the_moment_is_told_within_an_action():
-    actions = ["pour"] * 30 + ["stir"] * 30
+    within, between, p = within_and_between(ranking((place[:, None] == place) * 1.0, actions))
+    assert (between == 1).all()
+    assert (within == 0.5).all()
+    assert p == 1
     away = np.abs(np.arange(60)[:, None] - np.arange(60))
-    found = place_and_moment(ranking(-(away % 30), actions))  # the same moment of either action
-    assert (found.within == 1).all()
-    assert found.across.mean() < 1
-    assert found.p_within < 0.01
+    within, between, p = within_and_between(ranking(-(away % 30), actions))
+    assert (within == 1).all()  # the same time within either action
+    assert between.mean() < 1
+    assert p < 0.01
 
 
 def test_without_labels_there_is_neither():
-    found = place_and_moment(ranking(np.eye(12)))
-    assert np.isnan(found.within).all()
-    assert found.names == ()
-    assert found.p_within is None
+    one = ranking(np.eye(12))
+    within, _, p = within_and_between(one)
+    assert np.isnan(within).all()
+    assert p is None
+    assert {row.reason for row in action_rows(one, BASE)} == {"no test window has an action"}
 
 
-def test_contrast_tells_a_diagonal_from_blocks():
+def test_similarity_tells_a_diagonal_from_blocks():
     actions = ["pour"] * 20 + ["stir"] * 20
     place = np.repeat([0, 1], 20)
-    blocks = contrast(ranking((place[:, None] == place) * 1.0, actions))
-    assert blocks.own == pytest.approx(blocks.action)
-    assert blocks.own == pytest.approx(1)
-    assert blocks.elsewhere == pytest.approx(-1)
-    diagonal = contrast(ranking(np.eye(40), actions))
-    assert diagonal.own > 5
-    assert diagonal.action == pytest.approx(diagonal.elsewhere)
-    assert contrast(ranking(np.eye(40))).action is None
+
+    def similarity(values, names=actions):
+        return {row.variant: row.value for row in similarity_rows(ranking(values, names), BASE)}
+
+    blocks = similarity((place[:, None] == place) * 1.0)
+    assert blocks["own window"] == pytest.approx(blocks["same action"]) == pytest.approx(1)
+    assert blocks["elsewhere"] == pytest.approx(-1)
+    diagonal = similarity(np.eye(40))
+    assert diagonal["own window"] > 5
+    assert diagonal["same action"] == pytest.approx(diagonal["elsewhere"])
+    assert similarity(np.eye(40), None)["same action"] is None
 
 
-# --- examples ---------------------------------------------------------------------------------
+# --- examples and figures ---------------------------------------------------------------------
 
 
-def test_examples_are_the_middle_queries_of_their_kind():
+def test_queries_are_told_apart_by_where_their_first_answer_lies():
     similarity = np.full((12, 12), 0.0)
     answers = {0: (0, 0.9), 1: (1, 0.7), 2: (2, 0.8), 3: (4, 0.6), 4: (11, 0.5), 5: (11, 0.4)}
     for query, (answered, cosine) in answers.items():
         similarity[query, answered] = cosine
     for query in range(6, 12):
         similarity[query, 0] = 0.1 * query
-    found = examples(ranking(similarity), near_frames=5, n_answers=2)
-    assert {kind: one.query for kind, one in found.items()} == {
-        "hit": 2,
-        "near miss": 3,
-        "failure": 8,
+    found = queries_by_kind(ranking(similarity), near_frames=5)
+    assert {kind: alike.tolist() for kind, alike in found.items()} == {
+        "hit": [1, 2, 0],
+        "near miss": [3],
+        "failure": [5, 4, 6, 7, 8, 9, 10, 11],
     }
-    assert found["hit"].n_alike == 3
-    assert found["failure"].n_alike == 8
-    assert found["near miss"].answers.tolist() == [4, 0]
-    assert found["near miss"].rank == pytest.approx(7)
-    assert examples(ranking(np.eye(5)), 5)["failure"] is None
+    assert len(queries_by_kind(ranking(np.eye(5)), 5)["failure"]) == 0
+
+
+@pytest.mark.parametrize(("aligned", "said"), [(True, "better than"), (False, "not differ")])
+def test_the_figures_say_what_the_ranks_are(aligned, said):
+    values = smooth_series(np.random.default_rng(7), 90)
+    other = values if aligned else np.roll(values, 40, axis=0)
+    similarity = -np.linalg.norm(values[:, None] - other, axis=2)
+    one = ranking(similarity, ["pour"] * 45 + ["stir"] * 45)
+    key = ("corrected", one.task)
+    rankings, shifts = {key: one}, {key: circular_shifts(one)}
+    rows = [*chance_rows(one, shifts[key], BASE), *tolerance_rows(one, (0, 20), BASE)]
+    rows += [*similarity_rows(one, BASE), *action_rows(one, BASE)]
+    assert said in draw_ranks(rankings, shifts, rows).title
+    assert "from the truth in the median" in draw_tolerance(rankings, rows, 20.0).title
+    own = next(row.value for row in rows if row.variant == "own window")
+    assert f"stands out by {own:.1f} SD" in draw_similarity(rankings, rows, 20.0).title
+    metrics = {row.metric for row in rows}
+    assert {WITHIN, BETWEEN} <= metrics
+    assert draw_actions(rows).title

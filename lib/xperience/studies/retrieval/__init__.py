@@ -1,1 +1,0 @@
-"""Retrieval and reconstruction: finding the moment or the place, rebuilding from motion, sound."""
