@@ -9,7 +9,7 @@ from PIL import Image
 
 from xperience.evaluation.metrics import Score
 from xperience.evaluation.records import Record
-from xperience.evaluation.uncertainty import Interval, Resampling, Verdict
+from xperience.evaluation.resampling import Interval, Resampling, Verdict
 from xperience.features.windows import STRIDE_FRAMES
 from xperience.recording.recording import Episode
 from xperience.report.figures.alignment import draw_place_and_moment, draw_similarity

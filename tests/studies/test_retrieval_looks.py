@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xperience.evaluation.uncertainty import Resampling
-from xperience.evaluation.vectors import ranks
+from xperience.evaluation.metrics import ranks
+from xperience.evaluation.resampling import Resampling
 from xperience.studies.retrieval.looks import contrast, examples, near, place_and_moment
 from xperience.studies.retrieval.retrieval import Ranking, shifted
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from xperience.errors import EpisodeError
 from xperience.evaluation.records import Record
-from xperience.evaluation.uncertainty import Interval
+from xperience.evaluation.resampling import Interval
 from xperience.recording.recording import Episode
 from xperience.report.video_seek import frame_at
 from xperience.studies.retrieval.looks import Example, example_of, examples

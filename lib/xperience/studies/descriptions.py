@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from xperience.evaluation.evidence import Boundaries
+from xperience.evaluation.metrics import Boundaries
 from xperience.models import baselines
 from xperience.studies.problem import Outcome, Problem
 from xperience.studies.scores import evidence

@@ -10,8 +10,7 @@ from xperience.models import gram
 from xperience.models.conditioning import Moments
 from xperience.studies.blocks import Blocks
 from xperience.studies.problem import Outcome, Problem
-from xperience.tasks.samples import Samples, draw
-from xperience.tasks.splits import Split, purge, split_samples
+from xperience.tasks.splits import Samples, Split, draw, purge, split_samples
 from xperience.tasks.task import Task
 from xperience.tasks.truth import Truth
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from xperience.features.windows import WINDOW_FRAMES
-from xperience.tasks.samples import Samples
-from xperience.tasks.splits import Split
+from xperience.tasks.splits import Samples, Split
 from xperience.tasks.task import Task
 from xperience.tasks.truth import Truth
 

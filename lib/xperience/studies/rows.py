@@ -9,7 +9,7 @@ import numpy as np
 from xperience.evaluation import metrics as scoring
 from xperience.evaluation.metrics import Score
 from xperience.evaluation.records import Record
-from xperience.evaluation.uncertainty import Interval
+from xperience.evaluation.resampling import Interval
 from xperience.studies.descriptions import descriptions
 from xperience.studies.problem import Outcome, Problem
 from xperience.studies.scores import (

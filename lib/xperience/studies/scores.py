@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from xperience.evaluation import metrics as scoring
-from xperience.evaluation.evidence import Boundaries
-from xperience.evaluation.metrics import Score
-from xperience.evaluation.uncertainty import Interval, Resampling, Verdict, difference, interval
+from xperience.evaluation.metrics import Boundaries, Score
+from xperience.evaluation.resampling import Interval, Resampling, Verdict, difference, interval
 from xperience.models import baselines
 from xperience.studies.problem import Answer, Problem
 from xperience.tasks.measures import Measure

@@ -21,8 +21,7 @@ from xperience.models import baselines, gram
 from xperience.models.conditioning import Moments
 from xperience.recording.recording import Episode
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
-from xperience.tasks.samples import Samples, draw
-from xperience.tasks.splits import Split, blocked_folds, purge, split_samples
+from xperience.tasks.splits import Samples, Split, blocked_folds, draw, purge, split_samples
 from xperience.tasks.task import Piece, Task
 from xperience.tasks.truth import Truth
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xperience.evaluation.vectors import TIE
+from xperience.evaluation.metrics import TIE
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.studies.retrieval.retrieval import N_ROTATIONS, ROTATION_SEED, Ranking
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xperience.evaluation.metrics import Score, score, vectors, weighted
-from xperience.evaluation.uncertainty import Interval, Resampling, difference, interval
+from xperience.evaluation.resampling import Interval, Resampling, difference, interval
 from xperience.features.blocks import BLOCKS_BY_NAME
 from xperience.features.table import WindowTable
 from xperience.models import baselines

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xperience.evaluation.metrics import cosine
-from xperience.evaluation.uncertainty import Interval, Resampling, interval
-from xperience.evaluation.vectors import TIE, Ranks, ranks
+from xperience.evaluation.metrics import TIE, Ranks, cosine, ranks
+from xperience.evaluation.resampling import Interval, Resampling, interval
 from xperience.features.table import WindowTable
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.studies.heads import HEADS, Context

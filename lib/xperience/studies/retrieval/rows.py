@@ -10,7 +10,7 @@ import numpy as np
 
 from xperience.evaluation.metrics import metric_named, skill
 from xperience.evaluation.records import Record
-from xperience.evaluation.uncertainty import Interval
+from xperience.evaluation.resampling import Interval
 from xperience.features.table import WindowTable
 from xperience.studies.problem import Outcome
 from xperience.studies.retrieval.looks import Split, contrast, near, place_and_moment
