@@ -15,7 +15,6 @@ from xperience.evaluation.resampling import (
     difference,
     effective_sample_size,
     fixed_b,
-    group_weights,
     interval,
     segments,
 )
@@ -262,22 +261,6 @@ def test_block_weights_are_those_of_arch(n, length):
     plain = CircularBlockBootstrap(length, np.arange(n), seed=np.random.default_rng(3))
     drawn = [np.bincount(plain.update_indices(), minlength=n) for _ in range(40)]
     assert (block_weights(n, length, 40, seed=3) == np.array(drawn)).all()
-
-
-def test_block_weights_draw_every_sample_alike_and_neighbours_together():
-    weights = block_weights(50, 7, 4000, seed=1)
-    assert (weights.sum(axis=1) == 50).all()
-    assert weights.mean(axis=0) == pytest.approx(np.ones(50), abs=0.1)
-    together = np.corrcoef(weights, rowvar=False)
-    assert np.diagonal(together, 1).mean() > 0.7
-    assert np.diagonal(together, 25).mean() < 0
-    assert (block_weights(50, 7, 5, seed=1) == weights[:5]).all()
-
-
-def test_group_weights_draw_whole_recordings():
-    weights = group_weights(np.array(["b", "a", "b", "c"]), 500, seed=1)
-    assert (weights[:, 0] == weights[:, 2]).all()
-    assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
 
 
 def test_recordings_that_are_all_of_a_piece_count_as_few():

@@ -169,16 +169,6 @@ def test_dense_learns_what_no_linear_head_can():
         assert (fit.test.argmax(axis=1) == codes[400:]).mean() > 0.85
 
 
-def test_dense_gives_vectors_in_their_own_units():
-    rows = drawn(400)
-    made = np.stack([1e3 + 50 * rows[:, 0], 1e-3 * rows[:, 1], np.full(400, 7.0)], axis=1)
-    goal = goals.Goal("vectors", made[:300].astype(np.float32), 3)
-    (fit,) = stacked.dense(Inputs(rows[:300], rows[300:]), goal, halves(300), (1,), BRIEF)
-    error = np.abs(fit.test - made[300:]).mean(axis=0)
-    assert error[0] < 0.5 * made[:, 0].std()
-    assert error[2] < 0.5
-
-
 def test_dense_stops_early_and_refits_on_everything():
     """Labels are noise: what is held out can only get worse, so few epochs are chosen."""
     rows = drawn(300, 40)

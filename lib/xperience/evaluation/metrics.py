@@ -71,22 +71,12 @@ def _numbers(place: str, n_axes: int, *arrays: np.ndarray) -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class Labels:
-    """One label a sample, true and predicted; build it with `labels`.
+    """One label a sample, true and predicted; build it with `labels`."""
 
-    Parameters
-    ----------
-    names : tuple
-        Every label: those that occur, in order of appearance, then the other options.
-    truth, predicted : int array, shape (n,)
-        Places in ``names``.
-    positive : int, optional
-        Place of the label whose F1 is asked for.
-    """
-
-    names: tuple[Hashable, ...]
-    truth: np.ndarray
+    names: tuple[Hashable, ...]  # those that occur, in order of appearance, then other options
+    truth: np.ndarray  # places in names, int (n,)
     predicted: np.ndarray
-    positive: int | None = None
+    positive: int | None = None  # place of the label whose F1 is asked for
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -162,15 +152,9 @@ def labels(
 
 @dataclass(frozen=True)
 class LabelSets:
-    """A set of labels for each sample, true and predicted; build it with `label_sets`.
+    """A set of labels for each sample, true and predicted; build it with `label_sets`."""
 
-    Parameters
-    ----------
-    truth, predicted : bool array, shape (n, n_labels)
-        Which labels are in each sample's set.
-    """
-
-    truth: np.ndarray
+    truth: np.ndarray  # which labels are in each sample's set, bool (n, n_labels)
     predicted: np.ndarray
 
     def __len__(self) -> int:
@@ -206,19 +190,10 @@ def label_sets(
     *,
     vocabulary: Iterable[Hashable] = (),
 ) -> LabelSets:
-    """Put true and predicted sets side by side; a label named twice counts once.
+    """Put true and predicted sets side by side, as many of each; a set may be empty.
 
-    Parameters
-    ----------
-    truth, predicted : sequence of iterables of labels, length n
-        Each sample's set; it may be empty.
-    vocabulary : iterable of labels, optional
-        Labels that could have been chosen, whether or not they occur.
-
-    Raises
-    ------
-    MetricError
-        If lengths differ.
+    A label named twice counts once. ``vocabulary`` are labels that could have been chosen, whether
+    or not they occur.
     """
     truth, predicted = [set(s) for s in truth], [set(s) for s in predicted]
     _same_length(truth, predicted, "label sets")
@@ -235,22 +210,12 @@ def label_sets(
 
 @dataclass(frozen=True)
 class Boundaries:
-    """Hits and errors of predicted boundaries, window by window; build it with `boundaries`.
+    """Hits and errors of predicted boundaries, float (n,) each; build it with `boundaries`."""
 
-    Parameters
-    ----------
-    hits, false_alarms : float array, shape (n,)
-        1 where a window's prediction matched a true boundary, or matched none.
-    misses : float array, shape (n,)
-        Unmatched true boundaries, each at the window whose centre is nearest.
-    timing_error_frames : float array, shape (n,)
-        Distance of a hit from its boundary, 0 elsewhere.
-    """
-
-    hits: np.ndarray
-    false_alarms: np.ndarray
-    misses: np.ndarray
-    timing_error_frames: np.ndarray
+    hits: np.ndarray  # 1 where a window's prediction matched a true boundary
+    false_alarms: np.ndarray  # 1 where it matched none
+    misses: np.ndarray  # unmatched true boundaries, each at the window whose centre is nearest
+    timing_error_frames: np.ndarray  # distance of a hit from its boundary, 0 elsewhere
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -317,15 +282,9 @@ def boundaries(
 
 @dataclass(frozen=True)
 class Vectors:
-    """A vector for each sample, true and predicted; build it with `vectors`.
+    """A vector for each sample, true and predicted; build it with `vectors`."""
 
-    Parameters
-    ----------
-    truth, predicted : float array, shape (n, n_values)
-        In the target's unit.
-    """
-
-    truth: np.ndarray
+    truth: np.ndarray  # in the target's unit, (n, n_values)
     predicted: np.ndarray
 
     refusal = None
@@ -359,25 +318,16 @@ class Vectors:
 def vectors(truth: np.ndarray, predicted: np.ndarray) -> Vectors:
     """Put true and predicted vectors, each (n, n_values), side by side.
 
-    Raises
-    ------
-    MetricError
-        If shapes differ or a number is not finite.
+    A MetricError says if shapes differ or a number is not finite.
     """
     return Vectors(*_numbers("vectors", 2, truth, predicted))
 
 
 @dataclass(frozen=True)
 class Positions:
-    """Joint position errors; build it with `positions`.
+    """Joint position errors; build it with `positions`."""
 
-    Parameters
-    ----------
-    error_m : float array, shape (n, n_frames)
-        Euclidean error in metres, averaged over joints.
-    """
-
-    error_m: np.ndarray
+    error_m: np.ndarray  # Euclidean error in metres, averaged over joints, (n, n_frames)
 
     refusal = None
 
@@ -386,17 +336,10 @@ class Positions:
 
 
 def positions(truth_m: np.ndarray, predicted_m: np.ndarray) -> Positions:
-    """Put true and predicted joint positions side by side.
+    """Put true and predicted joint positions, (n, n_frames, n_joints, 3), side by side.
 
-    Parameters
-    ----------
-    truth_m, predicted_m : float array, shape (n, n_frames, n_joints, 3)
-        Metres, both in the same coordinate frame.
-
-    Raises
-    ------
-    MetricError
-        If shapes differ, the last axis is not xyz, or a number is not finite.
+    Both are in metres and in the same coordinate frame. A MetricError says if shapes differ, the
+    last axis is not xyz, or a number is not finite.
     """
     truth_m, predicted_m = _numbers("positions", 4, truth_m, predicted_m)
     found, way_out = f"have {truth_m.shape[-1]} values a joint", "Reshape to (..., joints, 3)."
@@ -406,21 +349,11 @@ def positions(truth_m: np.ndarray, predicted_m: np.ndarray) -> Positions:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where each query's true candidate stands; build it with `ranks` or `cosine_ranks`.
+    """Where each query's true candidate stands; build it with `ranks` or `cosine_ranks`."""
 
-    Parameters
-    ----------
-    better, tied : int array, shape (n,)
-        Candidates that score above the true one, and others that score the same.
-    earlier : int array, shape (n,)
-        Those of ``tied`` that are listed before the true one.
-    n_candidates : int
-        Candidates in all.
-    """
-
-    better: np.ndarray
-    tied: np.ndarray
-    earlier: np.ndarray
+    better: np.ndarray  # candidates that score above the true one, int (n,)
+    tied: np.ndarray  # others that score the same
+    earlier: np.ndarray  # those of them that are listed before the true one
     n_candidates: int
 
     def __len__(self) -> int:
@@ -554,9 +487,12 @@ def _macro_f1_union(evidence: Labels | LabelSets, w: np.ndarray) -> np.ndarray:
     return _mean_over(f1, ~np.isnan(f1))
 
 
-def _macro_f1_all(evidence: Labels | LabelSets, w: np.ndarray) -> np.ndarray:
-    n_labels = len(evidence.names) if isinstance(evidence, Labels) else evidence.truth.shape[1]
-    return _ratio(np.nansum(_f1(*evidence.counts(w)), axis=1), n_labels)
+def _macro_f1_all(evidence: Labels, w: np.ndarray) -> np.ndarray:
+    return _ratio(np.nansum(_f1(*evidence.counts(w)), axis=1), len(evidence.names))
+
+
+def _macro_f1_vocabulary(evidence: LabelSets, w: np.ndarray) -> np.ndarray:
+    return _ratio(np.nansum(_f1(*evidence.counts(w)), axis=1), evidence.truth.shape[1])
 
 
 def _f1_positive(evidence: Labels, w: np.ndarray) -> np.ndarray:
@@ -638,34 +574,16 @@ NEVER = "Never."
 
 @dataclass(frozen=True)
 class Metric:
-    """What a score measures.
+    """What a score measures."""
 
-    Parameters
-    ----------
-    id : str
-        Its name in records.
-    takes : type, optional
-        Kind of evidence it is computed from.
-    rule : str
-        How it is computed, and what ties and absent classes do.
-    formula : function, optional
-        (evidence, weights (n_rows, n)) to values (n_rows,), NaN where undefined.
-    undefined : str
-        When there is no value, beyond a test without samples or one that tests nothing.
-    unit : str
-        "1" for pure numbers, "m", "frame", "rank", "sd" (units of training SD), or "mixed".
-    higher_is_better : bool
-        Direction.
-    bounds : pair of float
-        Least and greatest possible value.
-    """
-
-    id: str
-    takes: type | None
-    rule: str
+    id: str  # its name in records
+    takes: type | None  # kind of evidence it is computed from
+    rule: str  # how it is computed, and what ties and absent classes do
     formula: Formula | None
-    undefined: str = NEVER
-    unit: str = "1"
+    undefined: str = NEVER  # when there is no value, beyond a test that tests nothing
+    unit: str = (
+        "1"  # "1" (a pure number), "m", "m²", "frame", "rank", "sd" (of training) or "mixed"
+    )
     higher_is_better: bool = True
     bounds: tuple[float, float] = SHARE
 
@@ -766,7 +684,7 @@ _EVERY = (
         "macro_f1_vocabulary",
         LabelSets,
         "Mean F1 over the vocabulary, 0 for labels in no set (the published task suite).",
-        _macro_f1_all,
+        _macro_f1_vocabulary,
     ),
     Metric("macro_f1_named", LabelSets, "Mean F1 of labels in any set.", _macro_f1_union),
     Metric(
@@ -846,15 +764,7 @@ assert len(METRICS) == len(_EVERY), "two metrics share an id"
 
 @dataclass(frozen=True)
 class Score:
-    """A metric's value, or the reason why there is none.
-
-    Parameters
-    ----------
-    value : float, optional
-        Finite; None exactly when there is a reason.
-    reason : str, optional
-        Why a score would mean nothing.
-    """
+    """A metric's value, which is finite, or the reason why it would mean nothing."""
 
     value: float | None
     reason: str | None = None
@@ -870,13 +780,7 @@ class Score:
 
 
 def metric_named(metric: str | Metric) -> Metric:
-    """Return a metric by its id; a metric is returned as it is.
-
-    Raises
-    ------
-    MetricError
-        If there is none of that name.
-    """
+    """Return a metric by its id, or a MetricError; a metric is returned as it is."""
     if isinstance(metric, Metric):
         return metric
     way_out = did_you_mean(metric, METRICS)
@@ -887,18 +791,8 @@ def metric_named(metric: str | Metric) -> Metric:
 def weighted(metric: str | Metric, evidence: Any) -> Callable[[np.ndarray], np.ndarray]:
     """Return the metric as a function of sample weights, for resampling.
 
-    Parameters
-    ----------
-    metric : str or Metric
-        What to compute.
-    evidence : Labels, LabelSets, Boundaries, Vectors, Positions or Ranks
-        The kind that the metric takes.
-
-    Returns
-    -------
-    function
-        Weights, shape (n_rows, n), to values, shape (n_rows,), NaN where undefined. A sample of
-        weight 2 counts as two; the candidates of a retrieval stay as they are.
+    The function takes weights (n_rows, n) and returns values (n_rows,), NaN where undefined. A
+    sample of weight 2 counts as two; the candidates of a retrieval stay as they are.
 
     Raises
     ------
@@ -918,7 +812,7 @@ def weighted(metric: str | Metric, evidence: Any) -> Callable[[np.ndarray], np.n
 
 
 def score(metric: str | Metric, evidence: Any, *, as_published: bool = False) -> Score:
-    """Return one score of a prediction; see `weighted` for parameters and errors.
+    """Return one score of a prediction; see `weighted` for errors.
 
     With ``as_published`` even a test that tests nothing (one class, one candidate) has a value, as
     the published suite gave it. Else a score that would mean nothing has a reason instead.
@@ -935,19 +829,9 @@ def score(metric: str | Metric, evidence: Any, *, as_published: bool = False) ->
 
 
 def skill(metric: str | Metric, value: Score, floor: Score) -> Score:
-    """Return how far a score goes from a trivial baseline towards perfection.
+    """Return how far a score goes from a trivial baseline on the same samples towards perfection.
 
-    Parameters
-    ----------
-    metric : str or Metric
-        What both scores measure.
-    value, floor : Score
-        The prediction's score and the trivial baseline's, on the same samples.
-
-    Returns
-    -------
-    Score
-        0 as the baseline, 1 perfect, below 0 worse than the baseline, whatever the direction.
+    0 is as good as the baseline, 1 perfect, below 0 worse than it, whatever the direction.
     """
     perfect = metric_named(metric).perfect
     for name, one in (("score", value), ("floor", floor)):

@@ -47,16 +47,10 @@ MAX_UNDEFINED = 0.05
 
 @dataclass(frozen=True)
 class Resampling:
-    """How to resample.
+    """How to resample: the same seed, block length and number of samples give the same draws.
 
     Parameters
     ----------
-    n_resamples : int
-        Resamples drawn.
-    seed : int
-        Seed of the draws; the same seed, length and number of samples give the same draws.
-    level : float
-        Share of intervals that should hold the truth.
     min_block : int
         Shortest block, in samples: window frames / stride, times the samples a window gives.
     block_length : int, optional
@@ -67,7 +61,7 @@ class Resampling:
 
     n_resamples: int = 2000
     seed: int = 0
-    level: float = 0.95
+    level: float = 0.95  # share of intervals that should hold the truth
     min_block: int = WINDOW_OVERLAP
     block_length: int | None = None
     groups: np.ndarray | None = None
@@ -84,40 +78,18 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval for a score or a difference, or the reason why there is none.
+    """An interval for a score or a difference, or the reason why there is none."""
 
-    Parameters
-    ----------
-    estimate : float, optional
-        The score on the samples as they are.
-    low, high : float, optional
-        Ends; None unless the verdict is ok.
-    level : float
-        Share of such intervals that should hold the truth.
-    n_samples : int
-        Samples scored.
-    n_effective : float, optional
-        Independent samples that they are worth.
-    n_blocks : int
-        Blocks, or recordings, that fit into the samples.
-    block_length : int, optional
-        Samples a block; None where recordings were drawn.
-    verdict : Verdict
-        Whether the interval stands.
-    reason : str, optional
-        Why it does not.
-    """
-
-    estimate: float | None
-    low: float | None
+    estimate: float | None  # the score on the samples as they are
+    low: float | None  # None unless the verdict is ok
     high: float | None
-    level: float
+    level: float  # share of such intervals that should hold the truth
     n_samples: int
-    n_effective: float | None
-    n_blocks: int
-    block_length: int | None
+    n_effective: float | None  # independent samples that they are worth
+    n_blocks: int  # blocks, or recordings, that fit into the samples
+    block_length: int | None  # samples a block; None where recordings were drawn
     verdict: Verdict
-    reason: str | None = None
+    reason: str | None = None  # why the interval doesn't stand
 
     @property
     def excludes_zero(self) -> bool:

@@ -63,26 +63,14 @@ class Design:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The base rows of a part, training ones first, and how samples are made from them.
+    """The base rows of a part, training ones first, and how samples are made from them."""
 
-    Parameters
-    ----------
-    plus, minus : int array, shape (n_base,); minus may be None
-        Windows of each base row.
-    n_fit : int
-        Base rows that training samples use: the first ones.
-    train, test : int array
-        Base row of each sample.
-    train_sign, test_sign : float32 array or None
-        1 or -1 for each sample; None if all are 1.
-    """
-
-    plus: np.ndarray
-    minus: np.ndarray | None
-    n_fit: int
-    train: np.ndarray
+    plus: np.ndarray  # window of each base row
+    minus: np.ndarray | None  # the one that is subtracted
+    n_fit: int  # base rows that training samples use: the first ones
+    train: np.ndarray  # base row of each sample
     test: np.ndarray
-    train_sign: np.ndarray | None
+    train_sign: np.ndarray | None  # float32, 1 or -1 for each sample; None if all are 1
     test_sign: np.ndarray | None
 
     @classmethod
@@ -184,11 +172,7 @@ def column_moments(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Products:
     """Inner products of z-scored samples, and the way to project weights onto them.
 
-    Attributes
-    ----------
-    train : float64 array, shape (n_train, n_train)
-    test : float64 array, shape (n_test, n_train)
-    n_features : int
+    ``train`` is float64 (n_train, n_train), ``test`` (n_test, n_train).
     """
 
     def __init__(self, train: np.ndarray, test: np.ndarray, parts: list["_PartOf"]):

@@ -106,17 +106,10 @@ class Chances:
 
 @dataclass(frozen=True)
 class Job:
-    """What a stack of networks is trained for.
+    """What the networks of some seeds are trained for.
 
-    Parameters
-    ----------
-    goal : Goal
-    validation : Validation
-    seeds : tuple of int
-    settings : StackedSettings
-    train, test : int array
-        Samples as the network counts them; the goal's values are of ``train``.
-    device : str
+    ``train`` and ``test`` are samples as the network counts them; the goal's values are of
+    ``train``.
     """
 
     goal: Goal
@@ -131,11 +124,7 @@ class Job:
 def fits(job: Job, make: Callable[[Chances, int], Network]) -> list[Fit]:
     """Return each seed's fit: epochs chosen on what is held out, weights from all samples.
 
-    Parameters
-    ----------
-    job : Job
-    make : callable (chances, n_outputs) -> Network
-        Makes untrained networks.
+    ``make`` makes untrained networks from chances and the number of outputs.
     """
     began = time.perf_counter()
     if not job.seeds:

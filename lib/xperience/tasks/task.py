@@ -52,21 +52,11 @@ WINDOW = Span()
 
 @dataclass(frozen=True)
 class Piece:
-    """One part of a sample's input.
+    """One part of a sample's input."""
 
-    Parameters
-    ----------
-    blocks : tuple of str
-        Feature blocks, in the order of the windows table.
-    member : int
-        Which of the sample's windows they are taken from.
-    minus : int, optional
-        Which of its windows is subtracted.
-    """
-
-    blocks: tuple[str, ...]
-    member: int = 0
-    minus: int | None = None
+    blocks: tuple[str, ...]  # in the order of the windows table
+    member: int = 0  # which of the sample's windows they are taken from
+    minus: int | None = None  # which of its windows is subtracted
 
 
 @dataclass(frozen=True)
@@ -77,10 +67,8 @@ class Task:
     ----------
     name : str
         Also its name in rows, tables and files.
-    question : str
-        What is asked, in one sentence.
     kind : {"classify", "multilabel", "regress", "retrieve"}
-        What an answer is; it fixes the family of heads, see ``HEADS``.
+        What is predicted; it fixes the family of heads, see ``HEADS``.
     pieces : tuple of Piece
         The input.
     measures : tuple of Measure
