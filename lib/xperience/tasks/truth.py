@@ -66,6 +66,7 @@ class Truth:
         Parameters
         ----------
         frames : int array, shape (n, n_times)
+            Frames of each row.
         viewpoints : int array, shape (n,)
             Under `corrected` a row's positions are seen from the body in this frame, whatever
             frames they are of. Under `published` nothing depends on it.
