@@ -128,7 +128,7 @@ class Direct:
     def _loss(self, outputs: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
         if self._objective.kind == "vectors":
             return functional.mse_loss(outputs, self._objective.targets[samples])
-        return self._objective.loss(outputs, samples)
+        return self._objective.losses(outputs, samples).mean()
 
     def answer(self) -> np.ndarray:
         return self._objective.answers(direct_neural.outputs(self._model, self._z_test))

@@ -69,7 +69,7 @@ def test_recordings_are_the_units_where_there_are_several():
     assert found.p > 0.01
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(st.lists(st.one_of(st.none(), st.floats(1e-6, 1)), max_size=12))
 def test_adjusted_p_values_are_holms(p_values):
     found = adjusted(p_values)

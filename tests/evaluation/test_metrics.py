@@ -1,4 +1,4 @@
-"""Every metric against an independent implementation, and what none of them may do."""
+"""Every metric against an independent implementation, what none may do, and what ties do."""
 
 import math
 import warnings
@@ -10,19 +10,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as reference
 
-from xperience.errors import XperienceError
 from xperience.evaluation.metrics import (
     METRICS,
     MetricError,
     Score,
-    aggregate,
     boundaries,
+    cosine,
+    cosine_ranks,
     label_sets,
     labels,
     positions,
     ranks,
     score,
-    score_all,
     skill,
     vectors,
     weighted,
@@ -117,13 +116,6 @@ def test_vector_metrics_match_scikit_learn(pair):
         assert value("r2", evidence) == pytest.approx(pooled, rel=1e-6)
 
 
-def test_r2_of_one_column_is_that_of_scikit_learn():
-    rng = np.random.default_rng(3)
-    truth, predicted = rng.normal(size=(2, 30, 1))
-    expected = reference.r2_score(truth, predicted)
-    assert value("r2", vectors(truth, predicted)) == pytest.approx(expected)
-
-
 def test_joint_error_is_the_mean_distance_and_that_of_the_last_frame():
     rng = np.random.default_rng(3)
     truth, predicted = rng.normal(size=(2, 6, 4, 5, 3))
@@ -194,36 +186,35 @@ def test_a_weight_of_two_is_the_sample_twice(metric):
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda m: m.id)
 def test_a_metric_is_declared_in_full(metric):
-    assert metric.unit in {"1", "m", "sd", "frame", "rank", "mixed"}
+    assert metric.unit in {"1", "m", "m²", "sd", "frame", "rank", "mixed"}
     assert math.isfinite(metric.perfect)
     assert metric.rule.endswith(".")
     assert metric.undefined.endswith(".")
     assert (metric.formula is None) == (metric.takes is None)
 
 
-def test_no_samples_is_no_score():
-    for evidence in (labels([], []), vectors(np.empty((0, 2)), np.empty((0, 2)))):
-        for found in score_all(evidence).values():
-            assert found == Score(None, "no samples")
-            assert found.status == "degenerate"
+@pytest.mark.parametrize(
+    ("metric", "evidence", "reason"),
+    [
+        ("accuracy", labels([], []), "no samples"),
+        ("mae_m", vectors(np.empty((0, 2)), np.empty((0, 2))), "no samples"),
+        ("accuracy", labels("aaa", "aaa"), "every true label is 'a': one class tests nothing"),
+        ("micro_f1", label_sets([{"a"}, {"a"}], [{"a"}, set()]), "one answer tests nothing"),
+        ("micro_f1", label_sets([set()], [{"a"}]), "every true set is empty"),
+        ("boundary_f1", boundaries([1, 2], [True, False], [9]), "no true boundary"),
+        ("r2", vectors(np.ones((4, 2)), np.zeros((4, 2))), "The truth does not vary."),
+        ("mrr", ranks([[1.0]]), "one candidate"),
+        ("mrr", ranks(np.ones((3, 3))), "same for every query"),
+    ],
+)
+def test_what_would_mean_nothing_has_a_reason_in_place_of_a_value(metric, evidence, reason):
+    found = score(metric, evidence)
+    assert (found.value, found.status) == (None, "degenerate")
+    assert reason in found.reason
 
 
-def test_one_class_is_no_score_unless_as_published():
-    evidence = labels(["contact"] * 5, ["contact"] * 5)
-    for metric, found in score_all(evidence).items():
-        assert found.value is None, metric
-        assert "one class tests nothing" in found.reason
-    assert value("macro_f1_present", evidence) == 1
-
-
-def test_no_variance_is_no_r2():
-    evidence = vectors(np.ones((4, 2)), np.zeros((4, 2)))
-    assert score("r2", evidence) == Score(None, "r2 is undefined: The truth does not vary.")
-
-
-def test_one_candidate_and_equal_candidates_are_no_score():
-    assert score("mrr", ranks([[1.0]])).value is None
-    assert "same for every query" in score("mrr", ranks(np.ones((3, 3)))).reason
+def test_one_class_is_scored_as_published():
+    assert value("macro_f1_present", labels(["contact"] * 5, ["contact"] * 5)) == 1
 
 
 def test_options_that_do_not_occur_count_only_in_macro_f1_all():
@@ -255,36 +246,6 @@ def test_what_cannot_be_scored_says_so(make, fault):
         make()
 
 
-# --- putting scores together ------------------------------------------------------------------
-
-
-def test_a_mean_of_like_scores():
-    assert aggregate([Score(0.2), Score(0.4)], ["macro_f1_present", "mrr"]).value == pytest.approx(
-        0.3
-    )
-
-
-@pytest.mark.parametrize(
-    "pair",
-    [
-        ("macro_f1_present", "mae_sd"),
-        ("mae_m", "mae_sd"),
-        ("macro_f1_present", "r2"),
-        ("mrr", "mean_rank"),
-        ("mae_mixed", "mae_mixed"),
-    ],
-)
-def test_mixed_units_directions_or_ranges_are_refused(pair):
-    with pytest.raises(XperienceError, match="mixes"):
-        aggregate([Score(0.2), Score(0.4)], pair)
-
-
-def test_a_missing_score_is_not_left_out_of_a_mean():
-    found = aggregate([Score(0.2), Score(None, "one class")], ["accuracy", "accuracy"])
-    assert found == Score(None, "1 of 2 are undefined: one class")
-    assert aggregate([], []).reason == "no scores"
-
-
 @pytest.mark.parametrize(
     ("metric", "at", "floor", "expected"),
     [
@@ -302,3 +263,101 @@ def test_skill_points_up_whatever_the_direction(metric, at, floor, expected):
 def test_skill_without_a_floor_or_with_a_perfect_one_is_undefined():
     assert "already perfect" in skill("accuracy", Score(1.0), Score(1.0)).reason
     assert "floor is undefined" in skill("accuracy", Score(1.0), Score(None, "none")).reason
+
+
+# --- boundaries -------------------------------------------------------------------------------
+
+
+def plain_boundary_counts(centers, predicted, frames, tolerance):
+    inside = [f for f in sorted(set(frames)) if centers[0] <= f <= centers[-1]]
+    used, errors = [], []
+    for center, is_predicted in zip(centers, predicted, strict=True):
+        best = None
+        for f in inside:
+            near = is_predicted and f not in used and abs(f - center) <= tolerance
+            if near and (best is None or abs(f - center) < abs(best - center)):
+                best = f
+        if best is not None:
+            used.append(best)
+            errors.append(abs(best - center))
+    return len(used), len(inside), sum(predicted), errors
+
+
+@quick
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=40),
+    st.lists(st.integers(0, 230), max_size=12),
+    st.sampled_from([0, 3, 10, 25]),
+)
+def test_boundary_f1_matches_a_plain_loop(predicted, frames, tolerance):
+    centers = 9 + 5 * np.arange(len(predicted))
+    evidence = boundaries(centers, predicted, frames, tolerance_frames=tolerance)
+    hits, n_true, n_predicted, errors = plain_boundary_counts(centers, predicted, frames, tolerance)
+    expected = 2 * hits / (n_true + n_predicted) if n_true + n_predicted else None
+    assert value("boundary_f1", evidence) == pytest.approx(expected)
+    assert value("boundary_recall", evidence) == (pytest.approx(hits / n_true) if n_true else None)
+    timing = pytest.approx(np.mean(errors)) if errors else None
+    assert value("boundary_timing_error", evidence) == timing
+
+
+def test_boundary_ties_go_to_the_earlier_and_each_boundary_is_used_once():
+    evidence = boundaries([10, 20, 30, 40], [False, True, True, False], [15, 25])
+    assert value("boundary_f1", evidence) == 1  # 20 takes 15, so that 25 is left to 30
+    alone = boundaries([10, 20, 30, 40], [False, True, True, False], [25])
+    assert alone.hits.tolist() == [0, 1, 0, 0]
+
+
+def test_boundaries_outside_the_test_span_do_not_count():
+    evidence = boundaries([10, 20, 30], [True, False, False], [9, 10, 30, 31])
+    assert value("boundary_recall", evidence) == 0.5
+
+
+def test_windows_out_of_time_order_are_refused():
+    with pytest.raises(MetricError, match="do not increase"):
+        boundaries([10, 5], [True, False], [7])
+
+
+# --- ranks ------------------------------------------------------------------------------------
+
+
+@quick
+@given(hnp.arrays(float, st.integers(2, 6).map(lambda n: (n, n)), elements=st.integers(0, 3)))
+def test_ranks_with_ties_match_all_orders_counted_one_by_one(similarity):
+    evidence = ranks(similarity)
+    for i, row in enumerate(similarity):
+        better, tied = int((row > row[i]).sum()), int((row == row[i]).sum()) - 1
+        places = range(better + 1, better + tied + 2)
+        assert evidence.expected[i] == pytest.approx(np.mean(places))
+        assert evidence.expected_reciprocal[i] == pytest.approx(np.mean([1 / r for r in places]))
+        assert evidence.expected_top(2)[i] == pytest.approx(np.mean([r <= 2 for r in places]))
+        listed = sorted(range(len(row)), key=lambda j: -row[j]).index(i) + 1
+        assert evidence.listed[i] == listed
+    assert value("median_rank_listed", evidence) == np.median(evidence.listed)
+    assert value("mrr_listed", evidence) == pytest.approx(np.mean(1 / evidence.listed))
+
+
+@quick
+@given(hnp.arrays(float, (7, 7), elements=st.integers(0, 3)), st.permutations(range(7)))
+def test_tie_aware_ranks_forget_the_order_of_candidates(similarity, order):
+    order = np.array(order)
+    before, after = ranks(similarity), ranks(similarity[:, order], np.argsort(order))
+    assert (before.expected == after.expected).all()
+    assert (before.expected_reciprocal == after.expected_reciprocal).all()
+
+
+def test_equal_candidates_tie_in_spite_of_rounding():
+    rng = np.random.default_rng(5)
+    candidates = np.repeat(rng.normal(size=(4, 300)), 9, axis=0)
+    evidence = cosine_ranks(rng.normal(size=(36, 300)), candidates)
+    assert (evidence.tied == 8).all()
+
+
+def test_a_zero_vector_has_cosine_zero_with_everything():
+    found = cosine([[0, 0], [1, 1]], [[2, 0], [0, 0]])
+    assert found == pytest.approx(np.array([[0, 0], [math.sqrt(0.5), 0]]))
+
+
+def test_mrr_is_the_ranking_precision_of_scikit_learn():
+    similarity = np.random.default_rng(4).normal(size=(12, 12))
+    expected = reference.label_ranking_average_precision_score(np.eye(12), similarity)
+    assert value("mrr", ranks(similarity)) == pytest.approx(expected)

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xperience.evaluation.metrics import ranks
+from xperience.evaluation.resampling import Resampling
 from xperience.evaluation.retrieval import (
     BETWEEN,
     WITHIN,
@@ -23,8 +25,6 @@ from xperience.evaluation.retrieval import (
     within_and_between,
     within_tolerance,
 )
-from xperience.evaluation.uncertainty import Resampling
-from xperience.evaluation.vectors import ranks
 from xperience.report.figures.retrieval import (
     draw_actions,
     draw_ranks,

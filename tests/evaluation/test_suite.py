@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from xperience.errors import ParamsError
 from xperience.evaluation.evaluate import evaluate
 from xperience.evaluation.predictions import predict, predict_all
 from xperience.evaluation.reconstruction import RAW, WHOLE, TargetColumns, group_rows, weight_rows
-from xperience.evaluation.records import read_records, write_records
 from xperience.features.blocks import BLOCKS
 from xperience.features.extract import extract
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
@@ -159,17 +157,6 @@ def test_rows_are_whole(name, rows):
         assert row.section == "suite"
 
 
-def test_rows_go_through_a_file(rows, tmp_path):
-    write_records(tmp_path / "m.json", rows)
-    assert read_records(tmp_path / "m.json") == rows
-
-
-def test_hand_floors_come_from_the_present_pose(rows):
-    found = scored(rows, "hand_trajectory_forecast")
-    assert found["mpjpe"].floor_name in ("zero_velocity", "constant_velocity", "train_mean")
-    assert found["mpjpe"].floor < found["mpjpe"].value
-
-
 def test_ceilings_come_from_unseen_classes(rows, problems):
     found = scored(rows, "timeline_action")
     one = problems["timeline_action"]
@@ -238,21 +225,6 @@ def test_one_class_is_degenerate(small, table):
     assert {row.status for row in rows} == {"degenerate"}
     assert rows[0].reason == "one class only: every sample is 'contact'"
     assert (rows[0].n_train, rows[0].n_test) == (54, 23)
-
-
-def test_a_task_of_ones_own_needs_one_record(small, table):
-    busy = dataclasses.replace(
-        TASKS_BY_NAME["contact_prediction"],
-        name="many_objects",
-        question="Are more than three objects named?",
-        target=lambda truth, members: [
-            "many" if len({o for f in range(s, s + 20) for o in truth.objects[f]}) > 3 else "few"
-            for s in truth.starts[members[:, 0]]
-        ],
-    )
-    mine = rows_of(small, table, busy)
-    assert mine[0].metric == "macro_f1"
-    assert math.isfinite(mine[0].value)
 
 
 def test_wrong_calls_say_so(small, table, problems):

@@ -1,6 +1,6 @@
 """The published network as one would write it first: nn.Module, shuffled batches, AdamW.
 
-The reference that `xperience.models.neural` is held to, for equality and for speed.
+The reference that `xperience.models.mlp` is held to, for equality and for speed.
 """
 
 import torch

@@ -80,13 +80,6 @@ def test_moments_go_there_and_back(n, d, seed):
     assert (error <= 1e-5 * moments.std).all()
 
 
-def test_missing_rows_do_not_move_the_moments():
-    rows = np.random.default_rng(0).normal(2, 1, (30, 3))
-    holed = np.vstack([rows, np.full((5, 3), np.nan)])
-    np.testing.assert_allclose(Moments.of(holed).mean, rows.mean(axis=0))
-    np.testing.assert_allclose(Moments.of(holed).std, rows.std(axis=0))
-
-
 def test_designs_made_together_are_those_made_alone(values):
     windows = np.arange(60)
     both = Design((Part(("a", "b"), windows),), TRAIN, TEST)

@@ -83,9 +83,3 @@ def test_a_share_of_hidden_values_is_dropped_and_their_mean_is_kept(share):
     assert not torch.equal(dropped[0], dropped[1])
     (alone,) = Chances([8]).dropped(ones[1:], share)
     assert torch.equal(alone, dropped[1]), "a seed's draws don't depend on its company"
-
-
-def test_nothing_is_drawn_where_nothing_is_dropped():
-    ones, chances = torch.ones(1, 3, 5), Chances([7])
-    assert chances.dropped(ones, 0.0) is ones
-    assert torch.equal(chances.uniform(4), Chances([7]).uniform(4))

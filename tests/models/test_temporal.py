@@ -9,7 +9,8 @@ from xperience.errors import ParamsError
 from xperience.models import goals, stacked, temporal
 from xperience.models.conditioning import Inputs
 
-EAGER = replace(temporal.TEMPORAL, dropout=0.2, epochs=40, patience=8, rate=3e-3)
+EAGER = replace(temporal.TEMPORAL, dropout=0.2, epochs=20, patience=5, rate=6e-3, width=32)
+BRIEF = replace(stacked.DENSE, epochs=20)
 
 
 def history(n: int, n_steps: int) -> np.ndarray:
@@ -28,30 +29,15 @@ def sides(n: int) -> tuple[np.ndarray, np.ndarray, goals.Validation]:
     return np.arange(cut), np.arange(cut, n), held
 
 
-def test_order_of_two_windows_of_a_noisy_ramp():
-    """Which of two neighbours came first, on a ramp whose level says nothing."""
-    rng = np.random.default_rng(0)
-    values = rng.normal(0, 0.05, (400, 10)).astype(np.float32)
-    values[:, 0] += 0.25 * (np.arange(400) % 40)
-    first = np.setdiff1d(np.arange(399), np.arange(39, 400, 40))
-    steps = np.stack([first, first + 1], 1)
-    swap = rng.random(len(steps)) < 0.5
-    steps[swap] = steps[swap][:, ::-1]
-    train, test, held = sides(len(steps))
-    inputs = temporal.Sequences((temporal.Steps(values, steps),), train, test)
-    goal = goals.Goal("classify", swap[train].astype(int), 2)
-    assert share_right(temporal.temporal(inputs, goal, held, (1, 2), EAGER), swap[test]) > 0.95
-
-
-@pytest.mark.parametrize("back", [2, 5])
-def test_a_label_of_some_steps_ago_is_learnt_and_by_no_single_window(back):
+def test_a_label_of_some_steps_ago_is_learnt_and_by_no_single_window():
+    back = 5
     values = np.random.default_rng(1).normal(size=(600, 6)).astype(np.float32)
     codes = np.roll(values[:, 0] > 0, back).astype(int)
     train, test, held = sides(600)
     goal = goals.Goal("classify", codes[train], 2)
     inputs = temporal.Sequences((temporal.Steps(values, history(600, 6)),), train, test)
     assert share_right(temporal.temporal(inputs, goal, held, (1,), EAGER), codes[test]) > 0.85
-    alone = stacked.dense(Inputs(values[train], values[test]), goal, held, (1,))
+    alone = stacked.dense(Inputs(values[train], values[test]), goal, held, (1,), BRIEF)
     assert share_right(alone, codes[test]) < 0.65
 
 
@@ -85,7 +71,7 @@ def test_two_parts_that_belong_together_or_not():
     )
     train, test, held = sides(500)
     goal = goals.Goal("classify", same[train], 2)
-    patient = replace(EAGER, epochs=150, patience=40)
+    patient = replace(EAGER, epochs=80, patience=30)
     fits = temporal.temporal(temporal.Sequences(parts, train, test), goal, held, (1,), patient)
     assert share_right(fits, same[test]) > 0.9
 

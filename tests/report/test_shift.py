@@ -26,8 +26,7 @@ from xperience.report.figures.shift import (
 from xperience.report.figures.style import png_bytes
 from xperience.tasks.catalogue import ALL, TASKS_BY_NAME, TEXT
 from xperience.tasks.problem import Blocks, Problem
-from xperience.tasks.samples import Samples
-from xperience.tasks.splits import Split
+from xperience.tasks.splits import Samples, Split
 from xperience.tasks.truth import Truth
 
 ACTION = TASKS_BY_NAME["timeline_action"]

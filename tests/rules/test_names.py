@@ -23,7 +23,7 @@ TWICE = {
 """Class names that occur in several modules."""
 
 UNDESCRIBED = {
-    "evaluation", "models", "qwen", "report", "studies", "tasks",
+    "evaluation", "qwen", "report", "studies",
 }  # fmt: skip
 """Rooms with parameters that are listed without a description."""
 

@@ -16,6 +16,7 @@ from xperience.cohort.manifest import Entry, make_manifest
 from xperience.cohort.shards import Work, run_shard, tables_of
 from xperience.errors import ParamsError
 from xperience.evaluation.evaluate import Scores
+from xperience.evaluation.metrics import Positions, cosine_ranks
 from xperience.evaluation.predictions import Prediction, predict
 from xperience.evaluation.records import (
     ACROSS,
@@ -28,7 +29,6 @@ from xperience.evaluation.records import (
     WITHIN,
     write_records,
 )
-from xperience.evaluation.vectors import Positions, cosine_ranks
 from xperience.models.conditioning import Moments
 from xperience.studies.heldout import axes, folds
 from xperience.studies.heldout import problem as asking

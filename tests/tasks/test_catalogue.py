@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from xperience.errors import ParamsError
-from xperience.evaluation.metrics import METRICS
 from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME
 from xperience.features.windows import cut, window_starts
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, TASKS_BY_NAME
-from xperience.tasks.samples import touched
+from xperience.tasks.splits import touched
 from xperience.tasks.task import HEADS, WINDOW, Span, Task, registry
 from xperience.tasks.truth import Truth
 
@@ -164,16 +163,3 @@ def test_samples_touch_their_windows_and_their_targets_frames():
 def test_a_wrong_declaration_says_what_is_wrong(change, says):
     with pytest.raises(ParamsError, match=says):
         dataclasses.replace(TASKS[0], **change)
-
-
-def test_primary_metrics_are_those_of_scoring():
-    assert {task.primary.metric.id for task in TASKS} <= set(METRICS)
-
-
-def test_degenerate_rules():
-    contact = TASKS_BY_NAME["contact_prediction"]
-    assert contact.degenerate(["contact"] * 3) == "one class only: every sample is 'contact'"
-    assert contact.degenerate(["contact", "no_contact"]) is None
-    objects = TASKS_BY_NAME["object_relevance"]
-    assert objects.degenerate([(), ()]) == "no label is in any set"
-    assert objects.degenerate([(), ("cup",)]) is None

@@ -9,17 +9,16 @@ from hypothesis import strategies as st
 from xperience.errors import ParamsError
 from xperience.features.windows import window_starts
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, TASKS_BY_NAME
-from xperience.tasks.samples import draw, touched
 from xperience.tasks.splits import (
-    LeakError,
     Split,
     blocked_folds,
-    check_apart,
     chronological,
+    draw,
     local,
     local_blocks,
     purge,
     split_samples,
+    touched,
     touching,
 )
 from xperience.tasks.task import Span
@@ -51,7 +50,6 @@ def test_purge_drops_exactly_the_samples_that_touch_the_test_part(frames, embarg
     assert purged.train.tolist() == kept
     assert set(purged.purged) == set(split.train) - set(kept)
     assert not touching(frames[purged.train], frames[purged.test], embargo).any()
-    check_apart(purged, frames)
 
 
 @given(starts=st.lists(st.integers(0, 200), min_size=4, max_size=25), embargo=st.integers(-20, 20))
@@ -61,13 +59,6 @@ def test_an_embargo_is_the_fewest_frames_between_windows(starts, embargo):
     split = Split(np.arange(2, len(starts)), np.arange(2))
     between = np.abs(starts[2:, None] - starts[None, :2]).min(axis=1) - 20  # below 0: shared
     assert purge(split, frames, embargo).train.tolist() == split.train[between >= embargo].tolist()
-
-
-@given(st.integers(0, 3000))
-def test_chronological_counts(n):
-    split = chronological(n)
-    assert len(split.train) == round(0.7 * n)
-    assert np.array_equal(np.concatenate([split.train, split.test]), np.arange(n))
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=60))
@@ -85,9 +76,8 @@ def test_local_split_is_the_published_one(published):
     known = windows[windows["action_label"].notna()]
     split = local(known["action_label"].tolist())
     stored = pd.read_csv(published / "all_feature_action/predictions.csv")
-    starts = known["start_frame"].to_numpy()[
-        split.test
-    ]  # the file's window_index counts known ones
+    # the file's window_index counts known ones
+    starts = known["start_frame"].to_numpy()[split.test]
     assert starts.tolist() == stored["start_frame"].tolist()
 
 
@@ -119,10 +109,9 @@ def test_every_tasks_purged_split_shares_no_frame(task):
     truth = truth_of()
     samples = draw(task, truth, lambda name: np.zeros((len(truth.starts), 2), np.float32))
     split = split_samples(task.split, samples)
-    with pytest.raises(LeakError, match="Purge the split"):
-        check_apart(split, samples.frames, task.name)
+    assert touching(samples.frames[split.train], samples.frames[split.test]).any()
     purged = purge(split, samples.frames)
-    check_apart(purged, samples.frames)
+    assert not touching(samples.frames[purged.train], samples.frames[purged.test]).any()
     if task.split == "chronological":
         last = samples.frames[purged.train].max()
         assert last < samples.frames[purged.test].min()
@@ -141,8 +130,6 @@ def test_a_target_copied_into_a_feature_across_the_cut_is_caught():
     tested = {f for i in split.test for f in range(truth.starts[i], truth.ends[i] + 1)}
     copied = [i for i in split.train if truth.ends[i] + 40 in tested and planted[i]]
     assert copied, "the planted feature shows test labels to training samples"
-    with pytest.raises(LeakError):
-        check_apart(split, frames)
     purged = purge(split, frames)
     assert not set(copied) & set(purged.train)
     # what the honest declaration purges would have left the copied labels in
@@ -176,5 +163,5 @@ def test_blocked_folds_share_no_frame_and_hold_out_everything_once(n, n_folds, n
     folds = blocked_folds(frames, n_folds, n_blocks)
     assert sorted(np.concatenate([held for _, held in folds])) == list(range(n))
     for fit, held in folds:
-        check_apart(Split(fit, held), frames)
+        assert not touching(frames[fit], frames[held]).any()
         assert len(set(fit) & set(held)) == 0

@@ -10,10 +10,9 @@ import numpy as np
 
 from xperience.cohort.manifest import ManifestError, SplitManifest
 from xperience.errors import EpisodeError, ParamsError, XperienceError, did_you_mean
-from xperience.evaluation.catalogue import SHARE
+from xperience.evaluation.metrics import SHARE
 from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import Resampling
-from xperience.evaluation.uncertainty import interval
+from xperience.evaluation.resampling import Resampling, interval
 from xperience.features.windows import WINDOW_FRAMES, window_label, window_starts
 from xperience.progress import OnProgress
 from xperience.recording import labels

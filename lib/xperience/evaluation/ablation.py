@@ -27,7 +27,6 @@ import numpy as np
 from scipy.stats import ttest_1samp
 from statsmodels.stats.multitest import multipletests
 
-from xperience.evaluation.catalogue import MIXED
 from xperience.evaluation.evaluate import (
     Scores,
     base_of,
@@ -36,12 +35,25 @@ from xperience.evaluation.evaluate import (
     measured,
     score_row,
 )
-from xperience.evaluation.evidence import Boundaries, Labels, LabelSets
+from xperience.evaluation.metrics import (
+    MIXED,
+    Boundaries,
+    Labels,
+    LabelSets,
+    Positions,
+    Ranks,
+    Vectors,
+)
 from xperience.evaluation.predictions import Predictions
 from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import Resampling, WeightedScore, influence
-from xperience.evaluation.uncertainty import Interval, difference, interval
-from xperience.evaluation.vectors import Positions, Ranks, Vectors
+from xperience.evaluation.resampling import (
+    Interval,
+    Resampling,
+    WeightedScore,
+    difference,
+    influence,
+    interval,
+)
 from xperience.tasks.measures import Measure
 from xperience.tasks.problem import Problem
 

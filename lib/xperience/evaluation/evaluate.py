@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 
 from xperience.evaluation import metrics as scoring
-from xperience.evaluation.evidence import Boundaries
-from xperience.evaluation.metrics import Score
+from xperience.evaluation.metrics import Boundaries, Ranks, Score
 from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import Record
-from xperience.evaluation.uncertainty import Interval, Resampling, Verdict, difference, interval
-from xperience.evaluation.vectors import Ranks
+from xperience.evaluation.resampling import Interval, Resampling, Verdict, difference, interval
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines
 from xperience.tasks.measures import Measure

@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 
 from xperience.evaluation.evaluate import N_RESAMPLES, interval_fields
-from xperience.evaluation.metrics import cosine
+from xperience.evaluation.metrics import TIE, Ranks, cosine, ranks
 from xperience.evaluation.predictions import Prediction
 from xperience.evaluation.records import Record
-from xperience.evaluation.uncertainty import Interval, Resampling, interval
-from xperience.evaluation.vectors import TIE, Ranks, ranks
+from xperience.evaluation.resampling import Interval, Resampling, interval
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.tasks.problem import Problem
 from xperience.tasks.targets import window_labels

@@ -22,15 +22,8 @@ def stratified(train: Sequence[Hashable], n_test: int, rng: np.random.Generator)
 def prior_sets(train: np.ndarray, n_test: int) -> np.ndarray:
     """Return the labels in at least half of the training sets, for every test sample.
 
-    Parameters
-    ----------
-    train : bool array, shape (n_train, n_labels)
-    n_test : int
-
-    Returns
-    -------
-    bool array, shape (n_test, n_labels)
-        Where no label is that frequent, the most frequent one.
+    Bool (n_train, n_labels) to (n_test, n_labels). Where no label is that frequent, the most
+    frequent one.
     """
     share = np.asarray(train, dtype=float).mean(axis=0)
     chosen = share >= SET_SHARE
@@ -45,51 +38,26 @@ def train_mean(train: np.ndarray, n_test: int) -> np.ndarray:
 
 
 def zero_velocity(present: np.ndarray, n_frames: int) -> np.ndarray:
-    """Return positions that stay where they are.
+    """Return positions that stay where they are in the last frame seen, (n, n_frames, ...).
 
-    Parameters
-    ----------
-    present : float array, shape (n, ...)
-        Positions in the last frame seen, metres.
-    n_frames : int
-        Frames ahead.
-
-    Returns
-    -------
-    float array, shape (n, n_frames, ...)
+    ``present`` is (n, ...), in metres.
     """
     return np.repeat(present[:, None], n_frames, axis=1)
 
 
 def constant_velocity(present: np.ndarray, before: np.ndarray, n_frames: int) -> np.ndarray:
-    """Return positions that go on as in the last frame step.
+    """Return positions that go on as in the last frame step, (n, n_frames, ...).
 
-    Parameters
-    ----------
-    present, before : float array, shape (n, ...)
-        Positions in the last frame seen and in the one before it, metres.
-    n_frames : int
-        Frames ahead.
-
-    Returns
-    -------
-    float array, shape (n, n_frames, ...)
+    ``present`` and ``before``, (n, ...) in metres, are of the last two frames seen.
     """
     steps = np.arange(1, n_frames + 1).reshape(1, -1, *[1] * (present.ndim - 1))
     return present[:, None] + steps * (present - before)[:, None]
 
 
 def nearest_in_time(train_frames: np.ndarray, test_frames: np.ndarray) -> np.ndarray:
-    """Return the training sample nearest to each test sample; the earlier of two equally near.
+    """Return the training sample nearest to each test sample, int (n_test,).
 
-    Parameters
-    ----------
-    train_frames, test_frames : array, shape (n_train,), (n_test,)
-        Where each sample lies, in frames.
-
-    Returns
-    -------
-    int array, shape (n_test,)
+    Both arrays say where samples lie, in frames; of two equally near, the earlier is taken.
     """
     order = np.argsort(train_frames, kind="stable")
     known = np.asarray(train_frames)[order]
@@ -100,21 +68,11 @@ def nearest_in_time(train_frames: np.ndarray, test_frames: np.ndarray) -> np.nda
 
 
 def chance_similarity(candidates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return random similarities that tie where candidates are equal.
+    """Return random similarities (n_queries, n_candidates) that tie where candidates are equal.
 
-    Parameters
-    ----------
-    candidates : array, shape (n, n_values)
-        Equal vectors can't be told apart by any query, so they get equal similarity.
-    rng : numpy Generator
-
-    Returns
-    -------
-    float array, shape (n, n)
-        A query a row, a candidate a column.
+    No query can tell equal candidates apart, whatever it is.
     """
-    _, group = np.unique(candidates, axis=0, return_inverse=True)
-    group = group.reshape(-1)
+    group = np.unique(candidates, axis=0, return_inverse=True)[1].reshape(-1)
     return rng.random((len(candidates), group.max(initial=-1) + 1))[:, group]
 
 

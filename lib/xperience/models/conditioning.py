@@ -33,14 +33,9 @@ KEPT_VARIANCE = 1e-7
 
 @dataclass(frozen=True)
 class Inputs:
-    """Samples in the principal axes of the training part.
+    """Samples in the principal axes of the training part, float32 (n_train or n_test, n_axes).
 
-    Parameters
-    ----------
-    train : float32 array, shape (n_train, n_axes)
-    test : float32 array, shape (n_test, n_axes)
-    n_dropped : int
-        Columns left out because they hardly vary in training.
+    ``n_dropped`` columns were left out because they hardly vary in training.
     """
 
     train: np.ndarray
@@ -57,18 +52,9 @@ class Inputs:
 
 
 def conditioned(design: Design, source: BlockSource) -> Inputs:
-    """Return the samples of a design, z-scored without explosions, in principal axes.
+    """Return the samples of a design in as many axes as the training samples span.
 
-    Parameters
-    ----------
-    design : Design
-    source : callable (block name) -> float32 array (n_windows, dim)
-        NaN is missing.
-
-    Returns
-    -------
-    Inputs
-        As many axes as the training samples span, strongest first.
+    ``source`` returns a block, float32 (n_windows, dim), in which NaN is missing.
     """
     ((_, inputs),) = conditioned_together([design], source)
     return inputs
@@ -77,21 +63,8 @@ def conditioned(design: Design, source: BlockSource) -> Inputs:
 def conditioned_together(
     designs: Sequence[Design], source: BlockSource
 ) -> Iterator[tuple[list[int], Inputs]]:
-    """Yield the inputs of each distinct design; those that share samples share block products.
+    """Yield the inputs of each distinct design, and the places of the designs they are of.
 
-    Parameters
-    ----------
-    designs : sequence of Design
-    source : callable (block name) -> float32 array (n_windows, dim)
-        NaN is missing.
-
-    Yields
-    ------
-    list of int, Inputs
-        The designs that the inputs are of: equal designs share them.
-
-    Notes
-    -----
     z-scores, clipping and dropping act by column, so a design's inner products are a sum over its
     blocks. A block is multiplied once for all designs with the same training and test samples.
     Memory is that of the inner products of such designs.
@@ -109,8 +82,8 @@ def conditioned_together(
             terms |= found
             same.setdefault(tuple(found), []).append(place)
         made = _sums(list(same), terms, example, source)
-        for names in list(same):
-            yield same[names], _in_axes(*made.pop(names))
+        for names, of in same.items():
+            yield of, _in_axes(*made.pop(names))
 
 
 def _terms(design: Design) -> dict[Hashable, tuple[Part, str]]:
@@ -152,16 +125,13 @@ def _products(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """Yield the inner products of some columns at a time, and how many were dropped."""
     for first in range(0, values.shape[1], CHUNK_COLUMNS):
-        rows = _samples(part, values[:, first : first + CHUNK_COLUMNS])
+        columns = values[:, first : first + CHUNK_COLUMNS]
+        rows = columns[part.plus]
+        if part.minus is not None:
+            rows = rows - columns[part.minus]
         moments = Moments.of(rows[example.train])
         fit, held = moments(rows[example.train]), moments(rows[example.test])
         yield fit @ fit.T, held @ fit.T, int((~moments.keep).sum())
-
-
-def _samples(part: Part, values: np.ndarray) -> np.ndarray:
-    """Return the part's rows, float32 (n_samples, n_columns)."""
-    rows = values[part.plus]
-    return rows if part.minus is None else rows - values[part.minus]
 
 
 def _in_axes(train: np.ndarray, test: np.ndarray, n_dropped: int) -> Inputs:
@@ -173,18 +143,10 @@ def _in_axes(train: np.ndarray, test: np.ndarray, n_dropped: int) -> Inputs:
 
 
 def strongest_axes(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the eigenvalues and eigenvectors of a Gram matrix, strongest first.
+    """Return the eigenvalues (n_axes,) and eigenvectors (n, n_axes) of a Gram matrix (n, n).
 
-    Parameters
-    ----------
-    products : float array, shape (n, n)
-        Symmetric, not negative.
-
-    Returns
-    -------
-    variance : float64 array, shape (n_axes,)
-        At least one where n is not 0; no smaller than rounding beside the strongest.
-    axes : float64 array, shape (n, n_axes)
+    Strongest first, without those that are rounding beside the strongest; at least one unless n
+    is 0.
     """
     variance, axes = eigh(products)
     variance, axes = np.maximum(variance[::-1], 0.0), axes[:, ::-1]
@@ -194,13 +156,7 @@ def strongest_axes(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and deviation of columns over training samples, and which columns vary at all.
-
-    Parameters
-    ----------
-    mean, std : float array, shape (n_columns,)
-    keep : bool array, shape (n_columns,)
-    """
+    """Mean and deviation of columns over training samples, and which columns vary at all."""
 
     mean: np.ndarray
     std: np.ndarray

@@ -10,7 +10,7 @@ them can change, such as words that only held-out captions have.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -23,22 +23,15 @@ from xperience.models.linear import MAX_POSITIVE_WEIGHT
 
 Kind = Literal["classify", "multilabel", "vectors"]
 Device = Literal["auto", "cpu", "cuda"]
-KINDS = ("classify", "multilabel", "vectors")
-DEVICES = ("auto", "cpu", "cuda")
+KINDS, DEVICES = get_args(Kind), get_args(Device)
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a head shall predict, with the answers of the training samples.
+    """What a head shall predict, with the targets of the training samples.
 
-    Parameters
-    ----------
-    kind : {"classify", "multilabel", "vectors"}
-    values : array
-        Class codes, int (n_train,); members of each set, bool (n_train, n_outputs); or vectors,
-        float (n_train, n_outputs).
-    n_outputs : int
-        Classes, labels or vector components.
+    Values are class codes, int (n_train,); members of each set, bool (n_train, n_outputs); or
+    vectors, float (n_train, n_outputs).
 
     Raises
     ------
@@ -62,16 +55,15 @@ class Goal:
                 f"a row a sample for {self.n_outputs} outputs of kind {self.kind!r}",
                 "Give codes as (n,), sets and vectors as (n, n_outputs).",
             )
-        if self.kind == "classify" and shape[0] and not self._codes_fit():
-            raise ParamsError(
-                "goal",
-                f"holds class codes {np.min(self.values)} to {np.max(self.values)}",
-                f"codes 0 to {self.n_outputs - 1}",
-                "Count every class that occurs in n_outputs.",
-            )
-
-    def _codes_fit(self) -> bool:
-        return np.min(self.values) >= 0 and np.max(self.values) < self.n_outputs
+        if self.kind == "classify" and shape[0]:
+            least, most = np.min(self.values), np.max(self.values)
+            if least < 0 or most >= self.n_outputs:
+                raise ParamsError(
+                    "goal",
+                    f"holds class codes {least} to {most}",
+                    f"codes 0 to {self.n_outputs - 1}",
+                    "Count every class that occurs in n_outputs.",
+                )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -97,24 +89,11 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """What a neural head says, for one seed.
+    """Predictions of a network with one seed, float32 (n_test or n_train, n_outputs).
 
-    Parameters
-    ----------
-    test : float32 array, shape (n_test, n_outputs)
-        Probabilities (over classes they sum to 1, over labels of a set they don't), or vectors in
-        the targets' own units.
-    train : float32 array, shape (n_train, n_outputs)
-        The same of the training samples.
-    curve : tuple of Epoch
-        Losses by epoch.
-    seed : int
-    epochs : int
-        Passes over the training samples that made the predictions.
-    seconds : float
-        Wall time; where seeds are trained together, an equal share of it.
-    device : str
-        "cpu" or "cuda".
+    Probabilities (over classes they sum to 1, over labels of a set they don't), or vectors in the
+    targets' own units. ``epochs`` passes over the training samples made them; ``seconds`` are wall
+    time, an equal share of it where seeds are trained together.
     """
 
     test: np.ndarray
@@ -130,10 +109,7 @@ class Fit:
 class Validation:
     """Which training samples to fit on and which to hold out, to choose the number of epochs.
 
-    Parameters
-    ----------
-    fit, validate : int array, shape (n_fit,), (n_validate,)
-        Places among the training samples; the caller keeps frames of the two apart.
+    The caller keeps frames of the two apart.
     """
 
     fit: np.ndarray
@@ -146,9 +122,11 @@ class Objective:
     Parameters
     ----------
     goal : Goal
+        What is predicted, with the targets of all training samples.
     known : int array, optional
         Training samples that weights and scales are made from; all by default.
     device : str
+        "cpu" or "cuda".
     least_deviation : float
         Deviations of vector components are at least this share of the largest one's; 0 leaves them
         as the published contract has them, where a deviation below 1e-6 is 1.
@@ -214,14 +192,7 @@ class Objective:
         self._share = scale**2 * self.n_outputs / n_values
 
     def losses(self, outputs: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
-        """Return the loss of each sample, shape of ``samples``.
-
-        Parameters
-        ----------
-        outputs : float tensor, shape (..., n_outputs)
-        samples : int tensor, shape (...)
-            Training samples that the outputs are of.
-        """
+        """Return the loss of each training sample (...) from its outputs (..., n_outputs)."""
         targets = self.targets[samples]
         if self.kind == "classify":
             logs = functional.log_softmax(outputs, dim=-1)
@@ -232,10 +203,6 @@ class Objective:
                 outputs, targets, pos_weight=self._gain, reduction="none"
             ).mean(dim=-1)
         return self._share * (outputs - targets).square().mean(dim=-1)
-
-    def loss(self, outputs: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
-        """Return the mean loss of samples, a scalar."""
-        return self.losses(outputs, samples).mean()
 
     def counted(self, samples: np.ndarray) -> float:
         """Return by what the summed losses of some samples are divided for their mean: weights."""
@@ -260,7 +227,7 @@ def target_axes(scores: np.ndarray, kept_share: float) -> tuple[np.ndarray, floa
     Parameters
     ----------
     scores : float array, shape (n, n_values)
-        z-scored targets, at least one; axes of nothing but zeros are an arbitrary one.
+        z-scored targets, at least one; zeros alone have one arbitrary axis.
     kept_share : float
         Above 0, at most 1.
 

@@ -26,7 +26,7 @@ rows are summed in float64.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -36,20 +36,15 @@ CHUNK_COLUMNS = 1024
 
 BlockSource = Callable[[str], np.ndarray]
 """Name of a feature block -> float32 array (n_windows, dim), finite."""
+Moments = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
+"""{(block, first column of a chunk): means and deviations of the chunk over training samples}"""
 
 
 @dataclass(frozen=True)
 class Part:
     """Some feature blocks of one window of each sample, or of one window minus another.
 
-    Parameters
-    ----------
-    blocks : tuple of str
-        Names of feature blocks, side by side.
-    plus : int array, shape (n_samples,)
-        Window of each sample.
-    minus : int array, shape (n_samples,), optional
-        Window that is subtracted.
+    ``plus`` and ``minus`` are windows, int (n_samples,).
     """
 
     blocks: tuple[str, ...]
@@ -59,14 +54,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Design:
-    """The inputs of a head: parts side by side, and which samples train and test.
-
-    Parameters
-    ----------
-    parts : tuple of Part
-    train, test : int array, shape (n_train,), (n_test,)
-        Samples.
-    """
+    """The inputs of a head: parts side by side, and which samples train and test."""
 
     parts: tuple[Part, ...]
     train: np.ndarray
@@ -75,26 +63,14 @@ class Design:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The base rows of a part, training ones first, and how samples are made from them.
+    """The base rows of a part, training ones first, and how samples are made from them."""
 
-    Parameters
-    ----------
-    plus, minus : int array, shape (n_base,); minus may be None
-        Windows of each base row.
-    n_fit : int
-        Base rows that training samples use: the first ones.
-    train, test : int array
-        Base row of each sample.
-    train_sign, test_sign : float32 array or None
-        1 or -1 for each sample; None if all are 1.
-    """
-
-    plus: np.ndarray
-    minus: np.ndarray | None
-    n_fit: int
-    train: np.ndarray
+    plus: np.ndarray  # window of each base row
+    minus: np.ndarray | None  # the one that is subtracted
+    n_fit: int  # base rows that training samples use: the first ones
+    train: np.ndarray  # base row of each sample
     test: np.ndarray
-    train_sign: np.ndarray | None
+    train_sign: np.ndarray | None  # float32, 1 or -1 for each sample; None if all are 1
     test_sign: np.ndarray | None
 
     @classmethod
@@ -127,7 +103,7 @@ class _Rows:
         return tuple(None if array is None else array.tobytes() for array in arrays)
 
     def chunks(
-        self, name: str, values: np.ndarray, moments: "_Moments"
+        self, name: str, values: np.ndarray, moments: Moments
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield columns and their z-scored base rows, float32 (n_base [+ 1], n_columns)."""
         for first in range(0, values.shape[1], CHUNK_COLUMNS):
@@ -135,22 +111,26 @@ class _Rows:
             base = values[self.plus, columns]
             if self.minus is not None:
                 base -= values[self.minus, columns]
-            mean, std = moments(name, columns, lambda base=base: self._samples(base))
-            yield columns, self._scaled(base, mean, std)
+            if (name, first) not in moments:
+                moments[name, first] = column_moments(self._samples(base))
+            mean, std = moments[name, first]
+            if self.train_sign is None:
+                base -= mean
+                base /= std
+                yield columns, base
+            else:
+                yield columns, np.concatenate([base / std, (mean / std)[None]])
 
     def _samples(self, base: np.ndarray) -> np.ndarray:
         """Return training samples from base rows, float32 (n_train, n_columns)."""
-        if self.train_sign is None:
-            ordered = np.array_equal(self.train, np.arange(self.n_fit))
-            return base[: self.n_fit] if ordered else base[self.train]
-        return self.train_sign[:, None] * base[self.train]
+        if self.train_sign is not None:
+            return self.train_sign[:, None] * base[self.train]
+        return base[: self.n_fit] if self.ordered else base[self.train]
 
-    def _scaled(self, base: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-        if self.train_sign is None:
-            base -= mean
-            base /= std
-            return base
-        return np.concatenate([base / std, (mean / std)[None]])
+    @property
+    def ordered(self) -> bool:
+        """Whether training samples are the first base rows, in their order."""
+        return np.array_equal(self.train, np.arange(self.n_fit))
 
     def spread(self, side: str, values: np.ndarray) -> np.ndarray:
         """Return samples' rows from base rows: S @ values, shape (n_side, ...)."""
@@ -180,33 +160,10 @@ def _unique_in_order(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return keys[first[order]], rank[inverse.reshape(-1)]
 
 
-@dataclass
-class _Moments:
-    """Column means and deviations over training samples, computed once and kept."""
-
-    known: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-
-    def __call__(
-        self, name: str, columns: slice, samples: Callable[[], np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        key = (name, columns.start)
-        if key not in self.known:
-            self.known[key] = column_moments(samples())
-        return self.known[key]
-
-
 def column_moments(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what z-scoring subtracts and divides by, float32, each of shape (n_columns,).
+    """Return what z-scoring subtracts and divides training samples (n, n_columns) by, float32.
 
-    Parameters
-    ----------
-    samples : float32 array, shape (n_samples, n_columns)
-        Training samples.
-
-    Returns
-    -------
-    mean, std : float32 arrays
-        A deviation below 1e-6 is 1.
+    A deviation below 1e-6 is 1.
     """
     mean, std = samples.mean(axis=0), samples.std(axis=0)
     return mean, np.where(std < TINY_STD, np.float32(1), std)
@@ -215,11 +172,7 @@ def column_moments(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Products:
     """Inner products of z-scored samples, and the way to project weights onto them.
 
-    Attributes
-    ----------
-    train : float64 array, shape (n_train, n_train)
-    test : float64 array, shape (n_test, n_train)
-    n_features : int
+    ``train`` is float64 (n_train, n_train), ``test`` (n_test, n_train).
     """
 
     def __init__(self, train: np.ndarray, test: np.ndarray, parts: list["_PartOf"]):
@@ -229,16 +182,7 @@ class Products:
         self._hats: dict[float, np.ndarray] = {}
 
     def project(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return Z @ weights of training and test samples.
-
-        Parameters
-        ----------
-        weights : float array, shape (n_features, n_outputs)
-
-        Returns
-        -------
-        float64 arrays, shape (n_train, n_outputs), (n_test, n_outputs)
-        """
+        """Return Z @ weights of training and test samples, float64 (n, n_outputs)."""
         train = np.zeros((len(self.train), weights.shape[1]))
         test = np.zeros((len(self.test), weights.shape[1]))
         first = 0
@@ -268,7 +212,7 @@ class _PartOf:
 
     blocks: tuple[str, ...]
     rows: _Rows
-    moments: _Moments
+    moments: Moments
     source: BlockSource
 
     @property
@@ -290,21 +234,8 @@ class _PartOf:
 def products(
     designs: Sequence[Design], source: BlockSource
 ) -> Iterator[tuple[list[int], Products]]:
-    """Yield the inner products of each distinct design, those that share rows one after another.
+    """Yield the inner products of each distinct design, and the places of the designs they are of.
 
-    Parameters
-    ----------
-    designs : sequence of Design
-    source : callable (block name) -> float32 array (n_windows, dim)
-        Finite values.
-
-    Yields
-    ------
-    list of int, Products
-        The designs that the products are of: equal designs share one.
-
-    Notes
-    -----
     Designs with the same training and test windows share one pass over the columns: a block is
     z-scored and multiplied once and added to every design that takes it in. Memory is that of one
     group of such designs, n·n each, whatever the number of features.
@@ -328,9 +259,9 @@ def _group_products(
 ) -> Iterator[tuple[tuple[tuple[str, ...], ...], Products]]:
     """Yield the products of designs that differ from ``example`` in their blocks only."""
     sums: list[dict[tuple[str, ...], np.ndarray]] = []
-    resolved: list[tuple[_Rows, _Moments]] = []
+    resolved: list[tuple[_Rows, Moments]] = []
     for place, part in enumerate(example.parts):
-        rows, moments = _Rows.of(part, example), _Moments()
+        rows, moments = _Rows.of(part, example), {}
         sets = list(dict.fromkeys(blocks[place] for blocks in wanted))
         sums.append(_base_products(rows, moments, sets, source))
         resolved.append((rows, moments))
@@ -348,10 +279,14 @@ def _group_products(
 
 
 def _base_products(
-    rows: _Rows, moments: _Moments, sets: list[tuple[str, ...]], source: BlockSource
+    rows: _Rows, moments: Moments, sets: list[tuple[str, ...]], source: BlockSource
 ) -> dict[tuple[str, ...], np.ndarray]:
-    """Return G of each set of blocks, float64 (n_left, n_right): base rows by those that fit."""
-    right = _right(rows)
+    """Return G of each set of blocks, float64 (n_left, n_right): base rows by those that fit.
+
+    Those are the ones that training samples use, the extra row included.
+    """
+    fit = np.arange(rows.n_fit)
+    right = fit if rows.train_sign is None else np.append(fit, rows.n_left - 1)
     sums = {names: np.zeros((rows.n_left, len(right))) for names in sets}
     for name in dict.fromkeys(name for names in sets for name in names):
         for _, scaled in rows.chunks(name, source(name), moments):
@@ -360,12 +295,6 @@ def _base_products(
                 if name in names:
                     sums[names] += product
     return sums
-
-
-def _right(rows: _Rows) -> np.ndarray:
-    """Return the scaled base rows that training samples use, the extra row included."""
-    fit = np.arange(rows.n_fit)
-    return fit if rows.train_sign is None else np.append(fit, rows.n_left - 1)
 
 
 def _gram(scaled: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -386,6 +315,5 @@ def _side(rows: _Rows, side: str, gram: np.ndarray) -> np.ndarray:
     """Return the products of one side's samples with the training samples."""
     left = rows.spread(side, gram)
     if rows.train_sign is None:
-        ordered = np.array_equal(rows.train, np.arange(rows.n_fit))
-        return left if ordered else left[:, rows.train]
+        return left if rows.ordered else left[:, rows.train]
     return rows.spread("train", np.ascontiguousarray(left.T)).T

@@ -23,15 +23,7 @@ from xperience.models.gram import Products, column_moments
 class Descent:
     """Settings of full-batch gradient descent.
 
-    Parameters
-    ----------
-    epochs : int
-    step : float
-    decay : float
-        L2 penalty on W, not on the biases.
-    seed : int
-        Seeds W0, normal with deviation ``spread``, float32, shape (n_features, n_outputs).
-    spread : float
+    ``decay`` is an L2 penalty on W, not on the biases; W0 is normal with deviation ``spread``.
     """
 
     epochs: int
@@ -55,15 +47,9 @@ MAX_POSITIVE_WEIGHT = 20.0
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a classifier says.
+    """Probabilities, float64 (n_test or n_train, n_outputs), of classes or of labels of a set.
 
-    Parameters
-    ----------
-    test : float64 array, shape (n_test, n_outputs)
-        Probabilities; they sum to 1 over classes, not over labels of a set.
-    train : float64 array, shape (n_train, n_outputs)
-    train_loss : float
-        Weighted cross-entropy plus half the decay times the squared norm of W, in nats.
+    The loss is weighted cross-entropy plus half the decay times the squared norm of W, in nats.
     """
 
     test: np.ndarray
@@ -74,21 +60,11 @@ class Fitted:
 def softmax(
     products: Products, codes: np.ndarray, n_classes: int, descent: Descent = SOFTMAX
 ) -> Fitted:
-    """Fit a softmax regression.
+    """Fit a softmax regression to the class of each training sample, int (n_train,).
 
-    Parameters
-    ----------
-    products : Products
-    codes : int array, shape (n_train,)
-        Class of each training sample.
-    n_classes : int
-        Classes in all; those without training samples only ever lose probability.
-    descent : Descent
-
-    Notes
-    -----
-    Samples weigh n / (n_c · n_classes), scaled to mean 1. The residuals of a sample sum to 0 over
-    classes, so the last column of A is minus the sum of the others and isn't multiplied by K.
+    Samples weigh n / (n_c · n_classes), scaled to mean 1; classes without training samples only
+    ever lose probability. The residuals of a sample sum to 0 over classes, so the last column of A
+    is minus the sum of the others and isn't multiplied by K.
     """
     weights = class_weights(codes, n_classes)
     truth = np.eye(n_classes)[:, codes]  # (n_classes, n_train)
@@ -101,10 +77,8 @@ def softmax(
         return error
 
     run = _descend(products, n_classes, residuals, descent, closed=True)
-    train, test = _softmax(run.train), _softmax(run.test)
-    own = train[codes, np.arange(len(codes))]
-    entropy = -(weights * np.log(np.maximum(own, 1e-12))).mean()
-    return Fitted(test.T, train.T, float(entropy + descent.decay / 2 * run.squared_norm))
+    train = _softmax(run.train)
+    return _fitted(run, train, _softmax(run.test), train[codes, np.arange(len(codes))], weights)
 
 
 def class_weights(codes: np.ndarray, n_classes: int) -> np.ndarray:
@@ -115,17 +89,8 @@ def class_weights(codes: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def logistic(products: Products, members: np.ndarray, descent: Descent = LOGISTIC) -> Fitted:
-    """Fit a logistic regression for each label of a set.
+    """Fit a logistic regression for each label of sets, bool (n_train, n_labels).
 
-    Parameters
-    ----------
-    products : Products
-    members : bool array, shape (n_train, n_labels)
-        Which labels each training sample has.
-    descent : Descent
-
-    Notes
-    -----
     A label's positives weigh clip(negatives / positives, 1, 20).
     """
     members = np.asarray(members, dtype=bool).T  # (n_labels, n_train)
@@ -139,10 +104,15 @@ def logistic(products: Products, members: np.ndarray, descent: Descent = LOGISTI
         return (_sigmoid(scores) - members) * scale
 
     run = _descend(products, n_labels, residuals, descent)
-    train, test = _sigmoid(run.train), _sigmoid(run.test)
-    own = np.where(members, train, 1 - train)
+    train = _sigmoid(run.train)
+    return _fitted(run, train, _sigmoid(run.test), np.where(members, train, 1 - train), weights)
+
+
+def _fitted(
+    run: "_Run", train: np.ndarray, test: np.ndarray, own: np.ndarray, weights: np.ndarray
+) -> Fitted:
     entropy = -(weights * np.log(np.maximum(own, 1e-12))).mean()
-    return Fitted(test.T, train.T, float(entropy + descent.decay / 2 * run.squared_norm))
+    return Fitted(test.T, train.T, float(entropy + run.decay / 2 * run.squared_norm))
 
 
 def chosen_sets(probabilities: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
@@ -154,19 +124,10 @@ def chosen_sets(probabilities: np.ndarray, threshold: float = THRESHOLD) -> np.n
 
 
 def ridge(products: Products, targets: np.ndarray, penalty: float = RIDGE_PENALTY) -> np.ndarray:
-    """Return ridge predictions of the test samples.
+    """Return ridge predictions, float64 (n_test, n_values), from targets (n_train, n_values).
 
-    Parameters
-    ----------
-    products : Products
-    targets : float array, shape (n_train, n_values)
-        z-scored by column for the fit; predictions are in the targets' own units.
-    penalty : float
-        On all weights, that of the appended 1 included.
-
-    Returns
-    -------
-    float64 array, shape (n_test, n_values)
+    Targets are z-scored by column for the fit; predictions are in the targets' own units. The
+    penalty is on all weights, that of the appended 1 included.
     """
     mean, std = column_moments(np.asarray(targets, dtype=np.float32))
     scaled = (targets - mean) / std  # (n_train, n_values)
@@ -175,11 +136,12 @@ def ridge(products: Products, targets: np.ndarray, penalty: float = RIDGE_PENALT
 
 @dataclass(frozen=True)
 class _Run:
-    """Scores after the last epoch, (n_outputs, n), and the squared norm of W."""
+    """Scores after the last epoch, (n_outputs, n), the squared norm of W and its penalty."""
 
     train: np.ndarray
     test: np.ndarray
     squared_norm: float
+    decay: float
 
 
 def _descend(
@@ -212,7 +174,7 @@ def _descend(
     norm = c**2 * np.square(start, dtype=np.float64).sum()
     norm += 2 * c * np.vdot(dual, train0) + np.vdot(dual, spread)
     test = dual @ products.test.T + c * test0 + bias
-    return _Run(spread + c * train0 + bias, test, max(float(norm), 0.0))
+    return _Run(spread + c * train0 + bias, test, max(float(norm), 0.0), descent.decay)
 
 
 def _times(dual: np.ndarray, kernel: np.ndarray, closed: bool) -> np.ndarray:

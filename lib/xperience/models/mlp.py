@@ -23,21 +23,7 @@ NORM_EPS = 1e-5
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the published network and its training.
-
-    Parameters
-    ----------
-    width : int
-        Units of each of the two hidden layers.
-    dropout : float
-    rate : float
-        Step of AdamW.
-    decay : float
-        Weight decay of AdamW, on every parameter.
-    batch : int
-        Samples a step.
-    epochs : int
-    """
+    """Settings of the published network: units of each hidden layer, and its training by AdamW."""
 
     width: int = 128
     dropout: float = 0.1
@@ -58,28 +44,12 @@ def published_mlp(
     settings: Settings = PUBLISHED,
     device: Device = "auto",
 ) -> list[Fit]:
-    """Train the published network, once a seed.
+    """Train the published network once for each seed.
 
-    Parameters
-    ----------
-    design : Design
-        Inputs; z-scored with the moments of the training samples.
-    source : callable (block name) -> float32 array (n_windows, dim)
-        Finite values.
-    goal : Goal
-        Vectors are z-scored with the training moments for the fit. Classes weigh the same in total;
-        positives of a label weigh clip(negatives / positives, 1, 20).
-    seeds : sequence of int
-        Initial weights, order of batches and dropout come from the seed alone.
-    settings : Settings
-    device : {"auto", "cpu", "cuda"}
-        "auto" takes a GPU where there is one. On a CPU a seed gives the same bytes every time, on
-        one number of threads.
-
-    Returns
-    -------
-    list of Fit
-        One a seed.
+    Inputs and vectors are z-scored with the moments of the training samples. Classes weigh the same
+    in total; positives of a label weigh clip(negatives / positives, 1, 20). Initial weights, order
+    of batches and dropout come from the seed alone: on a CPU a seed gives the same bytes every
+    time, on one number of threads.
     """
     place = pick_device(device)
     train, test = (torch.from_numpy(rows).to(place) for rows in normalised(design, source))
@@ -120,16 +90,7 @@ def normalised(design: Design, source: BlockSource) -> tuple[np.ndarray, np.ndar
 
 
 class Network:
-    """The published network on its way through the epochs.
-
-    Parameters
-    ----------
-    rows : float32 tensor, shape (n_train, n_features)
-        Normalised training samples.
-    n_outputs : int
-    seed : int
-    settings : Settings
-    """
+    """The published network and its training on normalised samples (n_train, n_features)."""
 
     def __init__(self, rows: torch.Tensor, n_outputs: int, seed: int, settings: Settings):
         self._rows, self._settings = rows, settings
@@ -152,7 +113,7 @@ class Network:
         for first in range(0, n, settings.batch):
             batch = order[first : first + settings.batch]
             outputs = self(self._rows[batch], masks[:, first : first + settings.batch])
-            loss = objective.loss(outputs, batch)
+            loss = objective.losses(outputs, batch).mean()
             self._adam.zero_grad()
             loss.backward()
             self._adam.step()

@@ -1,11 +1,12 @@
 """Linear heads of the corrected contract: the penalty is chosen inside the training part.
 
-Candidates are judged by blocked cross-validation: each fold holds out stretches of time, and what
+Candidates are judged by blocked cross-validation: each fold holds out contiguous segments, and what
 touches their frames is left out of its fit (see `xperience.tasks.splits.blocked_folds`).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -26,15 +27,9 @@ N_AXES = 256
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a head with a chosen penalty says.
+    """Predictions, float64 (n_test, n_outputs), with the penalty that served held-out samples best.
 
-    Parameters
-    ----------
-    test : float64 array, shape (n_test, n_outputs)
-    penalty : float
-        The penalty that served held-out stretches best, as a share of the inputs' size.
-    losses : tuple of float
-        Mean held-out loss of each of ``PENALTIES``.
+    ``losses`` are the mean held-out losses of each of ``PENALTIES``.
     """
 
     test: np.ndarray
@@ -43,14 +38,7 @@ class Chosen:
 
 
 def ridge(inputs: Inputs, targets: np.ndarray, folds: Folds) -> Chosen:
-    """Return ridge predictions of vectors, in the targets' own units.
-
-    Parameters
-    ----------
-    inputs : Inputs
-    targets : float array, shape (n_train, n_values)
-    folds : sequence of (fit, held)
-    """
+    """Return ridge predictions from targets (n_train, n_values), in the targets' own units."""
 
     def loss(fit: np.ndarray, held: np.ndarray) -> np.ndarray:
         moments = Moments.of(targets[fit])
@@ -86,13 +74,7 @@ def _ridge_path(
 def softmax_regression(inputs: Inputs, codes: np.ndarray, n_classes: int, folds: Folds) -> Chosen:
     """Return class probabilities of a softmax regression in which classes weigh the same.
 
-    Parameters
-    ----------
-    inputs : Inputs
-    codes : int array, shape (n_train,)
-    n_classes : int
-    folds : sequence of (fit, held)
-        A held-out class that the fold's fit lacks is left out of its loss.
+    A held-out class that a fold's fit lacks is left out of that fold's loss.
     """
     truth = np.eye(n_classes)[codes]  # (n_train, n_classes)
 
@@ -111,20 +93,12 @@ def softmax_regression(inputs: Inputs, codes: np.ndarray, n_classes: int, folds:
         kept = held[known][:, seen]
         return float(-(kept * logs).sum(axis=1).mean()) if known.any() else np.nan
 
-    return _classifier(inputs, truth, folds, Loss(terms, weigh, judge, softmax))
+    return _classifier(inputs, truth, folds, _Loss(terms, weigh, judge, softmax))
 
 
 def logistic_regressions(inputs: Inputs, members: np.ndarray, folds: Folds) -> Chosen:
-    """Return label probabilities, a logistic regression each.
+    """Return label probabilities, a logistic regression each, from sets (n_train, n_labels).
 
-    Parameters
-    ----------
-    inputs : Inputs
-    members : bool array, shape (n_train, n_labels)
-    folds : sequence of (fit, held)
-
-    Notes
-    -----
     A label's positives weigh clip(negatives / positives, 1, 20), as under `published`.
     """
 
@@ -141,32 +115,21 @@ def logistic_regressions(inputs: Inputs, members: np.ndarray, folds: Folds) -> C
         loss = np.logaddexp(0, scores) - held * scores
         return float(loss[:, seen].mean()) if seen.any() else np.nan
 
-    def probabilities(scores: np.ndarray, axis: int) -> np.ndarray:
-        return expit(scores)
-
     truth = np.asarray(members, dtype=float)
-    return _classifier(inputs, truth, folds, Loss(terms, weigh, judge, probabilities))
+    loss = _Loss(terms, weigh, judge, lambda scores, axis: expit(scores))
+    return _classifier(inputs, truth, folds, loss)
 
 
-@dataclass(frozen=True)
-class Loss:
-    """A classifier's loss.
+class _Loss(NamedTuple):
+    """A classifier's loss."""
 
-    Parameters
-    ----------
-    terms : callable (scores, truth, weights) -> (sum, gradient with respect to scores)
-    weigh : callable (truth) -> weights, shape (n, n_outputs) or (n, 1)
-    judge : callable (scores, held-out truth, outputs seen in the fit) -> mean loss or NaN
-    probabilities : callable (scores, axis) -> probabilities
-    """
-
-    terms: Callable
-    weigh: Callable
-    judge: Callable
-    probabilities: Callable
+    terms: Callable  # (scores, truth, weights) -> (sum, gradient with respect to scores)
+    weigh: Callable  # (truth) -> weights, shape (n, n_outputs) or (n, 1)
+    judge: Callable  # (scores, held-out truth, outputs seen in the fit) -> mean loss or NaN
+    probabilities: Callable  # (scores, axis) -> probabilities
 
 
-def _classifier(inputs: Inputs, truth: np.ndarray, folds: Folds, loss: Loss) -> Chosen:
+def _classifier(inputs: Inputs, truth: np.ndarray, folds: Folds, loss: _Loss) -> Chosen:
     inputs = inputs.first(N_AXES)
 
     def held_out(fit: np.ndarray, held: np.ndarray) -> np.ndarray:
@@ -180,7 +143,7 @@ def _classifier(inputs: Inputs, truth: np.ndarray, folds: Folds, loss: Loss) -> 
 
 
 def _descend_path(
-    inputs: Inputs, truth: np.ndarray, loss: Loss, penalties: Sequence[float]
+    inputs: Inputs, truth: np.ndarray, loss: _Loss, penalties: Sequence[float]
 ) -> list[np.ndarray]:
     """Return scores of the test part for each penalty.
 

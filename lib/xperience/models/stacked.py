@@ -39,36 +39,17 @@ BYTE = 256
 
 @dataclass(frozen=True)
 class StackedSettings:
-    """Settings of a small network and its training.
+    """Settings of a small network and its training by AdamW."""
 
-    Parameters
-    ----------
-    axes : int
-        Strongest axes of the inputs, of each part, that are used.
-    width : int
-        Hidden units.
-    dropout : float
-    rate, decay : float
-        Step and weight decay of AdamW.
-    batch : int
-        Samples a step.
-    epochs : int
-        At most.
-    patience : int
-        Epochs without improvement before a seed is done.
-    unjudged : int
-        Epochs where nothing is held out.
-    """
-
-    axes: int = 256
-    width: int = 64
+    axes: int = 256  # strongest axes of the inputs, of each part, that are used
+    width: int = 64  # hidden units
     dropout: float = 0.3
     rate: float = 1e-3
     decay: float = 1e-2
     batch: int = 128
-    epochs: int = 120
-    patience: int = 15
-    unjudged: int = 30
+    epochs: int = 120  # at most
+    patience: int = 15  # epochs without improvement before a seed is done
+    unjudged: int = 30  # epochs where nothing is held out
 
 
 DENSE = StackedSettings()
@@ -86,14 +67,7 @@ class Network(Protocol):
 
 
 class Chances:
-    """One generator a seed.
-
-    Parameters
-    ----------
-    seeds : sequence of int
-    device : str
-        Where draws are brought.
-    """
+    """One generator for each seed; what is drawn is brought to the device."""
 
     def __init__(self, seeds: Sequence[int], device: str = "cpu"):
         self._each = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -132,17 +106,10 @@ class Chances:
 
 @dataclass(frozen=True)
 class Job:
-    """What a stack of networks is trained for.
+    """What the networks of some seeds are trained for.
 
-    Parameters
-    ----------
-    goal : Goal
-    validation : Validation
-    seeds : tuple of int
-    settings : StackedSettings
-    train, test : int array
-        Samples as the network counts them; the goal's values are of ``train``.
-    device : str
+    ``train`` and ``test`` are samples as the network counts them; the goal's values are of
+    ``train``.
     """
 
     goal: Goal
@@ -157,11 +124,7 @@ class Job:
 def fits(job: Job, make: Callable[[Chances, int], Network]) -> list[Fit]:
     """Return each seed's fit: epochs chosen on what is held out, weights from all samples.
 
-    Parameters
-    ----------
-    job : Job
-    make : callable (chances, n_outputs) -> Network
-        Makes untrained networks.
+    ``make`` makes untrained networks from chances and the number of outputs.
     """
     began = time.perf_counter()
     if not job.seeds:
@@ -259,25 +222,9 @@ def dense(
 ) -> list[Fit]:
     """Train inputs → hidden layer → outputs on conditioned inputs, for all seeds at once.
 
-    Parameters
-    ----------
-    inputs : Inputs
-        Conditioned, strongest axis first.
-    goal : Goal
-        Vectors are z-scored on the samples that are fitted, deviations floored, and predicted on
-        their principal axes. Classes weigh the same in total; a class that only held-out samples
-        have is left out of their loss.
-    validation : Validation
-        The number of epochs that served ``validate`` best after training on ``fit``; then the
-        network is trained anew, on all training samples, for as many epochs.
-    seeds : sequence of int
-    settings : StackedSettings
-    device : {"auto", "cpu", "cuda"}
-
-    Returns
-    -------
-    list of Fit
-        One a seed. The curve is of the first round, where losses are judged, if there was one.
+    Vectors are z-scored on the samples that are fitted, deviations floored, and predicted on their
+    principal axes. Classes weigh the same in total; a class that only held-out samples have is left
+    out of their loss. Each seed's learning curve is of the first round, if there was one.
     """
     place = pick_device(device)
     inputs = inputs.first(settings.axes)

@@ -19,14 +19,9 @@ TEMPORAL = StackedSettings(axes=64, dropout=0.5)
 
 @dataclass(frozen=True)
 class Steps:
-    """One part of what a sample shows at each step.
+    """Conditioned features of windows (n_windows, n_axes), and the windows of each sample's steps.
 
-    Parameters
-    ----------
-    values : float32 array, shape (n_windows, n_axes)
-        Conditioned features of windows.
-    windows : int array, shape (n_samples, n_steps)
-        Window of each step, oldest first; -1 is before the recording's start.
+    Windows are int (n_samples, n_steps), oldest first; -1 is before the recording's start.
     """
 
     values: np.ndarray
@@ -35,14 +30,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Sequences:
-    """Samples as short histories of windows.
-
-    Parameters
-    ----------
-    parts : tuple of Steps
-        Side by side at each step; the same samples and number of steps in each.
-    train, test : int array, shape (n_train,), (n_test,)
-        Samples.
+    """Samples as short histories of windows, parts side by side at each step.
 
     Raises
     ------
@@ -77,24 +65,8 @@ def temporal(
 
     Each step shows the parts of its window and how they differ from the step before, brought to
     ``settings.width`` units; convolutions of two taps with dilations 1, 2, 4, … join the steps.
-    Steps before the recording's start are zeros.
-
-    Parameters
-    ----------
-    inputs : Sequences
-    goal : Goal
-        As for `xperience.models.stacked.dense`.
-    validation : Validation
-        The number of epochs is the one that served ``validate`` best after training on ``fit``;
-        then the network is trained anew, on all training samples, for as many epochs.
-    seeds : sequence of int
-    settings : StackedSettings
-    device : {"auto", "cpu", "cuda"}
-
-    Returns
-    -------
-    list of Fit
-        One a seed. The curve is of the first round, where losses are judged, if there was one.
+    Steps before the recording's start are zeros. All else is as for
+    `xperience.models.stacked.dense`.
     """
     place = pick_device(device)
     job = Job(goal, validation, tuple(seeds), settings, inputs.train, inputs.test, place)
@@ -107,13 +79,6 @@ class _Shown:
 
     Windows of a part have one scale, so that strong axes stay strong; changes have one an axis,
     since what moves least from window to window is as telling as what moves most.
-
-    Parameters
-    ----------
-    inputs : Sequences
-    n_axes : int
-        Strongest axes of each part that are shown.
-    device : str
     """
 
     def __init__(self, inputs: Sequences, n_axes: int, device: str):
@@ -136,25 +101,16 @@ def _sides(part: Steps, train: np.ndarray, n_axes: int) -> tuple[torch.Tensor, t
     windows = torch.from_numpy(np.asarray(part.windows, np.int64))
     known = windows[train]
     values = values / rms(values[known[known >= 0].unique()])
-    now, change = _changes(values, windows)
-    return now, change / _spread(change[train])
-
-
-def _spread(changes: torch.Tensor) -> torch.Tensor:
-    """Return the root mean square of each axis's changes, none far below the largest."""
-    known = changes[changes.any(dim=-1)]  # (n, n_axes)
-    spread = (known.square().sum(dim=0) / max(len(known), 1)).sqrt()
-    return spread.clamp_min(max(float(spread.max()) * LEAST_CHANGE, LEAST_CHANGE))
-
-
-def _changes(values: torch.Tensor, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return windows, and each one minus the step before; 0 where there is none."""
     there = (windows >= 0)[..., None]
-    rows = values[windows.clamp_min(0)] * there  # (…, n_steps, n_axes)
+    rows = values[windows.clamp_min(0)] * there  # (n, n_steps, n_axes), 0 where there is none
     changes = torch.zeros_like(rows)
     both = there[..., 1:, :] & there[..., :-1, :]
     changes[..., 1:, :] = (rows[..., 1:, :] - rows[..., :-1, :]) * both
-    return rows, changes
+    of_train = changes[train]
+    moved = of_train[of_train.any(dim=-1)]  # (n, n_axes)
+    spread = (moved.square().sum(dim=0) / max(len(moved), 1)).sqrt()
+    least = max(float(spread.max()) * LEAST_CHANGE, LEAST_CHANGE)
+    return rows, changes / spread.clamp_min(least)
 
 
 class _Convolved:

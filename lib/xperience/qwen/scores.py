@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from xperience.evaluation.catalogue import METRICS, SHARE, Metric
-from xperience.evaluation.metrics import Score, skill
+from xperience.evaluation.metrics import METRICS, Metric, Score, skill
 from xperience.evaluation.records import Record
-from xperience.evaluation.uncertainty import Interval, Resampling, difference, interval
+from xperience.evaluation.resampling import Interval, Resampling, difference, interval
 from xperience.qwen.predictions import AnsweredWindow, AnswerFile, EvidenceSpans, Frames
 from xperience.qwen.schema import FAULTS, UNKNOWN
 
@@ -141,7 +140,8 @@ def permuted(said: Sequence, episodes: np.ndarray | None = None) -> Iterator[lis
 
 def share_metric(name: str, rule: str, higher_is_better: bool | None = True) -> Metric:
     """Return a metric that is a share of samples, 0 to 1."""
-    return Metric(name, "1", higher_is_better, SHARE, None, rule, "No sample counts.")
+    undefined = "No sample counts."
+    return Metric(name, None, rule, None, undefined, higher_is_better=higher_is_better)
 
 
 IOU = share_metric(

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from xperience.evaluation.catalogue import Metric
+from xperience.evaluation.metrics import Metric
 from xperience.evaluation.records import Record
 from xperience.qwen.predictions import AnsweredWindow, AnswerFile
 from xperience.qwen.schema import OPTION_FIELDS, UNKNOWN, AnswersError

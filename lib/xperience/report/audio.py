@@ -9,8 +9,7 @@ import pandas as pd
 from xperience.errors import MissingStreamError
 from xperience.evaluation.ablation import LEVEL, NET_WINS, P_HOLM, Ablation
 from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import Resampling
-from xperience.evaluation.uncertainty import Interval, interval
+from xperience.evaluation.resampling import Interval, Resampling, interval
 from xperience.features.sound import FLOOR_POWER, Spectrogram, level_db, spectrogram
 from xperience.features.table import WindowTable
 from xperience.recording.recording import Episode

@@ -16,13 +16,10 @@ import pandas as pd
 
 from xperience.errors import XperienceError, did_you_mean
 from xperience.evaluation import metrics as scoring
-from xperience.evaluation.catalogue import Metric
-from xperience.evaluation.evidence import Labels, LabelSets, MetricError
+from xperience.evaluation.metrics import Labels, LabelSets, Metric, MetricError, Ranks, Vectors
 from xperience.evaluation.predictions import BETWEEN
 from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import Resampling, WeightedScore
-from xperience.evaluation.uncertainty import Interval, Verdict, difference
-from xperience.evaluation.vectors import Ranks, Vectors
+from xperience.evaluation.resampling import Interval, Resampling, Verdict, WeightedScore, difference
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.project import metrics_path, predictions_path, provenance_path
 from xperience.report.lineage import rows_of_run, selector_of

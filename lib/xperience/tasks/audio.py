@@ -1,4 +1,4 @@
-"""The audio study's problems: every task, with its sound left out, alone, or described otherwise.
+"""The audio ablation: every task, with its sound left out, alone, or in other features.
 
 A variant of a task is the same problem with other blocks: samples, split and target stay, so that
 predictions can be compared sample by sample. Under `published` tasks are asked as the published
@@ -67,22 +67,10 @@ def published_variants(contract: str) -> dict[str, tuple[str, ...]]:
 def with_sound(problem: Problem, blocks: Sequence[str]) -> Problem:
     """Return the same problem with other blocks of sound.
 
-    Parameters
-    ----------
-    problem : Problem
-    blocks : sequence of str
-        Blocks of sound that take the place of the problem's own, and ``REST`` unless they are the
-        only input.
-
-    Returns
-    -------
-    Problem
-        Skipped if one of the named blocks is missing: its input would not be what was asked for.
-
-    Notes
-    -----
-    Where a task compares two windows a and b and only sound is left, its input is [a, b, b − a],
-    whatever its own was.
+    ``blocks`` take the place of the problem's own sound, beside ``REST`` unless they are the only
+    input. The problem is skipped if one of them is missing: its input would not be what was asked
+    for. Where a task compares two windows a and b and only sound is left, its input is
+    [a, b, b − a], whatever its own was.
     """
     sound = tuple(name for name in blocks if name != REST)
     missing = problem.blocks.missing
@@ -110,7 +98,7 @@ def audio_problems(
     contract: str = "published",
     tasks: Sequence[Task] = TASKS,
 ) -> list[Problem]:
-    """Return every task as the audio study asks it, the alternative features among its blocks.
+    """Return every task as the audio ablation asks it, alternative audio features among its blocks.
 
     See `xperience.tasks.problem.problems_of` for parameters and errors.
     """

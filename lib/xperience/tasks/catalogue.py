@@ -183,20 +183,12 @@ HISTORY_WINDOWS = 8
 
 
 def tasks_of(contract: str, tasks: Sequence[Task] = (*TASKS, ALL_FEATURE_ACTION)) -> list[Task]:
-    """Return tasks as a contract asks them.
+    """Return tasks, declared as under `published`, as a contract asks them.
 
-    Parameters
-    ----------
-    contract : {"published", "corrected"}
-    tasks : sequence of Task
-        Declarations, as under `published`.
-
-    Notes
-    -----
     Under `corrected` features may reach `HISTORY_WINDOWS` back, so that heads with and without a
     memory are trained and tested on the same samples; equal candidates tie; a target made of
-    feature blocks is in training standard deviations; hand forecasts start from the present pose;
-    and the local split holds out whole stretches.
+    feature blocks is in units of training SD; hand forecasts start from the present pose; and the
+    local split holds out contiguous segments.
     """
     return [_corrected(task) if contract == "corrected" else task for task in tasks]
 

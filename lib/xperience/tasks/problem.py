@@ -21,8 +21,7 @@ from xperience.models import baselines, gram
 from xperience.models.conditioning import Moments
 from xperience.recording.recording import Episode
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
-from xperience.tasks.samples import Samples, draw
-from xperience.tasks.splits import Split, blocked_folds, purge, split_samples
+from xperience.tasks.splits import Samples, Split, blocked_folds, draw, purge, split_samples
 from xperience.tasks.task import Piece, Task
 from xperience.tasks.truth import Truth
 
@@ -95,36 +94,18 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Problem:
-    """A task on some data, split and ready to be answered, or the reason why it can't be.
-
-    Parameters
-    ----------
-    task : Task
-    contract : {"published", "corrected"}
-    truth : Truth
-    blocks : Blocks
-    samples : Samples, optional
-        None if the problem was skipped before any was drawn.
-    split : Split, optional
-    labels : tuple
-        Classes in the order of their codes, or the vocabulary of sets; empty for vectors.
-    pieces : tuple of Piece, optional
-        Inputs in place of the task's own: see `with_inputs`.
-    status : {"ok", "skipped", "degenerate"}
-    reason : str, optional
-        Why the problem can't be asked, or would mean nothing.
-    """
+    """A task on some data, split and ready for heads, or the reason why it can't be."""
 
     task: Task
     contract: str
     truth: Truth
     blocks: Blocks
-    samples: Samples | None = None
+    samples: Samples | None = None  # None if the problem was skipped before any was drawn
     split: Split | None = None
-    labels: tuple[Any, ...] = ()
-    pieces: tuple[Piece, ...] | None = None
-    status: str = "ok"
-    reason: str | None = None
+    labels: tuple[Any, ...] = ()  # classes in the order of their codes, or the vocabulary of sets
+    pieces: tuple[Piece, ...] | None = None  # inputs in place of the task's own: see `with_inputs`
+    status: str = "ok"  # or "skipped" or "degenerate"
+    reason: str | None = None  # why the problem can't be made, or would mean nothing
 
     groups = None
     """Recording of each test sample, int array (n_test,): intervals draw recordings, ranks are
@@ -352,7 +333,6 @@ def problems_of(
         The recording, for its labels and targets.
     table : WindowTable
         Its windows, under the same contract.
-    contract : {"published", "corrected"}
     tasks : sequence of Task
         Declarations; the contract decides how they are asked.
 
@@ -373,17 +353,10 @@ def problems_of(
 
 
 def build(task: Task, truth: Truth, blocks: Blocks, contract: str = "published") -> Problem:
-    """Return a task as a problem of one recording.
+    """Return a task, as the contract asks it, as a problem of one recording.
 
-    Parameters
-    ----------
-    task : Task
-        As the contract asks it: see `xperience.tasks.catalogue.tasks_of`.
-    truth : Truth
-    blocks : Blocks
-    contract : {"published", "corrected"}
-        Under `corrected` training samples that touch test frames are purged, classes come from the
-        training part only, and a target made of feature blocks is z-scored on it.
+    Under `corrected` training samples that touch test frames are purged, classes come from the
+    training part only, and a target made of feature blocks is z-scored on it.
     """
     problem = Problem(task, contract, truth, blocks)
     if why := _unavailable(task, truth, blocks):

@@ -1,34 +1,93 @@
-"""Splits of a task's samples, and the purge that keeps their frames apart."""
+"""A task's samples, their splits, and the purge that keeps the frames of the parts apart."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from xperience.errors import ParamsError, XperienceError, did_you_mean
-from xperience.tasks.samples import Samples
-from xperience.tasks.task import SPLITS
+from xperience.errors import ParamsError, did_you_mean
+from xperience.tasks.task import SPLITS, Task
+from xperience.tasks.truth import Truth
 
 TRAIN_SHARE = 0.7
 LOCAL_TEST_SHARE = 0.25
 LOCAL_SEED = 7
 
 
-class LeakError(XperienceError):
-    """Training and test samples that touch the same frames."""
+BlockSource = Callable[[str], np.ndarray]
+"""Name of a feature block -> float32 array (n_windows, dim); a NaN row is a missing window."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of a task that have a target.
+
+    Parameters
+    ----------
+    members : int array, shape (n, n_members)
+        Windows of each sample.
+    values : list or float32 array (n, n_values)
+        Targets: labels, tuples of names, or vectors.
+    frames : int array, shape (n, n_spans, 2)
+        Frames that features and target touch: first and last of each segment.
+    centers : int array, shape (n,)
+        Centre frame of each sample's first window.
+    """
+
+    members: np.ndarray
+    values: Sequence[Any]
+    frames: np.ndarray
+    centers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def pick(self, places: np.ndarray) -> Sequence[Any]:
+        """Return the targets of some samples."""
+        if isinstance(self.values, np.ndarray):
+            return self.values[places]
+        return [self.values[place] for place in places]
+
+
+def draw(task: Task, truth: Truth, block: BlockSource) -> Samples:
+    """Return a task's samples; those without a target are left out.
+
+    Only blocks that are themselves the target are read.
+    """
+    members = task.members(len(truth.starts))
+    if task.target_blocks:
+        windows = np.concatenate([block(name) for name in task.target_blocks], axis=1)
+        values = windows[members[:, 0]]
+        keep = np.flatnonzero(~np.isnan(values).any(axis=1))
+        values = values[keep]
+    else:
+        found = task.target(truth, members)
+        keep = np.array([i for i, value in enumerate(found) if value is not None], dtype=np.int64)
+        values = [found[place] for place in keep]
+        if task.kind in ("regress", "retrieve") and values:
+            values = np.stack(values)
+    members = members[keep]
+    return Samples(members, values, touched(task, truth, members), truth.centers[members[:, 0]])
+
+
+def touched(task: Task, truth: Truth, members: np.ndarray) -> np.ndarray:
+    """Return the frames that samples touch, as declared: int array (n, n_spans, 2), ends included.
+
+    ``members`` are the windows of each sample, int array (n, n_members).
+    """
+    used = {piece.member for piece in task.pieces}
+    used |= {piece.minus for piece in task.pieces if piece.minus is not None}
+    starts = truth.starts
+    spans = [task.feature_span.frames(starts[members[:, k]], truth.n_frames) for k in sorted(used)]
+    if task.target_span is not None:
+        spans.append(task.target_span.frames(starts[members[:, 0]], truth.n_frames))
+    return np.stack(spans, axis=1)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which samples train and which test.
-
-    Parameters
-    ----------
-    train, test : int array
-        Places of samples.
-    purged : int array
-        Samples that were taken out of the training part because they touch test frames.
-    """
+    """Which samples train and which test, and which were purged: they touch test frames."""
 
     train: np.ndarray
     test: np.ndarray
@@ -44,15 +103,8 @@ def chronological(n_samples: int) -> Split:
 def local(labels: Sequence[Hashable], seed: int = LOCAL_SEED) -> Split:
     """Return a quarter of each class, drawn at random, to test.
 
-    Parameters
-    ----------
-    labels : sequence of hashable, length n
-        Classes are numbered by first appearance and drawn in that order.
-    seed : int
-
-    Notes
-    -----
-    A class with one sample trains only. Neighbours of test samples train: see `purge`.
+    Classes are drawn in order of first appearance; one with a single sample trains only.
+    Neighbours of test samples train: see `purge`.
     """
     rng = np.random.default_rng(seed)
     number = {label: place for place, label in enumerate(dict.fromkeys(labels))}
@@ -73,19 +125,10 @@ def local(labels: Sequence[Hashable], seed: int = LOCAL_SEED) -> Split:
 
 
 def local_blocks(labels: Sequence[Hashable], centers: np.ndarray, seed: int = LOCAL_SEED) -> Split:
-    """Return a quarter of each class to test, as one stretch of neighbours at a random place.
+    """Return a quarter of each class to test, as one contiguous segment at a random place.
 
-    Parameters
-    ----------
-    labels : sequence of hashable, length n
-    centers : int array, shape (n,)
-        Where each sample lies in time.
-    seed : int
-
-    Notes
-    -----
-    A class with one sample trains only. At the stretch's ends neighbours still share frames:
-    see `purge`.
+    ``centers`` say where samples lie in time. A class with one sample trains only. At the segment's
+    ends neighbours still share frames: see `purge`.
     """
     rng = np.random.default_rng(seed)
     tested = np.zeros(len(labels), dtype=bool)
@@ -101,27 +144,17 @@ def local_blocks(labels: Sequence[Hashable], centers: np.ndarray, seed: int = LO
 def blocked_folds(
     frames: np.ndarray, n_folds: int = 5, n_blocks: int = 3
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return folds of samples that each hold out several stretches of time.
+    """Return folds (to fit on, held out) that each hold out several contiguous segments.
 
-    Parameters
-    ----------
-    frames : int array, shape (n, n_spans, 2)
-        What each sample's features and target touch.
-    n_folds : int
-    n_blocks : int
-        Stretches a fold holds out, spread over the recording: one alone would often hold out all
-        there is of a class.
-
-    Returns
-    -------
-    list of (int array, int array)
-        Samples to fit on, none of which touches a frame of the samples held out; and those.
+    No sample to fit on touches a frame of those held out; ``frames`` (n, n_spans, 2) are what each
+    sample touches. The segments of a fold are spread over the recording: one alone would often hold
+    out all there is of a class.
     """
     order = np.argsort(frames.reshape(len(frames), -1).max(axis=1), kind="stable")
-    stretches = np.array_split(order, n_folds * n_blocks)
+    segments = np.array_split(order, n_folds * n_blocks)
     folds = []
     for fold in range(n_folds):
-        held = np.sort(np.concatenate(stretches[fold::n_folds]))
+        held = np.sort(np.concatenate(segments[fold::n_folds]))
         split = purge(Split(np.setdiff1d(order, held), held), frames)
         folds.append((split.train, split.test))
     return folds
@@ -146,19 +179,14 @@ def split_samples(name: str, samples: Samples) -> Split:
 
 
 def touching(frames: np.ndarray, others: np.ndarray, embargo_frames: int = 0) -> np.ndarray:
-    """Return which samples touch a frame that any of the others touches.
+    """Return which samples touch a frame that any of the others touches, bool array (n,).
 
     Parameters
     ----------
-    frames : int array, shape (n, n_spans, 2)
+    frames, others : int array, shape (n, n_spans, 2), (m, n_spans, 2)
         First and last frame of each segment, ends included.
-    others : int array, shape (m, n_spans, 2)
     embargo_frames : int
         Frames that must lie between them as well; below 0, as many may overlap.
-
-    Returns
-    -------
-    bool array, shape (n,)
     """
     spans = others.reshape(-1, 2)
     spans = spans[np.argsort(spans[:, 0])]
@@ -171,32 +199,9 @@ def touching(frames: np.ndarray, others: np.ndarray, embargo_frames: int = 0) ->
 def purge(split: Split, frames: np.ndarray, embargo_frames: int = 0) -> Split:
     """Return the split without the training samples that touch a frame of the test part.
 
-    Parameters
-    ----------
-    split : Split
-    frames : int array, shape (n_samples, n_spans, 2)
-        What each sample's features and target touch; see `xperience.tasks.samples.touched`.
-    embargo_frames : int
-        Frames that must lie between the two parts as well; below 0, as many may overlap.
+    ``frames`` (n, n_spans, 2) are what each sample touches: see `touched`; for ``embargo_frames``
+    see `touching`.
     """
     hit = touching(frames[split.train], frames[split.test], embargo_frames)
     purged = np.concatenate([split.purged, split.train[hit]])
     return replace(split, train=split.train[~hit], purged=purged)
-
-
-def check_apart(split: Split, frames: np.ndarray, place: str = "split") -> None:
-    """Raise if a training sample touches a frame that a test sample touches.
-
-    Raises
-    ------
-    LeakError
-        With the number of such samples.
-    """
-    n_hit = int(touching(frames[split.train], frames[split.test]).sum())
-    if n_hit:
-        raise LeakError(
-            place,
-            f"{n_hit} of {len(split.train)} training samples touch frames of the test part",
-            "none",
-            "Purge the split: `purge(split, samples.frames)`.",
-        )

@@ -26,12 +26,8 @@ Target = Callable[[Truth, np.ndarray], Sequence[Any]]
 class Span:
     """Frames relative to a window, both ends included: the window itself by default.
 
-    Parameters
-    ----------
-    since, until : {"start", "center", "end"}
-        Frames of the window that the ends are counted from; "end" is its last frame.
-    first, last : int
-        Frames after (or, if negative, before) them.
+    From ``first`` frames after (or, if negative, before) ``since`` to ``last`` frames after
+    ``until``, each of which is "start", "center" or "end", the window's last frame.
     """
 
     since: str = "start"
@@ -56,21 +52,11 @@ WINDOW = Span()
 
 @dataclass(frozen=True)
 class Piece:
-    """One stretch of a sample's input.
+    """One part of a sample's input."""
 
-    Parameters
-    ----------
-    blocks : tuple of str
-        Feature blocks, in the order of the windows table.
-    member : int
-        Which of the sample's windows they are taken from.
-    minus : int, optional
-        Which of its windows is subtracted.
-    """
-
-    blocks: tuple[str, ...]
-    member: int = 0
-    minus: int | None = None
+    blocks: tuple[str, ...]  # in the order of the windows table
+    member: int = 0  # which of the sample's windows they are taken from
+    minus: int | None = None  # which of its windows is subtracted
 
 
 @dataclass(frozen=True)
@@ -81,10 +67,8 @@ class Task:
     ----------
     name : str
         Also its name in rows, tables and files.
-    question : str
-        What is asked, in one sentence.
     kind : {"classify", "multilabel", "regress", "retrieve"}
-        What an answer is; it fixes the family of heads, see ``HEADS``.
+        What is predicted; it fixes the family of heads, see ``HEADS``.
     pieces : tuple of Piece
         The input.
     measures : tuple of Measure
@@ -113,6 +97,7 @@ class Task:
     query : {"prediction", "target"}
         What is compared with candidates of the other kind in a retrieval.
     split : {"chronological", "local", "local_blocks"}
+        Which samples train and which test: see `xperience.tasks.splits`.
     needs_classes : int
         Fewest classes (or labels of sets) among the samples for a score to mean anything.
     naive : mapping of {name: callable (truth, members) -> predictions}
@@ -195,13 +180,7 @@ class Task:
         return tuple(block.name for block in BLOCKS if block.name in named)
 
     def degenerate(self, values: Sequence[Any]) -> str | None:
-        """Return why no score of these samples would mean anything, or None.
-
-        Parameters
-        ----------
-        values : sequence
-            Targets of all samples, training and test.
-        """
+        """Return why no score of samples with these targets would mean anything, or None."""
         if self.kind == "classify":
             found = list(dict.fromkeys(values))
             if len(found) < self.needs_classes:

@@ -21,11 +21,8 @@ class Truth:
 
     Parameters
     ----------
-    n_frames : int
     starts : int array, shape (n_windows,)
         First frame of each window.
-    action, subtask : sequence of str, length n_frames
-    objects : sequence of tuple of str, length n_frames
     hands : float32 array, shape (n_frames, 42, 3), optional
         Under `published`: left then right joints minus the body's root, metres; the joints are in
         camera axes and the root in world axes. What is not finite is 0.
@@ -69,8 +66,9 @@ class Truth:
         Parameters
         ----------
         frames : int array, shape (n, n_times)
+            Frames of each row.
         viewpoints : int array, shape (n,)
-            Under `corrected` a row's positions are told from the body in this frame, whatever
+            Under `corrected` a row's positions are seen from the body in this frame, whatever
             frames they are of. Under `published` nothing depends on it.
 
         Returns
@@ -85,14 +83,7 @@ class Truth:
 
     @classmethod
     def of(cls, episode: Episode, starts: np.ndarray, contract: str = "published") -> "Truth":
-        """Read the truth of an episode.
-
-        Parameters
-        ----------
-        episode : Episode
-        starts : int array, shape (n_windows,)
-            First frame of each window.
-        contract : {"published", "corrected"}
+        """Read the truth of an episode for windows that start at some frames.
 
         Raises
         ------

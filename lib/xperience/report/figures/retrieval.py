@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from xperience.errors import EpisodeError
-from xperience.evaluation.metrics import cosine
+from xperience.evaluation.metrics import Ranks, cosine
 from xperience.evaluation.reconstruction import RAW, SCALED, STATS, UNITS, WHOLE
 from xperience.evaluation.records import Record
 from xperience.evaluation.retrieval import (
@@ -27,7 +27,6 @@ from xperience.evaluation.retrieval import (
     shift_p,
     standard_rows,
 )
-from xperience.evaluation.vectors import Ranks
 from xperience.features.blocks import BLOCKS_BY_NAME
 from xperience.recording.recording import Episode
 from xperience.report.figures import style

@@ -33,7 +33,7 @@ from xperience.evaluation.evaluate import (
     score_row,
     strongest,
 )
-from xperience.evaluation.evidence import LabelSets
+from xperience.evaluation.metrics import LabelSets, Positions, Ranks
 from xperience.evaluation.predictions import BETWEEN, COLUMNS, Prediction, Predictions, predict
 from xperience.evaluation.records import (
     ACROSS,
@@ -46,7 +46,6 @@ from xperience.evaluation.records import (
     WITHIN,
     Record,
 )
-from xperience.evaluation.vectors import Positions, Ranks
 from xperience.models.penalised import N_AXES
 from xperience.storage import whole_file
 from xperience.studies.heldout.axes import fit_space, project

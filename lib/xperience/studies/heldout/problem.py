@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from xperience.evaluation.evaluate import picked
-from xperience.evaluation.evidence import Labels, LabelSets
+from xperience.evaluation.metrics import Labels, LabelSets
 from xperience.models.conditioning import Inputs
 from xperience.models.penalised import N_AXES
 from xperience.studies.heldout.axes import Blocks, Folded, Projected, Space
 from xperience.studies.heldout.cohort import Recording
 from xperience.tasks.measures import Measure
 from xperience.tasks.problem import Problem
-from xperience.tasks.samples import Samples, draw, touched
+from xperience.tasks.splits import Samples, draw, touched
 from xperience.tasks.task import Piece, Task
 
 CONTRACT = "corrected"

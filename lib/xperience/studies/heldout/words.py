@@ -14,7 +14,7 @@ import numpy as np
 from xperience.evaluation.evaluate import N_RESAMPLES, interval_fields
 from xperience.evaluation.predictions import Prediction
 from xperience.evaluation.records import Record
-from xperience.evaluation.uncertainty import Resampling, difference, interval
+from xperience.evaluation.resampling import Resampling, difference, interval
 from xperience.models import baselines
 from xperience.qwen.baselines import FIELD_OF_TASK
 from xperience.qwen.scores import share

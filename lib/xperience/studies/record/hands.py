@@ -27,10 +27,10 @@ from xperience.evaluation.evaluate import (
     floors,
     interval_fields,
 )
+from xperience.evaluation.metrics import Positions
 from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import ROLLING, STITCHED, Record
-from xperience.evaluation.uncertainty import difference
-from xperience.evaluation.vectors import Positions
+from xperience.evaluation.resampling import difference
 from xperience.studies.record.forecasters import FORECASTERS, Forecast, Forecaster, Histories
 from xperience.studies.record.predictions import HANDS, Unpublished, comparison_rows
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError

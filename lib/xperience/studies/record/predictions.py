@@ -31,8 +31,7 @@ from xperience.models import baselines
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS_BY_NAME
 from xperience.tasks.problem import Blocks, Problem
-from xperience.tasks.samples import Samples, draw, touched
-from xperience.tasks.splits import Split, split_samples, touching
+from xperience.tasks.splits import Samples, Split, draw, split_samples, touched, touching
 from xperience.tasks.task import Task
 from xperience.tasks.truth import Truth
 
