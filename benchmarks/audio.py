@@ -25,7 +25,7 @@ from xperience.features.logmel import logmel_windows
 from xperience.features.sound import sound_windows
 from xperience.features.table import WindowTable
 from xperience.models import gram, linear
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.tasks.audio import (
     OTHER_SOUND,
     WITH_SOUND,
@@ -152,7 +152,7 @@ def all_rows(found: list[Ablation]) -> None:
 def print_parts(folder: Path, table: WindowTable, fits: Fits) -> None:
     """Print what features and rows take on their own."""
     starts = table.labels["start_frame"].to_numpy()
-    with Episode(folder) as episode:
+    with Recording(folder) as episode:
         print(f"log-mel: {timed(lambda: logmel_windows(episode, starts))[0]:6.2f} s")
         print(f"librosa: {timed(lambda: sound_windows(episode, starts))[0]:6.2f} s")
     problems = {key: problem for key, (problem, _) in fits.items()}

@@ -27,7 +27,7 @@ from xperience.features.blocks import BLOCKS
 from xperience.features.table import WindowTable
 from xperience.features.windows import window_starts
 from xperience.models import linear
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.tasks.catalogue import TASKS
 from xperience.tasks.problem import Blocks, Problem, build
 from xperience.tasks.truth import Truth
@@ -128,7 +128,7 @@ def problems_of(args) -> tuple[list[Problem], object]:
     """Return the twelve tasks as problems, and their features."""
     if args.windows:
         table = WindowTable(args.windows)
-        with Episode(args.episode) as episode:
+        with Recording(args.episode) as episode:
             truth = Truth.of(episode, table.labels["start_frame"].to_numpy())
         blocks = Blocks(table, table.info.missing_blocks)
     else:

@@ -24,7 +24,7 @@ from xperience.cohort.shards import (
     tables_of,
 )
 from xperience.features.table import WindowTable
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.standin.mark import MARK, is_simulated
 from xperience.tasks.truth import Truth
 
@@ -141,7 +141,7 @@ def test_a_record_that_was_cut_off_counts_as_never_written(cohort, out, worked):
 
 def test_only_what_can_be_had_again_is_discarded_and_only_once(cohort, out, worked):
     folder, own = (cohort.folder(entry(name)) for name in ("a", "b"))
-    with Episode(folder) as episode:
+    with Recording(folder) as episode:
         before = Truth.of(episode, [0, 5], "corrected")
     whole = {path.name: path.read_bytes() for path in own.iterdir()}
     report = run_shard(cohort, 0, 1, Work(out, discard=True))
@@ -152,7 +152,7 @@ def test_only_what_can_be_had_again_is_discarded_and_only_once(cohort, out, work
     with h5py.File(folder / "annotation.hdf5") as file:
         assert "depth" not in file
         assert "point_cloud" not in file["slam"]
-    with Episode(folder) as episode:
+    with Recording(folder) as episode:
         after = Truth.of(episode, [0, 5], "corrected")
     assert list(after.action) == list(before.action)
     assert (after.world_hands.xyz == before.world_hands.xyz).all()

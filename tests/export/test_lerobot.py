@@ -19,7 +19,7 @@ from xperience.export.common import ExportError, need
 from xperience.export.lerobot import export_lerobot, pooled, states_and_actions, statistics, texts
 from xperience.features.posture import Postures
 from xperience.recording.media import read_rgb
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 STATS = {"min", "max", "mean", "std", "count", "q01", "q10", "q50", "q90", "q99"}
 TYPES = {"float32": "float", "int64": "int64", "bool": "bool"}
@@ -121,7 +121,7 @@ def test_the_dataset_has_the_documented_layout(dataset):
 def test_states_are_postures_seen_from_the_body(recording, dataset):
     rows = rows_of(dataset)
     state, action = np.stack(rows["observation.state"]), np.stack(rows["action"])
-    with Episode(recording) as episode:
+    with Recording(recording) as episode:
         postures, n = Postures.of(episode), episode.n_frames
         to_body = postures.to_body(0, n)
         body = to_body(postures.body(0, n)).xyz.reshape(n, -1)
@@ -143,7 +143,7 @@ def test_states_are_postures_seen_from_the_body(recording, dataset):
 
 
 def test_actions_go_on_over_the_ends_of_parts(recording, monkeypatch):
-    with Episode(recording) as episode:
+    with Recording(recording) as episode:
         whole = states_and_actions(episode)
         monkeypatch.setattr("xperience.export.lerobot._ROWS", 7)
         parts = states_and_actions(episode)

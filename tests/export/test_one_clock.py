@@ -24,7 +24,7 @@ from xperience.features.windows import MIN_KNOWN_SHARE, WINDOW_FRAMES, window_st
 from xperience.qwen import media
 from xperience.qwen.clips import ExportSettings
 from xperience.qwen.export import export_records
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 N_FRAMES, STEP_MS, SOUND_HZ = 60, 50, 32_000
 LEAD_IN = 4
@@ -406,7 +406,7 @@ def test_of_a_video_that_is_cut_off_rows_have_what_is_there(tiny, builder, tmp_p
     path = tiny / f"{CAMERA}.mp4"
     builder.write_video(path, N_FRAMES, seed=1, faststart=True)
     builder.cut(path, 0.6)
-    with Episode(tiny) as episode:
+    with Recording(tiny) as episode:
         there = [one is not None for one in episode.pictures(CAMERA, np.arange(N_FRAMES))]
     assert 20 < sum(there) < 40
     export_lerobot([tiny], tmp_path / "set")
@@ -417,10 +417,10 @@ def test_of_a_video_that_is_cut_off_rows_have_what_is_there(tiny, builder, tmp_p
 def test_pictures_on_their_side_are_upright_in_every_output(tiny, tmp_path):
     path = tiny / f"{CAMERA}.mp4"
     write_camera(path, CASES["plain"])
-    with Episode(tiny) as episode:
+    with Recording(tiny) as episode:
         (as_coded,) = episode.pictures(CAMERA, [9])
     turn(path, (0, 1, -1, 0))
-    with Episode(tiny) as episode:
+    with Recording(tiny) as episode:
         (seen,) = episode.pictures(CAMERA, [9])
         ((_, picture, _),) = media.mosaics(episode, [9], TILE)
     np.testing.assert_array_equal(seen, np.rot90(as_coded, -1))

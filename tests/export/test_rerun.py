@@ -17,7 +17,7 @@ from xperience.export.common import ExportError
 from xperience.export.scene import changes, export_rerun, imu_times_s
 from xperience.features.posture import Postures
 from xperience.recording.geometry import SMPLH_BONES
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 pytestmark = pytest.mark.extras("rerun")
 N_FRAMES = 60
@@ -45,7 +45,7 @@ def test_every_stream_is_on_the_timeline_of_the_device(recording, written):
     assert {"depth", "imu/accel", "imu/gyro", "sound/level", "notes"} <= entities
     assert {"labels/action", "labels/subtask"} <= entities
     assert "world/reference_camera/stereo_right/frustum" in entities
-    with Episode(recording) as episode:
+    with Recording(recording) as episode:
         wanted = episode.frame_times_s
     for key in (
         ("cameras/fisheye_cam0", "VideoFrameReference:timestamp"),
@@ -57,7 +57,7 @@ def test_every_stream_is_on_the_timeline_of_the_device(recording, written):
 
 
 def test_skeletons_and_poses_are_those_of_the_recording(recording, written):
-    with Episode(recording) as episode:
+    with Recording(recording) as episode:
         postures = Postures.of(episode)
         body, hand = postures.body(0, N_FRAMES).xyz, postures.hand("hand_left", 0, N_FRAMES).xyz
         camera = postures.camera(0, N_FRAMES).translation
@@ -78,7 +78,7 @@ def test_skeletons_and_poses_are_those_of_the_recording(recording, written):
 def test_depth_is_in_millimetres_every_few_frames(recording, written):
     rows = written["depth", "EncodedDepthImage:blob"]
     assert len(rows) == N_FRAMES // 5
-    with Episode(recording) as episode:
+    with Recording(recording) as episode:
         wanted = np.asarray(episode.read("depth/depth", 5, 6)[0], float)
     blob = bytes(np.array(rows[1][1][0], dtype=np.uint8))
     seen = cv2.imdecode(np.frombuffer(blob, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -89,7 +89,7 @@ def test_depth_is_in_millimetres_every_few_frames(recording, written):
 
 
 def test_imu_keeps_its_own_rate_and_meets_the_frames(recording, written):
-    with Episode(recording) as episode:
+    with Recording(recording) as episode:
         wanted = episode.read("imu/accel_xyz")
         times, frames = imu_times_s(episode), episode.frame_times_s
         keys = episode.annotation.keyframes()
@@ -100,7 +100,7 @@ def test_imu_keeps_its_own_rate_and_meets_the_frames(recording, written):
 
 
 def test_labels_and_predictions_change_where_they_do(recording, written):
-    with Episode(recording) as episode:
+    with Recording(recording) as episode:
         said, times = episode.labels, episode.frame_times_s
     assert "N/A" in said.action
     labels = ["" if label == "N/A" else label for label in said.action]

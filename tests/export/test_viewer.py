@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from xperience.export.scene import export_rerun
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 DRIVERS = [*Path("/usr/share/vulkan/icd.d").glob("*.json")]
 pytestmark = [
@@ -123,7 +123,7 @@ def written(recording, tmp_path_factory):
 def test_the_viewer_shows_every_stream_as_it_changes_and_complains_of_none(
     recording, written, monkeypatch
 ):
-    with Episode(recording) as episode:
+    with Recording(recording) as episode:
         last_s = (episode.n_frames - 1) / episode.fps
     with shown(written, monkeypatch) as viewer:
         views = settled(viewer, 0.0)

@@ -15,7 +15,7 @@ from xperience.features.extract import extract
 from xperience.features.streams import StreamRows, run_jobs, stream_jobs
 from xperience.features.table import WindowTable
 from xperience.recording.files import recording_digests
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 BLOCKS = {
     *(f"video_fisheye_cam{i}" for i in range(4)),
@@ -31,7 +31,7 @@ def cache(whole_tiny: Path, stream_cache: Path, tmp_path: Path) -> Path:
 
 
 def jobs_of(folder: Path) -> list[streams.StreamJob]:
-    with Episode(folder) as episode:
+    with Recording(folder) as episode:
         return stream_jobs(episode, recording_digests(folder))
 
 

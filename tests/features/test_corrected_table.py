@@ -13,7 +13,7 @@ from xperience.features.posture import Postures
 from xperience.features.table import WindowTable
 from xperience.recording import layout
 from xperience.recording.geometry import PELVIS
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 from .conftest import N_WALK, TableOf, seven
 from .worlds import copy, move_world
@@ -60,7 +60,7 @@ def test_contracts_share_streams_and_differ_in_what_is_posed(
 def test_hands_body_and_camera_are_seen_from_the_body(walk: Path, table_of: TableOf) -> None:
     """Hands and body from that of their frame, the camera from that of the window's first."""
     table = table_of(walk)
-    with Episode(walk) as episode:
+    with Recording(walk) as episode:
         postures = Postures.of(episode)
         body, hand = postures.body(0, N_WALK), postures.hand("hand_left", 0, N_WALK)
         camera, to_body = postures.camera(0, N_WALK), postures.to_body(0, N_WALK)
@@ -151,7 +151,7 @@ def test_a_gap_at_the_windows_start_moves_the_cameras_origin(
     folder = copy(walk, tmp_path / "gap" / "ep")
     put(folder, layout.KEYPOINTS, slice(3), np.nan)
     row = table_of(folder).block("camera_translation")[0]
-    with Episode(walk) as episode:
+    with Recording(walk) as episode:
         postures = Postures.of(episode)
         camera, to_body = postures.camera(0, 20), postures.to_body(0, 20)
     shift = (camera.translation[3:] - camera.translation[3]) @ to_body.rotation[3].T

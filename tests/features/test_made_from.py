@@ -15,7 +15,7 @@ from xperience.cli import app
 from xperience.features.extract import extract
 from xperience.features.table import TableError, WindowTable
 from xperience.recording.files import recording_digests, recording_files
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.storage import file_digest, known_digest
 
 
@@ -110,7 +110,7 @@ def test_recordings_of_one_length_are_not_taken_for_each_other(tiny, whole_table
         document["segments"][0]["Sub Task"] = "Another"
         del file["caption"]
         file["caption"] = json.dumps(document)
-    with Episode(other) as episode:
+    with Recording(other) as episode:
         assert episode.n_frames == whole_table.info.n_frames
     for verb in ("suite", "audio"):
         out = tmp_path / f"{verb}.json"

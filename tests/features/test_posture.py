@@ -25,7 +25,7 @@ from xperience.recording.geometry import (
     Points,
     body_frames,
 )
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 from .worlds import copy, move_world
 
@@ -80,7 +80,7 @@ def test_no_heading_is_no_frame() -> None:
 
 
 def test_bones_keep_their_length_and_reach_as_far_as_people_do(walk: Path) -> None:
-    with Episode(walk) as episode:
+    with Recording(walk) as episode:
         postures, n = Postures.of(episode), episode.n_frames
         body = postures.body(0, n).xyz
         camera = {side: episode.read(path) for side, path in HAND_PATHS.items()}
@@ -112,7 +112,7 @@ def test_up_is_found_from_gravity_or_else_from_the_trunk(
     if lost:
         with h5py.File(folder / "annotation.hdf5", "r+") as file:
             del file[lost]
-    with Episode(folder) as episode:
+    with Recording(folder) as episode:
         up = find_up(episode)
     off_deg = angle_deg(up.direction, turn.apply(UP))
     assert np.linalg.norm(up.direction) == pytest.approx(1)
@@ -133,11 +133,11 @@ def test_gravity_along_other_axes_is_not_believed_and_jolts_do_not_tilt_it(
         file[layout.IMU_ACCEL][keys[50]] = (1e6, 0, 0)
         file[layout.IMU_ACCEL][keys[60]] = np.nan
         file[layout.QUATERNION][70:80] = 0
-    with Episode(folder) as episode:
+    with Recording(folder) as episode:
         assert angle_deg(find_up(episode).direction, UP) < 3
     with h5py.File(folder / "annotation.hdf5", "r+") as file:
         file[layout.IMU_ACCEL][...] = np.roll(accel, 1, axis=1)
-    with Episode(folder) as episode:
+    with Recording(folder) as episode:
         up = find_up(episode)
     assert up.origin == "trunk"
     assert "measured gravity is" in up.odd
@@ -148,7 +148,7 @@ def test_rows_that_say_nothing_are_nan(tiny: Path, builder: ModuleType) -> None:
     hands = builder.get(tiny, layout.HAND_LEFT)[:55]
     hands[3], hands[4, 7, 1], hands[5, 0] = 0, np.inf, 0
     builder.put(tiny, hand_mocap__left_joints_3d=hands)
-    with Episode(tiny) as episode:
+    with Recording(tiny) as episode:
         rows = known_rows(episode, layout.HAND_LEFT, 2, 60)
     assert rows.shape == (58, 21, 3)
     lost = np.isnan(rows).all(axis=(1, 2))
@@ -159,7 +159,7 @@ def test_rows_that_say_nothing_are_nan(tiny: Path, builder: ModuleType) -> None:
 
 def test_a_camera_point_does_not_meet_a_world_point(walk: Path) -> None:
     """The published features subtract these two; here they can't."""
-    with Episode(walk) as episode:
+    with Recording(walk) as episode:
         postures = Postures.of(episode)
         seen = Points(episode.read(layout.HAND_LEFT, 0, 5), episode.reference_camera)
         with pytest.raises(CoordinateFrameError, match="'fisheye_cam0' and 'world'"):

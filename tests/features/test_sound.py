@@ -21,7 +21,7 @@ from xperience.features.logmel import (
 from xperience.features.sound import SOUND_COLUMNS, sound_features, sound_windows
 from xperience.features.windows import window_starts
 from xperience.recording.media import read_sound
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 TIME_S = np.arange(RATE_HZ) / RATE_HZ
 
@@ -33,14 +33,14 @@ def column(rows: np.ndarray, name: str) -> np.ndarray:
 def test_every_log_mel_value_is_the_published_one(oracle: Path) -> None:
     with np.load(oracle / "expected" / "logmel_windows.npz") as stored:
         want = stored["features"]
-    with Episode(oracle / "episode") as episode:
+    with Recording(oracle / "episode") as episode:
         got = logmel_windows(episode, window_starts(episode.n_frames))
     assert got.dtype == want.dtype == np.float32
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
 
 
 def test_segments_are_slices_of_the_sound_and_windows_hear_no_other(whole_tiny: Path) -> None:
-    with Episode(whole_tiny) as episode:
+    with Recording(whole_tiny) as episode:
         starts = window_starts(episode.n_frames)
         path, fps = sound_place(episode)
         rows = sound_windows(episode, starts)
@@ -59,7 +59,7 @@ def test_segments_are_slices_of_the_sound_and_windows_hear_no_other(whole_tiny: 
 
 def test_an_episode_without_sound_says_so(tiny: Path) -> None:
     (tiny / "fisheye_cam0.mp4").unlink()
-    with Episode(tiny) as episode:
+    with Recording(tiny) as episode:
         for windows_of in (logmel_windows, sound_windows):
             with pytest.raises(MissingStreamError, match="cannot give sound"):
                 windows_of(episode, np.array([0]))

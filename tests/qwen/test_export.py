@@ -25,7 +25,7 @@ from xperience.qwen.media import write_mp4, write_wav
 from xperience.qwen.schema import KEYS, UNKNOWN, AnswersError, faults_of, read_options
 from xperience.qwen.supervised import MANIFEST, OPTIONS, RECORDS, open_export
 from xperience.recording import media as recorded
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 N_FRAMES = 140
 SETTINGS = ExportSettings(lead_s=(0.5, 2.0), per_episode=5, tile_px=(32, 24))
@@ -401,7 +401,7 @@ def test_views_stand_in_the_declared_order_and_absent_ones_are_hatched(
     folder = shutil.copytree(whole_tiny, tmp_path / "ep")
     (folder / "fisheye_cam2.mp4").unlink()
     builder.write_video(folder / "stereo_right.mp4", 20, seed=5)
-    with Episode(folder) as episode:
+    with Recording(folder) as episode:
         (early, *first), (late, *second) = media.mosaics(episode, [10, 40, 10], tile)
     assert (early, late) == (10, 40)
     hatch = media.hatched(tile)

@@ -19,7 +19,7 @@ from xperience.features.table import WindowTable
 from xperience.recording import layout
 from xperience.recording.annotation import Annotation
 from xperience.recording.inspect import inspect_episode
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 from .conftest import (
     BODY,
@@ -49,7 +49,7 @@ time.sleep(600)
 def refusal(folder: Path) -> EpisodeError:
     """The error, after a look at whether `inspect` says the same."""
     with pytest.raises(EpisodeError) as raised:
-        Episode(folder)
+        Recording(folder)
     report = inspect_episode(folder)
     assert not report.usable
     assert report.faults == [str(raised.value)]
@@ -297,7 +297,7 @@ def test_a_missing_group_is_named_and_its_blocks_are_null(
     table = windows_of(tiny)
     assert_only_missing(table, whole_table, blocks)
     assert table.info.partial_blocks == {}
-    with Episode(tiny) as episode:
+    with Recording(tiny) as episode:
         assert episode.fps == pytest.approx(20)  # of the names, or of the clock in `video`
         if group == "imu":
             with pytest.raises(MissingStreamError, match="imu/accel_xyz"):
@@ -392,7 +392,7 @@ def test_names_and_times_that_are_no_clock(
     tiny: Path, builder: ModuleType, names: np.ndarray, stamps: object
 ) -> None:
     builder.put(tiny, slam__frame_names=names, video__device_timestamp=stamps)
-    with Episode(tiny) as episode:
+    with Recording(tiny) as episode:
         assert episode.stamps_ns is None
         assert episode.fps == 20.0
 

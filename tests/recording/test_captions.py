@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from xperience.features.windows import window_starts
 from xperience.recording.captions import FrameIndex, FrameLabels, frame_labels, is_labelled
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.tasks import targets
 from xperience.tasks.truth import Truth
 
@@ -81,7 +81,7 @@ def test_captions_in_another_file(tiny: Path, builder: ModuleType, name: str) ->
     (tiny / name).write_text("\ufeff" + text.decode(), encoding="utf-8")
     builder.put(tiny, caption=None, captions=np.array([name], dtype="S64"))  # padded with NUL
     (tiny.parent / "link").symlink_to(tiny, target_is_directory=True)
-    with Episode(tiny.parent / "link") as episode:
+    with Recording(tiny.parent / "link") as episode:
         assert episode.labels.action[0] == "Action 0"
         assert episode.streams["captions"].status == "ok"
 
@@ -136,7 +136,7 @@ def test_captions_in_unicode(tiny: Path, builder: ModuleType, place: Callable) -
     document = labelled(builder, "倒水☕", "Prépare le café 😀")
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32"):
         place(tiny, builder, json.dumps(document, ensure_ascii=False).encode(encoding))
-        with Episode(tiny) as episode:
+        with Recording(tiny) as episode:
             assert episode.streams["captions"].status == "ok"
             assert episode.labels.action[0] == "倒水☕"
             assert episode.labels.action[-1] == "Prépare le café 😀"
@@ -160,7 +160,7 @@ def test_captions_in_anything_else_are_a_fault(
     line = 1 + text.split(labels[0])[0].count("\n") if encoding != "utf-16-le" else 1
     assert f", line {line}:" in told
     assert "\ufffd" not in told
-    with Episode(tiny) as episode:
+    with Recording(tiny) as episode:
         assert set(episode.labels.action) == {""}
         assert episode.streams["body"].status == "ok"
 
@@ -307,7 +307,7 @@ def test_what_does_not_fit_is_counted_and_the_rest_is_used(
     status, told = state_of(tiny)
     assert status == "partial"
     assert fault in told
-    with Episode(tiny) as episode:
+    with Recording(tiny) as episode:
         assert episode.labels.action[-1] == "Action 1"
 
 
@@ -453,7 +453,7 @@ def test_every_reader_takes_its_contracts_labels(
     assert r"2 'label' labels differ only in how they are written: 'Pour\xa0water'" in told
     found = {}
     for contract, table in tables(tiny).items():
-        with Episode(tiny) as episode:
+        with Recording(tiny) as episode:
             truth = Truth.of(episode, window_starts(N), contract)
         last = np.arange(len(truth.starts))[:, None]
         found[contract] = (

@@ -16,7 +16,7 @@ from xperience.features.table import WindowTable
 from xperience.recording.clock import frame_clock
 from xperience.recording.inspect import inspect_episode
 from xperience.recording.media import MediaTimeline, read_rgb
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 N, STEP_MS, RATE_HZ = 60, 50, 48_000
 CAMERA = "fisheye_cam0"
@@ -83,7 +83,7 @@ def remux(
             write.mux(packet)
 
 
-def numbers(episode: Episode) -> list[int | None]:
+def numbers(episode: Recording) -> list[int | None]:
     """Return the number that each frame's picture tells of itself."""
     pictures = episode.pictures(CAMERA, np.arange(N))
     return [None if rgb is None else round((np.median(rgb) - 20) / 3) for rgb in pictures]
@@ -144,7 +144,7 @@ def test_whatever_is_moved_cut_or_lost_the_rest_stands_at_its_time(
         avoid_negative_ts="disabled",
         use_editlist="1",
     )
-    with Episode(recording) as episode:
+    with Recording(recording) as episode:
         moved = (video_ms - off_slot(video_ms)) // STEP_MS
         shown = [n - moved for n in range(N)]
         told = [
@@ -181,7 +181,7 @@ def test_delays_of_coding_move_nothing(
     sources: dict[str, Path], recording: Path, source: str, options: dict[str, str]
 ) -> None:
     remux(sources[source], recording / f"{CAMERA}.mp4", **options)
-    with Episode(recording) as episode:
+    with Recording(recording) as episode:
         assert numbers(episode) == list(range(N))
         frames = np.arange(N)
         for number, samples in enumerate(episode.sound(frames, frames + 1, RATE_HZ)):
@@ -210,7 +210,7 @@ def test_a_recorder_whose_rate_varies_is_on_the_device_s_time(
                 packet.pts = packet.dts = int(at_ms[number])
                 packet.duration = 1
                 write.mux(packet)
-    with Episode(tmp_path) as episode:
+    with Recording(tmp_path) as episode:
         assert numbers(episode) == [n if n in kept else None for n in range(N)]
         rows = {row.stream: row for row in inspect_episode(tmp_path).streams}
     assert rows[CAMERA].gaps == [[7, 7], [31, 32]]
@@ -288,7 +288,7 @@ def test_turned_pictures_are_turned_under_corrected_only(
             frame = av.VideoFrame.from_ndarray(builder.picture(number, 0), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    with Episode(recording) as episode:
+    with Recording(recording) as episode:
         turned = [rgb.copy() for rgb in episode.pictures(CAMERA, np.arange(20))]
     for rgb, stored in zip(turned, read_rgb(path), strict=False):
         np.testing.assert_array_equal(rgb, np.rot90(stored))

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.recording.geometry import Points
 from xperience.recording.inspect import inspect_episode
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 STREAMS = [
     *("pose", "point_cloud", "hand_left", "hand_right", "body", "contacts", "imu", "depth"),
@@ -82,7 +82,7 @@ def test_poses_lead_from_the_camera_to_the_world(whole_tiny: Path, builder: Modu
     turns = Rotation.from_quat(values["slam/quat_wxyz"], scalar_first=True)
     rig[:, :3, :3], rig[:, :3, 3] = turns.as_matrix(), values["slam/trans_xyz"]
     back = np.linalg.inv(values["calibration/cam01/T_c0_b"] @ rig)
-    with Episode(whole_tiny) as episode:
+    with Recording(whole_tiny) as episode:
         pose = episode.camera_to_world()
         hand = Points(episode.read("hand_mocap/left_joints_3d"), episode.reference_camera)
     assert (pose.source, pose.target) == ("fisheye_cam0", "world")

@@ -14,7 +14,7 @@ from xperience.features.table import WindowTable
 from xperience.recording import layout
 from xperience.recording.inspect import inspect_episode
 from xperience.recording.plausible import SETTLE_ROWS, out_of_order, unreachable
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 from .conftest import ALL, BODY, CAMERA, HANDS, N, Tables, null_windows, report_of, windows_on
 
@@ -218,7 +218,7 @@ def test_a_calibration_that_cannot_be(
     row = report_of(tiny, "calibration")
     assert row.status == "partial"
     assert f"calibration/{entry}: {found}" in row.faults[0]
-    with Episode(tiny) as episode:
+    with Recording(tiny) as episode:
         camera = "stereo_left" if entry == "cam01/K" else f"fisheye_{entry.partition('/')[0]}"
         known = episode.calibration
         assert (known.camera_from_rig if "T_c" in entry else known.model)(camera) is None

@@ -5,7 +5,7 @@ from xperience.features.blocks import BLOCKS
 from xperience.features.extract import extract
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
 from xperience.recording.inspect import inspect_episode
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 N_FRAMES = 100
 
@@ -30,7 +30,7 @@ def report(folder):
 
 @pytest.fixture
 def episode(folder):
-    with Episode(folder) as opened:
+    with Recording(folder) as opened:
         yield opened
 
 

@@ -13,7 +13,7 @@ from xperience.evaluation.predictions import Prediction
 from xperience.evaluation.records import Record
 from xperience.evaluation.resampling import Resampling
 from xperience.features.sound import spectrogram
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.report.audio import (
     Wins,
     comparison_table,
@@ -162,7 +162,7 @@ def test_parts_sum_to_the_mean_and_the_turning_factor_makes_it_zero(found):
 
 def test_the_sounds_title_names_loudest_and_quietest_action(whole_tiny, make_table):
     table = make_table(["pour"] * 4 + [None] + ["sip"] * 4)
-    with Episode(whole_tiny) as episode:
+    with Recording(whole_tiny) as episode:
         sound, reason = open_sound(episode, table)
     assert reason == ""
     line = Timeline.of(table)
@@ -176,7 +176,7 @@ def test_the_sounds_title_names_loudest_and_quietest_action(whole_tiny, make_tab
 
 
 def test_the_spectrogram_follows_a_chirps_pitch_and_level(whole_tiny):
-    with Episode(whole_tiny) as episode:
+    with Recording(whole_tiny) as episode:
         found = spectrogram(episode, np.arange(0, 41, 5))
     time_s = (found.edges_s[1:] + found.edges_s[:-1]) / 2
     loud = found.power_db.max(axis=0) > found.power_db.max() - 20
@@ -193,7 +193,7 @@ def test_the_spectrogram_follows_a_chirps_pitch_and_level(whole_tiny):
 def test_a_recording_without_sound_says_so(tiny, builder, make_table):
     builder.write_video(tiny / "fisheye_cam0.mp4", 60)
     table = make_table(["pour"] * 4)
-    with Episode(tiny) as episode:
+    with Recording(tiny) as episode:
         with pytest.raises(MissingStreamError, match="no audio stream"):
             spectrogram(episode, np.arange(9))
         picture = drawn(draw_sound(table, *open_sound(episode, table)))

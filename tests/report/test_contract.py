@@ -14,7 +14,7 @@ from xperience.recording import layout
 from xperience.recording.geometry import WORLD
 from xperience.recording.inspect import inspect_episode
 from xperience.recording.media import read_rgb
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.report.contract import contract_rows, fault_table, frame_validity, stream_table
 from xperience.report.moment import busiest_frame, read_moment
 from xperience.report.section import open_inputs
@@ -101,7 +101,7 @@ def test_gaps_are_no_values_and_without_poses_the_body_is_not_projected(folder, 
         rows = file[layout.HAND_LEFT][()]
         rows[10:20], rows[30] = np.nan, 0
         file[layout.HAND_LEFT][...] = rows
-    with Episode(copy) as episode:
+    with Recording(copy) as episode:
         moment = read_moment(episode, 40)
         assert "pose" in moment.problems
         assert all("body" not in view.lines_px for view in moment.views)

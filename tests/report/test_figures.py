@@ -10,7 +10,7 @@ from xperience.errors import EpisodeError
 from xperience.features.blocks import N_FEATURES
 from xperience.recording import layout
 from xperience.recording.inspect import inspect_episode
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.report.figures import show, style
 from xperience.report.figures.contract import (
     draw_blocks,
@@ -64,7 +64,7 @@ def test_a_broken_episode_makes_a_picture_that_says_so(draw, folder, table, tmp_
         for name in ("slam", "imu", "depth", "hand_mocap", "caption", "captions"):
             if name in file:
                 del file[name]
-    with Episode(broken) as episode:
+    with Recording(broken) as episode:
         picture = draw(episode, table)
     _check(picture)
     assert any(word in picture.alt for word in ("is not there", "missing", "Missing"))

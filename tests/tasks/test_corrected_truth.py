@@ -14,7 +14,7 @@ from xperience.errors import CoordinateFrameError, ParamsError
 from xperience.features.windows import window_starts
 from xperience.recording import layout
 from xperience.recording.geometry import LEFT_WRIST, PELVIS, RIGHT_WRIST, Points, Transform
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.tasks import targets
 from xperience.tasks.truth import Truth
 
@@ -48,7 +48,7 @@ def put(folder: Path, path: str, rows: slice, value: float) -> None:
 
 
 def truth_of(folder: Path, contract: str = "corrected") -> Truth:
-    with Episode(folder) as episode:
+    with Recording(folder) as episode:
         return Truth.of(episode, window_starts(episode.n_frames), contract)
 
 
@@ -73,7 +73,7 @@ def mpjpe(forecast: np.ndarray, true: np.ndarray) -> float:
 
 def test_targets_are_told_from_the_body_in_the_windows_last_frame(walk: Path) -> None:
     truth = truth_of(walk)
-    with Episode(walk) as episode:
+    with Recording(walk) as episode:
         camera = episode.camera_to_world()
         hands = [camera(Points(episode.read(path), episode.reference_camera)).xyz
                  for path in (layout.HAND_LEFT, layout.HAND_RIGHT)]  # fmt: skip
@@ -129,7 +129,7 @@ def test_another_world_has_the_same_targets(
 def test_each_hand_hangs_on_its_own_wrist(walk: Path) -> None:
     """The simulator's hands and bodies share their wrists: so do ours, left with left."""
     truth = truth_of(walk)
-    with Episode(walk) as episode:
+    with Recording(walk) as episode:
         body = Points(episode.read(layout.KEYPOINTS), "world")
     seen = truth.to_body(body).xyz
     frames = np.arange(N)

@@ -24,7 +24,7 @@ from xperience.features.extract import extract
 from xperience.progress import OnProgress
 from xperience.project import episode_name
 from xperience.recording.layout import ANNOTATION
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.text import read_json, read_table
 
 _WAY_OUT = (
@@ -85,7 +85,7 @@ def measure(
     """
     folder = Path(folder)
     workers = workers or os.cpu_count() or 1
-    with Episode(folder) as episode:
+    with Recording(folder) as episode:
         n_frames = episode.n_frames
     with tempfile.TemporaryDirectory(prefix="xperience-measure-") as scratch:
         tables = [Path(scratch) / f"{contract}.parquet" for contract in CONTRACTS]

@@ -17,7 +17,7 @@ from xperience.features.windows import WINDOW_FRAMES, window_label, window_start
 from xperience.progress import OnProgress
 from xperience.recording import labels
 from xperience.recording.captions import FrameLabels, is_labelled
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,7 @@ def read_labels(manifest: SplitManifest, on_progress: OnProgress | None = None) 
 
 
 def _read(folder: Path) -> LabelCounts:
-    with Episode(folder) as episode:
+    with Recording(folder) as episode:
         state = episode.streams["captions"]
         if not state.usable:
             raise EpisodeError(

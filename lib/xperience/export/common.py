@@ -11,7 +11,7 @@ from typing import Any
 from xperience.errors import XperienceError
 from xperience.outputs import check_output
 from xperience.recording import layout
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 
 class ExportError(XperienceError):
@@ -60,7 +60,7 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def absent_streams(episode: Episode) -> dict[str, str]:
+def absent_streams(episode: Recording) -> dict[str, str]:
     """Return why each stream that can't be used can't be, by its name."""
     found = {
         name: "; ".join(map(str, state.faults)) or state.status

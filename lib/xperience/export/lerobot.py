@@ -17,7 +17,7 @@ from xperience.features.posture import Postures
 from xperience.recording import layout
 from xperience.recording.captions import is_labelled
 from xperience.recording.geometry import Points
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.storage import write_json, write_text
 
 VERSION = "v3.0"
@@ -79,7 +79,7 @@ def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str,
     asks for one; ``observation.pictured`` says which have one. Statistics are those of known rows.
     """
     with ExitStack() as stack, whole_folder(out) as folder:
-        opened = [stack.enter_context(Episode(episode)) for episode in episodes]
+        opened = [stack.enter_context(Recording(episode)) for episode in episodes]
         plan = _plan(opened)
         rows, first = [], 0
         for number, episode in enumerate(opened):
@@ -89,7 +89,7 @@ def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str,
     return plan.absent
 
 
-def _plan(episodes: list[Episode]) -> DatasetPlan:
+def _plan(episodes: list[Recording]) -> DatasetPlan:
     if not episodes:
         raise ExportError("EPISODES", "are none", "at least one", "Name a recording's folder.")
     rates = sorted({round(episode.fps) for episode in episodes})
@@ -116,7 +116,7 @@ def _plan(episodes: list[Episode]) -> DatasetPlan:
 # The rows of an episode
 
 
-def texts(episode: Episode) -> list[str]:
+def texts(episode: Recording) -> list[str]:
     """Return what the wearer does in each frame: the action, else the subtask, else the whole.
 
     A label that says nothing, such as ``N/A``, counts as none.
@@ -127,7 +127,7 @@ def texts(episode: Episode) -> list[str]:
     return [next(filter(is_labelled, pair), whole) for pair in pairs]
 
 
-def states_and_actions(episode: Episode) -> tuple[np.ndarray, np.ndarray]:
+def states_and_actions(episode: Recording) -> tuple[np.ndarray, np.ndarray]:
     """Return each frame's posture and the hands of the next one, as seen from this frame's body.
 
     Returns
@@ -162,7 +162,7 @@ def states_and_actions(episode: Episode) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(states), np.concatenate(actions)
 
 
-def _imu_at_frames(episode: Episode) -> np.ndarray:
+def _imu_at_frames(episode: Recording) -> np.ndarray:
     """Return the IMU sample of each frame, float32 (n_frames, 6): acceleration, then rotation.
 
     NaN where a frame has no sample, or one that is not a number.
@@ -177,7 +177,7 @@ def _imu_at_frames(episode: Episode) -> np.ndarray:
 
 
 def _columns(
-    episode: Episode, number: int, first: int, n: int, plan: DatasetPlan
+    episode: Recording, number: int, first: int, n: int, plan: DatasetPlan
 ) -> dict[str, np.ndarray]:
     """Return every column but that of pictures, each of shape (n, width)."""
     found = {}
@@ -202,7 +202,7 @@ def _columns(
 
 
 def _write_episode(
-    folder: Path, episode: Episode, number: int, first: int, plan: DatasetPlan
+    folder: Path, episode: Recording, number: int, first: int, plan: DatasetPlan
 ) -> dict[str, Any]:
     """Write an episode's rows and videos; return its row in ``meta/episodes``."""
     place = {"chunk_index": number // CHUNK_FILES, "file_index": number % CHUNK_FILES}

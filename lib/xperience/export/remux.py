@@ -12,7 +12,7 @@ import numpy as np
 
 from xperience.qwen.media import write_mp4
 from xperience.recording.media import MediaTimeline
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.storage import file_url
 
 _TICKS = 512
@@ -23,7 +23,7 @@ CRF = 10
 
 
 def put_on_grid(
-    episode: Episode, camera: str, out: Path, fps: int, n_frames: int
+    episode: Recording, camera: str, out: Path, fps: int, n_frames: int
 ) -> tuple[dict[str, Any], np.ndarray, bool]:
     """Write a camera's pictures without its sound, that of frame i at exactly i / fps seconds.
 
@@ -62,13 +62,13 @@ def put_on_grid(
     return described, there, is_plain
 
 
-def shows_all(episode: Episode, camera: str) -> bool:
+def shows_all(episode: Recording, camera: str) -> bool:
     """Return whether a file hides no picture by its edit list, nor turns them."""
     timeline = episode.clock(camera).timeline
     return not timeline.n_hidden and not timeline.rotation_deg
 
 
-def size_px(episode: Episode, camera: str) -> tuple[int, int]:
+def size_px(episode: Recording, camera: str) -> tuple[int, int]:
     """Return width and height of a camera's pictures as they are seen."""
     info, is_upright = episode.videos[camera], not episode.clock(camera).timeline.rotation_deg % 180
     return (info.width, info.height) if is_upright else (info.height, info.width)
@@ -92,7 +92,7 @@ def _copy(source: Path, out: Path, fps: int) -> None:
             write.mux(packet)
 
 
-def _code_anew(episode: Episode, camera: str, out: Path, fps: int, n_frames: int) -> np.ndarray:
+def _code_anew(episode: Recording, camera: str, out: Path, fps: int, n_frames: int) -> np.ndarray:
     """Write pictures and black where there are none; return which frames have one."""
     there = np.zeros(n_frames, dtype=bool)
 

@@ -22,7 +22,7 @@ from xperience.project import episode_name, own_name
 from xperience.recording import layout
 from xperience.recording.captions import FrameLabels, is_labelled
 from xperience.recording.geometry import MANO_BONES, SMPLH_BONES, CameraModel
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.storage import whole_file
 from xperience.text import as_markdown
 
@@ -77,7 +77,7 @@ def export_rerun(
     rr = need("rerun")
     if depth_every < 1:
         raise ExportError("depth_every", f"is {depth_every}", "1 or more", "1 keeps every frame.")
-    with Episode(episode) as opened, whole_file(out) as scratch, TemporaryDirectory() as recoded:
+    with Recording(episode) as opened, whole_file(out) as scratch, TemporaryDirectory() as recoded:
         predicted = None if predictions is None else _read_predictions(predictions, opened)
         name = own_name(opened.folder)  # the viewer puts recordings with one id together
         stream = rr.RecordingStream(
@@ -204,7 +204,7 @@ def _log_postures(log: _Log, postures: Postures, frames: np.ndarray) -> None:
             log.by_frame(f"world/{name}", frames, columns.partition(known * joints.xyz.shape[1]))
 
 
-def _log_camera(log: _Log, episode: Episode, camera: str) -> None:
+def _log_camera(log: _Log, episode: Recording, camera: str) -> None:
     """Log where a camera sits on the rig, and what it sees, as the edges of its view."""
     place = episode.calibration.camera_from_rig(camera)
     model = episode.calibration.model(camera)
@@ -243,7 +243,7 @@ class _Video:
     shown_ns: np.ndarray
 
 
-def _videos(log: _Log, episode: Episode, recoded: Path) -> dict[str, _Video]:
+def _videos(log: _Log, episode: Recording, recoded: Path) -> dict[str, _Video]:
     """Return the videos that can go into the file, by camera; note those that can't."""
     videos = {}
     for camera in layout.CAMERAS:
@@ -255,7 +255,7 @@ def _videos(log: _Log, episode: Episode, recoded: Path) -> dict[str, _Video]:
     return videos
 
 
-def _video(rr: Any, episode: Episode, camera: str, recoded: Path) -> _Video:
+def _video(rr: Any, episode: Recording, camera: str, recoded: Path) -> _Video:
     """Return a video as it is, or coded anew if it holds pictures that are not to be seen.
 
     Rerun knows neither edit lists nor rotation.
@@ -281,7 +281,7 @@ def _log_video(log: _Log, camera: str, video: _Video) -> None:
     log.by_frame(entity, every, columns.partition(there))
 
 
-def _sound(log: _Log, episode: Episode) -> list[Sound]:
+def _sound(log: _Log, episode: Recording) -> list[Sound]:
     """Return the sound as it is, in pieces; note if it can't go into the file."""
     if "audio" in log.absent:
         return []
@@ -292,7 +292,7 @@ def _sound(log: _Log, episode: Episode) -> list[Sound]:
     return sound
 
 
-def _log_sound(log: _Log, episode: Episode, sound: list[Sound]) -> None:
+def _log_sound(log: _Log, episode: Recording, sound: list[Sound]) -> None:
     """Log the sound to be heard, and its level in each frame, dB relative to full scale."""
     if "audio" in log.absent:
         return
@@ -321,7 +321,7 @@ def _level_db(samples: np.ndarray) -> float:
     return float(10 * np.log10(np.mean(known**2) + _SILENCE))
 
 
-def _log_depth(log: _Log, episode: Episode, every: int) -> None:
+def _log_depth(log: _Log, episode: Recording, every: int) -> None:
     """Log depth maps as 16-bit PNG in millimetres; what is not measured is 0, Rerun's "no depth".
 
     A frame that can't be read is left out and counted.
@@ -352,7 +352,7 @@ def _log_depth(log: _Log, episode: Episode, every: int) -> None:
     log.by_frame("depth", np.array(frames), columns)
 
 
-def _log_imu(log: _Log, episode: Episode) -> None:
+def _log_imu(log: _Log, episode: Recording) -> None:
     if "imu" in log.absent:
         return
     times_s = imu_times_s(episode)
@@ -365,7 +365,7 @@ def _log_imu(log: _Log, episode: Episode) -> None:
         log.by_time(f"imu/{name}", times_s[: len(values)][known], columns)
 
 
-def imu_times_s(episode: Episode) -> np.ndarray:
+def imu_times_s(episode: Recording) -> np.ndarray:
     """Return when each IMU sample was taken, seconds after the first frame, float64 (n_samples,).
 
     Samples are tied to frames by ``imu/keyframe_indices``: the sample of a frame happens with it,
@@ -384,7 +384,7 @@ def imu_times_s(episode: Episode) -> np.ndarray:
 # Labels and notes
 
 
-def _log_labels(log: _Log, episode: Episode) -> None:
+def _log_labels(log: _Log, episode: Recording) -> None:
     """Log action and subtask where they change, and what is said of objects as text.
 
     A label that says nothing, such as ``N/A``, ends the one before it. What is going on is a page
@@ -424,7 +424,7 @@ def _plain(text: str) -> str:
     return as_markdown(text, html=False)
 
 
-def _log_notes(log: _Log, episode: Episode) -> None:
+def _log_notes(log: _Log, episode: Recording) -> None:
     """Log which recording it is, and what of it is not in the file."""
     lines = [f"# {_plain(episode.name)}", "", _plain(episode.labels_of("corrected").main_task), ""]
     lines += [f"- not here: **{name}**: {_plain(reason)}" for name, reason in log.absent.items()]
@@ -435,7 +435,7 @@ def _log_notes(log: _Log, episode: Episode) -> None:
 # Predictions
 
 
-def _read_predictions(path: Path, episode: Episode) -> pd.DataFrame:
+def _read_predictions(path: Path, episode: Recording) -> pd.DataFrame:
     """Return what heads predicted of this recording, of a cohort's table its rows alone."""
     place, way_out = Path(path).name, "Give artifacts/<run>/predictions/<section>.parquet."
     try:

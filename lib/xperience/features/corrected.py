@@ -29,7 +29,7 @@ from xperience.features.text import text_rows
 from xperience.recording import layout
 from xperience.recording.clock import FrameClock
 from xperience.recording.geometry import PELVIS, Transform
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 _SCAN_ROWS = 4096
 _POSED = ("hand_left_joints", "hand_right_joints", "body_joints",
@@ -43,7 +43,7 @@ Rows = Callable[[int, int], np.ndarray]
 class Corrected:
     """Sources of the corrected blocks of an episode."""
 
-    episode: Episode
+    episode: Recording
     streams: dict[str, StreamRows]  # rows of the long streams, by block
 
     @cached_property

@@ -18,7 +18,7 @@ from xperience.outputs import check_output
 from xperience.progress import OnProgress
 from xperience.recording.captions import FrameLabels
 from xperience.recording.files import lost_videos, recording_digests
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 _CHUNK_WINDOWS = 128
 
@@ -65,7 +65,7 @@ def extract(
     for place in (out, cache):
         check_output(place, [folder])
     # what is implausible is named; computing with it is no news
-    with Episode(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
+    with Recording(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
         starts = windows.window_starts(episode.n_frames)
         if not len(starts):
             raise EpisodeError(

@@ -19,7 +19,7 @@ from xperience.features.audio import by_length, zero_crossings
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.recording import layout
 from xperience.recording.media import SoundReader
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 RATE_HZ = layout.AUDIO_RATE_HZ
 N_FFT, HOP, N_MELS, LOWEST_HZ = 512, 160, 64, 40.0
@@ -39,7 +39,7 @@ LOGMEL_COLUMNS = (
 _BATCH = 32
 
 
-def sound_place(episode: Episode) -> tuple[Path, float]:
+def sound_place(episode: Recording) -> tuple[Path, float]:
     """Return the file that holds an episode's sound, and the frame rate of its container.
 
     Raises
@@ -75,7 +75,7 @@ def sound_segments(path: Path, bounds: np.ndarray) -> Iterator[np.ndarray]:
         yield sound.until(start, stop)
 
 
-def logmel_windows(episode: Episode, starts: np.ndarray) -> np.ndarray:
+def logmel_windows(episode: Recording, starts: np.ndarray) -> np.ndarray:
     """Return the log-mel features, float32 (n_windows, 588), of windows by their first frames.
 
     NaN for windows without a single sample.

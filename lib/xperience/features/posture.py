@@ -12,7 +12,7 @@ import numpy as np
 from xperience.recording import layout
 from xperience.recording.coverage import lost_rows, stream_state
 from xperience.recording.geometry import HEAD, PELVIS, WORLD, Points, Transform, body_frames
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 HAND_PATHS = {"hand_left": layout.HAND_LEFT, "hand_right": layout.HAND_RIGHT}
 
@@ -20,7 +20,7 @@ _SCAN_ROWS = 4096
 _GREATEST_TILT_DEG = 45
 
 
-def known_rows(episode: Episode, path: str, start: int, stop: int) -> np.ndarray:
+def known_rows(episode: Recording, path: str, start: int, stop: int) -> np.ndarray:
     """Return rows [start, stop) of a dataset of small rows, float64 (stop - start, ...).
 
     NaN throughout where the recording measured nothing; see `lost_rows`, and beyond the end.
@@ -32,7 +32,7 @@ def known_rows(episode: Episode, path: str, start: int, stop: int) -> np.ndarray
     return result
 
 
-def known_keyframes(episode: Episode, start: int, stop: int) -> np.ndarray:
+def known_keyframes(episode: Recording, start: int, stop: int) -> np.ndarray:
     """Return the IMU sample of each frame, int64 (at most stop - start,); -1 where none is sure."""
     keys = episode.annotation.keyframes(start, stop)
     lost = lost_rows(episode, layout.IMU_KEYFRAMES)[start:stop]
@@ -48,7 +48,7 @@ class Up:
     odd: str = ""  # what is strange about it; empty if nothing is
 
 
-def find_up(episode: Episode) -> Up:
+def find_up(episode: Recording) -> Up:
     """Return which way is up, from the recording itself: no axis of its world is taken on trust.
 
     At rest an accelerometer measures what holds it up. Turned into the world by the camera's pose
@@ -73,7 +73,7 @@ def find_up(episode: Episode) -> Up:
     return Up(trunk, "trunk", f"up is the mean direction from pelvis to head: {odd}")
 
 
-def _mean_directions(episode: Episode, usable: set[str]) -> tuple[np.ndarray, np.ndarray]:
+def _mean_directions(episode: Recording, usable: set[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean directions against gravity and from pelvis to head, NaN where unknown."""
     totals = np.zeros((2, 3))
     for start in range(0, episode.n_frames, _SCAN_ROWS):
@@ -94,7 +94,7 @@ def _sum_of_directions(vectors: np.ndarray) -> np.ndarray:
     return (vectors[known] / length[known]).sum(axis=0)
 
 
-def _support(episode: Episode, start: int, stop: int) -> np.ndarray:
+def _support(episode: Recording, start: int, stop: int) -> np.ndarray:
     """Return the acceleration measured at each frame's IMU sample, along world axes, (n, 3)."""
     keys = known_keyframes(episode, start, stop)
     n_samples = episode.annotation.n_rows(layout.IMU_ACCEL)
@@ -109,7 +109,7 @@ def _support(episode: Episode, start: int, stop: int) -> np.ndarray:
     return to_world(Points(felt, rig)) - to_world(Points(np.zeros_like(felt), rig))
 
 
-def _camera_to_world(episode: Episode, start: int, stop: int) -> Transform:
+def _camera_to_world(episode: Recording, start: int, stop: int) -> Transform:
     """Return the camera's pose in each frame, NaN where it isn't known, (stop - start) of them."""
     pose = episode.camera_to_world(start, stop)
     known = np.ones(len(pose.translation), dtype=bool)
@@ -128,11 +128,11 @@ def _camera_to_world(episode: Episode, start: int, stop: int) -> Transform:
 class Postures:
     """Where hands, body and camera of an open recording are, read some frames at a time."""
 
-    episode: Episode
+    episode: Recording
     up: Up
 
     @classmethod
-    def of(cls, episode: Episode) -> "Postures":
+    def of(cls, episode: Recording) -> "Postures":
         """Return the postures of an episode, after finding which way is up."""
         return cls(episode, find_up(episode))
 

@@ -20,12 +20,14 @@ from xperience.features.source import (
 from xperience.features.streams import FrameRows, StreamRows
 from xperience.features.text import text_rows
 from xperience.recording import layout
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 _NO_CONFIDENCE = "the values of the confidence are 0 throughout"
 
 
-def published_source(episode: Episode, streams: dict[str, StreamRows], block: Block) -> BlockSource:
+def published_source(
+    episode: Recording, streams: dict[str, StreamRows], block: Block
+) -> BlockSource:
     """Return how a block is computed from an episode and its long streams, or why it cannot be."""
     lost, odd = check_streams(block, episode, "published")
     if lost:
@@ -105,22 +107,22 @@ def _pooled(read: Callable[[int, int], np.ndarray], starts: np.ndarray, block: B
     return result
 
 
-def _hand(episode: Episode, path: str, start: int, stop: int) -> np.ndarray:
+def _hand(episode: Recording, path: str, start: int, stop: int) -> np.ndarray:
     joints, body = episode.read(path, start, stop), episode.read(layout.KEYPOINTS, start, stop)
     n = min(len(joints), len(body))
     return (joints[:n] - body[:n, :1]).reshape(n, -1)
 
 
-def _body(episode: Episode, start: int, stop: int) -> np.ndarray:
+def _body(episode: Recording, start: int, stop: int) -> np.ndarray:
     joints = episode.read(layout.KEYPOINTS, start, stop)
     return (joints - joints[:, :1]).reshape(len(joints), -1)
 
 
-def _text(episode: Episode, start: int, stop: int) -> np.ndarray:
+def _text(episode: Recording, start: int, stop: int) -> np.ndarray:
     return text_rows(episode.labels.objects[start:stop], episode.labels.interaction[start:stop])
 
 
-_FRAMES: dict[str, Callable[[Episode, int, int], np.ndarray]] = {
+_FRAMES: dict[str, Callable[[Recording, int, int], np.ndarray]] = {
     "hand_left_joints": lambda e, a, b: _hand(e, layout.HAND_LEFT, a, b),
     "hand_right_joints": lambda e, a, b: _hand(e, layout.HAND_RIGHT, a, b),
     "body_joints": _body,

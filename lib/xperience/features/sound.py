@@ -19,7 +19,7 @@ from xperience.features.logmel import RATE_HZ, sound_place
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.recording import layout
 from xperience.recording.media import SoundReader
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 N_FFT, HOP, N_MELS, N_MFCC, N_CONTRAST = 1024, 320, 40, 13, 6
 FLOOR_POWER = 1e-10
@@ -43,7 +43,7 @@ SOUND_COLUMNS = tuple(f"{row}_{name}" for name in _STATISTICS for row in _ROWS)
 """Names of the values, in order: each row's statistics over the window, with the row's unit."""
 
 
-def sound_windows(episode: Episode, starts: np.ndarray) -> np.ndarray:
+def sound_windows(episode: Recording, starts: np.ndarray) -> np.ndarray:
     """Return the sound features, float32 (n_windows, n_columns), of windows by their first frames.
 
     In the order of ``SOUND_COLUMNS``; NaN for windows of whose time the file doesn't hold enough
@@ -124,7 +124,7 @@ class Spectrogram:
     window_db: np.ndarray  # loudness of each window
 
 
-def spectrogram(episode: Episode, starts: np.ndarray) -> Spectrogram:
+def spectrogram(episode: Recording, starts: np.ndarray) -> Spectrogram:
     """Return an episode's sound, in as many columns as a figure can show, and that of its windows.
 
     Raises

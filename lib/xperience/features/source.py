@@ -12,7 +12,7 @@ from xperience.features.streams import FrameRows, StreamRows
 from xperience.recording import layout
 from xperience.recording.coverage import lost_rows, stream_state
 from xperience.recording.plausible import DepthLimits, depth_faults
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 _KEPT_PERCENT = 95
 
@@ -28,7 +28,7 @@ class BlockSource:
     reason: str = ""  # why it is missing, or what is odd about it; empty if nothing is
 
 
-def check_streams(block: Block, episode: Episode, contract: str) -> tuple[str, str]:
+def check_streams(block: Block, episode: Recording, contract: str) -> tuple[str, str]:
     """Return why a block is missing, and what is odd about it if it is not; empty if nothing is."""
     needed = streams_needed(block, contract)
     found = {name: stream_state(episode, name, contract) for name in needed}
@@ -41,7 +41,7 @@ def check_streams(block: Block, episode: Episode, contract: str) -> tuple[str, s
     return "; ".join(lost), "; ".join(notes)
 
 
-def static_source(block: Block, episode: Episode, contract: str, odd: str) -> BlockSource:
+def static_source(block: Block, episode: Recording, contract: str, odd: str) -> BlockSource:
     """Return where the values of a block come from that is the same in every window."""
     if block.name == "slam_point_cloud":
         points_m = episode.read(layout.POINT_CLOUD)
@@ -96,7 +96,7 @@ def damage_note(stored: FrameRows) -> str:
     return f"{n} of {stored.n_rows} pictures are damaged" if n else ""
 
 
-def depth_note(episode: Episode, rows: StreamRows) -> str:
+def depth_note(episode: Recording, rows: StreamRows) -> str:
     """Return what is wrong with depth over all frames, from the rows kept of it."""
     looked = looks(FrameRows(rows.path)[:])
     looked = looked[~np.isnan(looked).any(axis=1)]
@@ -105,7 +105,7 @@ def depth_note(episode: Episode, rows: StreamRows) -> str:
 
 
 def inertial_windows(
-    episode: Episode,
+    episode: Recording,
     starts: np.ndarray,
     keys: np.ndarray,
     read: Callable[[str, int, int], np.ndarray],

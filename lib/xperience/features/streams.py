@@ -31,7 +31,7 @@ from xperience.recording import annotation as annotation_module
 from xperience.recording import layout, media, plausible
 from xperience.recording.annotation import Annotation
 from xperience.recording.files import linked_files
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.storage import file_digest, value_digest, whole_file
 
 _CODE = {
@@ -88,7 +88,7 @@ class StreamRows:
 
 
 def stream_jobs(
-    episode: Episode, digests: dict[str, str], contract: str = "published"
+    episode: Recording, digests: dict[str, str], contract: str = "published"
 ) -> list[StreamJob]:
     """Return a job for every usable video, the sound and the depth, the longest first.
 
@@ -124,7 +124,7 @@ def stream_jobs(
     return jobs
 
 
-def _sound_bounds(episode: Episode, contract: str) -> tuple[tuple[tuple[int, int], ...], bool]:
+def _sound_bounds(episode: Recording, contract: str) -> tuple[tuple[tuple[int, int], ...], bool]:
     """Return the samples of each frame, and whether they are to be counted."""
     camera = layout.AUDIO_CAMERA
     edges = audio.frame_bounds(episode.n_frames, float(episode.videos[camera].fps) or episode.fps)

@@ -40,7 +40,7 @@ from xperience.qwen.supervised import (
     as_target,
 )
 from xperience.recording.captions import is_labelled
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.storage import file_digest, value_digest, whole_file, write_json
 from xperience.tasks import targets
 from xperience.tasks.truth import Truth
@@ -184,7 +184,7 @@ def _planned(
 
 
 def _read(roster: SplitManifest, entry: Entry, settings: ExportSettings) -> tuple[_Planned, Truth]:
-    with Episode(roster.folder(entry)) as episode:
+    with Recording(roster.folder(entry)) as episode:
         captions = episode.streams["captions"]
         starts = window_starts(episode.n_frames)
         if not captions.usable or not len(starts):
@@ -222,7 +222,7 @@ def _media(
 ) -> list[Media | None] | str:
     """Return the media of one episode, or why there are none."""
     try:
-        with Episode(folder) as episode:
+        with Recording(folder) as episode:
             return media_of(out, planned.entry.episode, episode, planned.clips, settings)
     except (EpisodeError, AnswersError) as error:
         return str(error)

@@ -25,7 +25,7 @@ from xperience.qwen.supervised import Media, MissingView
 from xperience.recording import layout
 from xperience.recording.clock import runs_of
 from xperience.recording.media import read_mono, read_rgb
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.sources import LIBRARY, source_digests
 from xperience.storage import (
     file_digest,
@@ -87,7 +87,7 @@ def named(tile: np.ndarray, camera: str) -> np.ndarray:
 
 
 def mosaics(
-    episode: Episode, frames: Iterable[int], tile_px: tuple[int, int]
+    episode: Recording, frames: Iterable[int], tile_px: tuple[int, int]
 ) -> Iterator[tuple[int, np.ndarray, tuple[bool, ...]]]:
     """Yield some frames, ascending, their mosaics and which cameras are there.
 
@@ -109,7 +109,7 @@ def mosaics(
 
 
 def clip_pictures(
-    episode: Episode, clips: Sequence[Clip], tile_px: tuple[int, int]
+    episode: Recording, clips: Sequence[Clip], tile_px: tuple[int, int]
 ) -> Iterator[tuple[Clip, list[np.ndarray], np.ndarray]]:
     """Yield each clip, by window, as soon as its last picture is there.
 
@@ -217,7 +217,7 @@ def _undecodable(path: Path, why: str) -> AnswersError:
 
 
 def media_of(
-    out: Path, name: str, episode: Episode, clips: Sequence[Clip], settings: ExportSettings
+    out: Path, name: str, episode: Recording, clips: Sequence[Clip], settings: ExportSettings
 ) -> list[Media | None]:
     """Return the media of an episode's clips; None where no camera has a picture of the window.
 
@@ -256,7 +256,7 @@ def _as_media(told: dict[str, Any] | None) -> Media | None:
     return None if told is None else Media.model_validate(told)
 
 
-def _key(episode: Episode, clips: Sequence[Clip], settings: ExportSettings) -> str:
+def _key(episode: Recording, clips: Sequence[Clip], settings: ExportSettings) -> str:
     shown = {camera: episode.clock(camera).pictures.tolist() for camera in episode.videos}
     return value_digest(
         {
@@ -296,7 +296,7 @@ def _video(out: Path, path: Path, clip: Clip, n_frames: int) -> dict[str, Any]:
     }
 
 
-def _lost(episode: Episode, there: np.ndarray) -> dict[str, Any]:
+def _lost(episode: Recording, there: np.ndarray) -> dict[str, Any]:
     """Return what is to be said of cameras that are not there in all frames, bool (n, 6)."""
     found = {}
     for camera, seen in zip(CAMERAS, there.T, strict=True):
@@ -308,7 +308,7 @@ def _lost(episode: Episode, there: np.ndarray) -> dict[str, Any]:
 
 
 def _sounds(
-    out: Path, folder: Path, episode: Episode, clips: Sequence[Clip]
+    out: Path, folder: Path, episode: Recording, clips: Sequence[Clip]
 ) -> Iterator[tuple[Clip, dict[str, Any]]]:
     """Write each clip's sound; yield what is to be said of it."""
     silent = {

@@ -16,7 +16,7 @@ from xperience.recording.clock import runs_of
 from xperience.recording.geometry import PELVIS
 from xperience.recording.layout import STREAMS, Dataset, StreamLayout
 from xperience.recording.plausible import LIMITS, Limit
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 _SPANS_NAMED = 3
 _PLACES_TRIED = 16
@@ -48,7 +48,7 @@ class Coverage:
     faults: list[Fault]  # the rows without, by kind
 
 
-def stream_coverage(episode: Episode, name: str) -> Coverage:
+def stream_coverage(episode: Recording, name: str) -> Coverage:
     """Return how much of a usable stream of small rows holds values; depth is not for this.
 
     Shares are of the episode's frames; of the IMU and the point cloud, of their own rows.
@@ -70,7 +70,7 @@ def stream_coverage(episode: Episode, name: str) -> Coverage:
     return Coverage(share, filled, faults)
 
 
-def stream_state(episode: Episode, name: str, contract: str) -> tuple[bool, str]:
+def stream_state(episode: Recording, name: str, contract: str) -> tuple[bool, str]:
     """Return whether a stream says anything, and what is wrong with it, empty spans included.
 
     Under `published` a value that can't be says something too.
@@ -86,7 +86,7 @@ def stream_state(episode: Episode, name: str, contract: str) -> tuple[bool, str]
     return state.usable and share > 0, "; ".join(map(str, faults))
 
 
-def lost_rows(episode: Episode, path: str) -> np.ndarray:
+def lost_rows(episode: Recording, path: str) -> np.ndarray:
     """Return which rows of a dataset of small rows hold no measurement, bool, shape (n_rows,).
 
     A row is lost if it is in any dataset of the stream that counts the same rows, as orientation
@@ -97,7 +97,7 @@ def lost_rows(episode: Episode, path: str) -> np.ndarray:
 
 
 def _union(
-    episode: Episode, stream: StreamLayout, kind: str, told: Iterable[RowFault]
+    episode: Recording, stream: StreamLayout, kind: str, told: Iterable[RowFault]
 ) -> np.ndarray:
     """Return the rows that findings take from a stream's datasets that count rows of a kind."""
     together = {dataset.path for dataset in stream.datasets if dataset.rows == kind}
@@ -108,13 +108,13 @@ def _union(
     return bad
 
 
-def _n_rows(episode: Episode, path: str) -> int:
+def _n_rows(episode: Recording, path: str) -> int:
     n_rows = episode.annotation.n_rows(path)
     return min(n_rows, episode.n_frames) if _DATASETS[path].rows == "frame" else n_rows
 
 
 @lru_cache(maxsize=64)
-def findings(episode: Episode, name: str) -> tuple[RowFault, ...]:
+def findings(episode: Recording, name: str) -> tuple[RowFault, ...]:
     """Return what is wrong with the rows of a usable stream; kept while the episode is in use.
 
     Raises
@@ -130,7 +130,7 @@ def findings(episode: Episode, name: str) -> tuple[RowFault, ...]:
     return tuple(found + list(more(episode, found) if more else ()))
 
 
-def _scan(episode: Episode, dataset: Dataset) -> Iterator[RowFault]:
+def _scan(episode: Recording, dataset: Dataset) -> Iterator[RowFault]:
     """Yield what is wrong with the rows of a dataset, each looked at by itself."""
     n_rows = _n_rows(episode, dataset.path)
     limits = [limit for limit in LIMITS if limit.path == dataset.path]
@@ -176,7 +176,7 @@ def _beyond(limit: Limit, size: np.ndarray) -> Iterator[RowFault]:
         yield RowFault(limit.path, found + hint, limit.expected, bad)
 
 
-def _of_pose(episode: Episode, found: list[RowFault]) -> Iterator[RowFault]:
+def _of_pose(episode: Recording, found: list[RowFault]) -> Iterator[RowFault]:
     """Yield that poses lead nowhere, or the frames to which the camera jumped."""
     lost = _any(found, _n_rows(episode, layout.TRANSLATION))
     if fault := episode.calibration.reference_fault:
@@ -186,7 +186,7 @@ def _of_pose(episode: Episode, found: list[RowFault]) -> Iterator[RowFault]:
     yield from _jumps(episode, layout.TRANSLATION, _camera_m(episode, lost))
 
 
-def _of_body(episode: Episode, found: list[RowFault]) -> Iterator[RowFault]:
+def _of_body(episode: Recording, found: list[RowFault]) -> Iterator[RowFault]:
     """Yield the frames to which the body jumped, or at which it is away from the camera."""
     n_rows = _n_rows(episode, layout.KEYPOINTS)
     blocks = episode.annotation.blocks(layout.KEYPOINTS, n_rows)
@@ -201,7 +201,7 @@ def _of_body(episode: Episode, found: list[RowFault]) -> Iterator[RowFault]:
         yield from _beyond(plausible.CAMERA_TO_BODY, apart_m)
 
 
-def _of_map(episode: Episode, _: list[RowFault]) -> Iterator[RowFault]:
+def _of_map(episode: Recording, _: list[RowFault]) -> Iterator[RowFault]:
     """Yield that the map lies where no camera could have seen it."""
     if not (episode.streams["pose"].usable and stream_coverage(episode, "pose").share):
         return
@@ -220,13 +220,13 @@ def _any(found: list[RowFault], n_rows: int) -> np.ndarray:
     return bad
 
 
-def _camera_m(episode: Episode, lost: np.ndarray) -> np.ndarray:
+def _camera_m(episode: Recording, lost: np.ndarray) -> np.ndarray:
     """Return where the camera is in the world, (n, 3) metres, NaN where its pose is lost."""
     place_m = episode.camera_to_world(0, len(lost)).translation
     return np.where(lost[: len(place_m), None], np.nan, place_m)
 
 
-def _jumps(episode: Episode, path: str, place_m: np.ndarray) -> Iterator[RowFault]:
+def _jumps(episode: Recording, path: str, place_m: np.ndarray) -> Iterator[RowFault]:
     times_s = episode.frame_times_s[: len(place_m)]
     bad = plausible.unreachable(place_m, times_s, plausible.GREATEST_M_S)
     if bad.any():
@@ -234,7 +234,7 @@ def _jumps(episode: Episode, path: str, place_m: np.ndarray) -> Iterator[RowFaul
         yield RowFault(path, found, f"at most {plausible.GREATEST_M_S:g} m/s", bad)
 
 
-def _of_imu(episode: Episode, _: list[RowFault]) -> Iterator[RowFault]:
+def _of_imu(episode: Recording, _: list[RowFault]) -> Iterator[RowFault]:
     """Yield samples that a sensor repeated, what is wrong with their times, and with keyframes."""
     for path in (layout.IMU_ACCEL, layout.IMU_GYRO):
         bad = plausible.stuck(episode.read(path))
@@ -281,7 +281,7 @@ def _sample_rate(stamps: np.ndarray) -> Iterator[RowFault]:
 
 
 def _against_frames(
-    episode: Episode, sampled: np.ndarray, frames: np.ndarray, n_samples: int, n_keys: int
+    episode: Recording, sampled: np.ndarray, frames: np.ndarray, n_samples: int, n_keys: int
 ) -> Iterator[RowFault]:
     """Yield how the IMU's clock differs from the frames', and which frames' samples are far off.
 

@@ -13,7 +13,7 @@ from xperience.recording import layout, plausible
 from xperience.recording.captions import is_labelled
 from xperience.recording.clock import LEAST_HEARD, FrameClock, runs_of
 from xperience.recording.coverage import lost_rows, stream_coverage
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.text import visible
 
 _DEPTH_SAMPLES = 32
@@ -98,7 +98,7 @@ def inspect_episode(folder: Path | str, on_progress: OnProgress | None = None) -
     tell, streams = on_progress or quiet, []
     try:
         # what is implausible is named; computing with it is no news
-        with Episode(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
+        with Recording(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
             tell("streams", 0, len(episode.streams))
             for name in episode.streams:
                 streams.append(_report(episode, name))
@@ -115,7 +115,7 @@ def inspect_episode(folder: Path | str, on_progress: OnProgress | None = None) -
         return EpisodeReport(Path(folder).resolve().name, False, faults=[str(error)])
 
 
-def _report(episode: Episode, name: str) -> StreamReport:
+def _report(episode: Recording, name: str) -> StreamReport:
     state = episode.streams[name]
     row = StreamReport(name, state.status, faults=[str(fault) for fault in state.faults])
     if state.usable:
@@ -137,7 +137,7 @@ def _report(episode: Episode, name: str) -> StreamReport:
     return row
 
 
-def _arrays(episode: Episode, row: StreamReport) -> None:
+def _arrays(episode: Recording, row: StreamReport) -> None:
     stream = next(stream for stream in layout.STREAMS if stream.name == row.stream)
     main = stream.datasets[1] if row.stream == "imu" else stream.datasets[0]
     node = episode.annotation.dataset(main.path)
@@ -161,7 +161,7 @@ def _arrays(episode: Episode, row: StreamReport) -> None:
             row.rate_hz = (len(stamps_ns) - 1) / row.span_s
 
 
-def _depth(episode: Episode, row: StreamReport) -> None:
+def _depth(episode: Recording, row: StreamReport) -> None:
     """Look at a few frames only: depth is the bulk of a recording."""
     n_rows = min(episode.n_frames, episode.streams["depth"].n_rows)
     sampled = np.unique(np.linspace(0, n_rows - 1, _DEPTH_SAMPLES).astype(int))
@@ -182,7 +182,7 @@ def _depth(episode: Episode, row: StreamReport) -> None:
         row.status = "partial" if row.coverage else "broken"
 
 
-def _video(episode: Episode, row: StreamReport) -> None:
+def _video(episode: Recording, row: StreamReport) -> None:
     info, clock = episode.videos[row.stream], episode.clock(row.stream)
     shown_s = clock.timeline.picture_s
     rate = float(info.usual_fps or info.fps) or None
@@ -193,7 +193,7 @@ def _video(episode: Episode, row: StreamReport) -> None:
     _timed(episode, row, clock, shown_s, clock.pictures >= 0)
 
 
-def _audio(episode: Episode, row: StreamReport) -> None:
+def _audio(episode: Recording, row: StreamReport) -> None:
     info, clock = episode.videos[layout.AUDIO_CAMERA], episode.clock(layout.AUDIO_CAMERA)
     runs_s = clock.timeline.sound_s
     length_s = float((runs_s[:, 1] - runs_s[:, 0]).sum())
@@ -204,7 +204,11 @@ def _audio(episode: Episode, row: StreamReport) -> None:
 
 
 def _timed(
-    episode: Episode, row: StreamReport, clock: FrameClock, begins_s: np.ndarray, there: np.ndarray
+    episode: Recording,
+    row: StreamReport,
+    clock: FrameClock,
+    begins_s: np.ndarray,
+    there: np.ndarray,
 ) -> None:
     """Say when a stream of a file begins, and which frames it covers, a share each."""
     if len(begins_s):

@@ -43,7 +43,7 @@ _CODING_S = 0.1
 """By how much sound may outlast the pictures: coders fill their last block."""
 
 
-class Episode:
+class Recording:
     """A recording in a folder, opened read-only.
 
     Nothing long is loaded on opening; arrays come by slices, videos and sound by streaming. What is
@@ -62,7 +62,7 @@ class Episode:
 
     Examples
     --------
-    >>> with Episode("artifacts/standin/episode") as episode:  # doctest: +SKIP
+    >>> with Recording("artifacts/standin/episode") as episode:  # doctest: +SKIP
     ...     episode.read(layout.HAND_LEFT, 0, 20).shape
     (20, 21, 3)
     """
@@ -94,7 +94,7 @@ class Episode:
             self.close()
             raise
 
-    def __enter__(self) -> "Episode":
+    def __enter__(self) -> "Recording":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,7 +12,7 @@ from xperience.evaluation.records import Record
 from xperience.evaluation.resampling import Interval, Resampling, interval
 from xperience.features.sound import FLOOR_POWER, Spectrogram, level_db, spectrogram
 from xperience.features.table import WindowTable
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.report.tables import (
     Rows,
     Verdict,
@@ -161,7 +161,7 @@ def kinds_of(found: Sequence[Record]) -> pd.DataFrame:
 # --- over time ---------------------------------------------------------------------------------
 
 
-def open_sound(recording: Episode, table: WindowTable) -> tuple[Spectrogram | None, str]:
+def open_sound(recording: Recording, table: WindowTable) -> tuple[Spectrogram | None, str]:
     """Return the sound of a recording and its windows, or None and why there is none."""
     try:
         return spectrogram(recording, table.labels["start_frame"].to_numpy()), ""

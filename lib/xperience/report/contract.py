@@ -16,7 +16,7 @@ from xperience.recording.captions import is_labelled
 from xperience.recording.coverage import lost_rows
 from xperience.recording.geometry import WORLD, Points, Transform
 from xperience.recording.inspect import EpisodeReport, StreamReport
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.report.moment import check_usable
 from xperience.report.timeline import Timeline
 from xperience.report.video_seek import frame_at, sound_level
@@ -144,14 +144,14 @@ class Sample:
     problems: dict[str, str]  # why the "image" or a signal isn't there
 
 
-def read_samples(episode: Episode, table: WindowTable, n: int, camera: str) -> list[Sample]:
+def read_samples(episode: Recording, table: WindowTable, n: int, camera: str) -> list[Sample]:
     """Return at most n windows evenly spread over an episode, with pictures of a camera."""
     n = min(n, len(table))
     chosen = np.unique(np.linspace(0, len(table) - 1, n + 2)[1:-1].round().astype(int))
     return [_sample(episode, row, camera) for row in table.labels.iloc[chosen].itertuples()]
 
 
-def _sample(episode: Episode, row: Any, camera: str) -> Sample:
+def _sample(episode: Recording, row: Any, camera: str) -> Sample:
     problems: dict[str, str] = {}
     first, last = int(row.start_frame), int(row.end_frame) + 1
     image = None
@@ -171,7 +171,7 @@ def _sample(episode: Episode, row: Any, camera: str) -> Sample:
     return Sample(int(row.window), first, *labels, image, signals, problems)
 
 
-def _hand_speed(episode: Episode, first: int, last: int) -> np.ndarray:
+def _hand_speed(episode: Recording, first: int, last: int) -> np.ndarray:
     """Return the speed of the faster hand in m/s between frames, world coordinates."""
     check_usable(episode, "pose")
     hands = {"hand_left": layout.HAND_LEFT, "hand_right": layout.HAND_RIGHT}
@@ -183,7 +183,7 @@ def _hand_speed(episode: Episode, first: int, last: int) -> np.ndarray:
     return _some(speed, "hands")
 
 
-def _one_hand(episode: Episode, path: str, first: int, last: int) -> np.ndarray:
+def _one_hand(episode: Recording, path: str, first: int, last: int) -> np.ndarray:
     joints = episode.read(path, first, last).astype(np.float64)
     joints[~np.any(joints != 0, axis=(1, 2))] = np.nan
     to_world = episode.camera_to_world(first, last)
@@ -198,7 +198,7 @@ def _one_hand(episode: Episode, path: str, first: int, last: int) -> np.ndarray:
     return speed
 
 
-def _turn_rate(episode: Episode, first: int, last: int) -> np.ndarray:
+def _turn_rate(episode: Recording, first: int, last: int) -> np.ndarray:
     """Return how fast the head turns, from the gyroscope's samples in the window, rad/s."""
     check_usable(episode, "imu")
     keys = episode.read(layout.IMU_KEYFRAMES, first, last).astype(np.int64)
@@ -208,7 +208,7 @@ def _turn_rate(episode: Episode, first: int, last: int) -> np.ndarray:
     return _some(np.linalg.norm(gyro, axis=1), "imu")
 
 
-def _sound(episode: Episode, first: int, last: int) -> np.ndarray:
+def _sound(episode: Recording, first: int, last: int) -> np.ndarray:
     check_usable(episode, "audio")
     return _some(sound_level(episode, first, last), "audio")
 
@@ -288,7 +288,7 @@ def _cells(pair: ClockPair) -> dict[str, str]:
 _N_DEPTH_FRAMES = 60
 
 
-def frame_validity(episode: Episode, stream: str) -> np.ndarray | None:
+def frame_validity(episode: Recording, stream: str) -> np.ndarray | None:
     """Return whether a stream has a value at each frame, bool array (n_frames,).
 
     It is None for what does not change over time, such as the map. A row that holds no measurement
@@ -307,7 +307,7 @@ def frame_validity(episode: Episode, stream: str) -> np.ndarray | None:
     return valid
 
 
-def _seen(episode: Episode, stream: str) -> np.ndarray:
+def _seen(episode: Recording, stream: str) -> np.ndarray:
     if stream in layout.CAMERAS:
         return episode.clock(stream).pictures >= 0
     match stream:
@@ -329,7 +329,7 @@ def _seen(episode: Episode, stream: str) -> np.ndarray:
     return found
 
 
-def _depth(episode: Episode) -> np.ndarray:
+def _depth(episode: Recording) -> np.ndarray:
     n = episode.n_frames
     n_rows = min(n, episode.streams["depth"].n_rows)
     looked_at = np.unique(np.linspace(0, n_rows - 1, _N_DEPTH_FRAMES).astype(int))

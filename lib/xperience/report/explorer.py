@@ -18,7 +18,7 @@ from xperience.errors import EpisodeError
 from xperience.features.table import WindowTable
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.recording.layout import CAMERAS
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS
 
 PAGE, DATA = "_run/explorer.md", "_static/run/explorer-data.js"
@@ -130,7 +130,7 @@ def _sheets(recording: Path | None, every: int) -> Iterator[tuple[str, Sheet | s
     if recording is None or not recording.is_dir():
         yield from ((camera, NOT_HERE) for camera in CAMERAS)
         return
-    with Episode(recording) as episode:
+    with Recording(recording) as episode:
         for camera in CAMERAS:
             state = episode.streams[camera]
             if not state.usable:
@@ -142,7 +142,7 @@ def _sheets(recording: Path | None, every: int) -> Iterator[tuple[str, Sheet | s
                 yield camera, str(error)
 
 
-def _sheet(episode: Episode, camera: str, every: int) -> Sheet:
+def _sheet(episode: Recording, camera: str, every: int) -> Sheet:
     """Return every so many frames' pictures as tiles, an empty one where a frame shows none."""
     shown: list[Image.Image | None] = []
     for rgb in episode.pictures(camera, np.arange(0, episode.n_frames, every)):

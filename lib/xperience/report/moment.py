@@ -20,7 +20,7 @@ from xperience.recording.geometry import (
     Points,
     Transform,
 )
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.report.video_seek import frame_at
 
 Value = TypeVar("Value")
@@ -99,7 +99,7 @@ class Moment:
     problems: dict[str, str]  # why "depth", "pose" or a shape isn't shown
 
 
-def read_moment(episode: Episode, frame: int) -> Moment:
+def read_moment(episode: Recording, frame: int) -> Moment:
     """Return one frame of an episode; what is missing or broken in it is said, not raised.
 
     A frame, counted from 0, that the episode doesn't have is an EpisodeError.
@@ -145,7 +145,7 @@ def _try(problems: dict[str, str], name: str, read: Callable[[], Value]) -> Valu
         return None
 
 
-def check_usable(episode: Episode, stream: str) -> None:
+def check_usable(episode: Recording, stream: str) -> None:
     """Refuse a stream that is not there or broken, naming its first fault."""
     state = episode.streams[stream]
     if not state.usable:
@@ -153,7 +153,7 @@ def check_usable(episode: Episode, stream: str) -> None:
         raise EpisodeError(fault.place, fault.found, fault.expected, "Choose another recording.")
 
 
-def _row(episode: Episode, path: str, stream: str, frame: int) -> np.ndarray:
+def _row(episode: Recording, path: str, stream: str, frame: int) -> np.ndarray:
     """Return a stream's row of one frame, or raise EpisodeError saying why there is none."""
     check_usable(episode, stream)
     rows = episode.read(path, frame, frame + 1)
@@ -162,7 +162,7 @@ def _row(episode: Episode, path: str, stream: str, frame: int) -> np.ndarray:
     return rows[0]
 
 
-def _depth(episode: Episode, frame: int) -> np.ndarray:
+def _depth(episode: Recording, frame: int) -> np.ndarray:
     depth_m = _row(episode, layout.DEPTH, "depth", frame).astype(np.float64)
     depth_m[~(np.isfinite(depth_m) & (depth_m > 0))] = np.nan
     if np.isnan(depth_m).all():
@@ -170,7 +170,7 @@ def _depth(episode: Episode, frame: int) -> np.ndarray:
     return depth_m
 
 
-def _rig_from_world(episode: Episode, frame: int) -> Transform:
+def _rig_from_world(episode: Recording, frame: int) -> Transform:
     state = episode.streams["pose"]
     if not state.usable:
         raise EpisodeError("pose", f"is {state.status}", "SLAM poses", "")
@@ -181,11 +181,11 @@ def _rig_from_world(episode: Episode, frame: int) -> Transform:
     return _rig_from_reference(episode) @ pose.inverse()
 
 
-def _rig_from_reference(episode: Episode) -> Transform:
+def _rig_from_reference(episode: Recording) -> Transform:
     return episode.calibration.reference_from_rig.inverse()
 
 
-def _shapes(episode: Episode, frame: int, problems: dict[str, str]) -> dict[str, Shape]:
+def _shapes(episode: Recording, frame: int, problems: dict[str, str]) -> dict[str, Shape]:
     """Return hands on the rig and the body in the world; say what is not there."""
     found: dict[str, Shape] = {}
     for name, (stream, path) in {"body": ("body", layout.KEYPOINTS), **_HANDS}.items():
@@ -218,7 +218,9 @@ def _both_ways(
     return homes
 
 
-def _depth_points(episode: Episode, depth_m: np.ndarray | None) -> tuple[Points | None, np.ndarray]:
+def _depth_points(
+    episode: Recording, depth_m: np.ndarray | None
+) -> tuple[Points | None, np.ndarray]:
     """Return depth pixels, thinned out, as points on the rig, and their depths."""
     model = episode.calibration.model(DEPTH_CAMERA)
     place = episode.calibration.camera_from_rig(DEPTH_CAMERA)
@@ -236,7 +238,7 @@ def _depth_points(episode: Episode, depth_m: np.ndarray | None) -> tuple[Points 
 
 
 def _view(
-    episode: Episode,
+    episode: Recording,
     camera: str,
     frame: int,
     shapes: dict[str, Shape],
@@ -273,7 +275,7 @@ def _inside(uv: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
         return ((uv >= 0) & (uv < size_px)).all(axis=-1)
 
 
-def busiest_frame(episode: Episode) -> int:
+def busiest_frame(episode: Recording) -> int:
     """Return the frame with most going on, to be shown where none is asked for.
 
     Of the quarter of windows in which the hands move most, it is the centre of the one whose hand
@@ -310,7 +312,7 @@ def _way_m(xyz: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.where(there, way_m, 0.0)
 
 
-def _n_seen(episode: Episode, xyz: np.ndarray) -> np.ndarray:
+def _n_seen(episode: Recording, xyz: np.ndarray) -> np.ndarray:
     """Return in how many views each hand joint is, summed over joints, shape (n,)."""
     hand = Points(xyz.reshape(-1, 3), episode.reference_camera)
     on_rig = _rig_from_reference(episode)(hand)

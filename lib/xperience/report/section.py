@@ -10,7 +10,7 @@ from xperience.evaluation.predictions import Answered, write_predictions
 from xperience.evaluation.records import Record, write_records
 from xperience.features.table import TableError, WindowTable
 from xperience.project import at_root, metrics_path, predictions_path, windows_path
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.report.provenance import provenance, shown_path
 
 
@@ -18,7 +18,7 @@ class InputError(XperienceError):
     """A notebook's input that is not there or doesn't fit the others."""
 
 
-def open_inputs(run: str, episode: str, contract: str) -> tuple[Episode, WindowTable]:
+def open_inputs(run: str, episode: str, contract: str) -> tuple[Recording, WindowTable]:
     """Return a run's recording, opened read-only, and its windows table under a contract.
 
     If one of them is absent or they don't belong together, an InputError says what makes them.
@@ -36,7 +36,7 @@ def open_inputs(run: str, episode: str, contract: str) -> tuple[Episode, WindowT
         table.check_made_from(folder, contract)
     except TableError as error:
         raise InputError(shown_path(path), error.found, error.expected, way_out) from error
-    return Episode(folder), table
+    return Recording(folder), table
 
 
 def save_section(

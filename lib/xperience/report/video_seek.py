@@ -7,14 +7,14 @@ import numpy as np
 
 from xperience.errors import EpisodeError
 from xperience.recording import layout
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.storage import file_url
 
 _RUN_UP_S = 0.25
 """How much earlier a sound decoder starts."""
 
 
-def frame_at(episode: Episode, camera: str, frame: int) -> np.ndarray:
+def frame_at(episode: Recording, camera: str, frame: int) -> np.ndarray:
     """Return a frame's picture, RGB, uint8 array (height, width, 3).
 
     It is as stored, which is what calibrations refer to, however players are asked to turn it. The
@@ -42,7 +42,7 @@ def frame_at(episode: Episode, camera: str, frame: int) -> np.ndarray:
     raise _unreadable(path, f"ends before frame {frame} can be decoded")
 
 
-def sound_level(episode: Episode, start: int, stop: int) -> np.ndarray:
+def sound_level(episode: Recording, start: int, stop: int) -> np.ndarray:
     """Return the loudness of frames [start, stop), float array (stop - start,).
 
     It is the root mean square of the first channel's samples, full scale is 1; NaN where the file

@@ -12,7 +12,7 @@ import numpy as np
 from xperience.errors import EpisodeError, ParamsError, did_you_mean
 from xperience.progress import OnProgress, quiet
 from xperience.recording import layout
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.sync import signals
 from xperience.sync.lags import (
     LEVEL,
@@ -291,7 +291,7 @@ def audit_episode(
         hint = did_you_mean(unknown[0], PAIRS)
         raise ParamsError("pairs", f"holds {unknown[0]!r}", "names of pairs of clocks", hint)
     # what is implausible is for `inspect` to name; computing with it is no news
-    with Episode(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
+    with Recording(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
         judge = _Judge(episode, seed)
         found: list[ClockPair] = []
         tell = on_progress or quiet
@@ -310,7 +310,7 @@ class _CannotTellError(Exception):
 class _Judge:
     """Judges each pair of an episode, by the method of the pair's name."""
 
-    def __init__(self, episode: Episode, seed: int):
+    def __init__(self, episode: Recording, seed: int):
         self.episode, self.seed = episode, seed
         self.time_s = signals.frame_times_s(episode)
         self.frame_ms = 1e3 / episode.fps

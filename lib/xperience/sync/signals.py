@@ -18,7 +18,7 @@ from xperience.recording import layout
 from xperience.recording.geometry import LEFT_WRIST, RIGHT_WRIST, Points
 from xperience.recording.layout import AUDIO_RATE_HZ
 from xperience.recording.media import read_sound
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.sync.lags import RATE_HZ
 
 _LONGEST_GAP = 3.5
@@ -66,7 +66,7 @@ def between_frames(time_s: np.ndarray, values: np.ndarray, grid_s: np.ndarray) -
     return np.stack([on_grid(middle_s, channel, grid_s, gap_s) for channel in values.T], axis=1)
 
 
-def frame_stamps_ns(episode: Episode) -> np.ndarray | None:
+def frame_stamps_ns(episode: Recording) -> np.ndarray | None:
     """Return the device time of each frame in ns, shape (n_frames,), or None if nothing tells it.
 
     From the frame names or the video group; else from the inertial samples that the keyframes name.
@@ -79,7 +79,7 @@ def frame_stamps_ns(episode: Episode) -> np.ndarray | None:
     return samples[keys] if fits else None
 
 
-def frame_times_s(episode: Episode) -> np.ndarray:
+def frame_times_s(episode: Recording) -> np.ndarray:
     """Return when each frame was taken, in seconds since the first, shape (n_frames,).
 
     Device time where there is one, else counted at the recording's frame rate.
@@ -126,7 +126,9 @@ def turning_rad_s(quat_wxyz: np.ndarray, time_s: np.ndarray) -> np.ndarray:
     return angle / _steps_s(time_s)
 
 
-def gyro_rad_s(episode: Episode, first_ns: float, grid_s: np.ndarray, span_s: float) -> np.ndarray:
+def gyro_rad_s(
+    episode: Recording, first_ns: float, grid_s: np.ndarray, span_s: float
+) -> np.ndarray:
     """Return the gyroscope's angular speed in radians per second, shape (n,); NaN without samples.
 
     Each value is the mean turn over ``span_s``: one frame's time, as between poses. The grid counts
@@ -150,7 +152,7 @@ def gyro_rad_s(episode: Episode, first_ns: float, grid_s: np.ndarray, span_s: fl
     return np.linalg.norm(after - before, axis=1) / span_s
 
 
-def camera_motion(episode: Episode, time_s: np.ndarray) -> np.ndarray:
+def camera_motion(episode: Recording, time_s: np.ndarray) -> np.ndarray:
     """Return how the reference camera turns and moves between frames, shape (n - 1, 6).
 
     Along its own axes: rotation in rad/s, then translation in m/s; NaN beside a pose that is not
@@ -376,7 +378,7 @@ _TAIL_SHARE = 0.04
 _KERNEL_S = 0.025  # half a frame at 20 Hz
 
 
-def body_events(episode: Episode) -> dict[str, np.ndarray]:
+def body_events(episode: Recording) -> dict[str, np.ndarray]:
     """Return when a body may be heard, by kind; none where a stream is gone.
 
     In frames, not whole: 1.5 lies midway between frames 1 and 2. Wrists come from the body, or from
@@ -399,7 +401,7 @@ def body_events(episode: Episode) -> dict[str, np.ndarray]:
     return {"contact onsets": contacts, "stops of a hand": hands, "of a foot": feet}
 
 
-def _body_joints(episode: Episode) -> np.ndarray:
+def _body_joints(episode: Recording) -> np.ndarray:
     """Return wrists and ankles in world coordinates, shape (n, 4, 3); NaN where unknown."""
     joints = [LEFT_WRIST, RIGHT_WRIST, _LEFT_ANKLE, _RIGHT_ANKLE]
     rows = episode.streams["body"].n_rows
@@ -407,7 +409,7 @@ def _body_joints(episode: Episode) -> np.ndarray:
     return np.concatenate([_known(block)[:, joints] for block in blocks])
 
 
-def _wrist(episode: Episode, path: str) -> np.ndarray:
+def _wrist(episode: Recording, path: str) -> np.ndarray:
     """Return a hand's wrist in world coordinates, shape (n, 3)."""
     joints = _known(episode.read(path))
     pose = episode.camera_to_world(0, len(joints))

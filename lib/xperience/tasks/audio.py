@@ -18,7 +18,7 @@ from xperience.features.logmel import LOGMEL_COLUMNS, logmel_windows
 from xperience.features.sound import SOUND_COLUMNS, sound_windows
 from xperience.features.table import WindowTable
 from xperience.models import gram
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.tasks import measures
 from xperience.tasks.catalogue import AUDIO, TASKS
 from xperience.tasks.problem import Blocks, Problem, problems_of
@@ -116,7 +116,7 @@ def add_sound(blocks: Blocks, name: str, episode: Path | str, table: WindowTable
     columns, compute = _FEATURES[name]
     starts = table.labels["start_frame"].to_numpy()
     try:
-        with Episode(episode) as opened:
+        with Recording(episode) as opened:
             blocks.add(name, compute(opened, starts))
     except MissingStreamError as error:
         nothing = np.full((len(starts), len(columns)), np.nan, dtype=np.float32)

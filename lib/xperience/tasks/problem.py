@@ -19,7 +19,7 @@ from xperience.features.table import WindowTable
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines, gram
 from xperience.models.conditioning import Moments
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
 from xperience.tasks.splits import Samples, Split, blocked_folds, draw, purge, split_samples
 from xperience.tasks.task import Piece, Task
@@ -346,7 +346,7 @@ def problems_of(
         If the recording cannot be read.
     """
     table.check_made_from(episode, check_contract(contract))
-    with Episode(episode) as opened:
+    with Recording(episode) as opened:
         truth = Truth.of(opened, table.labels["start_frame"].to_numpy(), contract)
     blocks = Blocks(table, table.info.missing_blocks)
     return [build(task, truth, blocks, contract) for task in tasks_of(contract, tasks)]

@@ -12,7 +12,7 @@ from xperience.features.windows import WINDOW_FRAMES, clean
 from xperience.recording import layout
 from xperience.recording.coverage import stream_state
 from xperience.recording.geometry import WORLD, Points, Transform
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Truth:
         return self.to_body[viewpoints[:, None]](joints).xyz
 
     @classmethod
-    def of(cls, episode: Episode, starts: np.ndarray, contract: str = "published") -> "Truth":
+    def of(cls, episode: Recording, starts: np.ndarray, contract: str = "published") -> "Truth":
         """Read the truth of an episode for windows that start at some frames.
 
         Raises
@@ -107,7 +107,7 @@ class Truth:
 _STREAMS = ("hand_left", "hand_right", "body", "contacts", "captions")
 
 
-def _published(episode: Episode) -> dict[str, Any]:
+def _published(episode: Recording) -> dict[str, Any]:
     """Return what is measured as published: gaps count as zeros."""
     states = {name: episode.streams[name] for name in _STREAMS}
     missing = {
@@ -126,7 +126,7 @@ def _published(episode: Episode) -> dict[str, Any]:
     return found
 
 
-def _corrected(episode: Episode) -> dict[str, Any]:
+def _corrected(episode: Recording) -> dict[str, Any]:
     """Return what is measured in one coordinate frame; gaps stay gaps.
 
     Hands are placed in the world by the camera's pose: without it they are missing.
@@ -159,7 +159,7 @@ def _note_gaps(stream: str, rows: np.ndarray, odd: dict[str, str]) -> None:
         odd[stream] = f"{lost} of {len(rows)} frames have none; samples that need them are dropped"
 
 
-def _hands(episode: Episode) -> np.ndarray:
+def _hands(episode: Recording) -> np.ndarray:
     """Return joints of both hands minus the body's root, (n, 42, 3)."""
     left, right, body = (
         episode.read(path) for path in (layout.HAND_LEFT, layout.HAND_RIGHT, layout.KEYPOINTS)

@@ -18,7 +18,7 @@ from xperience.features.table import TableInfo, WindowTable
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.recording import layout
 from xperience.recording.inspect import EpisodeReport, StreamReport
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.report.contract import SIGNALS, Sample, frame_validity, read_samples
 from xperience.report.figures.style import (
     BLUE,
@@ -56,12 +56,12 @@ _WORDS = ("no value", "some frames", "every frame", "does not change over time")
 
 
 @styled
-def draw_coverage(episode: Episode, report: EpisodeReport) -> Picture:
+def draw_coverage(episode: Recording, report: EpisodeReport) -> Picture:
     """Return a strip a stream: where it has values, and where it has not.
 
     Parameters
     ----------
-    episode : Episode
+    episode : Recording
     report : EpisodeReport
         Of the same episode.
     """
@@ -86,7 +86,7 @@ def draw_coverage(episode: Episode, report: EpisodeReport) -> Picture:
     return Picture(figure, title, _coverage_alt(report, title))
 
 
-def _strip(episode: Episode, row: StreamReport) -> np.ndarray:
+def _strip(episode: Recording, row: StreamReport) -> np.ndarray:
     """Return none, some or all for each bin of time, int array, shape (_BINS,)."""
     if row.status in ("missing", "broken"):
         return np.full(_BINS, _NONE)
@@ -497,13 +497,13 @@ _SAMPLES_COLOURS = dict(zip(SIGNALS, (BLUE, GREEN, ORANGE), strict=True))
 
 @styled
 def draw_samples(
-    episode: Episode, table: WindowTable, n: int = 5, camera: str | None = None
+    episode: Recording, table: WindowTable, n: int = 5, camera: str | None = None
 ) -> Picture:
     """Return windows evenly spread over an episode, one a row.
 
     Parameters
     ----------
-    episode : Episode
+    episode : Recording
     table : WindowTable
         Of the same episode.
     n : int
@@ -700,12 +700,12 @@ _DEPTH_MAP = "viridis_r"
 
 
 @styled
-def draw_moment(episode: Episode, frame: int) -> Picture:
+def draw_moment(episode: Recording, frame: int) -> Picture:
     """Return one frame in six views with what is known of it projected into them.
 
     Parameters
     ----------
-    episode : Episode
+    episode : Recording
     frame : int
         From 0.
 

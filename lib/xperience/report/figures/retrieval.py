@@ -28,7 +28,7 @@ from xperience.evaluation.retrieval import (
     standard_rows,
 )
 from xperience.features.blocks import BLOCKS_BY_NAME
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.report.figures import style
 from xperience.report.figures.style import FAINT, INK, MUTED, PAPER, Picture, empty_panel, styled
 from xperience.report.quantities import percent, place_at
@@ -342,7 +342,7 @@ _N_ANSWERS = 3
 
 
 @styled
-def draw_hits(episode: Episode, ranking: Ranking, near_frames: int) -> Picture:
+def draw_hits(episode: Recording, ranking: Ranking, near_frames: int) -> Picture:
     """Return example queries of a retrieval with their answers: the middle one of each kind.
 
     Frames of answers are green for the window itself, blue nearby and red elsewhere.
@@ -360,7 +360,7 @@ def draw_hits(episode: Episode, ranking: Ranking, near_frames: int) -> Picture:
 
 
 @styled
-def draw_query(episode: Episode, ranking: Ranking, share: float, near_frames: int) -> Picture:
+def draw_query(episode: Recording, ranking: Ranking, share: float, near_frames: int) -> Picture:
     """Return one query of a retrieval with its answers: the one that far along, from 0 to 1."""
     query = place_at(share, len(ranking))
     found = queries_by_kind(ranking, near_frames)
@@ -371,7 +371,7 @@ def draw_query(episode: Episode, ranking: Ranking, share: float, near_frames: in
 
 
 def _draw_queries(
-    episode: Episode,
+    episode: Recording,
     ranking: Ranking,
     near_frames: int,
     queries: Mapping[str, int | None],
@@ -403,7 +403,7 @@ def _draw_queries(
 
 
 def _describe_query(
-    ax: Axes, episode: Episode, ranking: Ranking, asked: tuple[str, int | None]
+    ax: Axes, episode: Recording, ranking: Ranking, asked: tuple[str, int | None]
 ) -> str:
     """Write what a query is about, and return it as a sentence."""
     kind, query = asked
@@ -423,7 +423,7 @@ def _describe_query(
     return f"{capital(kind)}, {action}: its {rank}."
 
 
-def _draw_frame(ax: Axes, episode: Episode, center: int, colour: str) -> str:
+def _draw_frame(ax: Axes, episode: Recording, center: int, colour: str) -> str:
     """Draw a frame of the first camera that there is; return what is missing, if something is."""
     ax.axis("on")
     camera, lost = next(iter(episode.videos), None), "no video"

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from xperience.models.conditioning import KEPT_VARIANCE, Moments
-from xperience.studies.heldout.cohort import Recording
+from xperience.studies.heldout.cohort import CohortRecording
 
 MAX_WINDOWS = 4096
 """Training windows that axes are fitted on, at most."""
@@ -98,7 +98,7 @@ class Space:
         moments = {name: one for name, one in self.moments.items() if name in names}
         return Space(moments, axes, self.absent)
 
-    def scores(self, recording: Recording, blocks: Blocks) -> np.ndarray:
+    def scores(self, recording: CohortRecording, blocks: Blocks) -> np.ndarray:
         """Return the z-scores of some blocks of a recording side by side, float32 (n_windows, …).
 
         What is missing is 0, the training mean.
@@ -123,12 +123,12 @@ class Projected:
     known: dict[str, np.ndarray]
 
 
-def fit_space(recordings: Sequence[Recording], sets: Iterable[Blocks], n_axes: int) -> Space:
+def fit_space(recordings: Sequence[CohortRecording], sets: Iterable[Blocks], n_axes: int) -> Space:
     """Fit moments and axes on an even sample of training windows.
 
     Parameters
     ----------
-    recordings : sequence of Recording
+    recordings : sequence of CohortRecording
         Of the training side.
     sets : iterable of tuple of str
         Sets of feature blocks that tasks read or predict.
@@ -189,7 +189,7 @@ def _axes(scores: dict[str, np.ndarray], products: Products, n_axes: int) -> Axe
 
 
 def project(
-    recordings: Sequence[Recording],
+    recordings: Sequence[CohortRecording],
     space: Space,
     sets: Iterable[Blocks] | None = None,
     on_episode: Callable[[int, int], None] | None = None,
@@ -198,7 +198,7 @@ def project(
 
     Parameters
     ----------
-    recordings : sequence of Recording
+    recordings : sequence of CohortRecording
     space : Space
     sets : iterable of tuple of str, optional
         Sets of blocks whose coordinates are wanted; all that the space has by default.
@@ -212,7 +212,7 @@ def project(
     return found
 
 
-def _projected(recording: Recording, space: Space) -> Projected:
+def _projected(recording: CohortRecording, space: Space) -> Projected:
     n = recording.n_windows
     coordinates = {
         blocks: np.zeros((n, axes.n_axes), np.float32) for blocks, axes in space.axes.items()

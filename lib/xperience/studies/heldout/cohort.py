@@ -8,7 +8,7 @@ from xperience.cohort.manifest import Entry, SplitManifest
 from xperience.errors import ParamsError, XperienceError
 from xperience.features.blocks import check_contract
 from xperience.features.table import WindowTable
-from xperience.recording.recording import Episode
+from xperience.recording.recording import Recording
 from xperience.tasks.problem import Blocks
 from xperience.tasks.truth import Truth
 
@@ -16,7 +16,7 @@ CONTRACT = "corrected"
 
 
 @dataclass(frozen=True)
-class Recording:
+class CohortRecording:
     """One recording of a cohort.
 
     Parameters
@@ -54,10 +54,10 @@ class Cohort:
         What the roster names but cannot be opened.
     """
 
-    recordings: tuple[Recording, ...]
+    recordings: tuple[CohortRecording, ...]
     lost: dict[str, str] = field(default_factory=dict)
 
-    def on(self, side: str) -> list[Recording]:
+    def on(self, side: str) -> list[CohortRecording]:
         """Return the recordings of one side."""
         return [one for one in self.recordings if one.entry.side == side]
 
@@ -119,13 +119,13 @@ def open_cohort(
     return cohort
 
 
-def _opened(roster: SplitManifest, entry: Entry, path: Path, contract: str) -> Recording:
+def _opened(roster: SplitManifest, entry: Entry, path: Path, contract: str) -> CohortRecording:
     table = WindowTable(path)
     table.check_made_from(roster.folder(entry), contract)
-    with Episode(roster.folder(entry)) as episode:
+    with Recording(roster.folder(entry)) as episode:
         starts = table.labels["start_frame"].to_numpy()
         truth = Truth.of(episode, starts, contract)
-    return Recording(entry, truth, table)
+    return CohortRecording(entry, truth, table)
 
 
 def _some(lost: dict[str, str]) -> str:

@@ -19,7 +19,7 @@ from xperience.evaluation.metrics import Labels, LabelSets
 from xperience.models.conditioning import Inputs
 from xperience.models.penalised import N_AXES
 from xperience.studies.heldout.axes import Blocks, Folded, Projected, Space
-from xperience.studies.heldout.cohort import Recording
+from xperience.studies.heldout.cohort import CohortRecording
 from xperience.tasks.measures import Measure
 from xperience.tasks.problem import Problem
 from xperience.tasks.splits import Samples, draw, touched
@@ -40,13 +40,13 @@ class Part:
 
     Parameters
     ----------
-    recording : Recording
+    recording : CohortRecording
     projected : Projected
     samples : Samples
         Values of block targets are coordinates on the target's axes.
     """
 
-    recording: Recording
+    recording: CohortRecording
     projected: Projected
     samples: Samples
 
@@ -228,7 +228,7 @@ class CohortProblem(Problem):
 
 
 def cohort_problem(
-    task: Task, recordings: Sequence[Recording], projected: Sequence[Projected], space: Space
+    task: Task, recordings: Sequence[CohortRecording], projected: Sequence[Projected], space: Space
 ) -> CohortProblem:
     """Return a task as a problem of a cohort.
 
@@ -236,7 +236,7 @@ def cohort_problem(
     ----------
     task : Task
         As the contract `corrected` asks it.
-    recordings, projected : sequence of Recording, of Projected
+    recordings, projected : sequence of CohortRecording, of Projected
         The same recordings.
     space : Space
     """
@@ -269,7 +269,7 @@ def _labels(task: Task, learnt: Sequence[Any]) -> tuple[Any, ...]:
     return ()
 
 
-def _steps(task: Task, recordings: Sequence[Recording]) -> dict[str, int]:
+def _steps(task: Task, recordings: Sequence[CohortRecording]) -> dict[str, int]:
     """Return of every how many windows samples are taken, for each side."""
 
     def step(sides: Sequence[str], most: int) -> int:
@@ -280,7 +280,7 @@ def _steps(task: Task, recordings: Sequence[Recording]) -> dict[str, int]:
     return dict.fromkeys(LEARN, step(LEARN, MAX_LEARNT)) | {TEST: tested}
 
 
-def _unavailable(task: Task, recording: Recording, own: Projected) -> str:
+def _unavailable(task: Task, recording: CohortRecording, own: Projected) -> str:
     missing = recording.truth.missing
     lost = [f"{name}: {missing[name]}" for name in task.target_streams if name in missing]
     lost += [f"no {name}" for name in task.target_blocks if not own.known[name].any()]
@@ -289,7 +289,7 @@ def _unavailable(task: Task, recording: Recording, own: Projected) -> str:
     return "; ".join(lost)
 
 
-def _samples(task: Task, recording: Recording, own: Projected, step: int) -> Samples:
+def _samples(task: Task, recording: CohortRecording, own: Projected, step: int) -> Samples:
     """Return a recording's samples whose earliest window is one of every so many.
 
     Samples of the same windows stay together: they may be each other's counterpart.
