@@ -8,8 +8,8 @@ from scipy.signal import lfilter
 from xperience.evaluation.metrics import METRICS, boundaries, labels, score, weighted
 from xperience.evaluation.resampling import (
     MIN_BLOCKS,
+    IntervalStatus,
     Resampling,
-    Verdict,
     block_weights,
     choose_block_length,
     difference,
@@ -52,7 +52,7 @@ def coverage(draw, truth, n_runs, n_resamples=400):
     for seed in range(n_runs):
         series = draw(np.random.default_rng(seed))
         found = interval(mean_of(series), N, Resampling(n_resamples, seed))
-        if found.verdict is Verdict.OK:
+        if found.verdict is IntervalStatus.OK:
             by_blocks.append(holds(found, truth))
         low, high = np.quantile(mean_of(series)(single), [0.025, 0.975])
         by_samples.append(low <= truth <= high)
@@ -99,7 +99,7 @@ def test_coverage_of_macro_f1(stay):
     for seed in range(300):
         evidence = labels(*scene(np.random.default_rng(seed), N, stay))
         found = interval_of("macro_f1_present", evidence, Resampling(400, seed))
-        if found.verdict is Verdict.OK:
+        if found.verdict is IntervalStatus.OK:
             held.append(holds(found, truth))
     assert 0.90 <= np.mean(held) <= 0.98
     assert len(held) > 270
@@ -152,7 +152,7 @@ def test_the_fixed_b_factor_is_the_95_percent_point(share):
 def test_too_few_blocks_withholds_the_interval():
     series = autoregressive(np.random.default_rng(0), N, 0.995)
     found = interval(mean_of(series), N)
-    assert found.verdict is Verdict.TOO_FEW_BLOCKS
+    assert found.verdict is IntervalStatus.TOO_FEW_BLOCKS
     assert (found.low, found.high) == (None, None)
     assert f"at least {MIN_BLOCKS} are needed" in found.reason
     assert found.estimate == pytest.approx(series.mean())
@@ -165,19 +165,19 @@ def test_a_score_that_rests_on_two_segments_is_withheld():
     found = interval_of(
         "accuracy", labels(np.arange(343) % 5, np.where(right, np.arange(343) % 5, 9))
     )
-    assert found.verdict is Verdict.TOO_FEW_BLOCKS
+    assert found.verdict is IntervalStatus.TOO_FEW_BLOCKS
     assert "too few independent segments (2; 8 needed)" in found.reason
 
 
 def test_no_variation_is_not_certainty():
     found = interval_of("accuracy", labels(["a", "b"] * 100, ["a", "b"] * 100))
-    assert found.verdict is Verdict.NO_VARIATION
+    assert found.verdict is IntervalStatus.NO_VARIATION
     assert (found.estimate, found.low) == (1.0, None)
 
 
 def test_an_undefined_score_has_no_interval():
     found = interval_of("f1_right", labels(["a"] * 50, ["a"] * 50, options="ab", positive="b"))
-    assert (found.verdict, found.estimate) == (Verdict.UNDEFINED, None)
+    assert (found.verdict, found.estimate) == (IntervalStatus.UNDEFINED, None)
     assert interval(mean_of(np.empty(0)), 0).reason == "no samples"
 
 
@@ -188,7 +188,7 @@ def test_a_score_undefined_in_many_resamples_has_no_interval():
         return np.where(weights[:, 0] > 1, np.nan, mean_of(series)(weights))
 
     found = interval(often_undefined, N)
-    assert found.verdict is Verdict.UNDEFINED
+    assert found.verdict is IntervalStatus.UNDEFINED
     assert "% of the resamples" in found.reason
 
 
@@ -215,7 +215,7 @@ def test_a_paired_difference_is_surer_than_either_score():
     assert found.excludes_zero
     assert found.high - found.low < 0.2 * (alone.high - alone.low)
     nothing = difference(mean_of(first), mean_of(first), N)
-    assert nothing.verdict is Verdict.NO_VARIATION
+    assert nothing.verdict is IntervalStatus.NO_VARIATION
 
 
 def test_boundary_f1_has_an_interval_too():
@@ -226,7 +226,7 @@ def test_boundary_f1_has_an_interval_too():
     found = interval_of(
         "boundary_f1", boundaries(centers, near | (rng.random(1600) < 0.01), frames)
     )
-    assert found.verdict is Verdict.OK
+    assert found.verdict is IntervalStatus.OK
     assert 0 < found.low < found.estimate < found.high < 1
 
 
@@ -267,9 +267,9 @@ def test_recordings_that_are_all_of_a_piece_count_as_few():
     groups = np.repeat(np.arange(14), 32)
     series = np.random.default_rng(8).normal(size=14)[groups]
     found = interval(mean_of(series), len(groups), Resampling(groups=groups))
-    assert found.verdict is Verdict.OK
+    assert found.verdict is IntervalStatus.OK
     assert found.n_effective == pytest.approx(14, abs=0.1)
     assert (found.n_blocks, found.block_length) == (14, None)
     few = interval(mean_of(series[:96]), 96, Resampling(groups=groups[:96]))
-    assert few.verdict is Verdict.TOO_FEW_BLOCKS
+    assert few.verdict is IntervalStatus.TOO_FEW_BLOCKS
     assert "3 recordings" in few.reason

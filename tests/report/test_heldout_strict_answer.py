@@ -5,7 +5,7 @@ import json
 import pytest
 
 from xperience.qwen.schema import Options, answer_text, read_answer
-from xperience.qwen.supervised import ClipAnswer, FrameSpan, Media, Supervised
+from xperience.qwen.supervised import ClipAnswer, ClipSpan, Media, Supervised
 from xperience.report.strict_answer import HIT, MISS, NO_OPTION, asked_words, field_table
 
 OPTIONS = Options(("Pour", "Stir"), ("Brew",), ("mug", "pot", "spoon"))
@@ -23,7 +23,7 @@ def record(truth):
         cameras=("stereo_left",), lost={}, audio=None, audio_sha256=None, audio_rate_hz=16000,
         audio_seconds=0, why_no_audio="none was recorded",
     )  # fmt: skip
-    spans = {"window": FrameSpan(start_frame=20, end_frame=39), "clip": FrameSpan(start_frame=0,
+    spans = {"window": ClipSpan(start_frame=20, end_frame=39), "clip": ClipSpan(start_frame=0,
                                                                        end_frame=39)}  # fmt: skip
     text = answer_text(truth)
     return Supervised(

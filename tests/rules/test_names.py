@@ -16,15 +16,10 @@ TREES = {
 }
 SECTIONS = ("Parameters", "Returns", "Yields", "Attributes")
 
-TWICE = {
-    "Answered", "Blocks", "FrameSpan", "Labels", "Network", "Outcome", "Part", "Problem",
-    "Products", "Split", "Verdict",
-}  # fmt: skip
+TWICE: set[str] = set()
 """Class names that occur in several modules."""
 
-UNDESCRIBED = {
-    "evaluation", "qwen", "report", "studies",
-}  # fmt: skip
+UNDESCRIBED = {"evaluation", "qwen", "report", "studies"}
 """Rooms with parameters that are listed without a description."""
 
 

@@ -18,7 +18,13 @@ from xperience.evaluation import metrics as scoring
 from xperience.evaluation.metrics import Boundaries, Ranks, Score
 from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import Interval, Resampling, Verdict, difference, interval
+from xperience.evaluation.resampling import (
+    Interval,
+    IntervalStatus,
+    Resampling,
+    difference,
+    interval,
+)
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines
 from xperience.tasks.measures import Measure
@@ -112,7 +118,9 @@ class Scores:
         """Return the interval of a measure's mean score over seeds."""
         if refusal := self.refusal(one):
             n, level = self.n(one), self.resampling.level
-            return Interval(None, None, None, level, n, None, 0, None, Verdict.UNDEFINED, refusal)
+            return Interval(
+                None, None, None, level, n, None, 0, None, IntervalStatus.UNDEFINED, refusal
+            )
         return interval(self.weighted(one), self.n(one), self.resampling, one.metric.bounds)
 
     def minus(self, other: "Scores", one: Measure) -> Interval:

@@ -67,7 +67,7 @@ class Resampling:
     groups: np.ndarray | None = None
 
 
-class Verdict(StrEnum):
+class IntervalStatus(StrEnum):
     """Whether an interval stands."""
 
     OK = "ok"
@@ -88,7 +88,7 @@ class Interval:
     n_effective: float | None  # independent samples that they are worth
     n_blocks: int  # blocks, or recordings, that fit into the samples
     block_length: int | None  # samples a block; None where recordings were drawn
-    verdict: Verdict
+    verdict: IntervalStatus
     reason: str | None = None  # why the interval doesn't stand
 
     @property
@@ -137,18 +137,20 @@ def interval(
     estimate = float(score_of(np.ones((1, n)))[0]) if n else math.nan
     if math.isnan(estimate):
         reason = "no samples" if not n else "the score is undefined"
-        return Interval(None, None, None, how.level, n, None, 0, None, Verdict.UNDEFINED, reason)
+        return Interval(
+            None, None, None, how.level, n, None, 0, None, IntervalStatus.UNDEFINED, reason
+        )
     series = influence(score_of, n)
     if np.ptp(series) <= 1e-12 * n * max(1.0, abs(estimate)):
         series = np.zeros(n)
     plan = _plan_blocks(series, how) if how.groups is None else _plan_groups(series, how)
     verdict, reason = _judge(series, plan)
     low, high = None, None
-    if verdict is Verdict.OK:
+    if verdict is IntervalStatus.OK:
         values = score_of(plan.weights())
         undefined = float(np.isnan(values).mean())
         if undefined > MAX_UNDEFINED:
-            verdict = Verdict.UNDEFINED
+            verdict = IntervalStatus.UNDEFINED
             reason = f"the score is undefined in {undefined:.0%} of the resamples"
         else:
             tail = (1 - how.level) / 2
@@ -200,17 +202,17 @@ def _plan_groups(series: np.ndarray, how: Resampling) -> _Plan:
     )
 
 
-def _judge(series: np.ndarray, plan: _Plan) -> tuple[Verdict, str | None]:
+def _judge(series: np.ndarray, plan: _Plan) -> tuple[IntervalStatus, str | None]:
     if not series.any():
         reason = "every sample scores the same: a width of zero would not be certainty"
-        return Verdict.NO_VARIATION, reason
+        return IntervalStatus.NO_VARIATION, reason
     if plan.n_blocks < MIN_BLOCKS:
         reason = f"{plan.n_blocks} {plan.unit}, at least {MIN_BLOCKS} are needed"
-        return Verdict.TOO_FEW_BLOCKS, reason
+        return IntervalStatus.TOO_FEW_BLOCKS, reason
     if plan.block_length is not None and (n_segments := segments(series)) < MIN_SEGMENTS:
         reason = f"too few independent segments ({n_segments}; {MIN_SEGMENTS} needed)"
-        return Verdict.TOO_FEW_BLOCKS, reason
-    return Verdict.OK, None
+        return IntervalStatus.TOO_FEW_BLOCKS, reason
+    return IntervalStatus.OK, None
 
 
 def fixed_b(share: float) -> float:

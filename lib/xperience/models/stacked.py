@@ -55,7 +55,7 @@ class StackedSettings:
 DENSE = StackedSettings()
 
 
-class Network(Protocol):
+class StackedNetwork(Protocol):
     """Networks of several seeds over the same samples."""
 
     chances: "Chances"
@@ -121,7 +121,7 @@ class Job:
     device: str = "cpu"
 
 
-def fits(job: Job, make: Callable[[Chances, int], Network]) -> list[Fit]:
+def fits(job: Job, make: Callable[[Chances, int], StackedNetwork]) -> list[Fit]:
     """Return each seed's fit: epochs chosen on what is held out, weights from all samples.
 
     ``make`` makes untrained networks from chances and the number of outputs.
@@ -144,7 +144,7 @@ def fits(job: Job, make: Callable[[Chances, int], Network]) -> list[Fit]:
 class _Round:
     """Networks on their way through the epochs, on some of the training samples."""
 
-    def __init__(self, job: Job, make: Callable[[Chances, int], Network], fit: np.ndarray):
+    def __init__(self, job: Job, make: Callable[[Chances, int], StackedNetwork], fit: np.ndarray):
         self._job = job
         self._objective = Objective(job.goal, fit, job.device, LEAST_DEVIATION, KEPT_SHARE)
         self._network = make(Chances(job.seeds, job.device), self._objective.n_outputs)

@@ -33,8 +33,8 @@ from xperience.qwen.supervised import (
     MANIFEST,
     OPTIONS,
     RECORDS,
+    ClipSpan,
     Export,
-    FrameSpan,
     Media,
     Supervised,
     as_target,
@@ -258,8 +258,8 @@ def _write_records(
                 record = Supervised(
                     id=name, episode=entry.episode, side=entry.side, system=system,
                     user=user_message(clip, shown), media=shown,
-                    window=FrameSpan(start_frame=clip.start_frame, end_frame=clip.end_frame),
-                    clip=FrameSpan(start_frame=clip.shown[0], end_frame=clip.end_frame),
+                    window=ClipSpan(start_frame=clip.start_frame, end_frame=clip.end_frame),
+                    clip=ClipSpan(start_frame=clip.shown[0], end_frame=clip.end_frame),
                     answer=answer_text(answer), target=answer_text(as_target(answer, options)),
                     action_is_option=answer["action"] in options.allowed("action"),
                 )  # fmt: skip

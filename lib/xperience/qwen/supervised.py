@@ -33,7 +33,7 @@ RECORDS, OPTIONS, MANIFEST = "records.jsonl", "options.json", "manifest.json"
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 
-class FrameSpan(BaseModel):
+class ClipSpan(BaseModel):
     """Frames of the recording, both ends included."""
 
     model_config = _STRICT
@@ -85,8 +85,8 @@ class Supervised(BaseModel):
     system: str  # what the model is told
     user: str  # what the model is asked
     media: Media
-    window: FrameSpan  # the frames that the answer describes
-    clip: FrameSpan  # the frames that are shown: they end with the window and start before it
+    window: ClipSpan  # the frames that the answer describes
+    clip: ClipSpan  # the frames that are shown: they end with the window and start before it
     answer: str  # the truth as `answer_text` writes it, in the annotators' words
     target: str  # what a model can be taught to say; strictly valid
     action_is_option: bool  # whether the true action occurs in training episodes, or is "unknown"

@@ -19,7 +19,13 @@ from xperience.evaluation import metrics as scoring
 from xperience.evaluation.metrics import Labels, LabelSets, Metric, MetricError, Ranks, Vectors
 from xperience.evaluation.predictions import BETWEEN
 from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import Interval, Resampling, Verdict, WeightedScore, difference
+from xperience.evaluation.resampling import (
+    Interval,
+    IntervalStatus,
+    Resampling,
+    WeightedScore,
+    difference,
+)
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.project import metrics_path, predictions_path, provenance_path
 from xperience.report.lineage import rows_of_run, selector_of
@@ -307,7 +313,7 @@ def _difference(row: Record, found: Interval, runs: tuple[str, str]) -> Record:
     values |= {"run": runs[0], "against": runs[1], "n_effective": found.n_effective}
     if found.estimate is None:
         return Record(**values, status="degenerate", reason=found.reason or "no score")
-    if found.verdict is Verdict.OK:
+    if found.verdict is IntervalStatus.OK:
         values |= {"ci_low": found.low, "ci_high": found.high}
     else:
         values["ci_reason"] = f"{found.verdict}: {found.reason}"

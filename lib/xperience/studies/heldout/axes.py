@@ -147,7 +147,7 @@ def fit_space(recordings: Sequence[CohortRecording], sets: Iterable[Blocks], n_a
             continue
         moments[name] = Moments.of(rows)
         scores[name] = moments[name](rows)
-    products = Products(scores)
+    products = SampledProducts(scores)
     axes = {}
     for blocks in sets:
         there = [name for name in blocks if name in scores]
@@ -156,7 +156,7 @@ def fit_space(recordings: Sequence[CohortRecording], sets: Iterable[Blocks], n_a
     return Space(moments, axes, absent)
 
 
-class Products:
+class SampledProducts:
     """Inner products of the sampled windows, a block each; the half of them that says it all.
 
     Parameters
@@ -176,7 +176,7 @@ class Products:
         return gram
 
 
-def _axes(scores: dict[str, np.ndarray], products: Products, n_axes: int) -> Axes:
+def _axes(scores: dict[str, np.ndarray], products: SampledProducts, n_axes: int) -> Axes:
     gram = products.sum(scores)
     n = len(gram)
     first = max(0, n - n_axes)

@@ -54,7 +54,7 @@ from xperience.studies.heldout.problem import (
     CONTRACT,
     TEST,
     CohortProblem,
-    Part,
+    RecordingSamples,
     cohort_problem,
     joined,
     sets_of,
@@ -214,7 +214,7 @@ class _End:
     places: np.ndarray
 
 
-def _end_of(task: Task, part: Part) -> _End | str:
+def _end_of(task: Task, part: RecordingSamples) -> _End | str:
     problem = build(task, part.recording.truth, part.recording.blocks(), CONTRACT)
     if not problem.ok:
         return problem.reason or "it cannot be asked"

@@ -35,7 +35,7 @@ Beyond, one of every so many windows is taken. At least one is: there may be a f
 
 
 @dataclass(frozen=True)
-class Part:
+class RecordingSamples:
     """One recording's samples of a task.
 
     Parameters
@@ -75,7 +75,7 @@ class CohortProblem(Problem):
     """
 
     space: Space | None = None
-    parts: dict[str, list[Part]] = field(default_factory=dict)
+    parts: dict[str, list[RecordingSamples]] = field(default_factory=dict)
     unasked: dict[str, str] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
     kept: np.ndarray | None = None
@@ -240,7 +240,7 @@ def cohort_problem(
         The same recordings.
     space : Space
     """
-    parts: dict[str, list[Part]] = {side: [] for side in (*LEARN, TEST)}
+    parts: dict[str, list[RecordingSamples]] = {side: [] for side in (*LEARN, TEST)}
     unasked, steps = {}, _steps(task, recordings)
     for recording, own in zip(recordings, projected, strict=True):
         side, why = recording.entry.side, _unavailable(task, recording, own)
@@ -248,7 +248,7 @@ def cohort_problem(
         if samples is None or not len(samples):
             unasked[recording.entry.episode] = why or "no window has a target"
             continue
-        parts[side].append(Part(recording, own, samples))
+        parts[side].append(RecordingSamples(recording, own, samples))
     made = {"space": space, "parts": parts, "unasked": unasked, "steps": steps}
     problem = CohortProblem(task, CONTRACT, None, None, **made)
     for side in (*LEARN, TEST):

@@ -20,13 +20,13 @@ from xperience.qwen.baselines import FIELD_OF_TASK
 from xperience.qwen.scores import share
 from xperience.qwen.wording import FIELDS, comparisons
 from xperience.recording.captions import is_labelled
-from xperience.studies.heldout.problem import LEARN, TEST, CohortProblem, Part
+from xperience.studies.heldout.problem import LEARN, TEST, CohortProblem, RecordingSamples
 from xperience.tasks.targets import AHEAD_FRAMES
 
 FLOOR = "majority"
 SAME_SUBTASK = "wording_same_subtask"
 
-FRAMES: dict[str, Callable[[Part], np.ndarray]] = {
+FRAMES: dict[str, Callable[[RecordingSamples], np.ndarray]] = {
     "timeline_action": lambda part: part.samples.centers,
     "next_action": lambda part: np.minimum(
         part.recording.truth.n_frames - 1,
@@ -89,7 +89,7 @@ def _by_subtask(
     yield from _rows(mine, floor, counted, problem.groups, fields)
 
 
-def _subtasks_of_actions(parts: Sequence[Part]) -> dict[str, str]:
+def _subtasks_of_actions(parts: Sequence[RecordingSamples]) -> dict[str, str]:
     """Return the subtask that most frames of each action belong to."""
     counts: dict[str, Counter[str]] = {}
     for part in parts:
