@@ -37,15 +37,24 @@ heldout_run: str = "family"  # the run of held-out episodes; it need not be ther
 # ## Load
 
 # %%
-from IPython.display import Markdown
+import pandas as pd
+from IPython.display import Markdown, display
 
 from xperience.evaluation.records import write_records
 from xperience.project import metrics_path, run_folder
 from xperience.report.figures import show
 from xperience.report.figures.takeaways import draw_evidence, draw_glance
 from xperience.report.provenance import provenance
-from xperience.report.takeaways import fresh, render, rows
-from xperience.report.takeaways.evidence import open_evidence
+from xperience.report.takeaways import (
+    assemble,
+    check_takeaways,
+    column_names,
+    glance_table,
+    open_evidence,
+    outcome_rows,
+    takeaway_text,
+    write_takeaways,
+)
 
 # %%
 notebook, pictures = "07_takeaways", run_folder(run) / "figures"
@@ -58,16 +67,18 @@ Markdown(lacking if absent else "Every metrics file that claims rest on is there
 # ## Work
 
 # %%
-content = render.assemble(evidence)
-rows.outcome_table(content)
+content = assemble(evidence)
+names = column_names(content)
+claims = pd.DataFrame([claim for one in content["takeaways"] for claim in one["claims"]])
+pd.crosstab([claims["column"].replace(names), claims["contract"]], claims["outcome"])
 
 # %% [markdown]
 # ## Look
 #
 # ### At a glance
 #
-# One line a claim, one column a contract of a run, or of the published record. An empty place is
-# one where the claim can't be asked.
+# One line per claim, one column per contract of a run, or of the published record. An empty place
+# is one where the claim can't be asked.
 
 # %%
 show(draw_glance(content), pictures / "07_glance.png")
@@ -76,74 +87,34 @@ show(draw_glance(content), pictures / "07_glance.png")
 # The same with the figures that decide: the record and the run side by side, claim by claim.
 
 # %%
-Markdown(render.glance_table(content))
+Markdown(glance_table(content))
 
 # %% [markdown]
-# ### The benchmark contract
+# ### The six takeaways
+#
+# Each with its sentences, the rows that they rest on, and its scores. The contract's rows are
+# counts, which need no picture.
 
 # %%
-names, by_name = render.column_names(content), {one["name"]: one for one in content["takeaways"]}
-Markdown(rows.takeaway_text(content, "contract"))
-
-# %% [markdown]
-# ### Label shift under chronological splits
-
-# %%
-Markdown(rows.takeaway_text(content, "label_shift"))
-
-# %%
-show(draw_evidence(by_name["label_shift"], names), pictures / "07_label_shift.png")
-
-# %% [markdown]
-# ### Neural against linear heads
-
-# %%
-Markdown(rows.takeaway_text(content, "neural_heads"))
-
-# %%
-show(draw_evidence(by_name["neural_heads"], names), pictures / "07_neural_heads.png")
-
-# %% [markdown]
-# ### Retrieval and reconstruction
-
-# %%
-Markdown(rows.takeaway_text(content, "retrieval"))
-
-# %%
-show(draw_evidence(by_name["retrieval"], names), pictures / "07_retrieval.png")
-
-# %% [markdown]
-# ### Audio
-
-# %%
-Markdown(rows.takeaway_text(content, "audio"))
-
-# %%
-show(draw_evidence(by_name["audio"], names), pictures / "07_audio.png")
-
-# %% [markdown]
-# ### Held-out episodes and strict answers
-
-# %%
-Markdown(rows.takeaway_text(content, "heldout"))
-
-# %%
-show(draw_evidence(by_name["heldout"], names), pictures / "07_heldout.png")
+for number, one in enumerate(content["takeaways"], 1):
+    display(Markdown(f"### {number}. {one['title']}\n\n{takeaway_text(one, names)}"))
+    if one["name"] != "contract":
+        show(draw_evidence(one, names), pictures / f"07_{one['name']}.png")
 
 # %% [markdown]
 # ## Check
 
 # %%
-claims = [claim for one in content["takeaways"] for claim in one["claims"]]
 assert len(content["takeaways"]) == 6, "the note has six takeaways"
-assert all(claim["sentence"] for claim in claims), "each claim says something"
-assert all({row["contract"] for row in claim["rows"]} <= {claim["contract"]} for claim in claims)
+assert claims["sentence"].all(), "each claim says something"
+for claim in claims.to_dict("records"):
+    assert {row["contract"] for row in claim["rows"]} <= {claim["contract"]}, claim["claim"]
 
 # %% [markdown]
 # ## Save
 
 # %%
-fresh.write_takeaways(evidence)
-fresh.check_takeaways(run)
+write_takeaways(evidence)
+check_takeaways(run)
 origin = provenance(notebook, {"run": run, "heldout_run": heldout_run}, evidence.files())
-write_records(metrics_path(run, notebook), rows.outcome_rows(content, notebook), origin)
+write_records(metrics_path(run, notebook), outcome_rows(content, notebook), origin)

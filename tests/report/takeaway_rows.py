@@ -7,30 +7,44 @@ from functools import singledispatch
 import pytest
 
 from xperience.evaluation.records import Record
-from xperience.report.takeaways.catalogue import TAKEAWAYS
-from xperience.report.takeaways.claims import Claim, Rule, Takeaway, say
-from xperience.report.takeaways.comparisons import Clears, Compares
-from xperience.report.takeaways.evidence import FLOOR, HEADS, SECTIONS, Ask, Evidence, Place
-from xperience.report.takeaways.facts import Every, Fact, Same
-from xperience.report.takeaways.outcome import ALPHA, NEITHER, NO, OPEN, YES, Outcome
-from xperience.report.takeaways.tallies import Tally
+from xperience.report.claims import (
+    FLOOR,
+    NEITHER,
+    NO,
+    OPEN,
+    SECTIONS,
+    TAKEAWAYS,
+    YES,
+    Ask,
+    Claim,
+    Clears,
+    Compares,
+    Every,
+    Fact,
+    Outcome,
+    Place,
+    Rule,
+    Same,
+    Tally,
+)
+from xperience.report.takeaways import ALPHA, HEADS, Evidence, judge, say
 
 RUN, COHORT = "tried", "tried-cohort"
 BASELINE = "majority"
-Rules = list[tuple[Takeaway, Claim, Rule]]
-RULES: Rules = [
-    (takeaway, claim, rule)
+Entry = tuple[Claim, Place, Rule]
+RULES: list[Entry] = [
+    (claim, place, rule)
     for takeaway in TAKEAWAYS
     for claim in takeaway.claims
-    for rule in claim.rules
+    for place, rule in claim.rules.items()
 ]
 TURNED = {YES: NO, NO: YES, NEITHER: NEITHER, OPEN: OPEN}
 ENDS = {YES: (0.1, 0.3), NO: (-0.3, -0.1), NEITHER: (-0.1, 0.2)}
 
 
-def name_of(entry: tuple[Takeaway, Claim, Rule]) -> str:
-    _, claim, rule = entry
-    return f"{claim.name}-{rule.place.column}-{rule.place.contract}"
+def name_of(entry: Entry) -> str:
+    claim, place, _ = entry
+    return f"{claim.name}-{place.column}-{place.contract}"
 
 
 def evidence_of(place: Place, rows: Iterable[Record]) -> Evidence:
@@ -47,9 +61,9 @@ def evidence_of(place: Place, rows: Iterable[Record]) -> Evidence:
 def all_supported() -> Evidence:
     """Return evidence that supports every claim everywhere."""
     rows = {}
-    for _, _, rule in RULES:
-        for row in rows_for(rule.test, rule.place, Outcome.SUPPORTED):
-            rows.setdefault((rule.place.column, row.section, row.key), row)
+    for _, place, rule in RULES:
+        for row in rows_for(rule.test, place, Outcome.SUPPORTED):
+            rows.setdefault((place.column, row.section, row.key), row)
     given = {
         (column, section): tuple(
             row for (c, s, _), row in rows.items() if (c, s) == (column, section)
@@ -119,21 +133,20 @@ def _(test: Clears, place: Place, outcome: Outcome) -> list[Record]:
 
 @rows_for.register
 def _(test: Fact, place: Place, outcome: Outcome) -> list[Record]:
-    shown = {str(ask): row(place, ask, value=4.0) for ask in test.also.values()}
-    if test.given is not None:
-        shown[str(test.given)] = row(place, test.given, value=4.0)
+    shown = [row(place, Ask(test.ask.section, name), value=4.0) for name in test.also]
     if outcome is OPEN:
         asked = row(place, test.ask, status="skipped", reason="it was not tried")
     else:
         step = {YES: 0.0, NO: 1.0} if test.relation == "equals" else {YES: 0.25, NO: -0.25}
         asked = row(place, test.ask, value=test.bound + step[outcome])
-    return [asked, *shown.values()]
+    return [asked, *shown]
 
 
 @rows_for.register
 def _(test: Same, place: Place, outcome: Outcome) -> list[Record]:
     rows = []
-    for mine, other in test.pairs:
+    for mine in test.asks:
+        other = replace(mine, variant=test.variant)
         rows.append(row(place, mine, value=3.0))
         if outcome is OPEN:
             rows.append(row(place, other, status="skipped", reason="it was not printed"))
@@ -144,7 +157,7 @@ def _(test: Same, place: Place, outcome: Outcome) -> list[Record]:
 
 @rows_for.register
 def _(test: Every, place: Place, outcome: Outcome) -> list[Record]:
-    asks = [Ask(test.section, test.metric, variant=name) for name in ("one", "other")]
+    asks = [replace(test.ask, variant=name) for name in ("one", "other")]
     if outcome is OPEN:
         asked = [row(place, asks[0], status="skipped", reason="it was not tried")]
     else:
@@ -192,17 +205,17 @@ def of(*kinds):
 
 
 def judged(entry, rows):
-    rule = entry[2]
-    return rule.test.judge(evidence_of(rule.place, rows), rule.place)
+    _, place, rule = entry
+    return judge(rule.test, evidence_of(place, rows), place)
 
 
 def said(entry, rows):
-    _, claim, rule = entry
+    claim, _, rule = entry
     return say(claim, rule, judged(entry, rows))
 
 
 def rows_of(entry, outcome=YES):
-    return rows_for(entry[2].test, entry[2].place, outcome)
+    return rows_for(entry[2].test, entry[1], outcome)
 
 
 def told(rows):
@@ -217,4 +230,4 @@ def changed(rows, picked, **fields):
 
 
 def named(name, column="run"):
-    return next(e for e in RULES if e[1].name == name and e[2].place.column == column)
+    return next(e for e in RULES if e[0].name == name and e[1].column == column)

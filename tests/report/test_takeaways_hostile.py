@@ -8,25 +8,30 @@ from hypothesis import strategies as st
 
 from xperience.evaluation.records import write_records
 from xperience.project import metrics_path
-from xperience.report.takeaways.comparisons import Clears, Compares
-from xperience.report.takeaways.evidence import (
+from xperience.report.claims import (
     AUDIO,
-    CORRECTED,
     FLOOR,
+    NEITHER,
     NEURAL,
-    PUBLISHED,
+    NO,
+    OPEN,
     RUN,
+    YES,
     Ask,
-    Evidence,
+    Clears,
+    Compares,
+    Fact,
     Place,
+    Same,
+    Tally,
+    sections_of,
 )
-from xperience.report.takeaways.facts import Fact, Same
-from xperience.report.takeaways.outcome import ALPHA, NEITHER, NO, OPEN, YES
-from xperience.report.takeaways.tallies import Tally
+from xperience.report.takeaways import ALPHA, Evidence, judge
 
 from . import takeaway_rows as made
 from .takeaway_rows import RULES, changed, judged, named, of, rows_of, said, told
 
+PUBLISHED, CORRECTED = "published", "corrected"
 PLACE = Place(RUN, CORRECTED)
 
 
@@ -96,7 +101,7 @@ def test_a_row_that_stands_twice_is_not_believed(entry):
 
 @of(Compares, Clears, Fact, Same, Tally)
 def test_rows_of_another_contract_beside_the_right_ones_change_nothing(entry):
-    other = CORRECTED if entry[2].place.contract == PUBLISHED else PUBLISHED
+    other = CORRECTED if entry[1].contract == PUBLISHED else PUBLISHED
     rows = rows_of(entry)
     strangers = [row.model_copy(update={"contract": other, "value": -9.0, "ci_low": None,
                                         "ci_high": None}) for row in rows]  # fmt: skip
@@ -196,9 +201,9 @@ def tallied(n_better, n_worse, n_open, n_untold):
     entry = named("tasks_beat_linear")
     kinds = [YES] * n_better + [NO] * n_worse + [NEITHER] * n_open + [OPEN] * n_untold
     asks = entry[2].test.asks[: len(kinds)]
-    rows = [made.difference(entry[2].place, ask, kind)
+    rows = [made.difference(entry[1], ask, kind)
             for ask, kind in zip(asks, kinds, strict=True)]  # fmt: skip
-    return Tally(asks).judge(made.evidence_of(entry[2].place, rows), entry[2].place)
+    return judge(Tally(asks), made.evidence_of(entry[1], rows), entry[1])
 
 
 counts = st.integers(0, 3)
@@ -230,7 +235,7 @@ def test_every_look_at_what_sound_does_to_a_task_stands_a_correction_for_all_loo
     looks = [
         entry
         for entry in RULES
-        if isinstance(entry[2].test, Tally) and entry[2].test.sections == {AUDIO}
+        if isinstance(entry[2].test, Tally) and sections_of(entry[2].test) == {AUDIO}
     ]
     assert len(looks) == 4
     for entry in looks:
@@ -245,7 +250,7 @@ def test_every_look_at_what_sound_does_to_a_task_stands_a_correction_for_all_loo
 def test_heads_on_unseen_recordings_are_told_by_rotated_rows_else_by_few_recordings():
     for name in ("neural_across_beats_linear", "neural_across_beats_floor"):
         entry = named(name, "heldout")
-        test, place = entry[2].test, entry[2].place
+        test, place = entry[2].test, entry[1]
         assert {ask.variant for ask in test.asks} == {"rotated"}
         assert judged(entry, rows_of(entry)).outcome is YES
         few = made.rows_for(Tally(test.otherwise), place, OPEN)

@@ -5,17 +5,16 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xperience.report.claims import NO, OPEN, YES, Clears, Compares, Fact, Same
 from xperience.report.tables import number, share, signed
-from xperience.report.takeaways.comparisons import Clears, Compares
-from xperience.report.takeaways.facts import Fact, Same
-from xperience.report.takeaways.outcome import FAR, NO, OPEN, YES
+from xperience.report.takeaways import FAR
 
 from .takeaway_rows import judged, named, of, rows_of, said
 
 
 @of(Compares, Clears, Fact, Same)
 def test_every_number_of_a_sentence_is_a_rows_own(entry):
-    for outcome in entry[2].test.outcomes - {OPEN}:
+    for outcome in entry[2].outcomes - {OPEN}:
         rows = rows_of(entry, outcome)
         known = [v for row in rows for v in (row.value, row.ci_low, row.ci_high) if v is not None]
         known += [-v for v in known] + [row.floor for row in rows if row.floor is not None]

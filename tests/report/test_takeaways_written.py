@@ -8,20 +8,16 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.evaluation.records import Record, write_records
 from xperience.project import metrics_path
-from xperience.report.takeaways import fresh
-from xperience.report.takeaways.evidence import (
-    CONTRACT,
-    EPISODES,
-    NEURAL,
-    RUN,
-    SHIFT,
-    Ask,
+from xperience.report import takeaways as fresh
+from xperience.report.claims import CONTRACT, EPISODES, NEURAL, RUN, SHIFT, Ask, Place
+from xperience.report.takeaways import (
     Evidence,
-    Place,
     TakeawaysError,
+    check_takeaways,
     open_evidence,
+    takeaways_path,
+    write_takeaways,
 )
-from xperience.report.takeaways.fresh import check_takeaways, takeaways_path, write_takeaways
 from xperience.storage import value_digest
 
 HANDS = "hand_trajectory_forecast"

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from xperience.report.takeaways.catalogue import TAKEAWAYS
-from xperience.report.takeaways.evidence import HELDOUT, NAME, Evidence
-from xperience.report.takeaways.fresh import check_takeaways
+from xperience.report.claims import HELDOUT, TAKEAWAYS
+from xperience.report.takeaways import NAME, Evidence, check_takeaways, judge
 
 RUN = "standin"
 FOLDER = Path(__file__).parents[2] / "artifacts" / RUN
@@ -29,17 +28,17 @@ def test_takeaways_are_what_their_metrics_say():
 
 
 @pytest.mark.parametrize(
-    ("claim", "rule"),
+    ("claim", "place"),
     [
-        (claim, rule)
+        (claim, place)
         for one in TAKEAWAYS
         for claim in one.claims
-        for rule in claim.rules
-        if rule.place.column != HELDOUT
+        for place in claim.rules
+        if place.column != HELDOUT
     ],
-    ids=lambda value: getattr(value, "name", None) or str(getattr(value, "place", "")),
+    ids=lambda value: getattr(value, "name", None) or str(value),
 )
-def test_every_rule_finds_its_rows_in_the_committed_run(claim, rule, evidence):
-    judgement = rule.test.judge(evidence, rule.place)
+def test_every_rule_finds_its_rows_in_the_committed_run(claim, place, evidence):
+    judgement = judge(claim.rules[place].test, evidence, place)
     assert judgement.rows
     assert "is not in" not in judgement.why, f"{claim.name}: its notebook writes another name now"

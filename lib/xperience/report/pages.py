@@ -21,10 +21,9 @@ from xperience.features.blocks import (
     streams_needed,
 )
 from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
+from xperience.report.claims import HELDOUT, RUN, Outcome
 from xperience.report.tables import Verdict, number, readable, verdict
-from xperience.report.takeaways.evidence import HELDOUT, NAME, RUN
-from xperience.report.takeaways.outcome import Outcome
-from xperience.report.takeaways.render import MARKS
+from xperience.report.takeaways import MARKS, NAME
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
 from xperience.tasks.splits import LOCAL_TEST_SHARE, TRAIN_SHARE
 from xperience.tasks.task import Span, Task

@@ -28,7 +28,7 @@ from xperience.report.pages import (
     tasks_page,
     windows_page,
 )
-from xperience.report.takeaways.evidence import NAME as TAKEAWAYS
+from xperience.report.takeaways import NAME as TAKEAWAYS
 from xperience.sources import LIBRARY
 from xperience.text import as_markdown
 

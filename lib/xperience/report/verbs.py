@@ -25,8 +25,12 @@ def takeaways(
     Exit status: 0 if written or fresh, 1 if the run left no metrics or --check finds a difference.
     """
     from xperience.report.provenance import shown_path
-    from xperience.report.takeaways.evidence import open_evidence
-    from xperience.report.takeaways.fresh import check_takeaways, takeaways_path, write_takeaways
+    from xperience.report.takeaways import (
+        check_takeaways,
+        open_evidence,
+        takeaways_path,
+        write_takeaways,
+    )
 
     if check:
         check_takeaways(run)

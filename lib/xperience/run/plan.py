@@ -20,7 +20,7 @@ from xperience.project import (
 )
 from xperience.recording.files import recording_files
 from xperience.report.site import page_sources
-from xperience.report.takeaways.evidence import NAME, Evidence
+from xperience.report.takeaways import NAME, Evidence
 from xperience.run.notebooks import declared_parameters
 from xperience.standin.mark import check_replaceable, is_marked, read_mark
 from xperience.storage import file_digest, value_digest, write_text

@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from xperience.evaluation.records import Record
+from xperience.report.claims import Outcome, Place
 from xperience.report.figures.style import (
     BLACK,
     FAINT,
@@ -23,8 +24,7 @@ from xperience.report.figures.style import (
 )
 from xperience.report.quantities import counted
 from xperience.report.tables import ends, number, readable, signed
-from xperience.report.takeaways.outcome import Outcome
-from xperience.report.takeaways.render import MARKS, column_names
+from xperience.report.takeaways import MARKS, column_names, places_of
 
 COLOURS = {
     Outcome.SUPPORTED: GREEN,
@@ -46,17 +46,10 @@ _SCALES = {"1": 1.0, "m": 1000.0}
 
 @styled
 def draw_glance(content: Mapping[str, Any]) -> Picture:
-    """Return the outcome of every claim in every place.
-
-    Parameters
-    ----------
-    content : mapping
-        Assembled takeaways.
-    """
+    """Return the outcome of every claim of assembled takeaways in every place."""
     names = column_names(content)
     claims = [claim for one in content["takeaways"] for claim in one["claims"]]
-    places = list(dict.fromkeys((one["column"], one["contract"]) for one in claims))
-    places.sort(key=lambda place: (list(names).index(place[0]), place[1] != "published"))
+    places = places_of(content)
     texts = list(dict.fromkeys(one["text"] for one in claims))
     told = sum(one["outcome"] == Outcome.SUPPORTED for one in claims)
     title = f"{told} of {counted(len(claims), 'verdict')} support the claim"
@@ -65,11 +58,11 @@ def draw_glance(content: Mapping[str, Any]) -> Picture:
     set_title(canvas, title, f"Each mark is one rule's verdict: {legend}.")
     ax = canvas.subplots()
     for one in claims:
-        x, y = places.index((one["column"], one["contract"])), texts.index(one["text"])
+        x, y = places.index(Place(one["column"], one["contract"])), texts.index(one["text"])
         outcome = Outcome(one["outcome"])
         look = {"color": COLOURS[outcome], "ha": "center", "va": "center", "fontsize": 11}
         ax.text(x, y, MARKS[outcome], **look)
-    labels = [f"{wrap(names[column], 10, 2)}\n{contract}" for column, contract in places]
+    labels = [f"{wrap(names[one.column], 10, 2)}\n{one.contract}" for one in places]
     ax.set(xticks=range(len(places)), xticklabels=labels, xlim=(-0.5, len(places) - 0.5))
     ax.set(yticks=range(len(texts)), yticklabels=[wrap(text, 58, 2) for text in texts])
     ax.set_ylim(len(texts) - 0.4, -0.6)
@@ -92,7 +85,7 @@ def draw_evidence(takeaway: Mapping[str, Any], names: Mapping[str, str]) -> Pict
     takeaway : mapping
         One of the assembled takeaways.
     names : mapping of {column: name}
-        From `xperience.report.takeaways.render.column_names`.
+        From `xperience.report.takeaways.column_names`.
     """
     found = _shown(takeaway, names)
     told = sum(claim["outcome"] == Outcome.SUPPORTED for claim in takeaway["claims"])

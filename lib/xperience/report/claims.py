@@ -1,0 +1,865 @@
+"""The claims of the six takeaways: where each is asked, by which test, and what is said then.
+
+A claim is one entry: its clause, and for each place (whose rows, under which contract) a rule: the
+test that decides it and a sentence for every outcome that the test can have. No number stands in a
+sentence: numbers come in from rows. `xperience.report.takeaways` decides and writes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from xperience.evaluation.records import ACROSS, POOLED, POOLED_GAP, PRESENT_KNOWN, WITHIN
+from xperience.tasks.catalogue import TASKS
+
+RUN, RECORD, HELDOUT = "run", "record", "heldout"
+"""Whose rows: the run's, those of the published record, those of a cohort's run."""
+CONTRACT, SHIFT, NEURAL, RETRIEVAL, AUDIO, EPISODES, NOTE = (
+    "01_benchmark_contract",
+    "02_label_shift",
+    "03_neural_heads",
+    "04_retrieval_and_reconstruction",
+    "05_audio",
+    "06_heldout_episodes",
+    "08_published_record",
+)
+SECTIONS = {
+    RUN: (CONTRACT, SHIFT, NEURAL, RETRIEVAL, AUDIO),
+    RECORD: (NOTE,),
+    HELDOUT: (EPISODES,),
+}
+"""The metric files of each column, by their notebook."""
+FLOOR = "floor"
+"""Stands for the best trivial baseline, whichever it is."""
+HALF = 0.5
+
+
+class Outcome(StrEnum):
+    """What became of a claim."""
+
+    SUPPORTED = "supported"
+    NOT_SUPPORTED = "not supported"
+    CONTRADICTED = "contradicted"
+    OPEN = "can't tell"
+
+
+YES, NEITHER, NO, OPEN = Outcome
+Sentences = Mapping[Outcome, str]
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Whose rows are asked, and under which contract; rows of another are never looked at.
+
+    Parameters
+    ----------
+    column : {"run", "record", "heldout"}
+        Whose rows, as in `SECTIONS`.
+    """
+
+    column: str
+    contract: str
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Which row is meant; a field that is None must be None in the row too.
+
+    Parameters
+    ----------
+    section : str
+        The metrics file, by its notebook.
+    metric : str, optional
+        None takes whichever there is, if it is one.
+    against : str, optional
+        A head or baseline, or `FLOOR`: the baseline that the head's own score names.
+    """
+
+    section: str
+    metric: str | None = None
+    task: str | None = None
+    head: str | None = None
+    variant: str | None = None
+    against: str | None = None
+
+    def __str__(self) -> str:
+        """Return the ask in the words of the metrics file."""
+        parts = (self.task, self.head, self.variant, self.metric)
+        text = " ".join(part for part in parts if part)
+        return f"{text} minus {self.against}" if self.against else text
+
+
+# Tests: which rows decide a claim, and how
+
+
+@dataclass(frozen=True)
+class Compares:
+    """A head is better than a rival on the same samples.
+
+    Parameters
+    ----------
+    ask : Ask
+        The paired difference.
+    rival_variant : str, optional
+        Variant of the rival's own score.
+    turned : bool
+        Whether the claim is that the head is worse than its rival.
+    """
+
+    ask: Ask
+    rival_variant: str | None = None
+    turned: bool = False
+
+
+@dataclass(frozen=True)
+class Clears:
+    """A score's whole interval lies on the better side of a bound that is known exactly.
+
+    Parameters
+    ----------
+    bound : Ask, optional
+        A printed number.
+    constant : float, optional
+        Without a printed number: what the score's own floor must be.
+    """
+
+    ask: Ask
+    bound: Ask | None = None
+    constant: float | None = None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """A head is better than its rival on more than half of the tasks, and worse on none.
+
+    Parameters
+    ----------
+    asks : tuple of Ask
+        The paired differences, one per task; a task that lacks its row counts as not tested.
+    guard : str, optional
+        Metric that holds each comparison's p, corrected for the number of comparisons.
+    otherwise : tuple of Ask
+        What is asked if the heads of ``asks`` were never scored: the same comparison on less.
+    """
+
+    asks: tuple[Ask, ...]
+    guard: str | None = None
+    otherwise: tuple[Ask, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A count or share of the recording itself has a value: nothing is drawn at random in it.
+
+    Parameters
+    ----------
+    also : tuple of str
+        Metrics of the same file that the sentence shows besides.
+    given : str, optional
+        One of them: a count that must be above zero for the fact to mean anything.
+    """
+
+    ask: Ask
+    relation: Literal["equals", "above"]
+    bound: float
+    also: tuple[str, ...] = ()
+    given: str | None = None
+
+
+@dataclass(frozen=True)
+class Same:
+    """Rows hold the very same numbers as those of another variant."""
+
+    asks: tuple[Ask, ...]
+    variant: str
+
+
+@dataclass(frozen=True)
+class Every:
+    """All rows of a metric have one value; variants tell them apart, that of the ask is None."""
+
+    ask: Ask
+    value: float
+
+
+Test = Compares | Clears | Tally | Fact | Same | Every
+
+
+def sections_of(test: Test) -> set[str]:
+    """Return the metric files that a test looks at."""
+    match test:
+        case Clears(ask, bound):
+            return {one.section for one in (ask, bound) if one}
+        case Tally() | Same():
+            return {one.section for one in test.asks}
+    return {test.ask.section}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a claim is decided in one place, and the sentence for each outcome.
+
+    Parameters
+    ----------
+    said : mapping of {Outcome: template}
+        One for each outcome that the test can have; "can't tell" has a common one.
+    """
+
+    test: Test
+    said: Sentences
+
+    @property
+    def outcomes(self) -> frozenset[Outcome]:
+        """The outcomes that the test can have."""
+        exact = isinstance(self.test, Fact | Same | Every)
+        return frozenset(Outcome) - ({NEITHER} if exact else set())
+
+    def __post_init__(self) -> None:
+        if lacking := self.outcomes - {*self.said, OPEN}:
+            raise ValueError(f"a rule has no sentence for {sorted(lacking)}")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that may hold.
+
+    Parameters
+    ----------
+    text : str
+        The claim as a clause: "the neural head is better than the linear head".
+    rules : mapping of {Place: Rule}
+        Where it is asked, and how it is decided there.
+    """
+
+    name: str
+    text: str
+    rules: Mapping[Place, Rule]
+
+
+@dataclass(frozen=True)
+class Takeaway:
+    """One of the six subjects that the research comes down to.
+
+    Parameters
+    ----------
+    question, scope : str
+        What it answers, and what its evidence doesn't reach.
+    """
+
+    name: str
+    title: str
+    question: str
+    scope: str
+    claims: tuple[Claim, ...]
+
+
+# Places, and names as they stand in metric files
+
+
+RUN_PUBLISHED, RUN_CORRECTED = Place(RUN, "published"), Place(RUN, "corrected")
+THE_RECORD, RECORD_CORRECTED = Place(RECORD, "published"), Place(RECORD, "corrected")
+THE_FAMILY = Place(HELDOUT, "corrected")
+BOTH = (RUN_PUBLISHED, RUN_CORRECTED)
+ACTION, HANDS, ORDER = "timeline_action", "hand_trajectory_forecast", "temporal_order"
+LINEAR_HEAD, NEURAL_HEAD = "linear", "neural"
+PRIMARY = {task.name: task.primary.name for task in TASKS}
+"""The measure that each task is judged by."""
+PUBLISHED_MEASURES = PRIMARY | {
+    "hand_trajectory_forecast": "mae",
+    "modality_reconstruction": "mae",
+    "temporal_order": "macro_f1",
+    "misalignment_detection": "macro_f1",
+}
+"""The measure in which the published audio study scores each task."""
+AS_IS, WITHOUT = "all_handcrafted_audio", "all_except_audio"
+REPLACED, RAW_ONLY = "replace_handcrafted_with_raw", "raw_logmel_audio_only"
+LOCAL, CHRONOLOGICAL, PURGED = "local", "chronological", "chronological_purged"
+CONSTRAINED, FREE, STRICT = "tiny_model_constrained", "tiny_model_free", "strict"
+
+
+def each(
+    section: str,
+    head: str,
+    against: str,
+    variant: str | None = None,
+    metrics: Mapping[str, str] = PRIMARY,
+) -> tuple[Ask, ...]:
+    """Return the differences of a head from a rival on every task, in its primary measure."""
+    return tuple(Ask(section, name, task, head, variant, against) for task, name in metrics.items())
+
+
+def note(metric: str, variant: str = "recomputed") -> Ask:
+    """Return a figure of the note: as it was recomputed, or as the note prints it."""
+    return Ask(NOTE, metric, variant=variant)
+
+
+# Sentences that several claims share
+
+
+def compared(subject: str, rival: str, shown: str = "{metric} {mine} against {other}") -> Sentences:
+    """Return what is said of a head against a rival; the claim is that the head is better."""
+    shown += ", difference {gap} {ends}"
+    return {
+        YES: f"{subject} is **{{degree}}better** than {rival}: {shown}.",
+        NO: f"{subject} is **{{degree}}worse** than {rival}: {shown}.",
+        NEITHER: f"{subject} is not significantly different from {rival}: {shown} includes zero.",
+    }
+
+
+def erring(subject: str, rival: str) -> Sentences:
+    """Return the same where scores are errors: how many times as large they are is told."""
+    return compared(subject, rival, "{metric} {mine} against {other} ({times} times as large)")
+
+
+def over_tasks(subject: str, rival: str) -> Sentences:
+    """Return what is said of a head against a rival over all tasks."""
+    return _tallied(f"{subject} is", "better", "worse", f" than {rival}")
+
+
+def _tallied(subject: str, better: str, worse: str, than: str = "") -> Sentences:
+    rest = "no significant difference on {n_open}, without a verdict on {n_untold}"
+    gains = f"{subject} {better}{than} on {{better}} and {worse} on {{worse}}; {rest}."
+    losses = f"{subject} {worse}{than} on {{worse}} and {better} on {{better}}; {rest}."
+    return {YES: gains, NO: losses, NEITHER: f"{{case}}: {gains}"}
+
+
+# The benchmark contract
+
+BENCHMARK = Takeaway(
+    "contract",
+    "The benchmark contract",
+    "Does a recording become what the contract says, and do the note's figures follow from it?",
+    "The run is one recording. Of the published record only predictions, labels and sound features "
+    "are known, so figures that need other inputs can't be recomputed.",
+    (
+        Claim(
+            "whole_windows",
+            "the recording becomes all the blocks that the contract describes",
+            {
+                RUN_PUBLISHED: Rule(
+                    Fact(
+                        Ask(CONTRACT, "n_blocks_missing"),
+                        "equals",
+                        0.0,
+                        also=("n_frames", "n_windows", "feature_dim"),
+                    ),
+                    {
+                        YES: "No block is missing: {n_frames} frames became {n_windows} windows of "
+                        "{feature_dim} features.",
+                        NO: "{value} blocks of the contract are missing from {n_windows} windows.",
+                    },
+                ),
+                THE_RECORD: Rule(
+                    Same((note("n_windows"), note("feature_dim")), variant="note"),
+                    {
+                        YES: "The published tables have the windows ({n_windows}) and the features "
+                        "({feature_dim}) that the note prints.",
+                        NO: "The published tables are not what the note prints: {apart}.",
+                    },
+                ),
+            },
+        ),
+        Claim(
+            "clocks",
+            "all streams of the recording are synchronised",
+            {
+                RUN_PUBLISHED: Rule(
+                    Every(Ask(CONTRACT, "clocks_in_step"), 1.0),
+                    {
+                        YES: "Of {n} pairs of streams all are synchronised: {kept}.",
+                        NO: "Streams are not synchronised: {off}; synchronised: {kept}.",
+                    },
+                ),
+            },
+        ),
+        Claim(
+            "note_reproduced",
+            "the note's figures come out when they are recomputed",
+            {
+                THE_RECORD: Rule(
+                    Fact(
+                        Ask(NOTE, "figures_differs"),
+                        "equals",
+                        0.0,
+                        also=(
+                            "figures_exact",
+                            "figures_within_tolerance",
+                            "figures_not_recomputable",
+                        ),
+                        given="figures_exact",
+                    ),
+                    {
+                        YES: "No figure of the note that can be recomputed differs: "
+                        "{figures_exact} come out exactly and {figures_within_tolerance} within "
+                        "tolerance; {figures_not_recomputable} can't be recomputed from what was "
+                        "published.",
+                        NO: "{value} figures of the note differ from what is recomputed; "
+                        "{figures_exact} come out exactly.",
+                    },
+                ),
+            },
+        ),
+    ),
+)
+
+
+# Label shift
+
+_SHARED: Sentences = {
+    YES: "{percent} of the local split's test windows share frames with a training window.",
+    NO: "Of the local split's test windows {percent} share frames with a training window: not most "
+    "of them.",
+}
+_UNSEEN: Sentences = {
+    YES: "{percent} of the chronological test asks for an action that no training window has.",
+    NO: "Only {percent} of the chronological test asks for an action that no training window has.",
+}
+_COPYING: Sentences = {
+    YES: "The linear head on the local split is **better** than copying the label of the training "
+    "window nearest in time: {metric} {mine} against {other}, difference {gap} {ends}.",
+    NO: "Copying the label of the training window nearest in time is **better** than the linear "
+    "head on the local split: {metric} {other} against the head's {mine}, difference of the head "
+    "{gap} {ends}.",
+    NEITHER: "The linear head on the local split is not significantly different from copying the "
+    "label of the training window nearest in time: {metric} {mine} against {other}, difference "
+    "{gap} {ends} includes zero.",
+}
+
+LABEL_SHIFT = Takeaway(
+    "label_shift",
+    "Label shift under chronological splits",
+    "What do local and chronological splits of one recording test?",
+    "A recording goes on in one direction, so what a chronological split tests is one contiguous "
+    "segment of one activity; few segments are independent of each other.",
+    (
+        Claim(
+            "local_shares_frames",
+            "most test windows of the local split share frames with training",
+            {
+                place: Rule(Fact(ask, "above", HALF), _SHARED)
+                for place, ask in {
+                    RUN_PUBLISHED: Ask(SHIFT, "overlap_share", ACTION, variant=LOCAL),
+                    THE_RECORD: Ask(NOTE, "test_windows_sharing_frames", "all_feature_action"),
+                }.items()
+            },
+        ),
+        Claim(
+            "local_beats_copying",
+            "the linear head on the local split beats copying the label nearest in time",
+            {
+                RUN_PUBLISHED: Rule(
+                    Compares(
+                        Ask(SHIFT, "macro_f1", ACTION, "copy_nearest", LOCAL, LINEAR_HEAD),
+                        rival_variant=LOCAL,
+                        turned=True,
+                    ),
+                    _COPYING,
+                ),
+                THE_RECORD: Rule(
+                    Compares(
+                        Ask(
+                            NOTE,
+                            "macro_f1",
+                            "all_feature_action",
+                            LINEAR_HEAD,
+                            "against_neighbours",
+                            "nearest_in_time",
+                        )
+                    ),
+                    _COPYING,
+                ),
+            },
+        ),
+        Claim(
+            "most_unseen",
+            "most of the chronological test asks for actions that training never shows",
+            {
+                place: Rule(Fact(ask, "above", HALF), _UNSEEN)
+                for place, ask in {
+                    RUN_PUBLISHED: Ask(SHIFT, "open_set_share", ACTION, variant=CHRONOLOGICAL),
+                    RUN_CORRECTED: Ask(SHIFT, "open_set_share", ACTION, variant=PURGED),
+                    THE_RECORD: Ask(NOTE, "open_set_share", ACTION),
+                }.items()
+            },
+        ),
+        Claim(
+            "forward_beats_floor",
+            "the linear head recognises actions forward in time better than trivial baselines do",
+            {
+                place: Rule(
+                    Compares(Ask(section, "macro_f1", ACTION, LINEAR_HEAD, variant, FLOOR)),
+                    compared(
+                        "Forward in time, the linear head for actions",
+                        "its best trivial baseline ({rival})",
+                    ),
+                )
+                for place, section, variant in (
+                    (RUN_PUBLISHED, SHIFT, CHRONOLOGICAL),
+                    (RUN_CORRECTED, SHIFT, PURGED),
+                    (THE_RECORD, NOTE, None),
+                )
+            },
+        ),
+    ),
+)
+
+
+# Neural against linear heads
+
+_BY_NEURAL = {RUN_PUBLISHED: NEURAL, RUN_CORRECTED: NEURAL, THE_RECORD: NOTE}
+"""Where the rows of neural heads are, by place."""
+
+
+def _hands(against: str, rival: str) -> dict[Place, Rule]:
+    ask = Ask(NEURAL, "mpjpe", HANDS, NEURAL_HEAD, against=against)
+    said = erring("The neural head's hand forecast", rival)
+    return {place: Rule(Compares(ask), said) for place in BOTH}
+
+
+def _order(against: str, rival: str) -> dict[Place, Rule]:
+    said = compared("The neural head's verdict on temporal order", rival)
+    return {
+        place: Rule(Compares(Ask(section, "f1", ORDER, NEURAL_HEAD, against=against)), said)
+        for place, section in _BY_NEURAL.items()
+    }
+
+
+def _all_tasks(against: str, rival: str) -> dict[Place, Rule]:
+    said = over_tasks("the neural head", rival)
+    return {
+        place: Rule(Tally(each(section, NEURAL_HEAD, against)), said)
+        for place, section in _BY_NEURAL.items()
+    }
+
+
+HEADS_COMPARED = Takeaway(
+    "neural_heads",
+    "Neural against linear heads",
+    "Where does a neural head do better than a linear one, and is either any use?",
+    "One chronological split of one recording. The comparison over all tasks is not corrected for "
+    "the number of comparisons, so that one task may stand out by chance.",
+    (
+        Claim(
+            "hands_beat_linear",
+            "the neural head forecasts hands better than the linear head",
+            _hands(LINEAR_HEAD, "the linear head's")
+            | {
+                THE_RECORD: Rule(
+                    Clears(
+                        Ask(NOTE, "mpjpe", HANDS, NEURAL_HEAD), note("hand_mpjpe_minimal", "note")
+                    ),
+                    {
+                        YES: "The neural head's hand forecast is **{degree}better** than the "
+                        "linear head's as printed: {metric} {mine} {ends} against {other}. The "
+                        "linear head's predictions were not published, so the printed score stands "
+                        "without an interval of its own.",
+                        NO: "The neural head's hand forecast is **{degree}worse** than the linear "
+                        "head's as printed: {metric} {mine} {ends} against {other}.",
+                        NEITHER: "The neural head's hand forecast is not significantly different "
+                        "from the linear head's as printed: {metric} {mine} {ends} against "
+                        "{other}.",
+                    },
+                )
+            },
+        ),
+        Claim(
+            "hands_beat_resting",
+            "the neural head forecasts hands better than a trivial baseline such as zero velocity",
+            _hands(FLOOR, "the best trivial baseline ({rival})")
+            | {
+                THE_RECORD: Rule(
+                    Compares(Ask(NOTE, "mpjpe", HANDS, NEURAL_HEAD, PRESENT_KNOWN, FLOOR)),
+                    erring(
+                        "Where the hands are known at present too, the neural head's forecast of "
+                        "them",
+                        "the best trivial baseline ({rival})",
+                    ),
+                )
+            },
+        ),
+        Claim(
+            "order_beats_linear",
+            "the neural head tells temporal order better than the linear head",
+            _order(LINEAR_HEAD, "the linear head's"),
+        ),
+        Claim(
+            "order_beats_floor",
+            "the neural head tells temporal order better than a trivial baseline",
+            _order(FLOOR, "the best trivial baseline ({rival})"),
+        ),
+        Claim(
+            "tasks_beat_linear",
+            "the neural head is better than the linear head on most tasks and worse on none",
+            _all_tasks(LINEAR_HEAD, "the linear head"),
+        ),
+        Claim(
+            "tasks_beat_floor",
+            "the neural head is better than the best trivial baseline on most tasks and worse on "
+            "none",
+            _all_tasks(FLOOR, "the best trivial baseline"),
+        ),
+    ),
+)
+
+
+# Retrieval and reconstruction
+
+
+def _ranked(
+    metric: str, task: str, subject: str, of_record: str = LINEAR_HEAD
+) -> dict[Place, Rule]:
+    return {
+        place: Rule(
+            Compares(Ask(section, metric, task, head, against=FLOOR)),
+            compared(f"{subject} by the {head} head", "the best trivial baseline ({rival})"),
+        )
+        for place, section, head in (
+            (RUN_PUBLISHED, RETRIEVAL, LINEAR_HEAD),
+            (RUN_CORRECTED, RETRIEVAL, LINEAR_HEAD),
+            (THE_RECORD, NOTE, of_record),
+        )
+    }
+
+
+RETRIEVED = Takeaway(
+    "retrieval",
+    "Retrieval and reconstruction",
+    "Do motion and sound say which moment is seen, and do windows say what was written of them?",
+    "Candidates are the windows of one recording: a rank says nothing of other kitchens or people. "
+    "The record holds no predictions of retrieval across modalities nor of reconstruction.",
+    (
+        Claim(
+            "retrieval_beats_chance",
+            "retrieval across modalities ranks better than chance",
+            _ranked("mrr", "cross_modal_retrieval", "Retrieval across modalities"),
+        ),
+        Claim(
+            "retrieval_finds_moments",
+            "within-action retrieval ranks better than chance",
+            {
+                place: Rule(
+                    Clears(
+                        Ask(RETRIEVAL, "within_action_auc", "cross_modal_retrieval", LINEAR_HEAD),
+                        constant=HALF,
+                    ),
+                    {
+                        YES: "Within an action retrieval ranks the true window **above** chance: "
+                        "of the other windows of the action a share of {mine} {ends} ranks below "
+                        "it, where chance has {other}.",
+                        NO: "Within an action retrieval ranks the true window **below** chance: "
+                        "a share of {mine} {ends} ranks below it, where chance has {other}.",
+                        NEITHER: "Within an action retrieval is not significantly different from "
+                        "chance: {mine} {ends} where chance has {other}.",
+                    },
+                )
+                for place in BOTH
+            },
+        ),
+        Claim(
+            "grounding_beats_chance",
+            "sensors find the text of their window better than chance",
+            _ranked("mrr", "caption_grounding", "Caption grounding", NEURAL_HEAD),
+        ),
+        Claim(
+            "rebuilt_beats_mean",
+            "motion and sound rebuild the visual features better than a trivial baseline",
+            _ranked("r2", "modality_reconstruction", "Reconstruction"),
+        ),
+    ),
+)
+
+
+# Audio
+
+
+def _audio(blocks: tuple[str, str], subject: str, beside: str, mean: str) -> dict[Place, Rule]:
+    """Return the rules of a variant against another, and of its published mean over tasks.
+
+    That mean has no interval, and mixes units.
+    """
+    variant, against = blocks
+    said = _tallied(f"{subject} {beside}", "helps", "hurts")
+    rules = {}
+    for place, head, measures in (
+        (RUN_PUBLISHED, "ridge", PUBLISHED_MEASURES),
+        (RUN_CORRECTED, LINEAR_HEAD, PRIMARY),
+    ):
+        gains = {task: f"{metric}_gain" for task, metric in measures.items()}
+        asks = each(AUDIO, head, against, variant, gains)
+        rules[place] = Rule(Tally(asks, guard="gain_p_holm"), said)
+    of_mean = {
+        YES: f"In the published mean {subject} helps.",
+        NO: f"In the published mean {subject} hurts.",
+        NEITHER: f"In the published mean {subject} makes no significant difference.",
+    }
+    return rules | {THE_RECORD: Rule(Tally((note(mean),)), of_mean)}
+
+
+HEARD = Takeaway(
+    "audio",
+    "Audio",
+    "What does sound add to the other sensors, and what does it say alone?",
+    "Comparisons on many tasks are corrected for their number (Holm). The published means add up "
+    "scores of different units, from which nothing follows in either direction.",
+    (
+        Claim(
+            "sound_helps",
+            "sound helps on most tasks and hurts on none",
+            _audio(
+                (AS_IS, WITHOUT), "sound", "beside all other features", "mean_current_audio_delta"
+            ),
+        ),
+        Claim(
+            "other_account_helps",
+            "alternative audio features in place of the handcrafted ones help on most tasks and "
+            "hurt on none",
+            _audio(
+                (REPLACED, AS_IS),
+                "the alternative audio block",
+                "in place of the handcrafted one",
+                "mean_raw_replacement_delta",
+            ),
+        ),
+        Claim(
+            "sound_alone",
+            "sound alone beats the best trivial baseline on most tasks and is worse on none",
+            {
+                place: Rule(
+                    Tally(each(NOTE, head, FLOOR, RAW_ONLY, measures)),
+                    over_tasks("sound alone", "the best trivial baseline"),
+                )
+                for place, head, measures in (
+                    (THE_RECORD, "ridge", PUBLISHED_MEASURES),
+                    (RECORD_CORRECTED, LINEAR_HEAD, PRIMARY),
+                )
+            },
+        ),
+    ),
+)
+
+
+# Held-out episodes and strict answers
+
+
+def _unseen(head: str, against: str, rival: str) -> dict[Place, Rule]:
+    """Return the rule of a head on recordings that it never saw.
+
+    It is asked over the folds of a cross-validation where the head was trained often enough, else
+    on the few test recordings of one split.
+    """
+    few = () if head == LINEAR_HEAD else each(EPISODES, head, against, ACROSS)
+    test = Tally(each(EPISODES, head, against, POOLED), otherwise=few)
+    return {THE_FAMILY: Rule(test, over_tasks(f"the {head} head on unseen recordings", rival))}
+
+
+def _valid(head: str, yes: str, no: str) -> dict[Place, Rule]:
+    share = "{percent} of a tiny model's {n_test} answers are valid as strict JSON"
+    test = Fact(Ask(EPISODES, "strict_validity", head=head), "equals", 1.0)
+    return {THE_FAMILY: Rule(test, {YES: yes.format(share), NO: no.format(share)})}
+
+
+HELD_OUT = Takeaway(
+    "heldout",
+    "Held-out episodes and strict answers",
+    "What holds for people and places that nobody trained on, and does a model answer in form?",
+    "The cohort is simulated unless its run says otherwise. Intervals resample whole recordings. "
+    "Comparisons over all tasks are not corrected for the number of comparisons.",
+    (
+        Claim(
+            "linear_across_beats_floor",
+            "on unseen recordings the linear head beats the best trivial baseline on most tasks "
+            "and is worse on none",
+            _unseen(LINEAR_HEAD, FLOOR, "the best trivial baseline"),
+        ),
+        Claim(
+            "neural_across_beats_floor",
+            "on unseen recordings the neural head beats the best trivial baseline on most tasks "
+            "and is worse on none",
+            _unseen(NEURAL_HEAD, FLOOR, "the best trivial baseline"),
+        ),
+        Claim(
+            "neural_across_beats_linear",
+            "on unseen recordings the neural head is better than the linear head on most tasks and "
+            "worse on none",
+            _unseen(NEURAL_HEAD, LINEAR_HEAD, "the linear head"),
+        ),
+        Claim(
+            "others_beat_own_beginning",
+            "training on other recordings is better than on a recording's own beginning on most "
+            "tasks and worse on none",
+            {
+                THE_FAMILY: Rule(
+                    Tally(each(EPISODES, LINEAR_HEAD, WITHIN, POOLED_GAP)),
+                    over_tasks(
+                        "the linear head trained on other recordings",
+                        "one trained on the recording's own beginning",
+                    ),
+                )
+            },
+        ),
+        Claim(
+            "grammar_makes_valid",
+            "all answers of a model under grammar-constrained decoding are valid as strict JSON",
+            _valid(
+                CONSTRAINED,
+                "With grammar-constrained decoding, {}.",
+                "Even with grammar-constrained decoding, only {}.",
+            ),
+        ),
+        Claim(
+            "valid_unaided",
+            "all answers of a model under unconstrained decoding are valid as strict JSON",
+            _valid(
+                FREE,
+                "With unconstrained decoding, {} all the same.",
+                "With unconstrained decoding, {}.",
+            ),
+        ),
+        Claim(
+            "valid_is_skilled",
+            "a model under grammar-constrained decoding beats a trivial baseline on most fields "
+            "and is worse on none",
+            {
+                THE_FAMILY: Rule(
+                    Tally(
+                        tuple(
+                            Ask(EPISODES, metric, label, CONSTRAINED, STRICT, FLOOR)
+                            for label, metric in (
+                                ("action", "macro_f1_present"),
+                                ("subtask", "macro_f1_present"),
+                                ("next_action", "macro_f1_present"),
+                                ("contact", "macro_f1_present"),
+                                ("transition", "macro_f1_present"),
+                                ("objects", "micro_f1"),
+                            )
+                        )
+                    ),
+                    over_tasks(
+                        "a tiny random model under grammar-constrained decoding",
+                        "the best trivial baseline",
+                    ),
+                )
+            },
+        ),
+    ),
+)
+
+TAKEAWAYS = (BENCHMARK, LABEL_SHIFT, HEADS_COMPARED, RETRIEVED, HEARD, HELD_OUT)
+"""All takeaways in reading order."""
+
+EXTENTS: Mapping[Place, tuple[str, Mapping[str, Ask]]] = {
+    RUN_PUBLISHED: (
+        "one recording of {frames} frames, {windows} windows",
+        {"frames": Ask(CONTRACT, "n_frames"), "windows": Ask(CONTRACT, "n_windows")},
+    ),
+    THE_RECORD: (
+        "one recording of {windows} windows; {known} of its published scores are recomputed",
+        {"windows": note("n_windows"), "known": Ask(NOTE, "report_scores_recomputed")},
+    ),
+    THE_FAMILY: (
+        "{train} recordings to train on, {val} to choose on, {test} to test on",
+        {side: Ask(EPISODES, "recordings", variant=side) for side in ("train", "val", "test")},
+    ),
+}
+"""How much a column's evidence is of: what is said, and the rows that it is said from."""

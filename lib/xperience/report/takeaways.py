@@ -1,0 +1,899 @@
+"""Research takeaways: claims decided by metric rows, and written as a page and as JSON.
+
+`Evidence` finds the rows that a claim's test asks for, `judge` decides, `assemble` puts all claims
+of a run into one JSON-like object, and everything for readers is made from that object alone.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from xperience.errors import XperienceError, did_you_mean
+from xperience.evaluation.records import Record, RecordError, read_records
+from xperience.project import at_root, metrics_path, run_folder
+from xperience.report.claims import (
+    EXTENTS,
+    FLOOR,
+    HALF,
+    HELDOUT,
+    LINEAR_HEAD,
+    NEITHER,
+    NEURAL_HEAD,
+    NO,
+    OPEN,
+    RECORD,
+    RUN,
+    SECTIONS,
+    TAKEAWAYS,
+    YES,
+    Ask,
+    Claim,
+    Clears,
+    Compares,
+    Every,
+    Fact,
+    Outcome,
+    Place,
+    Rule,
+    Same,
+    Tally,
+    Test,
+    sections_of,
+)
+from xperience.report.provenance import shown_path
+from xperience.report.quantities import counted
+from xperience.report.tables import (
+    UNKNOWN,
+    Rows,
+    Verdict,
+    ends,
+    listed,
+    number,
+    readable,
+    reason_of,
+    share,
+    signed,
+    times,
+    verdict,
+)
+from xperience.storage import digest_state, file_digest, value_digest, write_text
+from xperience.text import as_markdown
+
+NAME = "RESEARCH_TAKEAWAYS"
+"""Of the files that takeaways are written to, without ending."""
+HEADS = {LINEAR_HEAD, NEURAL_HEAD, "temporal", "ridge"}
+"""Rivals that are no baselines: their own scores have the variant of the head's."""
+FAR = 2.0
+"""A score counts as far from another's if it is this many times as large, or as small."""
+ALPHA = 0.05
+"""Largest corrected p of a comparison that may be claimed."""
+MARKS = {YES: "✔", NEITHER: "○", NO: "✘", OPEN: "?"}
+MAX_TABLE_ROWS = 40
+OPEN_SENTENCE = "It can't be told whether {claim}{seen}: {why}."
+SCOPE = (
+    "Everything below follows from metric files by rules, and nothing else is said. Runs named "
+    "standin, smoke and family are simulated: their numbers say what the pipeline and the tasks "
+    "do, not what people do. The published record is of the real public sample, as far as it was "
+    "published. A run is one recording unless it is a cohort, so that no sentence about it speaks "
+    "for other people or places."
+)
+HOW_TO_READ = (
+    "**supported**: the rows bear the claim out. **contradicted**: they bear out its opposite. "
+    "**not supported**: there is an interval, and it includes zero, or tasks disagree. "
+    "**can't tell**: a file, a row or an interval is lacking, and the sentence says which and why.",
+    "*Better* and *worse* need an interval of the paired difference that excludes zero. Where a "
+    "bound is a printed or a constant number, the interval of the score must exclude it. *Far* "
+    "means {far} times or more. A claim over most tasks is supported if it holds on more than half "
+    "of the tasks that are asked and its opposite on none; where tasks without a verdict could "
+    "still bring that about, it can't be told. In the audio study a comparison counts if its "
+    "corrected p is at most {alpha}. A head whose seeds are not all on the side of their mean has "
+    "no verdict.",
+    "Rows of one contract are never compared with rows of another: `published` reproduces the "
+    "note, `corrected` is what we would defend. *floor* is the best trivial baseline, *ceiling* "
+    "the best that the split allows.",
+)
+_GENERATED = (
+    "<!-- Made from metric files by `make reproduce` (`xperience takeaways`); a test refuses a "
+    "change by hand. -->"
+)
+_KEYS = {"run", "heldout", "sources", "extents", "takeaways", "digest"}
+_TOLERANCE = 1e-6
+"""Scores of neural heads are float32."""
+_OUTCOMES = {
+    Verdict.BETTER: YES,
+    Verdict.WORSE: NO,
+    Verdict.NO_DIFFERENCE: NEITHER,
+    Verdict.NOT_TESTED: OPEN,
+}
+_STATES = {
+    "absent": "is gone",
+    "unrecorded": "was not there yet",
+    "changed": "has changed since",
+}
+_TURNED = {YES: NO, NO: YES, NEITHER: NEITHER, OPEN: OPEN}
+
+
+class TakeawaysError(XperienceError):
+    """Takeaways that can't be made, or are not what their metrics say."""
+
+
+# Evidence
+
+
+class Found(NamedTuple):
+    """What an ask brought: a row, or why there is none."""
+
+    row: Record | None
+    why: str = ""
+
+    @property
+    def lacking(self) -> str:
+        """Why there is no number, or nothing."""
+        if self.row is None or self.row.value is not None:
+            return self.why
+        return reason_of(self.row)
+
+    @property
+    def shown(self) -> str:
+        """The row's value for readers."""
+        return number(self.row.value, self.row.unit) if self.row is not None else UNKNOWN
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The metric files of a run, of the published record and of a cohort's run.
+
+    Parameters
+    ----------
+    heldout : str, optional
+        The cohort's run.
+    given : mapping of {(column, section): rows}, optional
+        Rows to use in place of files, for trying rules out.
+    """
+
+    run: str
+    heldout: str | None = None
+    given: Mapping[tuple[str, str], Sequence[Record]] | None = field(default=None, repr=False)
+
+    def rows(self, column: str, section: str) -> tuple[list[Record], str]:
+        """Return the rows of a metrics file, or none and why."""
+        found = self._files.get((column, section))
+        return found if found is not None else ([], f"no metrics file {section} is read here")
+
+    def find(self, place: Place, ask: Ask) -> Found:
+        """Return the row that is meant under a contract, or why there is none.
+
+        The mean over seeds is preferred; a seed's own row counts only if it is the only one. More
+        than one row that could be meant is none: nothing says which of them to believe.
+        """
+        rows, why = self.rows(place.column, ask.section)
+        if why:
+            return Found(None, why)
+        if ask.against == FLOOR:
+            return self._against_floor(place, ask)
+        wanted = asdict(ask) | {"contract": place.contract}
+        if ask.metric is None:
+            del wanted["metric"]
+        fits = Rows(rows).all(**wanted)
+        means = [row for row in fits if row.seed is None] or fits
+        if not means:
+            file = f"{ask.section}.json of run {self._run_of(place.column)}"
+            return Found(None, f"{ask} under {place.contract} is not in {file}")
+        if len({row.metric for row in means}) > 1:
+            return Found(None, f"{ask} is given in several measures")
+        if len(means) > 1:
+            many = means[0].seed is None
+            why = f"stands in {len(means)} rows" if many else "has one score a seed and no mean"
+            return Found(None, f"{ask} {why}")
+        return Found(means[0])
+
+    def _against_floor(self, place: Place, ask: Ask) -> Found:
+        """Return the difference from the baseline that the head's own score names as its floor."""
+        plain = replace(ask, against=None)
+        score = self.find(place, plain)
+        if score.row is None or score.row.value is None:
+            return Found(None, score.lacking)
+        if score.row.floor_name is None:
+            return Found(None, f"{plain} has no floor beside it")
+        return self.find(place, replace(ask, against=score.row.floor_name))
+
+    def divided(self, place: Place, score: Record, gap: Record | None = None) -> str:
+        """Return that a head's seeds are not all on one side, or nothing.
+
+        An interval resamples the test, not the seeds: a mean over seeds may be clear of zero
+        although a head that is trained once more would say the opposite.
+
+        Parameters
+        ----------
+        score : Record
+            A score, or the difference of one from a rival that is the same for every seed.
+        gap : Record, optional
+            How far a score lies from its bound, if that is no row of the files.
+        """
+        of = {"section": score.section, "contract": place.contract, "metric": score.metric}
+        of |= {"task": score.task, "head": score.head, "variant": score.variant}
+        own = Rows(self.rows(place.column, score.section)[0]).all(**of)
+        means = [row for row in own if row.seed is None]
+        gap = gap or score
+        if len(means) != 1 or means[0].value is None or not gap.value:
+            return ""
+        seeds = [row.value for row in own if row.seed is not None and row.value is not None]
+        sides = [(gap.value + value - means[0].value) / gap.value for value in seeds]
+        agree = sum(side > _TOLERANCE for side in sides)
+        if agree == len(sides):
+            return ""
+        return f"its seeds disagree, {agree} of {len(sides)} are on the side of their mean"
+
+    def sources(self) -> dict[str, str | None]:
+        """Return the digest of each metrics file by its shown path; None where there is none."""
+        paths = [
+            metrics_path(run, section)
+            for column, sections in SECTIONS.items()
+            for section in sections
+            if (run := self._run_of(column)) is not None
+        ]
+        return {shown_path(p): file_digest(p) if p.is_file() else None for p in paths}
+
+    def files(self) -> list[Path]:
+        """Return the metric files that are there."""
+        return [at_root(name) for name, digest in self.sources().items() if digest]
+
+    def _run_of(self, column: str) -> str | None:
+        return self.heldout if column == HELDOUT else self.run
+
+    @cached_property
+    def _files(self) -> dict[tuple[str, str], tuple[list[Record], str]]:
+        if self.given is not None:
+            return {key: (list(rows), "") for key, rows in self.given.items()}
+        return {
+            (column, section): self._read(self._run_of(column), section)
+            for column, sections in SECTIONS.items()
+            for section in sections
+        }
+
+    def _read(self, run: str | None, section: str) -> tuple[list[Record], str]:
+        if run is None:
+            return [], "no run of held-out episodes was named"
+        path = metrics_path(run, section)
+        if not path.is_file():
+            return [], f"{shown_path(path)} is not there"
+        try:
+            rows = read_records(path)
+            return [row for row in rows if (row.run, row.section) == (run, section)], ""
+        except RecordError as error:
+            return [], f"{error.place} {error.found}"
+
+
+def open_evidence(run: str, heldout: str | None = None) -> Evidence:
+    """Return the evidence of a run; TakeawaysError if it has left no folder of metrics.
+
+    The cohort's run need not be there.
+    """
+    folder = run_folder(run) / "metrics"
+    if not folder.is_dir():
+        known = [path.parent.name for path in at_root("artifacts").glob("*/metrics")]
+        way_out = f"{did_you_mean(run, known)} Or make reproduce RUN={run}."
+        raise TakeawaysError(f"artifacts/{run}/metrics", "is not there", "metric files", way_out)
+    return Evidence(run, heldout)
+
+
+# Tests
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """An outcome with the rows that it rests on.
+
+    Parameters
+    ----------
+    rows : tuple of Record
+        The score that is shown first.
+    words : mapping of {placeholder: text}
+        What sentences are filled with.
+    why : str
+        Why it can't be told; empty otherwise.
+    """
+
+    outcome: Outcome
+    rows: tuple[Record, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
+
+
+def judge(test: Test, evidence: Evidence, place: Place) -> Judgement:
+    """Return what the rows of a place allow to be said."""
+    return _JUDGES[type(test)](test, evidence, place)
+
+
+def _compares(test: Compares, evidence: Evidence, place: Place) -> Judgement:
+    difference = evidence.find(place, test.ask)
+    mine = evidence.find(place, replace(test.ask, against=None))
+    rival = _rival(test, evidence, place, difference.row)
+    words = _compared(mine.row, difference.row, rival.row, turned=test.turned)
+    rows = _known((mine, difference, rival))
+    if difference.row is None:
+        return Judgement(OPEN, rows, words, difference.why)
+    found, why = verdict(difference.row)
+    why = why or mine.why or rival.why or _unlike(mine.row, difference.row, rival.row)
+    why = why or evidence.divided(place, difference.row)
+    outcome = OPEN if why else _OUTCOMES[found]
+    return Judgement(_TURNED[outcome] if test.turned else outcome, rows, words, why)
+
+
+def _rival(test: Compares, evidence: Evidence, place: Place, gap: Record | None) -> Found:
+    """Return the rival's own score: a baseline's may stand under a variant of its own."""
+    if gap is None:
+        return Found(None, "no difference")
+    own = replace(test.ask, head=gap.against, metric=gap.metric, against=None)
+    variants = [test.rival_variant]
+    if gap.against not in HEADS:
+        variants += [FLOOR, f"{test.ask.variant}/{FLOOR}"]
+    tries = [evidence.find(place, replace(own, variant=variant)) for variant in variants]
+    return next((found for found in tries if found.row is not None), tries[0])
+
+
+def _unlike(mine: Record, gap: Record, rival: Record) -> str:
+    """Return why a difference is not that of the two scores which are told with it, or nothing."""
+    rows = (mine, gap, rival)
+    if len({row.unit for row in rows}) > 1:
+        return "the units differ"
+    if len({row.higher_is_better for row in rows}) > 1:
+        return "its rows do not agree on which way is better"
+    if any(row.value is None for row in rows):
+        return "one of its scores has no value"
+    scale = _TOLERANCE * max(1.0, abs(mine.value), abs(rival.value))
+    apart = mine.value - rival.value
+    if not math.isclose(apart, gap.value, rel_tol=_TOLERANCE, abs_tol=scale):
+        return "the difference is not that of the two scores"
+    return ""
+
+
+def _compared(
+    mine: Record | None, gap: Record | None, rival: Record | None, *, turned: bool
+) -> dict[str, str]:
+    """Return what sentences are filled with; turned, the rival is who is spoken of."""
+    unit = next((row.unit for row in (mine, gap, rival) if row is not None), "1")
+    named = gap or mine
+    metric = readable(named.metric if named else None)
+    against = readable(gap.against if gap else None)
+    if turned:
+        mine, rival, gap = rival, mine, gap and _moved(gap, lambda value: -value)
+    words = _scores(mine.value if mine else None, rival.value if rival else None, unit)
+    pair = f"{metric} {words['mine']} against {words['other']}"
+    both = mine and rival and None not in (mine.value, rival.value)
+    interval = f", difference {ends(gap)}" if ends(gap) else ""
+    return words | {
+        "metric": metric,
+        "seen": f" ({pair})" if both else "",
+        "figures": f"{pair}{interval}" if both else "",
+        "rival": against,
+        "gap": signed(gap.value if gap else None, unit),
+        "ends": ends(gap),
+    }
+
+
+def _scores(score: float | None, other: float | None, unit: str) -> dict[str, str]:
+    ratio = times(score, other)
+    far = ratio is not None and not 1 / FAR < ratio < FAR
+    return {
+        "mine": number(score, unit),
+        "other": number(other, unit),
+        "degree": "far " if far else "",
+        "times": UNKNOWN if ratio is None else f"{ratio:.1f}",
+    }
+
+
+def _moved(row: Record, change: Any) -> Record:
+    """Return a row with its value and interval moved, or turned round."""
+    moved = {
+        name: None if getattr(row, name) is None else change(getattr(row, name))
+        for name in ("value", "ci_low", "ci_high")
+    }
+    if None not in moved.values():
+        moved["ci_low"], moved["ci_high"] = sorted((moved["ci_low"], moved["ci_high"]))
+    return row.model_copy(update=moved)
+
+
+def _clears(test: Clears, evidence: Evidence, place: Place) -> Judgement:
+    score = evidence.find(place, test.ask)
+    printed = evidence.find(place, test.bound) if test.bound else Found(None)
+    rows, row = _known((score, printed)), score.row
+    bound, why, outcome = None, score.why or printed.why, OPEN
+    if not why:
+        bound, lacking = _bound(test, row, printed)
+        beyond = row if bound is None else _moved(row, lambda value: value - bound)
+        found, why = verdict(beyond)
+        why = why or lacking or evidence.divided(place, row, beyond)
+        outcome = OPEN if why else _OUTCOMES[found]
+    unit, value = (row.unit, row.value) if row else ("1", None)
+    metric, interval = readable(row.metric if row else None), ends(row, with_sign=False)
+    words = _scores(value, bound, unit) | {"metric": metric, "ends": interval}
+    told = value is not None and bound is not None
+    seen = f"{metric} {' '.join(filter(None, (words['mine'], interval)))}"
+    words["figures"] = f"{seen} against {words['other']}" if told else ""
+    return Judgement(outcome, rows, words, why)
+
+
+def _bound(test: Clears, score: Record, printed: Found) -> tuple[float | None, str]:
+    """Return what is to be cleared, or why there is nothing."""
+    if test.bound:
+        same = printed.row.unit == score.unit
+        why = printed.lacking or ("" if same else "the units differ")
+        return (None, why) if why else (printed.row.value, "")
+    if score.floor is None:
+        return None, "there is nothing to clear"
+    same = score.floor == test.constant
+    return (score.floor, "") if same else (None, "its floor is not the constant expected")
+
+
+def _tally(test: Tally, evidence: Evidence, place: Place) -> Judgement:
+    """Return what most tasks say.
+
+    Supported if the head is better on more than half of the tasks asked and worse on none,
+    contradicted the other way round. Can't tell if tasks without a verdict could still bring
+    either about; otherwise not supported.
+    """
+    asks = test.asks
+    if test.otherwise and not any(_was_scored(evidence, place, ask) for ask in asks):
+        asks = test.otherwise
+    tasks: dict[Verdict, list[str]] = {side: [] for side in Verdict}
+    rows, reasons = [], {}
+    for ask in asks:
+        found = evidence.find(place, ask)
+        side, why = _side(test, evidence, place, ask, found)
+        tasks[side].append(readable(ask.task))
+        if found.row is not None:
+            rows.append(found.row)
+        if side is Verdict.NOT_TESTED:
+            reasons[why] = None
+    better, worse, _, untold = (len(tasks[side]) for side in Verdict)
+    most = HALF * len(asks)
+    outcome, why = NEITHER, ""
+    if better > most and not worse:
+        outcome = YES
+    elif worse > most and not better:
+        outcome = NO
+    elif (not worse and better + untold > most) or (not better and worse + untold > most):
+        outcome, why = OPEN, _few(list(reasons))
+        if untold < len(asks):
+            why = f"{counted(untold, 'task')} without a verdict could decide it ({why})"
+    return Judgement(outcome, tuple(rows), _tallied(tasks, len(asks)), why)
+
+
+def _was_scored(evidence: Evidence, place: Place, ask: Ask) -> bool:
+    """Return whether the head that is asked about was scored at all, in whatever measure."""
+    rows, _ = evidence.rows(place.column, ask.section)
+    wanted = (place.contract, ask.task, ask.head, ask.variant)
+    return any((row.contract, row.task, row.head, row.variant) == wanted for row in rows)
+
+
+def _side(
+    test: Tally, evidence: Evidence, place: Place, ask: Ask, found: Found
+) -> tuple[Verdict, str]:
+    if found.row is None:
+        return Verdict.NOT_TESTED, found.why
+    side, why = verdict(found.row)
+    if side not in (Verdict.BETTER, Verdict.WORSE):
+        return side, why
+    if test.guard:
+        p = evidence.find(place, replace(ask, metric=test.guard)).row
+        if p is None or p.value is None:
+            return Verdict.NOT_TESTED, "its p corrected for all comparisons is not known"
+        side = side if p.value <= ALPHA else Verdict.NO_DIFFERENCE
+    why = evidence.divided(place, found.row)
+    return (Verdict.NOT_TESTED, why) if why else (side, "")
+
+
+def _few(reasons: Sequence[str], n_shown: int = 2) -> str:
+    rest = len(reasons) - n_shown
+    more = [f"and {counted(rest, 'more such reason')}"] if rest > 0 else []
+    return "; ".join([*reasons[:n_shown], *more])
+
+
+def _tallied(tasks: Mapping[Verdict, Sequence[str]], n: int) -> dict[str, str]:
+    """Return what sentences about counted tasks are filled with."""
+    names = ("better", "worse", "open", "untold")
+    numbers = {
+        f"n_{name}": str(len(found)) for name, found in zip(names, tasks.values(), strict=True)
+    }
+    words = {
+        name: f"{len(found)} of {n} tasks ({listed(found)})" if found else "no task"
+        for name, found in zip(names, tasks.values(), strict=True)
+    }
+    disagree = tasks[Verdict.BETTER] and tasks[Verdict.WORSE]
+    words["case"] = "Tasks disagree" if disagree else "Too few tasks show it"
+    called = ("better", "worse", str(Verdict.NO_DIFFERENCE), "without a verdict")
+    shown = ", ".join(f"{one} {name}" for one, name in zip(numbers.values(), called, strict=True))
+    words["figures"] = f"{shown} of {n} tasks" if n > 1 else ""
+    told = len(tasks[Verdict.NOT_TESTED]) < n
+    words["seen"] = f" (better on {words['better']}, worse on {words['worse']})" if told else ""
+    return words | numbers
+
+
+def _fact(test: Fact, evidence: Evidence, place: Place) -> Judgement:
+    found = evidence.find(place, test.ask)
+    others = {name: evidence.find(place, Ask(test.ask.section, name)) for name in test.also}
+    row, value = found.row, found.row.value if found.row else None
+    percent = share(value, test.bound) if 0 <= (value or 0) <= 1 else UNKNOWN
+    figures = ""
+    if row is not None and value is not None:
+        figures = percent if row.unit == "1" else f"{readable(row.metric)}: {found.shown}"
+    n_test = UNKNOWN if row is None or row.n_test is None else f"{row.n_test:,}"
+    words = {"value": found.shown, "percent": percent, "n_test": n_test, "figures": figures}
+    words |= {name: one.shown for name, one in others.items()}
+    rows = _known((found, *others.values()))
+    why = next(filter(None, (one.lacking for one in (found, *others.values()))), "")
+    if not why and test.given and not others[test.given].row.value:
+        why = f"{readable(test.given)} is zero"
+    if why:
+        return Judgement(OPEN, rows, words, why)
+    holds = value > test.bound if test.relation == "above" else value == test.bound
+    return Judgement(YES if holds else NO, rows, words)
+
+
+def _same(test: Same, evidence: Evidence, place: Place) -> Judgement:
+    words, apart, lacking, seen = {}, [], [], []
+    for ask in test.asks:
+        mine = evidence.find(place, ask)
+        other = evidence.find(place, replace(ask, variant=test.variant))
+        seen += [mine, other]
+        words[str(ask.metric)] = mine.shown
+        if mine.lacking or other.lacking:
+            lacking.append(mine.lacking or other.lacking)
+        elif mine.row.unit != other.row.unit:
+            lacking.append("the units differ")
+        elif mine.row.value != other.row.value:
+            apart.append(f"{readable(ask.metric)} {mine.shown} is {other.shown}")
+    told = ", ".join(f"{shown} {readable(metric)}" for metric, shown in words.items())
+    words |= {"apart": listed(apart), "figures": "" if lacking else told}
+    outcome = NO if apart else OPEN if lacking else YES
+    return Judgement(outcome, _known(seen), words, "; ".join(lacking) if outcome is OPEN else "")
+
+
+def _every(test: Every, evidence: Evidence, place: Place) -> Judgement:
+    section, metric = test.ask.section, test.ask.metric
+    rows, why = evidence.rows(place.column, section)
+    rows = [
+        row
+        for row in rows
+        if (row.contract, row.metric, row.against) == (place.contract, metric, None)
+        and FLOOR not in (row.variant or "")
+    ]
+    kept = [readable(row.variant) for row in rows if row.value == test.value]
+    lacking = [f"{readable(row.variant)}: {reason_of(row)}" for row in rows if row.value is None]
+    off = [
+        f"{readable(row.variant)} ({Found(row).shown})"
+        for row in rows
+        if row.value is not None and row.value != test.value
+    ]
+    figures = f"{len(kept)} of {len(rows)}" if kept or off else ""
+    words = {"kept": listed(kept), "off": listed(off), "n": f"{len(rows):,}", "figures": figures}
+    if not rows:
+        lacking = [why or f"{metric} under {place.contract} is not in {section}.json"]
+    outcome = NO if off else OPEN if lacking else YES
+    return Judgement(outcome, tuple(rows), words, "; ".join(lacking) if outcome is OPEN else "")
+
+
+def _known(found: Iterable[Found]) -> tuple[Record, ...]:
+    return tuple(one.row for one in found if one.row is not None)
+
+
+_JUDGES = {
+    Compares: _compares,
+    Clears: _clears,
+    Tally: _tally,
+    Fact: _fact,
+    Same: _same,
+    Every: _every,
+}
+
+
+def say(claim: Claim, rule: Rule, judgement: Judgement) -> str:
+    """Return the sentence of an outcome, filled and tidied."""
+    template = rule.said.get(judgement.outcome, OPEN_SENTENCE)
+    why = judgement.why.rstrip(".") or "the rows don't say"
+    text = template.format(**{"seen": "", **judgement.words, "claim": claim.text, "why": why})
+    return _capital(" ".join(text.split()).replace(" .", ".").replace(" ,", ","))
+
+
+# All takeaways of a run
+
+
+def assemble(evidence: Evidence) -> dict[str, Any]:
+    """Return the takeaways of a run as a JSON-like object.
+
+    It holds ``run``, ``heldout``, ``sources`` (the digest of each metrics file, None where there is
+    none), ``extents`` (how much each column is of), ``takeaways`` with their claims, and ``digest``
+    of all of it.
+    """
+    content: dict[str, Any] = {
+        "run": evidence.run,
+        "heldout": evidence.heldout,
+        "sources": evidence.sources() if evidence.given is None else {},
+        "extents": {place.column: _extent(evidence, place) for place in EXTENTS},
+        "takeaways": [
+            {
+                "name": one.name,
+                "title": one.title,
+                "question": one.question,
+                "scope": one.scope,
+                "claims": [
+                    decide(evidence, claim, place) for claim in one.claims for place in claim.rules
+                ],
+            }
+            for one in TAKEAWAYS
+        ],
+    }
+    return content | {"digest": value_digest(content)}
+
+
+def decide(evidence: Evidence, claim: Claim, place: Place) -> dict[str, Any]:
+    """Return a claim decided in one place: its outcome, the sentence, and the rows behind it."""
+    rule = claim.rules[place]
+    judgement = judge(rule.test, evidence, place)
+    return {
+        "claim": claim.name,
+        "text": claim.text,
+        "column": place.column,
+        "contract": place.contract,
+        "outcome": str(judgement.outcome),
+        "sentence": say(claim, rule, judgement),
+        "figures": judgement.words.get("figures", ""),
+        "sections": sorted(sections_of(rule.test)),
+        "rows": [row.model_dump(mode="json") for row in judgement.rows],
+    }
+
+
+def _extent(evidence: Evidence, place: Place) -> str:
+    """Return how much a column is of, or why that isn't known."""
+    template, asks = EXTENTS[place]
+    found = {name: evidence.find(place, ask) for name, ask in asks.items()}
+    why = next((one.why for one in found.values() if one.row is None), None)
+    return f"not known, {why}" if why else template.format(**{n: f.shown for n, f in found.items()})
+
+
+def outcome_rows(content: Mapping[str, Any], section: str) -> list[Record]:
+    """Return how many claims of each place have each outcome.
+
+    Rows of metric ``claims`` have the column and the outcome as ``variant``; ``section`` is the
+    notebook's name.
+    """
+    claims = [claim for one in content["takeaways"] for claim in one["claims"]]
+    counts = Counter((one["column"], one["contract"], one["outcome"]) for one in claims)
+    return [
+        Record(
+            run=content["run"],
+            section=section,
+            contract=contract,
+            metric="claims",
+            unit="claim",
+            variant=f"{column}: {outcome}",
+            value=counts[column, contract, str(outcome)],
+        )
+        for column, contract in dict.fromkeys((one["column"], one["contract"]) for one in claims)
+        for outcome in Outcome
+    ]
+
+
+# For readers
+
+
+def to_markdown(content: Mapping[str, Any]) -> str:
+    """Return the page of assembled takeaways, fresh or read back from their JSON."""
+    names = column_names(content)
+    extents = "\n".join(
+        f"- {_capital(names[column])}: {text}." for column, text in content["extents"].items()
+    )
+    how = [text.format(far=f"{FAR:g}", alpha=f"{ALPHA:g}") for text in HOW_TO_READ]
+    parts = [
+        f"# Research takeaways: run {as_markdown(content['run'])}",
+        _GENERATED,
+        f"## Scope\n\n{SCOPE}\n\n{extents}",
+        f"## At a glance\n\n{glance_table(content)}",
+        *(
+            f"## {n}. {one['title']}\n\n{takeaway_text(one, names)}\n\n*Scope:* {one['scope']}"
+            for n, one in enumerate(content["takeaways"], 1)
+        ),
+        "## How to read\n\n" + "\n\n".join(how),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def column_names(content: Mapping[str, Any]) -> dict[str, str]:
+    """Return what readers call each column."""
+    heldout = content["heldout"]
+    return {
+        RUN: f"run {as_markdown(content['run'])}",
+        RECORD: "published record",
+        HELDOUT: f"run {as_markdown(heldout)}" if heldout else "held-out episodes",
+    }
+
+
+def places_of(content: Mapping[str, Any]) -> list[Place]:
+    """Return the places where some claim is asked, in reading order."""
+    claims = [claim for one in content["takeaways"] for claim in one["claims"]]
+    places = {Place(one["column"], one["contract"]) for one in claims}
+    order = list(SECTIONS)
+    return sorted(places, key=lambda p: (order.index(p.column), p.contract != "published"))
+
+
+def mark(outcome: str) -> str:
+    """Return an outcome with its mark."""
+    return f"{MARKS[Outcome(outcome)]} {outcome}"
+
+
+def glance_table(content: Mapping[str, Any]) -> str:
+    """Return each claim's outcome with the figures that decide it, one column a place."""
+    names, places = column_names(content), places_of(content)
+    head = ["takeaway", "claim"] + [f"{names[p.column]}, `{p.contract}`" for p in places]
+    lines = []
+    for one in content["takeaways"]:
+        title = one["title"]
+        for text, group in groupby(one["claims"], key=lambda claim: claim["text"]):
+            found = {
+                Place(claim["column"], claim["contract"]): "<br>".join(
+                    filter(None, (mark(claim["outcome"]), claim["figures"]))
+                )
+                for claim in group
+            }
+            lines.append([title, text, *(found.get(place, "") for place in places)])
+            title = ""
+    return _table(head, lines)
+
+
+def takeaway_text(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Return a takeaway's sentences, the rows they rest on and their files, as Markdown.
+
+    Parameters
+    ----------
+    one : mapping
+        One of the assembled takeaways.
+    names : mapping of {column: name}
+        See `column_names`.
+    """
+    parts, sources = [f"*{one['question']}*"], []
+    for column, name in names.items():
+        claims = [claim for claim in one["claims"] if claim["column"] == column]
+        lines = [
+            f"- {MARKS[Outcome(claim['outcome'])]} {claim['sentence']} "
+            f"*({claim['outcome']}, `{claim['contract']}`)*"
+            for claim in claims
+        ]
+        if lines:
+            parts.append(f"### {_capital(name)}\n\n" + "\n".join(lines))
+        of = names[RUN if column == RECORD else column]
+        files = sorted({section for claim in claims for section in claim["sections"]})
+        sources += [f"`{section}.json` of {of}" for section in files]
+    return "\n\n".join([*parts, evidence_table(one, names), f"*Source:* {', '.join(sources)}."])
+
+
+def evidence_table(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Return the rows that a takeaway rests on as a Markdown table, each once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for claim in one["claims"]:
+        for fields in claim["rows"]:
+            row = Record.model_validate(fields)
+            found.setdefault(
+                (claim["column"], repr(row.key)), [names[claim["column"]], *_cells(row)]
+            )
+    if not found:
+        return "No row was found."
+    head = ["whose", "contract", "task", "head", "variant", "minus", "metric", "value",
+            "interval", "floor", "ceiling", "tested", "file"]  # fmt: skip
+    rest = len(found) - MAX_TABLE_ROWS
+    tail = f"\n\n{rest} more rows are in `{NAME}.json`." if rest > 0 else ""
+    return _table(head, list(found.values())[:MAX_TABLE_ROWS]) + tail
+
+
+def _cells(row: Record) -> list[str]:
+    names = (row.task, row.head, row.variant, row.against, row.metric)
+    lacking = f"{row.status}: {as_markdown(row.reason or '')}"
+    interval = ends(row, with_sign=row.against is not None)
+    return [
+        row.contract,
+        *(as_markdown(readable(name)) for name in names),
+        lacking if row.value is None else number(row.value, row.unit),
+        interval or (row.ci_reason or "").partition(":")[0],
+        "" if row.floor is None else f"{number(row.floor, row.unit)} {readable(row.floor_name)}",
+        "" if row.ceiling is None else number(row.ceiling, row.unit),
+        "" if row.n_test is None else f"{row.n_test:,}",
+        f"`{row.section}.json`",
+    ]
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"(?<!\\)\|", r"\\|", text).replace("\n", " ")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+# On disk
+
+
+def takeaways_path(run: str, suffix: str = ".md") -> Path:
+    """Return where a run keeps its takeaways: a page (.md), or an object for programs (.json)."""
+    return run_folder(run) / f"{NAME}{suffix}"
+
+
+def write_takeaways(evidence: Evidence) -> dict[str, Any]:
+    """Write a run's takeaways as a page and as JSON, and return them."""
+    content = assemble(evidence)
+    data = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    for suffix, text in {".json": data, ".md": to_markdown(content)}.items():
+        write_text(takeaways_path(evidence.run, suffix), text)
+    return content
+
+
+def check_takeaways(run: str) -> None:
+    """Refuse takeaways that aren't what the run's metric files and the rules say.
+
+    Metric files of another run that aren't there are not held against the takeaways.
+
+    Raises
+    ------
+    TakeawaysError
+        If one of the two files is absent or was changed by hand, or a metrics file or a rule has
+        changed since.
+    """
+    faults = list(_faults(run))
+    if faults:
+        raise TakeawaysError(
+            f"artifacts/{run}/{NAME}.md",
+            "; ".join(faults),
+            "what the metric files say",
+            f"Write it anew: make reproduce RUN={run}, or xperience takeaways {run}.",
+        )
+
+
+def _faults(run: str) -> Iterator[str]:
+    """Yield what is wrong with a run's takeaways, in words."""
+    page, data = takeaways_path(run), takeaways_path(run, ".json")
+    lacking = [path.name for path in (page, data) if not path.is_file()]
+    if lacking:
+        yield f"{' and '.join(lacking)} {'are' if len(lacking) > 1 else 'is'} not there"
+        return
+    content = _read_back(data)
+    if content is None:
+        yield f"{data.name} was changed by hand"
+        return
+    if set(content) != _KEYS:
+        yield f"{data.name} was made by other rules"
+        return
+    if page.read_text(encoding="utf-8") != to_markdown(content):
+        yield f"{page.name} is not what its metrics say: it was changed by hand, or the layout was"
+    changed, n_lost = [], 0
+    for name, was in content["sources"].items():
+        state = digest_state(at_root(name), was)
+        if state == "absent" and (was is None or f"/{run}/" not in f"/{name}"):
+            n_lost += was is not None
+        elif state != "same":
+            changed.append(f"{name} {_STATES[state]}")
+    yield from changed
+    if not changed and not n_lost:
+        now = assemble(open_evidence(run, content["heldout"]))
+        if now["digest"] != content["digest"]:
+            yield "the rules or their sentences have changed since"
+
+
+def _read_back(path: Path) -> dict[str, Any] | None:
+    """Return the object in a file; None if it isn't what was written there."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        rest = {key: value for key, value in content.items() if key != "digest"}
+        return content if content["digest"] == value_digest(rest) else None
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None

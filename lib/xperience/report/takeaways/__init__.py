@@ -1,1 +1,0 @@
-"""Research takeaways: sentences that metric rows allow, each decided by a rule."""
