@@ -120,7 +120,7 @@ def test_the_forecast_verdict_follows_the_intervals():
         == "With a rolling origin, only damped velocity beats zero velocity: 4.0 mm less error"
     )
     said = forecast_verdict(better)
-    assert "beaten by damped velocity by 4.0 mm (-7.0 to -1.0 mm)" in said
+    assert "beaten by damped velocity by 4.0 mm ([-7.0 mm, -1.0 mm])" in said
     assert "The interval of ridge joint holds 0" in said
     none = [gain("damped_velocity", -0.004, -0.009, 0.001)]
     assert "No forecast of the real hands" in check(draw_hand_forecasts(none))

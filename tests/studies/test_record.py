@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from xperience.evaluation.agreement import agreement
 from xperience.evaluation.evaluate import FLOOR
+from xperience.evaluation.predictions import copy_nearest, predict
 from xperience.evaluation.records import PRESENT_KNOWN, write_records
 from xperience.features.windows import window_label
 from xperience.project import at_root
@@ -26,7 +27,6 @@ from xperience.studies.record.note import (
     part_rows,
 )
 from xperience.studies.record.predictions import (
-    copied,
     labelled_problem,
     score_rows,
     shared_frames,
@@ -226,7 +226,8 @@ def _frames(window):
 def test_copying_takes_the_nearest_training_label(truth):
     problem = labelled_problem(ALL_FEATURE_ACTION, truth)
     labels, centers = problem.samples.values, problem.samples.centers
-    for said, place in list(zip(copied(problem), problem.split.test, strict=True))[::29]:
+    (nearest,) = predict(problem, copy_nearest)
+    for said, place in list(zip(nearest.predicted, problem.split.test, strict=True))[::29]:
         gaps = np.abs(centers[problem.split.train] - centers[place])
         near = {labels[one] for one in problem.split.train[gaps == gaps.min()]}
         assert said in near

@@ -17,7 +17,7 @@ app = Verbs(
 
 @app.command()
 def export(
-    roster: Annotated[Path, typer.Argument(help="The cohort: episodes.csv.")],
+    manifest: Annotated[Path, typer.Argument(help="The cohort: episodes.csv.")],
     out: Annotated[
         Path, typer.Option(help="Folder for records, options, manifest and media."), FOLDER
     ],
@@ -45,12 +45,12 @@ def export(
         settings = ExportSettings.checked(
             per_episode=per_episode, fps=fps, lead_s=lead_s, tile_px=tile, seed=seed
         )
-        cohort = read_manifest(roster)
+        cohort = read_manifest(manifest)
         found = export_records(cohort, out, settings, side or SIDES, workers, show)
-    manifest = found.manifest
-    for name, reason in manifest["lost"].items():
+    written = found.manifest
+    for name, reason in written["lost"].items():
         say(f"left out: {name}: {reason}", err=True)
-    counts = ", ".join(f"{count} {name}" for name, count in manifest["records"].items())
+    counts = ", ".join(f"{count} {name}" for name, count in written["records"].items())
     typer.echo(f"records: {counts}")
     typer.echo(str(found.path))
 

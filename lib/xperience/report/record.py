@@ -8,7 +8,7 @@ from xperience.evaluation.agreement import Figure
 from xperience.evaluation.evaluate import FLOOR
 from xperience.evaluation.records import PRESENT_KNOWN, ROLLING, STITCHED, Record
 from xperience.report.quantities import counted, percent
-from xperience.report.tables import Rows, readable
+from xperience.report.tables import Rows, ends, floor, number, readable, signed
 from xperience.tasks.audio import RAW_ONLY
 from xperience.tasks.catalogue import TASKS_BY_NAME
 from xperience.text import as_markdown
@@ -236,7 +236,9 @@ def _walked(rows: Rows) -> str | None:
             f"**No forecast beats zero velocity.** With a rolling origin over {n_test:,} samples, "
             f"none has an interval of its difference from zero velocity below 0."
         )
-    texts = [f"{readable(row.head)} by {_mm(-row.value)} ({_ends(row)})" for row in won]
+    texts = [
+        f"{readable(row.head)} by {number(-row.value, row.unit)} ({_bounds(row)})" for row in won
+    ]
     rest = [readable(row.head) for row in found if row not in won]
     others = f" The interval of {' and '.join(rest)} holds 0." if rest else ""
     return (
@@ -255,18 +257,13 @@ def _split(rows: Rows) -> list[str]:
     verdict = f"{', '.join(won)} beat it" if won else "nothing beats it with an interval"
     return [
         f"On the one chronological split ({found[0].n_test:,} test samples) {verdict}; the nearest "
-        f"is {readable(best.head)}, {_mm(best.value)} from zero velocity ({_ends(best)})."
+        f"is {readable(best.head)}, {signed(best.value, best.unit)} from zero velocity "
+        f"({_bounds(best)})."
     ]
 
 
-def _mm(metres: float) -> str:
-    return f"{1000 * metres:.1f} mm"
-
-
-def _ends(row: Record) -> str:
-    if row.ci_low is None or row.ci_high is None:
-        return row.ci_reason or "no interval"
-    return f"{1000 * row.ci_low:+.1f} to {1000 * row.ci_high:+.1f} mm"
+def _bounds(row: Record) -> str:
+    return ends(row) or row.ci_reason or "no interval"
 
 
 def trajectory_sentence(rows: Iterable[Record]) -> str:
@@ -331,10 +328,10 @@ def _table(
         {
             "task": readable(row.task) or "all",
             second: getattr(row, second),
-            "metric": f"{row.metric}{'' if row.unit == '1' else f' ({row.unit})'}",
-            "score": _three(row.value),
-            "95 % interval": _interval(row),
-            "best floor": f"{row.floor:.3f} {readable(row.floor_name)}" if row.floor_name else "",
+            "metric": readable(row.metric),
+            "score": number(row.value, row.unit),
+            "95 % interval": ends(row, with_sign=False),
+            "best floor": floor(row) if row.floor_name else "",
             "note": row.reason or row.ci_reason or "",
         }
         for row in found.values()
@@ -342,12 +339,3 @@ def _table(
     table = pd.DataFrame(cells or [{"task": "none", second: ""}]).set_index(["task", second])
     order = list(dict.fromkeys(table.index.get_level_values("task")))
     return table.loc[order]
-
-
-def _three(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _interval(row: Record) -> str:
-    both = row.ci_low is not None and row.ci_high is not None
-    return f"{row.ci_low:.3f} to {row.ci_high:.3f}" if both else ""

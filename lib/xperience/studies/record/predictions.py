@@ -24,7 +24,13 @@ from xperience.evaluation.evaluate import (
     measured,
     score_row,
 )
-from xperience.evaluation.predictions import FIRST_SEED, Prediction, Predictions
+from xperience.evaluation.predictions import (
+    FIRST_SEED,
+    Prediction,
+    Predictions,
+    copy_nearest,
+    predict,
+)
 from xperience.evaluation.records import PRESENT_KNOWN, Record
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines
@@ -368,8 +374,10 @@ def local_rows(problem: Problem, predictions: Predictions, base: Mapping) -> Ite
     """Yield what the local split shares between its parts, and what copying the nearest scores."""
     for name, share in shared_frames(problem).items():
         yield Record(**base_of(problem, base), metric=name, unit="1", value=share)
-    (one,) = predictions
-    nearest = {"nearest_in_time": published_scores("nearest_in_time", problem, copied(problem))}
+    (one,), nearest = (
+        predictions,
+        {"nearest_in_time": Scores.of(problem, predict(problem, copy_nearest))},
+    )
     own = {**base, "n_train": problem.n_train, "variant": "against_neighbours"}
     yield from comparison_rows(_compared(problem, {"linear": one.predicted}, nearest, own))
 
@@ -397,10 +405,3 @@ def shared_frames(problem: Problem) -> dict[str, float]:
         "test_windows_sharing_frames": float(hit.mean()),
         "test_frames_trained_on": float(inside.mean()),
     }
-
-
-def copied(problem: Problem) -> list[str]:
-    """Return for each test sample the label of the training sample nearest in time."""
-    nearest = baselines.nearest_in_time(*problem.centers)
-    known = problem.train_targets
-    return [known[place] for place in nearest]
