@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Status = Literal["ok", "skipped", "degenerate"]
 KEY = ("run", "section", "contract", "task", "head", "variant", "against", "metric", "seed")
 
+UNSTABLE = "unstable"
+"""Begins `Record.no_verdict` where a value hangs on the rounding of its computation."""
+
 ACROSS, ENDS, WITHIN, GAP = "across", "across_ends", "within", "gap"
 """Variants of held-out rows: all windows of test recordings; those of their ends, by heads that
 learnt from other recordings and by heads that learnt from the beginning of each; the difference."""
@@ -61,8 +64,13 @@ class Record(BaseModel):
         Ends of the 95 % interval, both or neither.
     ci_reason : str, optional
         Why there is no interval, where one was asked for.
+    n_seeds : int, optional
+        Seeds of a network whose mean the value is; None where nothing was trained at random.
     spread : float, optional
-        Standard deviation over the seeds whose mean the value is.
+        Standard deviation over all seeds of that network.
+    no_verdict : str, optional
+        Why nothing follows from the row, though it has a value: too few seeds, seeds that disagree,
+        or `UNSTABLE` and how.
     floor, floor_name : float and str, optional
         The strongest trivial baseline's score and name, both or neither.
     skill : float, optional
@@ -102,7 +110,9 @@ class Record(BaseModel):
     ci_low: float | None = None
     ci_high: float | None = None
     ci_reason: str | None = None
+    n_seeds: int | None = None
     spread: float | None = None
+    no_verdict: str | None = None
     floor: float | None = None
     floor_name: str | None = None
     skill: float | None = None

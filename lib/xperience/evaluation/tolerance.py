@@ -1,0 +1,120 @@
+"""How far a row may differ from the same row of another processor: tolerances by kind of row.
+
+The same code rounds otherwise on another processor, with other threads or another BLAS. Counts of
+the recording don't change at all, and a fit with one solution changes in its last digits. A network
+ends elsewhere, as if it had been trained from other seeds: its mean over n seeds, compared with
+another mean over n seeds of spread s, has the deviation s·√(2/n). `N_SPREADS` is 4 for the mean of
+`SEEDS` seeds, which is 6.3 such deviations: where a spread is estimated from five seeds (Student's
+t with 4 degrees of freedom), a network drawn anew altogether passes it 3 times in 1,000. A network
+that only rounds otherwise moves less.
+"""
+
+import math
+from enum import StrEnum
+
+from xperience.evaluation.records import UNSTABLE, Record
+
+RELATIVE, ABSOLUTE = 1e-6, 1e-9
+"""Of numbers that follow from the data by a computation with one outcome."""
+N_SPREADS, SEEDS = 4.0, 5
+"""A mean of `SEEDS` seeds may move by so many spreads; one of n seeds by √(SEEDS / n) as many."""
+LEAST_SHARE = 0.01
+"""A network's score may move by this share of itself though its seeds agree: few samples tip."""
+MEASURED_UNITS = {"h"}
+"""Hours of work are measured, and differ from run to run."""
+_EXACT = ("run", "section", "contract", "task", "head", "variant", "against", "metric", "seed",
+          "unit", "higher_is_better", "status", "n_seeds", "n_train", "n_test")  # fmt: skip
+_NUMBERS = ("value", "ci_low", "ci_high", "spread", "floor", "skill", "ceiling", "n_effective")
+_OF_SCORE = ("value", "ci_low", "ci_high")
+
+
+class Kind(StrEnum):
+    """What a row's numbers rest on."""
+
+    COUNT = "count"
+    DETERMINISTIC = "deterministic"
+    NETWORK = "network"
+    UNSTABLE = "unstable"
+    MEASURED = "measured"
+
+
+class Agreement(StrEnum):
+    """How a row compares with its reference."""
+
+    EQUAL = "equal"
+    WITHIN = "within tolerance"
+    DIFFERENT = "different"
+    NOT_COMPARED = "not compared"
+
+
+def kind_of(row: Record) -> Kind:
+    """Return what a row's numbers rest on, which says how far they may differ."""
+    if (row.no_verdict or "").startswith(UNSTABLE):
+        return Kind.UNSTABLE
+    if row.n_seeds is not None:
+        return Kind.NETWORK
+    if row.unit in MEASURED_UNITS:
+        return Kind.MEASURED
+    whole = row.value is None or float(row.value).is_integer()
+    is_count = row.higher_is_better is None and row.floor is None and row.ci_low is None
+    return Kind.COUNT if whole and is_count else Kind.DETERMINISTIC
+
+
+def compare_rows(reference: Record, row: Record) -> Agreement:
+    """Return how a row compares with its reference: equal, within tolerance, different.
+
+    Parameters
+    ----------
+    reference, row : Record
+        Of the same key. The kind, the spread and the number of seeds are the reference's.
+
+    Returns
+    -------
+    Agreement
+        "not compared" where numbers differ that nothing holds together: rows that are unstable or
+        measured, and networks of one seed, whose spread isn't known.
+
+    Notes
+    -----
+    Reasons aren't compared, and a network's interval, spread and effective samples only follow its
+    score: whether it has an interval at all decides verdicts, and those are compared as such.
+    """
+    if any(getattr(reference, name) != getattr(row, name) for name in _EXACT):
+        return Agreement.DIFFERENT
+    if all(getattr(reference, name) == getattr(row, name) for name in (*_NUMBERS, "floor_name")):
+        return Agreement.EQUAL
+    kind = kind_of(reference)
+    if kind in (Kind.UNSTABLE, Kind.MEASURED) or Kind.UNSTABLE is kind_of(row):
+        return Agreement.NOT_COMPARED
+    if kind is Kind.COUNT:
+        return Agreement.DIFFERENT
+    if kind is Kind.NETWORK:
+        if reference.spread is None:
+            return Agreement.NOT_COMPARED
+        near = _near_network(reference, row)
+    else:
+        same = reference.floor_name == row.floor_name
+        near = same and all(_close(reference, row, name) for name in _NUMBERS)
+    return Agreement.WITHIN if near else Agreement.DIFFERENT
+
+
+def _close(reference: Record, row: Record, name: str, allowed: float = ABSOLUTE) -> bool:
+    was, now = getattr(reference, name), getattr(row, name)
+    if was is None or now is None:
+        return was is now
+    return math.isclose(was, now, rel_tol=RELATIVE, abs_tol=allowed)
+
+
+def _near_network(reference: Record, row: Record) -> bool:
+    """Return whether a network's numbers lie where its seeds put them, baselines as they were."""
+    allowed = network_tolerance(reference)
+    pairs = [(getattr(reference, name), getattr(row, name)) for name in _OF_SCORE]
+    moved = all(abs(was - now) <= allowed for was, now in pairs if None not in (was, now))
+    return moved and all(_close(reference, row, name) for name in ("floor", "ceiling"))
+
+
+def network_tolerance(reference: Record) -> float:
+    """Return by how much the score of a network and the ends of its interval may differ."""
+    seeds = N_SPREADS * reference.spread * math.sqrt(SEEDS / reference.n_seeds)
+    size = max(abs(reference.value or 0.0), abs(reference.floor or 0.0))
+    return seeds + LEAST_SHARE * size
