@@ -18,7 +18,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 OWN = $(if $(value EPISODE),--episode=$(call quoted,EPISODE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup extras reproduce sample family site lab pair test test-slow test-faults test-extras lint format bench clean
+.PHONY: help setup extras reproduce publish sample family site lab pair test test-slow test-faults test-extras lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,9 +41,12 @@ $(EXTRAS): requirements-extras.lock $(READY)
 		--constraint requirements.lock -r requirements-extras.lock
 	@touch $@
 
-reproduce: setup ## bring a run up to date: recording, windows, notebooks, site
+reproduce: setup ## bring a run up to date: recording, windows, notebooks, comparison, site
 	@$(XPERIENCE) reproduce $(OWN) $(if $(AGAIN),--again) --profile=$(call quoted,PROFILE) \
 		-- $(call quoted,RUN)
+
+publish: setup ## make a run's results the committed reference, with which reruns are compared
+	@$(XPERIENCE) publish -- $(call quoted,RUN)
 
 sample: setup ## download the public sample (its licence is shown) and run everything on it
 	@$(XPERIENCE) reproduce sample $(if $(AGAIN),--again)

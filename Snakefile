@@ -32,6 +32,7 @@ localrules: all
 rule all:
     input:
         inside(PLAN.deliverables()),
+        inside(PLAN.reports()),
         inside([PLAN.stamp("site")]),
 
 
@@ -91,6 +92,7 @@ rule notebook:
         f"{A}/metrics/{{notebook}}.provenance.json",
     params:
         lambda w: PLAN.values(w.notebook),
+        kept=lambda w: PLAN.kept(w.notebook),
     log:
         f"{A}/logs/{{notebook}}.log",
     threads: 1
@@ -98,9 +100,22 @@ rule notebook:
         "{STEP} notebook {OWN} -- {wildcards.notebook:q} {ASKED:q} 2>&1 | tee {log:q}"
 
 
+rule compare:
+    input:
+        inside(PLAN.deliverables()),
+        inside(PLAN.committed()),
+    output:
+        inside(PLAN.reports()),
+    log:
+        f"artifacts/{PARAMS.run}/logs/compare.log",
+    shell:
+        "{STEP} compare {RUN} 2>&1 | tee {log:q}"
+
+
 rule site:
     input:
         inside(PLAN.deliverables()),
+        inside(PLAN.reports()),
         inside(PLAN.page_sources()),
         inside(sources_of(SITE)),
     output:

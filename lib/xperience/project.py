@@ -9,6 +9,8 @@ from pathlib import Path
 from xperience.errors import ParamsError
 
 BASE_RUN = "standin"
+REFERENCE = "reference"
+"""The folder in ``artifacts/`` that holds the committed results of runs."""
 LONGEST_NAME = 48
 """Characters of a recording's name; with what is put to it, a file name holds 255 bytes."""
 ROOT_VARIABLE = "XPERIENCE_ROOT"
@@ -67,11 +69,40 @@ def own_name(episode: Path | str) -> str:
 
 def run_folder(run: str) -> Path:
     """Return the folder that a run writes to; a name that leads elsewhere is a ParamsError."""
-    if run != Path(run).name or run == "..":
+    if run != Path(run).name or run in ("..", REFERENCE):
         raise ParamsError(
-            "run", f"is {run!r}", "a name, no path", "Runs are folders in artifacts/."
+            "run", f"is {run!r}", "a run's name, no path", "Runs are folders in artifacts/."
         )
     return at_root("artifacts") / run
+
+
+def reference_folder(run: str) -> Path:
+    """Return the folder of a run's committed results, with which reruns are compared."""
+    return run_folder(run).parent / REFERENCE / run
+
+
+def results_folder(run: str) -> Path:
+    """Return where a run's results are read: its own folder, or the reference if it never ran."""
+    own, committed = run_folder(run), reference_folder(run)
+    has_run = (own / "metrics").is_dir() or not (committed / "metrics").is_dir()
+    return own if has_run else committed
+
+
+def known_runs(left: str = "metrics") -> list[str]:
+    """Return the names of runs that left such a file or folder, here or in the reference."""
+    own, committed = at_root("artifacts"), at_root("artifacts") / REFERENCE
+    found = [path for top in (own, committed) for path in top.glob(f"*/{left}")]
+    return sorted({path.parent.name for path in found})
+
+
+def located(name: str) -> Path:
+    """Return where a file lies whose path was written down: in the reference if only there."""
+    path = at_root(name)
+    parts = Path(name).parts
+    if path.exists() or parts[:1] != ("artifacts",):
+        return path
+    committed = at_root("artifacts").joinpath(REFERENCE, *parts[1:])
+    return committed if committed.exists() else path
 
 
 def windows_path(run: str, episode: Path | str, contract: str = "published") -> Path:

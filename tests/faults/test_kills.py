@@ -21,7 +21,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 PARTS = ("lib", "docs", "profiles", "params", "notebooks", "Snakefile", "pyproject.toml")
-OTHER_RUN = "artifacts/family/metrics"
+OTHER_RUN = "artifacts/reference/family/metrics"
 """The takeaways of every run read what the committed run of held-out episodes measured."""
 RUN, MARK = "smoke", "XPERIENCE_TEST_MARK"
 N_KILLS = int(os.environ.get("XPERIENCE_KILLS", "6"))

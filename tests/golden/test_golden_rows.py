@@ -13,7 +13,7 @@ import pytest
 
 from xperience.evaluation.records import KEY, read_records, records_table
 
-ARTIFACTS = Path(__file__).parents[2] / "artifacts"
+ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "reference"
 GOLDEN = Path(__file__).with_name("golden.parquet")
 CLAIMS = Path(__file__).with_name("claims.json")
 NUMBERS = ["value", "ci_low", "ci_high", "floor"]

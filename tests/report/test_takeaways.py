@@ -44,7 +44,7 @@ from . import takeaway_rows as made
 from .takeaway_rows import RULES, judged, said
 
 PUBLISHED, CORRECTED = "published", "corrected"
-COMMITTED = Path(__file__).parents[2] / "artifacts" / "standin" / "metrics"
+COMMITTED = Path(__file__).parents[2] / "artifacts" / "reference" / "standin" / "metrics"
 every_rule = pytest.mark.parametrize("entry", RULES, ids=made.name_of)
 
 

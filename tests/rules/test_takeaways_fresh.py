@@ -4,16 +4,26 @@ from pathlib import Path
 
 import pytest
 
+from xperience.project import ROOT_VARIABLE
 from xperience.report.claims import HELDOUT, TAKEAWAYS
 from xperience.report.takeaways import NAME, Evidence, check_takeaways, judge
 
 RUN = "standin"
-FOLDER = Path(__file__).parents[2] / "artifacts" / RUN
+REFERENCE = Path(__file__).parents[2] / "artifacts" / "reference"
+FOLDER = REFERENCE / RUN
 PAGES = [FOLDER / f"{NAME}{suffix}" for suffix in (".md", ".json")]
 METRICS = FOLDER / "metrics"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(autouse=True)
+def only_what_is_committed(tmp_path, monkeypatch):
+    """Hide what has run in the checkout."""
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / "reference").symlink_to(REFERENCE)
+    monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path))
+
+
+@pytest.fixture
 def evidence():
     if not METRICS.is_dir():
         pytest.skip("no metrics are committed")

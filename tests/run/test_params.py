@@ -117,7 +117,7 @@ def test_a_name_keeps_its_script_and_a_link_is_no_other_recording(root, write):
 
 @pytest.mark.parametrize("run", ["..", "../standin", "/tmp", "a/b", "."])
 def test_a_run_is_a_name_and_no_path(root, run):
-    with pytest.raises(ParamsError, match="a name, no path"):
+    with pytest.raises(ParamsError, match="name, no path"):
         run_folder(run)
 
 

@@ -171,20 +171,20 @@ def test_a_killed_run_is_unlocked_and_goes_on(clone):
     assert clone.reproduce("tiny")[0] == set()
 
 
-def test_a_fresh_clone_keeps_what_is_committed_as_long_as_it_is_fresh(clone):
-    for part in (".snakemake", *(f"artifacts/tiny/{p}" for p in ("episode", "windows", "site"))):
+def test_a_run_is_compared_with_the_reference_that_is_committed(clone):
+    done = subprocess.run(**clone.command("publish", "tiny"), check=False)
+    assert done.returncode == 0, done.stdout
+    for part in (".snakemake", "artifacts/tiny"):
         shutil.rmtree(clone.folder / part)
-    shutil.rmtree(clone.folder / "artifacts/tiny/.stamps")
-    for path in clone.folder.rglob("*.py"):
-        path.touch()
     steps, printed = clone.reproduce("tiny")
-    assert "Kept as committed" in printed
-    assert steps == {SITE}
+    assert steps == {EPISODE, WINDOWS, FIRST, SECOND, SITE}
+    assert "Compared with the committed reference, metric rows: 2 equal" in printed
+    assert re.search(rf"^{EPISODE} +[\d.]+ +[\d.]+$", printed, re.MULTILINE)
+    assert clone.reproduce("tiny")[0] == set()
+    shutil.rmtree(clone.folder / "artifacts/tiny")
     steps, printed = clone.reproduce("tiny", "--data")
     assert steps == {EPISODE, WINDOWS}
     assert "Done: artifacts/tiny/windows" in printed
-    clone.append("notebooks/01_first.py", "\n# %%\nn\n")
-    assert clone.reproduce("tiny")[0] >= {FIRST, SITE}
 
 
 def test_a_recording_of_ones_own_runs_under_a_name_of_its_own_and_is_only_read(clone, tmp_path):

@@ -17,7 +17,7 @@ from xperience.report.site import Shown, build_site
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
-COMMITTED = REPOSITORY / "artifacts" / "standin"
+COMMITTED = REPOSITORY / "artifacts" / "reference" / "standin"
 NOTEBOOKS = ["01_first", "02_second"]
 
 

@@ -27,7 +27,7 @@ from xperience.evaluation.resampling import (
     difference,
 )
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
-from xperience.project import metrics_path, predictions_path, provenance_path
+from xperience.project import provenance_path, results_folder
 from xperience.report.lineage import rows_of_run, selector_of
 from xperience.report.tables import verdict
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
@@ -225,7 +225,7 @@ def compare_runs(first: str, second: str, *, task: str | None = None) -> RunComp
 
 
 def _provenance(run: str, section: str) -> Mapping[str, Any]:
-    path = provenance_path(metrics_path(run, section))
+    path = provenance_path(results_folder(run) / "metrics" / f"{section}.json")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         fault = "" if isinstance(found, dict) else "is no JSON object"
@@ -283,7 +283,9 @@ def _pairs(
     runs: tuple[str, str], section: str, rows: Iterable[Iterable[Record]]
 ) -> Iterator[RowPair]:
     mine, theirs = (_by_key(side) for side in rows)
-    kept = [read_predictions(predictions_path(run, section)) for run in runs]
+    kept = [
+        read_predictions(results_folder(run) / "predictions" / f"{section}.parquet") for run in runs
+    ]
     for key in dict.fromkeys([*mine, *theirs]):
         one, other = mine.get(key), theirs.get(key)
         if one is None or other is None:

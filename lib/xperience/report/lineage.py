@@ -13,7 +13,14 @@ from xperience.cohort.manifest import read_manifest
 from xperience.errors import XperienceError, did_you_mean
 from xperience.evaluation.records import KEY, Record, read_records
 from xperience.features.table import WindowTable
-from xperience.project import at_root, episode_name, metrics_path, provenance_path, run_folder
+from xperience.project import (
+    at_root,
+    episode_name,
+    known_runs,
+    located,
+    provenance_path,
+    results_folder,
+)
 from xperience.report.provenance import shown_path, versions
 from xperience.sources import source_digests, sources_of
 from xperience.storage import digest_state, file_digest, value_digest
@@ -39,13 +46,11 @@ def rows_of_run(run: str) -> list[Record]:
     SelectorError
         If the run left no metrics; the nearest run is suggested.
     """
-    files = sorted((run_folder(run) / "metrics").glob("*.json"))
+    files = sorted((results_folder(run) / "metrics").glob("*.json"))
     files = [path for path in files if not path.name.endswith(".provenance.json")]
     if not files:
-        known = {path.parents[1].name for path in run_folder("").glob("*/metrics/*.json")}
-        raise SelectorError(
-            f"artifacts/{run}/metrics", "holds no metrics", "a run's", did_you_mean(run, known)
-        )
+        way_out = did_you_mean(run, known_runs())
+        raise SelectorError(f"artifacts/{run}/metrics", "holds no metrics", "a run's", way_out)
     return [row for path in files for row in read_records(path)]
 
 
@@ -239,8 +244,9 @@ def _row_of_claim(selector: str, run: str) -> Record | None:
 
 def _takeaways_on(run: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield the takeaways of a run, and those of other runs that it is the held-out run of."""
-    mine = run_folder(run) / _TAKEAWAYS
-    for path in dict.fromkeys((mine, *sorted(run_folder("").glob(f"*/{_TAKEAWAYS}")))):
+    mine = results_folder(run) / _TAKEAWAYS
+    others = (results_folder(other) / _TAKEAWAYS for other in known_runs(_TAKEAWAYS))
+    for path in dict.fromkeys((mine, *others)):
         found = _read(path)
         if found and (path == mine or found.get("heldout") == run):
             yield path, found
@@ -261,8 +267,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _links(row: Record, run: str) -> Iterator[Link]:
-    metrics = metrics_path(run, row.section)
-    executed = run_folder(run) / "notebooks" / f"{row.section}.ipynb"
+    folder = results_folder(run)
+    metrics = folder / "metrics" / f"{row.section}.json"
+    executed = folder / "notebooks" / f"{row.section}.ipynb"
     sealed = _read(executed).get("metadata", {}).get("xperience", {})
     yield from _sentences(row, run, metrics)
     for kind, path in (("metrics", metrics), ("provenance", provenance_path(metrics))):
@@ -279,7 +286,7 @@ def _links(row: Record, run: str) -> Iterator[Link]:
     yield _file("notebook", source, notebook.get("digest"))
     yield _executed(executed, sealed.get("notebook"), notebook.get("digest"))
     for name, digest in found.get("data", {}).items():
-        yield from _data(at_root(name), digest, found.get("parameters", {}))
+        yield from _data(located(name), digest, found.get("parameters", {}))
 
 
 def _sentences(row: Record, run: str, metrics: Path) -> Iterator[Link]:
@@ -298,7 +305,7 @@ def _sentences(row: Record, run: str, metrics: Path) -> Iterator[Link]:
                 used.append(Link("sentence", str(claim.get("sentence")), state, recorded, page))
         unused.append(Link("sentence", page, state, recorded, "no sentence uses this row"))
     if not unused:
-        name = shown_path(run_folder(run) / _TAKEAWAYS)
+        name = shown_path(results_folder(run) / _TAKEAWAYS)
         unused = [Link("sentence", name, "absent", None, "no takeaways of this run")]
     yield from used or unused
 

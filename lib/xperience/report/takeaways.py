@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from xperience.errors import XperienceError, did_you_mean
 from xperience.evaluation.records import Record, RecordError, read_records
-from xperience.project import at_root, metrics_path, run_folder
+from xperience.project import known_runs, located, results_folder
 from xperience.report.claims import (
     EXTENTS,
     FLOOR,
@@ -234,7 +234,7 @@ class Evidence:
     def sources(self) -> dict[str, str | None]:
         """Return the digest of each metrics file by its shown path; None where there is none."""
         paths = [
-            metrics_path(run, section)
+            _metrics(run, section)
             for column, sections in SECTIONS.items()
             for section in sections
             if (run := self._run_of(column)) is not None
@@ -243,7 +243,7 @@ class Evidence:
 
     def files(self) -> list[Path]:
         """Return the metric files that are there."""
-        return [at_root(name) for name, digest in self.sources().items() if digest]
+        return [located(name) for name, digest in self.sources().items() if digest]
 
     def _run_of(self, column: str) -> str | None:
         return self.heldout if column == HELDOUT else self.run
@@ -261,7 +261,7 @@ class Evidence:
     def _read(self, run: str | None, section: str) -> tuple[list[Record], str]:
         if run is None:
             return [], "no run of held-out episodes was named"
-        path = metrics_path(run, section)
+        path = _metrics(run, section)
         if not path.is_file():
             return [], f"{shown_path(path)} is not there"
         try:
@@ -276,12 +276,14 @@ def open_evidence(run: str, heldout: str | None = None) -> Evidence:
 
     The cohort's run need not be there.
     """
-    folder = run_folder(run) / "metrics"
-    if not folder.is_dir():
-        known = [path.parent.name for path in at_root("artifacts").glob("*/metrics")]
-        way_out = f"{did_you_mean(run, known)} Or make reproduce RUN={run}."
+    if not (results_folder(run) / "metrics").is_dir():
+        way_out = f"{did_you_mean(run, known_runs())} Or make reproduce RUN={run}."
         raise TakeawaysError(f"artifacts/{run}/metrics", "is not there", "metric files", way_out)
     return Evidence(run, heldout)
+
+
+def _metrics(run: str, section: str) -> Path:
+    return results_folder(run) / "metrics" / f"{section}.json"
 
 
 # Tests
@@ -826,7 +828,7 @@ def _capital(text: str) -> str:
 
 def takeaways_path(run: str, suffix: str = ".md") -> Path:
     """Return where a run keeps its takeaways: a page (.md), or an object for programs (.json)."""
-    return run_folder(run) / f"{NAME}{suffix}"
+    return results_folder(run) / f"{NAME}{suffix}"
 
 
 def write_takeaways(evidence: Evidence) -> dict[str, Any]:
@@ -877,7 +879,7 @@ def _faults(run: str) -> Iterator[str]:
         yield f"{page.name} is not what its metrics say: it was changed by hand, or the layout was"
     changed, n_lost = [], 0
     for name, was in content["sources"].items():
-        state = digest_state(at_root(name), was)
+        state = digest_state(located(name), was)
         if state == "absent" and (was is None or f"/{run}/" not in f"/{name}"):
             n_lost += was is not None
         elif state != "same":

@@ -1,7 +1,6 @@
 """Freshness by content: whether executed notebooks still say what their sources would say."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +63,7 @@ def seal(plan: RunPlan, notebook: str) -> dict[str, Any]:
             )
 
     def digests(paths: list[Path]) -> dict[str, str]:
-        return {plan.shown(path): file_digest(path) for path in paths}
+        return {plan.recorded(path): file_digest(path) for path in paths}
 
     return {
         **_follows_from(plan, notebook),
@@ -96,24 +95,9 @@ def _why_stale(plan: RunPlan, notebook: str, *, data: bool = True) -> str | None
         if data or part != "data":
             recorded = sealed.get(part, {}).items()
             changed += [
-                name for name, one in recorded if digest_state(plan.root / name, one) in faults
+                name for name, one in recorded if digest_state(plan.located(name), one) in faults
             ]
     if not changed:
         return None
     more = f" and {len(changed) - N_NAMED} more" if len(changed) > N_NAMED else ""
     return f"changed since: {', '.join(changed[:N_NAMED])}{more}"
-
-
-def keep_fresh(plan: RunPlan) -> list[str]:
-    """Make a clone's fresh notebooks younger than their sources, whose file times mean nothing.
-
-    Only notebooks whose data isn't there are touched: with data, Snakemake knows better. Those that
-    count as done are returned.
-    """
-    if any(path.exists() for path in plan.tables()):
-        return []
-    kept = [name for name in plan.params.notebooks if _why_stale(plan, name) is None]
-    for name in kept:
-        for path in (plan.executed(name), *plan.outputs(name), *plan.figures(name)):
-            os.utime(path)
-    return kept

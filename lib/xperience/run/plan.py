@@ -1,7 +1,8 @@
 """One run's files: what each step reads and writes. The Snakefile and every check ask here."""
 
 import json
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from xperience.outputs import check_output
 from xperience.params import RunParams, load_params
 from xperience.project import (
     at_root,
-    metrics_path,
+    located,
     project_root,
     provenance_path,
+    reference_folder,
     run_folder,
     windows_path,
 )
@@ -27,6 +29,8 @@ from xperience.storage import file_digest, value_digest, write_text
 
 TAKEAWAYS = "07_takeaways"
 """The notebook that reads what the others wrote, and so runs after them."""
+RECORD = "08_published_record"
+"""The notebook that reads the published record, which not everybody has."""
 FEATURES, SIMULATOR, SITE = "xperience.features", "xperience.standin", "xperience.report.site"
 
 DATA = ("windows", "shards", "cache", "logs", "site", ".stamps")
@@ -39,6 +43,8 @@ class RunPlan:
     """Where the files of a run with these settings are; see `RunPlan.of`."""
 
     params: RunParams
+    base: Path | None = None
+    """Where the results lie, if not in the run's folder."""
 
     @classmethod
     def of(cls, run: str, episode: str | None = None) -> "RunPlan":
@@ -66,7 +72,7 @@ class RunPlan:
     @property
     def folder(self) -> Path:
         """The run's folder."""
-        return run_folder(self.params.run)
+        return self.base or run_folder(self.params.run)
 
     @property
     def site(self) -> Path:
@@ -170,13 +176,18 @@ class RunPlan:
         """Return a notebook's ``.py`` half."""
         return at_root("notebooks") / f"{notebook}.py"
 
+    @property
+    def reference(self) -> "RunPlan":
+        """The same run as it is committed."""
+        return replace(self, base=reference_folder(self.params.run))
+
     def executed(self, notebook: str) -> Path:
         """Return where a notebook's executed copy belongs."""
         return self.folder / "notebooks" / f"{notebook}.ipynb"
 
     def outputs(self, notebook: str) -> list[Path]:
         """Return what every notebook must write besides its executed copy."""
-        metrics = metrics_path(self.params.run, notebook)
+        metrics = self.folder / "metrics" / f"{notebook}.json"
         return [metrics, provenance_path(metrics)]
 
     def reads(self, notebook: str) -> list[Path]:
@@ -190,8 +201,27 @@ class RunPlan:
         run = self.params.run
         given = declared_parameters(self.source(notebook)) | self.values(notebook)
         there = Evidence(run, given.get("heldout_run")).files()
-        steps = [metrics_path(run, name) for name in self.params.notebooks if name != notebook]
+        steps = [self.outputs(name)[0] for name in self.params.notebooks if name != notebook]
         return sorted({*steps, *(path for path in there if not path.is_relative_to(self.folder))})
+
+    def kept(self, notebook: str) -> str | None:
+        """Return why a notebook's committed result is kept and not made anew, or None."""
+        if notebook != RECORD or not self.reference.executed(notebook).is_file():
+            return None
+        given = declared_parameters(self.source(notebook)) | self.values(notebook)
+        there = at_root(given["published"]).is_dir()
+        return None if there else f"the published record is not in {given['published']}"
+
+    def keep(self, notebook: str) -> None:
+        """Take a notebook's result from the reference."""
+        committed = self.reference
+        sources = (
+            committed.executed(notebook), *committed.outputs(notebook), *committed.figures(notebook)
+        )  # fmt: skip
+        for source in sources:
+            out = self.folder / source.relative_to(committed.folder)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, out)
 
     def figures(self, notebook: str) -> list[Path]:
         """Return what a notebook left besides: pictures, named by its number, and pages."""
@@ -203,6 +233,15 @@ class RunPlan:
         """Return every file that the run's notebooks must leave."""
         names = self.params.notebooks
         return [path for name in names for path in (self.executed(name), *self.outputs(name))]
+
+    def committed(self) -> list[Path]:
+        """Return the metric files of the reference, as far as there are any."""
+        found = (self.reference.outputs(name)[0] for name in self.params.notebooks)
+        return [path for path in found if path.is_file()]
+
+    def reports(self) -> list[Path]:
+        """Return the comparison with the reference, if there is one."""
+        return [self.folder / "reproduction.json"] if self.committed() else []
 
     def page_sources(self) -> list[Path]:
         """Return the site's own pages."""
@@ -218,6 +257,22 @@ class RunPlan:
         if self.params.family:
             return sorted((self.root / self.params.family.activities).glob("*.yaml"))
         return [self.root / self.params.standin.script] if self.params.standin else []
+
+    def recorded(self, path: Path) -> str:
+        """Return the name under which a file is written down: that of a run's own folder."""
+        committed = reference_folder(self.params.run).parent
+        if path.is_relative_to(committed):
+            path = committed.parent / path.relative_to(committed)
+        return self.shown(path)
+
+    def located(self, name: str) -> Path:
+        """Return where a file lies that was written down under a name."""
+        parts = Path(name).parts
+        if parts[0] != "artifacts" or not (parts[2] in RESULTS or parts[2].startswith(NAME)):
+            return self.root / name
+        if self.base is not None:
+            return self.base.parent.joinpath(*parts[1:])
+        return self.root / name if parts[1] == self.params.run else located(name)
 
     def shown(self, path: Path) -> str:
         """Return a path as seen from the repository's top, or whole if it lies elsewhere."""

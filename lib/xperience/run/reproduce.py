@@ -1,12 +1,15 @@
 """``make reproduce``: one run brought up to date, whatever state the folder was left in."""
 
 import fcntl
+import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,8 +20,9 @@ from xperience.cohort.shards import changed_episodes, report_path
 from xperience.errors import ParamsError, XperienceError, did_you_mean
 from xperience.features.table import WindowTable
 from xperience.project import BASE_RUN
-from xperience.run.fresh import keep_fresh, stale
+from xperience.run.fresh import stale
 from xperience.run.plan import RunPlan
+from xperience.run.reproduction import Step, steps_of, steps_table, told
 from xperience.storage import value_digest, write_json
 
 _SCRATCH = re.compile(r"\..+\.[a-z0-9_]{8}\.(part|scene|old)(\.\w+)?")
@@ -62,9 +66,6 @@ def reproduce(
             way_out = did_you_mean(profile, profiles)
             raise ParamsError("PROFILE", f"is {profile!r}", "a folder in profiles/", way_out)
         plan.stamp_recording()
-        kept = [] if again or data_only else keep_fresh(plan)
-        if kept:
-            _say(f"Kept as committed, since nothing they follow from changed: {', '.join(kept)}.")
         forced = [] if again else _changed(plan)
         forced += [] if again or data_only else _forced(plan)
         command = _snakemake(plan.root, {"run": run, "episode": episode}, cores)
@@ -73,7 +74,13 @@ def reproduce(
         command += ["--until", "shard" if plan.is_cohort else "windows"] if data_only else []
         command += ["--forcerun", *forced] if forced else []
         _clear_up(plan, command)
+        begun, start = time.time(), time.monotonic()
         code = subprocess.run(command, cwd=plan.root, pass_fds=[lock], check=False).returncode
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    steps = steps_of(plan, begun)
+    if steps:
+        whole = Step("in all", time.monotonic() - start, used.ru_utime + used.ru_stime)
+        _say(f"\n{steps_table([*steps, whole])}\n")
     if code:
         _check_graph(plan.root, command)
         print(
@@ -82,6 +89,8 @@ def reproduce(
             file=sys.stderr,
         )
     else:
+        for path in [] if data_only else plan.reports():
+            _say(told(json.loads(path.read_text(encoding="utf-8"))))
         made = plan.folder / "windows" if data_only else plan.site / "index.html"
         _say(f"Done: {os.path.relpath(made)}")
     return code
@@ -90,10 +99,11 @@ def reproduce(
 def _forced(plan: RunPlan) -> list[str]:
     """Return the executed notebooks that stand there out of date, saying why.
 
-    Snakemake compares with what it remembers; content hashes also know about a clone, of which it
-    remembers nothing. Data is left to Snakemake, which has the file times.
+    Snakemake compares with what it remembers; content hashes also know what a copy of a folder
+    holds, of which it remembers nothing. Data is left to Snakemake, which has the file times.
     """
-    found = [entry for entry in stale(plan, data=False) if plan.executed(entry.notebook).is_file()]
+    executed = (entry for entry in stale(plan, data=False) if not plan.kept(entry.notebook))
+    found = [entry for entry in executed if plan.executed(entry.notebook).is_file()]
     for entry in found:
         _say(f"Out of date: {entry}")
     return [plan.shown(plan.executed(entry.notebook)) for entry in found]

@@ -33,15 +33,19 @@ def _plan(run: str, episode: str | None = None) -> "RunPlan":
 
 
 @contextmanager
-def _step(what: str, result: str) -> Iterator[None]:
-    """Say on the console that a step begins, and where its result is and how long it took.
+def _step(plan: "RunPlan", what: str, result: Path) -> Iterator[None]:
+    """Say on the console that a step begins, and where its result is and what it cost.
 
     Steps side by side share the console: `print` may cut a line in two, `echo` writes it at once.
     """
+    from xperience.run.reproduction import Step, note_step
+
     typer.echo(f"… {what}")
     start = time.monotonic()
     yield
-    typer.echo(f"✓ {what}: {result} ({time.monotonic() - start:.0f} s)")
+    wall_s, cpu_s = time.monotonic() - start, sum(os.times()[:4])  # with finished children
+    note_step(plan, Step(what, round(wall_s, 1), round(cpu_s, 1)))
+    typer.echo(f"✓ {what}: {plan.shown(result)} ({wall_s:.0f} s)")
 
 
 @app.command()
@@ -74,7 +78,7 @@ def episode(run: Run) -> None:
     plan = _plan(run)
     params, verb = plan.params, "download" if plan.params.sample else "simulate"
     what = "recordings" if plan.is_cohort else "recording"
-    with _step(f"{verb} the {what}", plan.shown(plan.episode)), progress_bars() as show:
+    with _step(plan, f"{verb} the {what}", plan.episode), progress_bars() as show:
         if params.family:
             from xperience.cohort.manifest import Entry, make_manifest, write_manifest
             from xperience.standin.family import write_family
@@ -104,7 +108,7 @@ def windows(run: Run, episode: Own = None, workers: int | None = None) -> None:
     from xperience.progress import progress_bars
 
     plan = _plan(run, episode)
-    with _step("compute the windows tables", plan.shown(plan.windows("published").parent)):
+    with _step(plan, "compute the windows tables", plan.windows("published").parent):
         cache = plan.folder / "cache" / "streams"
         with progress_bars() as show:
             for contract in CONTRACTS:
@@ -123,7 +127,7 @@ def shard(run: Run, shard: int) -> None:
     from xperience.progress import progress_bars
 
     plan = _plan(run)
-    with _step(f"work on shard {shard}", plan.shown(plan.tables()[shard])):
+    with _step(plan, f"work on shard {shard}", plan.tables()[shard]):
         work, roster = Work(plan.folder, plan.params.discard), read_manifest(plan.roster)
         with progress_bars() as show:
             report = run_shard(roster, shard, plan.params.n_shards, work, on_progress=show)
@@ -138,7 +142,11 @@ def notebook(name: str, run: Run = BASE_RUN, episode: Own = None) -> None:
     from xperience.run.fresh import seal
 
     plan = _plan(run, episode)
-    with _step(f"execute notebook {name}", plan.shown(plan.executed(name))):
+    if why := plan.kept(name):
+        plan.keep(name)
+        typer.echo(f"Kept as committed: notebook {name}, since {why}.")
+        return
+    with _step(plan, f"execute notebook {name}", plan.executed(name)):
         for path in (*plan.outputs(name), *plan.figures(name)):
             path.unlink(missing_ok=True)
         execute_notebook(
@@ -151,15 +159,69 @@ def notebook(name: str, run: Run = BASE_RUN, episode: Own = None) -> None:
 
 
 @app.command()
+def compare(run: Run = BASE_RUN, episode: Own = None) -> None:
+    """Compare a run's rows, verdicts and claims with its committed reference."""
+    from xperience.run.reproduction import compare_with_reference
+    from xperience.storage import write_json
+
+    plan = _plan(run, episode)
+    for path in plan.reports():
+        write_json(path, compare_with_reference(plan))
+
+
+@app.command()
+def reproduced(run: Run = BASE_RUN) -> None:
+    """Say how a run agrees with its committed reference; exit 1 if anything differs."""
+    from xperience.errors import ParamsError
+    from xperience.run.reproduction import reproduces, told
+
+    plan = _plan(run)
+    found = [path for path in plan.reports() if path.is_file()]
+    if not found:
+        way_out = f"make reproduce RUN={run}"
+        raise ParamsError(f"run {run}", "has not been compared", "reproduction.json", way_out)
+    report = json.loads(found[0].read_text(encoding="utf-8"))
+    typer.echo(told(report))
+    if not reproduces(report):
+        raise typer.Exit(1)
+
+
+@app.command()
+def publish(run: Run = BASE_RUN) -> None:
+    """Make a run's results its committed reference; refused while one is out of date."""
+    from xperience.errors import ParamsError
+    from xperience.report.takeaways import NAME
+    from xperience.run.fresh import stale
+    from xperience.run.plan import RESULTS
+
+    plan = _plan(run)
+    old = [str(entry) for entry in stale(plan) if not plan.kept(entry.notebook)]
+    if old or not plan.executed(plan.params.notebooks[0]).is_file():
+        found = f"is out of date ({'; '.join(old)})" if old else "has not run here"
+        way_out = f"make reproduce RUN={run}"
+        raise ParamsError(f"run {run}", found, "executed notebooks that are fresh", way_out)
+    committed, scratch = plan.reference.folder, plan.reference.folder.with_suffix(".part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    for part in RESULTS:
+        if (plan.folder / part).is_dir():
+            shutil.copytree(plan.folder / part, scratch / part)
+    for page in plan.folder.glob(f"{NAME}.*"):
+        shutil.copy(page, scratch)
+    shutil.rmtree(committed, ignore_errors=True)
+    scratch.rename(committed)
+    typer.echo(f"The reference of run {run} is what it says now: {plan.shown(committed)}")
+
+
+@app.command()
 def site(run: Run = BASE_RUN, episode: Own = None) -> None:
     """Build a run's site from its executed notebooks and metric files."""
-    from xperience.project import predictions_path, run_folder
+    from xperience.project import predictions_path, results_folder
     from xperience.report.site import Shown, build_site
     from xperience.storage import write_text
 
     plan = _plan(run, episode)
-    names, others = plan.params.notebooks, tuple(map(run_folder, plan.params.companions))
-    with _step("build the site", f"{plan.shown(plan.site)}/index.html"):
+    names, others = plan.params.notebooks, tuple(map(results_folder, plan.params.companions))
+    with _step(plan, "build the site", plan.site / "index.html"):
         shown = Shown(companions=others, api=plan.params.api)
         if not plan.is_cohort:
             predictions = predictions_path(plan.params.run, "03_neural_heads")
@@ -217,7 +279,9 @@ def fresh(run: Run = BASE_RUN, episode: Own = None) -> None:
     """Say which executed notebooks are out of date; exit 1 if any is."""
     from xperience.run.fresh import stale
 
-    found = stale(_plan(run, episode))
+    plan = _plan(run, episode)
+    has_run = any(plan.executed(name).is_file() for name in plan.params.notebooks)
+    found = stale(plan if has_run else plan.reference)
     for entry in found:
         print(entry, file=sys.stderr)
     if found:
