@@ -11,6 +11,8 @@ LAB_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := .venv/.extras
+CHECKS := .venv/.checks
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_ARGS)
 XPERIENCE := $(BIN)/python -m xperience.run
 
 # A setting as one word of the shell, whatever is in it: neither make nor the shell expands it.
@@ -30,15 +32,18 @@ $(READY): requirements.lock
 	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.11 setup" >&2; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --no-deps --editable .
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps --editable .
 	@touch $@
 
 extras: $(EXTRAS) ## add what Qwen3-Omni, Slurm and the exports need (about 1 GB more)
 
 $(EXTRAS): requirements-extras.lock $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) \
-		--constraint requirements.lock -r requirements-extras.lock
+	$(PIP) --constraint requirements.lock -r requirements-extras.lock
+	@touch $@
+
+$(CHECKS): requirements-test.lock $(READY)
+	$(PIP) --constraint requirements.lock -r requirements-test.lock
 	@touch $@
 
 reproduce: setup ## bring a run up to date: recording, windows, notebooks, comparison, site
@@ -66,25 +71,25 @@ lab: setup ## open the notebooks in JupyterLab, with the recording and windows t
 pair: setup ## write the .ipynb half of each notebook from its .py half
 	@$(XPERIENCE) pair
 
-lint: setup ## check format, style and layers
+lint: $(CHECKS) ## check format, style and layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports
 
-format: setup ## format the code
+format: $(CHECKS) ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 test: lint ## check everything: lint, pairs, freshness, tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not faults"
 
-test-slow: setup ## run the slow tests too (the whole graph, the site in a browser)
+test-slow: $(CHECKS) ## run the slow tests too (the whole graph, the site in a browser)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
-test-faults: setup ## plant faults in recordings and kill runs (XPERIENCE_KILLS=50: that many)
+test-faults: $(CHECKS) ## plant faults in recordings and kill runs (XPERIENCE_KILLS=50: that many)
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m faults tests/faults
 
-test-extras: extras ## run the fast tests that need the extras
+test-extras: extras $(CHECKS) ## run the fast tests that need the extras
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "extras and not slow"
 
 bench: setup ## time features, suite, networks and audio study against plain references

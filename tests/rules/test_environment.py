@@ -1,4 +1,4 @@
-"""pyproject.toml, requirements.lock and environment.yml name the same packages."""
+"""pyproject.toml, the locks and environment.yml name the same packages."""
 
 import re
 import tomllib
@@ -16,6 +16,7 @@ OPTIONAL = [
     Requirement(line) for name in ("answers", "cluster", "exports") for line in EXTRAS[name]
 ]
 LOCK = (REPOSITORY / "requirements.lock").read_text().splitlines()
+TEST_LOCK = (REPOSITORY / "requirements-test.lock").read_text().splitlines()
 EXTRAS_LOCK = (REPOSITORY / "requirements-extras.lock").read_text().splitlines()
 
 
@@ -30,10 +31,11 @@ def test_the_conda_environment_asks_for_what_the_project_asks_for():
 
 
 def test_the_locks_pin_every_declared_package_to_a_fitting_version_and_to_no_place():
-    lock = LOCK + EXTRAS_LOCK
+    lock = LOCK + TEST_LOCK + EXTRAS_LOCK
     assert [line for line in lock if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][\w.!]*", line)] == []
     assert len({canonicalize_name(line.partition("==")[0]) for line in lock}) == len(lock)
     for requirement in DECLARED + OPTIONAL:
         lines = LOCK + (EXTRAS_LOCK if requirement in OPTIONAL else [])
+        lines += TEST_LOCK if str(requirement) in EXTRAS["test"] else []
         pinned = {canonicalize_name(n): v for n, _, v in (line.partition("==") for line in lines)}
         assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)])
