@@ -7,7 +7,7 @@ order, so that blocks of neighbours can be resampled; in a problem of several re
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from xperience.evaluation import metrics as scoring
 from xperience.evaluation.metrics import Boundaries, Ranks, Score
 from xperience.evaluation.predictions import Prediction, Predictions
-from xperience.evaluation.records import Record
+from xperience.evaluation.records import MIN_SEEDS, Record
 from xperience.evaluation.resampling import (
     Interval,
     IntervalStatus,
@@ -47,11 +47,17 @@ class Scores:
     draws : tuple of list of evidence
         What measures are computed from, one list per seed or draw; see `evidence`.
     seeds : tuple of int or None
+    no_verdict : str, optional
+        Why nothing follows from these scores.
+    recorded : bool
+        Whether predictions were published as they are: they have a seed, but no other can be drawn.
     """
 
     problem: Problem
     draws: tuple[list[Any], ...]
     seeds: tuple[int | None, ...] = ()
+    no_verdict: str | None = None
+    recorded: bool = False
 
     @classmethod
     def of(
@@ -67,7 +73,9 @@ class Scores:
             Test samples that count.
         """
         draws = tuple(evidence(problem, one.predicted, keep) for one in predictions)
-        return cls(problem, draws, tuple(one.seed for one in predictions))
+        why = next((one.no_verdict for one in predictions if one.no_verdict), None)
+        recorded = any(one.recorded for one in predictions)
+        return cls(problem, draws, tuple(one.seed for one in predictions), why, recorded)
 
     def each(self, one: Measure) -> list[Score]:
         """Return a measure's score of each seed or draw."""
@@ -83,12 +91,18 @@ class Scores:
             return Score(None, reasons[0])
         return Score(float(np.mean([score.value for score in found])))
 
-    def spread(self, one: Measure) -> float | None:
-        """Return the standard deviation over seeds; None for fewer than two."""
-        values = [score.value for score in self.each(one)]
-        if len(self.seeds) < 2 or any(value is None for value in values):
-            return None
-        return float(np.std(values, ddof=1))
+    @property
+    def n_seeds(self) -> int | None:
+        """How many seeds a network was trained from; None for anything else."""
+        n = sum(seed is not None for seed in self.seeds)
+        return n if n and not self.recorded else None
+
+    def by_seed(self, one: Measure) -> dict[int | None, float]:
+        """Return a network's score of each seed that has one; nothing for anything else."""
+        if self.n_seeds is None:
+            return {}
+        each = zip(self.seeds, self.each(one), strict=True)
+        return {seed: score.value for seed, score in each if score.value is not None}
 
     def weighted(self, one: Measure) -> Callable[[np.ndarray], np.ndarray]:
         """Return the mean score over seeds as a function of sample weights."""
@@ -415,11 +429,25 @@ def score_row(
         found["skill"] = scoring.skill(one.metric, score, floor).value
     if baselines and bounded:
         found["ceiling"] = ceiling(mine.problem, one)
+    found |= {"n_seeds": mine.n_seeds, "no_verdict": mine.no_verdict or too_few_seeds(mine.n_seeds)}
     if score.value is not None:
-        found |= interval_fields(mine.interval(one)) | {"spread": mine.spread(one)}
+        spread = deviation(mine.by_seed(one).values())
+        found |= interval_fields(mine.interval(one)) | {"spread": spread}
     if len(mine.seeds) == 1:
         found["seed"] = mine.seeds[0]
     return Record(**found)
+
+
+def deviation(values: Collection[float]) -> float | None:
+    """Return the standard deviation over seeds; None for fewer than two."""
+    return float(np.std(list(values), ddof=1)) if len(values) > 1 else None
+
+
+def too_few_seeds(n_seeds: int | None) -> str | None:
+    """Return why nothing follows from a network of so many seeds, or None."""
+    if n_seeds is None or n_seeds >= MIN_SEEDS:
+        return None
+    return f"{n_seeds} seed{'s' if n_seeds > 1 else ''}; {MIN_SEEDS} needed"
 
 
 def difference_row(mine: Scores, rival: Scores, one: Measure, base: Mapping[str, Any]) -> Record:
@@ -438,8 +466,48 @@ def difference_row(mine: Scores, rival: Scores, one: Measure, base: Mapping[str,
     found = dict(base) | measured(one)
     if refusal:
         return Record(**(found | {"value": None, "status": "degenerate", "reason": refusal}))
-    value = scores[0].value - scores[1].value
-    return Record(**found, value=value, **interval_fields(mine.minus(rival, one)))
+    value, bounds = scores[0].value - scores[1].value, mine.minus(rival, one)
+    sides = [side.by_seed(one) for side in (mine, rival)]
+    seeds = [seed for seed in sides[0] if seed in sides[1]] or [*sides[0], *sides[1]]
+    gaps = [sides[0].get(seed, scores[0].value) - sides[1].get(seed, scores[1].value)
+            for seed in seeds]  # fmt: skip
+    found |= {"n_seeds": len(gaps) or None, "spread": deviation(gaps)}
+    found["no_verdict"] = (
+        mine.no_verdict
+        or rival.no_verdict
+        or too_few_seeds(found["n_seeds"])
+        or disagreement([gap - value for gap in gaps], bounds, found["higher_is_better"])
+    )
+    return Record(**found, value=value, **interval_fields(bounds))
+
+
+def disagreement(
+    moves: Sequence[float], bounds: Interval, higher_is_better: bool | None
+) -> str | None:
+    """Return how a network's seeds disagree on a difference, or None.
+
+    An interval resamples the test, not the seeds. A verdict holds if it is that of every seed on
+    its own: of the interval, moved to where the seed's own difference lies.
+
+    Parameters
+    ----------
+    moves : sequence of float
+        How far each seed's difference lies from the mean's.
+    bounds : Interval
+        Of the mean.
+    higher_is_better : bool, optional
+        Without a direction there is no verdict.
+    """
+    if bounds.low is None or bounds.high is None or higher_is_better is None:
+        return None
+    names = ("better", "worse") if higher_is_better else ("worse", "better")
+    said = Counter(
+        names[0] if bounds.low + move > 0 else names[1] if bounds.high + move < 0 else "open"
+        for move in moves
+    )
+    if len(said) < 2:
+        return None
+    return f"seeds disagree: {', '.join(f'{n} {name}' for name, n in sorted(said.items()))}"
 
 
 def interval_fields(found: Interval) -> dict[str, Any]:
@@ -529,11 +597,12 @@ def _rows(
 
 
 def _seed_rows(compared: Comparison, head: str) -> Iterator[Record]:
-    """Yield the primary score of each seed: whether seeds agree is part of a claim."""
+    """Yield the primary score of each seed."""
     mine, primary = compared.heads[head], compared.problem.task.primary
+    of_head = {"head": head, "n_seeds": 1, "spread": deviation(mine.by_seed(primary).values())}
     for seed, score in zip(mine.seeds, mine.each(primary), strict=True):
         said = {"value": score.value, "status": score.status, "reason": score.reason}
-        yield Record(**compared.base, head=head, **measured(primary), **said, seed=seed)
+        yield Record(**compared.base, **of_head, **measured(primary), **said, seed=seed)
 
 
 def split_rows(problem: Problem, base: Mapping[str, Any]) -> Iterator[Record]:
@@ -625,33 +694,47 @@ def descriptions(problem: Problem, predictions: Predictions) -> Iterator[dict[st
     ----------
     problem : Problem
     predictions : sequence of Prediction
-        Of one head; the first seed's are counted.
+        Of one head; values are the first seed's, spreads over all of them.
 
     Yields
     ------
     dict
-        Fields of a row: metric, unit, direction, value, seed.
+        Fields of a row: metric, unit, direction, value, seed and so on.
     """
     first, task = predictions[0], problem.task
     facts = {"feature_dim": ("feature", problem.n_features)}
-    if task.kind == "classify" and task.classes:
-        facts |= _pair_counts(problem, first)
-    elif task.kind == "classify":
+    if task.kind == "classify" and not task.classes:
         facts |= _class_facts(problem)
     elif task.kind == "multilabel":
         facts["num_objects"] = ("label", len(problem.labels))
-    else:
+    elif task.kind != "classify":
         facts["target_dim"] = ("value", np.shape(problem.samples.values)[1])
-    for found in evidence(problem, first.predicted) if task.kind == "classify" else []:
-        if isinstance(found, Boundaries):
-            facts |= _boundary_counts(found)
     for name, (unit, value) in facts.items():
         yield {"metric": name, "unit": unit, "value": float(value)}
+    mine = {"no_verdict": first.no_verdict}
+    if first.seed is not None and not first.recorded:
+        mine["n_seeds"] = 1
+    counts = [_counts(problem, one) for one in predictions]
+    for name, (unit, value) in counts[0].items():
+        spread = deviation([float(one[name][1]) for one in counts])
+        yield mine | {"metric": name, "unit": unit, "value": float(value), "spread": spread}
     directions = {"train_final_accuracy": ("1", True), "train_final_loss": ("nat", False)}
     for name, value in (first.facts or {}).items():
         unit, higher_is_better = directions.get(name, ("1", None))
+        spread = deviation([float(one.facts[name]) for one in predictions])
         fields = {"metric": name, "unit": unit, "higher_is_better": higher_is_better}
-        yield fields | {"value": float(value), "seed": first.seed}
+        yield mine | fields | {"value": float(value), "seed": first.seed, "spread": spread}
+
+
+def _counts(problem: Problem, one: Prediction) -> dict[str, tuple[str, float]]:
+    """Return the counts of what was predicted, as {name: (unit, count)}."""
+    if problem.task.kind != "classify":
+        return {}
+    counts = _pair_counts(problem, one) if problem.task.classes else {}
+    for found in evidence(problem, one.predicted):
+        if isinstance(found, Boundaries):
+            counts |= _boundary_counts(found)
+    return counts
 
 
 def _class_facts(problem: Problem) -> dict[str, tuple[str, float]]:

@@ -19,6 +19,7 @@ from scipy.special import logsumexp
 
 from xperience.errors import ParamsError, did_you_mean
 from xperience.evaluation.metrics import cosine_ranks
+from xperience.evaluation.records import UNSTABLE
 from xperience.models import baselines, gram, linear, mlp, penalised, stacked
 from xperience.models.conditioning import Inputs, conditioned, conditioned_together
 from xperience.models.goals import Fit, Goal, Validation
@@ -27,6 +28,7 @@ from xperience.storage import whole_file
 from xperience.tasks.problem import Problem
 
 FIRST_SEED, N_SEEDS = 7, 5
+ROUNDING = f"{UNSTABLE}: the descent predicts otherwise in float32 than in float64"
 _VECTORS = ("regress", "retrieve")
 
 
@@ -45,6 +47,10 @@ class Prediction:
         None for heads that don't start at random.
     curve : sequence, optional
         Losses by epoch, for heads that are trained step by step.
+    no_verdict : str, optional
+        Why nothing follows from scores of these predictions.
+    recorded : bool
+        Whether they were published as they are, so that no other seed can be drawn.
     """
 
     predicted: Sequence[Any]
@@ -52,6 +58,8 @@ class Prediction:
     facts: dict[str, float] | None = None
     seed: int | None = None
     curve: Any = None
+    no_verdict: str | None = None
+    recorded: bool = False
 
 
 Predictions = Sequence[Prediction]
@@ -166,11 +174,13 @@ def _by_products(problem: Problem, products: gram.Products) -> Prediction:
             "train_final_accuracy": float((fitted.train.argmax(axis=1) == codes).mean()),
             "train_final_loss": fitted.train_loss,
         }
-        return _classified(problem, fitted.test, facts)
+        found = _classified(problem, fitted.test, facts)
+        return replace(found, no_verdict=ROUNDING if fitted.unstable else None)
     if task.kind == "multilabel":
         descent = replace(linear.LOGISTIC, **task.settings)
         fitted = linear.logistic(products, problem.membership(problem.train_targets), descent)
-        return _chosen(problem, fitted.test, {"train_final_loss": fitted.train_loss})
+        found = _chosen(problem, fitted.test, {"train_final_loss": fitted.train_loss})
+        return replace(found, no_verdict=ROUNDING if fitted.unstable else None)
     return Prediction(linear.ridge(products, np.asarray(problem.train_targets), **task.settings))
 
 

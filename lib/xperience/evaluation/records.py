@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Status = Literal["ok", "skipped", "degenerate"]
 KEY = ("run", "section", "contract", "task", "head", "variant", "against", "metric", "seed")
 
+MIN_SEEDS = 5
+"""Seeds without which nothing is said of a network."""
 UNSTABLE = "unstable"
 """Begins `Record.no_verdict` where a value hangs on the rounding of its computation."""
 

@@ -183,7 +183,14 @@ class Every:
     value: float
 
 
-Test = Compares | Clears | Tally | Fact | Same | Every
+@dataclass(frozen=True)
+class Settles:
+    """A head's predictions don't hang on rounding: none of its rows is unstable."""
+
+    asks: tuple[Ask, ...]
+
+
+Test = Compares | Clears | Tally | Fact | Same | Every | Settles
 
 
 def sections_of(test: Test) -> set[str]:
@@ -191,7 +198,7 @@ def sections_of(test: Test) -> set[str]:
     match test:
         case Clears(ask, bound):
             return {one.section for one in (ask, bound) if one}
-        case Tally() | Same():
+        case Tally() | Same() | Settles():
             return {one.section for one in test.asks}
     return {test.ask.section}
 
@@ -212,7 +219,7 @@ class Rule:
     @property
     def outcomes(self) -> frozenset[Outcome]:
         """The outcomes that the test can have."""
-        exact = isinstance(self.test, Fact | Same | Every)
+        exact = isinstance(self.test, Fact | Same | Every | Settles)
         return frozenset(Outcome) - ({NEITHER} if exact else set())
 
     def __post_init__(self) -> None:
@@ -265,6 +272,8 @@ ACTION, HANDS, ORDER = "timeline_action", "hand_trajectory_forecast", "temporal_
 LINEAR_HEAD, NEURAL_HEAD = "linear", "neural"
 PRIMARY = {task.name: task.primary.name for task in TASKS}
 """The measure that each task is judged by."""
+DESCENDED = tuple(task.name for task in TASKS if task.kind in ("classify", "multilabel"))
+"""Tasks that the published linear head learns by gradient descent."""
 PUBLISHED_MEASURES = PRIMARY | {
     "hand_trajectory_forecast": "mae",
     "modality_reconstruction": "mae",
@@ -538,7 +547,8 @@ HEADS_COMPARED = Takeaway(
     "Neural against linear heads",
     "Where does a neural head do better than a linear one, and is either any use?",
     "One chronological split of one recording. The comparison over all tasks is not corrected for "
-    "the number of comparisons, so that one task may stand out by chance.",
+    "the number of comparisons, so that one task may stand out by chance. The published record's "
+    "network was trained from one seed, and what is said of it holds for that one.",
     (
         Claim(
             "hands_beat_linear",
@@ -598,6 +608,25 @@ HEADS_COMPARED = Takeaway(
             "the neural head is better than the best trivial baseline on most tasks and worse on "
             "none",
             _all_tasks(FLOOR, "the best trivial baseline"),
+        ),
+        Claim(
+            "linear_settles",
+            "the published linear head predicts the same in float32 and in float64",
+            {
+                RUN_PUBLISHED: Rule(
+                    Settles(
+                        tuple(Ask(NEURAL, PRIMARY[task], task, LINEAR_HEAD) for task in DESCENDED)
+                    ),
+                    {
+                        YES: "On none of the {n} tasks that it learns by descent does the "
+                        "published linear head predict otherwise in float32 than in float64.",
+                        NO: "The published linear head's descent is **unstable** on {off}: in "
+                        "float32 it predicts otherwise than in float64, so nothing follows from "
+                        "its scores there. The note's scores of it on these tasks come from the "
+                        "same descent and can't be run again; they may be as uncertain.",
+                    },
+                )
+            },
         ),
     ),
 )

@@ -53,7 +53,7 @@ _MEANS = {
 _SEVERAL_WINDOWS = 64
 _NOT_OF_A_DIFFERENCE = {
     "value", "ci_low", "ci_high", "ci_reason", "spread", "floor", "floor_name", "skill", "ceiling",
-    "n_effective",
+    "n_effective", "no_verdict",
 }  # fmt: skip
 
 Kept = dict[tuple[str | None, str, str], dict[int | None, pd.DataFrame]]
@@ -297,7 +297,7 @@ def _pairs(
         except UnpairedError as reason:
             yield RowPair(one, other, None, f"not compared sample by sample: {reason}")
         else:
-            yield RowPair(one, other, _difference(one, found, runs))
+            yield RowPair(one, other, _difference(one, other, found, runs))
 
 
 def _by_key(rows: Iterable[Record]) -> dict[tuple[Any, ...], Record]:
@@ -308,11 +308,12 @@ def _by_key(rows: Iterable[Record]) -> dict[tuple[Any, ...], Record]:
     }
 
 
-def _difference(row: Record, found: Interval, runs: tuple[str, str]) -> Record:
+def _difference(one: Record, other: Record, found: Interval, runs: tuple[str, str]) -> Record:
     names = {"section", "contract", "task", "head", "variant", "metric", "unit", "seed"}
-    names |= {"higher_is_better", "n_train", "n_test"}
-    values = row.model_dump(include=names)
+    names |= {"higher_is_better", "n_train", "n_test", "n_seeds"}
+    values = one.model_dump(include=names)
     values |= {"run": runs[0], "against": runs[1], "n_effective": found.n_effective}
+    values["no_verdict"] = one.no_verdict or other.no_verdict
     if found.estimate is None:
         return Record(**values, status="degenerate", reason=found.reason or "no score")
     if found.verdict is IntervalStatus.OK:

@@ -6,7 +6,16 @@ import pandas as pd
 
 from xperience.evaluation.metrics import metric_named
 from xperience.evaluation.records import Record
-from xperience.report.tables import Rows, Verdict, difference, floor, readable, score, verdict
+from xperience.report.tables import (
+    Rows,
+    Verdict,
+    difference,
+    floor,
+    lacks_verdict,
+    readable,
+    score,
+    verdict,
+)
 from xperience.tasks.task import Task
 
 HEAD_NAMES = ("linear", "neural", "temporal")
@@ -71,8 +80,8 @@ def _table_row(rows: Rows, task: Task) -> dict[str, str]:
     for rival in (FLOOR, "linear"):
         for name in heads:
             if name != rival:
-                found, _ = verdict(difference_of(rows, task, name, rival))
-                line[f"{name} − {rival}"] = str(found)
+                row = difference_of(rows, task, name, rival)
+                line[f"{name} − {rival}"] = (row and lacks_verdict(row)) or str(verdict(row)[0])
     return line
 
 

@@ -332,7 +332,7 @@ def _table(
             "score": number(row.value, row.unit),
             "95 % interval": ends(row, with_sign=False),
             "best floor": floor(row) if row.floor_name else "",
-            "note": row.reason or row.ci_reason or "",
+            "note": row.no_verdict or row.reason or row.ci_reason or "",
         }
         for row in found.values()
     ]

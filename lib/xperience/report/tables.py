@@ -43,7 +43,9 @@ class Verdict(StrEnum):
 def verdict(row: Record | None) -> tuple[Verdict, str]:
     """Return what a paired difference says of its head, and why it wasn't tested if it wasn't.
 
-    Better and worse need a 95 % interval that excludes 0, and a metric that has a direction.
+    Better and worse need a 95 % interval that excludes 0, and a metric that has a direction. A row
+    of a network that rests on too few seeds, or on seeds that disagree, and one that hangs on
+    rounding have no verdict: see `Record.no_verdict`.
     """
     if why := _untested(row):
         return Verdict.NOT_TESTED, why
@@ -59,6 +61,8 @@ def _untested(row: Record | None) -> str:
         return "there is no such row"
     if row.value is not None and row.unit == MIXED:
         return "its mean adds up scores of different units"
+    if row.value is not None and row.no_verdict:
+        return row.no_verdict
     if row.value is None or row.ci_low is None or row.ci_high is None:
         return reason_of(row)
     if row.higher_is_better is None:
@@ -182,13 +186,25 @@ def ends(row: Record | None, *, with_sign: bool = True) -> str:
 
 
 def score(row: Record | None) -> str:
-    """Return a row's value with spread over seeds and interval, or its status and reason."""
+    """Return a row's value with spread over seeds and interval, or its status and reason.
+
+    One that hangs on rounding is marked.
+    """
     if row is None:
         return UNKNOWN
     if row.value is None:
         return f"{row.status}: {row.reason}"
     spread = "" if row.spread is None else f" ± {number(row.spread, row.unit)}"
-    return f"{number(row.value, row.unit)}{spread} {ends(row, with_sign=False)}".rstrip()
+    text = f"{number(row.value, row.unit)}{spread} {ends(row, with_sign=False)}".rstrip()
+    return f"{text} ({told})" if "unstable" in (told := lacks_verdict(row)) else text
+
+
+def lacks_verdict(row: Record) -> str:
+    """Return in few words why nothing follows from a row, or nothing.
+
+    Such as "unstable", "seeds disagree", "1 seed; 5 needed".
+    """
+    return (row.no_verdict or "").partition(":")[0]
 
 
 def described(rows: Iterable[Record]) -> str:

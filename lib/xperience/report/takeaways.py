@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from xperience.errors import XperienceError, did_you_mean
-from xperience.evaluation.records import Record, RecordError, read_records
+from xperience.evaluation.records import MIN_SEEDS, UNSTABLE, Record, RecordError, read_records
 from xperience.project import known_runs, located, results_folder
 from xperience.report.claims import (
     EXTENTS,
@@ -43,6 +43,7 @@ from xperience.report.claims import (
     Place,
     Rule,
     Same,
+    Settles,
     Tally,
     Test,
     sections_of,
@@ -54,6 +55,7 @@ from xperience.report.tables import (
     Rows,
     Verdict,
     ends,
+    lacks_verdict,
     listed,
     number,
     readable,
@@ -93,8 +95,10 @@ HOW_TO_READ = (
     "means {far} times or more. A claim over most tasks is supported if it holds on more than half "
     "of the tasks that are asked and its opposite on none; where tasks without a verdict could "
     "still bring that about, it can't be told. In the audio study a comparison counts if its "
-    "corrected p is at most {alpha}. A head whose seeds are not all on the side of their mean has "
-    "no verdict.",
+    "corrected p is at most {alpha}.",
+    "A network has a verdict if it was trained from {seeds} seeds or more and each of them, by the "
+    "interval moved to where it lies, says the same. A head whose predictions hang on rounding "
+    "(*unstable*) has none.",
     "Rows of one contract are never compared with rows of another: `published` reproduces the "
     "note, `corrected` is what we would defend. *floor* is the best trivial baseline, *ceiling* "
     "the best that the split allows.",
@@ -204,33 +208,6 @@ class Evidence:
             return Found(None, f"{plain} has no floor beside it")
         return self.find(place, replace(ask, against=score.row.floor_name))
 
-    def divided(self, place: Place, score: Record, gap: Record | None = None) -> str:
-        """Return that a head's seeds are not all on one side, or nothing.
-
-        An interval resamples the test, not the seeds: a mean over seeds may be clear of zero
-        although a head that is trained once more would say the opposite.
-
-        Parameters
-        ----------
-        score : Record
-            A score, or the difference of one from a rival that is the same for every seed.
-        gap : Record, optional
-            How far a score lies from its bound, if that is no row of the files.
-        """
-        of = {"section": score.section, "contract": place.contract, "metric": score.metric}
-        of |= {"task": score.task, "head": score.head, "variant": score.variant}
-        own = Rows(self.rows(place.column, score.section)[0]).all(**of)
-        means = [row for row in own if row.seed is None]
-        gap = gap or score
-        if len(means) != 1 or means[0].value is None or not gap.value:
-            return ""
-        seeds = [row.value for row in own if row.seed is not None and row.value is not None]
-        sides = [(gap.value + value - means[0].value) / gap.value for value in seeds]
-        agree = sum(side > _TOLERANCE for side in sides)
-        if agree == len(sides):
-            return ""
-        return f"its seeds disagree, {agree} of {len(sides)} are on the side of their mean"
-
     def sources(self) -> dict[str, str | None]:
         """Return the digest of each metrics file by its shown path; None where there is none."""
         paths = [
@@ -324,7 +301,6 @@ def _compares(test: Compares, evidence: Evidence, place: Place) -> Judgement:
         return Judgement(OPEN, rows, words, difference.why)
     found, why = verdict(difference.row)
     why = why or mine.why or rival.why or _unlike(mine.row, difference.row, rival.row)
-    why = why or evidence.divided(place, difference.row)
     outcome = OPEN if why else _OUTCOMES[found]
     return Judgement(_TURNED[outcome] if test.turned else outcome, rows, words, why)
 
@@ -412,7 +388,7 @@ def _clears(test: Clears, evidence: Evidence, place: Place) -> Judgement:
         bound, lacking = _bound(test, row, printed)
         beyond = row if bound is None else _moved(row, lambda value: value - bound)
         found, why = verdict(beyond)
-        why = why or lacking or evidence.divided(place, row, beyond)
+        why = why or lacking
         outcome = OPEN if why else _OUTCOMES[found]
     unit, value = (row.unit, row.value) if row else ("1", None)
     metric, interval = readable(row.metric if row else None), ends(row, with_sign=False)
@@ -489,8 +465,7 @@ def _side(
         if p is None or p.value is None:
             return Verdict.NOT_TESTED, "its p corrected for all comparisons is not known"
         side = side if p.value <= ALPHA else Verdict.NO_DIFFERENCE
-    why = evidence.divided(place, found.row)
-    return (Verdict.NOT_TESTED, why) if why else (side, "")
+    return side, ""
 
 
 def _few(reasons: Sequence[str], n_shown: int = 2) -> str:
@@ -583,6 +558,17 @@ def _every(test: Every, evidence: Evidence, place: Place) -> Judgement:
     return Judgement(outcome, tuple(rows), words, "; ".join(lacking) if outcome is OPEN else "")
 
 
+def _settles(test: Settles, evidence: Evidence, place: Place) -> Judgement:
+    found = [evidence.find(place, ask) for ask in test.asks]
+    lacking = next((one.lacking for one in found if one.lacking), "")
+    rows = _known(found)
+    off = [readable(r.task) for r in rows if (r.no_verdict or "").startswith(UNSTABLE)]
+    words = {"off": listed(off), "n": str(len(found))}
+    words["figures"] = "" if lacking else f"{len(off)} of {len(found)} tasks unstable"
+    outcome = NO if off else OPEN if lacking else YES
+    return Judgement(outcome, rows, words, lacking if outcome is OPEN else "")
+
+
 def _known(found: Iterable[Found]) -> tuple[Record, ...]:
     return tuple(one.row for one in found if one.row is not None)
 
@@ -594,6 +580,7 @@ _JUDGES = {
     Fact: _fact,
     Same: _same,
     Every: _every,
+    Settles: _settles,
 }
 
 
@@ -693,7 +680,7 @@ def to_markdown(content: Mapping[str, Any]) -> str:
     extents = "\n".join(
         f"- {_capital(names[column])}: {text}." for column, text in content["extents"].items()
     )
-    how = [text.format(far=f"{FAR:g}", alpha=f"{ALPHA:g}") for text in HOW_TO_READ]
+    how = [text.format(far=f"{FAR:g}", alpha=f"{ALPHA:g}", seeds=MIN_SEEDS) for text in HOW_TO_READ]
     parts = [
         f"# Research takeaways: run {as_markdown(content['run'])}",
         _GENERATED,
@@ -802,7 +789,7 @@ def _cells(row: Record) -> list[str]:
         row.contract,
         *(as_markdown(readable(name)) for name in names),
         lacking if row.value is None else number(row.value, row.unit),
-        interval or (row.ci_reason or "").partition(":")[0],
+        lacks_verdict(row) or interval or (row.ci_reason or "").partition(":")[0],
         "" if row.floor is None else f"{number(row.floor, row.unit)} {readable(row.floor_name)}",
         "" if row.ceiling is None else number(row.ceiling, row.unit),
         "" if row.n_test is None else f"{row.n_test:,}",

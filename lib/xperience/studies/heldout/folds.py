@@ -194,9 +194,7 @@ def gap_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> Ga
     at = np.concatenate([end.places for end in ends])
     kept = problem.keep(at)
     across = {
-        name: Scores.of(
-            kept, [Prediction(picked(one.predicted, at), seed=one.seed) for one in each]
-        )
+        name: Scores.of(kept, [replace(one, predicted=picked(one.predicted, at)) for one in each])
         for name, each in predictions.items()
     }
     return Gap(_within(kept, ends), across, sum(end.problem.n_train for end in ends))
@@ -277,6 +275,7 @@ def heldout_rows(
             yield compared.difference(head, rival, primary, variant=ACROSS)
         yield from _by_recording(compared, head)
         own = compared.base | {"head": head, "variant": ACROSS}
+        own["n_seeds"] = compared.heads[head].n_seeds and 1
         yield from word_rows(problem, predictions[head][0], own)
     yield from _gap_rows(problem, gap_of(problem, predictions), compared)
 
@@ -288,6 +287,7 @@ def _by_recording(compared: Comparison, head: str) -> Iterator[Record]:
     values = compared.heads[head].by_group(primary)
     for part, value in zip(problem.parts[TEST], values, strict=True):
         own = compared.base | {"head": head, "n_test": len(part)} | measured(primary)
+        own |= {"n_seeds": compared.heads[head].n_seeds}
         own |= {"variant": f"recording:{part.recording.entry.episode}", "value": value}
         if value is None:
             reason = f"undefined: {primary.metric.undefined}"
