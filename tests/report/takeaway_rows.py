@@ -25,6 +25,7 @@ from xperience.report.claims import (
     Place,
     Rule,
     Same,
+    Settles,
     Tally,
 )
 from xperience.report.takeaways import ALPHA, HEADS, Evidence, judge, say
@@ -153,6 +154,15 @@ def _(test: Same, place: Place, outcome: Outcome) -> list[Record]:
         else:
             rows.append(row(place, other, value=3.0 if outcome is YES else 4.0))
     return rows
+
+
+@rows_for.register
+def _(test: Settles, place: Place, outcome: Outcome) -> list[Record]:
+    rows = [row(place, ask, value=0.5) for ask in test.asks]
+    if outcome is OPEN:
+        return rows[1:]
+    why = "unstable: it predicts otherwise in other units"
+    return [rows[0].model_copy(update={"no_verdict": why if outcome is NO else None}), *rows[1:]]
 
 
 @rows_for.register

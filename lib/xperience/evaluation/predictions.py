@@ -28,7 +28,7 @@ from xperience.storage import whole_file
 from xperience.tasks.problem import Problem
 
 FIRST_SEED, N_SEEDS = 7, 5
-ROUNDING = f"{UNSTABLE}: the descent predicts otherwise in float32 than in float64"
+ROUNDING = f"{UNSTABLE}: its descent predicts otherwise in single precision than in double"
 _VECTORS = ("regress", "retrieve")
 
 

@@ -4,7 +4,7 @@ The same code rounds otherwise on another processor, with other threads or anoth
 the recording don't change at all, and a fit with one solution changes in its last digits. A network
 ends elsewhere, as if it had been trained from other seeds: its mean over n seeds, compared with
 another mean over n seeds of spread s, has the deviation s·√(2/n). `N_SPREADS` is 4 for the mean of
-`MIN_SEEDS` seeds, which is 6.3 such deviations: where a spread is estimated from five seeds
+`SEEDS` seeds, which is 6.3 such deviations: where a spread is estimated from five seeds
 (Student's t with 4 degrees of freedom), a network drawn anew altogether passes it 3 times in 1,000.
 A network that only rounds otherwise moves less.
 """
@@ -16,8 +16,8 @@ from xperience.evaluation.records import MIN_SEEDS, UNSTABLE, Record
 
 RELATIVE, ABSOLUTE = 1e-6, 1e-9
 """Of numbers that follow from the data by a computation with one outcome."""
-N_SPREADS = 4.0
-"""A mean of `MIN_SEEDS` seeds may move by so many spreads; one of n seeds by √(5 / n) as many."""
+N_SPREADS, SEEDS = 4.0, MIN_SEEDS
+"""A mean of `SEEDS` seeds may move by so many spreads; one of n seeds by √(5 / n) as many."""
 LEAST_SHARE = 0.01
 """A network's score may move by this share of itself though its seeds agree: few samples tip."""
 MEASURED_UNITS = {"h"}
@@ -115,6 +115,6 @@ def _near_network(reference: Record, row: Record) -> bool:
 
 def network_tolerance(reference: Record) -> float:
     """Return by how much the score of a network and the ends of its interval may differ."""
-    seeds = N_SPREADS * reference.spread * math.sqrt(MIN_SEEDS / reference.n_seeds)
+    seeds = N_SPREADS * reference.spread * math.sqrt(SEEDS / reference.n_seeds)
     size = max(abs(reference.value or 0.0), abs(reference.floor or 0.0))
     return seeds + LEAST_SHARE * size

@@ -611,7 +611,7 @@ HEADS_COMPARED = Takeaway(
         ),
         Claim(
             "linear_settles",
-            "the published linear head predicts the same in float32 and in float64",
+            "the published linear head predicts the same in single and in double precision",
             {
                 RUN_PUBLISHED: Rule(
                     Settles(
@@ -619,11 +619,12 @@ HEADS_COMPARED = Takeaway(
                     ),
                     {
                         YES: "On none of the {n} tasks that it learns by descent does the "
-                        "published linear head predict otherwise in float32 than in float64.",
+                        "published linear head predict otherwise in single precision than in "
+                        "double.",
                         NO: "The published linear head's descent is **unstable** on {off}: in "
-                        "float32 it predicts otherwise than in float64, so nothing follows from "
-                        "its scores there. The note's scores of it on these tasks come from the "
-                        "same descent and can't be run again; they may be as uncertain.",
+                        "single precision it predicts otherwise than in double, so nothing follows "
+                        "from its scores there. The note's scores of it on these tasks come from "
+                        "the same descent, which can't be run again, and may be as uncertain.",
                     },
                 )
             },
