@@ -11,6 +11,7 @@ SCORE = Record(**OF, head="linear", metric="macro_f1", higher_is_better=True, va
                ci_low=0.4, ci_high=0.6, floor=0.2, floor_name="majority", skill=0.375)  # fmt: skip
 MEAN = SCORE.model_copy(update={"head": "neural", "n_seeds": 5, "spread": 0.02})
 ONE_SEED = MEAN.model_copy(update={"n_seeds": 1, "seed": 7, "ci_low": None, "ci_high": None})
+AGREED = MEAN.model_copy(update={"spread": 0.0, "ci_low": None, "ci_high": None})
 ALONE = ONE_SEED.model_copy(update={"spread": None})
 LOOSE = SCORE.model_copy(update={"no_verdict": "unstable: float32 and float64 differ"})
 HOURS = Record(**OF, metric="wall_time", unit="h", value=1.5)
@@ -40,6 +41,8 @@ def test_the_kind_of_a_row_follows_from_what_its_numbers_rest_on(row, kind):
         (SCORE, {"n_test": 3}, "different"),
         (MEAN, {"value": 0.58}, "within tolerance"),  # 4 spreads of 0.02
         (MEAN, {"value": 0.59, "spread": 0.5}, "different"),  # the reference's spread counts
+        (AGREED, {"value": 0.4, "spread": 0.1}, "within tolerance"),  # the other's seeds tell
+        (AGREED, {"value": 0.4}, "different"),
         (MEAN, {"ci_low": 0.3}, "different"),
         (MEAN, {"ci_low": None, "ci_high": None}, "within tolerance"),  # verdicts tell of it
         (MEAN, {"floor": 0.21}, "different"),

@@ -204,7 +204,7 @@ def past_the_threshold(one: Record) -> Record:
             "ci_high": 2 * bound - one.ci_low,
         }
         return one.model_copy(update=flipped)
-    return one.model_copy(update={"value": -5.0})
+    return one.model_copy(update={"value": -5.0, "no_verdict": "unstable: it is on another side"})
 
 
 def of(*kinds):

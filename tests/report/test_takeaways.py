@@ -1,91 +1,116 @@
-"""Each rule can reach each of its outcomes, says each in its own words, and follows its rows."""
+"""Each rule reaches its outcomes, says each in its own words, and follows its rows alone."""
 
 import importlib
+import re
 from dataclasses import replace
 from pathlib import Path
 from string import Formatter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xperience.evaluation.records import read_records
 from xperience.project import at_root
 from xperience.report import claims, takeaways
 from xperience.report.claims import (
+    AUDIO,
     CONTRACT,
     EXTENTS,
+    FLOOR,
+    NEITHER,
     NEURAL,
+    NO,
     NOTE,
     OPEN,
     RECORD,
     RUN,
     SECTIONS,
     TAKEAWAYS,
+    YES,
     Ask,
     Clears,
+    Compares,
+    Fact,
     Outcome,
     Place,
+    Same,
+    Tally,
     sections_of,
 )
 from xperience.report.figures.takeaways import draw_evidence, draw_glance
-from xperience.report.takeaways import (
-    OPEN_SENTENCE,
-    Evidence,
-    assemble,
-    column_names,
-    evidence_table,
-    judge,
-    outcome_rows,
-    say,
-    takeaway_text,
-    to_markdown,
-)
+from xperience.report.tables import number, share, signed
+from xperience.report.takeaways import ALPHA, FAR, OPEN_SENTENCE, Evidence, assemble, judge, say
 
 from . import takeaway_rows as made
-from .takeaway_rows import RULES, judged, said
+from .takeaway_rows import RULES, changed, judged, named, of, rows_of, said, told
 
 PUBLISHED, CORRECTED = "published", "corrected"
+PLACE = Place(RUN, CORRECTED)
 COMMITTED = Path(__file__).parents[2] / "artifacts" / "reference" / "standin" / "metrics"
 every_rule = pytest.mark.parametrize("entry", RULES, ids=made.name_of)
 
 
+# All rules
+
+
 @every_rule
-def test_every_outcome_of_every_rule_can_be_reached_and_said(entry):
-    claim, place, rule = entry
+def test_every_outcome_is_reached_said_in_its_own_words_and_with_the_rows_own_numbers(entry):
+    _, _, rule = entry
     sentences = {}
     for outcome in rule.outcomes:
-        judgement = judged(entry, made.rows_for(rule.test, place, outcome))
+        rows = rows_of(entry, outcome)
+        judgement = judged(entry, rows)
         assert judgement.outcome is outcome
         template = rule.said.get(outcome, OPEN_SENTENCE)
         asked = {name for _, name, _, _ in Formatter().parse(template) if name}
         assert asked <= {*judgement.words, "claim", "why", "seen"}
-        sentences[outcome] = say(claim, rule, judgement)
-        assert "{" not in sentences[outcome]
-        assert sentences[outcome].endswith(".")
-        assert not sentences[outcome].endswith("..")
+        text = sentences[outcome] = said(entry, rows)
+        assert "{" not in text
+        assert text.endswith(".")
+        assert not text.endswith("..")
+        if outcome is not OPEN and isinstance(rule.test, Compares | Clears | Fact | Same):
+            assert set(re.findall(r"[-+]?\d[\d,]*\.?\d*", text)) <= numbers_of(rows, text)
     assert len(set(sentences.values())) == len(rule.outcomes), "no two outcomes say the same"
 
 
+def numbers_of(rows, text):
+    """Return the numbers of a text that are some row's own, or a ratio of two."""
+    known = [v for row in rows for v in (row.value, row.ci_low, row.ci_high) if v is not None]
+    known += [-v for v in known] + [row.floor for row in rows if row.floor is not None]
+    scaled = [s * v for v in known for s in (1, 100, 1000)] + [
+        a / b for a in known for b in known if b
+    ]
+    found = set()
+    for word in re.findall(r"[-+]?\d[\d,]*\.?\d*", text):
+        decimals, value = len(word.partition(".")[2]), float(word.replace(",", ""))
+        if any(round(one, decimals) == value for one in scaled):
+            found.add(word)
+    return found
+
+
 @every_rule
-def test_one_metric_past_its_threshold_or_taken_away_changes_what_is_said(entry):
+def test_what_is_said_hangs_on_every_row_and_on_no_other(entry):
+    """One row past its threshold, gone, twice there, or of another contract."""
     _, place, rule = entry
-    rows = made.rows_for(rule.test, place, Outcome.SUPPORTED)
+    rows = rows_of(entry)
     before = said(entry, rows)
     for one in made.decisive(rule.test, rows):
         others = [row for row in rows if row is not one]
         assert said(entry, [*others, made.past_the_threshold(one)]) != before
         assert said(entry, others) != before
-
-
-@every_rule
-def test_without_rows_or_under_another_contract_nothing_can_be_told(entry):
-    _, place, rule = entry
     other = CORRECTED if place.contract == PUBLISHED else PUBLISHED
-    rows = made.rows_for(rule.test, Place(place.column, other), Outcome.SUPPORTED)
-    for lacking in ([], rows):
+    strangers = [row.model_copy(update={"contract": other}) for row in rows]
+    for lacking in ([], strangers):
         judgement = judged(entry, lacking)
         assert judgement.outcome is OPEN
         assert "is not in" in judgement.why
         assert judgement.rows == ()
+    if not isinstance(rule.test, claims.Every):
+        assert said(entry, [*strangers, *rows]) == said(entry, [*rows, *strangers]) == before
+        twice = judged(entry, [*rows, *(row.model_copy(update={"value": 0.9}) for row in rows)])
+        assert twice.outcome is OPEN
+        assert "stands in 2 rows" in twice.why
 
 
 def test_no_number_stands_in_a_sentence():
@@ -97,45 +122,14 @@ def test_no_number_stands_in_a_sentence():
     assert [text for text in texts if any(letter.isnumeric() for letter in text)] == []
 
 
-def test_there_are_six_takeaways_with_claims_of_their_own():
+def test_there_are_six_takeaways_with_claims_of_their_own_and_sentences_for_all_outcomes():
     assert len(TAKEAWAYS) == 6
     names = [claim.name for one in TAKEAWAYS for claim in one.claims]
     assert len(names) == len(set(names))
     known = {section for sections in SECTIONS.values() for section in sections}
     assert {section for _, _, rule in RULES for section in sections_of(rule.test)} == known
-
-
-def test_a_rule_without_a_sentence_for_an_outcome_is_refused():
     with pytest.raises(ValueError, match="no sentence"):
         replace(RULES[0][2], said={})
-
-
-def test_the_mean_over_seeds_is_taken_and_one_seed_of_many_never():
-    place, ask = Place(RUN, CORRECTED), Ask(NEURAL, "f1", "temporal_order", "neural")
-    seeds = [made.row(place, ask, value=0.1 * seed, seed=seed) for seed in (7, 8)]
-    mean = made.row(place, ask, value=0.5)
-    assert made.evidence_of(place, [*seeds, mean]).find(place, ask).row == mean
-    assert made.evidence_of(place, seeds[:1]).find(place, ask).row == seeds[0]
-    assert "no mean" in made.evidence_of(place, seeds).find(place, ask).why
-
-
-def test_a_fact_about_nothing_is_no_fact():
-    """Without a published record no figure differs, which says nothing."""
-    entry = made.named("note_reproduced", RECORD)
-    rows = made.rows_of(entry)
-    none = [
-        row.model_copy(update={"value": 0.0}) if row.metric == "figures_exact" else row
-        for row in rows
-    ]
-    assert judged(entry, none).outcome is OPEN
-
-
-def test_units_of_a_printed_bound_must_agree():
-    entry = next(e for e in RULES if isinstance(e[2].test, Clears) and e[2].test.bound is not None)
-    score, bound = made.rows_of(entry)
-    judgement = judged(entry, [score, bound.model_copy(update={"unit": "furlong"})])
-    assert judgement.outcome is OPEN
-    assert "units differ" in judgement.why
 
 
 def test_names_in_metric_files_are_those_that_the_studies_write():
@@ -151,67 +145,248 @@ def test_names_in_metric_files_are_those_that_the_studies_write():
     assert all(f'"{name}"' in notebook for name in (claims.CHRONOLOGICAL, claims.PURGED))
 
 
-# The published numbers
+# Comparisons
 
 
-@pytest.fixture(scope="module")
-def note_rows():
+SPOILT = {
+    "no interval": ({"ci_low": None, "ci_high": None, "ci_reason": "few: 3 blocks"}, "3 blocks"),
+    "no value": ({"value": None, "ci_low": None, "ci_high": None, "status": "degenerate",
+                  "reason": "one class"}, "degenerate, one class"),
+    "no direction": ({"higher_is_better": None}, "no better direction"),
+    "an interval beside its value": ({"value": 7.0}, "does not hold its value"),
+    "mixed units": ({"unit": "mixed"}, "different units"),
+    "no verdict": ({"no_verdict": "seeds disagree: 4 better, 1 open"}, "4 better, 1 open"),
+}  # fmt: skip
+
+
+@of(Compares, Clears, Tally)
+def test_spoilt_intervals_bear_nothing(entry):
+    for fields, why in SPOILT.values():
+        for outcome in (YES, NO, NEITHER):
+            rows = rows_of(entry, outcome)
+            spoilt = changed(rows, told(rows), **fields)
+            assert judged(entry, spoilt).outcome is OPEN
+            assert why in said(entry, spoilt)
+
+
+@of(Compares)
+def test_a_difference_is_told_with_both_its_scores_and_far_if_they_are(entry):
+    rows = mine, gap, rival = rows_of(entry)
+    for one in (mine, rival):
+        lost = judged(entry, [row for row in rows if row is not one])
+        assert (lost.outcome, "is not in" in lost.why) == (OPEN, True)
+        off = judged(entry, changed(rows, [one], value=one.value + 0.01))
+        assert (off.outcome, "not that of the two scores" in off.why) == (OPEN, True)
+        assert judged(entry, changed(rows, [one], value=one.value + 1e-9)).outcome is YES
+    for one in rows:
+        assert "units differ" in judged(entry, changed(rows, [one], unit="furlong")).why
+        turned = changed(rows, [one], higher_is_better=not one.higher_is_better)
+        assert "which way is better" in judged(entry, turned).why
+    upward = bool(mine.higher_is_better) != entry[2].test.turned
+    for factor in (FAR * 1.01, FAR / 1.01):
+        first, second = (0.4 * factor, 0.4) if upward else (0.4, 0.4 * factor)
+        apart = first - second
+        ends = {"ci_low": apart - 1e-3, "ci_high": apart + 1e-3}
+        rows = [mine.model_copy(update={"value": first}),
+                gap.model_copy(update={"value": apart, **ends}),
+                rival.model_copy(update={"value": second})]  # fmt: skip
+        judgement = judged(entry, rows)
+        assert judgement.outcome is YES
+        assert judgement.words["degree"] == ("far " if factor > FAR else "")
+
+
+def test_a_turned_claim_speaks_of_its_own_head_first():
+    entry = named("local_beats_copying")
+    for outcome, sign in ((YES, "+"), (NO, "-")):
+        copy, gap, linear = rows_of(entry, outcome)
+        assert (copy.head, linear.head, gap.against) == ("copy_nearest", "linear", "linear")
+        words = judged(entry, [copy, gap, linear]).words
+        assert (words["mine"], words["other"]) == (number(linear.value), number(copy.value))
+        assert words["gap"] == signed(linear.value - copy.value)
+        assert words["gap"].startswith(sign)
+        assert words["ends"] == f"[{signed(-gap.ci_high)}, {signed(-gap.ci_low)}]"
+
+
+def test_a_bound_is_in_the_scores_unit_and_the_constant_that_is_known():
+    entry = next(e for e in RULES if isinstance(e[2].test, Clears) and e[2].test.bound is not None)
+    score, bound = rows_of(entry)
+    assert "units differ" in judged(entry, changed([score, bound], [bound], unit="furlong")).why
+    entry = named("retrieval_finds_moments")
+    (score,) = rows_of(entry)
+    assert "not the constant" in judged(entry, changed([score], [score], floor=0.4)).why
+
+
+def test_the_mean_over_seeds_is_taken_with_its_own_floor_and_one_seed_of_many_never():
+    ask = Ask(NEURAL, "f1", "temporal_order", "neural", against=FLOOR)
+    plain = replace(ask, against=None)
+    mean = made.row(PLACE, plain, value=0.5, floor=0.3, floor_name="majority")
+    seeds = [made.row(PLACE, plain, value=0.9, floor=0.1, floor_name="chance", seed=seed)
+             for seed in (7, 8)]  # fmt: skip
+    gaps = [made.row(PLACE, replace(ask, against=name), value=value)
+            for name, value in (("chance", 0.8), ("majority", 0.2))]  # fmt: skip
+    one_seed = gaps[1].model_copy(update={"seed": 7, "value": 0.6})
+    evidence = made.evidence_of(PLACE, [*seeds, one_seed, *gaps, mean])
+    assert evidence.find(PLACE, plain).row == mean
+    assert evidence.find(PLACE, ask).row == gaps[1]
+    assert made.evidence_of(PLACE, seeds[:1]).find(PLACE, plain).row == seeds[0]
+    assert "no mean" in made.evidence_of(PLACE, seeds).find(PLACE, plain).why
+    bare = made.evidence_of(PLACE, [mean.model_copy(update={"floor": None, "floor_name": None})])
+    assert "has no floor" in bare.find(PLACE, ask).why
+
+
+def test_an_ask_for_whatever_measure_is_answered_only_if_there_is_one():
+    ask = Ask(NEURAL, None, "temporal_order", "neural")
+    f1, accuracy = (made.row(PLACE, replace(ask, metric=name), value=0.5)
+                    for name in ("f1", "accuracy"))  # fmt: skip
+    assert made.evidence_of(PLACE, [f1]).find(PLACE, ask).row == f1
+    assert "several measures" in made.evidence_of(PLACE, [f1, accuracy]).find(PLACE, ask).why
+
+
+# Counting tasks
+
+
+def tallied(n_better, n_worse, n_open, n_untold):
+    """Return the count of so many tasks of each kind, by the rule of neural against linear."""
+    entry = named("tasks_beat_linear")
+    kinds = [YES] * n_better + [NO] * n_worse + [NEITHER] * n_open + [OPEN] * n_untold
+    asks = entry[2].test.asks[: len(kinds)]
+    rows = [made.difference(entry[1], ask, kind)
+            for ask, kind in zip(asks, kinds, strict=True)]  # fmt: skip
+    return judge(Tally(asks), made.evidence_of(entry[1], rows), entry[1])
+
+
+counts = st.integers(0, 3)
+
+
+@given(counts, counts, counts, counts)
+def test_most_is_more_than_half_and_untold_tasks_are_no_evidence(better, worse, open_, untold):
+    n = better + worse + open_ + untold
+    if n == 0:
+        return
+    judgement = tallied(better, worse, open_, untold)
+    assert (judgement.outcome is YES) == (2 * better > n and worse == 0)
+    assert (judgement.outcome is NO) == (2 * worse > n and better == 0)
+    could = (worse == 0 and 2 * (better + untold) > n) or (better == 0 and 2 * (worse + untold) > n)
+    assert (judgement.outcome is OPEN) == (could and judgement.outcome not in (YES, NO))
+    assert bool(judgement.why) == (judgement.outcome is OPEN)
+    assert "1 tasks" not in judgement.why
+    if judgement.outcome is NEITHER:
+        assert judgement.words["case"].startswith("Tasks disagree") == (better > 0 and worse > 0)
+
+
+def test_another_measure_never_stands_in_for_the_primary_one():
+    entry = named("tasks_beat_floor")
+    rows = rows_of(entry)
+    others = [row.model_copy(update={"metric": "accuracy", "value": -0.2, "ci_low": None,
+                                     "ci_high": None}) for row in rows]  # fmt: skip
+    assert judged(entry, [*others, *rows]) == judged(entry, rows)
+    assert judged(entry, others).outcome is OPEN
+
+
+def test_every_look_at_what_sound_does_to_a_task_stands_a_correction_for_all_looks():
+    looks = [e for e in RULES
+             if isinstance(e[2].test, Tally) and sections_of(e[2].test) == {AUDIO}]  # fmt: skip
+    assert len(looks) == 4
+    for entry in looks:
+        rows = rows_of(entry)
+        p_rows = [row for row in rows if row.metric == entry[2].test.guard]
+        assert len(p_rows) == len(entry[2].test.asks)
+        assert judged(entry, changed(rows, p_rows, value=ALPHA)).outcome is YES
+        assert judged(entry, changed(rows, p_rows, value=ALPHA * 1.01)).outcome is NEITHER
+        assert judged(entry, [row for row in rows if row not in p_rows]).outcome is OPEN
+
+
+def test_heads_on_unseen_recordings_are_told_by_rotated_rows_else_by_few_recordings():
+    for name in ("neural_across_beats_linear", "neural_across_beats_floor"):
+        entry = named(name, "heldout")
+        test, place = entry[2].test, entry[1]
+        assert {ask.variant for ask in test.asks} == {"rotated"}
+        few = made.rows_for(Tally(test.otherwise), place, OPEN)
+        assert "too few" in judged(entry, few).why
+        assert judged(entry, [*few, *rows_of(entry, NO)]).outcome is NO
+
+
+# Facts
+
+
+@of(Fact, Same)
+def test_a_fact_is_not_told_with_a_hole_in_its_sentence(entry):
+    rows, test = rows_of(entry), entry[2].test
+    skipped = {"value": None, "status": "skipped", "reason": "it was too dark"}
+    for lost in rows:
+        judgement = judged(entry, changed(rows, [lost], **skipped))
+        assert (judgement.outcome, "too dark" in judgement.why) == (OPEN, True)
+    if isinstance(test, Same):
+        assert "units differ" in judged(entry, changed(rows, rows[:1], unit="furlong")).why
+        return
+    at = judged(entry, changed(rows, rows[:1], value=test.bound))
+    assert at.outcome is (NO if test.relation == "above" else YES)
+    if test.relation == "above":
+        over = judged(entry, changed(rows, rows[:1], value=test.bound + 0.002))
+        assert (over.outcome, over.words["percent"]) == (YES, "50.2 %")
+
+
+def test_a_fact_about_nothing_is_no_fact():
+    """Without a published record no figure differs, which says nothing."""
+    entry = named("note_reproduced", RECORD)
+    rows = rows_of(entry)
+    exact = [row for row in rows if row.metric == "figures_exact"]
+    assert judged(entry, changed(rows, exact, value=0.0)).outcome is OPEN
+
+
+# Numbers
+
+
+reals = st.floats(-90, 90, allow_nan=False)
+
+
+@given(reals, st.sampled_from(["1", "m"]))
+def test_a_number_reads_as_what_it_is_and_never_as_zero(value, unit):
+    for written in (number(value, unit), signed(value, unit)):
+        text = written.removesuffix(" mm")
+        read = float(text)
+        scaled = 1000 * value if unit == "m" else value
+        assert (read == 0) == (value == 0)
+        assert read * value >= 0
+        assert not text.startswith("-0.000") or value < 0
+        step = 0.051 if unit == "m" else 0.00051
+        assert abs(read - scaled) <= max(step, 0.5 * abs(scaled) if "e" in text else 0)
+
+
+@given(st.floats(0, 1), st.sampled_from([0.5, 0.25]))
+def test_a_share_reads_on_the_right_side_of_its_bound(value, bound):
+    read = float(share(value, bound).removesuffix(" %")) / 100
+    for edge in (0.0, bound, 1.0):
+        if abs(value - edge) > 1e-9:
+            assert (read > edge) == (value > edge)
+    assert abs(read - value) <= 0.005 + 1e-12
+
+
+def test_published_hands_are_told_by_their_own_numbers_and_otherwise_by_others():
     path = COMMITTED / f"{NOTE}.json"
     if not path.is_file():
         pytest.skip("the rows of the published record are not committed")
-    return read_records(path)
+    rows, place = read_records(path), Place(RECORD, PUBLISHED)
 
+    def hands(name, rows):
+        claim, _, rule = next(e for e in RULES if e[0].name == name and e[1] == place)
+        judgement = judge(rule.test, Evidence("standin", None, {(RECORD, NOTE): rows}), place)
+        return judgement.outcome, say(claim, rule, judgement)
 
-def hands(rows, name):
-    place = Place(RECORD, PUBLISHED)
-    claim, _, rule = next(e for e in RULES if e[0].name == name and e[1] == place)
-    judgement = judge(rule.test, Evidence("standin", None, {(RECORD, NOTE): rows}), place)
-    return judgement.outcome, say(claim, rule, judgement)
-
-
-def test_published_neural_hands_beat_the_linear_head_and_are_far_worse_than_resting(note_rows):
-    outcome, text = hands(note_rows, "hands_beat_linear")
-    assert outcome is Outcome.SUPPORTED
-    assert "**far better** than the linear head's" in text
-    assert "107.9 mm" in text
-    assert "864.7 mm" in text
-    outcome, text = hands(note_rows, "hands_beat_resting")
-    assert outcome is Outcome.CONTRADICTED
-    assert "**far worse** than" in text
-    assert "zero velocity" in text
-    assert "27.6 mm" in text
-
-
-def test_other_published_numbers_would_be_told_differently(note_rows):
-    def moved(row, factor, **fields):
-        ends = {name: factor * getattr(row, name) for name in ("value", "ci_low", "ci_high")}
-        if factor < 0:
-            ends["ci_low"], ends["ci_high"] = ends["ci_high"], ends["ci_low"]
-        return row.model_copy(update=ends | fields)
-
-    def changed(picked, factor):
-        return [moved(row, factor) if picked(row) else row for row in note_rows]
-
-    def neural(row):
-        same = (row.task, row.head, row.metric) == ("hand_trajectory_forecast", "neural", "mpjpe")
-        return same and row.ci_low is not None
-
-    weak = changed(lambda row: neural(row) and row.against is None, 8)
-    assert hands(weak, "hands_beat_linear")[0] is Outcome.NOT_SUPPORTED
-    worse = changed(lambda row: neural(row) and row.against is None, 20)
-    assert hands(worse, "hands_beat_linear")[0] is Outcome.CONTRADICTED
-    turned = changed(lambda row: neural(row) and row.against == "zero_velocity", -1)
-    outcome, text = hands(turned, "hands_beat_resting")
-    assert outcome is OPEN
-    assert "not that of the two scores" in text
-    gap = next(row.value for row in turned if neural(row) and row.against == "zero_velocity")
-    good = [
-        row.model_copy(update={"value": row.floor + gap, "ci_low": None, "ci_high": None})
-        if neural(row) and row.floor_name == "zero_velocity"
-        else row
-        for row in turned
-    ]
-    assert hands(good, "hands_beat_resting")[0] is Outcome.SUPPORTED
+    outcome, text = hands("hands_beat_linear", rows)
+    assert outcome is YES
+    assert all(
+        part in text for part in ("**far better** than the linear head's", "107.9 mm", "864.7")
+    )
+    outcome, text = hands("hands_beat_resting", rows)
+    assert outcome is NO
+    assert all(part in text for part in ("**far worse** than", "zero velocity", "27.6 mm"))
+    wanted = (claims.HANDS, "neural", "mpjpe", None, None)
+    (score,) = (r for r in rows if r.ci_low is not None
+                and (r.task, r.head, r.metric, r.variant, r.against) == wanted)  # fmt: skip
+    for factor, expected in ((8, NEITHER), (20, NO)):
+        ends = {name: factor * getattr(score, name) for name in ("value", "ci_low", "ci_high")}
+        assert hands("hands_beat_linear", changed(rows, [score], **ends))[0] is expected
 
 
 # What is written
@@ -222,62 +397,39 @@ def supported():
     return assemble(made.all_supported())
 
 
-def test_a_page_shows_every_claim_with_its_outcome_table_source_and_scope(supported):
-    page = to_markdown(supported)
+def test_a_page_shows_every_claim_with_its_outcome_figures_source_and_scope(supported):
+    page = takeaways.to_markdown(supported)
+    glance = takeaways.glance_table(supported).splitlines()
+    names = takeaways.column_names(supported)
     for one in supported["takeaways"]:
         assert one["title"] in page
         assert one["scope"] in page
+        assert len(takeaways.evidence_table(one, names).splitlines()) > len(one["claims"])
         for claim in one["claims"]:
             assert claim["sentence"] in page
-            assert claim["text"] in page
             assert all(f"`{section}.json`" in page for section in claim["sections"])
+            (line,) = (line for line in glance if f"| {claim['text']} |" in line)
+            cell = "<br>".join(filter(None, (takeaways.mark(claim["outcome"]), claim["figures"])))
+            assert f"| {cell} |" in line
+            digits = {part for part in claim["figures"].split() if part[0].isdigit()}
+            assert digits or claim["claim"] in ("sound_helps", "other_account_helps")
     assert "## How to read" in page
     assert f"run {made.RUN}, `published`" in page
     assert "published record, `published`" in page
-
-
-def test_the_glance_holds_every_outcome_with_the_figures_that_decide_it(supported):
-    lines = takeaways.glance_table(supported).splitlines()
-    claims = [claim for one in supported["takeaways"] for claim in one["claims"]]
-    texts = list(dict.fromkeys(claim["text"] for claim in claims))
-    assert len(lines) == len(texts) + 2
-    for claim in claims:
-        (line,) = (line for line in lines if f"| {claim['text']} |" in line)
-        cell = f"{takeaways.mark(claim['outcome'])}<br>{claim['figures']}"
-        assert f"| {cell if claim['figures'] else takeaways.mark(claim['outcome'])} |" in line
-        digits = {part for part in claim["figures"].split() if part[0].isdigit()}
-        assert digits or claim["claim"] in ("sound_helps", "other_account_helps")
-
-
-def test_the_scope_says_how_much_there_is_or_why_that_is_not_known():
-    rows = [
-        made.row(place, ask, value=3.0, unit="thing")
-        for place, (_, asks) in EXTENTS.items()
-        for ask in asks.values()
-    ]
-    given = {
-        (place.column, ask.section): tuple(row for row in rows if row.section == ask.section)
-        for place, (_, asks) in EXTENTS.items()
-        for ask in asks.values()
-    }
-    told = assemble(Evidence(made.RUN, made.COHORT, given))["extents"]
-    assert told[RUN] == "one recording of 3 frames, 3 windows"
-    assert all("3" in text for text in told.values())
-    assert all(
-        "not known" in text for text in assemble(Evidence("nobody", None, {}))["extents"].values()
-    )
-
-
-def test_tables_hold_the_rows_that_decide(supported):
-    names = column_names(supported)
-    for one in supported["takeaways"]:
-        assert len(evidence_table(one, names).splitlines()) > len(one["claims"])
-
-
-def test_outcomes_are_counted_once_each(supported):
-    rows = outcome_rows(supported, "07_takeaways")
+    rows = takeaways.outcome_rows(supported, "07_takeaways")
     assert sum(row.value for row in rows) == len(RULES)
     assert len({row.key for row in rows}) == len(rows)
+
+
+def test_the_scope_says_how_much_there_is():
+    given: dict[tuple[str, str], list] = {}
+    for place, (_, asks) in EXTENTS.items():
+        for ask in asks.values():
+            row = made.row(place, ask, value=3.0, unit="thing")
+            given.setdefault((place.column, ask.section), []).append(row)
+    extents = assemble(Evidence(made.RUN, made.COHORT, given))["extents"]
+    assert extents[RUN] == "one recording of 3 frames, 3 windows"
+    assert all("3" in text for text in extents.values())
 
 
 def test_an_unknown_fact_leaves_a_whole_page_and_pictures(monkeypatch, tmp_path):
@@ -285,22 +437,24 @@ def test_an_unknown_fact_leaves_a_whole_page_and_pictures(monkeypatch, tmp_path)
     content = assemble(Evidence("nobody", None))
     outcomes = {claim["outcome"] for one in content["takeaways"] for claim in one["claims"]}
     assert outcomes == {str(OPEN)}
-    assert "no run of held-out episodes was named" in to_markdown(content)
-    assert f"artifacts/nobody/metrics/{CONTRACT}.json is not there" in to_markdown(content)
-    names = column_names(content)
+    page = takeaways.to_markdown(content)
+    assert "no run of held-out episodes was named" in page
+    assert f"nobody/metrics/{CONTRACT}.json is not there" in page
+    assert all("not known" in text for text in content["extents"].values())
+    names = takeaways.column_names(content)
     for one in content["takeaways"]:
-        assert one["question"] in takeaway_text(one, names)
+        assert one["question"] in takeaways.takeaway_text(one, names)
         assert "No score is there" in draw_evidence(one, names).alt
     assert "can't tell" in draw_glance(content).alt
 
 
 def test_pictures_show_each_score_once_with_its_verdict(supported):
-    names = column_names(supported)
+    names = takeaways.column_names(supported)
     for one in supported["takeaways"]:
         picture = draw_evidence(one, names)
         assert picture.figure.axes
         assert "supported" in picture.alt
-    claims = [claim for one in supported["takeaways"] for claim in one["claims"]]
-    n_yes = sum(claim["outcome"] == "supported" for claim in claims)
-    assert n_yes > len(claims) / 2
-    assert draw_glance(supported).title == f"{n_yes} of {len(claims)} verdicts support the claim"
+    outcomes = [claim["outcome"] for one in supported["takeaways"] for claim in one["claims"]]
+    n_yes = outcomes.count(Outcome.SUPPORTED)
+    assert n_yes > len(outcomes) / 2
+    assert draw_glance(supported).title == f"{n_yes} of {len(outcomes)} verdicts support the claim"

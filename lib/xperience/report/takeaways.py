@@ -96,9 +96,9 @@ HOW_TO_READ = (
     "of the tasks that are asked and its opposite on none; where tasks without a verdict could "
     "still bring that about, it can't be told. In the audio study a comparison counts if its "
     "corrected p is at most {alpha}.",
-    "A network has a verdict if it was trained from {seeds} seeds or more and each of them, by the "
-    "interval moved to where it lies, says the same. A head whose predictions hang on rounding "
-    "(*unstable*) has none.",
+    "A network is called better or worse if it was trained from {seeds} seeds or more and all of "
+    "them are on the side of their mean. A head whose predictions hang on rounding, called "
+    "*unstable*, has no verdict.",
     "Rows of one contract are never compared with rows of another: `published` reproduces the "
     "note, `corrected` is what we would defend. *floor* is the best trivial baseline, *ceiling* "
     "the best that the split allows.",

@@ -1,0 +1,88 @@
+"""Heads on other instruction sets and threads: the same verdicts, numbers within tolerance.
+
+A verdict is "better" or "worse". Whether a difference that isn't claimed has an interval at all may
+change: in 45 seconds there are about as few segments as an interval needs.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from xperience.evaluation.records import Record, read_records
+from xperience.evaluation.tolerance import Agreement, Kind, compare_rows, kind_of
+from xperience.report.tables import Verdict, verdict
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+"""Threads that wait for work sleep: on a busy machine they would spin ten times as long."""
+PLAIN = {"ATEN_CPU_CAPABILITY": "default", "OPENBLAS_CORETYPE": "Nehalem",
+         "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}  # fmt: skip
+"""No AVX: neither in torch's own loops, nor in NumPy's BLAS, nor in torch's."""
+N_SEEDS = 5
+TASKS = ("transition_detection", "hand_trajectory_forecast", "caption_grounding",
+         "cross_modal_retrieval", "modality_reconstruction", "temporal_order")  # fmt: skip
+"""One of each kind, and the least stable: about 15 CPU seconds a process."""
+HEADS_OF = {"published": ("linear",), "corrected": ("linear", "neural", "temporal")}
+"""The published network is a parity check: nothing is said of it, so that it is left out."""
+
+SCRIPT = f"""
+import sys
+from xperience.evaluation.evaluate import evaluate
+from xperience.evaluation.predictions import predict_heads
+from xperience.evaluation.records import write_records
+from xperience.features.table import WindowTable
+from xperience.tasks.problem import problems_of
+
+episode, folder, out = sys.argv[1:]
+rows = []
+for contract, heads in {HEADS_OF!r}.items():
+    every = problems_of(episode, WindowTable(f"{{folder}}/{{contract}}.parquet"), contract)
+    problems = [one for one in every if one.task.name in {TASKS!r}]
+    found = predict_heads(problems, heads, {N_SEEDS})
+    for problem, predictions in zip(problems, found, strict=True):
+        rows += evaluate(problem, predictions, "tried", contract)
+write_records(out, rows)
+"""
+
+
+@pytest.fixture(scope="module")
+def rows_on(episode, windows, tmp_path_factory):
+    """Return a function (threads, variables) that gives the rows of a process of its own."""
+    out = tmp_path_factory.mktemp("rows") / "rows.json"
+
+    def run(threads: int, variables: dict[str, str]) -> dict[tuple, Record]:
+        more = dict.fromkeys(THREADS, str(threads)) | variables
+        folder = windows["published"].parent
+        words = [sys.executable, "-c", SCRIPT, episode, folder, out]
+        subprocess.run(list(map(str, words)), env=os.environ | more, check=True)
+        return {row.key: row for row in read_records(out)}
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def reference(rows_on) -> dict[tuple, Record]:
+    return rows_on(1, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("threads", "variables"), [(2, PATIENT), (1, PLAIN)], ids=["two threads", "plain instructions"]
+)
+def test_another_processor_gives_the_same_verdicts(threads, variables, rows_on, reference):
+    rows = rows_on(threads, variables)
+    assert rows.keys() == reference.keys()
+    agreed = {key: compare_rows(reference[key], row) for key, row in rows.items()}
+    off = [f"{kind_of(reference[k])} {reference[k]!r}\n{rows[k]!r}" for k, one in agreed.items()
+           if one is Agreement.DIFFERENT]  # fmt: skip
+    assert not off, "\n".join(off)
+    claimed = {
+        key: [one if one in (Verdict.BETTER, Verdict.WORSE) else None for one in said]
+        for key, row in rows.items()
+        if row.against is not None
+        for said in [(verdict(reference[key])[0], verdict(row)[0])]
+    }
+    assert {key: pair for key, pair in claimed.items() if pair[0] is not pair[1]} == {}
+    assert any(kind_of(reference[key]) is Kind.NETWORK for key, (was, _) in claimed.items() if was)
