@@ -27,7 +27,8 @@
 # A score alone says little, so every head is asked three questions here. Does it beat the **best
 # trivial baseline** of its task: the most frequent class, the label that persists, hands at zero
 # velocity? Does it beat the **linear head**? And does the interval of that difference, resampled in
-# blocks of neighbouring windows, exclude zero? Only then is it called better or worse.
+# blocks of neighbouring windows, exclude zero? Only then is it called better or worse, and a network
+# only if it was trained from five seeds and all of them are on that side.
 
 # %% tags=["parameters"]
 run: str = "standin"  # the run's name, its folder under artifacts/
@@ -130,7 +131,11 @@ show(shown, pictures / "03_over_linear.png")
 #
 # A score is followed by its standard deviation over seeds (±) and its interval, where one can be
 # trusted. *Not tested*: the windows that decide the comparison form too few independent segments,
-# as in a short recording; a longer one, or more recordings, would be needed.
+# as in a short recording; a longer one, or more recordings, would be needed. *Seeds needed*: fewer
+# than five were trained; the published network is a parity check, so its scores are shown and
+# nothing is said of them. *Seeds disagree*: not all are on the side of their mean. *Unstable*: the
+# published descent takes steps so long that it predicts otherwise in single precision than in
+# double, so its score says nothing.
 
 # %%
 heads_table(rows["published"], tasks["published"])

@@ -76,7 +76,10 @@ Markdown(record.absence or f"The record holds {len(record.files())} files of {re
 # and must give back every window's label and every published boundary.
 #
 # Scores then get what the note left out: the interval that overlapping windows allow, the best
-# trivial floor, and, between two heads, the paired difference.
+# trivial floor, and, between two heads, the paired difference. The published network was trained
+# from one seed, which can't be drawn again: what is said of it holds for that one. The published
+# linear head on pairs of windows *may be unstable*: on simulated recordings the same descent
+# predicts otherwise in single precision than in double, so nothing is said of it here.
 
 # %%
 scored = part_rows(record, "published_scores", run, notebook)

@@ -75,7 +75,7 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
     over = "the best trivial baseline" if rival == FLOOR else "the linear head"
     subtitle = (
         f"Gain over {over}, as a share of the way from the best baseline to perfection. Filled: "
-        "the 95\N{NO-BREAK SPACE}% interval excludes 0; hollow: it doesn't, or there is none. "
+        "better or worse by its 95\N{NO-BREAK SPACE}% interval; hollow: no verdict of that kind. "
         "An arrow: further than is drawn."
     )
     set_title(canvas, title, subtitle)
@@ -126,19 +126,25 @@ def _mark(ax: Axes, at: float, gain: tuple, look: tuple[str, str], filled: bool)
 
 
 def _gains_title(studied: Studied, rival: str) -> str:
-    parts = []
+    parts, untested = [], []
     for contract, (rows, tasks) in studied.items():
         found = Rows(rows)
         heads = [name for name in HEAD_NAMES if name != rival]
-        won = sum(
-            any(verdict(difference_of(found, task, head, rival))[0] is Verdict.BETTER
-                for head in heads)
-            for task in tasks.values()
-        )  # fmt: skip
+        rows_of = {name: [difference_of(found, task, head, rival) for head in heads]
+                   for name, task in tasks.items()}  # fmt: skip
+        told = [verdict(row)[0] for each in rows_of.values() for row in each if row is not None]
+        if told and set(told) == {Verdict.NOT_TESTED}:
+            untested.append(contract)
+            continue
+        won = sum(any(verdict(row)[0] is Verdict.BETTER for row in each)
+                  for each in rows_of.values())  # fmt: skip
         parts.append(f"{won or 'none'} of {counted(len(tasks), 'task')} under {contract}")
     over = "its best trivial baseline" if rival == FLOOR else "the linear head"
     who = "A head" if rival == FLOOR else "A network"
-    return f"{who} is significantly better than {over} in {', '.join(parts)}"
+    rest = f"not tested under {' and '.join(untested)}" if untested else ""
+    if not parts:
+        return f"Whether {who.lower()} is better than {over} is {rest}"
+    return f"{who} is significantly better than {over} in {', '.join(filter(None, [*parts, rest]))}"
 
 
 @styled
