@@ -1,7 +1,7 @@
 """Heads on other instruction sets and threads: the same verdicts, numbers within tolerance.
 
-A verdict is "better" or "worse". Whether a difference that isn't claimed has an interval at all may
-change: in 45 seconds there are about as few segments as an interval needs.
+A network may lose its verdict, never get another: in 45 seconds there are about as few segments as
+an interval needs, and one of five seeds may lie next to 0. Verdicts of other heads stay.
 """
 
 import os
@@ -78,11 +78,11 @@ def test_another_processor_gives_the_same_verdicts(threads, variables, rows_on, 
     off = [f"{kind_of(reference[k])} {reference[k]!r}\n{rows[k]!r}" for k, one in agreed.items()
            if one is Agreement.DIFFERENT]  # fmt: skip
     assert not off, "\n".join(off)
-    claimed = {
-        key: [one if one in (Verdict.BETTER, Verdict.WORSE) else None for one in said]
-        for key, row in rows.items()
-        if row.against is not None
-        for said in [(verdict(reference[key])[0], verdict(row)[0])]
-    }
-    assert {key: pair for key, pair in claimed.items() if pair[0] is not pair[1]} == {}
-    assert any(kind_of(reference[key]) is Kind.NETWORK for key, (was, _) in claimed.items() if was)
+    pairs = {key: (verdict(reference[key])[0], verdict(row)[0])
+             for key, row in rows.items() if row.against is not None}  # fmt: skip
+    apart = {key: pair for key, pair in pairs.items() if pair[0] is not pair[1]}
+    assert all(Verdict.NOT_TESTED in pair for pair in apart.values()), apart
+    assert {kind_of(reference[key]) for key in apart} <= {Kind.NETWORK}
+    same = [was for key, (was, now) in pairs.items()
+            if was is now and kind_of(reference[key]) is Kind.NETWORK]  # fmt: skip
+    assert {Verdict.BETTER, Verdict.WORSE} <= set(same), "networks have verdicts that stay"
