@@ -89,20 +89,16 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """Predictions of a network with one seed, float32 (n_test or n_train, n_outputs).
+    """What a network predicts from one seed, float32 (n_test, n_outputs).
 
     Probabilities (over classes they sum to 1, over labels of a set they don't), or vectors in the
-    targets' own units. ``epochs`` passes over the training samples made them; ``seconds`` are wall
-    time, an equal share of it where seeds are trained together.
+    targets' own units. ``epochs`` passes over the training samples made it.
     """
 
     test: np.ndarray
-    train: np.ndarray
     curve: tuple[Epoch, ...]
     seed: int
     epochs: int
-    seconds: float
-    device: str
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg.blas import dsymv
-from threadpoolctl import threadpool_limits
 
 from xperience.models.gram import Products, column_moments
 
@@ -162,14 +161,13 @@ def _descend(
     train0, test0 = (np.ascontiguousarray(scores.T) for scores in products.project(start))
     shrink = 1 - descent.step * descent.decay
     c, dual, bias = 1.0, np.zeros_like(train0), np.zeros((n_outputs, 1))
-    with threadpool_limits(limits=1, user_api="blas"):
-        for _ in range(descent.epochs):
-            error = residuals(_times(dual, products.train, closed) + c * train0 + bias)
-            c *= shrink
-            dual *= shrink
-            error *= descent.step
-            dual -= error
-            bias -= error.sum(axis=1, keepdims=True)
+    for _ in range(descent.epochs):
+        error = residuals(_times(dual, products.train, closed) + c * train0 + bias)
+        c *= shrink
+        dual *= shrink
+        error *= descent.step
+        dual -= error
+        bias -= error.sum(axis=1, keepdims=True)
     spread = dual @ products.train
     norm = c**2 * np.square(start, dtype=np.float64).sum()
     norm += 2 * c * np.vdot(dual, train0) + np.vdot(dual, spread)
