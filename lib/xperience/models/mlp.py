@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from xperience.models.goals import Device, Fit, Goal, Objective, epoch_rows, pick_device
+from xperience.models.goals import Fit, Goal, Objective, epoch_rows, pick_device
 from xperience.models.gram import BlockSource, Design, column_moments
 
 NORM_EPS = 1e-5
@@ -41,7 +41,6 @@ def published_mlp(
     goal: Goal,
     seeds: Sequence[int],
     settings: Settings = PUBLISHED,
-    device: Device = "auto",
 ) -> list[Fit]:
     """Train the published network once for each seed.
 
@@ -50,9 +49,9 @@ def published_mlp(
     of batches and dropout come from the seed alone: on one thread of a CPU a seed gives the same
     bytes every time.
     """
-    place = pick_device(device)
-    train, test = (torch.from_numpy(rows).to(place) for rows in normalised(design, source))
-    objective = Objective(goal, device=place)
+    sides = normalised(design, source)
+    train, test = (torch.from_numpy(rows).to(pick_device()) for rows in sides)
+    objective = Objective(goal)
     fits = []
     for seed in seeds:
         network = Network(train, goal.n_outputs, seed, settings)

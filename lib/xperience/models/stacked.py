@@ -20,7 +20,6 @@ from torch.nn import functional
 
 from xperience.models.conditioning import Inputs
 from xperience.models.goals import (
-    Device,
     Fit,
     Goal,
     Objective,
@@ -68,9 +67,9 @@ class StackedNetwork(Protocol):
 class Chances:
     """One generator for each seed; what is drawn is brought to the device."""
 
-    def __init__(self, seeds: Sequence[int], device: str = "cpu"):
+    def __init__(self, seeds: Sequence[int]):
         self._each = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self._device = device
+        self._device = pick_device()
 
     def uniform(self, *shape: int) -> torch.Tensor:
         """Return draws from [0, 1), ``(n_seeds, *shape)``."""
@@ -117,7 +116,6 @@ class Job:
     settings: StackedSettings
     train: np.ndarray
     test: np.ndarray
-    device: str = "cpu"
 
 
 def fits(job: Job, make: Callable[[Chances, int], StackedNetwork]) -> list[Fit]:
@@ -143,8 +141,8 @@ class _Round:
 
     def __init__(self, job: Job, make: Callable[[Chances, int], StackedNetwork], fit: np.ndarray):
         self._job = job
-        self._objective = Objective(job.goal, fit, job.device, LEAST_DEVIATION, KEPT_SHARE)
-        self._network = make(Chances(job.seeds, job.device), self._objective.n_outputs)
+        self._objective = Objective(job.goal, fit, LEAST_DEVIATION, KEPT_SHARE)
+        self._network = make(Chances(job.seeds), self._objective.n_outputs)
         self._fit, self._places = self._tensor(fit), self._tensor(job.train)
         self.train_losses: list[np.ndarray] = []
         self._held_losses: list[np.ndarray] = []
@@ -154,7 +152,7 @@ class _Round:
         )
 
     def _tensor(self, samples: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.asarray(samples, np.int64)).to(self._job.device)
+        return torch.from_numpy(np.asarray(samples, np.int64)).to(pick_device())
 
     def _epoch(self) -> None:
         settings, total = self._job.settings, 0.0
@@ -213,7 +211,6 @@ def dense(
     validation: Validation,
     seeds: Sequence[int],
     settings: StackedSettings = DENSE,
-    device: Device = "auto",
 ) -> list[Fit]:
     """Train inputs → hidden layer → outputs on conditioned inputs, for all seeds at once.
 
@@ -221,13 +218,12 @@ def dense(
     principal axes. Classes weigh the same in total; a class that only held-out samples have is left
     out of their loss. Each seed's learning curve is of the first round, if there was one.
     """
-    place = pick_device(device)
     inputs = inputs.first(settings.axes)
-    rows = torch.from_numpy(np.concatenate([inputs.train, inputs.test])).to(place)
+    rows = torch.from_numpy(np.concatenate([inputs.train, inputs.test])).to(pick_device())
     n = len(inputs.train)
     rows = rows / rms(rows[:n])
     sides = np.arange(n), np.arange(n, len(rows))
-    job = Job(goal, validation, tuple(seeds), settings, *sides, place)
+    job = Job(goal, validation, tuple(seeds), settings, *sides)
     return fits(job, lambda chances, n_outputs: _Dense(rows, n_outputs, settings, chances))
 
 
