@@ -5,6 +5,10 @@ end with test predictions. The direct one is `tests/models/direct.py`: z-scored 
 pairs of windows written out, every epoch of gradient descent over every feature.
 
     python benchmarks/suite.py [--windows W.parquet --episode EPISODE] [--rounds N] [--exact]
+                               [--heads linear,neural]
+
+With ``--heads`` these are trained on all tasks, one seed each, as `xperience suite` does, with one
+worker and with two: wall and CPU seconds of both.
 
 Without a windows table the features are drawn: slow common signals, noise, constant columns. Their
 gradient descent is sensitive to rounding, so float32 alone tips a few predictions against float64:
@@ -22,7 +26,7 @@ from typing import ClassVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from xperience.evaluation.predictions import published_linear
+from xperience.evaluation.predictions import predict_heads, published_linear
 from xperience.features.blocks import BLOCKS
 from xperience.features.table import WindowTable
 from xperience.features.windows import window_starts
@@ -151,9 +155,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of BLAS, for both")
     parser.add_argument("--exact", action="store_true", help="compare with float64 too (slow)")
+    parser.add_argument("--heads", default="", help="heads to train side by side")
     parser.add_argument("--target", type=float, default=10.0, help="ratio that must be reached")
     args = parser.parse_args()
     problems, blocks = problems_of(args)
+    for workers in (1, 2) if args.heads else ():
+        began = time.perf_counter(), time.process_time()
+        predict_heads(problems, args.heads.split(","), 1, workers)
+        wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
+        print(f"{args.heads}, workers {workers}: wall {wall:.1f} s, CPU {cpu:.1f} s", flush=True)
     with threadpool_limits(limits=args.threads):
         ratios = [paired(problems, blocks, args.exact) for _ in range(args.rounds)]
     return 0 if statistics.median(ratios) >= args.target else 1

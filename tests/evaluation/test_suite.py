@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from xperience.errors import ParamsError
 from xperience.evaluation.evaluate import evaluate
-from xperience.evaluation.predictions import predict, predict_all
+from xperience.evaluation.predictions import one_by_one, predict, predict_all, predict_heads
 from xperience.evaluation.reconstruction import RAW, WHOLE, TargetColumns, group_rows, weight_rows
 from xperience.features.blocks import BLOCKS
 from xperience.features.extract import extract
-from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
+from xperience.features.table import TableError, TableInfo, WindowRows, WindowTable, write_table
 from xperience.recording.files import recording_digests
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
 from xperience.tasks.problem import Problem, problems_of
@@ -232,6 +233,27 @@ def test_wrong_calls_say_so(small, table, problems):
         predict(problems["timeline_action"], "linar")
     with pytest.raises(ParamsError, match="contract"):
         problems_of(small / "episode", table, "publisht")
+
+
+def test_predictions_are_the_same_bytes_on_any_number_of_workers(problems):
+    names = ("timeline_action", "modality_reconstruction")
+    asked, usual = [problems[name] for name in names], torch.get_num_threads()
+    alone, together = (predict_heads(asked, ["linear", "neural"], 1, n) for n in (1, 3))
+    assert torch.get_num_threads() == usual
+    for one, other in zip(alone, together, strict=True):
+        for head, (mine,) in one.items():
+            (theirs,) = other[head]
+            np.testing.assert_array_equal(mine.predicted, theirs.predicted)
+            np.testing.assert_array_equal(mine.confidence, theirs.confidence)
+            assert (mine.curve, mine.facts) == (theirs.curve, theirs.facts)
+
+
+def test_what_fails_in_a_worker_fails_as_it_is(problems):
+    def broken(problem, seeds):
+        raise TableError("windows", f"lack {problem.task.name}", "all", "Extract them again.")
+
+    with pytest.raises(TableError, match="lack contact_prediction"):
+        predict_all([problems["contact_prediction"]], one_by_one(broken))
 
 
 @pytest.mark.slow

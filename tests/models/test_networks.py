@@ -65,8 +65,8 @@ def plain_loss(goal: goals.Goal, objective: goals.Objective):
     return lambda outputs, at: own.mse_loss(outputs, objective.targets[at])
 
 
-def directly(design: gram.Design, values, goal: goals.Goal, seed: int) -> list[np.ndarray]:
-    """Return what the plain loop says of training and test samples, from the same start."""
+def directly(design: gram.Design, values, goal: goals.Goal, seed: int) -> np.ndarray:
+    """Return what the plain loop says of test samples, from the same start."""
     rows = direct.samples(design.parts, values.__getitem__)
     sides = [torch.from_numpy(z) for z in direct.z_scored(rows, design.train, design.test)]
     chance = torch.Generator().manual_seed(seed)
@@ -81,7 +81,7 @@ def directly(design: gram.Design, values, goal: goals.Goal, seed: int) -> list[n
         order = torch.randperm(len(goal), generator=chance)
         options = {"batch": SMALL.batch, "order": order}
         direct_neural.epoch(model, adam, sides[0], loss, **options)
-    return [objective.answers(direct_neural.outputs(model, side)) for side in sides]
+    return objective.answers(direct_neural.outputs(model, sides[1]))
 
 
 @settings(max_examples=8, deadline=None)
@@ -95,8 +95,7 @@ def test_published_network_is_the_plain_loop(draw, kind, n, seed):
     design, values = draw(n), blocks(n, seed)
     goal = goal_of(kind, len(design.train), seed)
     (fit,) = mlp.published_mlp(design, values.__getitem__, goal, [seed], SMALL)
-    train, test = directly(design, values, goal, seed)
-    np.testing.assert_allclose(fit.train, train, rtol=2e-3, atol=2e-4 * np.abs(train).max())
+    test = directly(design, values, goal, seed)
     np.testing.assert_allclose(fit.test, test, rtol=2e-3, atol=2e-3 * np.abs(test).max())
 
 
@@ -116,25 +115,16 @@ def test_a_seed_gives_the_same_bytes_whatever_ran_before(draw):
     assert not np.allclose(one.test, two.test)
 
 
-def test_a_gpu_gives_nearly_what_a_cpu_gives():
+def test_a_gpu_gives_nearly_what_a_cpu_gives(monkeypatch):
     if not torch.cuda.is_available():
         pytest.skip("PyTorch sees no GPU")
     design, values = pairs_design(40), blocks(40, 4)
     goal = goal_of("classify", len(design.train))
-    sides = [
-        mlp.published_mlp(design, values.__getitem__, goal, [7], SMALL, device)[0].test
-        for device in ("cpu", "cuda")
-    ]
+    sides = []
+    for there in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        sides.append(mlp.published_mlp(design, values.__getitem__, goal, [7], SMALL)[0].test)
     np.testing.assert_allclose(*sides, atol=1e-2)
-
-
-def test_a_gpu_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ParamsError, match="no GPU"):
-        goals.pick_device("cuda")
-    with pytest.raises(ParamsError, match="'auto' or 'cpu' or 'cuda'"):
-        goals.pick_device("tpu")
-    assert goals.pick_device("auto") == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -201,7 +191,7 @@ def test_classes_that_only_held_out_samples_have_do_not_count():
     goal = goals.Goal("classify", codes, 4)
     (fit,) = stacked.dense(Inputs(rows, rows[:5]), goal, halves(90), (1,), BRIEF)
     assert fit.epochs == BRIEF.unjudged == len(fit.curve), "nothing counts that is held out"
-    assert (fit.train.shape, fit.test.shape, fit.seed) == ((90, 4), (5, 4), 1)
+    assert (fit.test.shape, fit.seed) == ((5, 4), 1)
     np.testing.assert_allclose(fit.test.sum(axis=1), 1, rtol=1e-5)
     assert fit.curve[-1].train_loss < fit.curve[0].train_loss
     mixed = goals.Validation(np.arange(50), np.arange(50, 90))

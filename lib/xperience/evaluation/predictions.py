@@ -5,7 +5,10 @@ a head.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, wraps
 from pathlib import Path
@@ -15,7 +18,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from scipy.special import logsumexp
+from threadpoolctl import threadpool_limits
 
 from xperience.errors import ParamsError, did_you_mean
 from xperience.evaluation.metrics import cosine_ranks
@@ -94,31 +99,87 @@ def predict(problem: Problem, head: str | Head = "linear", n_seeds: int = 1) -> 
 
 
 def predict_all(
-    problems: Sequence[Problem], head: str | Head = "linear", n_seeds: int = 1
+    problems: Sequence[Problem],
+    head: str | Head = "linear",
+    n_seeds: int = 1,
+    workers: int | None = None,
 ) -> list[Predictions]:
-    """Return what a head predicts for each of some problems; see `predict`.
-
-    What problems of one recording share is computed once: inner products of blocks, equal fits.
-    """
-    found: list[Predictions] = [()] * len(problems)
-    seeds = tuple(range(FIRST_SEED, FIRST_SEED + n_seeds))
-    together: dict[tuple[int, str], list[int]] = {}
-    for place, problem in enumerate(problems):
-        if problem.ok:
-            together.setdefault((id(problem.blocks), problem.contract), []).append(place)
-    for (_, contract), places in together.items():
-        answer = head_named(head, contract) if isinstance(head, str) else head
-        for place, predictions in answer([problems[place] for place in places], seeds):
-            found[places[place]] = predictions
-    return found
+    """Return what a head predicts for each of some problems; see `predict_heads`."""
+    return [found[head] for found in predict_heads(problems, [head], n_seeds, workers)]
 
 
 def predict_heads(
-    problems: Sequence[Problem], heads: Iterable[str], n_seeds: int = N_SEEDS
-) -> list[dict[str, Predictions]]:
-    """Return what several heads predict: for each problem {head: predictions}; see `predict`."""
-    found = {head: predict_all(problems, head, n_seeds) for head in heads}
-    return [{head: each[place] for head, each in found.items()} for place in range(len(problems))]
+    problems: Sequence[Problem],
+    heads: Iterable[str | Head],
+    n_seeds: int = N_SEEDS,
+    workers: int | None = None,
+) -> list[dict[str | Head, Predictions]]:
+    """Return what several heads predict: for each problem {head: predictions}; see `predict`.
+
+    Problems that share samples are answered together, since what they share is computed once:
+    inner products of blocks, equal fits. Such groups are answered side by side, each on one thread
+    of PyTorch and BLAS: predictions don't depend on how many.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+    heads : iterable of str or Head
+    n_seeds : int
+    workers : int, optional
+        Groups at a time; as many as this process has cores by default.
+    """
+    heads = tuple(heads)
+    found: list[dict[str | Head, Predictions]] = [dict.fromkeys(heads, ()) for _ in problems]
+    seeds = tuple(range(FIRST_SEED, FIRST_SEED + n_seeds))
+    jobs = [
+        (places, head, head_named(head, contract) if isinstance(head, str) else head)
+        for contract, places in _groups(problems)
+        for head in heads
+    ]
+
+    def answered(places: list[int], answer: Head) -> list[tuple[int, Predictions]]:
+        return list(answer([problems[place] for place in places], seeds))
+
+    with _pool(workers) as pool:
+        answers = [pool.submit(answered, places, answer) for places, _, answer in jobs]
+        for (places, head, _), answer in zip(jobs, answers, strict=True):
+            for place, predictions in answer.result():
+                found[places[place]][head] = predictions
+    return found
+
+
+def _groups(problems: Sequence[Problem]) -> list[tuple[str, list[int]]]:
+    """Return the contract and places of problems that share samples, most work first."""
+    groups: dict[Hashable, list[int]] = {}
+    for place, problem in enumerate(problems):
+        if problem.ok:
+            sides = (problem.samples.members, problem.split.train, problem.split.test)
+            key = (id(problem.blocks), problem.contract, *(side.tobytes() for side in sides))
+            groups.setdefault(key, []).append(place)
+    work = {
+        key: sum(problems[place].n_train * problems[place].n_features for place in places)
+        for key, places in groups.items()
+    }
+    return [(key[1], groups[key]) for key in sorted(groups, key=work.get, reverse=True)]
+
+
+@contextmanager
+def _pool(workers: int | None) -> Iterator[ThreadPoolExecutor]:
+    """Yield a pool of threads that each have one thread of PyTorch and BLAS; a failure ends it.
+
+    PyTorch and BLAS work outside Python's lock, so threads fill the cores, and none needs a copy of
+    the features. Within a head a second thread would mostly wait: its products are small.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    n_cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    usual = torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers or n_cores, "head", torch.set_num_threads, (1,))
+    try:
+        with threadpool_limits(limits=1):
+            yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(usual)
 
 
 def head_named(name: str, contract: str) -> Head:

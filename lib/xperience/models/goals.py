@@ -22,8 +22,7 @@ from xperience.models.gram import column_moments
 from xperience.models.linear import MAX_POSITIVE_WEIGHT
 
 Kind = Literal["classify", "multilabel", "vectors"]
-Device = Literal["auto", "cpu", "cuda"]
-KINDS, DEVICES = get_args(Kind), get_args(Device)
+KINDS = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Goal:
 
     def __post_init__(self):
         if self.kind not in KINDS:
-            raise ParamsError("goal", f"is of kind {self.kind!r}", _or(KINDS), "Name one of them.")
+            raise ParamsError("goal", f"is of kind {self.kind!r}", " or ".join(KINDS), "Name one.")
         shape = np.shape(self.values)
         wanted = shape[:1] if self.kind == "classify" else (*shape[:1], self.n_outputs)
         if shape != wanted or not shape:
@@ -89,20 +88,16 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """Predictions of a network with one seed, float32 (n_test or n_train, n_outputs).
+    """What a network predicts from one seed, float32 (n_test, n_outputs).
 
     Probabilities (over classes they sum to 1, over labels of a set they don't), or vectors in the
-    targets' own units. ``epochs`` passes over the training samples made them; ``seconds`` are wall
-    time, an equal share of it where seeds are trained together.
+    targets' own units. ``epochs`` passes over the training samples made it.
     """
 
     test: np.ndarray
-    train: np.ndarray
     curve: tuple[Epoch, ...]
     seed: int
     epochs: int
-    seconds: float
-    device: str
 
 
 @dataclass(frozen=True)
@@ -125,8 +120,6 @@ class Objective:
         What is predicted, with the targets of all training samples.
     known : int array, optional
         Training samples that weights and scales are made from; all by default.
-    device : str
-        "cpu" or "cuda".
     least_deviation : float
         Deviations of vector components are at least this share of the largest one's; 0 leaves them
         as the published contract has them, where a deviation below 1e-6 is 1.
@@ -139,13 +132,12 @@ class Objective:
         self,
         goal: Goal,
         known: np.ndarray | None = None,
-        device: str = "cpu",
         least_deviation: float = 0.0,
         kept_share: float = 0.0,
     ):
         self.kind = goal.kind
         self.n_outputs = goal.n_outputs
-        self._device = device
+        self._device = pick_device()
         self._axes: np.ndarray | None = None
         self._share = 1.0
         known = np.arange(len(goal)) if known is None else known
@@ -250,22 +242,9 @@ def target_axes(scores: np.ndarray, kept_share: float) -> tuple[np.ndarray, floa
     return np.ascontiguousarray(axes, np.float32), scale or 1.0
 
 
-def pick_device(device: Device) -> str:
-    """Return "cpu" or "cuda"; "auto" takes a GPU where there is one.
-
-    Raises
-    ------
-    ParamsError
-        If the name is unknown, or "cuda" is asked for where there is none.
-    """
-    if device not in DEVICES:
-        raise ParamsError("device", f"is {device!r}", _or(DEVICES), "Name one of them.")
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
-        raise ParamsError(
-            "device", "is 'cuda' and PyTorch sees no GPU", "a GPU", "Say 'auto' or 'cpu'."
-        )
-    return "cuda" if there and device != "cpu" else "cpu"
+def pick_device() -> str:
+    """Return "cuda" where PyTorch sees a GPU, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def epoch_rows(
@@ -274,7 +253,3 @@ def epoch_rows(
     """Return a learning curve from the losses of its epochs."""
     held = validation if validation is not None else [None] * len(train)
     return tuple(Epoch(i + 1, *pair) for i, pair in enumerate(zip(train, held, strict=True)))
-
-
-def _or(names: Sequence[str]) -> str:
-    return " or ".join(repr(name) for name in names)

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import get_blas_funcs
-from threadpoolctl import threadpool_limits
 
 from xperience.models.gram import Products, column_moments
 
@@ -206,21 +205,16 @@ def _epochs(
     descent: Descent,
     closed: bool,
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return c, A (n_outputs, n_train) and b after the last epoch, in the precision of the kernel.
-
-    One BLAS thread: K fits a core's cache, and 400 small products would mostly wait for a second
-    one.
-    """
+    """Return c, A (n_outputs, n_train) and b after the last epoch, in the kernel's precision."""
     shrink = 1 - descent.step * descent.decay
     c, dual, bias = 1.0, np.zeros_like(first), np.zeros((len(first), 1), first.dtype)
-    with threadpool_limits(limits=1, user_api="blas"):
-        for _ in range(descent.epochs):
-            error = residuals(_times(dual, kernel, closed) + c * first + bias)
-            c *= shrink
-            dual *= shrink
-            error *= descent.step
-            dual -= error
-            bias -= error.sum(axis=1, keepdims=True)
+    for _ in range(descent.epochs):
+        error = residuals(_times(dual, kernel, closed) + c * first + bias)
+        c *= shrink
+        dual *= shrink
+        error *= descent.step
+        dual -= error
+        bias -= error.sum(axis=1, keepdims=True)
     return c, dual, bias
 
 

@@ -10,7 +10,6 @@ second starts anew with all training samples and predicts for each seed after as
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,7 +20,6 @@ from torch.nn import functional
 
 from xperience.models.conditioning import Inputs
 from xperience.models.goals import (
-    Device,
     Fit,
     Goal,
     Objective,
@@ -44,11 +42,11 @@ class StackedSettings:
     axes: int = 256  # strongest axes of the inputs, of each part, that are used
     width: int = 64  # hidden units
     dropout: float = 0.3
-    rate: float = 1e-3
+    rate: float = 2e-3
     decay: float = 1e-2
     batch: int = 128
-    epochs: int = 120  # at most
-    patience: int = 15  # epochs without improvement before a seed is done
+    epochs: int = 60  # at most
+    patience: int = 10  # epochs without improvement before a seed is done
     unjudged: int = 30  # epochs where nothing is held out
 
 
@@ -69,9 +67,9 @@ class StackedNetwork(Protocol):
 class Chances:
     """One generator for each seed; what is drawn is brought to the device."""
 
-    def __init__(self, seeds: Sequence[int], device: str = "cpu"):
+    def __init__(self, seeds: Sequence[int]):
         self._each = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self._device = device
+        self._device = pick_device()
 
     def uniform(self, *shape: int) -> torch.Tensor:
         """Return draws from [0, 1), ``(n_seeds, *shape)``."""
@@ -118,7 +116,6 @@ class Job:
     settings: StackedSettings
     train: np.ndarray
     test: np.ndarray
-    device: str = "cpu"
 
 
 def fits(job: Job, make: Callable[[Chances, int], StackedNetwork]) -> list[Fit]:
@@ -126,18 +123,16 @@ def fits(job: Job, make: Callable[[Chances, int], StackedNetwork]) -> list[Fit]:
 
     ``make`` makes untrained networks from chances and the number of outputs.
     """
-    began = time.perf_counter()
     if not job.seeds:
         return []
     first = _Round(job, make, job.validation.fit)
     best = first.judged(job.validation.validate)
     whole = _Round(job, make, np.arange(len(job.train)))
     predictions = whole.predicted(best)
-    spent = (time.perf_counter() - began) / len(job.seeds)
     judged = first if first.train_losses else whole
     return [
-        Fit(test, train, judged.curve(place), seed, int(best[place]), spent, job.device)
-        for place, (seed, (train, test)) in enumerate(zip(job.seeds, predictions, strict=True))
+        Fit(test, judged.curve(place), seed, int(best[place]))
+        for place, (seed, test) in enumerate(zip(job.seeds, predictions, strict=True))
     ]
 
 
@@ -146,8 +141,8 @@ class _Round:
 
     def __init__(self, job: Job, make: Callable[[Chances, int], StackedNetwork], fit: np.ndarray):
         self._job = job
-        self._objective = Objective(job.goal, fit, job.device, LEAST_DEVIATION, KEPT_SHARE)
-        self._network = make(Chances(job.seeds, job.device), self._objective.n_outputs)
+        self._objective = Objective(job.goal, fit, LEAST_DEVIATION, KEPT_SHARE)
+        self._network = make(Chances(job.seeds), self._objective.n_outputs)
         self._fit, self._places = self._tensor(fit), self._tensor(job.train)
         self.train_losses: list[np.ndarray] = []
         self._held_losses: list[np.ndarray] = []
@@ -157,7 +152,7 @@ class _Round:
         )
 
     def _tensor(self, samples: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.asarray(samples, np.int64)).to(self._job.device)
+        return torch.from_numpy(np.asarray(samples, np.int64)).to(pick_device())
 
     def _epoch(self) -> None:
         settings, total = self._job.settings, 0.0
@@ -193,17 +188,15 @@ class _Round:
                 break
         return best + 1
 
-    def predicted(self, epochs: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Train; return train and test predictions of each seed after its number of epochs."""
-        found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    def predicted(self, epochs: np.ndarray) -> list[np.ndarray]:
+        """Train; return test predictions of each seed after its number of epochs."""
+        found: dict[int, np.ndarray] = {}
         for epoch in range(1, int(epochs.max()) + 1):
             self._epoch()
             done = np.flatnonzero(epochs == epoch)
             if len(done):
-                sides = [self._outputs(places) for places in (self._job.train, self._job.test)]
-                for place in done:
-                    train, test = (self._objective.answers(side[place]) for side in sides)
-                    found[int(place)] = (train, test)
+                outputs = self._outputs(self._job.test)
+                found |= {int(place): self._objective.answers(outputs[place]) for place in done}
         return [found[place] for place in range(len(epochs))]
 
     def curve(self, place: int) -> tuple:
@@ -218,7 +211,6 @@ def dense(
     validation: Validation,
     seeds: Sequence[int],
     settings: StackedSettings = DENSE,
-    device: Device = "auto",
 ) -> list[Fit]:
     """Train inputs → hidden layer → outputs on conditioned inputs, for all seeds at once.
 
@@ -226,13 +218,12 @@ def dense(
     principal axes. Classes weigh the same in total; a class that only held-out samples have is left
     out of their loss. Each seed's learning curve is of the first round, if there was one.
     """
-    place = pick_device(device)
     inputs = inputs.first(settings.axes)
-    rows = torch.from_numpy(np.concatenate([inputs.train, inputs.test])).to(place)
+    rows = torch.from_numpy(np.concatenate([inputs.train, inputs.test])).to(pick_device())
     n = len(inputs.train)
     rows = rows / rms(rows[:n])
     sides = np.arange(n), np.arange(n, len(rows))
-    job = Job(goal, validation, tuple(seeds), settings, *sides, place)
+    job = Job(goal, validation, tuple(seeds), settings, *sides)
     return fits(job, lambda chances, n_outputs: _Dense(rows, n_outputs, settings, chances))
 
 

@@ -9,12 +9,12 @@ import torch
 from torch.nn import functional
 
 from xperience.errors import ParamsError
-from xperience.models.goals import Device, Fit, Goal, Validation, pick_device
+from xperience.models.goals import Fit, Goal, Validation, pick_device
 from xperience.models.stacked import Chances, Job, StackedSettings, fits, rms
 
 LEAST_CHANGE = 1e-3
 """Changes of an axis count by no less than this share of the largest."""
-TEMPORAL = StackedSettings(axes=64, dropout=0.5)
+TEMPORAL = StackedSettings(axes=64, dropout=0.5, rate=3e-3)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,6 @@ def temporal(
     validation: Validation,
     seeds: Sequence[int],
     settings: StackedSettings = TEMPORAL,
-    device: Device = "auto",
 ) -> list[Fit]:
     """Train a causal convolutional network that answers at the last step, for all seeds at once.
 
@@ -68,9 +67,8 @@ def temporal(
     Steps before the recording's start are zeros. All else is as for
     `xperience.models.stacked.dense`.
     """
-    place = pick_device(device)
-    job = Job(goal, validation, tuple(seeds), settings, inputs.train, inputs.test, place)
-    shown = _Shown(inputs, settings.axes, place)
+    job = Job(goal, validation, tuple(seeds), settings, inputs.train, inputs.test)
+    shown = _Shown(inputs, settings.axes)
     return fits(job, lambda chances, n_outputs: _Convolved(shown, n_outputs, settings, chances))
 
 
@@ -81,12 +79,12 @@ class _Shown:
     since what moves least from window to window is as telling as what moves most.
     """
 
-    def __init__(self, inputs: Sequences, n_axes: int, device: str):
+    def __init__(self, inputs: Sequences, n_axes: int):
         train = np.asarray(inputs.train, np.int64)
         rows = [side for part in inputs.parts for side in _sides(part, train, n_axes)]
         there = np.all([part.windows >= 0 for part in inputs.parts], axis=0)
-        self._rows = torch.cat(rows, dim=-1).to(device)  # (n_samples, n_steps, n_columns)
-        self._there = torch.from_numpy(there[..., None]).to(device, torch.float32)
+        self._rows = torch.cat(rows, dim=-1).to(pick_device())  # (n_samples, n_steps, n_columns)
+        self._there = torch.from_numpy(there[..., None]).to(self._rows)
         self.n_columns = self._rows.shape[-1]
         self.n_levels = math.ceil(math.log2(max(self._rows.shape[1], 1)))
 

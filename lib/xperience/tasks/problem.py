@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ class Blocks:
         self._table = table
         self._raw: dict[str, np.ndarray] = {}
         self._filled: dict[str, np.ndarray] = {}
+        self._reading = RLock()  # heads are trained side by side
 
     def add(self, name: str, values: np.ndarray, missing: str = "") -> None:
         """Add a block that isn't in the table, such as another feature of the sound.
@@ -64,20 +66,22 @@ class Blocks:
 
     def raw(self, name: str) -> np.ndarray:
         """Return a block, float32 (n_windows, dim), NaN where it is null."""
-        if name not in self._raw:
-            self._raw[name] = self._table.block(name)
-        return self._raw[name]
+        with self._reading:
+            if name not in self._raw:
+                self._raw[name] = self._table.block(name)
+            return self._raw[name]
 
     def filled(self, name: str) -> np.ndarray:
         """Return a block with zeros in place of nulls, as the published contract wants it."""
-        if name not in self._filled:
-            values = self.raw(name)
-            lost = np.isnan(values).any(axis=1)
-            if lost.any():
-                values = values.copy()
-                values[lost] = 0
-            self._filled[name] = values
-        return self._filled[name]
+        with self._reading:
+            if name not in self._filled:
+                values = self.raw(name)
+                lost = np.isnan(values).any(axis=1)
+                if lost.any():
+                    values = values.copy()
+                    values[lost] = 0
+                self._filled[name] = values
+            return self._filled[name]
 
     def notes(self, names: Sequence[str], stand_in: str) -> list[str]:
         """Return what stands for missing values in some blocks, one text per block."""
