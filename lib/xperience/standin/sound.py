@@ -1,5 +1,7 @@
 """The sound of an episode: each event of the plan, at its moment, over a quiet room."""
 
+import math
+
 import numpy as np
 
 from xperience.standin.choreography import SoundEvent
@@ -25,11 +27,22 @@ _ROOM = 0.0016
 
 
 def _band(noise: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
-    """Return noise with the loudness of a second-order Butterworth band, phases untouched."""
-    rate_hz = np.fft.rfftfreq(len(noise), 1 / SOUND_RATE_HZ)
-    rate_hz[0] = rate_hz[1]
-    gain = 1 / np.sqrt((1 + (low_hz / rate_hz) ** 4) * (1 + (rate_hz / high_hz) ** 4))
-    return np.fft.irfft(np.fft.rfft(noise) * gain, len(noise))
+    """Return noise with the loudness of a second-order Butterworth band, phases untouched.
+
+    The transform of n samples goes by two factors of n, row by row: that is exact, and many times
+    as fast and small as one transform where n has a large prime factor.
+    """
+    n_samples = len(noise)
+    n_rows = next(d for d in range(math.isqrt(n_samples), 0, -1) if n_samples % d == 0)
+    rows = np.fft.rfft(noise.reshape(n_rows, -1), axis=0)
+    place = np.arange(rows.shape[1])
+    for number, row in enumerate(rows):
+        at = number + n_rows * place
+        rate_hz = np.maximum(np.minimum(at, n_samples - at), 1) * (SOUND_RATE_HZ / n_samples)
+        gain = 1 / np.sqrt((1 + (low_hz / rate_hz) ** 4) * (1 + (rate_hz / high_hz) ** 4))
+        turn = np.exp(-2j * np.pi * number / n_samples * place)
+        row[:] = np.fft.ifft(np.fft.fft(row * turn) * gain) * turn.conj()
+    return np.fft.irfft(rows, n_rows, axis=0).reshape(-1)
 
 
 def ring(rng: np.random.Generator, name: str) -> np.ndarray:
