@@ -15,7 +15,9 @@ from numba.core import event
 from xperience.progress import OnProgress
 from xperience.recording.geometry import CameraModel, Transform
 from xperience.standin.kitchen import CAPSULE, CONE, KITCHEN, METAL, WOOD
-from xperience.standin.scene import Scene
+from xperience.standin.scene import Scene, build_scene
+from xperience.standin.sensors import cameras
+from xperience.standin.settings import StandinSettings
 
 TILE = 8
 SHADOW_CELLS = (40, 108)  # twice as many each way in pictures of 240 pixels and wider
@@ -85,7 +87,7 @@ class Renderer:
         )
 
 
-def compile_caster(scene: Scene, tell: OnProgress) -> None:
+def compile_caster(tell: OnProgress) -> None:
     """Compile the ray caster, unless that was done before; it takes seconds."""
 
     class Listener(event.Listener):
@@ -96,11 +98,12 @@ def compile_caster(scene: Scene, tell: OnProgress) -> None:
             self.done += 1
 
         def on_end(self, _event: event.Event) -> None:
-            pass
+            """Nothing to tell: what ends was told when it began."""
 
-    model = CameraModel((TILE, TILE), (TILE / 2, TILE / 2), (TILE, TILE))
+    settings = StandinSettings(frames=40, size_px=(2 * TILE, 2 * TILE))
+    scene, camera = build_scene(settings), next(iter(cameras(settings).values()))
     with event.install_listener("numba:compile", Listener()):
-        Renderer(model, scene, 0).draw(0, scene.rig[0])
+        Renderer(camera.model, scene, settings.seed).draw(0, (camera.from_rig @ scene.rig)[0])
     tell("compile", _N_COMPILED, _N_COMPILED)
 
 

@@ -99,7 +99,7 @@ def _write_files(folder: Path, scene: Scene, settings: StandinSettings, tell: On
     with ThreadPoolExecutor(min(settings.workers, len(cameras))) as pool:
         try:
             heard = pool.submit(lambda: encode_sound(sound.soundtrack(scene.plan.events, settings)))
-            compile_caster(scene, tell)
+            compile_caster(tell)
             videos = [
                 pool.submit(write_video, folder, camera, scene, settings, heard, on_frame)
                 for camera in cameras
@@ -312,7 +312,7 @@ def write_video(
         av.open(io.BytesIO(heard.result())) as source,
         av.open(out, "w", format="mp4", options=options) as container,
     ):
-        video = _video_stream(container, camera.model.size_px, rate)
+        video = video_stream(container, camera.model.size_px, rate)
         audio = container.add_stream_from_template(source.streams.audio[0])
         packets = [packet for packet in source.demux(source.streams.audio[0]) if packet.size]
         packets.reverse()
@@ -329,9 +329,10 @@ def write_video(
             _copy(packets.pop(), audio, container)
 
 
-def _video_stream(
+def video_stream(
     container: av.container.OutputContainer, size_px: tuple[int, int], rate: Fraction
 ) -> av.VideoStream:
+    """Return a new H.264 stream, whose bytes follow from its pictures alone."""
     video = container.add_stream("libx264", rate=rate, options=_VIDEO_OPTIONS)
     video.width, video.height = size_px
     video.pix_fmt = "yuv420p"
