@@ -51,13 +51,7 @@ class Member:
 
 
 def plan_family(settings: FamilySettings) -> list[Member]:
-    """Return every episode that a family will have, train side first.
-
-    Raises
-    ------
-    ParamsError
-        If activities or words cannot be used.
-    """
+    """Return every episode that a family will have, train side first."""
     rng = np.random.default_rng([settings.seed, 20])
     files, words = activities(settings.activities), read_words(settings.activities)
     order = [files[place] for place in rng.permutation(len(files))]

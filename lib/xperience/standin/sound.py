@@ -26,7 +26,7 @@ _NOISE = {  # filtered noise: band in Hz, loudness, bursts a second
 _ROOM = 0.0016
 
 
-def _band(noise: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
+def band(noise: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
     """Return noise with the loudness of a second-order Butterworth band, phases untouched.
 
     The transform of n samples goes by two factors of n, row by row: that is exact, and many times
@@ -62,7 +62,7 @@ def rush(rng: np.random.Generator, name: str, length_s: float) -> np.ndarray:
     """Return a running or rubbing sound of a given length, shape (n,)."""
     band_hz, loudness, bursts_hz = _NOISE[name]
     n_samples = max(int(length_s * SOUND_RATE_HZ), 480)
-    noise = _band(rng.normal(0, 1, n_samples), *band_hz)
+    noise = band(rng.normal(0, 1, n_samples), *band_hz)
     knots = rng.uniform(0.55, 1.45, max(int(length_s * bursts_hz), 1) + 2)
     swell = np.interp(np.linspace(0, len(knots) - 1, n_samples), np.arange(len(knots)), knots)
     fade = np.minimum(np.arange(n_samples), np.arange(n_samples)[::-1]) / (0.012 * SOUND_RATE_HZ)
@@ -85,7 +85,7 @@ def soundtrack(events: list[SoundEvent], settings: StandinSettings) -> np.ndarra
     """
     n_samples = round(settings.duration_s * SOUND_RATE_HZ)
     rng = np.random.default_rng([settings.seed, 6])
-    out = _ROOM * _band(rng.normal(0, 2, n_samples), 0, 900)
+    out = _ROOM * band(rng.normal(0, 2, n_samples), 0, 900)
     for number, event in enumerate(events):
         own = np.random.default_rng([settings.seed, 7, number])
         _lay(out, _heard(event, own), event.start_s + settings.audio_offset_s)

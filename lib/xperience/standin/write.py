@@ -49,18 +49,8 @@ def write_episode(
     """Write a simulated episode: ``annotation.hdf5`` and six videos with sound.
 
     It appears, or replaces an older simulated episode, only when everything in it is written.
-    Equal settings give equal files, whatever the number of workers.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the episode belongs; it is returned.
-    settings : StandinSettings
-        What is simulated.
-    on_progress : callable, optional
-        Called with a stage, what of it is done and the total, from several threads in turn.
-    fault : callable, optional
-        Changes the episode's folder before it is in place; see `xperience.standin.family.FAULTS`.
+    Equal settings give equal files, whatever the number of workers. ``on_progress`` may be called
+    from any thread; ``fault`` changes the folder before it is in place, as in `family.FAULTS`.
 
     Raises
     ------
@@ -105,7 +95,9 @@ def _write_files(folder: Path, scene: Scene, settings: StandinSettings, tell: On
                 for camera in cameras
             ]
             path = folder / layout.ANNOTATION
+            tell("annotation", 0, 1)
             write_annotation(path, scene, settings)
+            tell("annotation", 1, 1)
             write_depth(path, scene, settings, tell)
             for video in as_completed(videos):
                 video.result()
