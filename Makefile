@@ -92,7 +92,8 @@ test-faults: $(CHECKS) ## plant faults in recordings and kill runs (XPERIENCE_KI
 test-extras: extras $(CHECKS) ## run the fast tests that need the extras
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "extras and not slow"
 
-bench: setup ## time features, suite, networks and audio study against plain references
+bench: setup ## time the simulator, features, suite, networks and audio study against plain references
+	@$(BIN)/python benchmarks/simulate.py
 	@$(BIN)/python benchmarks/features.py
 	@$(BIN)/python benchmarks/suite.py
 	@$(BIN)/python benchmarks/neural.py

@@ -3,9 +3,9 @@
 import io
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import av
@@ -74,9 +74,10 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> MadeRecording:
     settings = StandinSettings(size_px=(96, 72))
     scene, folder = build_scene(settings), tmp_path_factory.mktemp("long")
     write.write_annotation(folder / layout.ANNOTATION, scene, settings)
-    heard = write.encode_sound(soundtrack(scene.plan.events, settings))
+    heard: Future[bytes] = Future()
+    heard.set_result(write.encode_sound(soundtrack(scene.plan.events, settings)))
     camera = sensors.cameras(settings)[CAMERA]
-    write.write_video(folder, camera, scene, settings, heard, Event())
+    write.write_video(folder, camera, scene, settings, heard, lambda: None)
     return MadeRecording(folder, settings, scene)
 
 

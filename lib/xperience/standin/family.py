@@ -21,6 +21,7 @@ import yaml
 from xperience.progress import OnProgress, quiet
 from xperience.recording import layout
 from xperience.standin.mark import MARK, check_replaceable
+from xperience.standin.raycast import compile_caster
 from xperience.standin.script import Script, activities, choose_words, read_words, worded
 from xperience.standin.settings import FPS, FamilySettings, StandinSettings
 from xperience.standin.write import write_episode
@@ -50,13 +51,7 @@ class Member:
 
 
 def plan_family(settings: FamilySettings) -> list[Member]:
-    """Return every episode that a family will have, train side first.
-
-    Raises
-    ------
-    ParamsError
-        If activities or words cannot be used.
-    """
+    """Return every episode that a family will have, train side first."""
     rng = np.random.default_rng([settings.seed, 20])
     files, words = activities(settings.activities), read_words(settings.activities)
     order = [files[place] for place in rng.permutation(len(files))]
@@ -138,6 +133,7 @@ def write_family(
     members = plan_family(settings)
     for member in members:
         check_replaceable(folder / member.episode)
+    compile_caster(tell)  # once, before each process would
     tell("episodes", 0, len(members))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(settings.workers, len(members)), mp_context=context) as pool:

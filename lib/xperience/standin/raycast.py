@@ -1,17 +1,23 @@
 """Pictures of a scene: a ray caster of boxes, capsules and cones in a room, compiled with numba.
 
-A picture is cut into tiles of 8 pixels; each tile looks only at solids whose bounding ball its cone
-of rays can meet. Colour, depth and the number of the solid come from the same first hit.
+A picture is cut into tiles of 8 by 8 pixels; each tile looks only at solids whose bounding ball its
+cone of rays can meet. All 64 rays of a tile meet one solid at a time, in loops without branches,
+which the compiler turns into vector instructions; only the colours of what is seen are worked out.
+Colour, depth and the number of the solid come from the same first hit.
 """
 
 import math
 
 import numpy as np
 from numba import njit
+from numba.core import event
 
+from xperience.progress import OnProgress
 from xperience.recording.geometry import CameraModel, Transform
-from xperience.standin.kitchen import KITCHEN
-from xperience.standin.scene import Scene
+from xperience.standin.kitchen import CAPSULE, CONE, KITCHEN, METAL, WOOD
+from xperience.standin.scene import Scene, build_scene
+from xperience.standin.sensors import cameras
+from xperience.standin.settings import StandinSettings
 
 TILE = 8
 SHADOW_CELLS = (40, 108)  # twice as many each way in pictures of 240 pixels and wider
@@ -20,9 +26,24 @@ LIGHT = (-0.36, -0.42, 0.83)
 
 _FADE_RAD = 1.45  # no lens of the rig sees further from its axis than this
 _THROW_SHADOWS = {*KITCHEN, "left_hand", "right_hand", "sleeve", "arm"}
-_compiled = njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "reassoc"}
+_N_COMPILED = 42  # functions, for the progress bar alone
+_DULL = 10  # solids up to this number, the furniture's, have no gloss
+
+_N = TILE * TILE
+_N_LANES = 15
+_DX, _DY, _DZ, _EX, _EY, _EZ, _T, _HIT, _NX, _NY, _NZ, _R, _G, _B, _LOOK = range(
+    0, _N_LANES * _N, _N
 )
+"""Where in a tile's workspace, a flat array, each quantity of its 64 rays begins: direction and its
+reciprocal, distance and solid of the first hit (-1 is the room), normal, colour, texture. One array
+with known places lets the compiler see that no two of them overlap."""
+
+_options = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "arcp", "nsz", "reassoc"},
+}
+_compiled = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_options)
 
 
 class Renderer:
@@ -41,7 +62,7 @@ class Renderer:
         v, u = np.mgrid[:height, :width]
         rays = model.rays(np.stack([u, v], axis=-1) + 0.5)
         rays[rays[..., 2] < np.cos(_FADE_RAD)] = np.nan
-        self.rays = rays.astype(np.float32)
+        self.rays = _tiled(rays.astype(np.float32))
         self.cones = _tile_cones(self.rays)
         self.rgb = np.zeros((height, width, 3), dtype=np.uint8)
         self.depth_m = np.zeros((height, width), dtype=np.float32)  # along the optical axis
@@ -66,19 +87,45 @@ class Renderer:
         )
 
 
+def compile_caster(tell: OnProgress) -> None:
+    """Compile the ray caster, unless that was done before; it takes seconds."""
+
+    class Listener(event.Listener):
+        done = 0
+
+        def on_start(self, _event: event.Event) -> None:
+            tell("compile", min(self.done, _N_COMPILED - 1), _N_COMPILED)
+            self.done += 1
+
+        def on_end(self, _event: event.Event) -> None:
+            """Nothing to tell: what ends was told when it began."""
+
+    settings = StandinSettings(frames=40, size_px=(2 * TILE, 2 * TILE))
+    scene, camera = build_scene(settings), next(iter(cameras(settings).values()))
+    with event.install_listener("numba:compile", Listener()):
+        Renderer(camera.model, scene, settings.seed).draw(0, (camera.from_rig @ scene.rig)[0])
+    tell("compile", _N_COMPILED, _N_COMPILED)
+
+
+def _tiled(rays: np.ndarray) -> np.ndarray:
+    """Return rays, shape (height, width, 3), tile by tile: (down, across, 3, 64), NaN outside."""
+    height, width = rays.shape[:2]
+    down, across = -(-height // TILE), -(-width // TILE)
+    whole = np.full((down * TILE, across * TILE, 3), np.nan, dtype=rays.dtype)
+    whole[:height, :width] = rays
+    tiles = whole.reshape(down, TILE, across, TILE, 3).transpose(0, 2, 4, 1, 3)
+    return np.ascontiguousarray(tiles).reshape(down, across, 3, _N)
+
+
 def _tile_cones(rays: np.ndarray) -> np.ndarray:
     """Return the middle direction and half angle of each tile, shape (down, across, 4)."""
-    height, width = rays.shape[:2]
-    cones = np.zeros((-(-height // TILE), -(-width // TILE), 4), dtype=np.float32)
-    for row in range(cones.shape[0]):
-        for col in range(cones.shape[1]):
-            tile = rays[row * TILE : (row + 1) * TILE, col * TILE : (col + 1) * TILE].reshape(-1, 3)
-            tile = tile[np.isfinite(tile[:, 0])]
-            if len(tile):
-                middle = tile.mean(0) / np.linalg.norm(tile.mean(0))
-                spread = np.arccos(np.clip((tile @ middle).min(), -1, 1))
-                cones[row, col] = *middle, spread + 1e-3
-    return cones
+    rays = np.swapaxes(rays, 2, 3).astype(np.float64)
+    seen = np.isfinite(rays)
+    middle = np.where(seen, rays, 0).sum(2)
+    middle /= np.maximum(np.linalg.norm(middle, axis=-1, keepdims=True), 1e-9)
+    cosine = np.where(seen[..., 0], (rays @ middle[..., None])[..., 0], 1.0)
+    spread = np.arccos(np.clip(cosine.min(-1), -1, 1)) + 1e-3
+    return np.concatenate([middle, spread[..., None]], axis=-1).astype(np.float32)
 
 
 @_compiled
@@ -101,116 +148,12 @@ def _prepare(origin, kinds, geometry, pre):
         pre[k, 3], pre[k, 4], pre[k, 5] = ox, oy, oz
         pre[k, 6], pre[k, 7], pre[k, 8], pre[k, 9] = m0, m1, ra, rb
         hy = m0 + rr * rr
-        if kinds[k] == 1:
+        if kinds[k] == CAPSULE:
             pre[k, 10] = m0 * m5 - m1 * m1 - ra * ra * m0
             pre[k, 11] = m5 - ra * ra
         else:
             pre[k, 10] = m0 * m0 * m5 - m1 * m1 * hy + m0 * ra * (rr * m1 * 2.0 - m0 * ra)
             pre[k, 11], pre[k, 12] = hy, rr
-
-
-@_compiled
-def _capsule(pre, k, dx, dy, dz):
-    """Return the distance to a capsule along a ray; -1 for none."""
-    m0, m1 = pre[k, 6], pre[k, 7]
-    bard = pre[k, 0] * dx + pre[k, 1] * dy + pre[k, 2] * dz
-    rdoa = pre[k, 3] * dx + pre[k, 4] * dy + pre[k, 5] * dz
-    a = m0 - bard * bard
-    y = -1.0
-    if a > 1e-9:
-        b = m0 * rdoa - m1 * bard
-        h = b * b - a * pre[k, 10]
-        if h < 0:
-            return -1.0
-        t = (-b - math.sqrt(h)) / a
-        y = m1 + t * bard
-        if y > 0.0 and y < m0:
-            return t
-    if y <= 0.0:
-        b, c = rdoa, pre[k, 11]
-    else:
-        b, c = rdoa - bard, pre[k, 11] - 2.0 * m1 + m0
-    h = b * b - c
-    return -b - math.sqrt(h) if h >= 0 else -1.0
-
-
-@_compiled
-def _cone(pre, k, dx, dy, dz):
-    """Return the distance to a capped cone along a ray; -1 for none."""
-    m0, m1, ra, rb = pre[k, 6], pre[k, 7], pre[k, 8], pre[k, 9]
-    m2 = pre[k, 0] * dx + pre[k, 1] * dy + pre[k, 2] * dz
-    if m1 < 0.0 and m2 > 0.0:
-        t = -m1 / m2
-        px, py, pz = pre[k, 3] + t * dx, pre[k, 4] + t * dy, pre[k, 5] + t * dz
-        if px * px + py * py + pz * pz < ra * ra:
-            return t
-    elif m1 > m0 and m2 < 0.0:
-        t = (m0 - m1) / m2
-        px = pre[k, 3] + t * dx - pre[k, 0]
-        py = pre[k, 4] + t * dy - pre[k, 1]
-        pz = pre[k, 5] + t * dz - pre[k, 2]
-        if px * px + py * py + pz * pz < rb * rb:
-            return t
-    m3 = pre[k, 3] * dx + pre[k, 4] * dy + pre[k, 5] * dz
-    hy, rr = pre[k, 11], pre[k, 12]
-    k2 = m0 * m0 - m2 * m2 * hy
-    k1 = m0 * m0 * m3 - m1 * m2 * hy + m0 * ra * (rr * m2)
-    h = k1 * k1 - k2 * pre[k, 10]
-    if h < 0.0:
-        return -1.0
-    t = (-k1 - math.sqrt(h)) / k2
-    y = m1 + t * m2
-    return t if 0.0 < y < m0 else -1.0
-
-
-@_compiled
-def _normal(pre, k, kind, t, d, n):
-    """Set the normal of a capsule or cone at a hit, and n[3]: how far out on the top cap, or -1."""
-    m0, m1, ra, rb = pre[k, 6], pre[k, 7], pre[k, 8], pre[k, 9]
-    y = m1 + t * (pre[k, 0] * d[0] + pre[k, 1] * d[1] + pre[k, 2] * d[2])
-    n[3] = -1.0
-    if kind == 2 and (y <= m0 * 1e-4 or y >= m0 * (1 - 1e-4)):
-        top = y > m0 / 2
-        away = 0.0
-        for i in range(3):
-            n[i] = pre[k, i] * (1.0 if top else -1.0)
-            away += (pre[k, 3 + i] + t * d[i] - pre[k, i]) ** 2
-        if top:
-            n[3] = math.sqrt(away) / rb
-    else:
-        s = max(0.0, min(1.0, y / m0)) if m0 > 1e-12 else 0.0
-        slant = (ra - rb) * ra
-        for i in range(3):
-            at = pre[k, 3 + i] + t * d[i]
-            if kind == 1:
-                n[i] = at - s * pre[k, i]
-            else:
-                n[i] = m0 * (m0 * at + slant * pre[k, i]) - pre[k, i] * pre[k, 11] * y
-    size = math.sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2])
-    n[0], n[1], n[2] = n[0] / size, n[1] / size, n[2] / size
-
-
-@_compiled
-def _box(o, e, g, k):
-    """Return near and far distance to a box along a ray with reciprocal direction e."""
-    x0, x1 = (g[k, 0] - o[0]) * e[0], (g[k, 3] - o[0]) * e[0]
-    y0, y1 = (g[k, 1] - o[1]) * e[1], (g[k, 4] - o[1]) * e[1]
-    z0, z1 = (g[k, 2] - o[2]) * e[2], (g[k, 5] - o[2]) * e[2]
-    near = max(min(x0, x1), min(y0, y1), min(z0, z1))
-    far = min(max(x0, x1), max(y0, y1), max(z0, z1))
-    return near, far
-
-
-@_compiled
-def _box_normal(p, d, g, k, n):
-    """Set the normal, against the ray, of the wall of a box that is nearest to a point."""
-    axis, best = 0, 1e9
-    for i in range(3):
-        gap = min(abs(p[i] - g[k, i]), abs(p[i] - g[k, 3 + i]))
-        if gap < best:
-            axis, best = i, gap
-    n[0], n[1], n[2], n[3] = 0.0, 0.0, 0.0, -1.0
-    n[axis] = -1.0 if d[axis] > 0 else 1.0
 
 
 @_compiled
@@ -234,50 +177,6 @@ def _balls(origin, axes, kinds, geometry, balls):
             balls[k, i] = (axes[0, i] * x + axes[1, i] * y + axes[2, i] * z) / max(away, 1e-9)
         balls[k, 4] = min(1.0, r / max(away, 1e-9))
         balls[k, 3] = -2.0 if away <= r else math.sqrt(1.0 - balls[k, 4] ** 2)
-
-
-@_compiled
-def _paint(p, n, k, looks, shine, out):
-    """Set the colour of a hit: texture, light from a lamp and from all around, gloss."""
-    r, g, b = looks[k, 0], looks[k, 1], looks[k, 2]
-    texture = int(looks[k, 6])
-    if n[3] >= 0.0 and n[3] < 0.86:
-        r, g, b = looks[k, 3], looks[k, 4], looks[k, 5]
-    elif texture == 1:
-        grain = math.sin(p[1] * 85.0 + 3.0 * math.sin(p[0] * 2.7) + p[2] * 40.0)
-        plank = 0.86 if abs(p[0] * 5.0 - math.floor(p[0] * 5.0)) < 0.02 else 1.0
-        tone = (1.0 + 0.08 * grain) * plank
-        r, g, b = r * tone, g * tone, b * tone
-    lamp = max(0.0, n[0] * LIGHT[0] + n[1] * LIGHT[1] + n[2] * LIGHT[2])
-    tone = 0.42 + 0.12 * n[2] + 0.52 * lamp - 0.07 * p[0]
-    gloss = 0.0
-    if texture == 3:
-        tone *= 0.80 + 0.35 * math.sin(6.0 * n[0] + 2.0 * n[1])
-        gloss = 0.5 * max(0.0, lamp) ** 24
-    gloss += 0.25 * max(0.0, shine) ** 30
-    out[0], out[1], out[2] = r * tone + gloss, g * tone + gloss, b * tone + gloss
-
-
-@_compiled
-def _paint_room(p, n, wall, out):
-    """Set the colour of a point on the room's walls, floor or ceiling."""
-    r, g, b = wall[0], wall[1], wall[2]
-    if n[2] > 0.5:
-        odd = (math.floor(p[0] * 3.3) + math.floor(p[1] * 3.3)) % 2
-        r, g, b = (0.47, 0.43, 0.40) if odd else (0.57, 0.53, 0.49)
-    elif n[2] < -0.5:
-        r, g, b = 0.93, 0.92, 0.90
-    elif n[1] < -0.5 and p[2] > 0.9 and p[2] < 1.44:
-        u, v = p[0] * 6.6 + 0.5 * (math.floor(p[2] * 10.0) % 2), p[2] * 10.0
-        joint = (u - math.floor(u)) < 0.06 or (v - math.floor(v)) < 0.09
-        r, g, b = (0.62, 0.66, 0.66) if joint else (0.84, 0.89, 0.88)
-    elif n[0] > 0.5 and p[1] > -0.9 and p[1] < 0.5 and p[2] > 1.1 and p[2] < 2.1:
-        bar = abs(p[1] + 0.2) < 0.03 or abs(p[2] - 1.6) < 0.03
-        r, g, b = (0.9, 0.9, 0.88) if bar else (0.75, 0.92, 1.25)
-    tone = 0.70 + 0.12 * n[2] - 0.07 * p[0] + 0.05 * n[1]
-    if n[2] < 0.5 and p[2] < 0.1:
-        tone *= 0.8
-    out[0], out[1], out[2] = r * tone, g * tone, b * tone
 
 
 @_compiled
@@ -312,11 +211,284 @@ def _shadow_map(table, geometry, kinds, casters, shade):
 
 
 @_compiled
-def _light_at(p, table, shade):
+def _meet_capsule(pre, k, w):
+    """Let the rays meet a capsule: its side, or the ball at the end that they pass."""
+    m0, m1 = pre[k, 6], pre[k, 7]
+    bx, by, bz, ox, oy, oz = pre[k, 0], pre[k, 1], pre[k, 2], pre[k, 3], pre[k, 4], pre[k, 5]
+    c10, c11 = pre[k, 10], pre[k, 11]
+    c12 = c11 - 2.0 * m1 + m0
+    for i in range(_N):
+        bard = bx * w[_DX + i] + by * w[_DY + i] + bz * w[_DZ + i]
+        rdoa = ox * w[_DX + i] + oy * w[_DY + i] + oz * w[_DZ + i]
+        a = m0 - bard * bard
+        b = m0 * rdoa - m1 * bard
+        h = b * b - a * c10
+        side = (-b - math.sqrt(h)) / a
+        y = m1 + side * bard if a > 1e-9 else -1.0
+        low = y <= 0.0
+        bb = rdoa if low else rdoa - bard
+        cc = c11 if low else c12
+        cap = -bb - math.sqrt(bb * bb - cc)
+        at = side if (y > 0.0) & (y < m0) else cap
+        at = -1.0 if (a > 1e-9) & (h < 0.0) else at
+        nearer = (at > 0.01) & (at < w[_T + i])
+        w[_T + i] = at if nearer else w[_T + i]
+        w[_HIT + i] = k if nearer else w[_HIT + i]
+
+
+@_compiled
+def _meet_cone(pre, k, w):
+    """Let the rays meet a capped cone."""
+    m0, m1, ra, rb = pre[k, 6], pre[k, 7], pre[k, 8], pre[k, 9]
+    bx, by, bz, ox, oy, oz = pre[k, 0], pre[k, 1], pre[k, 2], pre[k, 3], pre[k, 4], pre[k, 5]
+    c10, hy, rr = pre[k, 10], pre[k, 11], pre[k, 12]
+    for i in range(_N):
+        dx, dy, dz = w[_DX + i], w[_DY + i], w[_DZ + i]
+        m2 = bx * dx + by * dy + bz * dz
+        below, above = (m1 < 0.0) & (m2 > 0.0), (m1 > m0) & (m2 < 0.0)
+        flat = (-m1 if below else m0 - m1) / m2
+        px = ox + flat * dx - (0.0 if below else bx)
+        py = oy + flat * dy - (0.0 if below else by)
+        pz = oz + flat * dz - (0.0 if below else bz)
+        r = ra if below else rb
+        on_cap = (below | above) & (px * px + py * py + pz * pz < r * r)
+        m3 = ox * dx + oy * dy + oz * dz
+        k2 = m0 * m0 - m2 * m2 * hy
+        k1 = m0 * m0 * m3 - m1 * m2 * hy + m0 * ra * (rr * m2)
+        h = k1 * k1 - k2 * c10
+        slant = (-k1 - math.sqrt(h)) / k2
+        y = m1 + slant * m2
+        slant = slant if (y > 0.0) & (y < m0) & (h >= 0.0) else -1.0
+        at = flat if on_cap else slant
+        nearer = (at > 0.01) & (at < w[_T + i])
+        w[_T + i] = at if nearer else w[_T + i]
+        w[_HIT + i] = k if nearer else w[_HIT + i]
+
+
+@_compiled
+def _meet_box(origin, g, k, w):
+    """Let the rays meet a box."""
+    ax, ay, az = g[k, 0] - origin[0], g[k, 1] - origin[1], g[k, 2] - origin[2]
+    bx, by, bz = g[k, 3] - origin[0], g[k, 4] - origin[1], g[k, 5] - origin[2]
+    for i in range(_N):
+        x0, x1 = ax * w[_EX + i], bx * w[_EX + i]
+        y0, y1 = ay * w[_EY + i], by * w[_EY + i]
+        z0, z1 = az * w[_EZ + i], bz * w[_EZ + i]
+        near = max(min(x0, x1), min(y0, y1), min(z0, z1))
+        far = min(max(x0, x1), max(y0, y1), max(z0, z1))
+        nearer = (near <= far) & (near > 0.01) & (near < w[_T + i])
+        w[_T + i] = near if nearer else w[_T + i]
+        w[_HIT + i] = k if nearer else w[_HIT + i]
+
+
+@_compiled
+def _meet_room(origin, g, w):
+    """Let rays that met no solid meet the room, from inside."""
+    k = 0
+    ax, ay, az = g[k, 0] - origin[0], g[k, 1] - origin[1], g[k, 2] - origin[2]
+    bx, by, bz = g[k, 3] - origin[0], g[k, 4] - origin[1], g[k, 5] - origin[2]
+    for i in range(_N):
+        x = max(ax * w[_EX + i], bx * w[_EX + i])
+        y = max(ay * w[_EY + i], by * w[_EY + i])
+        z = max(az * w[_EZ + i], bz * w[_EZ + i])
+        w[_T + i] = min(x, y, z) if w[_HIT + i] < 0.0 else w[_T + i]
+
+
+@_compiled
+def _face_box(origin, g, k, number, w):
+    """Set the normal, against the ray, where a box that hits call ``number`` was hit."""
+    o0, o1, o2 = origin[0], origin[1], origin[2]
+    ax, ay, az, bx, by, bz = g[k, 0], g[k, 1], g[k, 2], g[k, 3], g[k, 4], g[k, 5]
+    for i in range(_N):
+        px, py, pz = (
+            o0 + w[_T + i] * w[_DX + i],
+            o1 + w[_T + i] * w[_DY + i],
+            o2 + w[_T + i] * w[_DZ + i],
+        )
+        x = min(abs(px - ax), abs(px - bx))
+        y = min(abs(py - ay), abs(py - by))
+        z = min(abs(pz - az), abs(pz - bz))
+        on_x = (x <= y) & (x <= z)
+        on_y = (y <= z) & (not on_x)
+        here = w[_HIT + i] == number
+        nx = -1.0 if w[_DX + i] > 0 else 1.0
+        ny = -1.0 if w[_DY + i] > 0 else 1.0
+        nz = -1.0 if w[_DZ + i] > 0 else 1.0
+        nx = nx if on_x else 0.0
+        ny = ny if on_y else 0.0
+        nz = 0.0 if on_x | on_y else nz
+        w[_NX + i] = nx if here else w[_NX + i]
+        w[_NY + i] = ny if here else w[_NY + i]
+        w[_NZ + i] = nz if here else w[_NZ + i]
+
+
+@_compiled
+def _face_capsule(pre, k, w):
+    """Set the normal where a capsule was hit."""
+    bx, by, bz, ox, oy, oz = pre[k, 0], pre[k, 1], pre[k, 2], pre[k, 3], pre[k, 4], pre[k, 5]
+    m0, m1 = pre[k, 6], pre[k, 7]
+    for i in range(_N):
+        t, dx, dy, dz = w[_T + i], w[_DX + i], w[_DY + i], w[_DZ + i]
+        y = m1 + t * (bx * dx + by * dy + bz * dz)
+        s = max(0.0, min(1.0, y / m0)) if m0 > 1e-12 else 0.0
+        nx, ny, nz = ox + t * dx - s * bx, oy + t * dy - s * by, oz + t * dz - s * bz
+        size = math.sqrt(nx * nx + ny * ny + nz * nz)
+        here = w[_HIT + i] == k
+        w[_NX + i] = nx / size if here else w[_NX + i]
+        w[_NY + i] = ny / size if here else w[_NY + i]
+        w[_NZ + i] = nz / size if here else w[_NZ + i]
+
+
+@_compiled
+def _face_cone(pre, k, looks, w):
+    """Set the normal where a cone was hit, and the colour of its opening."""
+    bx, by, bz, ox, oy, oz = pre[k, 0], pre[k, 1], pre[k, 2], pre[k, 3], pre[k, 4], pre[k, 5]
+    m0, m1, ra, rb, hy = pre[k, 6], pre[k, 7], pre[k, 8], pre[k, 9], pre[k, 11]
+    slant = (ra - rb) * ra
+    r, g, b = looks[k, 3], looks[k, 4], looks[k, 5]
+    for i in range(_N):
+        t, dx, dy, dz = w[_T + i], w[_DX + i], w[_DY + i], w[_DZ + i]
+        y = m1 + t * (bx * dx + by * dy + bz * dz)
+        ax, ay, az = ox + t * dx, oy + t * dy, oz + t * dz
+        end = (y <= m0 * 1e-4) | (y >= m0 * (1 - 1e-4))
+        top = y > m0 / 2
+        out = math.sqrt((ax - bx) ** 2 + (ay - by) ** 2 + (az - bz) ** 2) / rb
+        s = 1.0 if top else -1.0
+        nx = bx * s if end else m0 * (m0 * ax + slant * bx) - bx * hy * y
+        ny = by * s if end else m0 * (m0 * ay + slant * by) - by * hy * y
+        nz = bz * s if end else m0 * (m0 * az + slant * bz) - bz * hy * y
+        size = math.sqrt(nx * nx + ny * ny + nz * nz)
+        here = w[_HIT + i] == k
+        w[_NX + i] = nx / size if here else w[_NX + i]
+        w[_NY + i] = ny / size if here else w[_NY + i]
+        w[_NZ + i] = nz / size if here else w[_NZ + i]
+        inside = here & end & top & (out < 0.86)
+        w[_R + i] = r if inside else w[_R + i]
+        w[_G + i] = g if inside else w[_G + i]
+        w[_B + i] = b if inside else w[_B + i]
+        w[_LOOK + i] = (0.0 if w[_LOOK + i] == WOOD else w[_LOOK + i]) if inside else w[_LOOK + i]
+
+
+@_compiled
+def _colour(k, looks, w):
+    """Set the colour and texture where a solid was hit; return by how many rays."""
+    r, g, b, tex = looks[k, 0], looks[k, 1], looks[k, 2], looks[k, 6]
+    n = 0.0
+    for i in range(_N):
+        here = w[_HIT + i] == k
+        n += 1.0 if here else 0.0
+        w[_R + i] = r if here else w[_R + i]
+        w[_G + i] = g if here else w[_G + i]
+        w[_B + i] = b if here else w[_B + i]
+        w[_LOOK + i] = tex if here else w[_LOOK + i]
+    return n
+
+
+@_compiled
+def _sine(x):
+    """Return the sine, without a call of a library, which would keep a loop from vectors."""
+    n = math.floor(x / math.pi + 0.5)
+    x -= n * math.pi
+    q = x * x
+    out = 1.0
+    for c in (21 * 20, 19 * 18, 17 * 16, 15 * 14, 13 * 12, 11 * 10, 9 * 8, 7 * 6, 5 * 4, 3 * 2):
+        out = 1.0 - out * q * (1.0 / c)
+    odd = n - 2.0 * math.floor(n * 0.5)
+    return x * out * (1.0 - 2.0 * odd)
+
+
+@_compiled
+def _grain(origin, w):
+    """Draw the grain and planks of wood."""
+    o0, o1, o2 = origin[0], origin[1], origin[2]
+    for i in range(_N):
+        t = w[_T + i]
+        p0, p1, p2 = o0 + t * w[_DX + i], o1 + t * w[_DY + i], o2 + t * w[_DZ + i]
+        grain = _sine(p1 * 85.0 + 3.0 * _sine(p0 * 2.7) + p2 * 40.0)
+        plank = 0.86 if abs(p0 * 5.0 - math.floor(p0 * 5.0)) < 0.02 else 1.0
+        tone = (1.0 + 0.08 * grain) * plank if w[_LOOK + i] == WOOD else 1.0
+        w[_R + i] *= tone
+        w[_G + i] *= tone
+        w[_B + i] *= tone
+
+
+@_compiled
+def _light(origin, w):
+    """Light the solids: from a lamp and from all around, with gloss."""
+    o0 = origin[0]
+    for i in range(_N):
+        n0, n1, n2 = w[_NX + i], w[_NY + i], w[_NZ + i]
+        d0, d1, d2 = w[_DX + i], w[_DY + i], w[_DZ + i]
+        p0 = o0 + w[_T + i] * d0
+        lamp = max(0.0, n0 * LIGHT[0] + n1 * LIGHT[1] + n2 * LIGHT[2])
+        tone = 0.42 + 0.12 * n2 + 0.52 * lamp - 0.07 * p0
+        metal = w[_LOOK + i] == METAL
+        tone *= 0.80 + 0.35 * _sine(6.0 * n0 + 2.0 * n1) if metal else 1.0
+        two = lamp * lamp
+        four = two * two
+        eight = four * four
+        gloss = 0.5 * (eight * eight * eight) if metal else 0.0
+        mirror = n0 * d0 + n1 * d1 + n2 * d2
+        shine = (
+            (d0 - 2 * mirror * n0) * LIGHT[0]
+            + (d1 - 2 * mirror * n1) * LIGHT[1]
+            + (d2 - 2 * mirror * n2) * LIGHT[2]
+        )
+        shine = max(0.0, shine)
+        two = shine * shine
+        four = two * two
+        eight = four * four
+        gloss += 0.25 * (eight * eight * eight * four * two) if w[_HIT + i] > _DULL else 0.0
+        w[_R + i] = w[_R + i] * tone + gloss
+        w[_G + i] = w[_G + i] * tone + gloss
+        w[_B + i] = w[_B + i] * tone + gloss
+
+
+@_compiled
+def _paint_room(origin, wall, w):
+    """Paint the room's walls, floor and ceiling, tiles and window."""
+    o0, o1, o2 = origin[0], origin[1], origin[2]
+    w0, w1, w2 = wall[0], wall[1], wall[2]
+    for i in range(_N):
+        n0, n1, n2 = w[_NX + i], w[_NY + i], w[_NZ + i]
+        t = w[_T + i]
+        p0, p1, p2 = o0 + t * w[_DX + i], o1 + t * w[_DY + i], o2 + t * w[_DZ + i]
+        r, g, b = w0, w1, w2
+        half = 0.5 * math.floor(p2 * 10.0)
+        u, v = p0 * 6.6 + (half - math.floor(half)), p2 * 10.0
+        joint = (u - math.floor(u) < 0.06) | (v - math.floor(v) < 0.09)
+        tiled = (n1 < -0.5) & (p2 > 0.9) & (p2 < 1.44)
+        r = (0.62 if joint else 0.84) if tiled else r
+        g = (0.66 if joint else 0.89) if tiled else g
+        b = (0.66 if joint else 0.88) if tiled else b
+        window = (n0 > 0.5) & (p1 > -0.9) & (p1 < 0.5) & (p2 > 1.1) & (p2 < 2.1)
+        bar = (abs(p1 + 0.2) < 0.03) | (abs(p2 - 1.6) < 0.03)
+        r = (0.9 if bar else 0.75) if window else r
+        g = (0.9 if bar else 0.92) if window else g
+        b = (0.88 if bar else 1.25) if window else b
+        half = 0.5 * (math.floor(p0 * 3.3) + math.floor(p1 * 3.3))
+        odd, floor = half > math.floor(half), n2 > 0.5
+        r = (0.47 if odd else 0.57) if floor else r
+        g = (0.43 if odd else 0.53) if floor else g
+        b = (0.40 if odd else 0.49) if floor else b
+        ceiling = n2 < -0.5
+        r = 0.93 if ceiling else r
+        g = 0.92 if ceiling else g
+        b = 0.90 if ceiling else b
+        tone = 0.70 + 0.12 * n2 - 0.07 * p0 + 0.05 * n1
+        tone = tone * 0.8 if (n2 < 0.5) & (p2 < 0.1) else tone
+        here = w[_HIT + i] < 0.0
+        w[_R + i] = r * tone if here else w[_R + i]
+        w[_G + i] = g * tone if here else w[_G + i]
+        w[_B + i] = b * tone if here else w[_B + i]
+
+
+@_compiled
+def _light_at(p0, p1, g, shade):
     """Return the shadow map at a point of the table, smoothed over neighbouring cells."""
     ny, nx = shade.shape
-    x = (p[0] - table[0]) / (table[3] - table[0]) * nx - 0.5
-    y = (p[1] - table[1]) / (table[4] - table[1]) * ny - 0.5
+    x = (p0 - g[0, 0]) / (g[0, 3] - g[0, 0]) * nx - 0.5
+    y = (p1 - g[0, 1]) / (g[0, 4] - g[0, 1]) * ny - 0.5
     u = max(0, min(nx - 2, math.floor(x)))
     v = max(0, min(ny - 2, math.floor(y)))
     fx, fy = max(0.0, min(1.0, x - u)), max(0.0, min(1.0, y - v))
@@ -326,12 +498,31 @@ def _light_at(p, table, shade):
 
 
 @_compiled
+def _aim(rays, axes, w):
+    """Set the rays' directions in world axes; they have met nothing yet."""
+    a00, a01, a02 = axes[0, 0], axes[0, 1], axes[0, 2]
+    a10, a11, a12 = axes[1, 0], axes[1, 1], axes[1, 2]
+    a20, a21, a22 = axes[2, 0], axes[2, 1], axes[2, 2]
+    for i in range(_N):
+        rx, ry, rz = rays[0, i], rays[1, i], rays[2, i]
+        w[_DX + i] = a00 * rx + a01 * ry + a02 * rz
+        w[_DY + i] = a10 * rx + a11 * ry + a12 * rz
+        w[_DZ + i] = a20 * rx + a21 * ry + a22 * rz
+    for i in range(_N):
+        w[_EX + i] = 1.0 / w[_DX + i] if abs(w[_DX + i]) > 1e-9 else 1e9
+        w[_EY + i] = 1.0 / w[_DY + i] if abs(w[_DY + i]) > 1e-9 else 1e9
+        w[_EZ + i] = 1.0 / w[_DZ + i] if abs(w[_DZ + i]) > 1e-9 else 1e9
+        w[_T + i] = 1e9
+        w[_HIT + i] = -1.0
+
+
+@njit(cache=True, **_options)
 def cast(rays, cones, origin, axes, kinds, geometry, looks, shadows, wall, rgb, depth, hits):  # noqa: PLR0912, PLR0913, PLR0915, PLR0917
     """Set one picture's colour, depth and hits (see `Renderer`), seen from an origin.
 
     The camera's axes are columns in world axes; the table, on which shadows fall, is solid 0.
     """
-    height, width = rays.shape[:2]
+    height, width = rgb.shape[:2]
     n_solids = len(kinds)
     balls = np.empty((n_solids, 5), dtype=np.float32)
     _balls(origin, axes, kinds, geometry, balls)
@@ -345,67 +536,67 @@ def cast(rays, cones, origin, axes, kinds, geometry, looks, shadows, wall, rgb, 
         dtype=np.float32,
     )
     near = np.empty(n_solids, dtype=np.int64)
-    d, e, p, out = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
-    n = np.empty(4)
+    w = np.empty(_N_LANES * _N)
     for row in range(cones.shape[0]):
         for col in range(cones.shape[1]):
-            cone, found = cones[row, col], 0
-            cos_tile, sin_tile = math.cos(cone[3]), math.sin(cone[3])
+            cos_tile, sin_tile = math.cos(cones[row, col, 3]), math.sin(cones[row, col, 3])
+            c0, c1, c2 = cones[row, col, 0], cones[row, col, 1], cones[row, col, 2]
+            _aim(rays[row, col], axes, w)
+            found = 0
             for k in range(n_solids):
-                ball = balls[k]
-                if ball[3] > 1.5:
+                if balls[k, 3] > 1.5:
                     continue
-                c = cone[0] * ball[0] + cone[1] * ball[1] + cone[2] * ball[2]
-                # angle between the axes <= sum of the half angles, both below a right angle
-                if ball[3] < -1.5 or c >= ball[3] * cos_tile - ball[4] * sin_tile:
+                c = c0 * balls[k, 0] + c1 * balls[k, 1] + c2 * balls[k, 2]
+                if balls[k, 3] < -1.5 or c >= balls[k, 3] * cos_tile - balls[k, 4] * sin_tile:
                     near[found] = k
                     found += 1
-            for v in range(row * TILE, min(height, row * TILE + TILE)):
-                for u in range(col * TILE, min(width, col * TILE + TILE)):
-                    ray = rays[v, u]
-                    if ray[0] != ray[0]:  # NaN
-                        depth[v, u], hits[v, u] = 0.0, -2
-                        rgb[v, u, 0], rgb[v, u, 1], rgb[v, u, 2] = 0, 0, 0
-                        continue
-                    for k in range(3):
-                        d[k] = axes[k, 0] * ray[0] + axes[k, 1] * ray[1] + axes[k, 2] * ray[2]
-                        e[k] = 1.0 / d[k] if abs(d[k]) > 1e-9 else 1e9
-                    t, hit = 1e9, -1
-                    for f in range(found):
-                        k = near[f]
-                        if kinds[k] == 1:
-                            at = _capsule(pre, k, d[0], d[1], d[2])
-                        elif kinds[k] == 2:
-                            at = _cone(pre, k, d[0], d[1], d[2])
-                        else:
-                            at, far = _box(origin, e, geometry, k)
-                            if at > far:
-                                continue
-                        if at > 0.01 and at < t:
-                            t, hit = at, k
-                    if hit < 0:
-                        t = _box(origin, e, room, 0)[1]
-                    for k in range(3):
-                        p[k] = origin[k] + t * d[k]
-                    if hit < 0:
-                        _box_normal(p, d, room, 0, n)
-                    elif kinds[hit] == 3:
-                        _box_normal(p, d, geometry, hit, n)
+                    if kinds[k] == CAPSULE:
+                        _meet_capsule(pre, k, w)
+                    elif kinds[k] == CONE:
+                        _meet_cone(pre, k, w)
                     else:
-                        _normal(pre, hit, kinds[hit], t, d, n)
-                    if hit < 0:
-                        _paint_room(p, n, wall, out)
-                    else:
-                        mirror = n[0] * d[0] + n[1] * d[1] + n[2] * d[2]
-                        shine = 0.0
-                        for k in range(3):
-                            shine += (d[k] - 2 * mirror * n[k]) * LIGHT[k]
-                        _paint(p, n, hit, looks, shine if hit > 10 else 0.0, out)
-                        if hit == 0 and n[2] > 0.5:
-                            lit = _light_at(p, geometry[0], shade)
-                            for k in range(3):
-                                out[k] *= lit
-                    for k in range(3):
-                        rgb[v, u, k] = int(255.0 * min(1.0, max(0.0, out[k])))
-                    depth[v, u] = t * ray[2]
-                    hits[v, u] = hit
+                        _meet_box(origin, geometry, k, w)
+            _meet_room(origin, room, w)
+            _face_box(origin, room, 0, -1, w)
+            wood, left = False, float(_N)
+            for f in range(found):
+                k = near[f]
+                seen = _colour(k, looks, w)
+                if seen == 0.0:
+                    continue
+                left -= seen
+                wood |= looks[k, 6] == WOOD
+                if kinds[k] == CAPSULE:
+                    _face_capsule(pre, k, w)
+                elif kinds[k] == CONE:
+                    _face_cone(pre, k, looks, w)
+                else:
+                    _face_box(origin, geometry, k, k, w)
+            if left < _N:
+                if wood:
+                    _grain(origin, w)
+                _light(origin, w)
+            if left > 0.0:
+                _paint_room(origin, wall, w)
+            for i in range(_N):
+                v, u = row * TILE + i // TILE, col * TILE + i % TILE
+                if v >= height or u >= width:
+                    continue
+                rz = rays[row, col, 2, i]
+                if rz != rz:  # noqa: PLR0124 - NaN
+                    depth[v, u], hits[v, u] = 0.0, -2
+                    rgb[v, u, 0], rgb[v, u, 1], rgb[v, u, 2] = 0, 0, 0
+                    continue
+                lit = 1.0
+                if w[_HIT + i] == 0.0 and w[_NZ + i] > 0.5:
+                    lit = _light_at(
+                        origin[0] + w[_T + i] * w[_DX + i],
+                        origin[1] + w[_T + i] * w[_DY + i],
+                        geometry,
+                        shade,
+                    )
+                rgb[v, u, 0] = int(255.0 * min(1.0, max(0.0, w[_R + i] * lit)))
+                rgb[v, u, 1] = int(255.0 * min(1.0, max(0.0, w[_G + i] * lit)))
+                rgb[v, u, 2] = int(255.0 * min(1.0, max(0.0, w[_B + i] * lit)))
+                depth[v, u] = w[_T + i] * rz
+                hits[v, u] = int(w[_HIT + i])

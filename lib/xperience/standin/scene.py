@@ -53,13 +53,7 @@ class Scene:
 
 
 def build_scene(settings: StandinSettings) -> Scene:
-    """Return the scene that settings ask for.
-
-    Raises
-    ------
-    ParamsError
-        If the script cannot be used.
-    """
+    """Return the scene that settings ask for, whose script must be usable."""
     script = load_script(settings.script)
     rng = np.random.default_rng([settings.seed, 1])
     size = 1.005 + settings.variety * rng.uniform(-0.02, 0.02)

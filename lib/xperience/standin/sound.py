@@ -1,5 +1,7 @@
 """The sound of an episode: each event of the plan, at its moment, over a quiet room."""
 
+import math
+
 import numpy as np
 
 from xperience.standin.choreography import SoundEvent
@@ -24,12 +26,23 @@ _NOISE = {  # filtered noise: band in Hz, loudness, bursts a second
 _ROOM = 0.0016
 
 
-def _band(noise: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
-    """Return noise with the loudness of a second-order Butterworth band, phases untouched."""
-    rate_hz = np.fft.rfftfreq(len(noise), 1 / SOUND_RATE_HZ)
-    rate_hz[0] = rate_hz[1]
-    gain = 1 / np.sqrt((1 + (low_hz / rate_hz) ** 4) * (1 + (rate_hz / high_hz) ** 4))
-    return np.fft.irfft(np.fft.rfft(noise) * gain, len(noise))
+def band(noise: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
+    """Return noise with the loudness of a second-order Butterworth band, phases untouched.
+
+    The transform of n samples goes by two factors of n, row by row: that is exact, and many times
+    as fast and small as one transform where n has a large prime factor.
+    """
+    n_samples = len(noise)
+    n_rows = next(d for d in range(math.isqrt(n_samples), 0, -1) if n_samples % d == 0)
+    rows = np.fft.rfft(noise.reshape(n_rows, -1), axis=0)
+    place = np.arange(rows.shape[1])
+    for number, row in enumerate(rows):
+        at = number + n_rows * place
+        rate_hz = np.maximum(np.minimum(at, n_samples - at), 1) * (SOUND_RATE_HZ / n_samples)
+        gain = 1 / np.sqrt((1 + (low_hz / rate_hz) ** 4) * (1 + (rate_hz / high_hz) ** 4))
+        turn = np.exp(-2j * np.pi * number / n_samples * place)
+        row[:] = np.fft.ifft(np.fft.fft(row * turn) * gain) * turn.conj()
+    return np.fft.irfft(rows, n_rows, axis=0).reshape(-1)
 
 
 def ring(rng: np.random.Generator, name: str) -> np.ndarray:
@@ -49,7 +62,7 @@ def rush(rng: np.random.Generator, name: str, length_s: float) -> np.ndarray:
     """Return a running or rubbing sound of a given length, shape (n,)."""
     band_hz, loudness, bursts_hz = _NOISE[name]
     n_samples = max(int(length_s * SOUND_RATE_HZ), 480)
-    noise = _band(rng.normal(0, 1, n_samples), *band_hz)
+    noise = band(rng.normal(0, 1, n_samples), *band_hz)
     knots = rng.uniform(0.55, 1.45, max(int(length_s * bursts_hz), 1) + 2)
     swell = np.interp(np.linspace(0, len(knots) - 1, n_samples), np.arange(len(knots)), knots)
     fade = np.minimum(np.arange(n_samples), np.arange(n_samples)[::-1]) / (0.012 * SOUND_RATE_HZ)
@@ -72,7 +85,7 @@ def soundtrack(events: list[SoundEvent], settings: StandinSettings) -> np.ndarra
     """
     n_samples = round(settings.duration_s * SOUND_RATE_HZ)
     rng = np.random.default_rng([settings.seed, 6])
-    out = _ROOM * _band(rng.normal(0, 2, n_samples), 0, 900)
+    out = _ROOM * band(rng.normal(0, 2, n_samples), 0, 900)
     for number, event in enumerate(events):
         own = np.random.default_rng([settings.seed, 7, number])
         _lay(out, _heard(event, own), event.start_s + settings.audio_offset_s)

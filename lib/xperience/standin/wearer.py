@@ -106,16 +106,9 @@ def axis_rotation(axis: int, angle_rad: np.ndarray) -> np.ndarray:
 def two_bones(
     root: np.ndarray, target: np.ndarray, lengths_m: tuple[float, float], pole: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the middle and end joint, shape (n, 3), of a limb that reaches for a target.
+    """Return the middle and end joint, shape (n, 3), of a limb that reaches from root to target.
 
-    Parameters
-    ----------
-    root, target : float array, shape (n, 3)
-        Where the limb starts and where its end should be; out of reach it is fully stretched.
-    lengths_m : (float, float)
-        Of its two rigid bones.
-    pole : float array, shape (n, 3) or (3,)
-        The side to which the middle joint bends.
+    Out of reach, its two rigid bones are fully stretched; the middle joint bends to the pole.
     """
     upper, lower = lengths_m
     way = target - root

@@ -5,9 +5,10 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from threading import Event
 
@@ -21,7 +22,7 @@ from xperience.recording import layout
 from xperience.recording.geometry import Points, Transform
 from xperience.standin import sensors, sound
 from xperience.standin.mark import check_replaceable, write_mark
-from xperience.standin.raycast import Renderer
+from xperience.standin.raycast import Renderer, compile_caster
 from xperience.standin.scene import Scene, build_scene
 from xperience.standin.script import captions, load_script
 from xperience.standin.settings import SOUND_RATE_HZ, StandinSettings
@@ -32,7 +33,7 @@ GENERATOR = "xperience.standin"
 
 _DEPTH_NOISE = 0.004  # of the depth squared, as stereo has it
 _EDGE_M = 0.04
-_DEPTH_STRIDE = 200  # frames between two reports of progress
+_STRIDE = 100  # frames between two reports of progress
 _AUDIO_BIT_RATE, _AUDIO_BLOCK = 64_000, 1024
 _VIDEO_OPTIONS = {"preset": "veryfast", "crf": "25", "threads": "1", "x264-params": "mbtree=0"}
 """Macroblock trees would let unset memory take part in the encoder's choices."""
@@ -48,18 +49,8 @@ def write_episode(
     """Write a simulated episode: ``annotation.hdf5`` and six videos with sound.
 
     It appears, or replaces an older simulated episode, only when everything in it is written.
-    Equal settings give equal files, whatever the number of workers.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the episode belongs; it is returned.
-    settings : StandinSettings
-        What is simulated.
-    on_progress : callable, optional
-        Called with a stage ("scene", "annotation", "depth", "videos"), what is done and the total.
-    fault : callable, optional
-        Changes the episode's folder before it is in place; see `xperience.standin.family.FAULTS`.
+    Equal settings give equal files, whatever the number of workers. ``on_progress`` may be called
+    from any thread; ``fault`` changes the folder before it is in place, as in `family.FAULTS`.
 
     Raises
     ------
@@ -85,22 +76,31 @@ def write_episode(
 
 
 def _write_files(folder: Path, scene: Scene, settings: StandinSettings, tell: OnProgress) -> None:
-    heard = encode_sound(sound.soundtrack(scene.plan.events, settings))
     cameras, stop = sensors.cameras(settings).values(), Event()
+    drawn, total = count(1), settings.frames * len(cameras)
+
+    def on_frame() -> None:
+        if stop.is_set():
+            raise CancelledError
+        done = next(drawn)
+        if done % _STRIDE == 0 or done == total:
+            tell("videos", done, total)
+
     with ThreadPoolExecutor(min(settings.workers, len(cameras))) as pool:
-        videos = [
-            pool.submit(write_video, folder, camera, scene, settings, heard, stop)
-            for camera in cameras
-        ]
         try:
+            heard = pool.submit(lambda: encode_sound(sound.soundtrack(scene.plan.events, settings)))
+            compile_caster(tell)
+            videos = [
+                pool.submit(write_video, folder, camera, scene, settings, heard, on_frame)
+                for camera in cameras
+            ]
             path = folder / layout.ANNOTATION
             tell("annotation", 0, 1)
             write_annotation(path, scene, settings)
             tell("annotation", 1, 1)
             write_depth(path, scene, settings, tell)
-            for done, video in enumerate(as_completed(videos), 1):
+            for video in as_completed(videos):
                 video.result()
-                tell("videos", done, len(videos))
         except BaseException:
             stop.set()
             raise
@@ -237,7 +237,7 @@ def write_depth(path: Path, scene: Scene, settings: StandinSettings, tell: OnPro
             renderer.draw(number, poses[number])
             depth[number], trust[number] = _measured(renderer.depth_m, rng)
             done = number + 1
-            if done == settings.frames or done % _DEPTH_STRIDE == 0:
+            if done == settings.frames or done % _STRIDE == 0:
                 tell("depth", done, settings.frames)
 
 
@@ -289,42 +289,42 @@ def write_video(
     camera: sensors.Camera,
     scene: Scene,
     settings: StandinSettings,
-    heard: bytes,
-    stop: Event,
+    heard: Future[bytes],
+    on_frame: Callable[[], None],
 ) -> None:
     """Draw and encode one camera's video, frame by frame, and copy its encoded sound into it.
 
-    Equal arguments give equal bytes. Once ``stop`` is set, drawing ends and the file is of no use.
+    Equal arguments give equal bytes. ``on_frame`` is called after each frame.
     """
     renderer, poses = Renderer(camera.model, scene, settings.seed), camera.from_rig @ scene.rig
     rate = Fraction(settings.fps).limit_denominator(1001)
     options = {"fflags": "+bitexact", "movflags": "+faststart"}
     out = file_url(folder / f"{camera.name}.mp4")
     with (
-        av.open(io.BytesIO(heard)) as source,
+        av.open(io.BytesIO(heard.result())) as source,
         av.open(out, "w", format="mp4", options=options) as container,
     ):
-        video = _video_stream(container, camera.model.size_px, rate)
+        video = video_stream(container, camera.model.size_px, rate)
         audio = container.add_stream_from_template(source.streams.audio[0])
         packets = [packet for packet in source.demux(source.streams.audio[0]) if packet.size]
         packets.reverse()
         for number in range(settings.frames):
-            if stop.is_set():
-                return
             renderer.draw(number, poses[number])
             frame = av.VideoFrame.from_ndarray(renderer.rgb, format="rgb24")
             frame.pts, frame.time_base = number, 1 / rate
             container.mux(video.encode(frame))
             while packets and packets[-1].pts * packets[-1].time_base <= number / rate:
                 _copy(packets.pop(), audio, container)
+            on_frame()
         container.mux(video.encode(None))
         while packets:
             _copy(packets.pop(), audio, container)
 
 
-def _video_stream(
+def video_stream(
     container: av.container.OutputContainer, size_px: tuple[int, int], rate: Fraction
 ) -> av.VideoStream:
+    """Return a new H.264 stream, whose bytes follow from its pictures alone."""
     video = container.add_stream("libx264", rate=rate, options=_VIDEO_OPTIONS)
     video.width, video.height = size_px
     video.pix_fmt = "yuv420p"
