@@ -14,7 +14,7 @@ from xperience.evaluation.evaluate import FLOOR
 from xperience.evaluation.predictions import copy_nearest, predict
 from xperience.evaluation.records import PRESENT_KNOWN, write_records
 from xperience.features.windows import window_label
-from xperience.project import at_root
+from xperience.project import RECORD_VARIABLE, at_root
 from xperience.studies.record import forecasters
 from xperience.studies.record import hands as hands_study
 from xperience.studies.record.audio import logmel_rows
@@ -32,7 +32,6 @@ from xperience.studies.record.predictions import (
     shared_frames,
 )
 from xperience.studies.record.record import (
-    FOLDER_VARIABLE,
     PublishedRecordError,
     frame_labels,
     open_record,
@@ -120,8 +119,10 @@ def test_without_a_record_every_part_is_skipped_with_the_reason(tmp_path):
 
 
 def test_the_environment_names_the_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(RECORD_VARIABLE, str(tmp_path))
     assert open_record("elsewhere").folder == tmp_path
+    monkeypatch.setenv(RECORD_VARIABLE, str(tmp_path / "nowhere"))
+    assert open_record().folder is None
 
 
 def test_a_clone_of_the_public_repository_is_read_as_it_lies(record, tmp_path):
