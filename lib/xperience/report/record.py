@@ -35,12 +35,7 @@ def winners(found: Sequence[Record]) -> list[Record]:
 
 
 def figures_table(figures: Sequence[Figure]) -> pd.DataFrame:
-    """Return the note's figures as a table for readers, one row each.
-
-    Parameters
-    ----------
-    figures : sequence of Figure
-    """
+    """Return the note's figures as a table for readers, one row each."""
     rows = [
         {
             "where": one.section,

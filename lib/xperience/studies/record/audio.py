@@ -79,12 +79,7 @@ def logmel_rows(
 
 
 def published_logmel(record: PublishedRecord) -> dict[tuple[str, str], float]:
-    """Return what the published study scored from log-mel alone, by task and metric.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    """
+    """Return what the published study scored from log-mel alone, by task and metric."""
     table = record.table("audio_rows")
     table = table[table["variant"] == RAW_ONLY]
     found = {}

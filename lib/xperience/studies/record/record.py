@@ -123,10 +123,6 @@ def open_record(published: Path | str = "") -> PublishedRecord:
 def real_truth(record: PublishedRecord) -> Truth:
     """Return the real recording's labels frame by frame, from those of its windows.
 
-    Parameters
-    ----------
-    record : PublishedRecord
-
     Raises
     ------
     PublishedRecordError
@@ -159,10 +155,6 @@ def frame_labels(
         Share of the window's frames that have its label.
     starts : int array, shape (n_windows,)
     n_frames : int
-
-    Returns
-    -------
-    list of str, length n_frames
 
     Notes
     -----
@@ -197,12 +189,7 @@ def _unlike(name: str, lost: str) -> PublishedRecordError:
 
 
 def record_digests(record: PublishedRecord) -> dict[str, str]:
-    """Return the digest of each file of the record that is there, by its place in it.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    """
+    """Return the digest of each file of the record that is there, by its place in it."""
     return {
         f"published/{path.relative_to(record.folder).as_posix()}": file_digest(path)
         for path in record.files()
