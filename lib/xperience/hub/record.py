@@ -144,6 +144,8 @@ def download_record(
                     return
                 except DownloadError as fault:
                     faults[one] = fault
+                    if isinstance(fault, UnreachableError):
+                        break
         raise _nowhere(file, {one.name: faults.get(one) for one in sources})
 
     with named_faults(str(out), NOTE):

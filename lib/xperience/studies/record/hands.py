@@ -115,16 +115,7 @@ def stitch(targets: np.ndarray, first_frames: np.ndarray) -> Trajectory:
 def real_hands(record: PublishedRecord, truth: Truth) -> Trajectory:
     """Return the real hands, from the targets published with the neural head's forecasts.
 
-    Parameters
-    ----------
-    record : PublishedRecord
-    truth : Truth
-        Of the same recording, for its windows.
-
-    Raises
-    ------
-    PublishedRecordError
-        If they aren't there or leave a gap.
+    A PublishedRecordError says that they aren't there or leave a gap.
     """
     stored = record.vectors("neural_vectors", HANDS)
     targets = stored["y_true"].reshape(-1, FORECAST_FRAMES, N_HAND_JOINTS, 3)
@@ -132,14 +123,7 @@ def real_hands(record: PublishedRecord, truth: Truth) -> Trajectory:
 
 
 def forecast_problem(hands: Trajectory, n_frames: int) -> Problem:
-    """Return the forecast as a problem: one sample per frame, purged chronological split.
-
-    Parameters
-    ----------
-    hands : Trajectory
-    n_frames : int
-        Frames of the recording.
-    """
+    """Return the forecast as a problem: one sample per frame, purged chronological split."""
     (task,) = tasks_of("corrected", [TASKS_BY_NAME[HANDS]])
     pieces = (Piece(("hand_left_joints", "hand_right_joints")),)
     task = replace(task, name=STITCHED, history=1, feature_span=WINDOW, pieces=pieces,
@@ -289,13 +273,7 @@ WALKERS = ("damped_velocity", "ridge_shared", "ridge_joint")
 def forecasts(
     problem: Problem, forecasters: Mapping[str, Forecaster] = FORECASTERS
 ) -> dict[str, Predictions]:
-    """Return every forecaster's predictions of a problem of `forecast_problem`.
-
-    Parameters
-    ----------
-    problem : Problem
-    forecasters : mapping of {name: Forecaster}
-    """
+    """Return every forecaster's predictions of a problem of `forecast_problem`."""
     histories = Histories.of(problem)
     return {
         name: _predictions(problem, forecaster(histories))
@@ -313,19 +291,8 @@ def rolling_origin(
 ) -> Comparison:
     """Return forecasts of successive parts, each learned from all that came before it.
 
-    Parameters
-    ----------
-    problem : Problem
-        Of `forecast_problem`.
-    forecasters : mapping of {name: Forecaster}
-    base : mapping
-        Fields that every row has; see `Comparison`.
-
-    Returns
-    -------
-    Comparison
-        Over the parts together: more than twice the samples of the one split, and more kinds of
-        movement.
+    Over the parts together: more than twice the samples of the one split, and more kinds of
+    movement.
     """
     histories = Histories.of(problem)
     splits = rolling_splits(histories)
@@ -355,27 +322,13 @@ def rolling_splits(histories: Histories) -> list[Split]:
 
 
 def hand_rows(record: PublishedRecord, truth: Truth, run: str, section: str) -> list[Record]:
-    """Return the rows of all forecasts of the real trajectory.
-
-    Raises
-    ------
-    PublishedRecordError
-        If the published targets aren't there or leave a gap.
-    """
+    """Return the rows of all forecasts of the real trajectory."""
     hands = real_hands(record, truth)
     return forecast_rows(hands, forecast_problem(hands, truth.n_frames), run, section)
 
 
 def forecast_rows(hands: Trajectory, problem: Problem, run: str, section: str) -> list[Record]:
-    """Return the rows of the forecasts: scores, differences from zero velocity, frame by frame.
-
-    Parameters
-    ----------
-    hands : Trajectory
-    problem : Problem
-        Of `forecast_problem`.
-    run, section : str
-    """
+    """Return the rows of the forecasts: scores, differences from zero velocity, frame by frame."""
     base = {"run": run, "section": section}
     predictions = forecasts(problem) if problem.ok else dict.fromkeys(FORECASTERS, ())
     rows = evaluate(problem, predictions, run, section)

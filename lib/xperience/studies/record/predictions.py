@@ -140,18 +140,7 @@ def _checked(table: pd.DataFrame, problem: Problem, file: str) -> list[str]:
 def of_test_part(
     task: Task, truth: Truth, windows: np.ndarray, values: Any, options: tuple[Any, ...] = ()
 ) -> Problem:
-    """Return a task as a problem of test windows alone.
-
-    Parameters
-    ----------
-    task : Task
-    truth : Truth
-    windows : int array, shape (n_test,)
-    values : list or float array (n_test, n_values)
-        True targets.
-    options : tuple
-        Classes or vocabulary.
-    """
+    """Return a task as a problem of test windows alone, with their true targets as values."""
     members = np.asarray(windows, dtype=np.int64)[:, None]
     frames, centers = touched(task, truth, members), truth.centers[members[:, 0]]
     split = Split(np.zeros(0, dtype=np.int64), np.arange(len(members)))
@@ -162,17 +151,7 @@ def of_test_part(
 def tested_comparisons(
     record: PublishedRecord, task: Task, truth: Truth, base: Mapping[str, Any]
 ) -> list[Comparison]:
-    """Return published heads and trivial baselines on the test part of a task, if there are any.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    task : Task
-        Whose truth is known in the test part only.
-    truth : Truth
-    base : mapping
-        Fields that every row has; see `Comparison`.
-    """
+    """Return published heads and trivial baselines on the test part of a task, if there are any."""
     if task.kind in ("regress", "retrieve"):
         return _from_vectors(record, task, truth, base)
     tables = {head: record.table(head, task.name) for head in HEADS if record.has(head, task.name)}
@@ -304,7 +283,7 @@ def score_rows(record: PublishedRecord, truth: Truth, run: str, section: str) ->
     return rows
 
 
-def _unpublished(task: Task, heads: Any, base: Mapping) -> Iterator[Record]:
+def _unpublished(task: Task, heads: Iterable[str], base: Mapping) -> Iterator[Record]:
     """Yield the rows of heads without published predictions."""
     said = {"contract": "published", "task": task.name, "status": "skipped"}
     said |= {"reason": "its predictions are not in the published record"}
@@ -314,14 +293,7 @@ def _unpublished(task: Task, heads: Any, base: Mapping) -> Iterator[Record]:
 
 
 def comparison_rows(compared: Comparison, floor_variant: str = FLOOR) -> Iterator[Record]:
-    """Yield floors, then each head's scores and its primary differences.
-
-    Parameters
-    ----------
-    compared : Comparison
-    floor_variant : str
-        Variant of the baselines' own rows.
-    """
+    """Yield floors, then each head's scores and its primary differences."""
     task = compared.problem.task
     for name, floor in compared.floors.items():
         base = compared.base | {"head": name, "variant": floor_variant}
