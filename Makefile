@@ -20,7 +20,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 OWN = $(if $(value EPISODE),--episode=$(call quoted,EPISODE))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup extras reproduce publish sample family site lab pair test test-slow test-faults test-extras lint format bench clean
+.PHONY: help setup extras reproduce publish sample family record site lab pair test test-slow test-faults test-extras lint format bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ family: setup ## simulate a family of recordings and run the held-out section on
 
 site: setup ## build the site of a run from its executed notebooks
 	@$(XPERIENCE) site $(OWN) -- $(call quoted,RUN)
+
+record: setup ## bring the published record that notebook 08 reads (its licence is shown)
+	@$(XPERIENCE) record
 
 lab: setup ## open the notebooks in JupyterLab, with the recording and windows that they read
 	@$(XPERIENCE) reproduce $(OWN) --data -- $(call quoted,RUN)

@@ -29,11 +29,12 @@
 # windows, labels of all windows and log-mel features of its sound were published. They are enough
 # to recompute a good part of the note, and to ask of the real data what the note didn't.
 #
-# *Without the record* the notebook runs all the same: every row is skipped with the reason.
+# `make record` brings the record. *Without it* the notebook runs all the same: every row is skipped
+# with the reason.
 
 # %% tags=["parameters"]
 run: str = "standin"  # the run's name, its folder under artifacts/
-published: str = "../shared/published"  # folder of the published record
+published: str = ""  # folder of the published record; without one, where `make record` puts it
 
 # %% [markdown]
 # ## Load
@@ -44,7 +45,7 @@ from IPython.display import Markdown, display
 
 from xperience.evaluation.agreement import STATUSES
 from xperience.evaluation.records import write_records
-from xperience.project import metrics_path, run_folder
+from xperience.project import NOTE, metrics_path, run_folder
 from xperience.report import record as words
 from xperience.report.figures import show
 from xperience.report.figures.record import (
@@ -55,7 +56,7 @@ from xperience.report.figures.record import (
 )
 from xperience.report.provenance import provenance
 from xperience.studies.record.note import note_figures, note_rows, part_rows
-from xperience.studies.record.record import NOTE, open_record, record_digests
+from xperience.studies.record.record import open_record, record_digests
 
 # %%
 pd.set_option("display.max_colwidth", None)

@@ -8,6 +8,7 @@ os.environ |= {name: "1" for name in LIMITS if name not in os.environ}  # before
 
 import fcntl
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -15,13 +16,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
+from xperience.features.blocks import BLOCKS
 from xperience.features.extract import extract
-from xperience.features.table import WindowTable
+from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
+from xperience.recording.files import recording_digests
 from xperience.storage import CACHE_VARIABLE, value_digest
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("XPERIENCE_SHARED", ROOT.parent / "shared"))
 CACHE = tempfile.TemporaryDirectory(prefix="xperience-tests-")
 os.environ[CACHE_VARIABLE] = CACHE.name
 N_TINY = 60
@@ -145,11 +150,64 @@ def tiny(whole_tiny: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def oracle() -> Path:
-    """The folder of a small episode and what the published pipeline computed from it."""
-    shared = Path(os.environ.get("XPERIENCE_SHARED", ROOT.parent / "shared"))
-    folder = shared / "oracle" / "small"
+    """The folder of a small episode and some of what the published pipeline computed from it."""
+    return ROOT / "tests" / "data" / "oracle"
+
+
+@pytest.fixture(scope="session")
+def expected(oracle: Path) -> dict[str, Any]:
+    """What the published pipeline computed: blocks, tasks, audio, logmel."""
+    return json.loads((oracle / "expected.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def oracle_table(oracle: Path, tmp_path_factory: pytest.TempPathFactory) -> WindowTable:
+    """Our windows table of the oracle's episode."""
+    out = tmp_path_factory.mktemp("oracle") / "windows.parquet"
+    extract(oracle / "episode", out, workers=1)
+    return WindowTable(out)
+
+
+@pytest.fixture
+def rewritten(oracle: Path, oracle_table: WindowTable, tmp_path: Path) -> Callable:
+    """Return a function (lose, gap) that gives the table without blocks, or null in window 3."""
+    values = {block.name: oracle_table.block(block.name) for block in BLOCKS}
+
+    def written(lose: tuple[str, ...] = (), gap: str = "") -> WindowTable:
+        if gap:
+            values[gap][3] = np.nan
+        path = tmp_path / "windows.parquet"
+        return write_windows(path, oracle / "episode", values | dict.fromkeys(lose))
+
+    return written
+
+
+def write_windows(path: Path, episode: Path, values: dict[str, Any]) -> WindowTable:
+    """Write a table of features that come from elsewhere; None is a lost block."""
+    lost = {name: "the stream is gone" for name, rows in values.items() if rows is None}
+    info = TableInfo("published", "episode", "", 400, 20.0, recording_digests(episode), lost, {})
+    n = len(values["depth_confidence"])
+    none = [(None, 0.0)] * n
+    write_table(path, info, [WindowRows(np.arange(n), 5 * np.arange(n), none, none, values)])
+    return WindowTable(path)
+
+
+@pytest.fixture(scope="session")
+def published_table(whole_oracle: Path, tmp_path_factory: pytest.TempPathFactory) -> WindowTable:
+    """The features that the published pipeline computed, as a windows table."""
+    with np.load(whole_oracle / "expected" / "windows.npz") as stored:
+        parts = np.split(stored["X"], np.cumsum([block.dim for block in BLOCKS])[:-1], axis=1)
+    values = {block.name: part for block, part in zip(BLOCKS, parts, strict=True)}
+    path = tmp_path_factory.mktemp("published") / "windows.parquet"
+    return write_windows(path, whole_oracle / "episode", values)
+
+
+@pytest.fixture(scope="session")
+def whole_oracle() -> Path:
+    """Another episode, with everything that the published pipeline computed from it."""
+    folder = SHARED / "oracle" / "small"
     if not folder.is_dir():
-        pytest.skip("no oracle: XPERIENCE_SHARED names no folder that holds oracle/small")
+        pytest.skip("no whole oracle: XPERIENCE_SHARED names no folder that holds oracle/small")
     return folder
 
 
@@ -183,7 +241,7 @@ def whole_table(whole_tiny: Path, stream_cache: Path) -> WindowTable:
 @pytest.fixture(scope="session")
 def published() -> Path:
     """The published record, read in place."""
-    folder = Path(os.environ.get("XPERIENCE_SHARED", ROOT / ".." / "shared")) / "published"
+    folder = SHARED / "published"
     if not folder.is_dir():
         pytest.skip(f"the published record is not at {folder}; set XPERIENCE_SHARED")
     return folder

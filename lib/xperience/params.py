@@ -47,7 +47,7 @@ class RunParams(BaseModel):
     n_seeds: int = Field(default=5, ge=1)  #: Seeds of the networks of the corrected contract.
     #: Seeds of the published network, which is larger; its own is the first.
     n_published_seeds: int = Field(default=1, ge=1)
-    published: str = "../shared/published"  #: The published record; it need not be there.
+    published: str = ""  #: Folder of the published record, if it isn't in one of the usual places.
 
     @model_validator(mode="after")
     def _one_origin(self) -> "RunParams":

@@ -14,6 +14,12 @@ REFERENCE = "reference"
 LONGEST_NAME = 48
 """Characters of a recording's name; with what is put to it, a file name holds 255 bytes."""
 ROOT_VARIABLE = "XPERIENCE_ROOT"
+RECORD_VARIABLE = "XPERIENCE_PUBLISHED"
+RECORD, MIRROR = "artifacts/record", "../shared/published"
+"""Where `make record` puts the published record, and where a mirror of it may lie."""
+RECORD_RECEIPT = f"{RECORD}/.download/receipt.json"
+NOTE, RECORD_FILES = "params/published.yaml", "params/published.csv"
+"""The note's figures and where its record lies; size and SHA-256 of each file of the record."""
 STILL = "XPERIENCE_STILL"
 """Set in kernels of runs that nobody watches: controls become still pictures."""
 
@@ -124,3 +130,15 @@ def predictions_path(run: str, section: str) -> Path:
 def provenance_path(metrics: Path | str) -> Path:
     """Return where the provenance of a metrics file lies: beside it."""
     return Path(metrics).with_suffix(".provenance.json")
+
+
+def record_folder(named: Path | str = "") -> Path | None:
+    """Return the folder of the published record, or None where there is none.
+
+    The environment variable ``XPERIENCE_PUBLISHED`` wins, then ``named``; else it is the mirror
+    beside the repository, or what `make record` has brought wholly.
+    """
+    chosen = os.environ.get(RECORD_VARIABLE) or named
+    places = [at_root(one) for one in ([chosen] if chosen else [MIRROR, RECORD])]
+    unfinished = at_root(RECORD) if not at_root(RECORD_RECEIPT).is_file() else None
+    return next((one.resolve() for one in places if one.is_dir() and one != unfinished), None)

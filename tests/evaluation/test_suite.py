@@ -1,6 +1,9 @@
-"""The suite against what the published pipeline computed on the small episode."""
+"""The suite against what the published pipeline computed, from the recording to the score.
 
-import dataclasses
+On the episode that every clone holds, our own features lead to the published scores. Where the
+whole oracle is there, its features lead to the published prediction of every sample.
+"""
+
 import json
 from pathlib import Path
 
@@ -13,10 +16,7 @@ from xperience.errors import ParamsError
 from xperience.evaluation.evaluate import evaluate
 from xperience.evaluation.predictions import one_by_one, predict, predict_all, predict_heads
 from xperience.evaluation.reconstruction import RAW, WHOLE, TargetColumns, group_rows, weight_rows
-from xperience.features.blocks import BLOCKS
-from xperience.features.extract import extract
-from xperience.features.table import TableError, TableInfo, WindowRows, WindowTable, write_table
-from xperience.recording.files import recording_digests
+from xperience.features.table import TableError, WindowTable
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
 from xperience.tasks.problem import Problem, problems_of
 
@@ -24,6 +24,15 @@ NAMES = list(TASKS_BY_NAME)
 EXACT, SOLVED = 1e-6, 1e-5
 """Relative tolerance of scores: the same predictions, or float32 solves of a stiff system."""
 
+UNSTABLE = {
+    "misalignment_detection": "The step of the published descent is far above 2 over the largest "
+    "eigenvalue of so wide an input, and 97 pairs leave it no room: one test pair tips with the "
+    "last bit of a feature.",
+}
+"""Tasks whose committed scores rounding decides; the whole oracle proves them from its features."""
+ONE_CLASS = {"contact_prediction"}
+"""Every window of the committed episode is in contact: published as 1.0, refused by us."""
+NOT_COMMITTED = {"all_feature_action"}
 VECTORS = ("hand_trajectory_forecast", "modality_reconstruction")
 COUNTED = {"unseen_test_classes"}
 HELD_ELSEWHERE = {"num_eval_windows", "num_queries", "num_windows", "num_samples",
@@ -31,63 +40,41 @@ HELD_ELSEWHERE = {"num_eval_windows", "num_queries", "num_windows", "num_samples
                   "num_test_samples", "forecast_frames"}  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def small(published) -> Path:
-    return published.parent / "oracle" / "small"
+def predicted(episode: Path, table: WindowTable) -> dict[str, tuple]:
+    """Return each task's problem and the linear head's prediction."""
+    problems = problems_of(episode, table)
+    found = predict_all(problems)
+    pairs = zip(problems, found, strict=True)
+    return {problem.task.name: (problem, *said) for problem, said in pairs}
 
 
-def write_windows(path: Path, small: Path, lose: tuple[str, ...] = (), gap: str = "") -> Path:
-    """Write the oracle's windows as a table, some blocks lost, or null in one window."""
-    stored = np.load(small / "expected/windows.npz")
-    blocks, first = {}, 0
-    for block in BLOCKS:
-        values = stored["X"][:, first : first + block.dim].copy()
-        if block.name == gap:
-            values[3] = np.nan
-        blocks[block.name] = None if block.name in lose else values
-        first += block.dim
-    lost = dict.fromkeys(lose, "the stream is gone")
-    info = TableInfo(
-        "published", "episode", "", 400, 20.0, recording_digests(small / "episode"), lost, {}
-    )
-    n = len(stored["starts"])
-    none = [(None, 0.0)] * n
-    write_table(path, info, [WindowRows(np.arange(n), stored["starts"], none, none, blocks)])
-    return path
-
-
-@pytest.fixture(scope="session")
-def table(small, tmp_path_factory) -> WindowTable:
-    path = tmp_path_factory.mktemp("suite") / "windows.parquet"
-    return WindowTable(write_windows(path, small))
-
-
-@pytest.fixture(scope="session")
-def problems(small, table) -> dict[str, Problem]:
-    return {one.task.name: one for one in problems_of(small / "episode", table)}
-
-
-@pytest.fixture(scope="session")
-def predictions(problems) -> dict:
-    """The linear head's prediction of each task."""
-    found = predict_all(list(problems.values()))
-    return {name: one for name, (one,) in zip(problems, found, strict=True)}
-
-
-@pytest.fixture(scope="session")
-def rows(problems, predictions) -> list:
+def all_rows(found: dict[str, tuple]) -> list:
     return [
         row
-        for name, problem in problems.items()
-        for row in evaluate(problem, {"linear": [predictions[name]]}, "small", "suite")
+        for problem, *said in found.values()
+        for row in evaluate(problem, {"linear": said}, "oracle", "suite")
     ]
 
 
 @pytest.fixture(scope="session")
-def oracle(small) -> dict:
-    expected = json.loads((small / "expected/task_metrics.json").read_text())["linear"]
-    reference = (small / "expected/all_feature_action_metrics.json").read_text()
-    return expected | {"all_feature_action": json.loads(reference)}
+def found(oracle, oracle_table) -> dict[str, tuple]:
+    return predicted(oracle / "episode", oracle_table)
+
+
+@pytest.fixture(scope="session")
+def rows(found) -> list:
+    return all_rows(found)
+
+
+@pytest.fixture(scope="session")
+def problems(found) -> dict[str, Problem]:
+    return {name: problem for name, (problem, *_) in found.items()}
+
+
+@pytest.fixture(scope="session")
+def whole(whole_oracle, published_table) -> dict[str, tuple]:
+    """The predictions of our heads on the published features."""
+    return predicted(whole_oracle / "episode", published_table)
 
 
 def scored(rows: list, name: str) -> dict:
@@ -95,34 +82,71 @@ def scored(rows: list, name: str) -> dict:
     return {r.metric: r for r in rows if (r.task, r.head, r.against) == (name, "linear", None)}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_score_is_the_oracles(name, rows, oracle):
-    found = scored(rows, name)
-    for metric, value in oracle[name].items():
-        if isinstance(value, str) or metric in HELD_ELSEWHERE:
+def check_scores(found: dict, expected: dict, name: str, but: frozenset = frozenset()) -> None:
+    for metric, value in expected.items():
+        if isinstance(value, str) or metric in HELD_ELSEWHERE | but:
             continue
-        expected = len(value) if metric in COUNTED else value
+        want = len(value) if metric in COUNTED else value
         tolerance = SOLVED if name in VECTORS or metric.endswith("loss") else EXACT
-        assert found[metric].value == pytest.approx(expected, rel=tolerance, abs=1e-12), metric
+        assert found[metric].value == pytest.approx(want, rel=tolerance, abs=1e-12), metric
         assert found[metric].status == "ok"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_counts_are_the_oracles(name, rows, oracle):
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if n not in {*UNSTABLE, *ONE_CLASS, *NOT_COMMITTED}]
+)
+def test_every_score_is_the_published_one(name, rows, expected):
+    check_scores(scored(rows, name), expected["tasks"][name], name)
+
+
+@pytest.mark.parametrize("name", UNSTABLE)
+def test_where_rounding_decides_one_sample_tips_and_the_rest_is_published(name, rows, expected):
+    want, mine = expected["tasks"][name], scored(rows, name)
+    for side in (("tp", "fn"), ("fp", "tn")):
+        assert sum(mine[key].value for key in side) == sum(want[key] for key in side)
+        assert abs(mine[side[0]].value - want[side[0]]) <= 1
+    check_scores(
+        {metric: mine[metric] for metric in ("train_final_accuracy", "positive_rate_true")},
+        {metric: want[metric] for metric in ("train_final_accuracy", "positive_rate_true")},
+        name,
+    )
+
+
+@pytest.mark.parametrize("name", ONE_CLASS)
+def test_one_class_is_published_as_a_perfect_score_and_refused_by_us(name, rows, expected):
+    assert expected["tasks"][name]["accuracy"] == expected["tasks"][name]["num_classes"] == 1
+    found = [row for row in rows if row.task == name and row.head == "linear"]
+    assert {(row.status, row.value) for row in found} == {("degenerate", None)}
+    assert found[0].reason == "one class only: every sample is 'contact'"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_COMMITTED])
+def test_counts_are_the_published_ones(name, rows, expected):
     counts = {(row.n_train, row.n_test) for row in rows if row.task == name}
-    expected = oracle[name]
+    want = expected["tasks"][name]
+    kind = "samples" if "num_train_samples" in want else "windows"
+    assert counts == {(want[f"num_train_{kind}"], want[f"num_test_{kind}"])}
+
+
+# --- the whole oracle -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted({*UNSTABLE, *ONE_CLASS, *NOT_COMMITTED}))
+def test_scores_that_the_committed_episode_leaves_open(name, whole, whole_oracle):
+    want = json.loads((whole_oracle / "expected/task_metrics.json").read_text())["linear"]
+    local = json.loads((whole_oracle / "expected/all_feature_action_metrics.json").read_text())
+    rows, want = all_rows({name: whole[name]}), want | {"all_feature_action": local}
+    check_scores(scored(rows, name), want[name], name)
     if name == "all_feature_action":
-        total, test = expected["num_windows"], expected["num_eval_windows"]
-        assert counts == {(total - test, test)}
-    else:
-        kind = "samples" if "num_train_samples" in expected else "windows"
-        assert counts == {(expected[f"num_train_{kind}"], expected[f"num_test_{kind}"])}
+        total, test = local["num_windows"], local["num_eval_windows"]
+        assert {(row.n_train, row.n_test) for row in rows} == {(total - test, test)}
 
 
 @pytest.mark.parametrize("name", [t.name for t in TASKS if t.kind == "classify" and not t.classes])
-def test_predicted_labels_are_the_oracles(name, problems, predictions, small):
-    stored = pd.read_csv(small / f"expected/{name}_predictions.csv", keep_default_na=False)
-    problem, one = problems[name], predictions[name]
+def test_each_predicted_label_is_the_published_one(name, whole, whole_oracle):
+    path = whole_oracle / f"expected/{name}_predictions.csv"
+    stored = pd.read_csv(path, keep_default_na=False)
+    problem, one = whole[name]
     assert one.predicted == stored["predicted_label"].tolist()
     assert problem.test_targets == stored["true_label"].tolist()
     np.testing.assert_allclose(one.confidence.max(axis=1), stored["confidence"], atol=1e-3)
@@ -131,22 +155,25 @@ def test_predicted_labels_are_the_oracles(name, problems, predictions, small):
 
 
 @pytest.mark.parametrize("name", [t.name for t in TASKS if t.classes])
-def test_predicted_pairs_are_the_oracles(name, problems, predictions, small):
-    stored = pd.read_csv(small / f"expected/{name}_predictions.csv")
-    problem, one = problems[name], predictions[name]
+def test_each_predicted_pair_is_the_published_one(name, whole, whole_oracle):
+    stored = pd.read_csv(whole_oracle / f"expected/{name}_predictions.csv")
+    problem, one = whole[name]
     positive = [label == problem.task.positive for label in one.predicted]
     assert positive == stored["predicted"].astype(bool).tolist()
     assert problem.split.test.tolist() == stored["sample_index"].tolist()
     np.testing.assert_allclose(one.confidence[:, 1], stored["prob_positive"], atol=2e-3)
 
 
-def test_predicted_objects_are_the_oracles(predictions, small):
-    stored = pd.read_csv(small / "expected/object_relevance_predictions.csv")
-    one = predictions["object_relevance"]
+def test_each_predicted_object_is_the_published_one(whole, whole_oracle):
+    stored = pd.read_csv(whole_oracle / "expected/object_relevance_predictions.csv")
+    _, one = whole["object_relevance"]
     assert ["|".join(names) for names in one.predicted] == list(stored["predicted_objects"])
 
 
-@pytest.mark.parametrize("name", NAMES)
+# --- rows -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ONE_CLASS])
 def test_rows_are_whole(name, rows):
     task = TASKS_BY_NAME[name]
     found = list(scored(rows, name).values())
@@ -167,11 +194,12 @@ def test_ceilings_come_from_unseen_classes(rows, problems):
     assert found["macro_f1"].value <= found["macro_f1"].ceiling
 
 
-def test_the_columns_of_a_reconstruction_add_up_to_the_whole(problems, predictions, rows):
+def test_the_columns_of_a_reconstruction_add_up_to_the_whole(found, rows):
     name = "modality_reconstruction"
-    columns, base = TargetColumns.of(problems[name], RAW), {"run": "r", "section": "s"}
+    problem, said = found[name]
+    columns, base = TargetColumns.of(problem, RAW), {"run": "r", "section": "s"}
     base |= {"contract": "published", "task": name}
-    values = columns.predicted(predictions[name])
+    values = columns.predicted(said)
     by_group = {
         row.variant: row.value
         for row in group_rows(columns, values, "motion and audio", base)
@@ -181,58 +209,45 @@ def test_the_columns_of_a_reconstruction_add_up_to_the_whole(problems, predictio
         scored(rows, name)["r2"].value
     )
     shares = {row.variant: row.value for row in weight_rows(columns, base)}
-    blocks = [shares[f"{block}, in {RAW}"] for block in problems[name].task.target_blocks]
+    blocks = [shares[f"{block}, in {RAW}"] for block in problem.task.target_blocks]
     assert sum(blocks) == pytest.approx(1)
 
 
-def rows_of(small: Path, table: WindowTable | Path, task) -> list:
+def rows_of(oracle: Path, table: WindowTable, task) -> list:
     """Return the linear head's rows of a task."""
-    table = table if isinstance(table, WindowTable) else WindowTable(table)
-    (problem,) = problems_of(small / "episode", table, tasks=[task])
-    rows = evaluate(problem, {"linear": predict(problem)}, "small", "suite")
+    (problem,) = problems_of(oracle / "episode", table, tasks=[task])
+    rows = evaluate(problem, {"linear": predict(problem)}, "oracle", "suite")
     return [row for row in rows if row.head == "linear" and row.against is None]
 
 
-def test_lost_inputs_are_zeros_and_said_to_be(small, tmp_path):
-    path = write_windows(tmp_path / "w.parquet", small, lose=("audio_fisheye_cam0_aac",))
-    rows = rows_of(small, path, TASKS_BY_NAME["cross_modal_retrieval"])
+def test_lost_inputs_are_zeros_and_said_to_be(oracle, rewritten):
+    table = rewritten(lose=("audio_fisheye_cam0_aac",))
+    rows = rows_of(oracle, table, TASKS_BY_NAME["cross_modal_retrieval"])
     assert rows[0].status == "ok"
     assert "audio_fisheye_cam0_aac is zeros: the stream is gone" in rows[0].reason
 
 
-def test_a_window_without_target_is_dropped_and_one_without_input_is_zeros(small, tmp_path):
-    path = write_windows(tmp_path / "w.parquet", small, gap="depth_confidence")
-    rebuilt = rows_of(small, path, TASKS_BY_NAME["modality_reconstruction"])
+def test_a_window_without_target_is_dropped_and_one_without_input_is_zeros(oracle, rewritten):
+    table = rewritten(gap="depth_confidence")
+    rebuilt = rows_of(oracle, table, TASKS_BY_NAME["modality_reconstruction"])
     assert rebuilt[0].n_train + rebuilt[0].n_test == 76
-    contact = rows_of(small, path, TASKS_BY_NAME["contact_prediction"])
-    assert contact[0].reason == "depth_confidence is zeros in 1 of 77 windows"
+    changes = rows_of(oracle, table, TASKS_BY_NAME["next_action"])
+    assert changes[0].reason == "depth_confidence is zeros in 1 of 77 windows"
 
 
-def test_a_task_without_target_is_skipped_with_the_reason(small, tmp_path):
-    path = write_windows(tmp_path / "w.parquet", small, lose=("video_stereo_left",))
-    rows = rows_of(small, path, TASKS_BY_NAME["cross_modal_retrieval"])
+def test_a_task_without_target_is_skipped_with_the_reason(oracle, rewritten):
+    table = rewritten(lose=("video_stereo_left",))
+    rows = rows_of(oracle, table, TASKS_BY_NAME["cross_modal_retrieval"])
     assert {row.status for row in rows} == {"skipped"}
     assert {row.value for row in rows} == {None}
     assert rows[0].reason == "no target (video_stereo_left: the stream is gone)"
 
 
-def test_one_class_is_degenerate(small, table):
-    always = dataclasses.replace(
-        TASKS_BY_NAME["contact_prediction"],
-        name="always_contact",
-        target=lambda truth, members: ["contact"] * len(members),
-    )
-    rows = rows_of(small, table, always)
-    assert {row.status for row in rows} == {"degenerate"}
-    assert rows[0].reason == "one class only: every sample is 'contact'"
-    assert (rows[0].n_train, rows[0].n_test) == (54, 23)
-
-
-def test_wrong_calls_say_so(small, table, problems):
+def test_wrong_calls_say_so(oracle, oracle_table, problems):
     with pytest.raises(ParamsError, match="Did you mean 'linear'"):
         predict(problems["timeline_action"], "linar")
     with pytest.raises(ParamsError, match="contract"):
-        problems_of(small / "episode", table, "publisht")
+        problems_of(oracle / "episode", oracle_table, "publisht")
 
 
 def test_predictions_are_the_same_bytes_on_any_number_of_workers(problems):
@@ -254,18 +269,3 @@ def test_what_fails_in_a_worker_fails_as_it_is(problems):
 
     with pytest.raises(TableError, match="lack contact_prediction"):
         predict_all([problems["contact_prediction"]], one_by_one(broken))
-
-
-@pytest.mark.slow
-def test_our_own_features_lead_to_the_oracles_predictions(small, predictions, tmp_path):
-    """From the recording to predictions; a sample may tip where a difference is all rounding."""
-    path = tmp_path / "windows.parquet"
-    extract(small / "episode", path, workers=1)
-    problems = problems_of(small / "episode", WindowTable(path))
-    for problem, (mine,) in zip(problems, predict_all(problems), strict=True):
-        theirs = predictions[problem.task.name].predicted
-        if isinstance(theirs, np.ndarray):
-            np.testing.assert_allclose(mine.predicted, theirs, rtol=1e-3, atol=1e-3)
-        else:
-            pairs = zip(mine.predicted, theirs, strict=True)
-            assert sum(one != other for one, other in pairs) <= 1, problem.task.name

@@ -1,4 +1,8 @@
-"""Parity with the published pipeline on the small episode it was run on."""
+"""Parity with the published pipeline: on the episode that every clone holds, and wholly on another.
+
+The committed oracle holds some values of every block. The whole one, where it is there, adds every
+value of another episode, rows of single frames and labels of windows.
+"""
 
 import json
 from pathlib import Path
@@ -10,24 +14,15 @@ import pytest
 from xperience.features.blocks import BLOCKS, N_FEATURES
 from xperience.features.depth import as_published
 from xperience.features.extract import extract
+from xperience.features.logmel import LOGMEL_COLUMNS, logmel_windows
 from xperience.features.streams import FrameRows
 from xperience.features.table import WindowTable
-
-
-@pytest.fixture(scope="module")
-def made(oracle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("parity")
-    extract(oracle / "episode", folder / "windows.parquet", workers=1)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def table(made: Path) -> WindowTable:
-    return WindowTable(made / "windows.parquet")
+from xperience.features.windows import window_starts
+from xperience.recording.recording import Recording
 
 
 def assert_close(block: str, got: np.ndarray, want: np.ndarray) -> None:
-    """The tolerances of the oracle's README: resamplers of sound differ in the last bit."""
+    """The tolerances of the whole oracle: resamplers of sound differ in the last bit."""
     assert got.shape == want.shape
     assert np.isfinite(got).all()
     off = np.abs(got.astype(np.float64) - want)
@@ -38,18 +33,56 @@ def assert_close(block: str, got: np.ndarray, want: np.ndarray) -> None:
         assert worst <= 0, f"{block}: {worst:.3g} beyond the tolerance"
 
 
-def test_each_block_is_the_published_one_where_that_lies(oracle: Path, table: WindowTable) -> None:
-    with np.load(oracle / "expected" / "windows.npz") as stored:
+def test_every_block_is_the_published_one(expected: dict, oracle_table: WindowTable) -> None:
+    described = expected["blocks"]
+    assert [(one["name"], one["dim"]) for one in described] == [(b.name, b.dim) for b in BLOCKS]
+    assert oracle_table.matrix().shape == (expected["windows"], expected["features"])
+    for one in described:
+        values = oracle_table.block(one["name"])
+        some = values[one["rows"], one["columns"]]
+        np.testing.assert_allclose(some, one["values"], rtol=1e-6, atol=2e-7, err_msg=one["name"])
+        assert values.mean() == pytest.approx(one["mean"], abs=1e-7)
+        assert values.std() == pytest.approx(one["std"], abs=1e-7)
+    assert oracle_table.info.missing_blocks == oracle_table.info.partial_blocks == {}
+
+
+def logmel_of(folder: Path) -> np.ndarray:
+    with Recording(folder / "episode") as episode:
+        return logmel_windows(episode, window_starts(episode.n_frames))
+
+
+def test_log_mel_is_the_published_one(oracle: Path, expected: dict) -> None:
+    want, got = expected["logmel"], logmel_of(oracle)
+    assert got.dtype == np.float32
+    assert got.shape == (*want["shape"],) == (expected["windows"], len(LOGMEL_COLUMNS))
+    np.testing.assert_allclose(got[want["rows"], want["columns"]], want["values"], atol=2e-6)
+    assert got.mean() == pytest.approx(want["mean"], rel=1e-6)
+
+
+# --- the whole oracle -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made(whole_oracle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("parity")
+    extract(whole_oracle / "episode", folder / "windows.parquet", workers=1)
+    return folder
+
+
+def test_every_value_of_every_block_and_of_log_mel(whole_oracle: Path, made: Path) -> None:
+    with np.load(whole_oracle / "expected" / "windows.npz") as stored:
         published = stored["X"]
-    described = json.loads((oracle / "expected" / "feature_blocks.json").read_text())
-    assert [block["name"] for block in described] == [block.name for block in BLOCKS]
+    described = json.loads((whole_oracle / "expected" / "feature_blocks.json").read_text())
+    table = WindowTable(made / "windows.parquet")
     assert table.matrix().shape == published.shape == (77, N_FEATURES)
     start = 0
     for block, other in zip(BLOCKS, described, strict=True):
-        assert other["end"] == start + block.dim
+        assert (block.name, start + block.dim) == (other["name"], other["end"])
         assert_close(block.name, table.block(block.name), published[:, start : other["end"]])
         start = other["end"]
-    assert table.info.missing_blocks == table.info.partial_blocks == {}
+    with np.load(whole_oracle / "expected" / "logmel_windows.npz") as stored:
+        want = stored["features"]
+    np.testing.assert_allclose(logmel_of(whole_oracle), want, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +93,11 @@ def test_each_block_is_the_published_one_where_that_lies(oracle: Path, table: Wi
         ("audio_fisheye_cam0_aac", "audio_fisheye_cam0"),
     ],
 )
-def test_each_frame_is_the_published_one(oracle: Path, made: Path, block: str, file: str) -> None:
+def test_each_frame_is_the_published_one(
+    whole_oracle: Path, made: Path, block: str, file: str
+) -> None:
     (path,) = (made / "cache").glob(f"{block}-*.npy")
-    with np.load(oracle / "expected" / f"frames_{file}.npz") as stored:
+    with np.load(whole_oracle / "expected" / f"frames_{file}.npz") as stored:
         rows = FrameRows(path)[:]
         if file == "depth":
             rows = as_published(rows)  # kept rows hold the true minimum, which serves `corrected`
@@ -72,9 +107,9 @@ def test_each_frame_is_the_published_one(oracle: Path, made: Path, block: str, f
         assert_close(block, rows, stored["features"])
 
 
-def test_frames_labels_and_shares_are_the_published_ones(oracle: Path, table: WindowTable) -> None:
-    want = pd.read_csv(oracle / "expected" / "windows.csv", keep_default_na=False)
-    got = table.labels
+def test_frames_labels_and_shares_are_the_published_ones(whole_oracle: Path, made: Path) -> None:
+    want = pd.read_csv(whole_oracle / "expected" / "windows.csv", keep_default_na=False)
+    got = WindowTable(made / "windows.parquet").labels
     for mine in ("window", "start_frame", "end_frame", "center_frame"):
         theirs = "window_index" if mine == "window" else mine
         assert got[mine].tolist() == want[theirs].tolist()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,7 +25,9 @@ CHUNK = 1024
 class FakeHub:
     """What the hub has, the faults that it shows, and what it was asked for."""
 
-    commits: dict[str, dict[str, bytes]]  # commit -> path -> content
+    commits: dict[str, dict[str, bytes]]  # commit -> path -> content, of REPO
+    repos: dict[str, dict[str, dict[str, bytes]]] = field(default_factory=dict)  # by kind and name
+    code: dict[str, bytes] = field(default_factory=dict)  # what the host of plain files has
     revisions: dict[str, str] = field(default_factory=lambda: {"main": FIRST, "v1": FIRST})
     token: str | None = None  # only this one may read files
     answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)  # part of a URL -> answer
@@ -32,6 +35,9 @@ class FakeHub:
     cut: dict[str, list[int]] = field(default_factory=dict)  # path -> bytes before each break
     requests: list[tuple[str, str | None]] = field(default_factory=list)  # path, token
     ranges: list[tuple[str, str | None]] = field(default_factory=list)  # path, byte range
+
+    def __post_init__(self) -> None:
+        self.repos[f"datasets/{REPO}"] = self.commits
 
     def fetched(self) -> Counter:
         """Return how often each file was sent."""
@@ -61,26 +67,31 @@ class Handler(BaseHTTPRequestHandler):
         token = self.headers.get("Authorization")
         hub.requests.append((path, token))
         answer = next((hub.answers[part] for part in hub.answers if part in path), None)
-        parts = path.split("/")
+        stored = path.removeprefix("/stored")
+        about = re.fullmatch(r"/api/(\w+/[^/]+/[^/]+)/(\w+)/([^/]+)/?(.*)", path)
+        there = re.fullmatch(r"/(?:(datasets)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.*)", stored)
         if answer:
             self.send(*answer)
-        elif path.startswith(f"/api/datasets/{REPO}/revision/"):
-            self.send_revision(parts[6])
-        elif path.startswith(f"/api/datasets/{REPO}/tree/"):
-            self.send_tree(hub.commits[parts[6]], "".join(f"{part}/" for part in parts[7:]))
-        elif path.startswith("/stored/"):
-            self.send_file(parts[6], "/".join(parts[7:]))
-        elif not path.startswith(f"/datasets/{REPO}/resolve/"):
+        elif about and (commits := hub.repos.get(about[1])) is not None:
+            if about[2] == "revision":
+                self.send_revision(commits, about[3])
+            else:
+                self.send_tree(commits[about[3]], f"{about[4]}/" if about[4] else "")
+        elif path.startswith("/code/"):
+            self.send_file(hub.code, path.removeprefix("/code/"))
+        elif not there or (commits := hub.repos.get(f"{there[1] or 'models'}/{there[2]}")) is None:
             self.refuse(401, "RepoNotFound")
+        elif path != stored:
+            self.send_file(commits[there[3]], there[4])
         elif hub.token and token != f"Bearer {hub.token}":
             self.refuse(403 if token else 401, "GatedRepo")
         else:  # content lies on another host
             storage = f"http://localhost:{self.server.server_address[1]}/stored"
             self.send(302, headers={"Location": storage + self.path})
 
-    def send_revision(self, revision: str) -> None:
+    def send_revision(self, commits: dict, revision: str) -> None:
         commit = self.hub.revisions.get(revision, revision)
-        if commit not in self.hub.commits:
+        if commit not in commits:
             return self.refuse(404, "RevisionNotFound")
         info = {"id": REPO, "sha": commit, "tags": ["license:cc-by-nc-4.0"]}
         return self.send(200, json.dumps(info).encode())
@@ -91,9 +102,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(404, "EntryNotFound")
         return self.send(200, json.dumps(lines).encode())
 
-    def send_file(self, commit: str, path: str) -> None:
+    def send_file(self, files: dict[str, bytes], path: str) -> None:
         hub, wanted = self.hub, self.headers.get("Range")
-        content = hub.swap.get(path, hub.commits[commit][path])
+        if path not in files:
+            return self.refuse(404, "")
+        content = hub.swap.get(path, files[path])
         hub.ranges.append((path, wanted))
         cut = hub.cut[path].pop(0) if hub.cut.get(path) else None
         if wanted is None:

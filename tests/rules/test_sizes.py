@@ -15,7 +15,7 @@ LIBRARY, TESTS = REPOSITORY / "lib" / "xperience", REPOSITORY / "tests"
 TOP = "(top)"
 """Modules and test files that are in no room."""
 BUDGETS = {  # room: (lines of the library, lines of tests)
-    TOP: (1_450, 250),
+    TOP: (1_500, 300),
     "cohort": (2_150, 1_400),
     "console": (0, 300),
     "evaluation": (3_750, 2_100),
@@ -23,7 +23,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "faults": (0, 1_600),
     "features": (2_250, 1_700),
     "golden": (0, 200),
-    "hub": (600, 600),
+    "hub": (810, 780),
     "lab": (0, 200),
     "models": (1_900, 1_060),
     "qwen": (4_750, 2_250),
@@ -34,7 +34,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "site": (0, 850),
     "standin": (3_150, 720),
     "storage": (0, 250),
-    "studies": (3_100, 1_200),
+    "studies": (2_800, 1_200),
     "sync": (1_350, 850),
     "tasks": (1_650, 700),
 }

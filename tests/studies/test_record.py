@@ -14,8 +14,7 @@ from xperience.evaluation.evaluate import FLOOR
 from xperience.evaluation.predictions import copy_nearest, predict
 from xperience.evaluation.records import PRESENT_KNOWN, write_records
 from xperience.features.windows import window_label
-from xperience.project import at_root
-from xperience.studies.record import forecasters
+from xperience.project import RECORD_VARIABLE, at_root
 from xperience.studies.record import hands as hands_study
 from xperience.studies.record.audio import logmel_rows
 from xperience.studies.record.hands import Trajectory, forecast_problem, forecasts, stitch
@@ -32,7 +31,6 @@ from xperience.studies.record.predictions import (
     shared_frames,
 )
 from xperience.studies.record.record import (
-    FOLDER_VARIABLE,
     PublishedRecordError,
     frame_labels,
     open_record,
@@ -120,8 +118,10 @@ def test_without_a_record_every_part_is_skipped_with_the_reason(tmp_path):
 
 
 def test_the_environment_names_the_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(RECORD_VARIABLE, str(tmp_path))
     assert open_record("elsewhere").folder == tmp_path
+    monkeypatch.setenv(RECORD_VARIABLE, str(tmp_path / "nowhere"))
+    assert open_record().folder is None
 
 
 def test_a_clone_of_the_public_repository_is_read_as_it_lies(record, tmp_path):
@@ -318,19 +318,19 @@ def test_the_split_is_purged_of_history_and_horizon(swinging):
 
 
 def test_forecasts_see_the_past_only(swinging):
-    histories = forecasters.Histories.of(swinging)
-    blind = forecasters.Histories(
+    histories = hands_study.Histories.of(swinging)
+    blind = hands_study.Histories(
         histories.steps, histories.ahead.copy(), histories.frames, histories.split
     )
     blind.ahead[histories.split.test] = np.nan
     for name in hands_study.WALKERS:
-        forecaster = forecasters.FORECASTERS[name]
+        forecaster = hands_study.FORECASTERS[name]
         (mine,), (theirs,) = forecaster(histories), forecaster(blind)
-        assert np.array_equal(mine.ahead, theirs.ahead)
+        assert np.array_equal(mine.predicted, theirs.predicted)
 
 
 def test_regressions_learn_a_swing_that_velocity_cannot(swinging):
-    some = {name: forecasters.FORECASTERS[name] for name in hands_study.WALKERS}
+    some = {name: hands_study.FORECASTERS[name] for name in hands_study.WALKERS}
     error = {
         head: np.abs(one.predicted - swinging.test_targets).mean()
         for head, (one,) in forecasts(swinging, some).items()
@@ -343,14 +343,14 @@ def test_regressions_learn_a_swing_that_velocity_cannot(swinging):
 
 def test_damping_is_chosen_to_rest_where_motion_is_noise():
     noise = np.random.default_rng(3).normal(size=200)  # each step is undone by the next on average
-    histories = forecasters.Histories.of(made_up(200, noise))
-    (found,) = forecasters.damped(histories)
+    histories = hands_study.Histories.of(made_up(200, noise))
+    (found,) = hands_study.damped(histories)
     assert found.facts["damping"] == 0
-    assert not found.ahead.any()
+    assert not found.predicted.any()
 
 
 def test_a_rolling_origin_tests_later_parts_once(swinging):
-    histories = forecasters.Histories.of(swinging)
+    histories = hands_study.Histories.of(swinging)
     splits = hands_study.rolling_splits(histories)
     tested = np.concatenate([split.test for split in splits])
     assert len(set(tested.tolist())) == len(tested)

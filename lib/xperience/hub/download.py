@@ -1,15 +1,15 @@
 """A whole download: the licence first, then each file, checked, then all of them put in place.
 
-The library ``huggingface_hub`` speaks to the hub. This room chooses the files that make one
-episode, and lets none into its folder before all agree with the hub's sizes and hashes.
-``HF_ENDPOINT`` names another hub, ``HF_TOKEN`` an account.
+The library ``huggingface_hub`` speaks to the hub. This room chooses the files that make one episode
+or the published record, and lets none into its folder before all agree with sizes and hashes that
+are known beforehand. ``HF_ENDPOINT`` names another hub, ``HF_TOKEN`` an account.
 """
 
 import errno
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -71,8 +71,8 @@ def list_episodes(source: SampleSource) -> list[RemoteEpisode]:
         If the dataset or revision is missing or closed, or the listing cannot be trusted: another
         commit than the pinned one, a file without size or hash, a path that would leave its folder.
     """
-    commit, _ = _resolve(source)
-    return _episodes(source.repo_id, commit, source.folder)
+    commit, _ = resolve(source.repo_id, source.revision)
+    return group_episodes(list_files(source.repo_id, commit, source.folder))
 
 
 def download_episode(
@@ -99,7 +99,7 @@ def download_episode(
         say(f"{out}: {source.repo_id} is here, unchanged, commit {old.commit}")
         return old
     try:
-        commit, declared = _resolve(source)
+        commit, declared = resolve(source.repo_id, source.revision)
         episode = _choose_episode(source, commit)
     except UnreachableError as fault:
         if old is None or not old.answers(source, out):
@@ -107,10 +107,24 @@ def download_episode(
         say(f"{fault}\nGoing on with what is in {out}, unchanged, commit {old.commit}.")
         return old
     receipt = Receipt(**source.model_dump(), commit=commit, episode=episode)
-    absent = _check_destination(out, receipt, old)
+    if old and (old.repo_id, old.episode.folder) != (source.repo_id, episode.folder):
+        raise DownloadError(
+            str(out),
+            f"already holds {old.repo_id}, folder {old.episode.folder!r}",
+            f"an empty folder or {source.repo_id}, folder {episode.folder!r}",
+            "Choose another folder for this download.",
+        )
+    before = dict.fromkeys(old.episode.local_files) if old else {}
+    absent = absent_files(out, before | episode.local_files)
     _notice(receipt, declared, out, say)
-    with _named_faults(str(out), source.repo_id):
-        _bring(out, receipt, absent)
+
+    def fetch(file: RemoteFile, part: Path) -> None:
+        url = hf_hub_url(source.repo_id, file.path, repo_type="dataset", revision=commit)
+        place = f"{source.repo_id}@{commit[:12]}: {file.path}"
+        transfer(place, url, file, part, page_of(source.repo_id), build_hf_headers())
+
+    with named_faults(str(out), page_of(source.repo_id)):
+        bring_all(out, absent, fetch, lambda: receipt.model_dump_json(indent=1))
     n_here = len(episode.files) - len(absent)
     say(f"{len(absent)} files fetched, {n_here} were here; all checked")
     return receipt
@@ -119,37 +133,38 @@ def download_episode(
 # What the hub has
 
 
-def _resolve(source: SampleSource) -> tuple[str, str | None]:
-    """Return the commit that a revision stands for, and the licence that the dataset declares."""
-    place = f"{source.repo_id}@{source.revision}"
-    with _named_faults(place, source.repo_id):
-        info = HfApi().dataset_info(
-            source.repo_id, revision=source.revision, timeout=60, expand=["sha", "tags"]
+def resolve(repo_id: str, revision: str, kind: str = "dataset") -> tuple[str, str | None]:
+    """Return the commit that a revision stands for, and the licence that its page declares."""
+    place = f"{repo_id}@{revision}"
+    with named_faults(place, page_of(repo_id, kind)):
+        info = HfApi().repo_info(
+            repo_id, repo_type=kind, revision=revision, timeout=60, expand=["sha", "tags"]
         )
         tags = [tag.removeprefix("license:") for tag in info.tags or () if "license:" in tag]
-    pinned = COMMIT.fullmatch(source.revision)
-    if info.sha is None or (pinned and info.sha != source.revision):
+    pinned = COMMIT.fullmatch(revision)
+    if info.sha is None or (pinned and info.sha != revision):
         raise DownloadError(
             place,
             f"the hub answered for commit {info.sha or 'unknown'}",
-            f"commit {source.revision}" if pinned else "a commit hash",
+            f"commit {revision}" if pinned else "a commit hash",
             "Ask the hub itself, not a mirror that is behind: see HF_ENDPOINT.",
         )
     return info.sha, next(iter(tags), None)
 
 
-def _episodes(repo_id: str, commit: str, folder: str | None) -> list[RemoteEpisode]:
-    """Return the episodes in and below a folder, none if there is no such folder."""
+def list_files(
+    repo_id: str, commit: str, folder: str | None = None, kind: str = "dataset"
+) -> list[RemoteFile]:
+    """Return the files in and below a folder, none if there is no such folder."""
     place = f"{repo_id}@{commit[:12]}"
-    with _named_faults(place, repo_id):
+    with named_faults(place, page_of(repo_id, kind)):
         try:
             tree = HfApi().list_repo_tree(
-                repo_id, folder or None, recursive=True, revision=commit, repo_type="dataset"
+                repo_id, folder or None, recursive=True, revision=commit, repo_type=kind
             )
-            files = [_remote_file(place, entry) for entry in tree if isinstance(entry, RepoFile)]
+            return [_remote_file(place, entry) for entry in tree if isinstance(entry, RepoFile)]
         except EntryNotFoundError:
-            files = []
-    return group_episodes(files)
+            return []
 
 
 def _remote_file(place: str, entry: RepoFile) -> RemoteFile:
@@ -169,13 +184,13 @@ def _remote_file(place: str, entry: RepoFile) -> RemoteFile:
 
 def _choose_episode(source: SampleSource, commit: str) -> RemoteEpisode:
     """Return the episode that the source names, or the only usable one."""
-    episodes = _episodes(source.repo_id, commit, source.folder)
+    episodes = group_episodes(list_files(source.repo_id, commit, source.folder))
     usable = {one.folder: one for one in episodes if ANNOTATION not in one.missing}
     if source.folder is None and len(usable) == 1:
         return next(iter(usable.values()))
     if source.folder in usable:
         return usable[source.folder]
-    everywhere = _episodes(source.repo_id, commit, None)
+    everywhere = group_episodes(list_files(source.repo_id, commit))
     folders = [one.folder for one in everywhere if ANNOTATION not in one.missing]
     near = source.folder and get_close_matches(source.folder, folders, n=5)
     near = near or folders[:5]
@@ -186,12 +201,13 @@ def _choose_episode(source: SampleSource, commit: str) -> RemoteEpisode:
         f"a folder with {ANNOTATION}",
         f"Set `folder` in the params file; nearest: {', '.join(map(repr, near))}."
         if near
-        else f"Check `repo_id` and `revision` against {_page(source.repo_id)}, and HF_ENDPOINT.",
+        else f"Check `repo_id` and `revision` against {page_of(source.repo_id)}, and HF_ENDPOINT.",
     )
 
 
-def _page(repo_id: str) -> str:
-    return f"{constants.ENDPOINT}/datasets/{repo_id}"
+def page_of(repo_id: str, kind: str = "dataset") -> str:
+    """Return where a person finds a repository of the hub."""
+    return f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repo_id}"
 
 
 def _notice(
@@ -201,7 +217,7 @@ def _notice(
     key, episode = receipt.licence.lower().replace(" ", "-"), receipt.episode
     say(f"Dataset: {receipt.repo_id} at commit {receipt.commit} (revision {receipt.revision!r})")
     say(f"Licence: {LICENCES.get(key, f'{receipt.licence}: read it before you go on')}")
-    say(f"The dataset's terms are yours to accept: {_page(receipt.repo_id)}")
+    say(f"The dataset's terms are yours to accept: {page_of(receipt.repo_id)}")
     if declared and declared.lower() != key:
         say(f"Note: the dataset's own page now declares the licence {declared!r}.")
     say(f"{len(episode.files)} files, {episode.size / 1e6:,.1f} MB -> {out}")
@@ -212,20 +228,15 @@ def _notice(
 # What the folder has
 
 
-def _check_destination(out: Path, new: Receipt, old: Receipt | None) -> dict[str, RemoteFile]:
-    """Return the files that a folder lacks, having seen that nothing else there is in the way."""
+def absent_files(out: Path, wanted: Mapping[str, RemoteFile | None]) -> dict[str, RemoteFile]:
+    """Return the files that a folder lacks, having seen that nothing else there is in the way.
+
+    Where None is wanted nothing may lie.
+    """
     check_output(out.absolute().parent)
-    if old and (old.repo_id, old.episode.folder) != (new.repo_id, new.episode.folder):
-        raise DownloadError(
-            str(out),
-            f"already holds {old.repo_id}, folder {old.episode.folder!r}",
-            f"an empty folder or {new.repo_id}, folder {new.episode.folder!r}",
-            "Choose another folder for this download.",
-        )
-    wanted = new.episode.local_files
     absent = {}
-    for name in wanted | (old.episode.local_files if old else {}):
-        path, file = out / name, wanted.get(name)
+    for name, file in wanted.items():
+        path = out / name
         leads_out = not path.parent.resolve().is_relative_to(out.resolve())
         if leads_out or (path.exists() and not (file and file.is_at(path))):
             raise DownloadError(
@@ -233,14 +244,19 @@ def _check_destination(out: Path, new: Receipt, old: Receipt | None) -> dict[str
                 f"leads to {path.resolve()}" if leads_out else "is in the way, with other content",
                 f"{file.size:,} bytes with {file.digest}, or nothing" if file else "no such file",
                 "Move it away and run again, or choose another folder: a download never replaces "
-                f"what is there, and commit {new.commit[:12]} lists something else.",
+                "what is there, and another revision may list something else.",
             )
         if file and not path.exists():
             absent[name] = file
     return absent
 
 
-def _bring(out: Path, receipt: Receipt, absent: dict[str, RemoteFile]) -> None:
+def bring_all(
+    out: Path,
+    absent: dict[str, RemoteFile],
+    fetch: Callable[[RemoteFile, Path], object],
+    receipt: Callable[[], str],
+) -> None:
     """Fetch files beside the folder's own, then move all of them to their places."""
     store = out / STORE
     store.mkdir(parents=True, exist_ok=True)
@@ -256,38 +272,42 @@ def _bring(out: Path, receipt: Receipt, absent: dict[str, RemoteFile]) -> None:
         if needed > free:
             raise OSError(errno.ENOSPC, f"{free:,} bytes are left, {needed:,} are needed")
         for name, part in parts.items():
-            _fetch(receipt, absent[name], part)
+            part.parent.mkdir(parents=True, exist_ok=True)
+            fetch(absent[name], part)
         (out / RECEIPT).unlink(missing_ok=True)  # cut off from here on, it is unfinished
         for name, part in parts.items():
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             part.replace(out / name)
-        write_text(out / RECEIPT, receipt.model_dump_json(indent=1) + "\n", in_recording=True)
+        write_text(out / RECEIPT, receipt() + "\n", in_recording=True)
         shutil.rmtree(store / "parts", ignore_errors=True)
 
 
-def _fetch(receipt: Receipt, file: RemoteFile, part: Path) -> None:
+def transfer(
+    place: str, url: str, file: RemoteFile, part: Path, page: str, headers: dict[str, str]
+) -> None:
     """Append what is missing of a file to its part, and see that the whole is as listed.
+
+    A CSV file that is as listed but for its line ends becomes so: copies differ in them.
 
     The library's own one-call download begins each try anew (its scratch file is unique to the
     process), so its transfer function is given our file and the place to go on from.
     """
-    place = f"{receipt.repo_id}@{receipt.commit[:12]}: {file.path}"
-    url = hf_hub_url(receipt.repo_id, file.path, repo_type="dataset", revision=receipt.commit)
-    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with _named_faults(place, receipt.repo_id), part.open("ab") as sink:
+    headers = headers | {"Accept-Encoding": "identity"}
+    with named_faults(place, page), part.open("ab") as sink:
         arrived = sink.seek(0, os.SEEK_END)
         if arrived < file.size:
             http_get(url, sink, resume_size=arrived, headers=headers, displayed_filename=file.path)
         sink.flush()
         os.fsync(sink.fileno())
+    if file.path.endswith(".csv") and not file.is_at(part):
+        part.write_bytes(part.read_bytes().replace(b"\r\n", b"\n"))
     if not file.is_at(part):
         arrived = part.stat().st_size
         part.unlink()
         raise DownloadError(
             place,
             f"has arrived as {arrived:,} bytes that are not the file",
-            f"{file.size:,} bytes with {file.digest} as the hub lists",
+            f"{file.size:,} bytes with {file.digest} as listed",
             "Run the same command again: this file begins anew, finished ones are kept. If it "
             "comes back, the network alters the file or the dataset is damaged at this revision.",
         )
@@ -297,14 +317,14 @@ def _fetch(receipt: Receipt, file: RemoteFile, part: Path) -> None:
 
 
 @contextmanager
-def _named_faults(place: str, repo_id: str) -> Iterator[None]:
+def named_faults(place: str, page: str) -> Iterator[None]:
     """Turn what the library raises inside the block into errors with a way out."""
     try:
         yield
     except XperienceError:
         raise
     except HfHubHTTPError as fault:
-        raise _refusal(place, _page(repo_id), fault) from fault
+        raise _refusal(place, page, fault) from fault
     except HFValidationError as fault:
         raise DownloadError(
             place, "is not a name the hub knows", "owner/name", "Correct `repo_id` in the params."

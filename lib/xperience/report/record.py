@@ -35,28 +35,21 @@ def winners(found: Sequence[Record]) -> list[Record]:
 
 
 def figures_table(figures: Sequence[Figure]) -> pd.DataFrame:
-    """Return the note's figures as a table for readers, one row each.
-
-    Parameters
-    ----------
-    figures : sequence of Figure
-    """
+    """Return the note's figures as a table for readers, one row each."""
     rows = [
         {
             "where": one.section,
             "figure": one.what,
-            "published": _printed(one.published, one.digits),
-            "recomputed": _printed(one.recomputed, one.digits),
+            **{
+                name: "–" if value is None else f"{value:,.{one.digits}f}"
+                for name, value in (("published", one.published), ("recomputed", one.recomputed))
+            },
             "status": one.status,
             "why": one.reason or "",
         }
         for one in figures
     ]
     return pd.DataFrame(rows).set_index(["where", "figure"])
-
-
-def _printed(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
 
 
 def agreement_sentence(figures: Sequence[Figure]) -> str:
@@ -80,13 +73,7 @@ def agreement_sentence(figures: Sequence[Figure]) -> str:
 
 
 def beyond_sentences(rows: Iterable[Record]) -> str:
-    """Return what the real data say that the note doesn't, as a Markdown list.
-
-    Parameters
-    ----------
-    rows : iterable of Record
-        Of the published predictions.
-    """
+    """Return what the real data say that the note doesn't, as a Markdown list."""
     rows = Rows(rows)
     said = [text for text in (one(rows) for one in _BEYOND) if text]
     return "\n".join(f"- {text}" for text in said) or "There are no scores to speak of."
@@ -205,13 +192,7 @@ _BEYOND = (_local, _unseen, _persistence, _pairs, _resting, _grounding, _contact
 
 
 def forecast_verdict(rows: Iterable[Record]) -> str:
-    """Return in words whether any forecast of the real hands beats doing nothing.
-
-    Parameters
-    ----------
-    rows : iterable of Record
-        Of the stitched trajectory.
-    """
+    """Return in words whether any forecast of the real hands beats doing nothing."""
     rows = Rows(rows)
     parts = [_walked(rows), *_split(rows)]
     texts = [text for text in parts if text]
@@ -267,13 +248,7 @@ def _bounds(row: Record) -> str:
 
 
 def trajectory_sentence(rows: Iterable[Record]) -> str:
-    """Return how long the stitched trajectory is, and whether its pieces agree.
-
-    Parameters
-    ----------
-    rows : iterable of Record
-        Of the stitched trajectory.
-    """
+    """Return how long the stitched trajectory is, and whether its pieces agree."""
     rows = Rows(rows)
     length = rows.scored(task=STITCHED, metric="stitched_frames")
     apart = rows.scored(task=STITCHED, metric="overlap_disagreement")
@@ -288,27 +263,14 @@ def trajectory_sentence(rows: Iterable[Record]) -> str:
 
 
 def scores_table(rows: Iterable[Record], contract: str = "published") -> pd.DataFrame:
-    """Return the primary score of every published head as a table, one row a task and head.
-
-    Parameters
-    ----------
-    rows : iterable of Record
-        Of the published predictions.
-    contract : str
-    """
+    """Return the primary score of every published head as a table, one row a task and head."""
     wanted = {TASKS_BY_NAME[name].primary.name for name in TASKS_BY_NAME}
     heads = [row for row in rows if row.head in HEADS and row.contract == contract]
     return _table(heads, {None, PRESENT_KNOWN}, wanted, "head")
 
 
 def logmel_table(rows: Iterable[Record]) -> pd.DataFrame:
-    """Return the primary scores of log-mel alone as a table, one row a task and contract.
-
-    Parameters
-    ----------
-    rows : iterable of Record
-        Of log-mel alone.
-    """
+    """Return the primary scores of log-mel alone as a table, one row a task and contract."""
     wanted = {*PRIMARY.values(), "mpjpe", "mae", "r2", "real_logmel"}
     return _table([row for row in rows if row.head or not row.task], {RAW_ONLY, None}, wanted,
                   "contract")  # fmt: skip

@@ -16,6 +16,7 @@ from xperience.project import (
     located,
     project_root,
     provenance_path,
+    record_folder,
     reference_folder,
     run_folder,
     windows_path,
@@ -209,8 +210,7 @@ class RunPlan:
         if notebook != RECORD or not self.reference.executed(notebook).is_file():
             return None
         given = declared_parameters(self.source(notebook)) | self.values(notebook)
-        there = at_root(given["published"]).is_dir()
-        return None if there else f"the published record is not in {given['published']}"
+        return None if record_folder(given["published"]) else "the published record is not there"
 
     def keep(self, notebook: str) -> None:
         """Take a notebook's result from the reference."""

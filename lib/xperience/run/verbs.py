@@ -232,6 +232,28 @@ def site(run: Run = BASE_RUN, episode: Own = None) -> None:
 
 
 @app.command()
+def record(
+    listing: Annotated[
+        Path | None, typer.Option("--list", help="Write the list of files anew from this folder.")
+    ] = None,
+) -> None:
+    """Bring the published record, which notebook 08 reads; its licence is shown first."""
+    from xperience.hub import record as brought
+    from xperience.params import read_values
+    from xperience.project import NOTE, RECORD, RECORD_FILES, record_folder
+
+    note, path = read_values(at_root(NOTE)), at_root(RECORD_FILES)
+    if listing:
+        brought.write_list(path, brought.list_record(listing, note["files"]))
+    files, here, own = brought.read_list(path), record_folder(), at_root(RECORD)
+    if here and here != own.resolve():
+        brought.check_record(files, here)
+        typer.echo(f"{here}: the published record is here, {len(files)} files, all checked")
+    else:
+        brought.download_record(note, files, own, say=typer.echo)
+
+
+@app.command()
 def clean(
     run: Annotated[str, typer.Argument(help="Name of a folder in artifacts/.")],
     episode: Own = None,

@@ -57,13 +57,10 @@ def logmel_problems(record: PublishedRecord, truth: Truth, contract: str) -> lis
 def logmel_rows(
     record: PublishedRecord, truth: Truth, run: str, section: str, contract: str
 ) -> list[Record]:
-    """Return the rows of log-mel alone under a contract.
+    """Return the rows of log-mel alone under a contract: those of `evaluate`.
 
-    Returns
-    -------
-    list of Record
-        Those of `evaluate`, with variant "raw_logmel_audio_only" and, for trivial baselines, that
-        with "_floor"; test samples of trained classes end in "_seen_classes".
+    Their variant is "raw_logmel_audio_only", before that of trivial baselines ("_floor") and of
+    test samples of trained classes ("_seen_classes").
     """
     name, head = AUDIO_HEADS[contract]
     problems = logmel_problems(record, truth, contract)
@@ -79,12 +76,7 @@ def logmel_rows(
 
 
 def published_logmel(record: PublishedRecord) -> dict[tuple[str, str], float]:
-    """Return what the published study scored from log-mel alone, by task and metric.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    """
+    """Return what the published study scored from log-mel alone, by task and metric."""
     table = record.table("audio_rows")
     table = table[table["variant"] == RAW_ONLY]
     found = {}

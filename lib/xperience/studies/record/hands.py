@@ -11,7 +11,7 @@ camera while the body's root rests in the world; it moves when the head turns or
 even with hands at rest. Zero velocity predicts that none of these happens.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -31,22 +31,31 @@ from xperience.evaluation.metrics import Positions
 from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import ROLLING, STITCHED, Record
 from xperience.evaluation.resampling import difference
-from xperience.studies.record.forecasters import FORECASTERS, Forecast, Forecaster, Histories
+from xperience.models import penalised
+from xperience.models.conditioning import Inputs, Moments
+from xperience.models.goals import Goal, Validation
+from xperience.models.temporal import TEMPORAL, Sequences, Steps, temporal
 from xperience.studies.record.predictions import HANDS, Unpublished, comparison_rows
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError
 from xperience.tasks.catalogue import TASKS_BY_NAME, tasks_of
 from xperience.tasks.problem import Blocks, Problem, build
-from xperience.tasks.splits import Split, purge
+from xperience.tasks.splits import Split, blocked_folds, purge
 from xperience.tasks.targets import FORECAST_FRAMES, N_HAND_JOINTS
 from xperience.tasks.task import WINDOW, Piece
 from xperience.tasks.truth import Truth
 
 ZERO = "zero_velocity"
-
 FIRST_SHARE, N_PARTS = 0.3, 4
 """Of the rolling origin: share that is learned from first, parts that are tested."""
-WALKERS = ("damped_velocity", "ridge_shared", "ridge_joint")
-"""Forecasters that are fitted fast enough to be fitted again for every part."""
+MEMORIES, DAMPINGS = (1, 2, 3, 5), tuple(round(0.1 * k, 1) for k in range(11))
+"""What the damped forecast chooses from: steps that its velocity averages, share kept a frame."""
+STRIDE = 3
+"""Every third training sample is enough: those in between share nearly all their frames."""
+HISTORY_STEPS, JOINT_STEPS = 10, 5
+"""Frame steps that forecasts may read, and those that forecasts from all joints at once read."""
+SEEDS = (7, 8, 9)
+BRIEF = replace(TEMPORAL, epochs=60)
+VALIDATION_FOLD = 2
 
 
 @dataclass(frozen=True)
@@ -106,16 +115,7 @@ def stitch(targets: np.ndarray, first_frames: np.ndarray) -> Trajectory:
 def real_hands(record: PublishedRecord, truth: Truth) -> Trajectory:
     """Return the real hands, from the targets published with the neural head's forecasts.
 
-    Parameters
-    ----------
-    record : PublishedRecord
-    truth : Truth
-        Of the same recording, for its windows.
-
-    Raises
-    ------
-    PublishedRecordError
-        If they aren't there or leave a gap.
+    A PublishedRecordError says that they aren't there or leave a gap.
     """
     stored = record.vectors("neural_vectors", HANDS)
     targets = stored["y_true"].reshape(-1, FORECAST_FRAMES, N_HAND_JOINTS, 3)
@@ -123,14 +123,7 @@ def real_hands(record: PublishedRecord, truth: Truth) -> Trajectory:
 
 
 def forecast_problem(hands: Trajectory, n_frames: int) -> Problem:
-    """Return the forecast as a problem: one sample per frame, purged chronological split.
-
-    Parameters
-    ----------
-    hands : Trajectory
-    n_frames : int
-        Frames of the recording.
-    """
+    """Return the forecast as a problem: one sample per frame, purged chronological split."""
     (task,) = tasks_of("corrected", [TASKS_BY_NAME[HANDS]])
     pieces = (Piece(("hand_left_joints", "hand_right_joints")),)
     task = replace(task, name=STITCHED, history=1, feature_span=WINDOW, pieces=pieces,
@@ -141,16 +134,146 @@ def forecast_problem(hands: Trajectory, n_frames: int) -> Problem:
     return build(task, truth, Blocks(Unpublished(n_starts), {}), "corrected")
 
 
-def forecasts(
-    problem: Problem, forecasters: Mapping[str, Forecaster] = FORECASTERS
-) -> dict[str, Predictions]:
-    """Return every forecaster's predictions of a problem of `forecast_problem`.
+@dataclass(frozen=True)
+class Histories:
+    """How hands moved and go on, and which samples may be learned from.
 
     Parameters
     ----------
-    problem : Problem
-    forecasters : mapping of {name: Forecaster}
+    steps : float32 array, shape (n, 10, 42, 3)
+        Movement from frame to frame up to the present, the last one first, metres.
+    ahead : float32 array, shape (n, n_ahead, 42, 3)
+        Where the hands go from the present, metres; those of test samples are for scoring.
+    frames : int array, shape (n, n_spans, 2)
+        Frames that each sample touches.
+    split : Split
     """
+
+    steps: np.ndarray
+    ahead: np.ndarray
+    frames: np.ndarray
+    split: Split
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Histories":
+        """Return the histories of samples that show `HISTORY_STEPS` steps before their end."""
+        samples = problem.samples
+        ends = problem.truth.ends[samples.members[:, 0]]
+        poses = problem.truth.hands[ends[:, None] - np.arange(HISTORY_STEPS + 1)]
+        ahead = np.asarray(samples.values).reshape(-1, *problem.task.value_shape) - poses[:, :1]
+        return cls(poses[:, :-1] - poses[:, 1:], ahead, samples.frames, problem.split)
+
+    @property
+    def thinned(self) -> "Histories":
+        """The same with every third training sample only."""
+        return replace(self, split=replace(self.split, train=self.split.train[::STRIDE]))
+
+    @property
+    def folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Blocked folds of the training part, places in it."""
+        return blocked_folds(self.frames[self.split.train])
+
+
+Forecaster = Callable[[Histories], list[Prediction]]
+"""Histories to where the hands of their test samples go, metres from the present, one per seed."""
+
+
+def damped(histories: Histories) -> list[Prediction]:
+    """Forecast that hands go on as they did, slower every frame.
+
+    How many steps the velocity averages and how much of it is kept a frame is what served the
+    training part best.
+    """
+    n_ahead = histories.ahead.shape[1]
+    judged = histories.split.train
+
+    def forecast(samples: np.ndarray, memory: int, damping: float) -> np.ndarray:
+        velocity = histories.steps[samples, :memory].mean(axis=1)
+        kept = np.cumsum(damping ** np.arange(1, n_ahead + 1))
+        return kept[:, None, None] * velocity[:, None]
+
+    def error(memory: int, damping: float) -> float:
+        gone = forecast(judged, memory, damping) - histories.ahead[judged]
+        return float(np.linalg.norm(gone, axis=-1).mean())
+
+    choices = [(memory, damping) for memory in MEMORIES for damping in DAMPINGS]
+    memory, damping = min(choices, key=lambda choice: error(*choice))
+    facts = {"memory_steps": memory, "damping": damping}
+    return [Prediction(forecast(histories.split.test, memory, damping), facts=facts)]
+
+
+def ridge_shared(histories: Histories) -> list[Prediction]:
+    """Forecast each coordinate from its own last steps, by one regression for all of them."""
+    train, test = histories.split.train, histories.split.test
+    n_coordinates = int(np.prod(histories.steps.shape[2:]))
+
+    def rows(values: np.ndarray) -> np.ndarray:
+        return np.moveaxis(values, 1, -1).reshape(-1, values.shape[1])  # (n · 126, n_times)
+
+    def of(samples: np.ndarray) -> np.ndarray:
+        return (samples[:, None] * n_coordinates + np.arange(n_coordinates)).ravel()
+
+    scaled = Moments.of(rows(histories.steps[train]))
+    inputs = Inputs(*(scaled(rows(histories.steps[side]), np.inf) for side in (train, test)))
+    folds = [(of(fit), of(held)) for fit, held in histories.folds]
+    fit = penalised.ridge(inputs, rows(histories.ahead[train]), folds)
+    shape = (len(test), *histories.ahead.shape[2:], histories.ahead.shape[1])
+    return [Prediction(np.moveaxis(fit.test.reshape(shape), -1, 1), facts={"penalty": fit.penalty})]
+
+
+def ridge_joint(histories: Histories) -> list[Prediction]:
+    """Forecast all coordinates from the last steps of all of them."""
+    histories = histories.thinned
+    train, test = histories.split.train, histories.split.test
+    steps = _flat(histories.steps[:, :JOINT_STEPS])
+    scaled = Moments.of(steps[train])
+    inputs = Inputs(scaled(steps[train]), scaled(steps[test]))
+    fit = penalised.ridge(inputs, _flat(histories.ahead[train]), histories.folds)
+    return [
+        Prediction(fit.test.reshape(-1, *histories.ahead.shape[1:]), facts={"penalty": fit.penalty})
+    ]
+
+
+def recurrent(histories: Histories) -> list[Prediction]:
+    """Forecast all coordinates with the temporal head: a recurrent network over the last steps."""
+    histories = histories.thinned
+    train, test = histories.split.train, histories.split.test
+    steps = histories.steps[:, JOINT_STEPS - 1 :: -1]  # oldest first
+    n, n_steps = steps.shape[:2]
+    rows = steps.reshape(n * n_steps, -1)
+    scaled = Moments.of(steps[train].reshape(len(train) * n_steps, -1))
+    at = np.arange(n * n_steps).reshape(n, n_steps)
+    shown = Sequences((Steps(scaled(rows), at),), train, test)
+    known = _flat(histories.ahead[train])
+    goal = Goal("vectors", known.astype(np.float32), known.shape[1])
+    stop = Validation(*histories.folds[VALIDATION_FOLD])
+    fits = temporal(shown, goal, stop, SEEDS, BRIEF, "cpu")
+    shape = histories.ahead.shape[1:]
+    return [
+        Prediction(fit.test.reshape(-1, *shape), facts={"epochs": float(fit.epochs)}, seed=fit.seed)
+        for fit in fits
+    ]
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    return values.reshape(len(values), -1)
+
+
+FORECASTERS: dict[str, Forecaster] = {
+    "damped_velocity": damped,
+    "ridge_shared": ridge_shared,
+    "ridge_joint": ridge_joint,
+    "temporal": recurrent,
+}
+"""Forecasters by the name that rows carry; add an entry to add one."""
+WALKERS = ("damped_velocity", "ridge_shared", "ridge_joint")
+"""Forecasters that are fitted fast enough to be fitted again for every part."""
+
+
+def forecasts(
+    problem: Problem, forecasters: Mapping[str, Forecaster] = FORECASTERS
+) -> dict[str, Predictions]:
+    """Return every forecaster's predictions of a problem of `forecast_problem`."""
     histories = Histories.of(problem)
     return {
         name: _predictions(problem, forecaster(histories))
@@ -158,12 +281,9 @@ def forecasts(
     }
 
 
-def _predictions(problem: Problem, found: Sequence[Forecast]) -> Predictions:
+def _predictions(problem: Problem, found: Predictions) -> Predictions:
     start = problem.naive(ZERO)
-    return [
-        Prediction(start + one.ahead.reshape(len(start), -1), facts=one.facts, seed=one.seed)
-        for one in found
-    ]
+    return [replace(one, predicted=start + one.predicted.reshape(len(start), -1)) for one in found]
 
 
 def rolling_origin(
@@ -171,19 +291,8 @@ def rolling_origin(
 ) -> Comparison:
     """Return forecasts of successive parts, each learned from all that came before it.
 
-    Parameters
-    ----------
-    problem : Problem
-        Of `forecast_problem`.
-    forecasters : mapping of {name: Forecaster}
-    base : mapping
-        Fields that every row has; see `Comparison`.
-
-    Returns
-    -------
-    Comparison
-        Over the parts together: more than twice the samples of the one split, and more kinds of
-        movement.
+    Over the parts together: more than twice the samples of the one split, and more kinds of
+    movement.
     """
     histories = Histories.of(problem)
     splits = rolling_splits(histories)
@@ -191,21 +300,18 @@ def rolling_origin(
     whole = replace(problem, split=Split(splits[0].train, tested))
     heads = {}
     for name, forecaster in forecasters.items():
-        parts = [forecaster(histories.with_split(split)) for split in splits]
-        seeds = [Forecast(np.concatenate([one.ahead for one in of_seed]), seed=of_seed[0].seed)
-                 for of_seed in zip(*parts, strict=True)]  # fmt: skip
+        parts = [forecaster(replace(histories, split=split)) for split in splits]
+        seeds = [
+            Prediction(np.concatenate([one.predicted for one in of_seed]), seed=of_seed[0].seed)
+            for of_seed in zip(*parts, strict=True)
+        ]
         heads[name] = Scores.of(whole, _predictions(whole, seeds))
     naive = {n: Scores.of(whole, [Prediction(whole.naive(n))]) for n in problem.task.naive}
     return Comparison(whole, heads, naive, base_of(whole, base) | {"variant": ROLLING})
 
 
 def rolling_splits(histories: Histories) -> list[Split]:
-    """Return purged splits of a rolling origin: later parts test, all before them trains.
-
-    Parameters
-    ----------
-    histories : Histories
-    """
+    """Return purged splits of a rolling origin: later parts test, all before them trains."""
     n = len(histories.ahead)
     edges = [round(share * n) for share in np.linspace(FIRST_SHARE, 1, N_PARTS + 1)]
     splits = [Split(np.arange(start), np.arange(start, stop)) for start, stop in pairwise(edges)]
@@ -216,27 +322,13 @@ def rolling_splits(histories: Histories) -> list[Split]:
 
 
 def hand_rows(record: PublishedRecord, truth: Truth, run: str, section: str) -> list[Record]:
-    """Return the rows of all forecasts of the real trajectory.
-
-    Raises
-    ------
-    PublishedRecordError
-        If the published targets aren't there or leave a gap.
-    """
+    """Return the rows of all forecasts of the real trajectory."""
     hands = real_hands(record, truth)
     return forecast_rows(hands, forecast_problem(hands, truth.n_frames), run, section)
 
 
 def forecast_rows(hands: Trajectory, problem: Problem, run: str, section: str) -> list[Record]:
-    """Return the rows of the forecasts: scores, differences from zero velocity, frame by frame.
-
-    Parameters
-    ----------
-    hands : Trajectory
-    problem : Problem
-        Of `forecast_problem`.
-    run, section : str
-    """
+    """Return the rows of the forecasts: scores, differences from zero velocity, frame by frame."""
     base = {"run": run, "section": section}
     predictions = forecasts(problem) if problem.ok else dict.fromkeys(FORECASTERS, ())
     rows = evaluate(problem, predictions, run, section)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from xperience.evaluation.agreement import STATUSES, Figure, Status, agreement
 from xperience.evaluation.records import Record
@@ -52,9 +53,7 @@ def _own_scores(rows: Iterable[Record]) -> dict[tuple[str | None, ...], Record]:
 
 
 def _figure(entry: dict[str, Any], record: PublishedRecord, scores: dict) -> Figure:
-    value, reason = None, record.absence
-    if reason is None:
-        value, reason = _recomputed(entry, record, scores)
+    value, reason = (None, record.absence) if record.absence else _recomputed(entry, record, scores)
     status: Status = "skipped" if record.absence else "not recomputable"
     if value is not None:
         status = agreement(entry["value"], value, entry["digits"])
@@ -76,18 +75,14 @@ def _recomputed(
     if row is not None and row.value is not None:
         return row.value, None
     reason = entry.get("missing") or (row.reason if row is not None else "it was not scored")
-    return None, reason + _repeated(entry, record)
-
-
-def _repeated(entry: dict[str, Any], record: PublishedRecord) -> str:
-    """Return what the record's own list of metrics says of a figure; "" if nothing."""
     if "stored" not in entry or not record.has("report"):
-        return ""
+        return None, reason
     value: Any = record.report
     for key in entry["stored"].split("."):
         value = value[key]
     same = agreement(entry["value"], float(value), entry["digits"]) == "exact"
-    return f"; the record's own list of metrics says {'the same' if same else f'{value:.6g}'}"
+    said = "the same" if same else f"{value:.6g}"
+    return None, f"{reason}; the record's own list of metrics says {said}"
 
 
 def _logmel_figures(record: PublishedRecord, rows: Sequence[Record]) -> Iterator[Figure]:
@@ -117,71 +112,42 @@ def _logmel_figures(record: PublishedRecord, rows: Sequence[Record]) -> Iterator
 
 def _feature_dim(record: PublishedRecord) -> float:
     """Return the length of our layout, if the record's is the same block by block."""
-    stored = [(block["name"], block["dim"]) for block in _manifest(record)]
-    if stored != [(block.name, block.dim) for block in BLOCKS]:
+    stored = json.loads(record.path("manifest").read_text(encoding="utf-8"))
+    if [(one["name"], one["dim"]) for one in stored] != [(one.name, one.dim) for one in BLOCKS]:
         raise PublishedRecordError(
             "published record: feature manifest", "lists other blocks", "ours", "Compare them."
         )
     return sum(block.dim for block in BLOCKS)
 
 
-def _manifest(record: PublishedRecord) -> list[dict[str, Any]]:
-    return json.loads(record.path("manifest").read_text(encoding="utf-8"))
+def audio_deltas(record: PublishedRecord, variant: str, against: str) -> pd.Series:
+    """Return by task how much better a variant of the published audio study is than another.
 
-
-def audio_deltas(record: PublishedRecord, variant: str, against: str) -> dict[str, float]:
-    """Return by task how much better one variant of the published audio study is than another.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    variant, against : str
-
-    Returns
-    -------
-    dict of {task: float}
-        In the unit of the task's primary metric; above 0 is better.
+    In the unit of the task's primary metric; above 0 is better.
     """
-    table = record.table("audio_rows").set_index(["task", "variant"])
-    found = {}
-    for task in table.index.unique("task"):
-        first, second = table.loc[(task, variant)], table.loc[(task, against)]
-        better = 1 if str(first["higher_is_better"]).lower() == "true" else -1
-        found[task] = better * (float(first["primary_value"]) - float(second["primary_value"]))
-    return found
+    table = record.table("audio_rows")
+    values = table.astype({"primary_value": float}).pivot_table("primary_value", "task", "variant")
+    higher = table.groupby("task")["higher_is_better"].first().astype(str).str.lower() == "true"
+    return (values[variant] - values[against]) * higher.map({True: 1, False: -1})
 
 
-def _audio(record: PublishedRecord) -> dict[str, float]:
-    return audio_deltas(record, AS_IS, WITHOUT)
+def _episodes(record: PublishedRecord, split: str) -> int:
+    return (record.table("selection")["split"] == split).sum()
 
 
-def _raw(record: PublishedRecord) -> dict[str, float]:
-    return audio_deltas(record, REPLACED, AS_IS)
-
-
-def _n_better(deltas: dict[str, float]) -> int:
-    return sum(delta > 0 for delta in deltas.values())
-
-
-def _mean(deltas: dict[str, float]) -> float:
-    return float(np.mean(list(deltas.values())))
-
-
-def _episodes(record: PublishedRecord, split: str | None = None) -> int:
-    splits = record.table("selection")["split"]
-    return len(splits) if split is None else int((splits == split).sum())
-
-
+_PRESENT, _RAW = (AS_IS, WITHOUT), (REPLACED, AS_IS)
 FACTS: dict[str, Callable[[PublishedRecord], float]] = {
     "n_windows": lambda record: len(record.table("windows")),
     "feature_dim": _feature_dim,
-    "audio_helps": lambda record: _n_better(_audio(record)),
-    "audio_mean_delta": lambda record: _mean(_audio(record)),
-    "raw_helps": lambda record: _n_better(_raw(record)),
-    "raw_mean_delta": lambda record: _mean(_raw(record)),
-    "reconstruction_audio_delta": lambda record: _audio(record)["modality_reconstruction"],
-    "objects_audio_delta": lambda record: _audio(record)["object_relevance"],
-    "selected_episodes": _episodes,
+    "audio_helps": lambda record: (audio_deltas(record, *_PRESENT) > 0).sum(),
+    "audio_mean_delta": lambda record: audio_deltas(record, *_PRESENT).mean(),
+    "raw_helps": lambda record: (audio_deltas(record, *_RAW) > 0).sum(),
+    "raw_mean_delta": lambda record: audio_deltas(record, *_RAW).mean(),
+    "reconstruction_audio_delta": lambda record: audio_deltas(record, *_PRESENT)[
+        "modality_reconstruction"
+    ],
+    "objects_audio_delta": lambda record: audio_deltas(record, *_PRESENT)["object_relevance"],
+    "selected_episodes": lambda record: len(record.table("selection")),
     "train_episodes": lambda record: _episodes(record, "train"),
     "validation_episodes": lambda record: _episodes(record, "val"),
     "test_episodes": lambda record: _episodes(record, "test"),
@@ -192,49 +158,58 @@ FACTS: dict[str, Callable[[PublishedRecord], float]] = {
 # --- rows -------------------------------------------------------------------------------------
 
 
-def figure_rows(figures: Sequence[Figure], run: str, section: str) -> Iterator[Record]:
-    """Yield two rows per figure, as in the note and as recomputed, and how many agree how well."""
+def note_rows(
+    record: PublishedRecord,
+    figures: Sequence[Figure],
+    rows: Sequence[Record],
+    run: str,
+    section: str,
+) -> list[Record]:
+    """Return two rows per figure of the note, as printed and as recomputed, and how many agree.
+
+    Then how many scores in the record's own list of metrics come out, to full precision.
+
+    Parameters
+    ----------
+    record : PublishedRecord
+    figures : sequence of Figure
+    rows : sequence of Record
+        What was scored.
+    run, section : str
+    """
     base = {"run": run, "section": section, "contract": "published"}
+    found = []
     for one in figures:
-        row = base | {"metric": one.name, "unit": one.unit}
-        yield _row(row, NOTE, one.published, None, one.reason)
-        yield _row(row, RECOMPUTED, one.recomputed, one.status, one.reason)
+        told = ((NOTE, one.published, None), (RECOMPUTED, one.recomputed, one.status))
+        for variant, value, said in told:
+            row = base | {"metric": one.name, "unit": one.unit, "variant": variant}
+            how = {"status": "ok", "reason": said}
+            if value is None:
+                how = {"status": "skipped", "reason": one.reason}
+            found.append(Record(**row, value=value, **how))
     for status in STATUSES:
         count = sum(one.status == status for one in figures)
         name = f"figures_{status.replace(' ', '_')}"
-        yield Record(**base, metric=name, unit="figure", value=count)
-
-
-def _row(
-    row: dict[str, Any], variant: str, value: float | None, said: str | None, why: str | None
-) -> Record:
-    if value is None:
-        return Record(**row, variant=variant, value=None, status="skipped", reason=why)
-    return Record(**row, variant=variant, value=value, reason=said)
-
-
-def report_rows(
-    record: PublishedRecord, rows: Sequence[Record], run: str, section: str
-) -> list[Record]:
-    """Return how many scores in the record's own list of metrics come out, to full precision."""
-    base = {"run": run, "section": section, "contract": "published"}
+        found.append(Record(**base, metric=name, unit="figure", value=count))
     if not record.has("report"):
         reason = record.absence or "the record's list of metrics is not there"
-        return [Record(**base, metric="report_scores", status="skipped", reason=reason)]
+        found.append(Record(**base, metric="report_scores", status="skipped", reason=reason))
+        return found
     scores = _own_scores(rows)
-    compared = []
-    for head, group in (("linear", "tasks"), ("neural", "neural_tasks")):
-        for task in TASKS:
-            stored = record.report[group].get(task.name, {})
-            for one in (one for one in task.measures if one.name in stored):
-                row = scores.get((task.name, head, one.name))
-                value = row.value if row else None
-                compared.append((float(stored[one.name]), value))
-    known = [(was, now) for was, now in compared if now is not None]
+    compared = [
+        (float(stored[one.name]), scores.get((task.name, head, one.name)))
+        for head, group in (("linear", "tasks"), ("neural", "neural_tasks"))
+        for task in TASKS
+        for stored in [record.report[group].get(task.name, {})]
+        for one in task.measures
+        if one.name in stored
+    ]
+    known = [(was, row.value) for was, row in compared if row and row.value is not None]
     same = sum(bool(np.isclose(was, now, rtol=REPORTED, atol=1e-12)) for was, now in known)
     counts = {"report_scores": len(compared), "report_scores_recomputed": len(known),
               "report_scores_exact": same}  # fmt: skip
-    return [Record(**base, metric=name, unit="score", value=n) for name, n in counts.items()]
+    found += [Record(**base, metric=name, unit="score", value=n) for name, n in counts.items()]
+    return found
 
 
 # --- the section, part by part ------------------------------------------------------------------
@@ -278,23 +253,3 @@ def part_rows(record: PublishedRecord, part: str, run: str, section: str) -> lis
             base = {"run": run, "section": section, "contract": contract, "metric": part}
             rows.append(Record(**base, status="skipped", reason=reason))
     return rows
-
-
-def note_rows(
-    record: PublishedRecord,
-    figures: Sequence[Figure],
-    rows: Sequence[Record],
-    run: str,
-    section: str,
-) -> list[Record]:
-    """Return the rows of the note's figures, and of how the record's own scores come out.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    figures : sequence of Figure
-    rows : sequence of Record
-        What was scored.
-    run, section : str
-    """
-    return [*figure_rows(figures, run, section), *report_rows(record, rows, run, section)]

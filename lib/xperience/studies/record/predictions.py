@@ -5,8 +5,8 @@ suite's. Where it has the truth of the test windows only, the task is asked of t
 floors that need no training part are there.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,31 +66,20 @@ ONCE_ROUNDED = "may be unstable: simulated recordings' pairs are, by the same de
 # --- tasks whose truth is known throughout ----------------------------------------------------
 
 
+@dataclass(frozen=True)
 class Unpublished:
-    """A table of windows without features: the record has none of most blocks.
+    """A table of windows without features: the record has none of most blocks."""
 
-    Parameters
-    ----------
-    n_windows : int
-    """
-
-    def __init__(self, n_windows: int):
-        self.n_windows = n_windows
+    n_windows: int
 
     def block(self, name: str) -> np.ndarray:
-        """Return no columns."""
-        del name  # of whatever block
+        """Return no columns, whatever the block."""
+        del name
         return np.zeros((self.n_windows, 0), dtype=np.float32)
 
 
 def labelled_problem(task: Task, truth: Truth) -> Problem:
-    """Return a task as a problem of the real recording, without features.
-
-    Parameters
-    ----------
-    task : Task
-    truth : Truth
-    """
+    """Return a task as a problem of the real recording, without features."""
     blocks = Blocks(Unpublished(len(truth.starts)), {})
     samples = draw(task, truth, blocks.raw)
     split = split_samples(task.split, samples)
@@ -104,11 +93,6 @@ def labelled_predictions(
     """Yield the tasks whose truth is known throughout, with the published predictions.
 
     A head whose predictions were not published has none.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    truth : Truth
 
     Raises
     ------
@@ -157,21 +141,10 @@ def _checked(table: pd.DataFrame, problem: Problem, file: str) -> list[str]:
 # --- tasks whose truth is known in the test part only -----------------------------------------
 
 
-def tested_only(
-    task: Task, truth: Truth, windows: np.ndarray, values: Any, options: tuple[Any, ...]
+def of_test_part(
+    task: Task, truth: Truth, windows: np.ndarray, values: Any, options: tuple[Any, ...] = ()
 ) -> Problem:
-    """Return a task as a problem of test windows alone.
-
-    Parameters
-    ----------
-    task : Task
-    truth : Truth
-    windows : int array, shape (n_test,)
-    values : list or float array (n_test, n_values)
-        True targets.
-    options : tuple
-        Classes or vocabulary.
-    """
+    """Return a task as a problem of test windows alone, with their true targets as values."""
     members = np.asarray(windows, dtype=np.int64)[:, None]
     frames, centers = touched(task, truth, members), truth.centers[members[:, 0]]
     split = Split(np.zeros(0, dtype=np.int64), np.arange(len(members)))
@@ -182,61 +155,34 @@ def tested_only(
 def tested_comparisons(
     record: PublishedRecord, task: Task, truth: Truth, base: Mapping[str, Any]
 ) -> list[Comparison]:
-    """Return published heads and trivial baselines on the test part of a task, if there are any.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    task : Task
-        Whose truth is known in the test part only.
-    truth : Truth
-    base : mapping
-        Fields that every row has; see `Comparison`.
-    """
+    """Return published heads and trivial baselines on the test part of a task, if there are any."""
     if task.kind in ("regress", "retrieve"):
         return _from_vectors(record, task, truth, base)
-    return _from_labels(record, task, truth, base)
-
-
-def _compared(
-    problem: Problem, heads: Mapping[str, Any], floors: Mapping[str, Scores], base: Mapping
-) -> Comparison:
-    """Return a comparison; the published heads were trained on all windows before the first."""
-    scores = {head: published_scores(head, problem, said) for head, said in heads.items()}
-    first = int(problem.samples.members[0, 0])
-    own = base_of(problem, base) | {"n_train": base.get("n_train", first)}
-    return Comparison(problem, scores, dict(floors), own)
-
-
-def _from_labels(
-    record: PublishedRecord, task: Task, truth: Truth, base: Mapping
-) -> list[Comparison]:
     tables = {head: record.table(head, task.name) for head in HEADS if record.has(head, task.name)}
     if not tables:
         return []
-    table = next(iter(tables.values()))
     sets = task.kind == "multilabel"
-    true, said = (
-        ("true_objects", "predicted_objects") if sets else ("true_label", "predicted_label")
-    )
-    values = [_read(cell, sets) for cell in table[true]]
-    windows = table["window_index"].to_numpy()
-    problem = tested_only(task, truth, windows, values, tuple(dict.fromkeys(values)))
+    column = "objects" if sets else "label"
+    table = next(iter(tables.values()))
+    values = [_read(cell, sets) for cell in table[f"true_{column}"]]
+    options = tuple(dict.fromkeys(values))
     if sets:
         n_objects = int(record.report["tasks"][task.name]["num_objects"])
-        problem = replace(problem, labels=_vocabulary(tables.values(), n_objects))
-    heads = {head: [_read(cell, sets) for cell in found[said]] for head, found in tables.items()}
-    floors = {}
-    if not sets and len(set(values)) == 1:
-        floors["majority"] = published_scores("majority", problem, values)
-    return [_compared(problem, heads, floors, base)]
+        options = _vocabulary(tables.values(), n_objects)
+    problem = of_test_part(task, truth, table["window_index"].to_numpy(), values, options)
+    heads = {
+        head: [_read(cell, sets) for cell in found[f"predicted_{column}"]]
+        for head, found in tables.items()
+    }
+    constant = {"majority": values} if not sets and len(set(values)) == 1 else {}
+    return [_compared(problem, heads, constant, base)]
 
 
 def _read(cell: str, sets: bool) -> Any:
     return tuple(filter(None, cell.split("|"))) if sets else cell
 
 
-def _vocabulary(tables: Any, n_objects: int) -> tuple[str, ...]:
+def _vocabulary(tables: Iterable[pd.DataFrame], n_objects: int) -> tuple[str, ...]:
     """Return every object that occurs, and a stand-in for each of the others that were trained."""
     cells = [cell for table in tables for side in ("true", "predicted")
              for cell in table[f"{side}_objects"]]  # fmt: skip
@@ -249,27 +195,44 @@ def _from_vectors(
 ) -> list[Comparison]:
     found = {head: record.vectors(f"{head}_vectors", task.name) for head in HEADS
              if record.has(f"{head}_vectors", task.name)}  # fmt: skip
-    if not found:
-        return _chance_alone(record, task, truth, base) if task.kind == "retrieve" else []
-    stored = next(iter(found.values()))
-    windows, values = stored["test_window_indices"], stored["y_true"]
-    problem = tested_only(task, truth, windows, values, ())
+    if not found and task.kind == "regress":
+        return []
+    if found:
+        first = next(iter(found.values()))
+        windows, values = first["test_window_indices"], first["y_true"]
+    else:  # guessing can be scored all the same: no two candidates are alike
+        n_queries = int(record.report["tasks"][task.name]["num_queries"])
+        windows = np.arange(len(truth.starts) - n_queries, len(truth.starts))
+        values = np.eye(n_queries, dtype=np.float32)
+    problem = of_test_part(task, truth, windows, values)
     heads = {head: one["y_pred"] for head, one in found.items()}
-    if task.kind == "retrieve":
-        return [_compared(problem, heads, {"chance": chance(problem, stored["y_pred"])}, base)]
     whole = _compared(problem, heads, {}, base)
+    if task.kind == "retrieve":
+        ranked = next(iter(heads.values()), values)
+        return [replace(whole, floors={"chance": chance(problem, ranked)})]
     return [whole, _with_present(whole, heads)] if task.name == HANDS else [whole]
 
 
-def chance(problem: Problem, predicted: np.ndarray) -> Scores:
-    """Return random rankings of what is ranked; equal candidates tie.
+def _compared(
+    problem: Problem, heads: Mapping[str, Any], constant: Mapping[str, Any], base: Mapping
+) -> Comparison:
+    """Return a comparison of heads and of baselines that draw nothing.
 
-    Parameters
-    ----------
-    problem : Problem
-        Of a retrieval task.
-    predicted : float array, shape (n_test, n_values)
+    The published heads were trained on all windows before the first one.
     """
+    heads, floors = (
+        {
+            name: Scores.of(problem, [recorded(name, said)])
+            for name, said in predicted.items()
+        }
+        for predicted in (heads, constant)
+    )
+    n_train = base.get("n_train", int(problem.samples.members[0, 0]))
+    return Comparison(problem, heads, floors, base_of(problem, base) | {"n_train": n_train})
+
+
+def chance(problem: Problem, predicted: np.ndarray) -> Scores:
+    """Return random rankings of what a retrieval ranks; equal candidates tie."""
     truth = np.asarray(problem.test_targets)
     candidates = predicted if problem.task.query == "target" else truth
     rng = np.random.default_rng(FLOOR_SEED)
@@ -277,17 +240,6 @@ def chance(problem: Problem, predicted: np.ndarray) -> Scores:
         [scoring.ranks(baselines.chance_similarity(candidates, rng))] for _ in range(FLOOR_DRAWS)
     )
     return Scores(problem, draws)
-
-
-def _chance_alone(
-    record: PublishedRecord, task: Task, truth: Truth, base: Mapping
-) -> list[Comparison]:
-    """Return what guessing scores where nothing was published to score, no two candidates alike."""
-    n_queries = int(record.report["tasks"][task.name]["num_queries"])
-    windows = np.arange(len(truth.starts) - n_queries, len(truth.starts))
-    apart = np.eye(n_queries, dtype=np.float32)
-    problem = tested_only(task, truth, windows, apart, ())
-    return [_compared(problem, {}, {"chance": chance(problem, apart)}, base)]
 
 
 def _with_present(whole: Comparison, predicted: Mapping[str, np.ndarray]) -> Comparison:
@@ -299,24 +251,18 @@ def _with_present(whole: Comparison, predicted: Mapping[str, np.ndarray]) -> Com
     frames = last[:, None] + np.arange(1, shape[0] + 1)  # (n_test, n_ahead)
     known = dict(zip(frames.ravel().tolist(), future.reshape(-1, *shape[1:]), strict=True))
     keep = np.array([frame in known and frame - 1 in known for frame in last])
-    present = np.stack([known[frame] for frame in last[keep]])
-    before = np.stack([known[frame - 1] for frame in last[keep]])
+    present, before = (np.stack([known[frame - ago] for frame in last[keep]]) for ago in (0, 1))
     naive = {
         "zero_velocity": baselines.zero_velocity(present, shape[0]),
         "constant_velocity": baselines.constant_velocity(present, before, shape[0]),
     }
-    part = tested_only(problem.task, problem.truth, problem.samples.members[keep, 0],
-                       problem.samples.values[keep], ())  # fmt: skip
+    part = of_test_part(
+        problem.task, problem.truth, problem.samples.members[keep, 0], problem.samples.values[keep]
+    )
+    constant = {name: said.reshape(keep.sum(), -1) for name, said in naive.items()}
+    base = {name: whole.base[name] for name in ("run", "section", "n_train")}
     heads = {head: said[keep] for head, said in predicted.items()}
-    floors = {name: published_scores(name, part, said.reshape(keep.sum(), -1))
-              for name, said in naive.items()}  # fmt: skip
-    counted = {name: whole.base[name] for name in ("run", "section", "n_train")}
-    return _compared(part, heads, floors, counted | {"variant": PRESENT_KNOWN})
-
-
-def published_scores(name: str, problem: Problem, predicted: Any) -> Scores:
-    """Return the scores of a published head's or a baseline's predictions."""
-    return Scores.of(problem, [recorded(name, predicted)])
+    return _compared(part, heads, constant, base | {"variant": PRESENT_KNOWN})
 
 
 def recorded(name: str, predicted: Any, no_verdict: str | None = None) -> Prediction:
@@ -346,7 +292,7 @@ def score_rows(record: PublishedRecord, truth: Truth, run: str, section: str) ->
     return rows
 
 
-def _unpublished(task: Task, heads: Any, base: Mapping) -> Iterator[Record]:
+def _unpublished(task: Task, heads: Iterable[str], base: Mapping) -> Iterator[Record]:
     """Yield the rows of heads without published predictions."""
     said = {"contract": "published", "task": task.name, "status": "skipped"}
     said |= {"reason": "its predictions are not in the published record"}
@@ -356,14 +302,7 @@ def _unpublished(task: Task, heads: Any, base: Mapping) -> Iterator[Record]:
 
 
 def comparison_rows(compared: Comparison, floor_variant: str = FLOOR) -> Iterator[Record]:
-    """Yield floors, then each head's scores and its primary differences.
-
-    Parameters
-    ----------
-    compared : Comparison
-    floor_variant : str
-        Variant of the baselines' own rows.
-    """
+    """Yield floors, then each head's scores and its primary differences."""
     task = compared.problem.task
     for name, floor in compared.floors.items():
         base = compared.base | {"head": name, "variant": floor_variant}
@@ -383,20 +322,15 @@ def local_rows(problem: Problem, predictions: Predictions, base: Mapping) -> Ite
     """Yield what the local split shares between its parts, and what copying the nearest scores."""
     for name, share in shared_frames(problem).items():
         yield Record(**base_of(problem, base), metric=name, unit="1", value=share)
-    (one,), nearest = (
-        predictions,
-        {"nearest_in_time": Scores.of(problem, predict(problem, copy_nearest))},
-    )
     own = {**base, "n_train": problem.n_train, "variant": "against_neighbours"}
-    yield from comparison_rows(_compared(problem, {"linear": one.predicted}, nearest, own))
+    (one,) = predictions
+    nearest = Scores.of(problem, predict(problem, copy_nearest))
+    compared = _compared(problem, {"linear": one.predicted}, {}, own)
+    yield from comparison_rows(replace(compared, floors={"nearest_in_time": nearest}))
 
 
 def shared_frames(problem: Problem) -> dict[str, float]:
     """Return how much of the test part's frames the training part has seen.
-
-    Parameters
-    ----------
-    problem : Problem
 
     Returns
     -------

@@ -5,7 +5,6 @@ published with the note whose figures `params/published.yaml` lists. Nothing of 
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,13 +18,10 @@ import pandas as pd
 from xperience.errors import XperienceError
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES, window_label
 from xperience.params import read_values
-from xperience.project import at_root
+from xperience.project import NOTE, RECORD_VARIABLE, at_root, record_folder
 from xperience.storage import file_digest
 from xperience.tasks.targets import boundary_frames
 from xperience.tasks.truth import Truth
-
-FOLDER_VARIABLE = "XPERIENCE_PUBLISHED"
-NOTE = "params/published.yaml"
 
 
 class PublishedRecordError(XperienceError):
@@ -34,17 +30,17 @@ class PublishedRecordError(XperienceError):
 
 @dataclass(frozen=True)
 class PublishedRecord:
-    """The published record, or the place where it should be.
+    """The published record, or that there is none.
 
     Parameters
     ----------
-    folder : Path
-        It need not exist: reading then says so.
+    folder : Path or None
+        Reading without one says so.
     note : dict
         What `params/published.yaml` holds: source, files, figures.
     """
 
-    folder: Path
+    folder: Path | None
     note: dict[str, Any]
 
     @property
@@ -55,11 +51,11 @@ class PublishedRecord:
     @property
     def absence(self) -> str | None:
         """Why there is no record at all, if so."""
-        if self.folder.is_dir():
+        if self.folder:
             return None
         return (
-            f"the published record is not there; set {FOLDER_VARIABLE} to a folder with the files "
-            f"of {self.source}"
+            f"the published record is not there; `make record` brings the files of {self.source}, "
+            f"or set {RECORD_VARIABLE} to a folder with them"
         )
 
     def has(self, name: str, task: str = "") -> bool:
@@ -74,20 +70,20 @@ class PublishedRecord:
         PublishedRecordError
             If none of its places holds it.
         """
-        places = self._places(name, task)
-        for path in places:
-            if path.is_file():
-                return path
-        shown = " or ".join(path.relative_to(self.folder).as_posix() for path in places)
-        raise PublishedRecordError(
-            "published record",
-            self.absence or f"has no {shown}",
-            f"the files of {self.source}",
-            f"Set {FOLDER_VARIABLE} to the folder that holds them.",
-        )
+        found = next((path for path in self._places(name, task) if path.is_file()), None)
+        if found is None:
+            places = " or ".join(self.note["files"][name]).format(task=task)
+            raise PublishedRecordError(
+                "published record",
+                self.absence or f"has no {places}",
+                f"the files of {self.source}",
+                f"Call `make record`, or set {RECORD_VARIABLE} to the folder that holds them.",
+            )
+        return found
 
     def _places(self, name: str, task: str) -> list[Path]:
-        return [self.folder / place.format(task=task) for place in self.note["files"][name]]
+        places = self.note["files"][name] if self.folder else ()
+        return [self.folder / place.format(task=task) for place in places]
 
     def table(self, name: str, task: str = "") -> pd.DataFrame:
         """Return a CSV file; an empty cell is an empty text."""
@@ -105,32 +101,27 @@ class PublishedRecord:
 
     def files(self) -> list[Path]:
         """Return the files that are there, for provenance."""
+        if self.folder is None:
+            return []
         patterns = [place for places in self.note["files"].values() for place in places]
-        found = {
-            path for place in patterns for path in self.folder.glob(place.format(task="*"))
-        } if self.folder.is_dir() else set()  # fmt: skip
-        return sorted(found)
+        return sorted(
+            {path for place in patterns for path in self.folder.glob(place.format(task="*"))}
+        )
 
 
-def open_record(published: Path | str) -> PublishedRecord:
-    """Return the published record.
+def open_record(published: Path | str = "") -> PublishedRecord:
+    """Return the published record; `xperience.project.record_folder` says where it is looked for.
 
     Parameters
     ----------
     published : path
-        Its folder, seen from the repository's top. The environment variable
-        ``XPERIENCE_PUBLISHED`` wins.
+        Its folder, seen from the repository's top, if it isn't in one of the usual places.
     """
-    folder = os.environ.get(FOLDER_VARIABLE) or published
-    return PublishedRecord(at_root(folder).resolve(), read_values(at_root(NOTE)))
+    return PublishedRecord(record_folder(published), read_values(at_root(NOTE)))
 
 
 def real_truth(record: PublishedRecord) -> Truth:
     """Return the real recording's labels frame by frame, from those of its windows.
-
-    Parameters
-    ----------
-    record : PublishedRecord
 
     Raises
     ------
@@ -165,10 +156,6 @@ def frame_labels(
     starts : int array, shape (n_windows,)
     n_frames : int
 
-    Returns
-    -------
-    list of str, length n_frames
-
     Notes
     -----
     The last window before a change that still has the old label holds it in ``share`` of its
@@ -202,12 +189,7 @@ def _unlike(name: str, lost: str) -> PublishedRecordError:
 
 
 def record_digests(record: PublishedRecord) -> dict[str, str]:
-    """Return the digest of each file of the record that is there, by its place in it.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    """
+    """Return the digest of each file of the record that is there, by its place in it."""
     return {
         f"published/{path.relative_to(record.folder).as_posix()}": file_digest(path)
         for path in record.files()
