@@ -23,7 +23,7 @@ from xperience.evaluation.metrics import Metric
 from xperience.evaluation.records import Record
 from xperience.qwen.predictions import AnsweredWindow, AnswerFile
 from xperience.qwen.schema import OPTION_FIELDS, UNKNOWN, AnswersError
-from xperience.qwen.scores import HONEST, AnswerScore, Author, named, share, share_metric
+from xperience.qwen.scores import AnswerScore, Base, named, share, share_metric
 from xperience.recording import labels
 from xperience.storage import file_digest
 
@@ -53,6 +53,12 @@ class LabelComparison:
     compare: Compare
     needs: str | None = None  # what is missing for it, if something is
 
+    @property
+    def skipped(self) -> dict[str, Any]:
+        """Fields of a row that says what is missing."""
+        reason = f"not installed: {self.needs}; `make extras` brings it"
+        return named(self.metric) | {"status": "skipped", "reason": reason}
+
 
 def comparisons() -> dict[str, LabelComparison]:
     """Return the comparisons by name, from the strictest to the loosest."""
@@ -67,7 +73,8 @@ def comparisons() -> dict[str, LabelComparison]:
         ("same_verb_and_noun", "The same verb and the same head noun.", _by_key(_both), split),
         ("same_noun", "The same head noun.", _by_key(lambda x: parts(x).noun), split),
         ("same_verb", "The same verb.", _by_key(lambda x: parts(x).verb), split),
-        ("same_meaning", f"Sentence vectors with a cosine of {ALIKE} or more.", _alike, absent),
+        ("same_meaning", f"Sentence vectors with a cosine of {ALIKE} or more.",
+         lambda *both: (_cosine(*both) >= ALIKE).astype(np.float32), absent),
         (SIMILARITY, "Cosine of sentence vectors, 0 where it is negative.", _cosine, absent),
     ]  # fmt: skip
     return {
@@ -96,24 +103,20 @@ def _by_key(key_of: Callable[[str], Hashable]) -> Compare:
 
 
 def _cosine(true: Sequence[str], others: Sequence[str]) -> np.ndarray:
-    return _cosine_once(tuple(true), tuple(others))
-
-
-@lru_cache(maxsize=1)
-def _cosine_once(true: tuple[str, ...], others: tuple[str, ...]) -> np.ndarray:
-    names = list(dict.fromkeys([*true, *others]))
-    vectors = dict(zip(names, embed(names), strict=True))
+    names = tuple(dict.fromkeys([*true, *others]))
+    vectors = dict(zip(names, _embedded(names), strict=True))
     first, second = (np.array([vectors[n] for n in side]) for side in (true, others))
     return np.clip(first.reshape(len(true), -1) @ second.reshape(len(others), -1).T, 0, 1)
-
-
-def _alike(true: Sequence[str], others: Sequence[str]) -> np.ndarray:
-    return (_cosine(true, others) >= ALIKE).astype(np.float32)
 
 
 def missing_packages() -> list[str]:
     """Return what must be installed before sentences can be embedded; empty if all is there."""
     return [name for name in NEEDS if importlib.util.find_spec(name) is None]
+
+
+@lru_cache(maxsize=1)
+def _embedded(sentences: tuple[str, ...]) -> np.ndarray:
+    return embed(sentences)
 
 
 def embed(sentences: Sequence[str]) -> np.ndarray:
@@ -222,32 +225,42 @@ class LabelPairs:
         return AnswerScore(one, score_of, int(self.episodes.max()) + 1, int(counted.sum()), of)
 
 
-def wording_rows(answers: AnswerFile, author: Author, field: str) -> Iterator[Record]:
+def wording_rows(answers: AnswerFile, base: Base, field: str) -> Iterator[Record]:
     """Yield a field's comparisons, what of the failures each calls right, and the answers' kinds.
 
     Metrics ``wording_*`` count over all windows, ``failure_that_is_wording`` (variant: comparison)
     over those that are wrong as texts, and ``answer_share`` (variant: kind) sorts every answer into
     the first kind that it fits. Answers that could not be read are failures and no wording.
     """
-    known = np.array([item.truth[field] != UNKNOWN for item in answers.items])
-    items = [item for item, keep in zip(answers.items, known, strict=True) if keep]
+    items, episodes = answers.where(lambda item: item.truth[field] != UNKNOWN)
     if not items:
         return
-    _, episodes = np.unique(answers.episodes[known], return_inverse=True)
+    base = base | {"task": field}
     found: dict[str, LabelPairs] = {}
     for name, way in comparisons().items():
         if way.needs:
-            reason = f"not installed: {way.needs}; `make extras` brings it"
-            shown = named(way.metric) | {"status": "skipped", "reason": reason}
-            yield author.row(HONEST, task=field, **shown)
+            yield Record(**base, **way.skipped)
             continue
         found[name] = pairs = _pairs(items, field, episodes, way.compare)
         floors = {"best_constant": pairs.constant(), **pairs.chance()}
-        yield from author.rows(pairs.scored(way.metric, floors, pairs.counted), task=field)
+        yield from pairs.scored(way.metric, floors, pairs.counted).rows(base)
         if name not in ("exact", SIMILARITY):
-            scored = _failures(way.metric, pairs, found["exact"])
-            yield from author.rows(scored, task=field, variant=name)
-    yield from _kind_rows(items, field, found, author)
+            # Chance is counted alike: pairs that are right, but not as texts.
+            rule = f"Of the answers that are wrong as texts, those right by: {way.metric.rule}"
+            loose = replace(pairs, values=pairs.values - found["exact"].values)
+            wrong = pairs.counted & (found["exact"].hits < 1)
+            scored = loose.scored(share_metric(FAILURE, rule), loose.chance(), wrong)
+            yield from scored.rows(base, variant=name)
+    silent = np.array([field not in item.said for item in items])
+    left, kinds = ~silent, {}
+    for name in (name for name in KINDS if name in found):
+        kinds[name] = left & (found[name].hits == 1)
+        left = left & ~kinds[name]
+    one = share_metric("answer_share", "Share of answers of this kind.", None)
+    for name, members in (kinds | {"other": left, "no_answer": silent}).items():
+        score_of = share(members.astype(float), episodes)
+        scored = AnswerScore(one, score_of, int(episodes.max()) + 1, len(items))
+        yield from scored.rows(base, variant=name)
 
 
 def _pairs(
@@ -264,31 +277,3 @@ def _pairs(
         values=values[:, len(true) :],
         among_true=values[:, : len(true)],
     )
-
-
-def _failures(one: Metric, pairs: LabelPairs, exact: LabelPairs) -> AnswerScore:
-    """Return how many of the answers that are wrong as texts a comparison calls right.
-
-    Chance is counted alike: pairs that are right, but not as texts.
-    """
-    rule = f"Of the answers that are wrong as texts, those that are right by: {one.rule}"
-    loose = replace(pairs, values=pairs.values - exact.values)
-    wrong = pairs.counted & (exact.hits < 1)
-    return loose.scored(share_metric(FAILURE, rule), loose.chance(), wrong)
-
-
-def _kind_rows(
-    items: Sequence[AnsweredWindow], field: str, found: dict[str, LabelPairs], author: Author
-) -> Iterator[Record]:
-    """Yield the share of answers of each kind: the first that fits, else other, else none."""
-    silent = np.array([field not in item.said for item in items])
-    left, kinds = ~silent, {}
-    for name in (name for name in KINDS if name in found):
-        kinds[name] = left & (found[name].hits == 1)
-        left = left & ~kinds[name]
-    episodes = found["exact"].episodes
-    one = share_metric("answer_share", "Share of answers of this kind.", None)
-    for name, members in (kinds | {"other": left, "no_answer": silent}).items():
-        score_of = share(members.astype(float), episodes)
-        scored = AnswerScore(one, score_of, int(episodes.max()) + 1, len(items))
-        yield from author.rows(scored, task=field, variant=name)
