@@ -100,7 +100,8 @@ def test_chance_is_the_mean_over_every_permutation_and_the_constant_the_commones
         truth=np.array(["abcd".index(name) for name in truth]),
         said=np.array([-1 if i in silent else "abcd".index(x) for i, x in enumerate(said)]),
         episodes=episodes,
-        values=np.eye(4),
+        counted=np.ones(len(rows), dtype=bool),
+        values=np.eye(4, 5),
         among_true=np.eye(4),
     )
     hits = [np.mean(pairs.truth == pairs.said[list(order)]) for order in orders(range(len(rows)))]

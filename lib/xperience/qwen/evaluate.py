@@ -19,7 +19,7 @@ from xperience.outputs import check_output
 from xperience.project import episode_name, provenance_path
 from xperience.qwen import scores, wording
 from xperience.qwen.predictions import AnswerFile, read_predictions
-from xperience.qwen.schema import TEXT_FIELDS, AnswersError, read_options
+from xperience.qwen.schema import OPTION_FIELDS, TEXT_FIELDS, AnswersError, read_options
 from xperience.qwen.scores import EVIDENCE, HONEST, PARSED, PREFIX, Base
 from xperience.qwen.supervised import check_key, told_key
 from xperience.sources import source_digests, sources_of
@@ -33,10 +33,9 @@ PARTS: dict[str, Callable[[AnswerFile, Base], Iterable[Record]]] = {
     "published": scores.official_rows,
     "validity": scores.validity_rows,
     "openness": scores.openness_rows,
-    **{field: partial(scores.field_rows, field=field) for field in TEXT_FIELDS},
-    "objects": scores.object_rows,
+    **{field: partial(scores.field_rows, field=field) for field in (*TEXT_FIELDS, scores.OBJECTS)},
     "evidence": scores.evidence_rows,
-    **{f"wording_{field}": partial(wording.wording_rows, field=field) for field in wording.FIELDS},
+    **{f"wording_{field}": partial(wording.wording_rows, field=field) for field in OPTION_FIELDS},
 }
 SHOWN = (
     "strict_validity", "lenient_validity", "accuracy", "macro_f1_present", "micro_f1", EVIDENCE,

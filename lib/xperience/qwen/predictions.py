@@ -98,6 +98,15 @@ class AnsweredWindow:
         """Whether the whole text is an answer as declared."""
         return not self.faults
 
+    def names(self, field: str) -> frozenset[str]:
+        """Return the true objects, or the one true label of a field."""
+        return self.true_objects if field == "objects" else frozenset({self.truth[field]})
+
+    def said_names(self, field: str) -> frozenset[str]:
+        """Return what was said of it: objects, one label or nothing."""
+        said = self.said_objects if field == "objects" else {self.said.get(field)} - {None}
+        return frozenset(said)
+
 
 @dataclass(frozen=True)
 class AnswerFile:

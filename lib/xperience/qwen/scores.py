@@ -31,7 +31,8 @@ FLOOR = "floor"
 PARSED, STRICT, ANSWERABLE = "parsed", "strict", "answerable"
 """Variants: what could be read from an answer counts; only answers that are valid whole count; only
 windows count whose true label may be said."""
-LABEL_METRICS, OBJECT_METRIC = ("accuracy", "macro_f1_present"), "micro_f1"
+OBJECTS, OBJECT_METRIC = "objects", "micro_f1"
+LABEL_METRICS = ("accuracy", "macro_f1_present")
 EVIDENCE_TASK, EVIDENCE = "evidence_window", "evidence_iou"
 N_PERMUTED, PERMUTATION_SEED = 25, 7
 TRUTH_FLOORS = "the constant floor is fitted on the test truth: no constant answer does better"
@@ -263,124 +264,81 @@ def openness_rows(answers: AnswerFile, base: Base) -> Iterator[Record]:
 # --- fields: labels, objects, the evidence window -----------------------------------------------
 
 
-@dataclass(frozen=True)
-class _FieldTruth:
-    """A field's truth, and what every score of it is compared with."""
-
-    truth: Sequence[Collection[str]]
-    episodes: np.ndarray
-    constant: tuple[str, Collection[str]]  # name of the best constant answer, and the answer
-    ceilings: Mapping[str, float | None]  # by metric: what the best answer within options scores
-    options: Collection[str] = ()
-
-    def rows(self, base: Base, said: Sequence[Collection[str]], **fields: Any) -> Iterator[Record]:
-        """Yield the field's metrics of what was said, nothing being never right."""
-        name, answer = self.constant
-        drawn: dict[str, Iterable[Sequence[Collection[str]]]] = {
-            name: [[answer] * len(said)],
-            "shuffled_answers": _shuffled(said, np.zeros_like(self.episodes)),
-            "shuffled_within_episode": _shuffled(said, self.episodes),
-        }
-        counted = {floor: list(map(self._count, draws)) for floor, draws in drawn.items()}
-        mine, n_episodes = self._count(said), int(self.episodes.max()) + 1
-        for metric, ceiling in self.ceilings.items():
-            floors = {
-                floor: average([one.score_of(metric) for one in each])
-                for floor, each in counted.items()
-            }
-            yield from AnswerScore(
-                METRICS[metric], mine.score_of(metric), n_episodes, len(said), floors, ceiling,
-                TRUTH_FLOORS,
-            ).rows(base, **fields)  # fmt: skip
-
-    def _count(self, said: Sequence[Collection[str]]) -> LabelCounts:
-        return count_labels(self.truth, said, self.episodes, self.options)
-
-
-def _shuffled(said: Sequence[Any], groups: np.ndarray) -> Iterator[list[Any]]:
-    return ([said[place] for place in places] for places in permutations(groups))
-
-
-def _no_score(base: Base, reason: str, variants: Iterable[str], **fields: Any) -> Iterator[Record]:
-    """Yield why a field has no score, a row a variant: each stands where the score would."""
-    for variant in variants:
-        yield Record(**base | fields, variant=variant, status="degenerate", reason=reason)
-
-
 def field_rows(answers: AnswerFile, base: Base, field: str) -> Iterator[Record]:
-    """Yield the scores of a field of one label; true labels "unknown" are left out.
+    """Yield the scores of a field, the objects among them; true labels "unknown" are left out.
 
-    Floors: the most frequent true label; the model's own answers randomly assigned over all
-    windows, and among the windows of their recording. The last knows what a recording is about, but
-    not what happens when.
+    Floors: the constant answer that fits the truth best; the model's own answers randomly assigned
+    over all windows, and among the windows of their recording. The last knows what a recording is
+    about, but not what happens when. Objects are compared by exact names, pooled over windows.
     """
-    items, episodes = answers.where(lambda item: item.truth[field] != UNKNOWN)
-    truth = [item.truth[field] for item in items]
-    fields = {"task": field, "n_test": len(items), **named(METRICS[LABEL_METRICS[0]])}
-    if len(set(truth)) < 2:
-        one_class = f"every true label is {truth[0]!r}: one class tests nothing" if truth else ""
-        reason = one_class or "every true label is unknown"
-        yield from _no_score(base, reason, (PARSED, STRICT), **fields)
+    items, episodes = answers.where(lambda item: item.truth.get(field) != UNKNOWN)
+    metric = METRICS[OBJECT_METRIC if field == OBJECTS else LABEL_METRICS[0]]
+
+    def no_score(reason: str, n_test: int, *variants: str) -> Iterator[Record]:
+        """Yield why there is no score, a row a variant: each stands where the score would."""
+        fields = base | {"task": field, "n_test": n_test, "reason": reason, **named(metric)}
+        return (Record(**fields, variant=one, status="degenerate") for one in variants)
+
+    kinds = list({item.names(field) for item in items})
+    if not any(kinds) or (len(kinds) < 2 and field != OBJECTS):
+        reason = f"every true {'set is empty' if field == OBJECTS else 'label is unknown'}"
+        if any(kinds):
+            reason = f"every true label is {next(iter(kinds[0]))!r}: one class tests nothing"
+        yield from no_score(reason, len(items), PARSED, STRICT)
         return
     options = answers.options.allowed(field) or frozenset()
-    yield from _label_rows(items, episodes, base, field, options)
-    able = [item for item in items if item.truth[field] in options]
-    if not options or len(able) == len(items):
+    yield from _score_rows(items, episodes, base, field, options, (PARSED, STRICT))
+    able = [item for item in items if item.truth.get(field) in options]
+    if field == OBJECTS or not options or len(able) == len(items):
         return
     if (n_kinds := len({item.truth[field] for item in able})) < 2:
         reason = f"{len(able)} of {len(items)} true labels are options, of {n_kinds} kinds"
-        yield from _no_score(base, reason, (ANSWERABLE,), **fields | {"n_test": len(able)})
+        yield from no_score(reason, len(able), ANSWERABLE)
         return
     _, episodes = np.unique([item.episode for item in able], return_inverse=True)
-    yield from _label_rows(able, episodes, base, field, options, (ANSWERABLE,))
+    yield from _score_rows(able, episodes, base, field, options, (ANSWERABLE,))
 
 
-def _label_rows(
+def _score_rows(
     items: Sequence[AnsweredWindow],
     episodes: np.ndarray,
     base: Base,
     field: str,
     options: frozenset[str],
-    variants: Sequence[str] = (PARSED, STRICT),
+    variants: Sequence[str],
 ) -> Iterator[Record]:
-    truth = [item.truth[field] for item in items]
-    able = float(np.mean([name in options for name in truth])) if options else None
-    whole = _FieldTruth(
-        truth=[(name,) for name in truth],
-        episodes=episodes,
-        constant=("majority_of_test_truth", (Counter(truth).most_common(1)[0][0],)),
-        ceilings={name: able if name == "accuracy" else None for name in LABEL_METRICS},
-        options=options,
-    )
+    truth = [item.names(field) for item in items]
+    if field == OBJECTS:
+        metrics, name, constant = (OBJECT_METRIC,), "best_constant_set", best_constant_set(truth)
+    else:
+        metrics, name = LABEL_METRICS, "majority_of_test_truth"
+        constant = Counter(truth).most_common(1)[0][0]
+    within = count_labels(truth, [names & options for names in truth], episodes)
     for variant in variants:
         said = [
-            (item.said[field],) if field in item.said and _counts(item, variant) else ()
+            item.said_names(field) if item.strict or variant != STRICT else frozenset()
             for item in items
         ]
-        yield from whole.rows(base, said, task=field, variant=variant)
-
-
-def _counts(item: AnsweredWindow, variant: str) -> bool:
-    return item.strict or variant != STRICT
-
-
-def object_rows(answers: AnswerFile, base: Base) -> Iterator[Record]:
-    """Yield the scores of the named objects, exact names, pooled over windows."""
-    items, episodes = answers.items, answers.episodes
-    truth = [item.true_objects for item in items]
-    if not any(truth):
-        fields = {"task": "objects", "n_test": len(items), **named(METRICS[OBJECT_METRIC])}
-        yield from _no_score(base, "every true set is empty", (PARSED, STRICT), **fields)
-        return
-    allowed, ceiling = answers.options.allowed("objects"), None
-    if allowed is not None:
-        best = count_labels(truth, [names & allowed for names in truth], episodes)
-        ceiling = best.value(OBJECT_METRIC)
-    constant = ("best_constant_set", best_constant_set(truth))
-    whole = _FieldTruth(truth, episodes, constant, {OBJECT_METRIC: ceiling})
-    for variant in (PARSED, STRICT):
-        said = [item.said_objects if _counts(item, variant) else frozenset() for item in items]
-        yield from whole.rows(base, said, task="objects", variant=variant)
+        shuffled = {
+            "shuffled_answers": np.zeros_like(episodes),
+            "shuffled_within_episode": episodes,
+        }
+        draws = {name: [[constant] * len(said)]} | {
+            floor: [[said[place] for place in places] for places in permutations(groups)]
+            for floor, groups in shuffled.items()
+        }
+        mine, *floors = (
+            [count_labels(truth, one, episodes, options) for one in each]
+            for each in ([said], *draws.values())
+        )
+        for metric in metrics:
+            scores = [average([one.score_of(metric) for one in each]) for each in floors]
+            bounded = options and metric != "macro_f1_present"
+            yield from AnswerScore(
+                METRICS[metric], mine[0].score_of(metric), int(episodes.max()) + 1, len(said),
+                dict(zip(draws, scores, strict=True)), within.value(metric) if bounded else None,
+                TRUTH_FLOORS,
+            ).rows(base, task=field, variant=variant)  # fmt: skip
 
 
 def best_constant_set(truth: Sequence[Collection[str]]) -> frozenset[str]:

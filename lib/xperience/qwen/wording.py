@@ -13,7 +13,7 @@ asked.
 import importlib.util
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,11 @@ import numpy as np
 from xperience.evaluation.metrics import Metric
 from xperience.evaluation.records import Record
 from xperience.qwen.predictions import AnsweredWindow, AnswerFile
-from xperience.qwen.schema import OPTION_FIELDS, UNKNOWN, AnswersError
+from xperience.qwen.schema import UNKNOWN, AnswersError
 from xperience.qwen.scores import AnswerScore, Base, named, share, share_metric
 from xperience.recording import labels
 from xperience.storage import file_digest
 
-FIELDS = OPTION_FIELDS
 KINDS = ("exact", "normalised", "same_words", "same_verb_and_noun", "same_noun", "same_verb")
 SIMILARITY = "similarity"
 FAILURE = "failure_that_is_wording"
@@ -173,34 +172,25 @@ class LabelPairs:
     """A field's true labels beside what was said, under one comparison."""
 
     truth: np.ndarray  # (n,), places in the comparison
-    said: np.ndarray  # (n,), the same; -1 where nothing was said
+    said: np.ndarray  # (n,), the same; -1, the last column, where nothing was said
     episodes: np.ndarray  # (n,)
-    values: np.ndarray  # (n_true, n_said), how alike labels are; NaN rows do not count
+    counted: np.ndarray  # (n,), whether the truth can be compared
+    values: np.ndarray  # (n_true, n_said + 1), how alike labels are, the last column zeros
     among_true: np.ndarray  # (n_true, n_true), the same for true labels among themselves
-
-    @property
-    def counted(self) -> np.ndarray:
-        """Which samples have a truth that can be compared, bool (n,)."""
-        return ~np.isnan(self.among_true[self.truth, self.truth])
-
-    @cached_property
-    def _padded(self) -> np.ndarray:
-        # Place -1 is a last column of zeros: nothing said is never right.
-        return np.pad(np.nan_to_num(self.values), ((0, 0), (0, 1)))
 
     @property
     def hits(self) -> np.ndarray:
         """How right each answer is, float (n,)."""
-        return self._padded[self.truth, self.said].astype(float)
+        return self.values[self.truth, self.said].astype(float)
 
     def expected(self, groups: np.ndarray) -> np.ndarray:
         """Return how right each answer is expected to be, permuted within groups, float (n,)."""
         found = np.zeros(len(self.truth))
-        width = self._padded.shape[1]
+        width = self.values.shape[1]
         for one in np.unique(groups):
             members = np.flatnonzero(groups == one)
             counts = np.bincount(self.said[members] % width, minlength=width)
-            found[members] = (self._padded @ counts)[self.truth[members]] / len(members)
+            found[members] = (self.values @ counts)[self.truth[members]] / len(members)
         return found
 
     def chance(self) -> dict[str, np.ndarray]:
@@ -212,9 +202,9 @@ class LabelPairs:
 
     def constant(self) -> np.ndarray:
         """Return how right the best true label is, said every time, float (n,)."""
-        alike = np.nan_to_num(self.among_true)
-        often = np.bincount(self.truth, minlength=len(alike))
-        return alike[:, (often @ alike).argmax()][self.truth].astype(float)
+        often = np.bincount(self.truth, minlength=len(self.among_true))
+        best = (often @ self.among_true).argmax()
+        return self.among_true[:, best][self.truth].astype(float)
 
     def scored(
         self, one: Metric, floors: dict[str, np.ndarray], counted: np.ndarray
@@ -270,10 +260,12 @@ def _pairs(
     true = {name: i for i, name in enumerate(dict.fromkeys(truth))}
     others = {name: i for i, name in enumerate(dict.fromkeys(n for n in said if n is not None))}
     values = compare([*true], [*true, *others])
+    places, alike = np.array([true[name] for name in truth]), values[:, : len(true)]
     return LabelPairs(
-        truth=np.array([true[name] for name in truth]),
+        truth=places,
         said=np.array([others.get(name, -1) for name in said]),
         episodes=episodes,
-        values=values[:, len(true) :],
-        among_true=values[:, : len(true)],
+        counted=~np.isnan(alike.diagonal()[places]),
+        values=np.pad(np.nan_to_num(values[:, len(true) :]), ((0, 0), (0, 1))),
+        among_true=np.nan_to_num(alike),
     )

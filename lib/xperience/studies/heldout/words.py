@@ -17,8 +17,9 @@ from xperience.evaluation.records import Record
 from xperience.evaluation.resampling import Resampling, difference, interval
 from xperience.models import baselines
 from xperience.qwen.baselines import FIELD_OF_TASK
+from xperience.qwen.schema import OPTION_FIELDS
 from xperience.qwen.scores import named, share
-from xperience.qwen.wording import FIELDS, comparisons
+from xperience.qwen.wording import comparisons
 from xperience.recording.captions import is_labelled
 from xperience.studies.heldout.problem import LEARN, TEST, CohortProblem, RecordingSamples
 from xperience.tasks.targets import AHEAD_FRAMES
@@ -41,7 +42,7 @@ def word_rows(problem: CohortProblem, answer: Prediction, base: dict[str, Any]) 
 
     Only tasks whose classes are labels that people wrote give rows.
     """
-    if FIELD_OF_TASK.get(problem.task.name) not in FIELDS:
+    if FIELD_OF_TASK.get(problem.task.name) not in OPTION_FIELDS:
         return
     common = baselines.majority(problem.train_targets, 1)[0]
     true, said = list(dict.fromkeys(problem.test_targets)), list(dict.fromkeys(answer.predicted))
