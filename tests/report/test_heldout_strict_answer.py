@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from xperience.qwen.schema import FrameSpan, Options, answer_text, read_answer
+from xperience.qwen.schema import FrameRange, Options, answer_text, read_answer
 from xperience.qwen.supervised import ClipAnswer, Media, Supervised
 from xperience.report.strict_answer import HIT, MISS, NO_OPTION, asked_words, field_table
 
@@ -23,7 +23,7 @@ def record(truth):
         cameras=("stereo_left",), lost={}, audio=None, audio_sha256=None, audio_rate_hz=16000,
         audio_seconds=0, why_no_audio="none was recorded",
     )  # fmt: skip
-    window, clip = (FrameSpan(start_frame=first, end_frame=39) for first in (20, 0))
+    window, clip = (FrameRange(start_frame=first, end_frame=39) for first in (20, 0))
     text = answer_text(truth)
     return Supervised(
         id="e:20", episode="e", side="test", system="Answer in JSON.", user="Describe the end.",

@@ -33,7 +33,7 @@ from xperience.qwen.schema import (
     MAX_OBJECTS,
     UNKNOWN,
     AnswersError,
-    FrameSpan,
+    FrameRange,
     Options,
     answer_text,
 )
@@ -238,8 +238,8 @@ def _records(
         yield Supervised(
             id=name, episode=entry.episode, side=entry.side, system=system,
             user=user_message(clip, shown), media=shown,
-            window=FrameSpan(start_frame=clip.start_frame, end_frame=clip.end_frame),
-            clip=FrameSpan(start_frame=clip.shown[0], end_frame=clip.end_frame),
+            window=FrameRange(start_frame=clip.start_frame, end_frame=clip.end_frame),
+            clip=FrameRange(start_frame=clip.shown[0], end_frame=clip.end_frame),
             answer=answer_text(answer), target=answer_text(as_target(answer, options)),
             action_is_option=answer["action"] in options.allowed("action"),
         )  # fmt: skip

@@ -40,7 +40,7 @@ class AnswersError(XperienceError):
     """Answers, options, records or a model that cannot be used."""
 
 
-class FrameSpan(BaseModel):
+class FrameRange(BaseModel):
     """First and last frame, both included."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -60,11 +60,11 @@ class StrictAnswer(BaseModel):
     contact: Ternary  # whether a body part touches something
     transition: Ternary  # whether the action changes
     next_action: Label
-    evidence_window: FrameSpan  # what it rests on, counted in the clip shown
+    evidence_window: FrameRange  # what it rests on, counted in the clip shown
 
 
 KEYS = tuple(StrictAnswer.model_fields)
-EVIDENCE_KEYS = tuple(FrameSpan.model_fields)
+EVIDENCE_KEYS = tuple(FrameRange.model_fields)
 
 
 def answer_text(answer: dict[str, Any]) -> str:
@@ -217,7 +217,7 @@ class AnswerReading:
 def evidence_of(answer: dict[str, Any]) -> tuple[int, int] | None:
     """Return first and last frame of an answer's evidence window; None without a proper one."""
     try:
-        found = FrameSpan.model_validate(answer.get("evidence_window"))
+        found = FrameRange.model_validate(answer.get("evidence_window"))
     except ValidationError:
         return None
     return found.start_frame, found.end_frame

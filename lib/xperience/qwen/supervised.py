@@ -22,7 +22,7 @@ from xperience.qwen.schema import (
     UNKNOWN,
     AnswerReading,
     AnswersError,
-    FrameSpan,
+    FrameRange,
     Options,
     read_options,
 )
@@ -73,8 +73,8 @@ class Supervised(_Stored):
     system: str  # what the model is told
     user: str  # what the model is asked
     media: Media
-    window: FrameSpan  # the frames of the recording that the answer describes
-    clip: FrameSpan  # the frames that are shown: they end with the window and start before it
+    window: FrameRange  # the frames of the recording that the answer describes
+    clip: FrameRange  # the frames that are shown: they end with the window and start before it
     answer: str  # the truth as `answer_text` writes it, in the annotators' words
     target: str  # what a model can be taught to say; strictly valid
     action_is_option: bool  # whether the true action occurs in training episodes, or is "unknown"
