@@ -143,16 +143,8 @@ def _longest(labels: Sequence[str] | None) -> int:
 class Rules:
     """The grammar compiled for one tokenizer, and the rules of the list of objects beside it.
 
-    Parameters
-    ----------
-    options : Options
-        Labels that may be said.
-    tokenizer : PreTrainedTokenizerBase
-        The model's.
-    vocabulary : int
-        Width of the model's logits.
-    end_token : int
-        Ends the turn; allowed when the answer is whole.
+    The vocabulary is the width of the model's logits; the end token, which ends the turn, is
+    allowed when the answer is whole.
     """
 
     def __init__(

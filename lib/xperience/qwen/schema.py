@@ -141,7 +141,8 @@ def read_options(path: Path | str) -> Options:
         )
     for field, labels in lists.items():
         place = f"{path.name}: {field}"
-        if not isinstance(labels, list) or not labels or not all(_is_label(x) for x in labels):
+        whole = isinstance(labels, list) and labels
+        if not whole or not all(isinstance(x, str) and x for x in labels):
             raise AnswersError(
                 place, "is no list of labels", "at least one text, none empty",
                 "Write the labels as a JSON list.",
@@ -151,10 +152,6 @@ def read_options(path: Path | str) -> Options:
                 place, f"names {twice} labels again", "each once", "Drop the copies."
             )
     return Options(**{name: tuple(labels) for name, labels in lists.items()})
-
-
-def _is_label(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
 
 
 def json_schema(options: Options) -> dict[str, Any]:
