@@ -1,12 +1,12 @@
 import json
-import wave
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
+
+from xperience.qwen.media import write_mp4, write_wav
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -85,27 +85,6 @@ def mixed(write) -> Path:
 COLOURS = {"Cut paper": (220, 30, 30), "Hold pen": (30, 30, 220)}
 
 
-def clip(path, colour, n_frames=4):
-    """Write a clip of one colour."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=2)
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
-        stream.thread_count = 1
-        for _ in range(n_frames):
-            frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), colour, np.uint8), "rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-
-
-def tone(path, rate_hz, seconds=2):
-    """Write a tone."""
-    wave_form = np.sin(np.arange(16000 * seconds) / 16000 * 2 * np.pi * rate_hz)
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        file.writeframes((wave_form * 8000).astype("<i2").tobytes())
-
-
 def supervised(place, side, action, **media):
     """A supervised record, as a dict."""
     said = answer(
@@ -138,8 +117,9 @@ def write_export() -> Callable[..., Path]:
 
     def written(folder, records) -> Path:
         for action, colour in COLOURS.items():
-            clip(folder / f"clips/{action.split()[0]}.mp4", colour)
-        tone(folder / "clips/tone.wav", 440)
+            pictures = [np.full((32, 48, 3), colour, np.uint8)] * 4
+            write_mp4(folder / f"clips/{action.split()[0]}.mp4", pictures, 2, 23)
+        write_wav(folder / "clips/tone.wav", np.sin(np.arange(32000) / 16000 * 2 * np.pi * 440) / 4)
         options = {"action": list(COLOURS), "subtask": ["Draw"], "objects": ["paper", "pen"]}
         (folder / "options.json").write_text(json.dumps(options))
         (folder / "manifest.json").write_text("{}")
@@ -168,12 +148,8 @@ def toy_export(tmp_path_factory, write_export) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory, toy_export) -> Path:
     """A tiny Qwen3-Omni that knows the words of the toy export."""
-    pytest.importorskip("transformers")
-    pytest.importorskip("peft")
-    pytest.importorskip("xgrammar")
-    from xperience.qwen.tiny import make_tiny  # noqa: PLC0415
+    for package in ("transformers", "peft", "xgrammar"):
+        pytest.importorskip(package)
+    from xperience.qwen.tiny import make_tiny, words_of  # noqa: PLC0415
 
-    texts = (toy_export / "records.jsonl").read_text().splitlines()
-    said = [json.loads(one) for one in texts]
-    words = [one[field] for one in said for field in ("system", "user", "target")]
-    return make_tiny(tmp_path_factory.mktemp("model") / "tiny", words, seed=1)
+    return make_tiny(tmp_path_factory.mktemp("model") / "tiny", words_of(toy_export), seed=1)

@@ -122,19 +122,6 @@ def test_what_is_no_answer_is_refused(rules, changed):
     assert not made.accepts(answer_text(PLAIN | changed))
 
 
-def test_an_object_is_not_named_twice_nor_begun_when_none_is_left(rules):
-    made = rules(Options(("Cut",), ("Draw",), ("pen", "pencil")))
-    head = answer_text(PLAIN | {"objects": []}).split("]")[0]
-    for said, then, may in (
-        ('"pen"', ', "pencil"]', True),
-        ('"pencil"', ', "pen"]', True),
-        ('"pen"', ', "pen"', False),
-        ('"pen", "pencil"', ",", False),
-        ('"pen", "pencil"', "]", True),
-    ):
-        assert made.fits((head + said + then).encode()) == may, (said, then)
-
-
 def test_lengths_bound_the_longest_answer_and_a_lower_limit_is_refused(rules):
     longest = PLAIN | {
         "action": max(AWKWARD.action, key=lambda s: len(json.dumps(s, ensure_ascii=False))),

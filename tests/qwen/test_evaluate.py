@@ -17,7 +17,6 @@ from xperience.qwen.evaluate import evaluate as evaluated
 from xperience.qwen.evaluate import evaluate_to, summary
 from xperience.qwen.predictions import read_predictions
 from xperience.qwen.schema import AnswersError, read_options
-from xperience.qwen.scores import Author
 from xperience.recording import labels
 
 from .conftest import answer, line
@@ -50,8 +49,8 @@ def rows(published):
     folder = published / "heldout_qwen3_omni"
     options = read_options(folder / "options.json")
     predictions = read_predictions(folder / "predictions.jsonl", options)
-    author = Author("published", "qwen")
-    return cache(lambda part: list(evaluate.PARTS[part](predictions, author)))
+    base = {"run": "published", "section": "evaluate", "contract": "corrected", "head": "qwen"}
+    return cache(lambda part: list(evaluate.PARTS[part](predictions, base)))
 
 
 def one(rows, metric, **fields):

@@ -102,7 +102,6 @@ def test_only_the_answer_is_learnt_and_no_prompt_holds_it(loaded, toy_export, en
 
 def test_video_and_sound_reach_the_model(loaded, encoded, records):
     red, heard = encoded(records[:2])
-    assert records[0].media.video != records[2].media.video
     (blue,) = encoded([records[0].model_copy(update={"media": records[2].media})])
     for one, other in ((red, blue), (heard, replace(heard, mel=heard.mel * 0))):
         first, second = logits(loaded, [one])[0], logits(loaded, [other])[0]
@@ -154,9 +153,6 @@ def test_words_come_from_one_place_and_make_a_tokenizer_of_any_text(tmp_path, to
     for records, chosen in ((None, None), (toy_export, options)):
         with pytest.raises(AnswersError, match="Name one of the two"):
             words_of(records, chosen)
-    with pytest.raises(AnswersError, match="no room for the word 'user' in 100 tokens"):
-        make_tiny(tmp_path / "few", ["word"], vocabulary=100)
-    assert list(tmp_path.iterdir()) == [options]
     # Of a few texts the configuration's word still becomes a token, and any text has tokens.
     folder = make_tiny(tmp_path / "few", ["under us up until upon used utter"])
     tokenizer = load(ModelSource(str(folder))).tokenizer

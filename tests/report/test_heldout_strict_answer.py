@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from xperience.qwen.schema import Options, answer_text, read_answer
-from xperience.qwen.supervised import ClipAnswer, ClipSpan, Media, Supervised
+from xperience.qwen.schema import FrameRange, Options, answer_text, read_answer
+from xperience.qwen.supervised import ClipAnswer, Media, Supervised
 from xperience.report.strict_answer import HIT, MISS, NO_OPTION, asked_words, field_table
 
 OPTIONS = Options(("Pour", "Stir"), ("Brew",), ("mug", "pot", "spoon"))
@@ -23,12 +23,12 @@ def record(truth):
         cameras=("stereo_left",), lost={}, audio=None, audio_sha256=None, audio_rate_hz=16000,
         audio_seconds=0, why_no_audio="none was recorded",
     )  # fmt: skip
-    spans = {"window": ClipSpan(start_frame=20, end_frame=39), "clip": ClipSpan(start_frame=0,
-                                                                       end_frame=39)}  # fmt: skip
+    window, clip = (FrameRange(start_frame=first, end_frame=39) for first in (20, 0))
     text = answer_text(truth)
     return Supervised(
         id="e:20", episode="e", side="test", system="Answer in JSON.", user="Describe the end.",
-        media=media, answer=text, target=text, action_is_option=True, **spans,
+        media=media, answer=text, target=text, action_is_option=True, window=window,
+        clip=clip,
     )  # fmt: skip
 
 

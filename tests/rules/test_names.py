@@ -19,7 +19,7 @@ SECTIONS = ("Parameters", "Returns", "Yields", "Attributes")
 TWICE: set[str] = set()
 """Class names that occur in several modules."""
 
-UNDESCRIBED = {"evaluation", "qwen", "report", "studies"}
+UNDESCRIBED = {"evaluation", "report", "studies"}
 """Rooms with parameters that are listed without a description."""
 
 

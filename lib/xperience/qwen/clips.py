@@ -55,16 +55,9 @@ class ExportSettings(BaseModel):
 
     @classmethod
     def checked(cls, **values: Any) -> "ExportSettings":
-        """Return settings from plain values; those that are None keep their default.
-
-        Raises
-        ------
-        ParamsError
-            If a name is unknown or a value is out of bounds.
-        """
-        given = {name: value for name, value in values.items() if value is not None}
+        """Return settings from plain values, or a ParamsError; None keeps a default."""
         try:
-            return cls(**given)
+            return cls(**{name: value for name, value in values.items() if value is not None})
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = ".".join(map(str, first["loc"])) or "settings"
@@ -106,19 +99,17 @@ def plan_clips(
     starts = window_starts(n_frames)
     late = starts[starts >= round(settings.lead_s[1] * fps)]
     starts = late if len(late) else starts
-    n = min(settings.per_episode, len(starts))
-    places = np.linspace(0, len(starts) - 1, n).round().astype(int) if n else []
-    return tuple(_clip(episode, int(starts[place]), fps, settings) for place in places)
-
-
-def _clip(episode: str, start: int, fps: float, settings: ExportSettings) -> Clip:
-    drawn = blake2b(f"{episode}:{start}".encode(), digest_size=8).digest()
-    rng = np.random.default_rng([settings.seed, int.from_bytes(drawn, "little")])
-    first = max(0, start - round(rng.uniform(*settings.lead_s) * fps))
-    end = start + WINDOW_FRAMES - 1
-    step = max(fps / settings.fps, 1.0)
-    back = np.round(np.arange(int((end - first) / step) + 1) * step).astype(int)
-    return Clip(start, tuple((end - back[::-1]).tolist()), min(fps, settings.fps), fps)
+    n, step = min(settings.per_episode, len(starts)), max(fps / settings.fps, 1.0)
+    clips = []
+    for place in np.linspace(0, len(starts) - 1, n).round().astype(int) if n else ():
+        start = int(starts[place])
+        drawn = blake2b(f"{episode}:{start}".encode(), digest_size=8).digest()
+        rng = np.random.default_rng([settings.seed, int.from_bytes(drawn, "little")])
+        first = max(0, start - round(rng.uniform(*settings.lead_s) * fps))
+        end = start + WINDOW_FRAMES - 1
+        back = np.round(np.arange(int((end - first) / step) + 1) * step).astype(int)
+        clips.append(Clip(start, tuple((end - back[::-1]).tolist()), min(fps, settings.fps), fps))
+    return tuple(clips)
 
 
 def true_answers(truth: Truth, clips: Sequence[Clip]) -> list[dict[str, Any]]:
@@ -130,16 +121,23 @@ def true_answers(truth: Truth, clips: Sequence[Clip]) -> list[dict[str, Any]]:
     """
     members = np.arange(len(clips))[:, None]
     actions = targets.window_labels("action")(truth, members)
-    objects = targets.named_objects(truth, members)
     touches = {"contact": YES, "no_contact": NO, None: None}
     has_contacts = truth.contacts is not None
     contacts = targets.any_contact(truth, members) if has_contacts else [None] * len(clips)
+    labelled = np.array([is_labelled(action) for action in truth.action])
+    reach = targets.TRANSITION_FRAMES
+    changes = []
+    for label, c in zip(targets.near_transition(truth, members), truth.centers, strict=True):
+        is_sure = labelled[max(c - reach - 1, 0) : c + reach + 1].all()  # else one could be hidden
+        changes.append(YES if label == "transition" else NO if is_sure else None)
     fields = {
         "action": actions,
         "subtask": targets.window_labels("subtask")(truth, members),
-        "objects": [list(filter(is_labelled, names)) for names in objects],
+        "objects": [
+            list(filter(is_labelled, names)) for names in targets.named_objects(truth, members)
+        ],
         "contact": [touches[label] for label in contacts],
-        "transition": _transition(truth, members),
+        "transition": changes,
         "next_action": targets.next_action(truth, members),
         "evidence_window": [
             evidence(truth.action, label, clip) for label, clip in zip(actions, clips, strict=True)
@@ -148,18 +146,6 @@ def true_answers(truth: Truth, clips: Sequence[Clip]) -> list[dict[str, Any]]:
     return [
         {name: UNKNOWN if value is None else value for name, value in zip(fields, row, strict=True)}
         for row in zip(*fields.values(), strict=True)
-    ]
-
-
-def _transition(truth: Truth, members: np.ndarray) -> list[str | None]:
-    """Return yes, no, or None where unlabelled frames could hide a change."""
-    reach = targets.TRANSITION_FRAMES
-    labelled = np.array([is_labelled(action) for action in truth.action])
-    near = targets.near_transition(truth, members)
-    spans = [labelled[max(c - reach - 1, 0) : c + reach + 1] for c in truth.centers[members[:, 0]]]
-    return [
-        YES if label == "transition" else NO if span.all() else None
-        for label, span in zip(near, spans, strict=True)
     ]
 
 

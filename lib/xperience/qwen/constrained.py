@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from xperience.qwen.model import require
-from xperience.qwen.schema import KEYS, MAX_OBJECTS, UNKNOWN, AnswersError, EvidenceWindow, Options
+from xperience.qwen.schema import EVIDENCE_KEYS, KEYS, MAX_OBJECTS, UNKNOWN, AnswersError, Options
 
 if TYPE_CHECKING:
     import xgrammar
@@ -51,18 +51,10 @@ def answer_grammar(options: Options) -> str:
     differ is not in it. Lists that are not given leave a label free: 1 to `MOST_LETTERS` plain
     letters.
     """
-    one = "free" if options.objects is None else "object"
-    fields = dict.fromkeys(KEYS, "free") | {
-        "action": "action", "next_action": "action", "objects": "objects", "contact": "ternary",
-        "transition": "ternary", "evidence_window": "evidence",
-        "subtask": "free" if options.subtask is None else "subtask",
-    }  # fmt: skip
     rules = {
-        "root": _json_object(fields),
         "action": _either([*options.action, UNKNOWN]),
-        "objects": f'"[" ({one} (", " {one}){{0,{MAX_OBJECTS - 1}}})? "]"',
         "ternary": _either(TERNARY),
-        "evidence": _json_object(dict.fromkeys(EvidenceWindow.model_fields, "frame")),
+        "evidence": _json_object(dict.fromkeys(EVIDENCE_KEYS, "frame")),
         "frame": f'"0" | [1-9] [0-9]{{0,{MOST_DIGITS - 1}}}',
         "free": rf'"\"" {FREE_LETTER}{{1,{MOST_LETTERS}}} "\""',
     }
@@ -70,6 +62,13 @@ def answer_grammar(options: Options) -> str:
         rules["subtask"] = _either([*options.subtask, UNKNOWN])
     if options.objects is not None:
         rules["object"] = _either(options.objects)
+    one = "object" if "object" in rules else "free"
+    rules["objects"] = f'"[" ({one} (", " {one}){{0,{MAX_OBJECTS - 1}}})? "]"'
+    fields = {name: name if name in rules else "free" for name in KEYS} | {
+        "next_action": "action", "contact": "ternary", "transition": "ternary",
+        "evidence_window": "evidence",
+    }  # fmt: skip
+    rules = {"root": _json_object(fields)} | rules
     return "".join(f"{name} ::= {rule}\n" for name, rule in rules.items())
 
 
@@ -94,14 +93,14 @@ def _branches(texts: Sequence[str]) -> str:
     """Return a rule that takes any of these sorted texts, none of which begins another."""
     rules = []
     for _, some in groupby(texts, key=lambda text: text[:1]):
-        first, *rest = group = list(some)
-        if not rest:
-            rules.append(json.dumps(first))
+        group = list(some)
+        if len(group) == 1:
+            rules.append(json.dumps(group[0]))
             continue
-        pairs = enumerate(zip(first, group[-1], strict=False))
+        pairs = enumerate(zip(group[0], group[-1], strict=False))
         n_shared = next(n for n, (a, b) in pairs if a != b)
         tails = _branches([text[n_shared:] for text in group])
-        rules.append(f"{json.dumps(first[:n_shared])} ({tails})")
+        rules.append(f"{json.dumps(group[0][:n_shared])} ({tails})")
     return " | ".join(rules)
 
 
@@ -127,10 +126,10 @@ class Lengths:
 def answer_lengths(options: Options) -> Lengths:
     """Return the most bytes that parts of an answer can take."""
     empty = dict.fromkeys(KEYS, "") | {"objects": []}
-    empty["evidence_window"] = dict.fromkeys(EvidenceWindow.model_fields, "")
+    empty["evidence_window"] = dict.fromkeys(EVIDENCE_KEYS, "")
     text = json.dumps(empty, ensure_ascii=False).replace('""', "")
     head = text.index("[") + 1 + _longest(options.action) + _longest(options.subtask)
-    frames = len(EvidenceWindow.model_fields) * MOST_DIGITS
+    frames = len(EVIDENCE_KEYS) * MOST_DIGITS
     tail = len(text) - text.index("]") + 2 * _longest(TERNARY) + _longest(options.action) + frames
     return Lengths(head=head, tail=tail, item=len(", ") + _longest(options.objects))
 
@@ -144,16 +143,8 @@ def _longest(labels: Sequence[str] | None) -> int:
 class Rules:
     """The grammar compiled for one tokenizer, and the rules of the list of objects beside it.
 
-    Parameters
-    ----------
-    options : Options
-        Labels that may be said.
-    tokenizer : PreTrainedTokenizerBase
-        The model's.
-    vocabulary : int
-        Width of the model's logits.
-    end_token : int
-        Ends the turn; allowed when the answer is whole.
+    The vocabulary is the width of the model's logits; the end token, which ends the turn, is
+    allowed when the answer is whole.
     """
 
     def __init__(
@@ -164,13 +155,14 @@ class Rules:
         end_token: int,
     ):
         require(("xgrammar",))
-        import xgrammar  # noqa: PLC0415
+        import xgrammar  # noqa: PLC0415 - an extra
 
         info = xgrammar.TokenizerInfo.from_huggingface(
             tokenizer, vocab_size=vocabulary, stop_token_ids=[end_token]
         )
         compiler = xgrammar.GrammarCompiler(info, max_threads=1)
         self._grammar = compiler.compile_grammar(answer_grammar(options))
+        self._matcher = xgrammar.GrammarMatcher
         self._bits = xgrammar.allocate_token_bitmask(1, vocabulary)
         self.tokenizer, self.end_token, self.vocabulary = tokenizer, end_token, vocabulary
         self.lengths = answer_lengths(options)
@@ -185,9 +177,7 @@ class Rules:
 
     def matcher(self) -> "xgrammar.GrammarMatcher":
         """Return a matcher at the beginning of an answer."""
-        import xgrammar  # noqa: PLC0415
-
-        return xgrammar.GrammarMatcher(self._grammar)
+        return self._matcher(self._grammar)
 
     def next_tokens(self, matcher: "xgrammar.GrammarMatcher") -> np.ndarray:
         """Return which tokens the grammar allows next, bool (n_vocabulary,)."""
@@ -227,15 +217,6 @@ class Rules:
             return begun not in {name[:-1] for name in used} or len(begun) <= MOST_LETTERS
         return self._n_starting[begun] > sum(name.startswith(begun) for name in used)
 
-    def check(self, limit: int) -> None:
-        """Refuse a limit within which an answer might not end."""
-        if limit < self.lengths.least_limit:
-            raise AnswersError(
-                "limit", f"is {limit} tokens",
-                f"at least {self.lengths.least_limit}, so that every answer can end",
-                "Allow more tokens, or shorten the options.",
-            )  # fmt: skip
-
 
 def objects_of(text: bytes) -> tuple[list[bytes], bytes] | None:
     """Return the objects that a beginning of an answer names, and what follows the last of them.
@@ -256,17 +237,17 @@ class ConstrainedLogits:
     """Allows only what the rules do, row by row: a logits processor for one call of ``generate``.
 
     The limit is how many tokens an answer may take, the end of its turn included; what every answer
-    fits in, if not given.
-
-    Raises
-    ------
-    AnswersError
-        If even an answer without objects might not fit.
+    fits in, if not given. One that even an answer without objects might not fit is an AnswersError.
     """
 
     def __init__(self, rules: Rules, limit: int | None = None):
         self.rules, self.limit = rules, limit or rules.lengths.full_limit
-        rules.check(self.limit)
+        if self.limit < rules.lengths.least_limit:
+            raise AnswersError(
+                "limit", f"is {limit} tokens",
+                f"at least {rules.lengths.least_limit}, so that every answer can end",
+                "Allow more tokens, or shorten the options.",
+            )  # fmt: skip
         self._matchers: list[xgrammar.GrammarMatcher] = []
         self._said: list[bytes] = []
         self._n_said = 0

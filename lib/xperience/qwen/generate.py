@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -57,7 +56,7 @@ def generate(
     out: Path | str,
     decoding: Decoding = Decoding(),
     sides: Sequence[str] = ("test",),
-    watch: Callable[[int, int], None] | None = None,
+    watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
     """Let a model answer records; write predictions for `xperience evaluate`, return how many.
 
@@ -84,17 +83,9 @@ def generate(
         there rest on other data.
     """
     out, export = Path(out), open_export(records)
-    asked = [record for record in export.records() if record.side in sides]
-    if not asked:
-        raise AnswersError(
-            export.path.name, f"has no record of {', '.join(sides)}", "at least one",
-            "Name another side, or export it.",
-        )  # fmt: skip
+    asked = export.some(*sides)
     key = {
-        "model": source.digest,
-        "adapter": source.adapter_digest,
-        "dtype": source.dtype,
-        "most_pixels": source.most_pixels,
+        **source.key,
         "records": file_digest(export.path),
         "options": file_digest(export.folder / OPTIONS),
         "sides": sorted(sides),
@@ -108,30 +99,32 @@ def generate(
         return len(asked)
     parts = out.parent / f".{out.stem}.parts"
     lines = parts / "predictions.jsonl"
-    n_done = _kept(lines, key, asked, decoding.batch)
+    if (parts / "key.json").exists():
+        check_key(told_key(parts / "key.json"), key, parts.name)
+    else:
+        write_json(parts / "key.json", key)
+        lines.unlink(missing_ok=True)
+    n_done = _kept(lines, asked, decoding.batch)
     write = _writer(source, export, decoding) if n_done < len(asked) else None
     for start in range(n_done, len(asked), decoding.batch):
         batch = asked[start : start + decoding.batch]
-        _append(lines, write(batch, decoding.seed + start))
-        if watch is not None:
-            watch(start + len(batch), len(asked))
+        said = write(batch, decoding.seed + start)
+        with lines.open("a", encoding="utf-8") as file:  # to disk, before anything else is done
+            file.writelines(said)
+            file.flush()
+            os.fsync(file.fileno())
+        watch(start + len(batch), len(asked))
     write_json(told, key)
     lines.replace(out)
     shutil.rmtree(parts)
     return len(asked)
 
 
-def _kept(lines: Path, key: dict[str, Any], asked: Sequence[Supervised], batch: int) -> int:
+def _kept(lines: Path, asked: Sequence[Supervised], batch: int) -> int:
     """Keep the whole batches that an earlier call has done; return how many records they hold.
 
     A line that was cut off, and all that follows the last whole batch, is dropped.
     """
-    told = lines.parent / "key.json"
-    if told.exists():
-        check_key(told_key(told), key, lines.parent.name)
-    else:
-        write_json(told, key)
-        lines.unlink(missing_ok=True)
     if not lines.exists():
         return 0
     texts = lines.read_bytes().split(b"\n")[:-1]
@@ -151,17 +144,9 @@ def _is_of(text: bytes, record: Supervised) -> bool:
         return False
 
 
-def _append(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    """Write further predictions to disk before anything else is done."""
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _writer(
     source: ModelSource, export: Export, decoding: Decoding
-) -> Callable[[Sequence[Supervised], int], list[dict[str, Any]]]:
+) -> Callable[[Sequence[Supervised], int], list[str]]:
     """Return a function (records, seed) that lets the model answer, to lines of predictions.
 
     A line's ``ended`` says whether the answer ended by itself.
@@ -169,11 +154,10 @@ def _writer(
     from transformers import GenerationConfig  # noqa: PLC0415 - an extra, slow to load
 
     loaded = load(source)
-    tokenizer, end = loaded.tokenizer, loaded.end_token
+    tokenizer, end, prompter = loaded.tokenizer, loaded.end_token, loaded.prompter
     limit, rules = decoding.limit or answer_lengths(export.options).full_limit, None
     if decoding.constrained:
         rules = Rules(export.options, tokenizer, loaded.vocabulary, end)
-        rules.check(limit)
     drawn = {"do_sample": True, "temperature": decoding.temperature, "top_k": 0}
     config = GenerationConfig(
         max_new_tokens=limit,
@@ -182,8 +166,8 @@ def _writer(
         **(drawn if decoding.temperature else {"do_sample": False}),
     )
 
-    def write(records: Sequence[Supervised], seed: int) -> list[dict[str, Any]]:
-        prompter = loaded.prompter
+    def write(records: Sequence[Supervised], seed: int) -> list[str]:
+        processors = [ConstrainedLogits(rules, limit)] if rules else []
         items = [prompter.encode(record, export.folder, answered=False) for record in records]
         inputs = prompter.batch(items, left=True)
         del inputs["labels"]
@@ -191,20 +175,17 @@ def _writer(
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(seed)
             found = loaded.model.generate(
-                **inputs,
-                generation_config=config,
-                logits_processor=[ConstrainedLogits(rules, limit)] if rules else [],
+                **inputs, generation_config=config, logits_processor=processors
             )
+        said = found[:, inputs["input_ids"].shape[1] :].tolist()
         lines = []
-        for record, said in zip(
-            records, found[:, inputs["input_ids"].shape[1] :].tolist(), strict=True
-        ):
-            ended = end in said
+        for record, tokens in zip(records, said, strict=True):
+            ended = end in tokens
             text = tokenizer.decode(
-                said[: said.index(end)] if ended else said,
+                tokens[: tokens.index(end)] if ended else tokens,
                 skip_special_tokens=True, clean_up_tokenization_spaces=False,
             )  # fmt: skip
-            lines.append(prediction_line(record, text) | {"ended": ended})
+            lines.append(prediction_line(record, text, ended=ended))
         return lines
 
     return write

@@ -21,7 +21,7 @@ import numpy as np
 from xperience.errors import EpisodeError
 from xperience.qwen.clips import Clip, ExportSettings
 from xperience.qwen.schema import AnswersError
-from xperience.qwen.supervised import Media, MissingView
+from xperience.qwen.supervised import Media
 from xperience.recording import layout
 from xperience.recording.clock import runs_of
 from xperience.recording.media import read_mono, read_rgb
@@ -108,13 +108,12 @@ def mosaics(
         yield frame, np.vstack(rows), tuple(rgb is not None for rgb in pictures)
 
 
-def clip_pictures(
+def _clip_pictures(
     episode: Recording, clips: Sequence[Clip], tile_px: tuple[int, int]
 ) -> Iterator[tuple[Clip, list[np.ndarray], np.ndarray]]:
-    """Yield each clip, by window, as soon as its last picture is there.
+    """Yield each clip, its mosaics, and which cameras are there in each, bool (n_shown, 6).
 
-    With it come its mosaics, which clips that overlap share, and which cameras are there in each,
-    bool (n_shown, 6).
+    It comes as soon as its last picture is there; clips that overlap share mosaics.
     """
     waiting = list(clips)
     held: dict[int, tuple[np.ndarray, tuple[bool, ...]]] = {}
@@ -134,14 +133,14 @@ def write_mp4(
     fps: float,
     crf: int,
     *,
-    key_every: int | None = None,
+    key_every: int = _NO_MORE_KEYS,
 ) -> None:
-    """Write pictures as H.264 in an MP4, whole or not at all.
+    """Write pictures as H.264 in an MP4, whole or not at all; one that is there is replaced.
 
     Parameters
     ----------
     path : Path
-        The file; one that is there is replaced.
+        The file.
     pictures : iterable of uint8 array, shape (height, width, 3)
         RGB, at least one.
     fps, crf : float and int
@@ -160,7 +159,7 @@ def write_mp4(
         video = file.add_stream("libx264", rate=rate, options=_CODEC | {"crf": str(crf)})
         video.width, video.height = width, height
         video.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
-        video.codec_context.gop_size = key_every or _NO_MORE_KEYS
+        video.codec_context.gop_size = key_every
         video.codec_context.thread_count = 1
         video.codec_context.flags |= av.codec.context.Flags.bitexact
         for number, picture in enumerate(chain([first], pictures)):
@@ -174,24 +173,13 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
     """Write 16 kHz mono sound in [-1, 1] as 16-bit WAV, whole or not at all."""
     values = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2")
     with whole_file(path) as scratch, wave.open(str(scratch), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(AUDIO_HZ)
+        file.setparams((1, 2, AUDIO_HZ, 0, "NONE", ""))
         file.writeframes(values.tobytes())
 
 
 def read_frames(path: Path, n_frames: int) -> np.ndarray:
-    """Return all frames of a short clip, RGB, uint8 (n_frames, height, width, 3).
-
-    Raises
-    ------
-    AnswersError
-        If the file cannot be decoded or holds other frames; `read_sound` raises alike.
-    """
-    found = _decoded(path, read_rgb(path))
-    if len(found) != n_frames:
-        raise _undecodable(path, f"{len(found)} of {n_frames} frames are there")
-    return np.stack(found)
+    """Return all frames of a short clip, RGB, uint8 (n_frames, height, width, 3)."""
+    return np.stack(_decoded(path, read_rgb(path), n_frames))
 
 
 def read_sound(path: Path) -> np.ndarray:
@@ -199,21 +187,19 @@ def read_sound(path: Path) -> np.ndarray:
     return np.concatenate(_decoded(path, read_mono(path, AUDIO_HZ)))
 
 
-def _decoded(path: Path, parts: Iterator[np.ndarray]) -> list[np.ndarray]:
+def _decoded(path: Path, parts: Iterator[np.ndarray], n: int | None = None) -> list[np.ndarray]:
+    """Return the parts of a file; an AnswersError if there are none, or not n of them."""
     try:
         found = [part.copy() for part in parts]  # each is a view of one buffer
+        why = f"{len(found)} of {n} frames are there" if n else "nothing is in it"
     except EpisodeError as error:
-        raise _undecodable(path, error.found) from error
-    if not sum(map(len, found)):
-        raise _undecodable(path, "nothing is in it")
+        found, why = [], error.found
+    if not found or n not in (None, len(found)):
+        raise AnswersError(
+            path.name, f"cannot be decoded ({why})", "a clip that the export wrote",
+            "Export the records again.",
+        )  # fmt: skip
     return found
-
-
-def _undecodable(path: Path, why: str) -> AnswersError:
-    return AnswersError(
-        path.name, f"cannot be decoded ({why})", "a clip that the export wrote",
-        "Export the records again.",
-    )  # fmt: skip
 
 
 def media_of(
@@ -221,12 +207,8 @@ def media_of(
 ) -> list[Media | None]:
     """Return the media of an episode's clips; None where no camera has a picture of the window.
 
-    Files that are there and whole are kept. Paths are relative to ``out``, the export's folder.
-
-    Raises
-    ------
-    AnswersError
-        If the episode has no video at all.
+    Files that are there and whole are kept. Paths are relative to ``out``, the export's folder. An
+    episode without any video is an AnswersError.
     """
     if not episode.videos:
         raise AnswersError(
@@ -234,31 +216,8 @@ def media_of(
             "Export records before videos are discarded, or fetch them again.",
         )  # fmt: skip
     folder = out / MEDIA / name
-    key = _key(episode, clips, settings)
-    kept = _kept(out, folder / INDEX, key)
-    if kept is not None:
-        return kept
-    if folder.exists():
-        remove_folder(folder)
-    seen = {}
-    for clip, tiles, there in clip_pictures(episode, clips, settings.tile_px):
-        if there[list(clip.in_window)].any():
-            video = folder / f"{clip.start_frame:06d}.mp4"
-            write_mp4(video, tiles, clip.fps, settings.crf)
-            seen[clip] = _video(out, video, clip, len(tiles)) | {"lost": _lost(episode, there)}
-    heard = dict(_sounds(out, folder, episode, list(seen)))
-    found = [seen[clip] | heard[clip] if clip in seen else None for clip in clips]
-    write_json(folder / INDEX, {"key": key, "media": found})
-    return list(map(_as_media, found))
-
-
-def _as_media(told: dict[str, Any] | None) -> Media | None:
-    return None if told is None else Media.model_validate(told)
-
-
-def _key(episode: Recording, clips: Sequence[Clip], settings: ExportSettings) -> str:
     shown = {camera: episode.clock(camera).pictures.tolist() for camera in episode.videos}
-    return value_digest(
+    key = value_digest(
         {
             "videos": {name: file_digest(episode.video_path(name)) for name in episode.videos},
             "clock": [episode.frame_times_s.tolist(), shown],
@@ -268,32 +227,46 @@ def _key(episode: Recording, clips: Sequence[Clip], settings: ExportSettings) ->
             "versions": {package: version(package) for package in ("av", "opencv-python-headless")},
         }
     )
+    kept = _kept(out, folder / INDEX, key)
+    if kept is not None:
+        return kept
+    if folder.exists():
+        remove_folder(folder)
+    told: dict[Clip, dict[str, Any]] = {}
+    for clip, tiles, there in _clip_pictures(episode, clips, settings.tile_px):
+        if there[list(clip.in_window)].any():
+            video = folder / f"{clip.start_frame:06d}.mp4"
+            write_mp4(video, tiles, clip.fps, settings.crf)
+            told[clip] = {
+                "video": video.relative_to(out).as_posix(),
+                "video_sha256": file_digest(video),
+                "fps": clip.fps,
+                "n_frames": len(tiles),
+                "window_frames": len(clip.in_window),
+                "seconds": (clip.end_frame + 1 - clip.shown[0]) / clip.source_fps,
+                "cameras": list(CAMERAS),
+                "lost": _lost(episode, there),
+            }
+    for clip, sound in _sounds(out, folder, episode, list(told)):
+        told[clip] |= sound
+    found = [Media.model_validate(told[clip]) if clip in told else None for clip in clips]
+    write_json(folder / INDEX, {"key": key, "media": [one and one.model_dump() for one in found]})
+    return found
 
 
 def _kept(out: Path, index: Path, key: str) -> list[Media | None] | None:
     """Return what an earlier call wrote, if it rests on the same and all files are whole."""
     try:
         told = json.loads(index.read_text(encoding="utf-8"))
-        found = list(map(_as_media, told["media"])) if told["key"] == key else None
+        found = [one and Media.model_validate(one) for one in told["media"]]
+        is_same = told["key"] == key
     except (OSError, ValueError, KeyError, TypeError):
         return None  # nothing there, or not of our making: it is written anew
-    for one in filter(None, found or []):
+    for one in filter(None, found):
         for name, digest in ((one.video, one.video_sha256), (one.audio, one.audio_sha256)):
             if name and not ((out / name).is_file() and file_digest(out / name) == digest):
                 return None
-    return found
-
-
-def _video(out: Path, path: Path, clip: Clip, n_frames: int) -> dict[str, Any]:
-    return {
-        "video": path.relative_to(out).as_posix(),
-        "video_sha256": file_digest(path),
-        "fps": clip.fps,
-        "n_frames": n_frames,
-        "window_frames": len(clip.in_window),
-        "seconds": (clip.end_frame + 1 - clip.shown[0]) / clip.source_fps,
-        "cameras": list(CAMERAS),
-    }
+    return found if is_same else None
 
 
 def _lost(episode: Recording, there: np.ndarray) -> dict[str, Any]:
@@ -303,7 +276,7 @@ def _lost(episode: Recording, there: np.ndarray) -> dict[str, Any]:
         if not seen.all():
             faults = episode.streams[camera].faults
             reason = "; ".join(fault.found for fault in faults) or "has no picture of these frames"
-            found[camera] = MissingView(frames=runs_of(~seen), reason=reason).model_dump()
+            found[camera] = {"frames": runs_of(~seen), "reason": reason}
     return found
 
 
@@ -330,12 +303,14 @@ def _sounds(
         silent_s = [(start, stop) for start, stop in gaps if stop - start >= _LEAST_GAP_S]
         wav = folder / f"{clip.start_frame:06d}.wav"
         write_wav(wav, np.nan_to_num(samples))
-        told = {
-            "audio": wav.relative_to(out).as_posix(),
-            "audio_sha256": file_digest(wav),
-            "audio_rate_hz": AUDIO_HZ,
-            "audio_seconds": len(samples) / AUDIO_HZ,
-            "silent_s": silent_s,
-            "why_no_audio": "none was recorded in parts of the clip" if silent_s else None,
-        }
-        yield clip, told
+        yield (
+            clip,
+            silent
+            | {
+                "audio": wav.relative_to(out).as_posix(),
+                "audio_sha256": file_digest(wav),
+                "audio_seconds": len(samples) / AUDIO_HZ,
+                "silent_s": silent_s,
+                "why_no_audio": "none was recorded in parts of the clip" if silent_s else None,
+            },
+        )

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from xperience.errors import did_you_mean
+from xperience.qwen import MOST_PIXELS
 from xperience.qwen.media import AUDIO_HZ, read_frames, read_sound
 from xperience.qwen.schema import AnswersError
 from xperience.qwen.supervised import Supervised
@@ -26,13 +28,21 @@ if TYPE_CHECKING:
 NEEDS = ("transformers", "peft", "accelerate", "safetensors", "tokenizers", "xgrammar")
 WHOLE, THINKER = "qwen3_omni_moe", "qwen3_omni_moe_thinker"
 DTYPES = ("float32", "bfloat16", "float16")
-MOST_PIXELS = 768 * 32 * 32
-"""Of a frame: the upper bound that the model family states."""
 IGNORED = -100
 """Label of a position whose token is not learnt."""
 MEL_FRAMES_A_PIECE, TOKENS_A_PIECE = 100, 13
 """The audio tower makes 13 tokens of each whole second (100 mel frames)."""
 TURN_START, TURN_END, PADDING = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
+
+
+def require(packages: tuple[str, ...] = NEEDS) -> None:
+    """Refuse to go on, by an AnswersError, without the packages of the extra ``answers``."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise AnswersError(
+            "packages", f"lack {', '.join(missing)}", "the extra `answers`",
+            "Install it with `make extras`.",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,14 +63,18 @@ class ModelSource:
             )
 
     @property
-    def digest(self) -> str:
-        """What tells this model from every other: its files' content, or its commit.
+    def key(self) -> dict[str, Any]:
+        """What results of this model rest on, by its files' content or its commit on the hub."""
+        return {
+            "model": self.digest,
+            "adapter": None if self.adapter is None else _folder_digest(self.adapter),
+            "dtype": self.dtype,
+            "most_pixels": self.most_pixels,
+        }
 
-        Raises
-        ------
-        AnswersError
-            If a name on the hub cannot be resolved to a commit.
-        """
+    @property
+    def digest(self) -> str:
+        """What tells this model from every other; an AnswersError if that can't be told."""
         if Path(self.model).is_dir():
             return _folder_digest(Path(self.model))
         require(("transformers",))
@@ -71,18 +85,21 @@ class ModelSource:
         except (OSError, ValueError) as error:
             raise _unloadable(self.model, error) from error
         if config._commit_hash is None:
-            raise _unloadable(self.model, ValueError("its commit is not known"))
+            raise _unloadable(self.model, "its commit is not known")
         return value_digest([self.model, config._commit_hash])
-
-    @property
-    def adapter_digest(self) -> str | None:
-        """Digest of the adapter's files, None without one."""
-        return None if self.adapter is None else _folder_digest(self.adapter)
 
 
 def _folder_digest(folder: Path) -> str:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return value_digest({str(f.relative_to(folder)): file_digest(f) for f in files})
+
+
+def _unloadable(model: str, reason: Exception | str) -> AnswersError:
+    return AnswersError(
+        model, f"cannot be loaded ({str(reason).splitlines()[0]})",
+        "the folder or hub name of a Qwen3-Omni model",
+        "Check the name; `xperience answers tiny` makes a small one here.",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,29 +117,10 @@ class LoadedModel:
         return self.prompter.tokenizer
 
 
-def require(packages: tuple[str, ...] = NEEDS) -> None:
-    """Refuse to go on without the packages of the extra ``answers``.
-
-    Raises
-    ------
-    AnswersError
-        If one is missing.
-    """
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise AnswersError(
-            "packages", f"lack {', '.join(missing)}", "the extra `answers`",
-            "Install it with `make extras`.",
-        )  # fmt: skip
-
-
 def load(source: ModelSource) -> LoadedModel:
     """Load a thinker, in evaluation mode, with everything that turns records into its inputs.
 
-    Raises
-    ------
-    AnswersError
-        If a package or file is missing, or the model is of another family.
+    If a package or file is missing, or the model is of another family, that is an AnswersError.
     """
     require()
     from transformers import AutoConfig, AutoTokenizer, WhisperFeatureExtractor  # noqa: PLC0415
@@ -135,9 +133,9 @@ def load(source: ModelSource) -> LoadedModel:
         tokenizer = AutoTokenizer.from_pretrained(source.model, **at)
         features, _ = WhisperFeatureExtractor.get_feature_extractor_dict(source.model, **at)
         model = _thinker(source, config)
+    except AnswersError:
+        raise
     except (OSError, ValueError) as error:
-        if isinstance(error, AnswersError):
-            raise
         raise _unloadable(source.model, error) from error
     patcher = FramePatcher.of(model.config.vision_config, features, source.most_pixels)
     hearing = WhisperFeatureExtractor.from_dict(features)
@@ -185,14 +183,6 @@ def _adapted(model: "PreTrainedModel", adapter: Path | None) -> "PreTrainedModel
     return PeftModel.from_pretrained(model, adapter)
 
 
-def _unloadable(model: str, error: Exception) -> AnswersError:
-    reason = str(error).splitlines()[0]
-    return AnswersError(
-        model, f"cannot be loaded ({reason})", "the folder or hub name of a Qwen3-Omni model",
-        "Check the name; `xperience answers tiny` makes a small one here.",
-    )  # fmt: skip
-
-
 @dataclass(frozen=True)
 class FramePatcher:
     """How a model takes frames in."""
@@ -209,12 +199,8 @@ class FramePatcher:
         """Read it from a model's files.
 
         The vision tower's configuration holds the geometry that the weights were made for,
-        ``preprocessor_config.json`` means and standard deviations.
-
-        Raises
-        ------
-        AnswersError
-            If the file has no means, or a frame may not be as large as one merged patch.
+        ``preprocessor_config.json`` means and standard deviations. Without means, or if a frame may
+        not be as large as one merged patch, that is an AnswersError.
         """
         mean, std = features.get("image_mean"), features.get("image_std")
         if mean is None or std is None:
@@ -243,11 +229,8 @@ class FramePatcher:
     def patches(self, frames: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
         """Cut RGB frames into patches, in the order that the vision tower reads.
 
-        Returns
-        -------
-        patches : float32 array, shape (n_patches, 3 * frames * patch * patch)
-        grid : (int, int, int)
-            Patches along time, height and width.
+        They are float32 (n_patches, 3 * frames * patch * patch); with them comes how many there are
+        along time, height and width.
         """
         height, width = frames.shape[1:3]
         high, wide = self.size_of(height, width)
@@ -297,12 +280,7 @@ class Prompter:
         """Return a record's prompt, with its media and perhaps its answer, as arrays.
 
         Media lie relative to the folder. For training the target follows the prompt: only its
-        tokens and the end of its turn are learnt.
-
-        Raises
-        ------
-        AnswersError
-            If a clip cannot be decoded.
+        tokens and the end of its turn are learnt. A clip that cannot be decoded is an AnswersError.
         """
         media, mel = record.media, None
         patches, grid = self.patcher.patches(read_frames(folder / media.video, media.n_frames))
@@ -341,28 +319,23 @@ class Prompter:
         It holds ``input_ids``, ``attention_mask`` and ``labels``, each (n, n_tokens), and the video
         and whatever there is of sound, the items' parts one after the other.
         """
+
+        def filled(rows: Sequence[np.ndarray], value: int, side: str = "right") -> torch.Tensor:
+            rows = [torch.from_numpy(row) for row in rows]
+            return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=side)
+
+        side = "left" if left else "right"
         made = {
-            "input_ids": _filled([item.ids for item in items], self.tokenizer.pad_token_id, left),
-            "attention_mask": _filled([np.ones_like(item.ids) for item in items], 0, left),
-            "labels": _filled([item.labels for item in items], IGNORED, left),
+            "input_ids": filled([item.ids for item in items], self.tokenizer.pad_token_id, side),
+            "attention_mask": filled([np.ones_like(item.ids) for item in items], 0, side),
+            "labels": filled([item.labels for item in items], IGNORED, side),
             "pixel_values_videos": torch.from_numpy(np.concatenate([i.patches for i in items])),
             "video_grid_thw": torch.tensor([item.grid for item in items]),
             "video_second_per_grid": torch.tensor([item.seconds_a_grid for item in items]),
         }
-        mels = [item.mel for item in items if item.mel is not None]
+        mels = [item.mel.T for item in items if item.mel is not None]  # each (n_mel_frames, n_bins)
         if mels:
-            longest = max(mel.shape[1] for mel in mels)
-            padded = [np.pad(mel, ((0, 0), (0, longest - mel.shape[1]))) for mel in mels]
-            masks = [np.ones(mel.shape[1], dtype=np.int64) for mel in mels]
-            made["input_features"] = torch.from_numpy(np.stack(padded))  # (n_audios, n_bins, …)
-            made["feature_attention_mask"] = _filled(masks, 0, left=False)
+            made["input_features"] = filled(mels, 0).mT.contiguous()  # (n_audios, n_bins, n_most)
+            masks = [np.ones(len(mel), dtype=np.int64) for mel in mels]
+            made["feature_attention_mask"] = filled(masks, 0)
         return made
-
-
-def _filled(rows: Sequence[np.ndarray], value: int, left: bool) -> torch.Tensor:
-    """Return rows filled up to the longest, int64 (n, length)."""
-    length = max(map(len, rows))
-    made = np.full((len(rows), length), value, dtype=np.int64)
-    for place, row in enumerate(rows):
-        made[place, slice(length - len(row), length) if left else slice(len(row))] = row
-    return torch.from_numpy(made)

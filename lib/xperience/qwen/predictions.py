@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from xperience.qwen.schema import (
     Label,
     Options,
     Ternary,
+    evidence_of,
     published_label,
     read_answer,
 )
@@ -28,6 +29,11 @@ from xperience.text import parse_json, read_lines
 
 LONGEST_LABEL = 300
 """Characters; a label beyond that is a runaway text, of which only a digest is kept."""
+LAST_FRAME = 2**40
+"""Frame numbers beyond it count as this one: no clip is as long, and arrays hold it."""
+Frames = tuple[int, int]
+"""First and last frame, both included."""
+NO_FRAMES: Frames = (0, -1)
 
 
 class _TrueLabels(BaseModel):
@@ -55,13 +61,9 @@ class _Line(BaseModel):
     true_json: _TrueLabels
     true_label_seen_in_train: int | bool | None = None
     predicted_label: str | None = None
-    pred_json: dict[str, Any] | None = Field(default=None)
+    pred_json: dict[str, Any] | None = None
     clip_frames: int | None = Field(default=None, ge=1)
     window_frames: int | None = Field(default=None, ge=1)
-
-
-Frames = tuple[int, int]
-"""First and last frame, both included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class EvidenceSpans:
     n_frames: int  # of the clip
     window: Frames  # the frames that were asked about, which the prompt names
     truth: Frames
-    said: Frames | None  # None where nothing usable was said
+    said: Frames  # NO_FRAMES where nothing usable was said
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,6 @@ class AnsweredWindow:
     said: dict[str, str]  # the same; fields that hold no text are absent
     true_objects: frozenset[str]
     said_objects: frozenset[str]
-    strict: bool
     lenient: bool
     faults: tuple[str, ...]  # what keeps the answer from being strictly valid
     published: str  # the action that the published evaluator took
@@ -91,6 +92,20 @@ class AnsweredWindow:
     agrees: bool | None  # whether the file's own parsing, if it has one, is what we read
     evidence: EvidenceSpans | None = None
     """None where the file doesn't say how long the clip was, or nothing is known to go on."""
+
+    @property
+    def strict(self) -> bool:
+        """Whether the whole text is an answer as declared."""
+        return not self.faults
+
+    def names(self, field: str) -> frozenset[str]:
+        """Return the true objects, or the one true label of a field."""
+        return self.true_objects if field == "objects" else frozenset({self.truth[field]})
+
+    def said_names(self, field: str) -> frozenset[str]:
+        """Return what was said of it: objects, one label or nothing."""
+        said = self.said_objects if field == "objects" else {self.said.get(field)} - {None}
+        return frozenset(said)
 
 
 @dataclass(frozen=True)
@@ -100,14 +115,19 @@ class AnswerFile:
     items: Sequence[AnsweredWindow]
     options: Options
 
-    def __len__(self) -> int:
-        return len(self.items)
-
     @cached_property
     def episodes(self) -> np.ndarray:
         """Number of each item's recording, int (n,), in order of appearance."""
         place = {name: i for i, name in enumerate(dict.fromkeys(i.episode for i in self.items))}
         return np.array([place[item.episode] for item in self.items], dtype=np.intp)
+
+    def where(
+        self, holds: Callable[[AnsweredWindow], bool]
+    ) -> tuple[list[AnsweredWindow], np.ndarray]:
+        """Return the items for which it holds, and the number of each one's recording."""
+        keep = [place for place, item in enumerate(self.items) if holds(item)]
+        _, episodes = np.unique(self.episodes[keep], return_inverse=True)
+        return [self.items[place] for place in keep], episodes
 
 
 def read_predictions(path: Path | str, options: Options) -> AnswerFile:
@@ -129,27 +149,8 @@ def read_predictions(path: Path | str, options: Options) -> AnswerFile:
         stands twice. The place is ``file:line``.
     """
     path = Path(path)
-    items = tuple(_items(path, options))
-    if not items:
-        raise AnswersError(path.name, "holds no line", "one line a window", "Predict again.")
-    return AnswerFile(items, options)
-
-
-def _items(path: Path, options: Options) -> Iterator[AnsweredWindow]:
-    first_at: dict[str, int] = {}
     try:
-        for number, raw in read_lines(path):
-            if not raw.strip():
-                continue
-            line = _line(f"{path.name}:{number}", raw)
-            if line.id in first_at:
-                raise AnswersError(
-                    f"{path.name}:{number}", f"has the id {line.id!r} of line {first_at[line.id]}",
-                    "each window once",
-                    "Keep one of the lines: two runs may have been appended to one file.",
-                )  # fmt: skip
-            first_at[line.id] = number
-            yield _item(line, options)
+        items = tuple(_items(path, options))
     except TextError as error:
         raise AnswersError(
             f"{path.name}:{error.line}", str(error), "text in UTF-8", "Write it as UTF-8."
@@ -158,6 +159,25 @@ def _items(path: Path, options: Options) -> Iterator[AnsweredWindow]:
         raise AnswersError(
             path.name, unreadable(error), "a file of predictions", "Name another file."
         ) from error
+    if not items:
+        raise AnswersError(path.name, "holds no line", "one line a window", "Predict again.")
+    return AnswerFile(items, options)
+
+
+def _items(path: Path, options: Options) -> Iterator[AnsweredWindow]:
+    first_at: dict[str, int] = {}
+    for number, raw in read_lines(path):
+        if not raw.strip():
+            continue
+        line = _line(f"{path.name}:{number}", raw)
+        if line.id in first_at:
+            raise AnswersError(
+                f"{path.name}:{number}", f"has the id {line.id!r} of line {first_at[line.id]}",
+                "each window once",
+                "Keep one of the lines: two runs may have been appended to one file.",
+            )  # fmt: skip
+        first_at[line.id] = number
+        yield _item(line, options)
 
 
 def _line(place: str, raw: str) -> _Line:
@@ -193,7 +213,6 @@ def _item(line: _Line, options: Options) -> AnsweredWindow:
         said={name: _short(text) for name, text in reading.labels.items()},
         true_objects=frozenset(line.true_json.objects),
         said_objects=reading.objects,
-        strict=reading.strict,
         lenient=reading.lenient,
         faults=reading.faults,
         published=_short(label),
@@ -205,14 +224,15 @@ def _item(line: _Line, options: Options) -> AnsweredWindow:
 
 def _evidence(line: _Line, reading: AnswerReading) -> EvidenceSpans | None:
     """Return what can be scored of the evidence window; an unknown action goes on nowhere."""
-    if line.clip_frames is None or line.true_json.action == UNKNOWN:
+    true = evidence_of({"evidence_window": line.true_json.evidence_window})
+    if line.clip_frames is None or line.true_json.action == UNKNOWN or true is None:
         return None
-    true = AnswerReading({"evidence_window": line.true_json.evidence_window}, ()).evidence
-    if true is None:
-        return None
-    last = line.clip_frames - 1
-    asked = (max(0, last + 1 - (line.window_frames or 1)), last)
-    return EvidenceSpans(line.clip_frames, asked, true, reading.evidence)
+    spans = [
+        (min(first, LAST_FRAME), min(last, LAST_FRAME))
+        for first, last in (true, reading.evidence or NO_FRAMES)
+    ]
+    asked = (max(0, line.clip_frames - (line.window_frames or 1)), line.clip_frames - 1)
+    return EvidenceSpans(line.clip_frames, asked, *spans)
 
 
 def _short(label: str) -> str:

@@ -29,16 +29,19 @@ NOT_JSON, WRONG_KEYS, WRONG_VALUE, TOO_MANY_OBJECTS, NOT_AN_OPTION = FAULTS = (
     "not_json", "wrong_keys", "wrong_value", "too_many_objects", "not_an_option",
 )  # fmt: skip
 
+LISTS = ("action", "subtask", "objects")
+"""Fields that have options of their own."""
+
 Label = Annotated[str, Field(min_length=1)]
 Ternary = Literal["yes", "no", "unknown"]
 
 
 class AnswersError(XperienceError):
-    """A file of answers or options that cannot be evaluated."""
+    """Answers, options, records or a model that cannot be used."""
 
 
-class EvidenceWindow(BaseModel):
-    """First and last frame, both included, that an answer rests on, counted in the clip shown."""
+class FrameRange(BaseModel):
+    """First and last frame, both included."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -57,30 +60,26 @@ class StrictAnswer(BaseModel):
     contact: Ternary  # whether a body part touches something
     transition: Ternary  # whether the action changes
     next_action: Label
-    evidence_window: EvidenceWindow
+    evidence_window: FrameRange  # what it rests on, counted in the clip shown
 
 
 KEYS = tuple(StrictAnswer.model_fields)
+EVIDENCE_KEYS = tuple(FrameRange.model_fields)
 
 
 def answer_text(answer: dict[str, Any]) -> str:
     """Return an answer as text: the one way in which ours are written.
 
     It is JSON on one line: fields as declared, a space after each comma and colon, letters as they
-    are. Equal answers give equal texts. The answer may hold what a model may not say, such as a
-    label that is no option or more than eight objects.
-
-    Raises
-    ------
-    AnswersError
-        If a field is absent or there is another one.
+    are. The answer may hold what a model may not say, such as a label that is no option or more
+    than eight objects; with a field too many or too few it is an AnswersError.
     """
     if answer.keys() != set(KEYS):
         raise AnswersError(
             "answer", f"has the fields {', '.join(answer) or 'none'}", ", ".join(KEYS),
             "Build it with all fields of an answer and no other.",
         )  # fmt: skip
-    evidence = {name: answer["evidence_window"][name] for name in EvidenceWindow.model_fields}
+    evidence = {name: answer["evidence_window"][name] for name in EVIDENCE_KEYS}
     ordered = {name: answer[name] for name in KEYS} | {"evidence_window": evidence}
     return json.dumps(ordered, ensure_ascii=False)
 
@@ -113,23 +112,16 @@ class Options:
 
     def as_json(self) -> dict[str, list[str]]:
         """Return the options as `read_options` reads them."""
-        lists = {"action": self.action, "subtask": self.subtask, "objects": self.objects}
+        lists = {name: getattr(self, name) for name in LISTS}
         return {name: list(labels) for name, labels in lists.items() if labels is not None}
 
 
 def read_options(path: Path | str) -> Options:
     """Read the options of a benchmark.
 
-    Parameters
-    ----------
-    path : path
-        JSON: a list of actions, or an object with the lists "action" and, where they are closed,
-        "subtask" and "objects".
-
-    Raises
-    ------
-    AnswersError
-        If the file is missing or holds anything else, an empty list or a label twice.
+    The file is JSON: a list of actions, or an object with the lists "action" and, where they are
+    closed, "subtask" and "objects". If it is missing or holds anything else, an empty list or a
+    label twice, that is an AnswersError.
     """
     path = Path(path)
     try:
@@ -139,36 +131,33 @@ def read_options(path: Path | str) -> Options:
             path.name, unreadable(error), "a JSON list of labels", "Name another file."
         ) from error
     lists = {"action": value} if isinstance(value, list) else value
-    known = {"action", "subtask", "objects"}
-    if not isinstance(lists, dict) or "action" not in lists or not set(lists) <= known:
+    if not isinstance(lists, dict) or "action" not in lists or not lists.keys() <= {*LISTS}:
         is_object = isinstance(lists, dict)
-        found = f"the keys {sorted(lists)[:8]}" if is_object else type(lists).__name__
         raise AnswersError(
-            path.name, f"holds {found}",
+            path.name,
+            f"holds {f'the keys {sorted(lists)[:8]}' if is_object else type(lists).__name__}",
             "a list of actions, or an object with action and perhaps subtask and objects",
             "List the labels that a model may choose from.",
-        )  # fmt: skip
-    return Options(**{name: _labels(path.name, name, some) for name, some in lists.items()})
-
-
-def _labels(place: str, field: str, value: Any) -> tuple[str, ...]:
-    whole = isinstance(value, list) and value and all(isinstance(s, str) and s for s in value)
-    if not whole:
-        raise AnswersError(
-            f"{place}: {field}", "is no list of labels", "at least one text, none empty",
-            "Write the labels as a JSON list.",
-        )  # fmt: skip
-    if twice := len(value) - len(set(value)):
-        raise AnswersError(
-            f"{place}: {field}", f"names {twice} labels again", "each once", "Drop the copies."
         )
-    return tuple(value)
+    for field, labels in lists.items():
+        place = f"{path.name}: {field}"
+        whole = isinstance(labels, list) and labels
+        if not whole or not all(isinstance(x, str) and x for x in labels):
+            raise AnswersError(
+                place, "is no list of labels", "at least one text, none empty",
+                "Write the labels as a JSON list.",
+            )  # fmt: skip
+        if twice := len(labels) - len(set(labels)):
+            raise AnswersError(
+                place, f"names {twice} labels again", "each once", "Drop the copies."
+            )
+    return Options(**{name: tuple(labels) for name, labels in lists.items()})
 
 
 def json_schema(options: Options) -> dict[str, Any]:
     """Return the JSON Schema of an answer (draft 2020-12), for generation and for checks.
 
-    A JSON value fits it exactly if `faults_of` finds none; only there do numbers such as 1.0, which
+    A JSON value fits it exactly if it is strictly valid; only there do numbers such as 1.0, which
     the draft calls integers, and broken surrogate pairs count as faults.
     """
     schema = StrictAnswer.model_json_schema()
@@ -182,22 +171,6 @@ def json_schema(options: Options) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def faults_of(value: Any, options: Options) -> tuple[str, ...]:
-    """Return what is wrong with any JSON value, in the order of `FAULTS`; nothing if strict."""
-    kinds = dict.fromkeys(("missing", "extra_forbidden", "model_type"), WRONG_KEYS)
-    kinds["too_long"] = TOO_MANY_OBJECTS
-    found = set()
-    try:
-        StrictAnswer.model_validate(value)
-    except ValidationError as error:
-        found = {kinds.get(one["type"], WRONG_VALUE) for one in error.errors(include_url=False)}
-    for field in KEYS if isinstance(value, dict) else ():
-        allowed = options.allowed(field)
-        if allowed is not None and not allowed.issuperset(_texts(value.get(field))):
-            found.add(NOT_AN_OPTION)
-    return tuple(fault for fault in FAULTS if fault in found)
-
-
 def _texts(value: Any) -> Iterable[str]:
     """Return the labels in a field, whatever was written there."""
     many = value if isinstance(value, list) else [value]
@@ -209,7 +182,7 @@ class AnswerReading:
     """What a text says, by both rules."""
 
     value: dict[str, Any]  # the object that the lenient rule finds; empty if there is none
-    faults: tuple[str, ...]  # what keeps the text from being a strict answer
+    faults: tuple[str, ...]  # what keeps the text from being a strict answer, in order of `FAULTS`
 
     @property
     def strict(self) -> bool:
@@ -229,11 +202,7 @@ class AnswerReading:
     @property
     def evidence(self) -> tuple[int, int] | None:
         """First and last frame of the evidence window; None where none is written as declared."""
-        try:
-            found = EvidenceWindow.model_validate(self.value.get("evidence_window"))
-        except ValidationError:
-            return None
-        return found.start_frame, found.end_frame
+        return evidence_of(self.value)
 
     @property
     def objects(self) -> frozenset[str]:
@@ -242,30 +211,47 @@ class AnswerReading:
         return frozenset(map(_clean, _texts(named))) if isinstance(named, list) else frozenset()
 
 
+def evidence_of(answer: dict[str, Any]) -> tuple[int, int] | None:
+    """Return first and last frame of an answer's evidence window; None without a proper one."""
+    try:
+        found = FrameRange.model_validate(answer.get("evidence_window"))
+    except ValidationError:
+        return None
+    return found.start_frame, found.end_frame
+
+
 def read_answer(text: str, options: Options) -> AnswerReading:
     """Read all that a model wrote by both rules; no text makes it fail."""
-    is_doubled = False
+    found = set()
 
     def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal is_doubled
-        found = dict(pairs)
-        is_doubled |= len(found) < len(pairs)
-        return found
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            found.add(WRONG_KEYS)
+        return value
 
     try:
         whole = json.loads(text, object_pairs_hook=fields)
     except (ValueError, RecursionError):
-        return AnswerReading(_found_object(text), (NOT_JSON,))
-    found = {*faults_of(whole, options), *([WRONG_KEYS] if is_doubled else [])}
-    faults = tuple(fault for fault in FAULTS if fault in found)
-    return AnswerReading(whole if isinstance(whole, dict) else {}, faults)
-
-
-def _found_object(text: str) -> dict[str, Any]:
-    """Return the object between the first and the last brace, fences or not; else none."""
-    first, last = text.find("{"), text.rfind("}")
+        return AnswerReading(_inner_object(text), (NOT_JSON,))
+    kinds = dict.fromkeys(("missing", "extra_forbidden", "model_type"), WRONG_KEYS)
+    kinds["too_long"] = TOO_MANY_OBJECTS
     try:
-        value = json.loads(text[first : last + 1]) if 0 <= first < last else None
+        StrictAnswer.model_validate(whole)
+    except ValidationError as error:
+        found |= {kinds.get(one["type"], WRONG_VALUE) for one in error.errors(include_url=False)}
+    value = whole if isinstance(whole, dict) else {}
+    for field in KEYS:
+        allowed = options.allowed(field)
+        if allowed is not None and not allowed.issuperset(_texts(value.get(field))):
+            found.add(NOT_AN_OPTION)
+    return AnswerReading(value, tuple(fault for fault in FAULTS if fault in found))
+
+
+def _inner_object(text: str) -> dict[str, Any]:
+    """Return the object between the first and the last brace, fences or not; else none."""
+    try:
+        value = json.loads(text[text.find("{") : text.rfind("}") + 1])
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -14,11 +14,16 @@ from scipy.sparse import csr_array
 
 from xperience.evaluation.metrics import METRICS, Metric, Score, skill
 from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import Interval, Resampling, difference, interval
-from xperience.qwen.predictions import AnsweredWindow, AnswerFile, EvidenceSpans, Frames
+from xperience.evaluation.resampling import (
+    Interval,
+    Resampling,
+    WeightedScore,
+    difference,
+    interval,
+)
+from xperience.qwen.predictions import AnsweredWindow, AnswerFile
 from xperience.qwen.schema import FAULTS, UNKNOWN
 
-SECTION = "evaluate"
 PUBLISHED, HONEST = "published", "corrected"
 """Contracts that rows belong to: the evaluator of the published note, and what we would defend."""
 PREFIX = "published_"
@@ -26,13 +31,14 @@ FLOOR = "floor"
 PARSED, STRICT, ANSWERABLE = "parsed", "strict", "answerable"
 """Variants: what could be read from an answer counts; only answers that are valid whole count; only
 windows count whose true label may be said."""
-LABEL_METRICS, OBJECT_METRIC = ("accuracy", "macro_f1_present"), "micro_f1"
+OBJECTS, OBJECT_METRIC = "objects", "micro_f1"
+LABEL_METRICS = ("accuracy", "macro_f1_present")
 EVIDENCE_TASK, EVIDENCE = "evidence_window", "evidence_iou"
 N_PERMUTED, PERMUTATION_SEED = 25, 7
 TRUTH_FLOORS = "the constant floor is fitted on the test truth: no constant answer does better"
 
-WeightedScore = Callable[[np.ndarray], np.ndarray]
-"""Weights of recordings, shape (n_rows, n_episodes), to values, shape (n_rows,)."""
+Base = Mapping[str, Any]
+"""Fields that all rows have: run, section, contract `HONEST`, and who answered as the head."""
 
 
 # --- scores as functions of the weights of recordings -------------------------------------------
@@ -40,10 +46,7 @@ WeightedScore = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """Counts of labels in each recording, as metrics of labels and sets take them.
-
-    Each is a sparse array, shape (n_episodes, n_occurring); build it with `count_labels`.
-    """
+    """Counts of labels in each recording, sparse (n_episodes, n_occurring); see `count_labels`."""
 
     right: csr_array
     true: csr_array
@@ -55,9 +58,13 @@ class LabelCounts:
         return weights @ self.right, weights @ self.true, weights @ self.claimed
 
     def score_of(self, metric: str) -> WeightedScore:
-        """Return a metric of labels or sets as a function of weights."""
+        """Return a metric of labels or sets as a function of weights of recordings."""
         formula = METRICS[metric].formula
         return lambda weights: formula(self, weights)
+
+    def value(self, metric: str) -> float:
+        """Return a metric over the recordings as they are."""
+        return float(self.score_of(metric)(np.ones((1, self.true.shape[0])))[0])
 
 
 def count_labels(
@@ -119,20 +126,14 @@ def average(each: Sequence[WeightedScore]) -> WeightedScore:
     return lambda weights: np.mean([score_of(weights) for score_of in each], axis=0)
 
 
-def permuted(said: Sequence, episodes: np.ndarray | None = None) -> Iterator[list]:
-    """Yield the same answers randomly assigned to samples, `N_PERMUTED` times.
-
-    With the samples' recordings, int (n,), answers stay in their recording.
-    """
+def permutations(groups: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield places of samples randomly assigned within groups, int (n,), `N_PERMUTED` times."""
     rng = np.random.default_rng(PERMUTATION_SEED)
-    groups = np.zeros(len(said), dtype=int) if episodes is None else episodes
     home = np.argsort(groups, kind="stable")
     for _ in range(N_PERMUTED):
-        assigned = [None] * len(said)
-        drawn = np.lexsort((rng.random(len(said)), groups))
-        for place, source in zip(home.tolist(), drawn.tolist(), strict=True):
-            assigned[place] = said[source]
-        yield assigned
+        places = np.empty(len(groups), dtype=int)
+        places[home] = np.lexsort((rng.random(len(groups)), groups))
+        yield places
 
 
 # --- rows ---------------------------------------------------------------------------------------
@@ -164,57 +165,42 @@ class AnswerScore:
     n_samples: int
     floors: Mapping[str, WeightedScore] = field(default_factory=dict)
     ceiling: float | None = None  # what an answer that says all that may be said would score
+    note: str | None = None  # what a reader of the score must know
 
-    def value(self, score_of: WeightedScore) -> Score:
-        """Return a score on the recordings as they are."""
+    def rows(self, base: Base, **fields: Any) -> Iterator[Record]:
+        """Yield the score with interval, best floor and skill, its floors, the paired difference.
+
+        Fields are ``task`` and ``variant``.
+        """
+        one, n = self.metric, self.n_episodes
+        resampling = Resampling(groups=np.arange(n))
+        fields |= {"n_test": self.n_samples, **named(one)}
+        found = self._value(self.score_of)
+        floors = {name: self._value(score_of) for name, score_of in self.floors.items()}
+        known = {name: floor.value for name, floor in floors.items() if floor.value is not None}
+        best = (max if one.higher_is_better else min)(known, key=known.get, default=None)
+        whole = _said(found) | {"reason": found.reason or self.note, "ceiling": self.ceiling}
+        if best is not None:
+            whole |= {"floor": known[best], "floor_name": best}
+            whole["skill"] = skill(one, found, floors[best]).value
+        if found.value is not None:
+            whole |= _ends(interval(self.score_of, n, resampling, one.bounds))
+        yield Record(**base | fields | whole)
+        if found.value is None or best is None:
+            return
+        gap = _ends(difference(self.score_of, self.floors[best], n, resampling))
+        yield Record(**base | fields | gap, against=best, value=found.value - known[best])
+        fields["variant"] = "_".join(filter(None, (fields.get("variant"), FLOOR)))
+        for name, floor in floors.items():
+            yield Record(**base | fields | {"head": name} | _said(floor))
+
+    def _value(self, score_of: WeightedScore) -> Score:
         if not self.n_samples:
             return Score(None, "no samples")
         value = float(score_of(np.ones((1, self.n_episodes)))[0])
         if np.isnan(value):
             return Score(None, f"{self.metric.id} is undefined: {self.metric.undefined}")
         return Score(value)
-
-
-@dataclass(frozen=True)
-class Author:
-    """Whose answers the rows are about: the name of the data, and of the model (the rows' head)."""
-
-    run: str
-    model: str
-
-    def row(self, contract: str, **fields: Any) -> Record:
-        """Return a row of this author; ``head`` may be given instead of the model."""
-        base = {"run": self.run, "section": SECTION, "contract": contract, "head": self.model}
-        return Record(**base | fields)
-
-    def rows(self, scored: AnswerScore, note: str | None = None, **fields: Any) -> Iterator[Record]:
-        """Yield a score with interval, best floor and skill, its floors, the paired difference.
-
-        The note is what a reader of the score must know; fields are ``task`` and ``variant``.
-        """
-        one, n = scored.metric, scored.n_episodes
-        resampling = Resampling(groups=np.arange(n))
-        fields |= {"n_test": scored.n_samples, **named(one)}
-        found = scored.value(scored.score_of)
-        floors = {name: scored.value(score_of) for name, score_of in scored.floors.items()}
-        known = {name: floor.value for name, floor in floors.items() if floor.value is not None}
-        better = max if one.higher_is_better else min
-        best = better(known, key=known.__getitem__) if known else None
-        whole = _said(found) | {"reason": found.reason or note, "ceiling": scored.ceiling}
-        if best is not None:
-            whole |= {"floor": known[best], "floor_name": best}
-            whole["skill"] = skill(one, found, floors[best]).value
-        if found.value is not None:
-            whole |= _ends(interval(scored.score_of, n, resampling, one.bounds))
-        yield self.row(HONEST, **fields, **whole)
-        if found.value is None or best is None:
-            return
-        gap = difference(scored.score_of, scored.floors[best], n, resampling)
-        value = found.value - known[best]
-        yield self.row(HONEST, **fields, against=best, value=value, **_ends(gap))
-        variant = "_".join(filter(None, (fields.get("variant"), FLOOR)))
-        for name, floor in floors.items():
-            yield self.row(HONEST, **fields | {"head": name, "variant": variant} | _said(floor))
 
 
 def _said(score: Score) -> dict[str, Any]:
@@ -233,31 +219,30 @@ def _ends(found: Interval) -> dict[str, Any]:
 # --- validity, and what bounds the scores -------------------------------------------------------
 
 
-def validity_rows(answers: AnswerFile, author: Author) -> Iterator[Record]:
+def validity_rows(answers: AnswerFile, base: Base) -> Iterator[Record]:
     """Yield how many answers are valid, by both rules, and what the others lack."""
-    episodes = answers.episodes
     strict = "The whole text is an answer as declared, every label an option."
     lenient = "An object with all seven keys can be found in the text (the published rule)."
 
-    def measured(one: Metric, holds: Callable[[AnsweredWindow], bool]) -> AnswerScore:
-        hits = np.array([holds(item) for item in answers.items], dtype=float)
-        return AnswerScore(one, share(hits, episodes), int(episodes.max()) + 1, len(hits))
+    def rows(one: Metric, holds: Iterable[bool], **fields: Any) -> Iterator[Record]:
+        hits, n_episodes = np.array(list(holds), dtype=float), int(answers.episodes.max()) + 1
+        note = None if fields else one.rule
+        scored = AnswerScore(one, share(hits, answers.episodes), n_episodes, len(hits), note=note)
+        return scored.rows(base, **fields)
 
-    one = share_metric("strict_validity", strict)
-    yield from author.rows(measured(one, lambda item: item.strict), strict)
-    one = share_metric("lenient_validity", lenient)
-    yield from author.rows(measured(one, lambda item: item.lenient), lenient)
+    yield from rows(share_metric("strict_validity", strict), (x.strict for x in answers.items))
+    yield from rows(share_metric("lenient_validity", lenient), (x.lenient for x in answers.items))
     one = share_metric("fault_share", "Answers with this fault; one may have several.", False)
     for fault in FAULTS:
-        scored = measured(one, lambda item, fault=fault: fault in item.faults)
-        yield from author.rows(scored, variant=fault)
+        yield from rows(one, (fault in x.faults for x in answers.items), variant=fault)
 
 
-def openness_rows(answers: AnswerFile, author: Author) -> Iterator[Record]:
+def openness_rows(answers: AnswerFile, base: Base) -> Iterator[Record]:
     """Yield what bounds the scores: labels never trained, options taken from the test side."""
     items = [one for one in answers.items if one.truth["action"] != UNKNOWN]
     if not items:
         return
+    fields = base | {"n_test": len(items), "task": "action"}
     in_options = float(np.mean([one.truth["action"] in answers.options.action for one in items]))
     tells = all(item.seen is not None for item in items)
     trained = float(np.mean([item.seen for item in items])) if tells else None
@@ -267,148 +252,93 @@ def openness_rows(answers: AnswerFile, author: Author) -> Iterator[Record]:
             f"only {trained:.1%} of the true labels were trained: the options hold labels of the "
             "test side"
         )
-    fields = {"task": "action", "n_test": len(items)}
-    yield author.row(
-        HONEST, metric="truth_in_options_share", value=in_options, reason=reason, **fields
-    )
+    yield Record(**fields, metric="truth_in_options_share", value=in_options, reason=reason)
     if trained is not None:
-        yield author.row(
-            HONEST, metric="open_set_share", value=1 - trained, higher_is_better=False, **fields
-        )
+        yield Record(**fields, metric="open_set_share", value=1 - trained, higher_is_better=False)
     same = float(np.mean([one.truth["action"] == one.truth["next_action"] for one in items]))
-    yield author.row(
-        HONEST, metric="next_action_is_action_share", value=same, task="next_action",
-        n_test=len(items),
-        reason="where the next action is the present one, this field asks nothing new",
-    )  # fmt: skip
+    reason = "where the next action is the present one, this field asks nothing new"
+    fields |= {"task": "next_action", "reason": reason}
+    yield Record(**fields, metric="next_action_is_action_share", value=same)
 
 
 # --- fields: labels, objects, the evidence window -----------------------------------------------
 
 
-@dataclass(frozen=True)
-class _FieldTruth:
-    """A field's truth, and what every score of it is compared with."""
+def field_rows(answers: AnswerFile, base: Base, field: str) -> Iterator[Record]:
+    """Yield the scores of a field, the objects among them; true labels "unknown" are left out.
 
-    truth: Sequence[Collection[str]]
-    episodes: np.ndarray
-    constant: tuple[str, Collection[str]]  # name of the best constant answer, and the answer
-    ceilings: Mapping[str, float | None]  # by metric: what the best answer within options scores
-    options: Collection[str] = ()
-
-    def rows(
-        self, author: Author, said: Sequence[Collection[str]], **fields: Any
-    ) -> Iterator[Record]:
-        """Yield the field's metrics of what was said, nothing being never right."""
-        name, answer = self.constant
-        drawn = {
-            name: [[answer] * len(said)],
-            "shuffled_answers": permuted(said),
-            "shuffled_within_episode": permuted(said, self.episodes),
-        }
-        floors = {floor: list(map(self._counted, draws)) for floor, draws in drawn.items()}
-        mine, n_episodes = self._counted(said), int(self.episodes.max()) + 1
-        for metric, ceiling in self.ceilings.items():
-            of_floors = {
-                floor: average([one.score_of(metric) for one in each])
-                for floor, each in floors.items()
-            }
-            scored = AnswerScore(
-                METRICS[metric], mine.score_of(metric), n_episodes, len(said), of_floors, ceiling
-            )
-            yield from author.rows(scored, TRUTH_FLOORS, **fields)
-
-    def _counted(self, said: Sequence[Collection[str]]) -> LabelCounts:
-        return count_labels(self.truth, said, self.episodes, self.options)
-
-
-def _no_score(author: Author, reason: str, variants: Iterable[str], **fields: Any) -> Iterator:
-    """Yield why a field has no score, a row a variant: each stands where the score would."""
-    for variant in variants:
-        yield author.row(HONEST, variant=variant, status="degenerate", reason=reason, **fields)
-
-
-def field_rows(answers: AnswerFile, author: Author, field: str) -> Iterator[Record]:
-    """Yield the scores of a field of one label; true labels "unknown" are left out.
-
-    Floors: the most frequent true label; the model's own answers randomly assigned over all
-    windows, and among the windows of their recording. The last knows what a recording is about, but
-    not what happens when.
+    Floors: the constant answer that fits the truth best; the model's own answers randomly assigned
+    over all windows, and among the windows of their recording. The last knows what a recording is
+    about, but not what happens when. Objects are compared by exact names, pooled over windows.
     """
-    known = np.array([item.truth[field] != UNKNOWN for item in answers.items])
-    items = [item for item, keep in zip(answers.items, known, strict=True) if keep]
-    truth = [item.truth[field] for item in items]
-    fields = {"task": field, "n_test": len(items), **named(METRICS[LABEL_METRICS[0]])}
-    if len(set(truth)) < 2:
-        one_class = f"every true label is {truth[0]!r}: one class tests nothing" if truth else ""
-        reason = one_class or "every true label is unknown"
-        yield from _no_score(author, reason, (PARSED, STRICT), **fields)
+    items, episodes = answers.where(lambda item: item.truth.get(field) != UNKNOWN)
+    metric = METRICS[OBJECT_METRIC if field == OBJECTS else LABEL_METRICS[0]]
+
+    def no_score(reason: str, n_test: int, *variants: str) -> Iterator[Record]:
+        """Yield why there is no score, a row a variant: each stands where the score would."""
+        fields = base | {"task": field, "n_test": n_test, "reason": reason, **named(metric)}
+        return (Record(**fields, variant=one, status="degenerate") for one in variants)
+
+    kinds = list({item.names(field) for item in items})
+    if not any(kinds) or (len(kinds) < 2 and field != OBJECTS):
+        reason = f"every true {'set is empty' if field == OBJECTS else 'label is unknown'}"
+        if any(kinds):
+            reason = f"every true label is {next(iter(kinds[0]))!r}: one class tests nothing"
+        yield from no_score(reason, len(items), PARSED, STRICT)
         return
     options = answers.options.allowed(field) or frozenset()
-    _, episodes = np.unique(answers.episodes[known], return_inverse=True)
-    yield from _label_rows(items, episodes, author, field, options)
-    able = [item for item in items if item.truth[field] in options]
-    if not options or len(able) == len(items):
+    yield from _score_rows(items, episodes, base, field, options, (PARSED, STRICT))
+    able = [item for item in items if item.truth.get(field) in options]
+    if field == OBJECTS or not options or len(able) == len(items):
         return
     if (n_kinds := len({item.truth[field] for item in able})) < 2:
         reason = f"{len(able)} of {len(items)} true labels are options, of {n_kinds} kinds"
-        yield from _no_score(author, reason, (ANSWERABLE,), **fields | {"n_test": len(able)})
+        yield from no_score(reason, len(able), ANSWERABLE)
         return
     _, episodes = np.unique([item.episode for item in able], return_inverse=True)
-    yield from _label_rows(able, episodes, author, field, options, (ANSWERABLE,))
+    yield from _score_rows(able, episodes, base, field, options, (ANSWERABLE,))
 
 
-def _label_rows(
+def _score_rows(
     items: Sequence[AnsweredWindow],
     episodes: np.ndarray,
-    author: Author,
+    base: Base,
     field: str,
     options: frozenset[str],
-    variants: Sequence[str] = (PARSED, STRICT),
+    variants: Sequence[str],
 ) -> Iterator[Record]:
-    truth = [item.truth[field] for item in items]
-    able = float(np.mean([name in options for name in truth])) if options else None
-    whole = _FieldTruth(
-        truth=[(name,) for name in truth],
-        episodes=episodes,
-        constant=("majority_of_test_truth", (Counter(truth).most_common(1)[0][0],)),
-        ceilings={name: able if name == "accuracy" else None for name in LABEL_METRICS},
-        options=options,
-    )
+    truth = [item.names(field) for item in items]
+    if field == OBJECTS:
+        metrics, name, constant = (OBJECT_METRIC,), "best_constant_set", best_constant_set(truth)
+    else:
+        metrics, name = LABEL_METRICS, "majority_of_test_truth"
+        constant = Counter(truth).most_common(1)[0][0]
+    within = count_labels(truth, [names & options for names in truth], episodes)
     for variant in variants:
         said = [
-            (item.said[field],) if field in item.said and _counts(item, variant) else ()
+            item.said_names(field) if item.strict or variant != STRICT else frozenset()
             for item in items
         ]
-        yield from whole.rows(author, said, task=field, variant=variant)
-
-
-def _counts(item: AnsweredWindow, variant: str) -> bool:
-    return item.strict or variant != STRICT
-
-
-def object_rows(answers: AnswerFile, author: Author) -> Iterator[Record]:
-    """Yield the scores of the named objects, exact names, pooled over windows."""
-    items, episodes = answers.items, answers.episodes
-    truth = [item.true_objects for item in items]
-    if not any(truth):
-        fields = {"task": "objects", "n_test": len(items), **named(METRICS[OBJECT_METRIC])}
-        yield from _no_score(author, "every true set is empty", (PARSED, STRICT), **fields)
-        return
-    allowed, ceiling = answers.options.allowed("objects"), None
-    if allowed is not None:
-        best = count_labels(truth, [names & allowed for names in truth], episodes)
-        ceiling = _on_all(best, OBJECT_METRIC)
-    constant = ("best_constant_set", best_constant_set(truth))
-    whole = _FieldTruth(truth, episodes, constant, {OBJECT_METRIC: ceiling})
-    for variant in (PARSED, STRICT):
-        said = [item.said_objects if _counts(item, variant) else frozenset() for item in items]
-        yield from whole.rows(author, said, task="objects", variant=variant)
-
-
-def _on_all(counts: LabelCounts, metric: str) -> float:
-    """Return a metric over the recordings as they are."""
-    return float(counts.score_of(metric)(np.ones((1, counts.true.shape[0])))[0])
+        shuffled = {
+            "shuffled_answers": np.zeros_like(episodes),
+            "shuffled_within_episode": episodes,
+        }
+        draws = {name: [[constant] * len(said)]} | {
+            floor: [[said[place] for place in places] for places in permutations(groups)]
+            for floor, groups in shuffled.items()
+        }
+        mine, *floors = (
+            [count_labels(truth, one, episodes, options) for one in each]
+            for each in ([said], *draws.values())
+        )
+        for metric in metrics:
+            scores = [average([one.score_of(metric) for one in each]) for each in floors]
+            bounded = options and metric != "macro_f1_present"
+            yield from AnswerScore(
+                METRICS[metric], mine[0].score_of(metric), int(episodes.max()) + 1, len(said),
+                dict(zip(draws, scores, strict=True)), within.value(metric) if bounded else None,
+                TRUTH_FLOORS,
+            ).rows(base, task=field, variant=variant)  # fmt: skip
 
 
 def best_constant_set(truth: Sequence[Collection[str]]) -> frozenset[str]:
@@ -424,19 +354,39 @@ def best_constant_set(truth: Sequence[Collection[str]]) -> frozenset[str]:
     return frozenset(name for name, _ in ranked[: best + 1])
 
 
-def overlap(one: Frames | None, other: Frames) -> float:
-    """Return frames in both segments as a share of those in either; 0 for no segment.
+def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return frames in both segments as a share of those in either, float (...,).
 
-    A segment that ends before it starts holds no frame.
+    Segments are first and last frames, int (..., 2). One that ends before it starts holds no frame
+    and overlaps with none.
     """
-    if one is None or one[1] < one[0]:
-        return 0.0
-    both = max(min(one[1], other[1]) - max(one[0], other[0]) + 1, 0)
-    lengths = [max(last - first + 1, 0) for first, last in (one, other)]
-    return both / (sum(lengths) - both)
+    both = np.minimum(one[..., 1], other[..., 1]) - np.maximum(one[..., 0], other[..., 0]) + 1
+    both = np.maximum(both, 0)
+    lengths = sum(np.maximum(x[..., 1] - x[..., 0] + 1, 0) for x in (one, other))
+    return both / np.maximum(lengths - both, 1)
 
 
-def evidence_rows(answers: AnswerFile, author: Author) -> Iterator[Record]:
+def ending(n_frames: np.ndarray, length: int) -> np.ndarray:
+    """Return the last frames of clips, as first and last of them, int (n, 2)."""
+    return np.stack([np.maximum(n_frames - length, 0), n_frames - 1], axis=-1)
+
+
+def centred(n_frames: np.ndarray, length: int) -> np.ndarray:
+    """Return the middle of clips, as first and last frame, int (n, 2)."""
+    length = np.minimum(length, n_frames)
+    first = (n_frames - length) // 2
+    return np.stack([first, first + length - 1], axis=-1)
+
+
+def best_length(
+    n_frames: np.ndarray, truth: np.ndarray, place: Callable[[np.ndarray, int], np.ndarray]
+) -> int:
+    """Return the length of segments, placed in all clips alike, that fits the true ones best."""
+    lengths = range(1, int(n_frames.max()) + 1)
+    return 1 + int(np.argmax([overlap(place(n_frames, n), truth).mean() for n in lengths]))
+
+
+def evidence_rows(answers: AnswerFile, base: Base) -> Iterator[Record]:
     """Yield how well the evidence window is found, beside answers that always name one place.
 
     It is scored only where predictions say how long their clips were; elsewhere the prompt may have
@@ -444,64 +394,34 @@ def evidence_rows(answers: AnswerFile, author: Author) -> Iterator[Record]:
     clip; the last frames of the clip, as many as fit the true segments best; the model's own
     answers randomly assigned, by their distance from the clip's end.
     """
-    asked = np.array([item.evidence is not None for item in answers.items])
-    if not asked.any():
+    items, episodes = answers.where(lambda item: item.evidence is not None)
+    if not items:
         reason = "no line says how long its clip was: the prompt may have printed the frames"
-        fields = {"task": EVIDENCE_TASK, "n_test": 0, **named(IOU)}
-        yield author.row(HONEST, **fields, status="skipped", reason=reason)
+        fields = base | {"task": EVIDENCE_TASK, "n_test": 0, **named(IOU)}
+        yield Record(**fields, status="skipped", reason=reason)
         return
-    clips = [item.evidence for item in answers.items if item.evidence is not None]
-    _, episodes = np.unique(answers.episodes[asked], return_inverse=True)
+    clips = [item.evidence for item in items]
+    n_frames = np.array([clip.n_frames for clip in clips])
+    truth, said, window = (
+        np.array([getattr(clip, name) for clip in clips]) for name in ("truth", "said", "window")
+    )
 
-    def score(said: Iterable[Frames | None]) -> WeightedScore:
-        return share(_overlaps(said, clips), episodes)
+    def score(spans: np.ndarray) -> WeightedScore:
+        return share(overlap(spans, truth), episodes)
 
-    back = [
-        None if clip.said is None else tuple(clip.n_frames - frame for frame in clip.said)
-        for clip in clips
-    ]
-    from_end = [
-        [_from_end(clip, one) for one, clip in zip(some, clips, strict=True)]
-        for some in permuted(back)
-    ]
+    to_end = n_frames[:, None] - said  # (n, 2)
+    assigned = permutations(np.zeros(len(clips)))
     floors = {
-        "whole_clip": score((0, clip.n_frames - 1) for clip in clips),
-        "asked_window": score(clip.window for clip in clips),
-        "centre_of_clip": score(_best_length(clips, _centred)),
-        "last_frames": score(_best_length(clips, _ending)),
-        "shuffled_answers": average(list(map(score, from_end))),
+        "whole_clip": score(ending(n_frames, int(n_frames.max()))),
+        "asked_window": score(window),
+        "centre_of_clip": score(centred(n_frames, best_length(n_frames, truth, centred))),
+        "last_frames": score(ending(n_frames, best_length(n_frames, truth, ending))),
+        "shuffled_answers": average([score(n_frames[:, None] - to_end[p]) for p in assigned]),
     }
-    mine = score(clip.said for clip in clips)
     note = "the floors' lengths are fitted on the test truth: no fixed place does better"
-    scored = AnswerScore(IOU, mine, int(episodes.max()) + 1, len(clips), floors)
-    yield from author.rows(scored, note, task=EVIDENCE_TASK, variant=PARSED)
-
-
-def _overlaps(said: Iterable[Frames | None], clips: Sequence[EvidenceSpans]) -> np.ndarray:
-    return np.array([overlap(one, clip.truth) for one, clip in zip(said, clips, strict=True)])
-
-
-def _from_end(clip: EvidenceSpans, distances: Frames | None) -> Frames | None:
-    return None if distances is None else tuple(clip.n_frames - one for one in distances)
-
-
-def _centred(clip: EvidenceSpans, length: int) -> Frames:
-    length = min(length, clip.n_frames)
-    first = (clip.n_frames - length) // 2
-    return first, first + length - 1
-
-
-def _ending(clip: EvidenceSpans, length: int) -> Frames:
-    return max(0, clip.n_frames - length), clip.n_frames - 1
-
-
-def _best_length(
-    clips: Sequence[EvidenceSpans], place: Callable[[EvidenceSpans, int], Frames]
-) -> list[Frames]:
-    """Return the segments of the length that does best over all clips."""
-    lengths = range(1, max(clip.n_frames for clip in clips) + 1)
-    said = [[place(clip, length) for clip in clips] for length in lengths]
-    return said[int(np.argmax([_overlaps(one, clips).mean() for one in said]))]
+    n_episodes = int(episodes.max()) + 1
+    scored = AnswerScore(IOU, score(said), n_episodes, len(clips), floors, note=note)
+    yield from scored.rows(base, task=EVIDENCE_TASK, variant=PARSED)
 
 
 # --- the published evaluator's figures ----------------------------------------------------------
@@ -518,35 +438,35 @@ def official_figures(answers: AnswerFile) -> dict[str, float | None]:
     trained.
     """
     items, episodes = answers.items, answers.episodes
-    right = np.array([item.published == item.truth["action"] for item in items])
     actions = [(item.truth["action"],) for item in items]
     said = [(item.published,) for item in items]
-    macro_f1 = _on_all(count_labels(actions, said, episodes, answers.options.action),
-                       "macro_f1_all")  # fmt: skip
+    macro_f1 = count_labels(actions, said, episodes, answers.options.action).value("macro_f1_all")
     objects = [item.true_objects for item in items], [item.said_objects for item in items]
-    named_any = any(map(any, objects))
+    right = np.array([item.published == item.truth["action"] for item in items])
     tells = all(item.seen is not None for item in items)
     seen = np.array([bool(item.seen) for item in items])
 
-    def mean(values: np.ndarray) -> float | None:
+    def mean(values: Sequence[bool] | np.ndarray) -> float | None:
         return float(np.mean(values)) if len(values) else None
 
     def field_accuracy(field: str) -> float | None:
         known = [item for item in items if item.truth[field] != UNKNOWN]
-        return mean(np.array([item.said.get(field) == item.truth[field] for item in known]))
+        return mean([item.said.get(field) == item.truth[field] for item in known])
 
     return {
         "num_samples": len(items),
         "accuracy": mean(right),
         "macro_f1": macro_f1,
-        "json_validity_rate": mean(np.array([item.lenient for item in items])),
+        "json_validity_rate": mean([item.lenient for item in items]),
         "action_macro_f1": macro_f1,
         "subtask_accuracy": field_accuracy("subtask"),
         "transition_accuracy": field_accuracy("transition"),
         "next_action_accuracy": field_accuracy("next_action"),
         "contact_accuracy": field_accuracy("contact"),
         "object_micro_f1": (
-            _on_all(count_labels(*objects, episodes), OBJECT_METRIC) if named_any else None
+            count_labels(*objects, episodes).value(OBJECT_METRIC)
+            if any(map(any, objects))
+            else None
         ),
         "num_unseen_label_samples": int((~seen).sum()) if tells else None,
         "seen_label_accuracy": mean(right[seen]) if tells else None,
@@ -555,22 +475,23 @@ def official_figures(answers: AnswerFile) -> dict[str, float | None]:
     }
 
 
-def official_rows(answers: AnswerFile, author: Author) -> Iterator[Record]:
+def official_rows(answers: AnswerFile, base: Base) -> Iterator[Record]:
     """Yield a row a figure of the published evaluator, names prefixed ``published_``."""
+    base = base | {"contract": PUBLISHED}
     units = dict.fromkeys(("num_samples", "num_unseen_label_samples"), "sample")
     units["held_out_episode_count"] = "episode"
     for name, value in official_figures(answers).items():
         unit = units.get(name, "1")
-        fields = {"metric": PREFIX + name, "unit": unit, "n_test": len(answers)}
+        fields = {"metric": PREFIX + name, "unit": unit, "n_test": len(answers.items)}
         if value is None:
             reason = "nothing counts, or the file does not say which labels occur in training"
             fields |= {"status": "skipped", "reason": reason}
         better = True if unit == "1" else None
-        yield author.row(PUBLISHED, **fields, higher_is_better=better, value=value)
+        yield Record(**base | fields, higher_is_better=better, value=value)
     told = [item.agrees for item in answers.items if item.agrees is not None]
     if told:
-        yield author.row(
-            PUBLISHED, metric=PREFIX + "parsing_agreement", higher_is_better=True,
+        yield Record(
+            **base, metric=PREFIX + "parsing_agreement", higher_is_better=True,
             value=float(np.mean(told)), n_test=len(told),
             reason="share of lines whose own parsed fields are those that the rules give",
         )  # fmt: skip

@@ -22,6 +22,7 @@ from xperience.qwen.schema import (
     UNKNOWN,
     AnswerReading,
     AnswersError,
+    FrameRange,
     Options,
     read_options,
 )
@@ -30,32 +31,21 @@ from xperience.text import read_lines
 
 RECORDS, OPTIONS, MANIFEST = "records.jsonl", "options.json", "manifest.json"
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ClipSpan(BaseModel):
-    """Frames of the recording, both ends included."""
-
-    model_config = _STRICT
-
-    start_frame: int = Field(ge=0)
-    end_frame: int = Field(ge=0)
-
-
-class MissingView(BaseModel):
+class MissingView(_Stored):
     """A camera that is not there in all of a clip."""
-
-    model_config = _STRICT
 
     frames: list[tuple[int, int]] = Field(min_length=1)
     """First and last of each run of frames of the clip's video in which its tile is hatched."""
     reason: str = Field(min_length=1)
 
 
-class Media(BaseModel):
+class Media(_Stored):
     """The files of a clip; paths are relative to the records' folder."""
-
-    model_config = _STRICT
 
     video: str  # the mosaic, an MP4 file
     video_sha256: str
@@ -74,10 +64,8 @@ class Media(BaseModel):
     why_no_audio: str | None  # why there is no sound, or not in all of the clip
 
 
-class Supervised(BaseModel):
+class Supervised(_Stored):
     """One supervised record, one line of ``records.jsonl``."""
-
-    model_config = _STRICT
 
     id: str = Field(min_length=1)  # episode and first frame of the window
     episode: str = Field(min_length=1)
@@ -85,8 +73,8 @@ class Supervised(BaseModel):
     system: str  # what the model is told
     user: str  # what the model is asked
     media: Media
-    window: ClipSpan  # the frames that the answer describes
-    clip: ClipSpan  # the frames that are shown: they end with the window and start before it
+    window: FrameRange  # the frames of the recording that the answer describes
+    clip: FrameRange  # the frames that are shown: they end with the window and start before it
     answer: str  # the truth as `answer_text` writes it, in the annotators' words
     target: str  # what a model can be taught to say; strictly valid
     action_is_option: bool  # whether the true action occurs in training episodes, or is "unknown"
@@ -104,23 +92,12 @@ class Supervised(BaseModel):
 
 @dataclass(frozen=True)
 class ClipAnswer:
-    """What an author said about one clip.
-
-    Parameters
-    ----------
-    author : str
-    record : Supervised
-        What was asked, and the truth.
-    raw : str
-        All that the author wrote.
-    reading : AnswerReading
-        What counts of it.
-    """
+    """What an author said about one clip."""
 
     author: str
-    record: Supervised
-    raw: str
-    reading: AnswerReading
+    record: Supervised  # what was asked, and the truth
+    raw: str  # all that the author wrote
+    reading: AnswerReading  # what counts of it
 
 
 @dataclass(frozen=True)
@@ -140,13 +117,10 @@ class Export:
         """Counts, digests and settings, and which episodes were lost."""
         return json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
 
-    def records(self, side: str | None = None) -> Iterator[Supervised]:
-        """Yield the records of one side, or all, in the file's order.
+    def records(self, *sides: str) -> Iterator[Supervised]:
+        """Yield the records of some sides, or all, in the file's order.
 
-        Raises
-        ------
-        AnswersError
-            If a line is not a record. The place is ``file:line``.
+        A line that is not a record is an AnswersError at ``file:line``.
         """
         for number, line in read_lines(self.path):
             try:
@@ -157,8 +131,17 @@ class Export:
                     f"{RECORDS}:{number}: {place}", found, "a supervised record",
                     "Export the records again.",
                 ) from error  # fmt: skip
-            if side in (None, record.side):
+            if not sides or record.side in sides:
                 yield record
+
+    def some(self, *sides: str) -> list[Supervised]:
+        """Return the records of some sides; an AnswersError if there is none."""
+        if not (found := list(self.records(*sides))):
+            raise AnswersError(
+                RECORDS, f"has no record of {', '.join(sides)}", "at least one",
+                "Name another side, or export it.",
+            )  # fmt: skip
+        return found
 
 
 def first_fault(error: ValidationError) -> tuple[str, str]:
@@ -168,13 +151,7 @@ def first_fault(error: ValidationError) -> tuple[str, str]:
 
 
 def open_export(folder: Path | str) -> Export:
-    """Open a folder that `xperience.qwen.export.export_records` wrote, or the records in it.
-
-    Raises
-    ------
-    AnswersError
-        If it holds no finished export.
-    """
+    """Open a finished export: the folder that `export_records` wrote, or the records in it."""
     folder = Path(folder)
     folder = folder.parent if folder.name == RECORDS else folder
     for name in (RECORDS, MANIFEST):
@@ -201,9 +178,9 @@ def as_target(answer: dict[str, Any], options: Options) -> dict[str, Any]:
     return target | {"objects": named[:MAX_OBJECTS]}
 
 
-def prediction_line(record: Supervised, raw: str) -> dict[str, Any]:
+def prediction_line(record: Supervised, raw: str, **more: Any) -> str:
     """Return all that a model wrote of a record as a line that `xperience evaluate` reads."""
-    return {
+    line = {
         "id": record.id,
         "episode_id": record.episode,
         "raw_prediction": raw,
@@ -212,16 +189,19 @@ def prediction_line(record: Supervised, raw: str) -> dict[str, Any]:
         "clip_frames": record.media.n_frames,
         "window_frames": record.media.window_frames,
     }
+    return json.dumps(line | more, ensure_ascii=False) + "\n"
 
 
 def write_predictions(path: Path | str, answers: Iterable[tuple[Supervised, str]]) -> int:
     """Write each record with all that was said of it, whole or not at all; return how many."""
-    count = 0
     with whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
-        for record, raw in answers:
-            file.write(json.dumps(prediction_line(record, raw), ensure_ascii=False) + "\n")
-            count += 1
+        count = 0
+        for count, (record, raw) in enumerate(answers, 1):  # noqa: B007 - told at the end
+            file.write(prediction_line(record, raw))
     return count
+
+
+# --- results that are whole or absent, and never mixed ------------------------------------------
 
 
 def told_key(path: Path) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from xperience.qwen.supervised import open_export, whole_folder
 from xperience.storage import write_json
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast, Qwen3OmniMoeThinkerConfig
 
 NAMED_TOKENS = {
@@ -29,10 +28,9 @@ NAMED_TOKENS = {
     "audio_bos_token": "<|audio_start|>",
     "audio_eos_token": "<|audio_end|>",
 }
-TURNS = ("system", "user", "assistant")
-"""Names of the turns. The model's configuration wants the second one as a token of its own."""
-MEL_BINS = 16
-PATCH = 8
+VOCABULARY = 768
+"""Most tokens, special ones included."""
+MEL_BINS, PATCH = 16, 8
 SPREAD = 0.1
 """Of weights: about one over the root of the width, so that what goes in still shows at the end."""
 FEATURES = {
@@ -46,9 +44,7 @@ FEATURES = {
 """The settings of pictures and sound, by the names of the real model's file."""
 
 
-def make_tiny(
-    folder: Path | str, texts: Iterable[str], seed: int = 0, vocabulary: int = 768
-) -> Path:
+def make_tiny(folder: Path | str, texts: Iterable[str], seed: int = 0) -> Path:
     """Write a tiny thinker of the Qwen3-Omni architecture with its tokenizer; return its folder.
 
     It holds weights (safetensors), configuration, tokenizer and feature settings. The same
@@ -57,28 +53,30 @@ def make_tiny(
     Parameters
     ----------
     folder : path
-        Folder to make; it must not exist.
+        Folder to make; one that exists is an AnswersError.
     texts : iterable of str
         What the tokenizer learns its merges from: prompts, options, answers.
     seed : int
         Seeds the weights.
-    vocabulary : int
-        Most tokens, special ones included.
-
-    Raises
-    ------
-    AnswersError
-        If the folder exists, a package is missing, or the tokens are too few.
     """
     require()
+    import torch  # noqa: PLC0415
+    from transformers import Qwen3OmniMoeThinkerForConditionalGeneration  # noqa: PLC0415
+
     folder = Path(folder)
     check_output(folder)
     if folder.exists():
         raise AnswersError(folder.name, "is there already", "a new folder", "Name another one.")
     with whole_folder(folder) as scratch:
-        tokenizer = _tokenizer(texts, vocabulary)
+        tokenizer = _tokenizer(texts)
         tokenizer.save_pretrained(scratch)
-        _write_weights(scratch, tiny_config(tokenizer), seed)
+        config = _config(tokenizer)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = Qwen3OmniMoeThinkerForConditionalGeneration(config)
+        model.generation_config.eos_token_id = config.text_config.eos_token_id
+        model.generation_config.pad_token_id = config.text_config.pad_token_id
+        model.save_pretrained(scratch)
         write_json(scratch / "preprocessor_config.json", FEATURES)
     return folder
 
@@ -86,17 +84,8 @@ def make_tiny(
 def words_of(records: Path | None = None, options: Path | None = None) -> list[str]:
     """Return texts whose words a tokenizer should know.
 
-    Parameters
-    ----------
-    records : Path, optional
-        A finished export: its options, and prompts and targets of its training side.
-    options : Path, optional
-        A file of options instead.
-
-    Raises
-    ------
-    AnswersError
-        If neither or both are named, or one cannot be read.
+    They are the options, and prompts and targets of the training side, of a finished export, or
+    those of a file of options. If neither or both are named, that is an AnswersError.
     """
     if (records is None) == (options is None):
         raise AnswersError(
@@ -111,8 +100,7 @@ def words_of(records: Path | None = None, options: Path | None = None) -> list[s
     return said
 
 
-def tiny_config(tokenizer: "PreTrainedTokenizerFast") -> "Qwen3OmniMoeThinkerConfig":
-    """Return the configuration of a tiny thinker for a tokenizer."""
+def _config(tokenizer: "PreTrainedTokenizerFast") -> "Qwen3OmniMoeThinkerConfig":
     from transformers import Qwen3OmniMoeThinkerConfig  # noqa: PLC0415
 
     token = tokenizer.convert_tokens_to_ids
@@ -152,51 +140,25 @@ def tiny_config(tokenizer: "PreTrainedTokenizerFast") -> "Qwen3OmniMoeThinkerCon
     )  # fmt: skip
 
 
-def _tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerFast":
+def _tokenizer(texts: Iterable[str]) -> "PreTrainedTokenizerFast":
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
 
-    said = sorted(set(texts))
-    inner = _merges([*said, *["system user assistant"] * 2], vocabulary)
-    if inner.token_to_id("user") is None:
-        # of a few texts the merges may come in an order that never makes the word whole
-        inner = _merges([*said, *list(TURNS) * (len(said) + 2)], vocabulary)
-    if inner.token_to_id("user") is None:
-        raise AnswersError(
-            "tiny model", f"no room for the word 'user' in {vocabulary} tokens",
-            "a token for that turn", "Ask for more tokens, or give shorter texts.",
-        )  # fmt: skip
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[PADDING, TURN_START, TURN_END, *NAMED_TOKENS.values()],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    inner.train_from_iterator([*sorted(set(texts)), *["system user assistant"] * 2], trainer)
+    if inner.token_to_id("user") is None:  # of a few texts the merges may never make it whole
+        inner.add_tokens(["user"])
     return PreTrainedTokenizerFast(
         tokenizer_object=inner,
         eos_token=TURN_END,
         pad_token=PADDING,
         extra_special_tokens=NAMED_TOKENS,
     )
-
-
-def _merges(texts: list[str], vocabulary: int) -> "Tokenizer":
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
-
-    inner = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    special = [PADDING, TURN_START, TURN_END, *NAMED_TOKENS.values()]
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=special,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    inner.train_from_iterator(texts, trainer)
-    return inner
-
-
-def _write_weights(folder: Path, config: "Qwen3OmniMoeThinkerConfig", seed: int) -> None:
-    import torch  # noqa: PLC0415
-    from transformers import Qwen3OmniMoeThinkerForConditionalGeneration  # noqa: PLC0415
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = Qwen3OmniMoeThinkerForConditionalGeneration(config)
-    model.generation_config.eos_token_id = config.text_config.eos_token_id
-    model.generation_config.pad_token_id = config.text_config.pad_token_id
-    model.save_pretrained(folder)

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from math import cos, pi
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from xperience.qwen.model import IGNORED, LoadedModel, ModelSource, load, require
+from xperience.qwen.model import IGNORED, ModelSource, load, require
 from xperience.qwen.schema import AnswersError
 from xperience.qwen.supervised import (
     Export,
@@ -39,8 +39,6 @@ KEY, LOG, SUMMARY, STATE = "key.json", "log.jsonl", "training.json", "state.json
 ADAPTER, CONFIG, OPTIMISER = (
     "adapter_model.safetensors", "adapter_config.json", "optimizer.safetensors"
 )  # fmt: skip
-
-Watch = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def train(
     source: ModelSource,
     out: Path | str,
     settings: TrainingSettings = USUAL,
-    watch: Watch | None = None,
+    watch: Callable[[dict[str, Any]], None] = lambda line: None,
 ) -> Path:
     """Train an adapter on the training side; go on where an earlier call was stopped.
 
@@ -134,28 +132,40 @@ def train(
     export, run = open_export(records), RunFolder(Path(out))
     # The number of processes is not in the key, and how a step is cut into pieces changes no more
     # than how its sums are rounded.
-    key = {
-        "model": source.digest,
-        "dtype": source.dtype,
-        "most_pixels": source.most_pixels,
+    key = source.key | {
         "records": file_digest(export.path),
         "settings": asdict(replace(settings, piece=1, recompute=False)),
     }
+    del key["adapter"]
+    adapter = run.folder / "adapter"
     if (run.folder / SUMMARY).exists():
         run.open(key)
-        return run.folder / "adapter"
+        return adapter
     trainer = Trainer(export, source, settings)
     accelerator = trainer.accelerator
     if accelerator.is_main_process:
         run.open(key)
     accelerator.wait_for_everyone()
     started = time.monotonic()
-    trainer.run(run, watch or (lambda line: None))
+    trainer.run(run, watch)
     if accelerator.is_main_process:
-        run.finish(accelerator.num_processes, time.monotonic() - started)
+        best, losses = run.best, [line["loss"] for line in run.logged() if "loss" in line]
+        with whole_folder(adapter) as scratch:
+            for name in (ADAPTER, CONFIG):
+                shutil.copyfile(best / name, scratch / name)
+        state = told_key(best / STATE)
+        summary = {
+            "best_step": state["step"],
+            "validation_loss": state["validation_loss"],
+            "first_loss": losses[0],
+            "last_loss": losses[-1],
+            "n_processes": accelerator.num_processes,
+            "seconds_of_last_call": round(time.monotonic() - started, 3),
+        }
+        write_json(run.folder / SUMMARY, summary)
     accelerator.wait_for_everyone()
     accelerator.end_training()
-    return run.folder / "adapter"
+    return adapter
 
 
 @dataclass(frozen=True)
@@ -183,24 +193,16 @@ class RunFolder:
         return sorted((self.folder / "checkpoints").glob("[0-9]*"))
 
     @property
-    def best(self) -> Path | None:
+    def best(self) -> Path:
         """The checkpoint of least validation loss, the earliest of equals; without one, the last.
 
-        None before the first checkpoint.
+        There is one after the last step.
         """
         found = self.checkpoints
         losses = [(told_key(path / STATE)["validation_loss"], path) for path in found]
-        known = [one for one in losses if one[0] is not None]
-        return min(known)[1] if known else (found[-1] if found else None)
+        return min((one for one in losses if one[0] is not None), default=(None, found[-1]))[1]
 
-    def prune(self) -> None:
-        """Delete all checkpoints but the newest and the best."""
-        kept = {*self.checkpoints[-1:], self.best}
-        for path in self.checkpoints:
-            if path not in kept:
-                shutil.rmtree(path)
-
-    def log(self, line: Mapping[str, Any]) -> None:
+    def log(self, line: dict[str, Any]) -> None:
         """Append a line to the log."""
         with (self.folder / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -217,25 +219,6 @@ class RunFolder:
         kept = [line for line in self.logged() if line["step"] <= step]
         write_text(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in kept))
 
-    def finish(self, n_processes: int, seconds: float) -> None:
-        """Write the best adapter and the summary."""
-        best = self.best
-        assert best is not None, "the last step leaves a checkpoint"
-        with whole_folder(self.folder / "adapter") as scratch:
-            for name in (ADAPTER, CONFIG):
-                shutil.copyfile(best / name, scratch / name)
-        losses = [line["loss"] for line in self.logged() if "loss" in line]
-        state = told_key(best / STATE)
-        summary = {
-            "best_step": state["step"],
-            "validation_loss": state["validation_loss"],
-            "first_loss": losses[0],
-            "last_loss": losses[-1],
-            "n_processes": n_processes,
-            "seconds_of_last_call": round(seconds, 3),
-        }
-        write_json(self.folder / SUMMARY, summary)
-
 
 class Trainer:
     """A model that is being taught the training side of an export."""
@@ -244,12 +227,7 @@ class Trainer:
         from accelerate import Accelerator  # noqa: PLC0415
 
         self.settings, self.folder, self.source = settings, export.folder, source
-        self.taught = list(export.records("train"))
-        if not self.taught:
-            raise AnswersError(
-                export.path.name, "has no record of the training side", "at least one",
-                "Export the training episodes too.",
-            )  # fmt: skip
+        self.taught = export.some("train")
         self.validating = list(export.records("val"))
         if len(self.validating) > settings.most_validation:
             places = np.linspace(0, len(self.validating) - 1, settings.most_validation)
@@ -261,61 +239,59 @@ class Trainer:
             raise _wrong("batch", settings.batch, expected)
         loaded = load(source)
         self.prompter = loaded.prompter
-        self.adapted = _with_adapter(loaded, settings)
+        self.adapted = _with_adapter(loaded.model, settings)
         self.parameters = [p for p in self.adapted.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.model = self.accelerator.prepare(self.adapted)
 
-    def run(self, run: RunFolder, watch: Watch) -> None:
+    def run(self, run: RunFolder, watch: Callable[[dict[str, Any]], None]) -> None:
         """Take all steps that are not done."""
+        settings = self.settings
 
         def tell(line: dict[str, Any]) -> None:
             if self.accelerator.is_main_process:
                 run.log(line)
                 watch(line)
 
-        for step in range(self._resume(run), self.settings.steps):
-            tell({"step": step + 1, **self._step(step)})
+        for step in range(self._resume(run), settings.steps):
             done = step + 1
-            if done % self.settings.save_every == 0 or done == self.settings.steps:
+            tell({"step": done, **self._step(step)})
+            if done % settings.save_every == 0 or done == settings.steps:
                 loss = self._validate()
                 if loss is not None:
                     tell({"step": done, "validation_loss": loss})
                 self._save(run, {"step": done, "validation_loss": loss})
 
+    # --- checkpoints
+
     def _resume(self, run: RunFolder) -> int:
-        found = run.checkpoints[-1:]
-        done = told_key(found[0] / STATE)["step"] if found else 0
+        """Go on from the newest checkpoint; return how many steps are done."""
+        newest = run.checkpoints[-1] if run.checkpoints else None
+        done = told_key(newest / STATE)["step"] if newest else 0
         self.accelerator.wait_for_everyone()  # before anyone writes
         if self.accelerator.is_main_process:
             run.cut_log(done)
-        if found:
+        if newest:
             from peft import set_peft_model_state_dict  # noqa: PLC0415
             from safetensors.torch import load_file  # noqa: PLC0415
 
-            set_peft_model_state_dict(self.adapted, load_file(found[0] / ADAPTER))
-            self._read_optimiser(found[0] / OPTIMISER)
+            set_peft_model_state_dict(self.adapted, load_file(newest / ADAPTER))
+            state: dict[int, dict[str, torch.Tensor]] = {}
+            for full, tensor in load_file(newest / OPTIMISER).items():
+                place, name = full.split(".")
+                state.setdefault(int(place), {})[name] = tensor
+            if sorted(state) != list(range(n := len(self.parameters))):
+                raise AnswersError(
+                    OPTIMISER, f"holds {len(state)} parameters", f"{n}, those that are trained",
+                    "Move the checkpoint away, or train with the settings that made it.",
+                )  # fmt: skip
+            self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
         return done
 
-    def _read_optimiser(self, path: Path) -> None:
-        """Put an optimiser's tensors back; they are named by the place of their parameter."""
-        from safetensors.torch import load_file  # noqa: PLC0415
-
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for full, tensor in load_file(path).items():
-            place, name = full.split(".")
-            state.setdefault(int(place), {})[name] = tensor
-        n_held = len(self.parameters)
-        if sorted(state) != list(range(n_held)):
-            raise AnswersError(
-                path.name, f"holds {len(state)} parameters", f"{n_held}, those that are trained",
-                "Move the checkpoint away, or train with the settings that made it.",
-            )  # fmt: skip
-        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
-
     def _save(self, run: RunFolder, state: dict[str, Any]) -> None:
+        """Write a checkpoint; delete all others but the best."""
         from safetensors.torch import save_file  # noqa: PLC0415
 
         self.accelerator.wait_for_everyone()
@@ -324,9 +300,10 @@ class Trainer:
                 self._save_adapter(scratch)
                 held = self.optimiser.state_dict()["state"].items()
                 tensors = {f"{i}.{name}": t for i, one in held for name, t in one.items()}
-                save_file(tensors, scratch / OPTIMISER)
+                save_file(tensors, scratch / OPTIMISER)  # named by the place of their parameter
                 write_json(scratch / STATE, state)
-            run.prune()
+            for path in {*run.checkpoints[:-1]} - {run.best}:
+                shutil.rmtree(path)
         self.accelerator.wait_for_everyone()
 
     def _save_adapter(self, folder: Path) -> None:
@@ -339,16 +316,16 @@ class Trainer:
         config["base_model_name_or_path"] = model.name if model.is_dir() else self.source.model
         write_json(path, dict(sorted(config.items())))
 
+    # --- steps
+
     def _pieces(self, records: Sequence[Supervised]) -> Iterator[dict[str, torch.Tensor]]:
-        for start in range(0, len(records), self.settings.piece):
-            some = records[start : start + self.settings.piece]
+        """Yield this process's share of records, piece by piece, as the model's inputs."""
+        own = records[self.accelerator.process_index :: self.n_processes]
+        for start in range(0, len(own), self.settings.piece):
+            some = own[start : start + self.settings.piece]
             items = [self.prompter.encode(one, self.folder, answered=True) for one in some]
             made = self.prompter.batch(items, left=False)
             yield {k: v.to(self.accelerator.device) for k, v in made.items()}
-
-    def _own(self, records: Sequence[Supervised]) -> Sequence[Supervised]:
-        """Return this process's share of records."""
-        return records[self.accelerator.process_index :: self.n_processes]
 
     def _step(self, step: int) -> dict[str, float]:
         """Take one step; return its line of the log."""
@@ -360,33 +337,28 @@ class Trainer:
             group["lr"] = rate
         # Each process draws its own dropout.
         entropy = [self.settings.seed, step, self.accelerator.process_index]
+        self.model.train()
+        total = torch.zeros((), device=self.accelerator.device)
         with torch.random.fork_rng():
             torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-            loss = self._gradients(self._own(records), n_tokens)
+            n_pieces = -(-len(records) // self.n_processes // self.settings.piece)
+            for place, inputs in enumerate(self._pieces(records), 1):
+                # Processes exchange gradients once, with the last piece.
+                is_last = place == n_pieces
+                with nullcontext() if is_last else self.accelerator.no_sync(self.model):
+                    loss = self._loss(self.model, inputs)
+                    # Processes' gradients are averaged, ours are to be added.
+                    self.accelerator.backward(loss * (self.n_processes / n_tokens))
+                total += loss.detach()
         length = self.accelerator.clip_grad_norm_(self.parameters, self.settings.most_gradient)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         return {
-            "loss": self._total(loss) / n_tokens,
+            "loss": self._summed(total) / n_tokens,
             "learning_rate": rate,
             "gradient_length": float(length),
             "n_tokens": n_tokens,
         }
-
-    def _gradients(self, records: Sequence[Supervised], n_tokens: int) -> torch.Tensor:
-        """Add up the gradients of this process's records; return the sum of their losses."""
-        self.model.train()
-        total = torch.zeros((), device=self.accelerator.device)
-        n_pieces = -(-len(records) // self.settings.piece)
-        for place, inputs in enumerate(self._pieces(records), 1):
-            # Processes exchange gradients once, with the last piece.
-            is_last = place == n_pieces
-            with nullcontext() if is_last else self.accelerator.no_sync(self.model):
-                loss = self._loss(self.model, inputs)
-                # Processes' gradients are averaged, ours are to be added.
-                self.accelerator.backward(loss * (self.n_processes / n_tokens))
-            total += loss.detach()
-        return total
 
     def _validate(self) -> float | None:
         """Return the loss a token of the validation records, None without any."""
@@ -395,31 +367,31 @@ class Trainer:
         self.model.eval()
         total = torch.zeros((), device=self.accelerator.device)
         with torch.no_grad():
-            for inputs in self._pieces(self._own(self.validating)):
+            for inputs in self._pieces(self.validating):
                 total += self._loss(self.adapted, inputs)
-        return self._total(total) / sum(map(self.prompter.n_learnt, self.validating))
+        return self._summed(total) / sum(map(self.prompter.n_learnt, self.validating))
 
     def _loss(self, model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the sum of cross-entropies of the tokens that are learnt."""
         given = {name: tensor for name, tensor in inputs.items() if name != "labels"}
-        wanted = inputs["labels"][:, 1:]
-        learnt = wanted != IGNORED
         # Ours, not the accelerator's autocast: that settles one precision for the whole process.
         device, bf16 = self.accelerator.device.type, self.settings.bf16
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
             logits = model(**given, use_cache=False).logits[:, :-1]  # (n, n_tokens - 1, n_vocab)
+            wanted = inputs["labels"][:, 1:]
+            learnt = wanted != IGNORED
             return functional.cross_entropy(logits[learnt].float(), wanted[learnt], reduction="sum")
 
-    def _total(self, value: torch.Tensor) -> float:
+    def _summed(self, value: torch.Tensor) -> float:
+        """Return a value added up over all processes."""
         return float(self.accelerator.reduce(value, reduction="sum"))
 
 
-def _with_adapter(loaded: LoadedModel, settings: TrainingSettings) -> torch.nn.Module:
+def _with_adapter(model: torch.nn.Module, settings: TrainingSettings) -> torch.nn.Module:
     """Return the model with a new adapter that is all that will be trained."""
     from peft import LoraConfig, get_peft_model  # noqa: PLC0415
 
-    modules = loaded.model.named_modules()
-    linear = [name for name, part in modules if isinstance(part, torch.nn.Linear)]
+    linear = [name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)]
     try:
         chosen = [name for name in linear if re.fullmatch(settings.targets, name)]
     except re.error as error:
@@ -427,17 +399,17 @@ def _with_adapter(loaded: LoadedModel, settings: TrainingSettings) -> torch.nn.M
         raise _wrong("targets", found, "a regular expression") from error
     if not chosen:
         raise _wrong("targets", repr(settings.targets), "a pattern of linear layers' whole names")
+    # By full names: of a pattern, peft keeps the last part only where a model has experts, and
+    # would adapt the sound's attention too.
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        # By full names: of a pattern, peft keeps the last part only where a model has experts, and
-        # would adapt the sound's attention too.
         target_modules=chosen,
         bias="none",
     )
     if settings.recompute:
-        loaded.model.activation_checkpointing_enable()
+        model.activation_checkpointing_enable()
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
-        return get_peft_model(loaded.model, config)
+        return get_peft_model(model, config)

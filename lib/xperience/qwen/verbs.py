@@ -1,14 +1,12 @@
 """``xperience answers …``: records for a language model, its training and its answers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from xperience.console import FOLDER, Verbs, say
-
-if TYPE_CHECKING:
-    from xperience.qwen.model import ModelSource
+from xperience.qwen import MOST_PIXELS
 
 app = Verbs(
     help="Strict-JSON answers of a language model: export, train, generate.", no_args_is_help=True
@@ -67,14 +65,15 @@ def baseline(
     head: Annotated[str, typer.Option(help="For linear: which head of that table.")] = "linear",
 ) -> None:
     """Answer records without a language model, in the same format."""
-    from xperience.errors import ParamsError, did_you_mean
+    from xperience.errors import ParamsError, did_you_mean, unreadable
     from xperience.qwen import baselines
+    from xperience.qwen.schema import AnswersError
     from xperience.qwen.supervised import open_export, write_predictions
 
     found = open_export(records)
     asked = found.records(side)
     if kind == "majority":
-        said = baselines.majority_json(found.records("train"), asked)
+        said = baselines.majority_json(found.some("train"), asked)
     elif kind == "oracle":
         said = baselines.oracle_json(asked)
     elif kind != "linear":
@@ -86,7 +85,16 @@ def baseline(
             "Name the one that the study across recordings wrote.",
         )  # fmt: skip
     else:
-        guesses = baselines.read_guesses(predictions, head)
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(predictions).to_pandas()
+        except (OSError, ValueError) as error:
+            raise AnswersError(
+                predictions.name, unreadable(error), "a Parquet table of predictions",
+                "Name the predictions of heads across recordings.",
+            ) from error  # fmt: skip
+        guesses = baselines.guesses_of(table, head, predictions.name)
         said = baselines.linear_json(guesses, asked, found.options)
     typer.echo(f"{write_predictions(out, said)} answers")
     typer.echo(str(out))
@@ -102,9 +110,7 @@ DtypeOption = Annotated[str, typer.Option(help="Weights: float32, bfloat16 or fl
 DeviceOption = Annotated[
     str | None, typer.Option(help="Where weights go, e.g. auto, cuda:0; as transformers reads it.")
 ]
-PixelsOption = Annotated[
-    int | None, typer.Option(help="Larger frames are made smaller; default: the model's limit.")
-]
+PixelsOption = Annotated[int, typer.Option(help="Larger frames are made smaller.")]
 
 
 @app.command()
@@ -133,7 +139,7 @@ def train(
     revision: RevisionOption = None,
     dtype: DtypeOption = "float32",
     device_map: DeviceOption = None,
-    most_pixels: PixelsOption = None,
+    most_pixels: PixelsOption = MOST_PIXELS,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     batch: Annotated[
         int | None, typer.Option(help="Records of a step, over all processes.")
@@ -153,6 +159,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a LoRA adapter on the training side; several processes with `accelerate launch`."""
+    from xperience.qwen.model import ModelSource
     from xperience.qwen.train import TrainingSettings
     from xperience.qwen.train import train as train_on
 
@@ -163,11 +170,10 @@ def train(
     chosen = {
         "steps": steps, "batch": batch, "piece": piece, "learning_rate": learning_rate,
         "rank": rank, "dropout": dropout, "targets": targets, "save_every": save_every,
-        "seed": seed,
+        "seed": seed, "bf16": bf16, "recompute": recompute,
     }  # fmt: skip
-    named = {name: value for name, value in chosen.items() if value is not None}
-    settings = TrainingSettings(**named, bf16=bf16, recompute=recompute)
-    source = _source(model, revision, dtype, device_map, most_pixels)
+    settings = TrainingSettings(**{k: value for k, value in chosen.items() if value is not None})
+    source = ModelSource(model, revision, None, dtype, device_map, most_pixels)
     typer.echo(str(train_on(records, source, out, settings, show)))
 
 
@@ -180,7 +186,7 @@ def generate(
     revision: RevisionOption = None,
     dtype: DtypeOption = "float32",
     device_map: DeviceOption = None,
-    most_pixels: PixelsOption = None,
+    most_pixels: PixelsOption = MOST_PIXELS,
     side: Annotated[
         list[str] | None, typer.Option(help="Side to answer; say it again for more. Default: test.")
     ] = None,
@@ -198,9 +204,10 @@ def generate(
     from xperience.progress import progress_bars
     from xperience.qwen.generate import Decoding
     from xperience.qwen.generate import generate as answers_of
+    from xperience.qwen.model import ModelSource
 
     with progress_bars() as show:
-        source = _source(model, revision, dtype, device_map, most_pixels, adapter)
+        source = ModelSource(model, revision, adapter, dtype, device_map, most_pixels)
         decoding = Decoding(constrained, limit, temperature, seed, batch)
         n = answers_of(
             records, source, out, decoding, side or ("test",),
@@ -208,17 +215,3 @@ def generate(
         )  # fmt: skip
     typer.echo(f"{n} answers")
     typer.echo(str(out))
-
-
-def _source(
-    model: str,
-    revision: str | None,
-    dtype: str,
-    device_map: str | None,
-    most_pixels: int | None,
-    adapter: Path | None = None,
-) -> "ModelSource":
-    from xperience.qwen.model import MOST_PIXELS, ModelSource
-
-    pixels = MOST_PIXELS if most_pixels is None else most_pixels
-    return ModelSource(model, revision, adapter, dtype, device_map, pixels)

@@ -13,7 +13,7 @@ asked.
 import importlib.util
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,11 @@ import numpy as np
 from xperience.evaluation.metrics import Metric
 from xperience.evaluation.records import Record
 from xperience.qwen.predictions import AnsweredWindow, AnswerFile
-from xperience.qwen.schema import OPTION_FIELDS, UNKNOWN, AnswersError
-from xperience.qwen.scores import HONEST, AnswerScore, Author, named, share, share_metric
+from xperience.qwen.schema import UNKNOWN, AnswersError
+from xperience.qwen.scores import AnswerScore, Base, named, share, share_metric
 from xperience.recording import labels
 from xperience.storage import file_digest
 
-FIELDS = OPTION_FIELDS
 KINDS = ("exact", "normalised", "same_words", "same_verb_and_noun", "same_noun", "same_verb")
 SIMILARITY = "similarity"
 FAILURE = "failure_that_is_wording"
@@ -53,6 +52,12 @@ class LabelComparison:
     compare: Compare
     needs: str | None = None  # what is missing for it, if something is
 
+    @property
+    def skipped(self) -> dict[str, Any]:
+        """Fields of a row that says what is missing."""
+        reason = f"not installed: {self.needs}; `make extras` brings it"
+        return named(self.metric) | {"status": "skipped", "reason": reason}
+
 
 def comparisons() -> dict[str, LabelComparison]:
     """Return the comparisons by name, from the strictest to the loosest."""
@@ -67,7 +72,8 @@ def comparisons() -> dict[str, LabelComparison]:
         ("same_verb_and_noun", "The same verb and the same head noun.", _by_key(_both), split),
         ("same_noun", "The same head noun.", _by_key(lambda x: parts(x).noun), split),
         ("same_verb", "The same verb.", _by_key(lambda x: parts(x).verb), split),
-        ("same_meaning", f"Sentence vectors with a cosine of {ALIKE} or more.", _alike, absent),
+        ("same_meaning", f"Sentence vectors with a cosine of {ALIKE} or more.",
+         lambda *both: (_cosine(*both) >= ALIKE).astype(np.float32), absent),
         (SIMILARITY, "Cosine of sentence vectors, 0 where it is negative.", _cosine, absent),
     ]  # fmt: skip
     return {
@@ -96,24 +102,20 @@ def _by_key(key_of: Callable[[str], Hashable]) -> Compare:
 
 
 def _cosine(true: Sequence[str], others: Sequence[str]) -> np.ndarray:
-    return _cosine_once(tuple(true), tuple(others))
-
-
-@lru_cache(maxsize=1)
-def _cosine_once(true: tuple[str, ...], others: tuple[str, ...]) -> np.ndarray:
-    names = list(dict.fromkeys([*true, *others]))
-    vectors = dict(zip(names, embed(names), strict=True))
+    names = tuple(dict.fromkeys([*true, *others]))
+    vectors = dict(zip(names, _embedded(names), strict=True))
     first, second = (np.array([vectors[n] for n in side]) for side in (true, others))
     return np.clip(first.reshape(len(true), -1) @ second.reshape(len(others), -1).T, 0, 1)
-
-
-def _alike(true: Sequence[str], others: Sequence[str]) -> np.ndarray:
-    return (_cosine(true, others) >= ALIKE).astype(np.float32)
 
 
 def missing_packages() -> list[str]:
     """Return what must be installed before sentences can be embedded; empty if all is there."""
     return [name for name in NEEDS if importlib.util.find_spec(name) is None]
+
+
+@lru_cache(maxsize=1)
+def _embedded(sentences: tuple[str, ...]) -> np.ndarray:
+    return embed(sentences)
 
 
 def embed(sentences: Sequence[str]) -> np.ndarray:
@@ -170,34 +172,25 @@ class LabelPairs:
     """A field's true labels beside what was said, under one comparison."""
 
     truth: np.ndarray  # (n,), places in the comparison
-    said: np.ndarray  # (n,), the same; -1 where nothing was said
+    said: np.ndarray  # (n,), the same; -1, the last column, where nothing was said
     episodes: np.ndarray  # (n,)
-    values: np.ndarray  # (n_true, n_said), how alike labels are; NaN rows do not count
+    counted: np.ndarray  # (n,), whether the truth can be compared
+    values: np.ndarray  # (n_true, n_said + 1), how alike labels are, the last column zeros
     among_true: np.ndarray  # (n_true, n_true), the same for true labels among themselves
-
-    @property
-    def counted(self) -> np.ndarray:
-        """Which samples have a truth that can be compared, bool (n,)."""
-        return ~np.isnan(self.among_true[self.truth, self.truth])
-
-    @cached_property
-    def _padded(self) -> np.ndarray:
-        # Place -1 is a last column of zeros: nothing said is never right.
-        return np.pad(np.nan_to_num(self.values), ((0, 0), (0, 1)))
 
     @property
     def hits(self) -> np.ndarray:
         """How right each answer is, float (n,)."""
-        return self._padded[self.truth, self.said].astype(float)
+        return self.values[self.truth, self.said].astype(float)
 
     def expected(self, groups: np.ndarray) -> np.ndarray:
         """Return how right each answer is expected to be, permuted within groups, float (n,)."""
         found = np.zeros(len(self.truth))
-        width = self._padded.shape[1]
+        width = self.values.shape[1]
         for one in np.unique(groups):
             members = np.flatnonzero(groups == one)
             counts = np.bincount(self.said[members] % width, minlength=width)
-            found[members] = (self._padded @ counts)[self.truth[members]] / len(members)
+            found[members] = (self.values @ counts)[self.truth[members]] / len(members)
         return found
 
     def chance(self) -> dict[str, np.ndarray]:
@@ -209,9 +202,9 @@ class LabelPairs:
 
     def constant(self) -> np.ndarray:
         """Return how right the best true label is, said every time, float (n,)."""
-        alike = np.nan_to_num(self.among_true)
-        often = np.bincount(self.truth, minlength=len(alike))
-        return alike[:, (often @ alike).argmax()][self.truth].astype(float)
+        often = np.bincount(self.truth, minlength=len(self.among_true))
+        best = (often @ self.among_true).argmax()
+        return self.among_true[:, best][self.truth].astype(float)
 
     def scored(
         self, one: Metric, floors: dict[str, np.ndarray], counted: np.ndarray
@@ -222,32 +215,42 @@ class LabelPairs:
         return AnswerScore(one, score_of, int(self.episodes.max()) + 1, int(counted.sum()), of)
 
 
-def wording_rows(answers: AnswerFile, author: Author, field: str) -> Iterator[Record]:
+def wording_rows(answers: AnswerFile, base: Base, field: str) -> Iterator[Record]:
     """Yield a field's comparisons, what of the failures each calls right, and the answers' kinds.
 
     Metrics ``wording_*`` count over all windows, ``failure_that_is_wording`` (variant: comparison)
     over those that are wrong as texts, and ``answer_share`` (variant: kind) sorts every answer into
     the first kind that it fits. Answers that could not be read are failures and no wording.
     """
-    known = np.array([item.truth[field] != UNKNOWN for item in answers.items])
-    items = [item for item, keep in zip(answers.items, known, strict=True) if keep]
+    items, episodes = answers.where(lambda item: item.truth[field] != UNKNOWN)
     if not items:
         return
-    _, episodes = np.unique(answers.episodes[known], return_inverse=True)
+    base = base | {"task": field}
     found: dict[str, LabelPairs] = {}
     for name, way in comparisons().items():
         if way.needs:
-            reason = f"not installed: {way.needs}; `make extras` brings it"
-            shown = named(way.metric) | {"status": "skipped", "reason": reason}
-            yield author.row(HONEST, task=field, **shown)
+            yield Record(**base, **way.skipped)
             continue
         found[name] = pairs = _pairs(items, field, episodes, way.compare)
         floors = {"best_constant": pairs.constant(), **pairs.chance()}
-        yield from author.rows(pairs.scored(way.metric, floors, pairs.counted), task=field)
+        yield from pairs.scored(way.metric, floors, pairs.counted).rows(base)
         if name not in ("exact", SIMILARITY):
-            scored = _failures(way.metric, pairs, found["exact"])
-            yield from author.rows(scored, task=field, variant=name)
-    yield from _kind_rows(items, field, found, author)
+            # Chance is counted alike: pairs that are right, but not as texts.
+            rule = f"Of the answers that are wrong as texts, those right by: {way.metric.rule}"
+            loose = replace(pairs, values=pairs.values - found["exact"].values)
+            wrong = pairs.counted & (found["exact"].hits < 1)
+            scored = loose.scored(share_metric(FAILURE, rule), loose.chance(), wrong)
+            yield from scored.rows(base, variant=name)
+    silent = np.array([field not in item.said for item in items])
+    left, kinds = ~silent, {}
+    for name in (name for name in KINDS if name in found):
+        kinds[name] = left & (found[name].hits == 1)
+        left = left & ~kinds[name]
+    one = share_metric("answer_share", "Share of answers of this kind.", None)
+    for name, members in (kinds | {"other": left, "no_answer": silent}).items():
+        score_of = share(members.astype(float), episodes)
+        scored = AnswerScore(one, score_of, int(episodes.max()) + 1, len(items))
+        yield from scored.rows(base, variant=name)
 
 
 def _pairs(
@@ -257,38 +260,12 @@ def _pairs(
     true = {name: i for i, name in enumerate(dict.fromkeys(truth))}
     others = {name: i for i, name in enumerate(dict.fromkeys(n for n in said if n is not None))}
     values = compare([*true], [*true, *others])
+    places, alike = np.array([true[name] for name in truth]), values[:, : len(true)]
     return LabelPairs(
-        truth=np.array([true[name] for name in truth]),
+        truth=places,
         said=np.array([others.get(name, -1) for name in said]),
         episodes=episodes,
-        values=values[:, len(true) :],
-        among_true=values[:, : len(true)],
+        counted=~np.isnan(alike.diagonal()[places]),
+        values=np.pad(np.nan_to_num(values[:, len(true) :]), ((0, 0), (0, 1))),
+        among_true=np.nan_to_num(alike),
     )
-
-
-def _failures(one: Metric, pairs: LabelPairs, exact: LabelPairs) -> AnswerScore:
-    """Return how many of the answers that are wrong as texts a comparison calls right.
-
-    Chance is counted alike: pairs that are right, but not as texts.
-    """
-    rule = f"Of the answers that are wrong as texts, those that are right by: {one.rule}"
-    loose = replace(pairs, values=pairs.values - exact.values)
-    wrong = pairs.counted & (exact.hits < 1)
-    return loose.scored(share_metric(FAILURE, rule), loose.chance(), wrong)
-
-
-def _kind_rows(
-    items: Sequence[AnsweredWindow], field: str, found: dict[str, LabelPairs], author: Author
-) -> Iterator[Record]:
-    """Yield the share of answers of each kind: the first that fits, else other, else none."""
-    silent = np.array([field not in item.said for item in items])
-    left, kinds = ~silent, {}
-    for name in (name for name in KINDS if name in found):
-        kinds[name] = left & (found[name].hits == 1)
-        left = left & ~kinds[name]
-    episodes = found["exact"].episodes
-    one = share_metric("answer_share", "Share of answers of this kind.", None)
-    for name, members in (kinds | {"other": left, "no_answer": silent}).items():
-        score_of = share(members.astype(float), episodes)
-        scored = AnswerScore(one, score_of, int(episodes.max()) + 1, len(items))
-        yield from author.rows(scored, task=field, variant=name)

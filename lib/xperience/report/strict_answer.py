@@ -3,9 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from xperience.qwen.schema import KEYS, TEXT_FIELDS, UNKNOWN, AnswerReading, Options
+from xperience.qwen.schema import (
+    KEYS,
+    TEXT_FIELDS,
+    UNKNOWN,
+    AnswerReading,
+    Options,
+    evidence_of,
+)
 from xperience.qwen.scores import overlap
 from xperience.qwen.supervised import ClipAnswer
 from xperience.text import as_block, as_markdown
@@ -66,10 +74,10 @@ def _result(field: str, said: AnswerReading, truth: Mapping[str, Any], options: 
         right, left_out, wrong = len(true & named), len(true - named), len(named - true)
         partly = f"{right} hit, {left_out} left out, {wrong} wrong" if right else MISS
         return HIT if true == named else partly
-    evidence = AnswerReading({field: truth[field]}, ()).evidence
-    if evidence is None or said.evidence is None:
+    spans = said.evidence, evidence_of(truth)
+    if None in spans:
         return MISS
-    share = overlap(said.evidence, evidence)
+    share = float(overlap(*map(np.array, spans)))
     return {0.0: MISS, 1.0: HIT}.get(share, f"{share:.2f} of the frames in either are in both")
 
 

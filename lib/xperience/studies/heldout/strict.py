@@ -36,34 +36,17 @@ FREE_TOKENS = 256
 
 @dataclass(frozen=True)
 class Answered:
-    """Predictions of several authors about the same windows.
+    """Predictions of several authors about the same windows."""
 
-    Parameters
-    ----------
-    export : Export
-        The records that were asked.
-    files : dict of {author: Path}
-        Predictions, JSON lines.
-    unasked : dict of {author: reason}
-    """
-
-    export: Export
-    files: dict[str, Path]
-    unasked: dict[str, str]
+    export: Export  # the records that were asked
+    files: dict[str, Path]  # predictions of each author, JSON lines
+    unasked: dict[str, str]  # why others were not asked
 
 
 def answer_of(answered: Answered, author: str) -> ClipAnswer:
     """Return what an author said about the clip in the middle of all test clips.
 
-    Parameters
-    ----------
-    answered : Answered
-    author : str
-
-    Raises
-    ------
-    AnswersError
-        If the author was not asked; the reason is told.
+    If the author was not asked, that is an AnswersError that tells the reason.
     """
     if author not in answered.files:
         raise AnswersError(
@@ -89,51 +72,42 @@ def answer_records(
     Parameters
     ----------
     roster : SplitManifest
+        Whose recordings are asked about.
     predictions : table
         See `xperience.studies.heldout.folds.predictions_by_window`.
     folder : Path
         Where records, the tiny model and answers are put; what lies there is made anew.
     settings : ExportSettings, optional
+        Of the clips.
 
     Returns
     -------
     Answered
-        An author that cannot be asked is in ``unasked``, with the reason.
-
-    Raises
-    ------
-    AnswersError
-        If no record can be exported.
+        An author that cannot be asked is in ``unasked``, with the reason. If no record can be
+        exported at all, that is an AnswersError.
     """
     shutil.rmtree(folder, ignore_errors=True)
     export = export_records(roster, folder / "records", settings, ("train", "test"))
-    files: dict[str, Path] = {}
-    unasked: dict[str, str] = {}
-    ask = {MAJORITY: _majority, LINEAR: lambda e: _linear(e, predictions), TRUTH: _truth}
+    test = list(export.records("test"))
+    ask = {
+        MAJORITY: lambda: baselines.majority_json(export.some("train"), test),
+        LINEAR: lambda: baselines.linear_json(
+            baselines.guesses_of(predictions), test, export.options
+        ),
+        TRUTH: lambda: baselines.oracle_json(test),
+    }
+    answered = Answered(export, {}, {})
     for author, said in ask.items():
         try:
-            write_predictions(folder / f"{author}.jsonl", said(export))
-            files[author] = folder / f"{author}.jsonl"
+            write_predictions(folder / f"{author}.jsonl", said())
+            answered.files[author] = folder / f"{author}.jsonl"
         except AnswersError as error:
-            unasked[author] = str(error)
+            answered.unasked[author] = str(error)
     try:
-        files |= _by_tiny_model(export, folder)
+        answered.files.update(_by_tiny_model(export, folder))
     except AnswersError as error:
-        unasked |= dict.fromkeys((CONSTRAINED, FREE), str(error))
-    return Answered(export, files, unasked)
-
-
-def _majority(export: Export) -> baselines.Said:
-    return baselines.majority_json(export.records("train"), export.records("test"))
-
-
-def _linear(export: Export, predictions: pd.DataFrame) -> baselines.Said:
-    guesses = baselines.guesses_of(predictions)
-    return baselines.linear_json(guesses, export.records("test"), export.options)
-
-
-def _truth(export: Export) -> baselines.Said:
-    return baselines.oracle_json(export.records("test"))
+        answered.unasked.update(dict.fromkeys((CONSTRAINED, FREE), str(error)))
+    return answered
 
 
 def _by_tiny_model(export: Export, folder: Path) -> dict[str, Path]:
@@ -156,16 +130,8 @@ def _by_tiny_model(export: Export, folder: Path) -> dict[str, Path]:
 def strict_rows(answered: Answered, run: str) -> Iterator[Record]:
     """Yield validity and scores of every author; ``head`` names it and ``task`` the field.
 
-    Parameters
-    ----------
-    answered : Answered
-    run : str
-
-    Yields
-    ------
-    Record
-        Over all asked windows (variant "strict" of fields: what is not valid is wrong), with the
-        best trivial baseline and the paired difference from it.
+    They are over all asked windows (variant "strict" of fields: what is not valid is wrong), with
+    the best trivial baseline and the paired difference from it.
     """
     for author, path in answered.files.items():
         for row in evaluate(path, answered.export.folder / OPTIONS, author):

@@ -17,8 +17,9 @@ from xperience.evaluation.records import Record
 from xperience.evaluation.resampling import Resampling, difference, interval
 from xperience.models import baselines
 from xperience.qwen.baselines import FIELD_OF_TASK
-from xperience.qwen.scores import share
-from xperience.qwen.wording import FIELDS, comparisons
+from xperience.qwen.schema import OPTION_FIELDS
+from xperience.qwen.scores import named, share
+from xperience.qwen.wording import comparisons
 from xperience.recording.captions import is_labelled
 from xperience.studies.heldout.problem import LEARN, TEST, CohortProblem, RecordingSamples
 from xperience.tasks.targets import AHEAD_FRAMES
@@ -39,15 +40,9 @@ FRAMES: dict[str, Callable[[RecordingSamples], np.ndarray]] = {
 def word_rows(problem: CohortProblem, answer: Prediction, base: dict[str, Any]) -> Iterator[Record]:
     """Yield how right labels are under each comparison, beside the commonest training label.
 
-    Parameters
-    ----------
-    problem : CohortProblem
-        Whose classes are labels that people wrote; other tasks give no rows.
-    answer : Prediction
-    base : dict
-        Fields of the rows.
+    Only tasks whose classes are labels that people wrote give rows.
     """
-    if FIELD_OF_TASK.get(problem.task.name) not in FIELDS:
+    if FIELD_OF_TASK.get(problem.task.name) not in OPTION_FIELDS:
         return
     common = baselines.majority(problem.train_targets, 1)[0]
     true, said = list(dict.fromkeys(problem.test_targets)), list(dict.fromkeys(answer.predicted))
@@ -55,19 +50,13 @@ def word_rows(problem: CohortProblem, answer: Prediction, base: dict[str, Any]) 
     rows = np.array([true.index(label) for label in problem.test_targets])
     columns = np.array([options.index(label) for label in answer.predicted])
     for one in comparisons().values():
-        named = {
-            "metric": one.metric.id,
-            "unit": one.metric.unit,
-            "higher_is_better": one.metric.higher_is_better,
-        }
         if one.needs:
-            reason = f"not installed: {one.needs}; `make extras` brings it"
-            yield Record(**base, **named, status="skipped", reason=reason)
+            yield Record(**base, **one.skipped)
             continue
         alike = one.compare(true, options)
         counted = ~np.isnan(alike[rows, 0])
         mine, floor = alike[rows, columns], alike[rows, options.index(common)]
-        yield from _rows(mine, floor, counted, problem.groups, base | named)
+        yield from _rows(mine, floor, counted, problem.groups, base | named(one.metric))
     if problem.task.name in FRAMES:
         yield from _by_subtask(problem, answer.predicted, base)
 
@@ -112,10 +101,8 @@ def _rows(
     drawn = Resampling(n_resamples=N_RESAMPLES, groups=np.arange(n))
     found = interval(sides[0], n, drawn, (0.0, 1.0))
     value, low = (float(side(np.ones((1, n)))[0]) for side in sides)
-    yield Record(
-        **base, value=value, floor=low, floor_name=FLOOR, **interval_fields(found) | {
-            "n_effective": None
-        },
-    )  # fmt: skip
-    apart = interval_fields(difference(*sides, n, drawn)) | {"n_effective": None}
-    yield Record(**base, against=FLOOR, value=value - low, **apart)
+    base |= {"n_effective": None}
+    ends = interval_fields(found) | base
+    yield Record(**ends, value=value, floor=low, floor_name=FLOOR)
+    apart = interval_fields(difference(*sides, n, drawn)) | base
+    yield Record(**apart, against=FLOOR, value=value - low)
