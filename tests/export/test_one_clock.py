@@ -171,7 +171,7 @@ def decoded(video, **options):
         return [one.to_ndarray(format="rgb24") for one in file.decode(video=0)]
 
 
-def roster_of(folder):
+def manifest_of(folder):
     entry = Entry(episode="ep", folder=folder.name, session="s", side="train")
     return make_manifest([entry], folder.parent)
 
@@ -211,7 +211,7 @@ def test_windows_hold_the_pictures_of_their_frames(case, planted, stream_cache):
 
 @pytest.mark.parametrize("case", ["starts_late", "all_at_once", "turned"], indirect=True)
 def test_clips_show_the_pictures_of_their_frames(case, planted, tmp_path):
-    exported = export_records(roster_of(planted), tmp_path / "out", EVERY_FRAME)
+    exported = export_records(manifest_of(planted), tmp_path / "out", EVERY_FRAME)
     hatch = media.hatched(TILE).astype(int)
     for record in exported.records():
         frames = range(record.clip.start_frame, record.clip.end_frame + 1)
@@ -233,7 +233,7 @@ def test_a_window_without_any_picture_gives_no_record_but_a_reason(tiny, tmp_pat
     ends = Planted([*range(5), *range(55, N_FRAMES)])
     for path in list(tiny.glob("*.mp4")):
         write_camera(path, ends, WHOLE if path.stem == "fisheye_cam0" else None)
-    exported = export_records(roster_of(tiny), tmp_path / "out", EVERY_FRAME)
+    exported = export_records(manifest_of(tiny), tmp_path / "out", EVERY_FRAME)
     kept = {record.window.start_frame for record in exported.records()}
     lost = exported.manifest["lost"]
     assert kept == {40}
@@ -328,7 +328,7 @@ def test_windows_hold_the_sound_of_their_frames(heard, sounding, stream_cache):
 
 
 def test_clips_sound_as_their_frames_and_say_where_nothing_was_recorded(heard, sounding, tmp_path):
-    exported = export_records(roster_of(sounding), tmp_path / "out", EVERY_FRAME)
+    exported = export_records(manifest_of(sounding), tmp_path / "out", EVERY_FRAME)
     nowhere, surely = is_silent(heard)
     for record in exported.records():
         frames = np.arange(record.clip.start_frame, record.clip.end_frame + 1)
