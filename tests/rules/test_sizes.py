@@ -16,10 +16,10 @@ TOP = "(top)"
 """Modules and test files that are in no room."""
 BUDGETS = {  # room: (lines of the library, lines of tests)
     TOP: (1_450, 250),
-    "cohort": (2_150, 1_400),
+    "cohort": (1_970, 1_310),
     "console": (0, 300),
     "evaluation": (3_600, 1_900),
-    "export": (1_650, 1_300),
+    "export": (1_550, 1_275),
     "faults": (0, 1_600),
     "features": (2_250, 1_700),
     "golden": (0, 200),
@@ -35,7 +35,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "standin": (3_000, 750),
     "storage": (0, 250),
     "studies": (3_100, 1_200),
-    "sync": (1_350, 850),
+    "sync": (1_260, 800),
     "tasks": (1_650, 700),
 }
 
