@@ -368,7 +368,7 @@ def _video(log: _Log, camera: str, recoded: Path) -> tuple[Any, np.ndarray, np.n
     if len(shown_ns) == len(clock.timeline.ticks) and shows_all(episode, camera):
         frames = np.flatnonzero(clock.pictures >= 0)
         return asset, frames, shown_ns[clock.pictures[frames]]
-    path = recoded / f"{camera}.mp4"
+    path = recoded / f"{camera}-recoded.mp4"  # no camera's own name: the folder is no recording
     _, there, _ = put_on_grid(episode, camera, path, round(episode.fps), episode.n_frames)
     frames, asset = np.flatnonzero(there), log.rr.AssetVideo(path=path)
     return asset, frames, asset.read_frame_timestamps_nanos()[frames]

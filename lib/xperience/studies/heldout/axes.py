@@ -107,16 +107,9 @@ class Projected:
 
 
 def fit_space(recordings: Sequence[CohortRecording], sets: Iterable[Blocks], n_axes: int) -> Space:
-    """Fit moments and axes on an even sample of training windows.
+    """Fit moments and axes on an even sample of windows of the training recordings.
 
-    Parameters
-    ----------
-    recordings : sequence of CohortRecording
-        Of the training split.
-    sets : iterable of tuple of str
-        Sets of feature blocks that tasks read or predict.
-    n_axes : int
-        Axes a set, at most.
+    Sets of feature blocks are those that tasks read or predict; each has ``n_axes`` axes at most.
     """
     sets = list(dict.fromkeys(sets))
     step = max(1, -(-sum(one.n_windows for one in recordings) // MAX_WINDOWS))
@@ -161,13 +154,7 @@ def project(
 ) -> list[Projected]:
     """Return the coordinates of every recording on the axes of some sets, each block read once.
 
-    Parameters
-    ----------
-    recordings : sequence of CohortRecording
-    space : Space
-    sets : sequence of tuple of str
-        Sets of blocks whose coordinates are wanted.
-    on_episode : callable (done, total), optional
+    ``on_episode`` is called with how many recordings are done, and how many there are.
     """
     wanted = {blocks: space.axes[blocks] for blocks in sets if blocks in space.axes}
     names = {name for blocks in sets for name in blocks}

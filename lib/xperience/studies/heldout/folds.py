@@ -75,16 +75,10 @@ HELD_BYTES = 2**29
 def cohort_problems(
     cohort: Cohort, tasks: Sequence[Task] = TASKS, on_progress: OnProgress | None = None
 ) -> Iterator[CohortProblem]:
-    """Yield every task as a problem of a cohort; axes are fitted on training recordings alone.
+    """Yield every task, as the corrected contract asks it, as a problem of a cohort.
 
-    A problem holds all inputs of its task: bring it down to rows and let it go.
-
-    Parameters
-    ----------
-    cohort : Cohort
-    tasks : sequence of Task
-        Declarations; the corrected contract decides how they are asked.
-    on_progress : callable (stage, done, total), optional
+    Axes are fitted on training recordings alone. A problem holds all inputs of its task: bring it
+    down to rows and let it go.
     """
     tasks = tasks_of(CONTRACT, tasks)
     space = fit_space(cohort.on("train"), sets_of(tasks), N_AXES)
@@ -115,17 +109,12 @@ def _rounds(tasks: Sequence[Task], n_windows: int) -> list[list[Task]]:
 def folds(manifest: SplitManifest, n_folds: int) -> list[SplitManifest]:
     """Return split manifests in which every session is tested once, and validated on once.
 
-    Parameters
-    ----------
-    manifest : SplitManifest
-        Its own splits are forgotten.
-    n_folds : int
-        At least 3. Sessions are assigned to folds in the manifest's order.
+    The manifest's own splits are forgotten; sessions are assigned to folds in its order.
 
     Raises
     ------
     ParamsError
-        If there are fewer sessions than folds.
+        If there are fewer than 3 folds, or fewer sessions than folds.
     """
     sessions = list(dict.fromkeys(entry.session for entry in manifest))
     if not 3 <= n_folds <= len(sessions):
