@@ -22,6 +22,7 @@ from xperience.cohort.manifest import Entry, make_manifest, write_manifest
 from xperience.cohort.selection import ListingError
 from xperience.cohort.shards import recording_bytes, slim
 from xperience.errors import EpisodeError, ParamsError
+from xperience.hub.source import EPISODE_FILES
 
 ONE = Rates(
     "a test",
@@ -99,9 +100,7 @@ def test_a_manifest_and_a_listing_say_how_much_there_is(tmp_path, published):
     ]
     write_manifest(manifest, make_manifest(entries, tmp_path))
     listing.write_text("folder,annotation_bytes,size_bytes\na,1,10\nb,1,30\n")
-    names = ("annotation.hdf5", *(f"fisheye_cam{i}.mp4" for i in range(4)),
-             "stereo_left.mp4", "stereo_right.mp4")  # fmt: skip
-    paths = [f"{folder}/{name},10" for folder in ("a", "b") for name in names]
+    paths = [f"{folder}/{name},10" for folder in ("a", "b") for name in EPISODE_FILES]
     files.write_text("\n".join(["path,size", *paths[:-1]]) + "\n")  # one of them isn't whole
     selection = published / "heldout_baselines" / "episode_selection.csv"
     with selection.open(encoding="utf-8", newline="") as file:

@@ -16,7 +16,7 @@ TOP = "(top)"
 """Modules and test files that are in no room."""
 BUDGETS = {  # room: (lines of the library, lines of tests)
     TOP: (1_450, 250),
-    "cohort": (1_970, 1_310),
+    "cohort": (1_970, 1_325),
     "console": (0, 300),
     "evaluation": (3_600, 1_900),
     "export": (1_550, 1_275),

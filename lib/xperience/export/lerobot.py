@@ -57,24 +57,13 @@ class DatasetPlan:
 
 @dataclass(frozen=True)
 class WrittenEpisode:
-    """What describes an episode whose rows and videos are written.
+    """What describes an episode whose rows and videos are written."""
 
-    Parameters
-    ----------
-    row : dict
-        Its row in ``meta/episodes``.
-    columns : dict of {name: (dtype, width)}
-    videos : dict of {camera: LeRobot's description}
-    coded_anew : dict of {camera: frames without a picture}
-        Videos that are no copies.
-    stats : dict of {column or video: Statistics}
-    """
-
-    row: dict[str, Any]
-    columns: dict[str, tuple[str, int]]
-    videos: dict[str, dict[str, Any]]
-    coded_anew: dict[str, int]
-    stats: dict[str, Statistics]
+    row: dict[str, Any]  # of ``meta/episodes``
+    columns: dict[str, tuple[str, int]]  # dtype and width
+    videos: dict[str, dict[str, Any]]  # what LeRobot wants to know, by camera
+    coded_anew: dict[str, int]  # cameras whose videos are no copies: frames without a picture
+    stats: dict[str, Statistics]  # of columns and videos
 
 
 def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from xperience.sync.lags import (
     MAX_OFFSET_S,
     SHORTEST_S,
     STANDS_OUT,
-    Fit,
+    ClockFit,
     compare_clocks,
     count_gaps,
     measure_lag,
@@ -109,7 +109,7 @@ class Misalignment:
     end_ms: Range
 
     @classmethod
-    def of(cls, fit: Fit, resolution_ms: float = 0.0) -> "Misalignment":
+    def of(cls, fit: ClockFit, resolution_ms: float = 0.0) -> "Misalignment":
         """Return the misalignment of the best line and its resamples over a recording.
 
         The resolution is half the width that an interval keeps however long the recording is. It is
@@ -267,12 +267,10 @@ def audit_episode(
 
     Parameters
     ----------
-    folder : path
     pairs : sequence of str
         Names in `PAIRS`; only these are looked at.
     seed : int
         Draws the resamples behind the intervals.
-    on_progress : callable, optional
 
     Raises
     ------

@@ -50,7 +50,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Fit:
+class ClockFit:
     """The best line of two clocks, and those of the resampled recording."""
 
     line: Line
@@ -60,7 +60,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Lag(Fit):
+class Lag(ClockFit):
     """How much later one signal comes than another."""
 
     correlation: float  # of the signals once the line is taken out
@@ -82,7 +82,7 @@ class Lag(Fit):
 
 
 @dataclass(frozen=True)
-class ClockLine(Fit):
+class ClockLine(ClockFit):
     """How one clock runs away from another, both read at the same frames."""
 
     jitter_ms: float  # standard deviation around the line

@@ -93,17 +93,10 @@ class Space:
 
 @dataclass(frozen=True)
 class Projected:
-    """One recording's coordinates.
+    """One recording's coordinates, and the windows in which a block is there."""
 
-    Parameters
-    ----------
-    coordinates : dict of {blocks: float32 array, shape (n_windows, n_axes)}
-    known : dict of {block: bool array, shape (n_windows,)}
-        Windows in which a block is there.
-    """
-
-    coordinates: dict[Blocks, np.ndarray]
-    known: dict[str, np.ndarray]
+    coordinates: dict[Blocks, np.ndarray]  # float32 (n_windows, n_axes) each
+    known: dict[str, np.ndarray]  # bool (n_windows,) each, by block
 
 
 def fit_space(recordings: Sequence[CohortRecording], sets: Iterable[Blocks], n_axes: int) -> Space:
