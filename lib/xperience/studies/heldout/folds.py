@@ -176,10 +176,10 @@ def ends_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> E
         return Ends(reason="; ".join(reasons) or "no test recording can be split in time")
     at = np.concatenate([end.places for end in ends])
     kept = problem.keep(at)
-    scores = {WITHIN: _within(kept, ends)}
-    for name, each in predictions.items():
-        of_ends = [Prediction(picked(one.predicted, at), seed=one.seed) for one in each]
-        scores[name] = Scores.of(kept, of_ends)
+    scores = {WITHIN: _within(kept, ends)} | {
+        name: Scores.of(kept, [replace(one, predicted=picked(one.predicted, at)) for one in each])
+        for name, each in predictions.items()
+    }
     return Ends(scores, sum(end.problem.n_train for end in ends))
 
 

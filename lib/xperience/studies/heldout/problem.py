@@ -21,7 +21,7 @@ from xperience.models.penalised import N_AXES
 from xperience.studies.heldout.axes import Blocks, Folded, Projected, Space
 from xperience.studies.heldout.cohort import CONTRACT, CohortRecording
 from xperience.tasks.measures import Measure
-from xperience.tasks.problem import Problem
+from xperience.tasks.problem import Problem, labels_of
 from xperience.tasks.splits import Samples, draw, touched
 from xperience.tasks.task import Piece, Task
 
@@ -233,15 +233,7 @@ def cohort_problem(
             return replace(problem, status="skipped", reason=reason)
     if why := task.degenerate(problem.train_targets):
         return replace(problem, status="degenerate", reason=why)
-    return replace(problem, labels=_labels(task, problem.train_targets))
-
-
-def _labels(task: Task, learnt: Sequence[Any]) -> tuple[Any, ...]:
-    if task.kind == "classify":
-        return task.classes or tuple(dict.fromkeys(learnt))
-    if task.kind == "multilabel":
-        return tuple(dict.fromkeys(name for names in learnt for name in names))
-    return ()
+    return replace(problem, labels=labels_of(task, problem.train_targets))
 
 
 def _steps(task: Task, recordings: Sequence[CohortRecording]) -> dict[str, int]:
