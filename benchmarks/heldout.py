@@ -51,8 +51,8 @@ def main() -> int:
     """Make the cohort, answer the tasks, tell what it took."""
     given = _arguments()
     with _folder(given.keep) as folder:
-        roster = make_cohort(given.windows, given.episode, given.recordings, folder)
-        taken = measured(roster, folder, given)
+        manifest = make_cohort(given.windows, given.episode, given.recordings, folder)
+        taken = measured(manifest, folder, given)
     print(f"resident at most: {taken.peak_gb:.2f} GB (target: below {TARGET_GB:.1f} GB)")
     if given.json:
         given.json.write_text(json.dumps(asdict(taken), indent=1) + "\n", encoding="utf-8")
@@ -83,7 +83,7 @@ def _folder(kept: Path | None) -> Iterator[Path]:
 
 
 def make_cohort(windows: Path, episode: Path, n: int, folder: Path) -> SplitManifest:
-    """Write a windows table for each of n recordings that are not there yet; return their roster.
+    """Write a windows table for each of n recordings that has none yet; return the manifest.
 
     Parameters
     ----------
@@ -102,14 +102,14 @@ def make_cohort(windows: Path, episode: Path, n: int, folder: Path) -> SplitMani
               session=f"s{number:03d}", side=SIDES[side])
         for number, side in enumerate(sides)
     ]  # fmt: skip
-    roster = make_manifest(entries, folder)
+    manifest = make_manifest(entries, folder)
     path_of = tables_in(folder)
     lacking = [entry for entry in entries if not path_of(entry).is_file()]
     table = pq.read_table(windows) if lacking else None
     for number, entry in enumerate(lacking, 1):
         _write(altered(table, seed=entries.index(entry)), path_of(entry))
         _say(f"tables: {number} of {len(lacking)}")
-    return roster
+    return manifest
 
 
 def _write(table: pa.Table, path: Path) -> None:
@@ -167,12 +167,12 @@ class Taken:
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-def measured(roster: SplitManifest, folder: Path, given: argparse.Namespace) -> Taken:
+def measured(manifest: SplitManifest, folder: Path, given: argparse.Namespace) -> Taken:
     """Answer tasks across a cohort's recordings and return what it took."""
     tasks = [TASKS_BY_NAME[name] for name in given.tasks] if given.tasks else list(TASKS)
     taken = Taken(heads=given.heads)
     with Watch() as watch:
-        cohort = worded(open_cohort(roster, tables_in(folder)), given.wordings)
+        cohort = worded(open_cohort(manifest, tables_in(folder)), given.wordings)
         taken.stages["labels"] = _told("labels", watch)
         for problem in cohort_problems(cohort, tasks, on_progress=_features(taken, watch)):
             predictions = {head: predict(problem, head) for head in given.heads}

@@ -1,6 +1,7 @@
 """The split manifest is read as it was written, and says what is wrong with it."""
 
 import os
+import re
 import shutil
 
 import pytest
@@ -56,18 +57,14 @@ def test_what_is_written_is_read(entries, tmp_path_factory):
         ("a,a,s,dev", "line 2: side: is 'dev'"),
         ("a,a,s,", "line 2: side: is missing, expected a value in"),
         ("../a,a,s,train", "line 2: episode: is '../a'"),
+        (None, "episodes.csv: cannot be read (there is no"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(tmp_path, rows, message):
     path = tmp_path / "episodes.csv"
-    path.write_text(f"episode,folder,session,side\n{rows}\n")
-    with pytest.raises(ManifestError, match=message.replace(".", r"\.")):
-        read_manifest(path)
-
-
-def test_an_unknown_column_and_an_absent_file_are_named(tmp_path):
-    path = tmp_path / "episodes.csv"
-    with pytest.raises(ManifestError, match=r"episodes\.csv: cannot be read \(there is no"):
+    if rows is not None:
+        path.write_text(f"episode,folder,session,side\n{rows}\n")
+    with pytest.raises(ManifestError, match=re.escape(message)):
         read_manifest(path)
     path.write_text("episode,folder,session,side,room\na,a,s,train,x\n")
     with pytest.raises(ManifestError, match="line 2: room"):

@@ -23,7 +23,7 @@ from xperience.cohort.overlap import (
     OF_WINDOWS,
     CohortLabels,
     count_labels,
-    match_named,
+    key_named,
     overlap_rows,
     overlap_table,
     read_labels,
@@ -129,9 +129,9 @@ def test_without_the_lemmatiser_looser_matches_are_skipped_with_the_reason(monke
     assert "lemminflect" in rows["action", "val_same_noun", OF_WINDOWS].reason
     assert rows["action", "val_same_text", OF_WINDOWS].value == 1
     with pytest.raises(ParamsError, match="lemminflect"):
-        match_named("same_noun")
+        key_named("same_noun")
     with pytest.raises(ParamsError, match="same_noun"):
-        match_named("same_nouns")
+        key_named("same_nouns")
 
 
 def test_many_recordings_give_an_interval_and_few_a_reason():

@@ -14,11 +14,10 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.cohort.manifest import SIDES, Entry, ManifestError, make_manifest, read_manifest
 from xperience.cohort.selection import (
+    BANDS,
     ChoiceError,
-    ChoiceRules,
     Listed,
     ListingError,
-    apportion,
     choose,
     read_listing,
     rebalance,
@@ -31,26 +30,31 @@ def listed(folder, size=100, **more):
     return Listed(folder=folder, annotation_bytes=size, size_bytes=2 * size, **more)
 
 
+def in_order(stock, drop_share=0.0):
+    kept = sorted(stock, key=lambda one: (one.annotation_bytes, one.folder))
+    return kept[int(drop_share * len(kept)) :]
+
+
 STOCK = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 50), st.integers(1, 1000)),
     min_size=1,
     max_size=60,
     unique_by=lambda one: one[:2],
 ).map(lambda rows: [listed(f"s{session}/ep{n}", size) for session, n, size in rows])
-RULES = st.builds(
-    ChoiceRules,
-    sides=st.tuples(st.integers(1, 6), st.integers(0, 3), st.integers(0, 3)),
-    n_bands=st.integers(1, 5),
-    drop_share=st.sampled_from([0, 0.05, 0.3]),
-    pick=st.sampled_from(["middle", "random"]),
-    seed=st.integers(0, 5),
+RULES = st.fixed_dictionaries(
+    {
+        "sides": st.tuples(st.integers(1, 6), st.integers(0, 3), st.integers(0, 3)),
+        "drop_share": st.sampled_from([0, 0.05, 0.3]),
+        "pick": st.sampled_from(["middle", "random"]),
+        "seed": st.integers(0, 5),
+    }
 )
 
 
-def assert_shared_out(manifest, rules):
+def assert_shared_out(manifest, sides):
     """Each band gives validation its share of the band, and test its share of what is left."""
     left = Counter(entry.size_band for entry in manifest)
-    for side, wanted in zip(("val", "test"), rules.sides[1:], strict=True):
+    for side, wanted in zip(("val", "test"), sides[1:], strict=True):
         on = Counter(entry.size_band for entry in manifest.on(side))
         total = left.total()
         assert all(abs(on[band] - wanted * n / max(total, 1)) < 1 for band, n in left.items())
@@ -59,18 +63,17 @@ def assert_shared_out(manifest, rules):
 
 @given(stock=STOCK, rules=RULES, data=st.data())
 def test_counts_are_exact_and_no_session_stands_twice(stock, rules, data):
-    kept = sorted(stock, key=lambda one: (one.annotation_bytes, one.folder))
-    kept = kept[int(rules.drop_share * len(kept)) :]
-    if len({one.session for one in kept}) < sum(rules.sides):
+    kept = in_order(stock, rules["drop_share"])
+    if len({one.session for one in kept}) < sum(rules["sides"]):
         with pytest.raises(ChoiceError, match="Ask for at most"):
-            choose(stock, rules)
+            choose(stock, **rules)
         return
-    manifest = choose(stock, rules).manifest
-    assert tuple(len(manifest.on(side)) for side in SIDES) == rules.sides
+    manifest, _ = choose(stock, **rules)
+    assert tuple(len(manifest.on(side)) for side in SIDES) == rules["sides"]
     assert len({entry.session for entry in manifest}) == len(manifest)
     assert {entry.folder for entry in manifest} <= {one.folder for one in kept}
-    assert_shared_out(manifest, rules)
-    assert choose(data.draw(st.permutations(stock)), rules).manifest == manifest
+    assert_shared_out(manifest, rules["sides"])
+    assert choose(data.draw(st.permutations(stock)), **rules)[0] == manifest
 
 
 @given(
@@ -80,23 +83,21 @@ def test_counts_are_exact_and_no_session_stands_twice(stock, rules, data):
         max_size=8,
         unique_by=lambda one: one.folder,
     ),
-    n_bands=st.integers(1, 3),
     n_wanted=st.integers(1, 6),
 )
-def test_bands_are_as_even_as_any_choice_could_make_them(stock, n_bands, n_wanted):
-    rules = ChoiceRules(sides=(n_wanted, 0, 0), n_bands=n_bands, drop_share=0)
+def test_bands_are_as_even_as_any_choice_could_make_them(stock, n_wanted):
     sessions = {}
-    for place, one in enumerate(sorted(stock, key=lambda one: (one.annotation_bytes, one.folder))):
-        sessions.setdefault(one.session, set()).add(place * n_bands // len(stock))
+    for place, one in enumerate(in_order(stock)):
+        sessions.setdefault(one.session, set()).add(BANDS[place * len(BANDS) // len(stock)])
     if len(sessions) < n_wanted:
         return
     possible = {
-        tuple(sorted(Counter(b for b in chosen if b is not None)[band] for band in range(n_bands)))
+        tuple(sorted(chosen.count(band) for band in BANDS))
         for chosen in product(*[[None, *bands] for bands in sessions.values()])
-        if sum(b is not None for b in chosen) == n_wanted
+        if len(chosen) - chosen.count(None) == n_wanted
     }
-    counts = Counter(entry.size_band for entry in choose(stock, rules).manifest)
-    assert tuple(sorted(counts[band] for band in rules.bands)) == max(possible)
+    found = [entry.size_band for entry in choose(stock, (n_wanted, 0, 0), drop_share=0)[0]]
+    assert tuple(sorted(found.count(band) for band in BANDS)) == max(possible)
 
 
 def plenty(n_sessions=100, episodes_each=2):
@@ -111,51 +112,31 @@ def plenty(n_sessions=100, episodes_each=2):
 def test_bands_share_the_splits_alike_where_one_of_them_runs_short():
     few = [listed(f"s{i % 6}/ep{i}", i + 1) for i in range(20)]
     many = [listed(f"t{i}/ep1", 100 + i) for i in range(60)]
-    rules = ChoiceRules(sides=(30, 10, 10), drop_share=0)
-    manifest = choose(few + many, rules).manifest
+    manifest, _ = choose(few + many, (30, 10, 10), drop_share=0)
     bands = Counter(entry.size_band for entry in manifest)
     assert bands == {"short": 6, "lower_mid": 15, "upper_mid": 15, "long": 14}
-    assert_shared_out(manifest, rules)
+    assert_shared_out(manifest, (30, 10, 10))
 
 
 def test_the_middle_of_each_band_is_taken_or_a_sample_of_all_of_it():
     stock = sorted(plenty(400, 1), key=lambda one: one.annotation_bytes)
     quarter = [2 * one.annotation_bytes for one in stock[:100]]
     for pick, (low, high) in {"middle": (44, 56), "random": (0, 100)}.items():
-        rules = ChoiceRules(pick=pick, sides=(30, 5, 5), drop_share=0)
-        chosen = choose(stock, rules).manifest
+        rules = {"pick": pick, "sides": (30, 5, 5), "drop_share": 0}
+        chosen, _ = choose(stock, **rules)
         sizes = [entry.size_bytes for entry in chosen if entry.size_band == "short"]
         places = sorted(quarter.index(size) for size in sizes)
         assert low <= places[0] <= places[-1] < high
         assert (places[-1] - places[0] > 50) == (pick == "random")
-        other = choose(stock, rules.model_copy(update={"seed": 8})).manifest
+        other, _ = choose(stock, **rules, seed=8)
         assert [entry.side for entry in chosen] != [entry.side for entry in other]
-
-
-def test_incomplete_and_the_smallest_episodes_are_left_out():
-    stock = plenty(20, 1)
-    broken = [listed(f"broken{i}/ep1", 5000, missing=("annotation.hdf5",)) for i in range(9)]
-    choice = choose(stock + broken, ChoiceRules(sides=(10, 2, 2), drop_share=0.15))
-    assert (choice.n_listed, choice.n_incomplete, choice.n_dropped) == (29, 9, 3)
-    smallest = sorted(one.annotation_bytes for one in stock)[:3]
-    assert min(entry.size_bytes for entry in choice.manifest) > 2 * max(smallest)
-
-
-@given(total=st.integers(0, 50), stock=st.lists(st.integers(0, 20), min_size=1, max_size=6))
-def test_shares_are_whole_within_stock_and_near_the_proportion(total, stock):
-    total = min(total, sum(stock))
-    shares = apportion(total, stock)
-    assert sum(shares) == total
-    for share, own in zip(shares, stock, strict=True):
-        assert 0 <= share <= own
-        assert abs(share - total * own / max(sum(stock), 1)) < 1
 
 
 def test_the_published_selection_has_our_bands_and_counts(published):
     path = published / "heldout_baselines" / "episode_selection.csv"
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    manifest = choose(read_listing(path), ChoiceRules(drop_share=0)).manifest
+    manifest, _ = choose(read_listing(path), drop_share=0)
     bands = {row["episode_path"]: row["size_band"] for row in rows}
     assert {entry.folder: entry.size_band for entry in manifest} == bands
     theirs = Counter((row["size_band"], row["split"]) for row in rows)
@@ -164,10 +145,7 @@ def test_the_published_selection_has_our_bands_and_counts(published):
         choose(read_listing(path))  # all are needed, so that none can be dropped
 
     def apart(column):
-        sizes = [
-            [int(row[column]) for row in rows if row["size_band"] == band]
-            for band in ChoiceRules().bands
-        ]
+        sizes = [[int(row[column]) for row in rows if row["size_band"] == band] for band in BANDS]
         return all(max(a) < min(b) for a, b in pairwise(sizes))
 
     assert apart("annotation_bytes")
@@ -235,8 +213,10 @@ def test_what_is_wrong_with_a_listing_is_said_with_its_place(tmp_path, name, tex
 
 
 def chosen(tmp_path, *arguments):
-    path = tmp_path / "listing.json"
-    path.write_text(json.dumps(files_of(plenty(40, 2))))
+    path, whole = tmp_path / "listing.json", files_of(plenty(40, 2))
+    broken = files_of([listed(f"broken{i}/ep1", 5000) for i in range(9)])
+    broken = [file for file in broken if not file["path"].endswith("annotation.hdf5")]
+    path.write_text(json.dumps(whole + broken))
     out = tmp_path / "episodes.csv"
     return CliRunner().invoke(app, ["cohort", "choose", str(path), "--out", str(out), *arguments])
 
@@ -244,8 +224,10 @@ def chosen(tmp_path, *arguments):
 def test_the_verb_writes_a_manifest_and_says_what_from(tmp_path):
     result = chosen(tmp_path, "--episodes", "16")
     assert result.exit_code == 0, result.output
-    assert "80 episodes listed, 0 incomplete, 4 dropped as too small" in result.output
+    assert "89 episodes listed, 9 incomplete, 4 dropped as too small" in result.output
     manifest = read_manifest(tmp_path / "episodes.csv")
+    smallest = sorted(one.annotation_bytes for one in plenty(40, 2))[:4]
+    assert min(entry.size_bytes for entry in manifest) > len(EPISODE_FILES) * smallest[-1]
     assert [len(manifest.on(side)) for side in SIDES] == [12, 2, 2]
 
 

@@ -12,11 +12,11 @@ from xperience.cohort.manifest import (
 from xperience.standin.family import write_family
 from xperience.standin.settings import FamilySettings
 
-SIDES, ROSTER = (2, 1, 2), "episodes.csv"
+SIDES, MANIFEST = (2, 1, 2), "episodes.csv"
 
 
 def family(made_once) -> SplitManifest:
-    """Return the roster of five recordings; nobody changes them.
+    """Return the split manifest of five recordings; nobody changes them.
 
     Parameters
     ----------
@@ -33,6 +33,6 @@ def family(made_once) -> SplitManifest:
 
     def make(scratch: Path) -> None:
         entries = (Entry.model_validate(row) for row in write_family(scratch, settings))
-        write_manifest(scratch / ROSTER, make_manifest(entries, scratch))
+        write_manifest(scratch / MANIFEST, make_manifest(entries, scratch))
 
-    return read_manifest(made_once("heldout-family", make) / ROSTER)
+    return read_manifest(made_once("heldout-family", make) / MANIFEST)

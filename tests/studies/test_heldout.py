@@ -61,17 +61,17 @@ def run(made_once):
     """A family of five with its windows."""
 
     def windows(folder):
-        report = run_shard(roster, 0, 1, Work(folder))
+        report = run_shard(manifest, 0, 1, Work(folder))
         assert not report.failed
 
-    roster = family(made_once)
-    return roster, made_once("heldout-windows", windows)
+    manifest = family(made_once)
+    return manifest, made_once("heldout-windows", windows)
 
 
 @pytest.fixture(scope="module")
 def cohort(run):
-    roster, folder = run
-    return open_cohort(roster, tables_in(folder / "windows"))
+    manifest, folder = run
+    return open_cohort(manifest, tables_in(folder / "windows"))
 
 
 def predicted(problem, heads=("linear",)):
@@ -112,12 +112,13 @@ def test_every_task_is_answered_and_every_row_is_whole(answered, rows, tmp_path)
 def test_nothing_is_learnt_from_test_recordings(cohort):
     """Other test recordings, other test scores; but the same space, settings and predictions."""
     task = tasks_of("corrected", [TASKS_BY_NAME["timeline_action"]])[0]
-    space = fit_space(cohort.on("train"), sets_of([task]), 32)
+    sets = sets_of([task])
+    space = fit_space(cohort.on("train"), sets, 32)
     test = cohort.on("test")[0]
     without = replace(cohort, recordings=tuple(r for r in cohort.recordings if r is not test))
     found = []
     for some in (cohort, without):
-        projected = project(some.recordings, space)
+        projected = project(some.recordings, space, sets)
         problem = cohort_problem(task, some.recordings, projected, space)
         found.append(predict(problem)[0].predicted)
     assert found[0][-len(found[1]) :] == found[1]
@@ -130,7 +131,7 @@ def test_axes_are_those_of_the_training_windows(cohort):
     space = fit_space(train, [blocks], 10_000)
     rows = [np.concatenate([r.table.block(name) for r in train]) for name in blocks]
     scores = np.concatenate([Moments.of(block)(block) for block in rows], axis=1)
-    found = np.concatenate([one.coordinates[blocks] for one in project(train, space)])
+    found = np.concatenate([one.coordinates[blocks] for one in project(train, space, [blocks])])
     np.testing.assert_allclose(found @ found.T, scores @ scores.T, atol=0.02 * len(scores[0]))
     assert space.axes[blocks].kept_variance == pytest.approx(1, abs=1e-6)
     back = space.axes[blocks].back(found)
@@ -147,13 +148,13 @@ def test_axes_rest_on_an_even_sample_of_many_windows(cohort, monkeypatch):
 
 
 def test_a_missing_block_is_the_training_mean_and_is_said_to_be(run, tmp_path):
-    roster, folder = run
-    lost = roster.on("test")[0].episode
-    for entry in roster:
+    manifest, folder = run
+    lost = manifest.on("test")[0].episode
+    for entry in manifest:
         target = tmp_path / f"{entry.episode}.corrected.parquet"
         target.write_bytes(tables_of(folder, entry.episode)[1].read_bytes())
     without_imu(tmp_path / f"{lost}.corrected.parquet")
-    cohort = open_cohort(roster, tables_in(tmp_path))
+    cohort = open_cohort(manifest, tables_in(tmp_path))
     (problem,) = cohort_problems(cohort, BRIEF[:1])
     part = next(p for p in problem.parts["test"] if p.recording.entry.episode == lost)
     assert not part.projected.known["imu_accel_gyro"].any()
@@ -168,27 +169,20 @@ def without_imu(path):
     pq.write_table(table.set_column(place, table.schema.field(place), nulls), path)
 
 
-def test_a_recording_that_cannot_be_read_is_named(run, tmp_path):
-    roster, folder = run
-    gone = roster.on("train")[0]
-    cohort = open_cohort(
-        roster,
-        lambda entry: (
-            tmp_path / "no.parquet" if entry == gone else tables_of(folder, entry.episode)[1]
-        ),
-    )
+def test_a_recording_that_cannot_be_read_is_named(run):
+    manifest, folder = run
+    gone = manifest.on("train")[0]
+
+    def tables(entry):
+        return folder / "no.parquet" if entry == gone else tables_of(folder, entry.episode)[1]
+
+    cohort = open_cohort(manifest, tables)
     assert list(cohort.lost) == [gone.episode]
     assert "no.parquet" in cohort.lost[gone.episode]
     row = next(r for r in cohort_rows(cohort, "tiny") if r.metric == "lost_recordings")
     assert (row.value, gone.episode in row.reason) == (1, True)
-    with pytest.raises(ParamsError, match="no recording that can be used"):
-        open_cohort(roster, lambda entry: tmp_path / "no.parquet")
-
-
-def test_published_tables_are_refused(run):
-    roster, folder = run
-    with pytest.raises(ParamsError, match="published"):
-        open_cohort(roster, lambda entry: tables_of(folder, entry.episode)[0])
+    with pytest.raises(ParamsError, match=r"train: has no recording that can be used.*published"):
+        open_cohort(manifest, lambda entry: tables_of(folder, entry.episode)[0])
 
 
 def test_the_gap_is_the_difference_on_the_same_windows(answered, rows):
@@ -267,23 +261,17 @@ def pooled(folded):
     return [row for task in FOLDED for row in pooled_rows(task, folded[task.name], "tiny")]
 
 
-def test_folds_pool_to_every_recording(folded, pooled):
+def test_folds_pool_to_every_recording_and_pair_their_heads(folded, pooled):
     for task in FOLDED:
         n_tests = [fold.heads["linear"].problem.n_test for fold in folded[task.name]]
-        row = of(pooled, task.name, POOLED)
-        assert row.n_test == sum(n_tests)
+        linear, neural = (of(pooled, task.name, POOLED, head) for head in ("linear", "neural"))
+        assert linear.n_test == neural.n_test == sum(n_tests)
         each = [fold.heads["linear"].score(task.primary).value for fold in folded[task.name]]
         if task.primary.metric.unit == "m":
-            assert row.value == pytest.approx(np.average(each, weights=n_tests))
+            assert linear.value == pytest.approx(np.average(each, weights=n_tests))
         within, ends = (of(pooled, task.name, name) for name in (POOLED_WITHIN, POOLED_ENDS))
         gap = of(pooled, task.name, POOLED_GAP, against=WITHIN)
         assert gap.value == pytest.approx(ends.value - within.value)
-
-
-def test_heads_of_a_fold_are_paired_on_the_same_windows(pooled):
-    for task in FOLDED:
-        linear, neural = (of(pooled, task.name, POOLED, head) for head in ("linear", "neural"))
-        assert linear.n_test == neural.n_test
         assert (linear.floor, linear.floor_name) == (neural.floor, neural.floor_name)
         apart = of(pooled, task.name, POOLED, "neural", "linear")
         assert apart.value == pytest.approx(neural.value - linear.value)
@@ -343,7 +331,7 @@ def sampled(cohort, monkeypatch):
     """Problems of all windows, and the same when only one of `STEP` may be taken."""
     tasks = tasks_of("corrected", SAMPLED)
     space = fit_space(cohort.on("train"), sets_of(tasks), 8)
-    projected = project(cohort.recordings, space)
+    projected = project(cohort.recordings, space, sets_of(tasks))
     found = []
     for task in tasks:
         n = {side: sum(len(task.members(r.n_windows)) for r in some)

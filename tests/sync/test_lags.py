@@ -11,6 +11,7 @@ from xperience.sync.lags import (
     MAX_DRIFT,
     MAX_OFFSET_S,
     RATE_HZ,
+    ClockFit,
     Line,
     compare_clocks,
     measure_lag,
@@ -39,7 +40,7 @@ def two_signals(seed, length_s, offset_s=0.0, drift=0.0, noise=0.3):
 
 
 def misalignment(lag) -> Misalignment:
-    return Misalignment.of(lag.line, lag.resampled, lag.length_s)
+    return Misalignment.of(lag)
 
 
 @settings(max_examples=2)
@@ -161,7 +162,8 @@ def test_intervals_hold_the_truth_also_where_all_segments_share_an_error(spread_
             shared_ms = rng.uniform(-25, 25)
             offset_s = (shared_ms + rng.normal(0, spread_ms)) / 1e3
             resampled = Line(offset_s + rng.normal(0, spread_ms / 1e3, 400), np.zeros(400))
-            at = Misalignment.of(Line(offset_s, 0.0), resampled, 100.0, resolution_ms).offset_ms
+            fit = ClockFit(Line(offset_s, 0.0), resampled, 100.0, 24)
+            at = Misalignment.of(fit, resolution_ms).offset_ms
             held.append(at.low <= 0 <= at.high)
         if resolution_ms:
             assert np.mean(held) >= 0.9
@@ -170,7 +172,8 @@ def test_intervals_hold_the_truth_also_where_all_segments_share_an_error(spread_
 
 
 def test_no_recording_is_long_enough_to_exceed_the_resolution_of_its_method():
-    never = Misalignment.of(Line(0.01, 0.0), Line(np.full(9, 0.01), np.zeros(9)), 100.0, 25.0)
+    fit = ClockFit(Line(0.01, 0.0), Line(np.full(9, 0.01), np.zeros(9)), 100.0, 24)
+    never = Misalignment.of(fit, 25.0)
     assert (never.offset_ms.low, never.offset_ms.high) == (-15.0, 35.0)
     assert never.drift_ppm.high == pytest.approx(1e3 * np.sqrt(2) * 25 / 100)
     pair = judged(never.offset_ms)

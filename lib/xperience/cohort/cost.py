@@ -30,6 +30,22 @@ from xperience.text import read_json, read_table
 _WAY_OUT = (
     "Name a run whose shards are done, or a file that `xperience cohort measure EPISODE` wrote."
 )
+METRICS = {
+    "download": "B",
+    "keep_with_recordings": "B",
+    "keep_without_videos": "B",
+    "core_hours_by_frames": "h",
+    "core_hours_by_bytes": "h",
+    "download_time": "h",
+    "least_wall_time": "h",
+    "most_wall_time": "h",
+}
+"""Metrics of a cost and their units.
+
+Work grows with frames, but a frame of more bytes costs more, though less than in proportion: the
+cost is expected between the two figures of core-hours. Download and work overlap wholly in the
+least time, not at all in the most.
+"""
 
 
 class MeasurementError(XperienceError):
@@ -83,31 +99,25 @@ def measure(
     EpisodeError
         If it cannot be opened or is shorter than a window.
     """
-    folder = Path(folder)
-    workers = workers or os.cpu_count() or 1
+    folder, workers = Path(folder), workers or os.cpu_count() or 1
     with Recording(folder) as episode:
         n_frames = episode.n_frames
     with tempfile.TemporaryDirectory(prefix="xperience-measure-") as scratch:
         tables = [Path(scratch) / f"{contract}.parquet" for contract in CONTRACTS]
-        start_s, start_core_s = time.perf_counter(), _core_s()
+        start_s, start = time.perf_counter(), os.times()
         for contract, table in zip(CONTRACTS, tables, strict=True):
             extract(folder, table, contract=contract, workers=workers, on_progress=on_progress)
+        end = os.times()  # the first four are processor time: ours, and of finished children
         return MeasuredCost(
             episode=episode_name(folder),
             n_frames=n_frames,
             bytes_read=recording_bytes(folder),
             seconds=time.perf_counter() - start_s,
-            core_seconds=_core_s() - start_core_s,
+            core_seconds=sum(end[:4]) - sum(start[:4]),
             workers=workers,
             table_bytes=sum(table.stat().st_size for table in tables),
             slim_bytes=slim_bytes(folder / ANNOTATION),
         )
-
-
-def _core_s() -> float:
-    """Return the processor time of this process and of its finished children."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
 
 
 def slim_bytes(annotation: Path | str) -> int:
@@ -143,8 +153,7 @@ class Rates:
     def kept_per_frame(self, name: str) -> float | None:
         """Return bytes a frame of ``table_bytes`` or ``slim_bytes``, None if never measured."""
         known = [one for one in self.episodes if getattr(one, name) is not None]
-        n_frames = sum(one.n_frames for one in known)
-        return sum(getattr(one, name) for one in known) / n_frames if known else None
+        return Rates("", known).total(name) / Rates("", known).total("n_frames") if known else None
 
 
 def read_rates(path: Path | str) -> Rates:
@@ -171,9 +180,7 @@ def read_rates(path: Path | str) -> Rates:
         place = f"{path.name}: {row.get('episode')}"
         kept = _kept_by(path, str(row.get("episode"))) if path.is_dir() else {}
         episodes.append(validated(MeasuredCost, kept | row, place, MeasurementError, _WAY_OUT))
-    frames, read = (
-        sum(getattr(one, key) for one in episodes) for key in ("n_frames", "bytes_read")
-    )
+    frames, read = (Rates("", episodes).total(name) for name in ("n_frames", "bytes_read"))
     return Rates(
         f"{path.name}: {len(episodes)} episodes, {frames:,} frames, {read / 1e6:,.1f} MB "
         f"({read / frames / 1e3:,.1f} kB a frame)",
@@ -225,24 +232,6 @@ class Cost:
     basis: str
     values: dict[str, float | None]
     text: str
-
-
-METRICS = {
-    "download": "B",
-    "keep_with_recordings": "B",
-    "keep_without_videos": "B",
-    "core_hours_by_frames": "h",
-    "core_hours_by_bytes": "h",
-    "download_time": "h",
-    "least_wall_time": "h",
-    "most_wall_time": "h",
-}
-"""Metrics of a cost and their units.
-
-Work grows with frames, but a frame of more bytes costs more, though less than in proportion: the
-cost is expected between the two figures of core-hours. Download and work overlap wholly in the
-least time, not at all in the most.
-"""
 
 
 def cost_of(
@@ -307,14 +296,13 @@ def cost_of(
         "least_wall_time": max(low, download_h),
         "most_wall_time": high + download_h,
     }
-    shown = {name: (_size if METRICS[name] == "B" else _hours)(x) for name, x in values.items()}
-    by_frames, by_bytes = _short(core_h * longer), _short(core_h * heavier)
+    shown = {name: _shown(value, METRICS[name]) for name, value in values.items()}
     text = f"""\
 episodes      {number:,}
 download      {shown["download"]}, {shown["download_time"]} at {mbit_per_s:,g} Mbit/s
 keep          {shown["keep_with_recordings"]} with recordings, \
 {shown["keep_without_videos"]} without videos and depth
-core-hours    {by_frames} by frames, {by_bytes} by bytes
+core-hours    {_short(core_h * longer)} by frames, {_short(core_h * heavier)} by bytes
 wall time     {shown["least_wall_time"]} to {shown["most_wall_time"]} on \
 {cores:,} {"core" if cores == 1 else "cores"}
 volume from   {basis}
@@ -351,21 +339,20 @@ def _short(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def _size(n_bytes: float | None) -> str:
-    if n_bytes is None:
+_SCALES = {
+    "B": [("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)],
+    "h": [("days", 24), ("h", 1), ("min", 1 / 60), ("s", 1 / 3600)],
+}
+
+
+def _shown(value: float | None, unit: str) -> str:
+    """Return bytes or hours in the unit that suits their size; days from two of them on."""
+    if value is None:
         return "unknown"
-    for unit, factor in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if n_bytes >= factor:
-            return f"{n_bytes / factor:.3g} {unit}"
-    return f"{n_bytes / 1e3:.3g} kB"
-
-
-def _hours(number: float) -> str:
-    if number < 1 / 60:
-        return f"{number * 3600:.3g} s"
-    if number < 1:
-        return f"{number * 60:.3g} min"
-    return f"{number:.3g} h" if number < 48 else f"{number / 24:.3g} days"
+    scales = _SCALES[unit]
+    enough = [one for one in scales if value >= (48 if one[0] == "days" else one[1])]
+    name, factor = (*enough, scales[-1])[0]
+    return f"{value / factor:.3g} {name}"
 
 
 def cost_rows(costs: Iterable[Cost], run: str, section: str) -> Iterator[Record]:

@@ -96,37 +96,20 @@ def make_manifest(
     manifest = SplitManifest(tuple(entries), Path(root))
     if not manifest.entries:
         raise ManifestError(place, "names no episode", "at least one", "Choose episodes first.")
-    _check_names(manifest, place)
-    _check_sessions(manifest, place)
-    _check_recordings(manifest, place)
-    return manifest
-
-
-def _plain(name: str) -> str:
-    """Return a name without what may differ by accident: case, spaces, form of letters."""
-    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def _check_names(manifest: SplitManifest, place: str) -> None:
-    """Refuse episodes whose windows tables would be one file, where the file system folds case."""
     stems = Counter(_plain(entry.episode) for entry in manifest)
-    for entry in manifest:
-        count = stems[_plain(entry.episode)]
-        other = _plain(entry.episode).removesuffix(".corrected")
-        if count > 1 or (other != _plain(entry.episode) and other in stems):
-            found = f"stands {count} times" if count > 1 else f"names a table of {other!r} too"
-            raise ManifestError(
-                f"{place}: {entry.episode}", found, "once, whatever its case", "Drop the copies."
-            )
-
-
-def _check_sessions(manifest: SplitManifest, place: str) -> None:
     sessions: dict[str, Entry] = {}
     for entry in manifest:
+        # windows tables would be one file, where the file system folds case
+        stem, own = _plain(entry.episode), f"{place}: {entry.episode}"
+        table_of = stem.removesuffix(".corrected")
+        if stems[stem] > 1 or (table_of != stem and table_of in stems):
+            twice = f"stands {stems[stem]} times"
+            found = twice if stems[stem] > 1 else f"names a table of {table_of!r} too"
+            raise ManifestError(own, found, "once, whatever its case", "Drop the copies.")
         first = sessions.setdefault(_plain(entry.session), entry)
         if first.session != entry.session:
             raise ManifestError(
-                f"{place}: {entry.episode}: session {entry.session!r}",
+                f"{own}: session {entry.session!r}",
                 f"is written {first.session!r} on the line of {first.episode}",
                 "one session written one way, two with names of their own",
                 "Their case, spaces or letter forms differ: taken for two, they could be parted.",
@@ -138,36 +121,35 @@ def _check_sessions(manifest: SplitManifest, place: str) -> None:
                 "each session in one split",
                 "Windows of one session are not independent: move its episodes together.",
             )
+    _check_recordings(manifest, place)
+    return manifest
+
+
+def _plain(name: str) -> str:
+    """Return a name without what may differ by accident: case, spaces, form of letters."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _check_recordings(manifest: SplitManifest, place: str) -> None:
     """Refuse the same recording under two names: by its real place, then by its annotation."""
-
-    def twice(entry: Entry, other: str, found: str) -> ManifestError:
-        return ManifestError(
-            f"{place}: {entry.episode}: {entry.folder}",
-            f"{found} {other}",
-            "each recording once",
-            "Keep one of the two lines: what is trained on must not be tested on.",
-        )
-
-    places: dict[str, str] = {}
-    sizes: dict[int, list[Entry]] = {}
-    for entry in manifest:
-        folder = os.path.realpath(manifest.folder(entry))
-        if other := places.get(folder):
-            raise twice(entry, other, "is the same folder as that of")
-        places[folder] = entry.episode
-        annotation = manifest.folder(entry) / ANNOTATION
-        if annotation.is_file():
-            sizes.setdefault(annotation.stat().st_size, []).append(entry)
-    for entries in sizes.values():
-        contents: dict[str, str] = {}
-        for entry in entries if len(entries) > 1 else ():  # only equal sizes are read
-            digest = known_digest(manifest.folder(entry) / ANNOTATION)
-            if other := contents.get(digest):
-                raise twice(entry, other, "holds the same annotation as that of")
-            contents[digest] = entry.episode
+    annotations = {entry: manifest.folder(entry) / ANNOTATION for entry in manifest}
+    there = [entry for entry, path in annotations.items() if path.is_file()]
+    sizes = Counter(annotations[entry].stat().st_size for entry in there)
+    twins = [entry for entry in there if sizes[annotations[entry].stat().st_size] > 1]
+    marks = [("is the same folder as that of", e, os.path.realpath(manifest.folder(e)))
+             for e in manifest]  # fmt: skip
+    marks += [("holds the same annotation as that of", e, known_digest(annotations[e]))
+              for e in twins]  # fmt: skip
+    owners: dict[str, Entry] = {}
+    for found, entry, mark in marks:
+        if other := owners.get(mark):
+            raise ManifestError(
+                f"{place}: {entry.episode}: {entry.folder}",
+                f"{found} {other.episode}",
+                "each recording once",
+                "Keep one of the two lines: what is trained on must not be tested on.",
+            )
+        owners[mark] = entry
 
 
 def read_manifest(path: Path | str) -> SplitManifest:

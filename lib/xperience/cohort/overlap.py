@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,10 +103,9 @@ def count_labels(said: FrameLabels, n_frames: int) -> LabelCounts:
     and always the activity.
     """
     starts = window_starts(n_frames)
-    activity = said.main_task.strip() if is_labelled(said.main_task) else ""
     counts = {kind: Counter() for kind in KINDS}
-    if activity:
-        counts["activity"][activity] = len(starts)
+    if is_labelled(said.main_task):
+        counts["activity"][said.main_task.strip()] = len(starts)
     for start in starts:
         frames = slice(start, start + WINDOW_FRAMES)
         for kind in ("subtask", "action"):
@@ -117,31 +117,6 @@ def count_labels(said: FrameLabels, n_frames: int) -> LabelCounts:
 
 
 # When two labels count as one
-
-
-@dataclass(frozen=True)
-class LabelMatch:
-    """When two labels count as one.
-
-    Parameters
-    ----------
-    phrase, noun : function or None
-        The key of a label that is a verb with its object, and of an object's name; None where the
-        match says nothing of such labels.
-    needs_lemmas : bool
-        Whether the lemmatiser, an extra, must be installed.
-    """
-
-    phrase: KeyOf | None
-    noun: KeyOf | None
-    needs_lemmas: bool = True
-
-    @property
-    def missing(self) -> str | None:
-        """Why labels can't be matched like this here, if they can't."""
-        if self.needs_lemmas and not labels.can_split():
-            return "not installed: lemminflect; `make extras` brings it"
-        return None
 
 
 def _words(label: str) -> Hashable | None:
@@ -157,33 +132,44 @@ def _head(name: str) -> Hashable | None:
     return labels.split(f"see {name}").noun  # the rule for labels wants a verb in front
 
 
-MATCHES = {
-    "as_written": LabelMatch(str, str, needs_lemmas=False),
-    "same_text": LabelMatch(_words, _words, needs_lemmas=False),
-    "same_verb_and_noun": LabelMatch(_verb_and_noun, None),
-    "same_noun": LabelMatch(lambda label: labels.split(label).noun, _head),
-    "same_verb": LabelMatch(lambda label: labels.split(label).verb, None),
+MATCHES: dict[str, tuple[KeyOf, KeyOf | None]] = {
+    "as_written": (str, str),
+    "same_text": (_words, _words),
+    "same_verb_and_noun": (_verb_and_noun, None),
+    "same_noun": (lambda label: labels.split(label).noun, _head),
+    "same_verb": (lambda label: labels.split(label).verb, None),
 }
-"""From the strictest to the loosest; same_text passes over case, punctuation and articles."""
+"""When two labels count as one, from the strictest to the loosest: the key of a label that is a
+verb with its object, and that of an object's name, None where the match says nothing of such.
+
+same_text passes over case, punctuation and articles.
+"""
 
 
-def match_named(name: str) -> LabelMatch:
-    """Return the match of that name.
+def _missing(match: str) -> str | None:
+    """Return why labels can't be matched like this here, if they can't."""
+    if match in ("as_written", "same_text") or labels.can_split():
+        return None
+    return "not installed: lemminflect; `make extras` brings it"
+
+
+def key_named(match: str) -> KeyOf:
+    """Return the key of labels that are a verb with its object, by the name of a match.
 
     Raises
     ------
     ParamsError
         If there is none, or what it needs is not installed.
     """
-    if name not in MATCHES:
-        known = did_you_mean(name, MATCHES)
-        raise ParamsError("way to compare labels", f"is {name!r}", "a known one", known)
-    if MATCHES[name].missing:
+    if match not in MATCHES:
+        known = did_you_mean(match, MATCHES)
+        raise ParamsError("way to compare labels", f"is {match!r}", "a known one", known)
+    if missing := _missing(match):
         raise ParamsError(
-            f"way to compare labels: {name}", f"is {MATCHES[name].missing}", "lemminflect",
+            f"way to compare labels: {match}", f"is {missing}", "lemminflect",
             "Install it, or compare same_text.",
         )  # fmt: skip
-    return MATCHES[name]
+    return MATCHES[match][0]
 
 
 # Overlap
@@ -201,64 +187,52 @@ def overlap_rows(cohort: CohortLabels, run: str, section: str) -> Iterator[Recor
         of a window and an object). A match that lacks a package, or a split without such labels, is
         a row with its reason.
     """
-    for kind in KINDS:
-        for name, match in MATCHES.items():
-            key_of = match.noun if kind == "objects" else match.phrase
-            for side in ("val", "test") if key_of else ():
-                base = {"run": run, "section": section, "contract": "corrected", "task": kind}
-                base["variant"] = f"{side}_{name}"
-                for row in _shares(cohort, kind, side, key_of, match.missing):
-                    yield Record(**base | row)
+    for kind, (match, keys), side in product(KINDS, MATCHES.items(), ("val", "test")):
+        if (key_of := keys[kind == "objects"]) is None:
+            continue
+        base = {"run": run, "section": section, "contract": "corrected", "task": kind}
+        base["variant"] = f"{side}_{match}"
+        if missing := _missing(match):
+            shares = ({"status": "skipped", "reason": missing},) * 2
+        else:
+            shares = _shares(cohort, kind, side, key_of)
+        for metric, share in zip((OF_WINDOWS, OF_LABELS), shares, strict=True):
+            yield Record(**base, metric=metric, **share)
 
 
-def _shares(
-    cohort: CohortLabels, kind: str, side: str, key_of: KeyOf, missing: str | None
-) -> Iterator[dict]:
-    """Yield the fields of both metrics of one kind of label in one split."""
-    if missing:
-        for metric in (OF_WINDOWS, OF_LABELS):
-            yield {"metric": metric, "status": "skipped", "reason": missing}
-        return
+def _shares(cohort: CohortLabels, kind: str, side: str, key_of: KeyOf) -> tuple[dict, dict]:
+    """Return the fields of both metrics of one kind of label in one split."""
+
+    def by_key(counts: Counter[str]) -> Counter[Hashable]:
+        found: Counter[Hashable] = Counter()
+        for label, n in counts.items():
+            found[key_of(label)] += n
+        del found[None]  # nothing to compare
+        return found
+
     train, asked = (
-        [_by_key(cohort.counts[entry.episode][kind], key_of) for entry in cohort.manifest.on(split)]
+        [by_key(cohort.counts[entry.episode][kind]) for entry in cohort.manifest.on(split)]
         for split in ("train", side)
     )
     known, here = set().union(*train), set().union(*asked)
     base = {"n_train": len(known)}
     if not here:
         base |= {"n_test": 0, "status": "skipped", "reason": f"no {kind} label in the split {side}"}
-        for metric in (OF_WINDOWS, OF_LABELS):
-            yield base | {"metric": metric}
-        return
+        return base, base
     windows = np.array([one.total() for one in asked])
     seen = np.array([sum(one[key] for key in one.keys() & known) for one in asked])
-    n_windows, n_labels, share = int(windows.sum()), len(here), len(here & known) / len(here)
-    of_windows = {"n_test": n_windows, "value": int(seen.sum()) / n_windows}
-    yield base | {"metric": OF_WINDOWS} | of_windows | _interval(windows, seen)
-    yield base | {"metric": OF_LABELS, "n_test": n_labels, "value": share}
-
-
-def _by_key(counts: Counter[str], key_of: KeyOf) -> Counter[Hashable]:
-    """Return windows by key, without labels that have none."""
-    found: Counter[Hashable] = Counter()
-    for label, n in counts.items():
-        if (key := key_of(label)) is not None:
-            found[key] += n
-    return found
-
-
-def _interval(windows: np.ndarray, seen: np.ndarray) -> dict:
-    """Return the interval over recordings, or why there is none, as fields of a row."""
 
     def share(weights: np.ndarray) -> np.ndarray:
         total, unknown = weights @ windows, np.full(len(weights), np.nan)
         return np.divide(weights @ seen, total, out=unknown, where=total > 0)
 
-    n = len(windows)
-    over = interval(share, n, Resampling(groups=np.arange(n)), SHARE)
+    over = interval(share, len(asked), Resampling(groups=np.arange(len(asked))), SHARE)
+    of_windows = base | {"n_test": int(windows.sum()), "value": seen.sum() / windows.sum()}
     if over.low is None or over.high is None:
-        return {"ci_reason": f"{over.verdict}: {over.reason}"}
-    return {"ci_low": over.low, "ci_high": over.high}
+        of_windows["ci_reason"] = f"{over.verdict}: {over.reason}"
+    else:
+        of_windows |= {"ci_low": over.low, "ci_high": over.high}
+    return of_windows, base | {"n_test": len(here), "value": len(here & known) / len(here)}
 
 
 def overlap_table(rows: Iterable[Record]) -> "pd.DataFrame":

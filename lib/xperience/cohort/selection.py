@@ -12,12 +12,11 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, Self
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -29,13 +28,16 @@ from xperience.cohort.manifest import (
     make_manifest,
     validated,
 )
-from xperience.errors import TextError, XperienceError, unreadable
+from xperience.errors import ParamsError, TextError, XperienceError, did_you_mean, unreadable
 from xperience.hub.source import RemoteEpisode, RemoteFile, group_episodes
 from xperience.recording.layout import ANNOTATION
 from xperience.text import read_json, read_table
 
-FOUR_BANDS = ("short", "lower_mid", "upper_mid", "long")
+BANDS = ("short", "lower_mid", "upper_mid", "long")
+DROP_SHARE = 0.05
+"""Share of the complete episodes, the smallest ones, that is left out first."""
 PUBLISHED_SIDES = (96, 16, 16)
+PICKS = ("middle", "random")
 ALIASES = {
     "episode_path": "folder",
     "rfilename": "path",
@@ -120,26 +122,33 @@ def read_listing(path: Path | str) -> list[Listed]:
         If the file cannot be read, a value is missing or no number, or an episode stands twice.
     """
     path = Path(path)
-    rows = _rows(path)
+    try:
+        is_json = path.suffix == ".json"
+        rows: Any = read_json(path) if is_json else [row for _, row in read_table(path)]
+    except (OSError, TextError) as error:
+        raise ListingError(path.name, unreadable(error), "CSV or JSON", _LISTING) from error
+    if isinstance(rows, Mapping):
+        rows = rows.get("files")
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise ListingError(path.name, "is no list of objects", "one object a row", _LISTING)
     if not rows:
         raise ListingError(path.name, "lists nothing", "files or episodes", _LISTING)
-
-    def read(model: type[BaseModel], names: Sequence[str]) -> list[Any]:
-        return [
-            validated(
-                model,
-                {name: row[name] for name in names if name in row},
-                f"{path.name}: row {number}",
-                ListingError,
-                _LISTING,
-            )
-            for number, row in enumerate(rows, 1)
-        ]
-
-    if "path" in rows[0]:
-        found = listed_episodes(group_episodes(read(RemoteFile, ["path", "size"])))
-    else:
-        found = read(Listed, ["folder", "session", "annotation_bytes", "size_bytes"])
+    rows = [{ALIASES.get(name, name): value for name, value in row.items()} for row in rows]
+    is_of_files = "path" in rows[0]
+    model: type[BaseModel] = RemoteFile if is_of_files else Listed
+    names = {"path", "size"} if is_of_files else set(Listed.model_fields) - {"missing"}
+    found: list[Any] = [
+        validated(
+            model,
+            {name: row[name] for name in row.keys() & names},
+            f"{path.name}: row {number}",
+            ListingError,
+            _LISTING,
+        )
+        for number, row in enumerate(rows, 1)
+    ]
+    if is_of_files:
+        found = listed_episodes(group_episodes(found))
     found.sort(key=lambda one: one.folder)
     for one, other in pairwise(found):
         if one.folder == other.folder:
@@ -149,89 +158,85 @@ def read_listing(path: Path | str) -> list[Listed]:
     return found
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        is_csv = path.suffix != ".json"
-        found = [row for _, row in read_table(path)] if is_csv else read_json(path)
-    except (OSError, TextError) as error:
-        raise ListingError(path.name, unreadable(error), "CSV or JSON", _LISTING) from error
-    if isinstance(found, Mapping):
-        found = found.get("files")
-    if not isinstance(found, list) or not all(isinstance(row, Mapping) for row in found):
-        raise ListingError(path.name, "is no list of objects", "one object a row", _LISTING)
-    return [{ALIASES.get(name, name): value for name, value in row.items()} for row in found]
-
-
 # Choosing
 
 
-class ChoiceRules(BaseModel):
-    """What to choose, and how.
+def choose(
+    listing: Iterable[Listed],
+    sides: Sequence[int] = PUBLISHED_SIDES,
+    *,
+    seed: int = 7,
+    pick: str = "middle",
+    drop_share: float = DROP_SHARE,
+    root: Path | str = ".",
+) -> tuple[SplitManifest, str]:
+    """Choose episodes; by the rules of the published selection by default.
+
+    The order of the listing has no say: each draw follows from the seed and the episode's own
+    folder.
 
     Parameters
     ----------
-    sides : tuple of three int
+    listing : iterable of Listed
+        Those that lack files are left out, and then the smallest.
+    sides : sequence of three int
         Episodes for training, validation and test.
-    n_bands : int
-        Size bands, with equally many listed episodes each.
-    drop_share : float
-        Share of the complete episodes, the smallest ones, that is left out first.
+    seed : int
+        Seeds every draw.
     pick : {"middle", "random"}
         Which episodes of a band are taken: those nearest to its middle size, as published, or any.
         The first gives recordings of a few typical lengths, the second a sample of the dataset.
-    seed : int
-        Seeds every draw.
+    drop_share : float
+        See `DROP_SHARE`.
+    root : path
+        What folders of the manifest are relative to.
+
+    Returns
+    -------
+    SplitManifest
+        One episode per session. The bands' counts differ by at most one unless a band runs out;
+        then the others share what is missing. In each split the bands stand in the proportion of
+        their counts, to within one episode (two in training).
+    str
+        What was chosen from what, and one line per band.
+
+    Raises
+    ------
+    ChoiceError
+        If there are fewer sessions with a suitable episode than episodes are asked for.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sides: tuple[int, int, int] = PUBLISHED_SIDES
-    n_bands: int = Field(default=4, ge=1)
-    drop_share: float = Field(default=0.05, ge=0, lt=1)
-    pick: Literal["middle", "random"] = "middle"
-    seed: int = 7
-
-    @model_validator(mode="after")
-    def _some(self) -> Self:
-        if min(self.sides) < 0 or not sum(self.sides):
-            raise ValueError("sides need counts of 0 or more, and at least one episode")
-        return self
-
-    @property
-    def bands(self) -> tuple[str, ...]:
-        """Names of the size bands, from small to large."""
-        if self.n_bands == len(FOUR_BANDS):
-            return FOUR_BANDS
-        return tuple(f"band_{number}" for number in range(1, self.n_bands + 1))
-
-
-@dataclass(frozen=True)
-class EpisodeChoice:
-    """The chosen episodes band by band, and how many the listing held.
-
-    Of those listed, some lack files (``n_incomplete``) and some are too small (``n_dropped``);
-    ``n_sessions`` remained.
-    """
-
-    manifest: SplitManifest
-    n_listed: int
-    n_incomplete: int
-    n_dropped: int
-    n_sessions: int
-
-    def to_text(self) -> str:
-        """Return what was chosen from what, and one line per band."""
-        left = self.n_listed - self.n_incomplete - self.n_dropped
-        lines = [
-            f"{self.n_listed:,} episodes listed, {self.n_incomplete:,} incomplete, "
-            f"{self.n_dropped:,} dropped as too small; {left:,} of {self.n_sessions:,} sessions "
-            f"to choose from"
-        ]
-        for band in dict.fromkeys(entry.size_band for entry in self.manifest):
-            chosen = [entry for entry in self.manifest if entry.size_band == band]
-            sizes = [entry.size_bytes / 1e9 for entry in chosen]
-            lines.append(f"{band}: {_counts(chosen)}, {min(sizes):.2f} to {max(sizes):.2f} GB each")
-        return "\n".join(lines)
+    if pick not in PICKS:
+        raise ParamsError("--pick", f"is {pick!r}", "a way to pick", did_you_mean(pick, PICKS))
+    listed = list(listing)
+    complete = sorted(
+        (one for one in listed if not one.missing),
+        key=lambda one: (one.annotation_bytes, one.folder),
+    )
+    n_dropped = int(drop_share * len(complete))
+    kept = complete[n_dropped:]
+    n_sessions = len({one.session for one in kept})
+    if n_sessions < sum(sides):
+        raise ChoiceError(
+            "listing",
+            f"has {len(kept)} suitable episodes of {n_sessions} sessions ({len(listed)} listed)",
+            f"{sum(sides)} sessions, one for each episode",
+            f"Ask for at most {n_sessions} episodes, or use a longer listing.",
+        )
+    bands: list[list[Listed]] = [[] for _ in BANDS]
+    for place, one in enumerate(kept):
+        bands[place * len(BANDS) // len(kept)].append(one)
+    ranked = [_ranked(band, pick, seed) for band in bands]
+    entries = _with_splits(_fill(ranked, sum(sides)), sides, seed)
+    lines = [
+        f"{len(listed):,} episodes listed, {len(listed) - len(complete):,} incomplete, "
+        f"{n_dropped:,} dropped as too small; {len(kept):,} of {n_sessions:,} sessions "
+        f"to choose from"
+    ]
+    for band in dict.fromkeys(entry.size_band for entry in entries):
+        of_band = [entry for entry in entries if entry.size_band == band]
+        sizes = [entry.size_bytes / 1e9 for entry in of_band]
+        lines.append(f"{band}: {_counts(of_band)}, {min(sizes):.2f} to {max(sizes):.2f} GB each")
+    return make_manifest(entries, root), "\n".join(lines)
 
 
 def _counts(entries: Iterable[Entry]) -> str:
@@ -240,61 +245,13 @@ def _counts(entries: Iterable[Entry]) -> str:
     return "/".join(str(on[side]) for side in SIDES)
 
 
-def choose(
-    listing: Iterable[Listed], rules: ChoiceRules | None = None, root: Path | str = "."
-) -> EpisodeChoice:
-    """Choose episodes by the rules; those of the published selection by default.
-
-    The order of the listing has no say: each draw follows from the seed and the episode's own
-    folder. Folders of the manifest are relative to ``root``.
-
-    Returns
-    -------
-    EpisodeChoice
-        One episode per session. The bands' counts differ by at most one unless a band runs out;
-        then the others share what is missing. In each split the bands stand in the proportion of
-        their counts, to within one episode (two in training).
-
-    Raises
-    ------
-    ChoiceError
-        If there are fewer sessions with a suitable episode than episodes are asked for.
-    """
-    rules, listed = rules or ChoiceRules(), list(listing)
-    complete = sorted(
-        (one for one in listed if not one.missing),
-        key=lambda one: (one.annotation_bytes, one.folder),
-    )
-    n_dropped, n_wanted = int(rules.drop_share * len(complete)), sum(rules.sides)
-    kept = complete[n_dropped:]
-    n_sessions = len({one.session for one in kept})
-    if n_sessions < n_wanted:
-        raise ChoiceError(
-            "listing",
-            f"has {len(kept)} suitable episodes of {n_sessions} sessions ({len(listed)} listed)",
-            f"{n_wanted} sessions, one for each episode",
-            f"Ask for at most {n_sessions} episodes, or use a longer listing.",
-        )
-    bands: list[list[Listed]] = [[] for _ in range(rules.n_bands)]
-    for place, one in enumerate(kept):
-        bands[place * rules.n_bands // len(kept)].append(one)
-    chosen = _fill([_ranked(band, rules) for band in bands], n_wanted)
-    return EpisodeChoice(
-        make_manifest(_with_splits(chosen, rules), root),
-        n_listed=len(listed),
-        n_incomplete=len(listed) - len(complete),
-        n_dropped=n_dropped,
-        n_sessions=n_sessions,
-    )
-
-
-def _ranked(band: Sequence[Listed], rules: ChoiceRules) -> list[Listed]:
+def _ranked(band: Sequence[Listed], pick: str, seed: int) -> list[Listed]:
     """Return a band's episodes, the first to take first."""
     middle = median(one.annotation_bytes for one in band) if band else 0
 
     def rank(one: Listed) -> tuple[float, int]:
-        apart = 0 if rules.pick == "random" else abs(one.annotation_bytes - middle)
-        return apart, draw(rules.seed, "pick", one.folder)
+        apart = 0 if pick == "random" else abs(one.annotation_bytes - middle)
+        return apart, draw(seed, "pick", one.folder)
 
     return sorted(band, key=rank)
 
@@ -366,17 +323,18 @@ def apportion(total: int, stock: Sequence[int]) -> list[int]:
     return shares
 
 
-def _with_splits(chosen: Sequence[Sequence[Listed]], rules: ChoiceRules) -> list[Entry]:
+def _with_splits(
+    chosen: Sequence[Sequence[Listed]], sides: Sequence[int], seed: int
+) -> list[Entry]:
     """Return the chosen episodes with their splits, which share each band alike."""
     left = [len(band) for band in chosen]
-    n_val = apportion(rules.sides[1], left)
-    n_test = apportion(rules.sides[2], [n - taken for n, taken in zip(left, n_val, strict=True)])
+    n_val = apportion(sides[1], left)
+    n_test = apportion(sides[2], [n - taken for n, taken in zip(left, n_val, strict=True)])
     entries = []
-    for name, band, val, test in zip(rules.bands, chosen, n_val, n_test, strict=True):
-        drawn = sorted(band, key=lambda one: draw(rules.seed, "side", one.session))
-        side = dict.fromkeys((one.folder for one in drawn), "train")
-        side |= dict.fromkeys((one.folder for one in drawn[:val]), "val")
-        side |= dict.fromkeys((one.folder for one in drawn[val : val + test]), "test")
+    for name, band, val, test in zip(BANDS, chosen, n_val, n_test, strict=True):
+        drawn = sorted(band, key=lambda one: draw(seed, "side", one.session))
+        order = ["val"] * val + ["test"] * test + ["train"] * (len(band) - val - test)
+        side = {one.folder: own for one, own in zip(drawn, order, strict=True)}
         entries += [
             Entry(
                 episode=re.sub(r"[^A-Za-z0-9_.-]+", "_", one.folder).strip("_.-") or "episode",
@@ -403,8 +361,8 @@ def parse_sides(text: str | None, n_episodes: int | None) -> tuple[int, int, int
     """
     if text is None:
         total = sum(PUBLISHED_SIDES) if n_episodes is None else n_episodes
-        counts = [total * side // sum(PUBLISHED_SIDES) for side in PUBLISHED_SIDES]
-        return (total - counts[1] - counts[2], counts[1], counts[2])
+        _, val, test = (total * side // sum(PUBLISHED_SIDES) for side in PUBLISHED_SIDES)
+        return total - val - test, val, test
     parts = text.split("/")
     if len(parts) != len(SIDES) or not all(map(str.isdecimal, parts)) or not any(map(int, parts)):
         raise ChoiceError(
@@ -451,63 +409,46 @@ def rebalance(
     ------
     ManifestError
         If no episode has an activity: the captions have not been read.
+
+    Notes
+    -----
+    Sessions are assigned one by one, frequent activities and long sessions first, each to the split
+    that is furthest behind: by what it lacks of the session's activities, and by what it lacks of
+    all that has been assigned so far, which carries over what the first leaves of rare activities.
+    Both are counted in episodes times the size of the cohort, so that all is in whole numbers.
     """
     if not any(entry.activity for entry in manifest):
         raise ManifestError(
             "manifest", "names no activity", "activities from captions", "Read the captions first."
         )
-    sessions: dict[str, list[Entry]] = defaultdict(list)
+    sizes = sizes or [len(manifest.on(side)) for side in SIDES]
+    total, splits = sum(sizes), range(len(sizes))
+    sessions: dict[str, list[Hashable]] = defaultdict(list)
     for entry in manifest:
-        sessions[entry.session].append(entry)
-    kind_of = {entry.episode: same(entry.activity) for entry in manifest}
-    often = Counter(kind_of.values())
+        sessions[entry.session].append(same(entry.activity))
+    often = Counter(kind for kinds in sessions.values() for kind in kinds)
 
     def order(name: str) -> tuple:
-        """Frequent activities first, long sessions first."""
-        kinds = [kind_of[entry.episode] for entry in sessions[name]]
-        main = max(kinds, key=lambda kind: (often[kind], repr(kind)))
-        return -often[main], repr(main), -len(kinds), draw(seed, "deal", name), name
+        main = max(sessions[name], key=lambda kind: (often[kind], repr(kind)))
+        return -often[main], repr(main), -len(sessions[name]), draw(seed, "deal", name), name
 
-    assignment = _Assignment(sizes or [len(manifest.on(side)) for side in SIDES], often)
-    split = {
-        name: SIDES[assignment.add([kind_of[entry.episode] for entry in sessions[name]])]
-        for name in sorted(sessions, key=order)
-    }
-    moved = (entry.model_copy(update={"side": split[entry.session]}) for entry in manifest)
+    given: list[Counter[Hashable]] = [Counter() for _ in splits]
+    due, side_of = [0] * len(sizes), {}
+    for name in sorted(sessions, key=order):
+        kinds, n = Counter(sessions[name]), len(sessions[name])
+        due = [owed + n * size for owed, size in zip(due, sizes, strict=True)]
+        room = [size - own.total() for size, own in zip(sizes, given, strict=True)]
+        behind = [
+            due[i] + sum(m * (often[k] * sizes[i] - total * given[i][k]) for k, m in kinds.items())
+            for i in splits
+        ]
+        free = [i for i in splits if room[i] >= n] or [max(splits, key=room.__getitem__)]
+        best = max(free, key=lambda i: (behind[i], room[i], -i))
+        given[best] += kinds
+        due[best] -= n * total
+        side_of[name] = SIDES[best]
+    moved = (entry.model_copy(update={"side": side_of[entry.session]}) for entry in manifest)
     return make_manifest(moved, manifest.root)
-
-
-class _Assignment:
-    """Assigns sessions to splits, each to the split that is furthest behind.
-
-    A split is behind by what it lacks of the session's activities, and by what it lacks of all that
-    has been assigned so far: the second carries over what the first leaves of rare activities.
-    Counted in episodes times the size of the cohort, so that all is in whole numbers.
-    """
-
-    def __init__(self, sizes: Sequence[int], often: Counter[Hashable]) -> None:
-        self.sizes, self.often = sizes, often
-        self.given: list[Counter[Hashable]] = [Counter() for _ in sizes]
-        self.due = [0] * len(sizes)
-
-    def add(self, session: Sequence[Hashable]) -> int:
-        """Assign a session, given by its episodes' activities; return its split."""
-        kinds, total = Counter(session), sum(self.sizes)
-        self.due = [due + len(session) * n for due, n in zip(self.due, self.sizes, strict=True)]
-        room = [size - self.given[i].total() for i, size in enumerate(self.sizes)]
-
-        def behind(i: int) -> int:
-            return self.due[i] + sum(
-                n * (self.often[kind] * self.sizes[i] - total * self.given[i][kind])
-                for kind, n in kinds.items()
-            )
-
-        free = [i for i, left in enumerate(room) if left >= len(session)]
-        free = free or [max(range(len(room)), key=lambda i: room[i])]
-        best = max(free, key=lambda i: (behind(i), room[i], -i))
-        self.given[best] += kinds
-        self.due[best] -= len(session) * total
-        return best
 
 
 def rerooted(manifest: SplitManifest, root: Path) -> SplitManifest:

@@ -22,7 +22,7 @@ from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.hub.source import STORE, SampleSource, is_own_download, is_unfinished
 from xperience.outputs import check_output
-from xperience.progress import OnProgress
+from xperience.progress import OnProgress, quiet
 from xperience.recording import layout
 from xperience.recording.files import SLIM, recording_digests, recording_files
 from xperience.recording.inspect import inspect_episode
@@ -111,9 +111,9 @@ def split_shards(manifest: SplitManifest, n_shards: int) -> list[list[Entry]]:
     shards: list[list[Entry]] = [[] for _ in range(n_shards)]
     loads = [(0, 0, number) for number in range(n_shards)]
     for entry in sorted(manifest, key=lambda one: (-one.size_bytes, one.episode)):
-        load, count, number = heapq.heappop(loads)
+        load, count, number = loads[0]
         shards[number].append(entry)
-        heapq.heappush(loads, (load + entry.size_bytes, count + 1, number))
+        heapq.heapreplace(loads, (load + entry.size_bytes, count + 1, number))
     return [sorted(shard, key=lambda one: one.episode) for shard in shards]
 
 
@@ -181,9 +181,8 @@ def run_shard(
     entries = split_shards(manifest, n_shards)[shard]
     for part in ("windows", "shards", "cache"):
         check_output(Path(work.out) / part, map(manifest.folder, manifest), emptied=True)
-    tell = on_progress or (lambda stage, done, total: None)
     code = value_digest(source_digests(sources_of("xperience.features")))[:16]
-    found = []
+    tell, found = on_progress or quiet, []
     for number, entry in enumerate(entries):
         tell("episodes", number, len(entries))
         folder = manifest.folder(entry)
@@ -191,7 +190,7 @@ def run_shard(
         if one is None:
             one = _worked(folder, entry, work, code)
             _write_done(work.out, one)
-        if work.discard and one.status == "ok" and may_be_slim(folder):
+        if work.discard and one.status == "ok" and _may_be_slim(folder):
             slim(folder)  # after it was written that windows count, for fear of a kill
             key = _key(folder, one.code)
             if key not in one.key:
@@ -231,8 +230,7 @@ def _kept(out: Path, folder: Path, entry: Entry, code: str) -> Done | None:
         done = Done.model_validate_json(text)
     except (OSError, ValidationError):
         return None  # never done, or cut off: it is done now
-    whole = all(table.is_file() for table in tables_of(out, entry.episode))
-    if done.status != "ok" or not whole:
+    if done.status != "ok" or not all(map(Path.is_file, tables_of(out, entry.episode))):
         return None
     same = done.code == code if is_slim(folder) else _key(folder, code) in done.key
     return done.model_copy(update={"code": code}) if same else None
@@ -244,33 +242,28 @@ def _worked(folder: Path, entry: Entry, work: Work, code: str) -> Done:
     try:
         _stage(folder, entry, work)
         report = inspect_episode(folder)
-        if not report.usable:
-            reason = "; ".join(map(str, report.faults)) or "it cannot be read"
-            return _failed(folder, entry, reason, code)
-        before, read = _key(folder, code), recording_bytes(folder)
-        began = time.perf_counter()
-        for contract, table in zip(CONTRACTS, tables, strict=True):
-            info = extract(folder, table, contract=contract, cache=cache, workers=work.workers)
-        remove_folder(cache)  # finished streams only serve the other contract
-        spent = time.perf_counter() - began
+        if report.usable:
+            before, read = _key(folder, code), recording_bytes(folder)
+            began = time.perf_counter()
+            for contract, table in zip(CONTRACTS, tables, strict=True):
+                info = extract(folder, table, contract=contract, cache=cache, workers=work.workers)
+            remove_folder(cache)  # finished streams only serve the other contract
+            return Done(
+                episode=entry.episode,
+                status="ok",
+                n_frames=report.n_frames,
+                n_windows=len(WindowTable(tables[0])),
+                bytes_read=read,
+                seconds=round(time.perf_counter() - began, 3),
+                workers=work.workers,
+                table_bytes=sum(table.stat().st_size for table in tables),
+                missing=info.missing_blocks,
+                key=(before,),
+                code=code,
+            )
+        reason = "; ".join(map(str, report.faults)) or "it cannot be read"
     except (XperienceError, OSError) as error:
-        return _failed(folder, entry, " ".join(str(error).split()), code)
-    return Done(
-        episode=entry.episode,
-        status="ok",
-        n_frames=report.n_frames,
-        n_windows=len(WindowTable(tables[0])),
-        bytes_read=read,
-        seconds=round(spent, 3),
-        workers=work.workers,
-        table_bytes=sum(table.stat().st_size for table in tables),
-        missing=info.missing_blocks,
-        key=(before,),
-        code=code,
-    )
-
-
-def _failed(folder: Path, entry: Entry, reason: str, code: str) -> Done:
+        reason = " ".join(str(error).split())
     key = (_key(folder, code),)
     return Done(episode=entry.episode, status="failed", reason=reason, key=key, code=code)
 
@@ -316,7 +309,7 @@ def is_slim(episode: Path) -> bool:
         return False  # absent or broken: others tell
 
 
-def may_be_slim(episode: Path) -> bool:
+def _may_be_slim(episode: Path) -> bool:
     """Return whether a recording can be had again: it was downloaded or simulated, or is slim."""
     return is_slim(episode) or is_own_download(episode) or is_simulated(episode)
 
@@ -371,7 +364,7 @@ def read_reports(out: Path) -> list[ShardReport]:
     found = []
     for path in sorted((Path(out) / "shards").glob("shard-*.json")):
         try:
-            found.append(ShardReport.model_validate(json.loads(path.read_text(encoding="utf-8"))))
+            found.append(ShardReport.model_validate_json(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise ShardError(
                 path.name, f"is no report ({error})", "what a shard writes", "Run that shard again."
@@ -406,17 +399,17 @@ def changed_episodes(manifest: SplitManifest, out: Path) -> dict[int, list[str]]
 def status_text(manifest: SplitManifest, reports: Sequence[ShardReport]) -> str:
     """Return how far a cohort is: shards, episodes, faults, throughput."""
     done = [one for report in reports for one in report.episodes]
-    failed = [one for one in done if one.status == "failed"]
-    of = reports[0].of if reports else 0
-    lines = [f"shards: {len(reports)} of {of or 'none planned yet'}"]
-    lines.append(f"episodes: {len(done) - len(failed)} ok, {len(failed)} failed, "
-                 f"{len(manifest) - len(done)} to do")  # fmt: skip
+    failed = [one for report in reports for one in report.failed]
+    lines = [
+        f"shards: {len(reports)} of {reports[0].of if reports else 'none planned yet'}",
+        f"episodes: {len(done) - len(failed)} ok, {len(failed)} failed, "
+        f"{len(manifest) - len(done)} to do",
+    ]
     worked = [one for one in done if one.status == "ok" and one.seconds]
     if worked:
         seconds = sum(one.seconds for one in worked)
-        frames, read = (sum(getattr(one, name) for one in worked)
-                        for name in ("n_frames", "bytes_read"))  # fmt: skip
-        lines.append(f"throughput: {frames / seconds:.0f} frames and "
-                     f"{read / seconds / 1e6:.1f} MB a second and job")  # fmt: skip
+        frames = sum(one.n_frames for one in worked) / seconds
+        read_mb = sum(one.bytes_read for one in worked) / seconds / 1e6
+        lines.append(f"throughput: {frames:.0f} frames and {read_mb:.1f} MB a second and job")
     lines += [f"failed: {one.episode}: {one.reason}" for one in failed]
     return "\n".join(lines)

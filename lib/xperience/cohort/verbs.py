@@ -8,6 +8,8 @@ import typer
 from xperience.console import FOLDER, Verbs, say
 
 if TYPE_CHECKING:
+    from xperience.cohort.manifest import SplitManifest
+    from xperience.cohort.overlap import CohortLabels
     from xperience.hub.source import SampleSource
 
 app = Verbs(
@@ -41,11 +43,8 @@ def choose(
     """Choose episodes of a dataset: one per session, size bands balanced, splits drawn."""
     from xperience.cohort import selection
     from xperience.cohort.manifest import write_manifest
-    from xperience.errors import ParamsError, did_you_mean
 
-    counts, known = selection.parse_sides(sides, episodes), ("middle", "random")
-    if pick not in known:
-        raise ParamsError("--pick", f"is {pick!r}", "a way to pick", did_you_mean(pick, known))
+    counts = selection.parse_sides(sides, episodes)
     if listing.startswith(HUB):
         from xperience.hub.download import list_episodes
 
@@ -54,10 +53,9 @@ def choose(
         listed = selection.listed_episodes(list_episodes(source))
     else:
         listed = selection.read_listing(Path(listing))
-    rules = selection.ChoiceRules(sides=counts, seed=seed, pick=pick)
-    choice = selection.choose(listed, rules, root=out.parent)
-    write_manifest(out, choice.manifest)
-    say(choice.to_text())
+    chosen, text = selection.choose(listed, counts, seed=seed, pick=pick, root=out.parent)
+    write_manifest(out, chosen)
+    say(text)
     typer.echo(str(out))
 
 
@@ -91,19 +89,28 @@ def rebalance(
     """
     from xperience.cohort import selection
     from xperience.cohort.manifest import SIDES, read_manifest, write_manifest
-    from xperience.cohort.overlap import match_named, read_labels
+    from xperience.cohort.overlap import key_named
+
+    before, key_of = read_manifest(manifest), key_named(same)
+    cohort = _labels_of(before)
+    sizes = [len(before.on(side)) for side in SIDES]
+    sizes = selection.apportion(len(cohort.manifest), sizes)  # some may be left out
+    after = selection.rebalance(cohort.manifest, key_of, seed, sizes)
+    write_manifest(out, selection.rerooted(after, out.parent))
+    say(selection.balance_text(after, key_of))
+    typer.echo(str(out))
+
+
+def _labels_of(manifest: "SplitManifest") -> "CohortLabels":
+    """Return the labels of a cohort, saying which episodes are left out and why."""
+    from xperience.cohort.overlap import read_labels
     from xperience.progress import progress_bars
 
     with progress_bars() as show:
-        before, key_of = read_manifest(manifest), match_named(same).phrase
-        cohort = read_labels(before, on_progress=show)
-        sizes = [len(before.on(side)) for side in SIDES]
-        sizes = selection.apportion(len(cohort.manifest), sizes)  # some may be left out
-        after = selection.rebalance(cohort.manifest, key_of, seed, sizes)
-        write_manifest(out, selection.rerooted(after, out.parent))
-    _name_left_out(cohort.left_out)
-    say(selection.balance_text(after, key_of))
-    typer.echo(str(out))
+        cohort = read_labels(manifest, on_progress=show)
+    for episode, reason in cohort.left_out.items():
+        say(f"left out: {episode} ({reason})", err=True)
+    return cohort
 
 
 @app.command()
@@ -113,26 +120,16 @@ def overlap(
 ) -> None:
     """Say how much of what validation and test ask for ever occurs in training."""
     from xperience.cohort.manifest import read_manifest
-    from xperience.cohort.overlap import overlap_rows, overlap_table, read_labels
+    from xperience.cohort.overlap import overlap_rows, overlap_table
     from xperience.evaluation.records import write_records
-    from xperience.progress import progress_bars
     from xperience.project import episode_name
 
-    with progress_bars() as show:
-        cohort = read_labels(read_manifest(manifest), on_progress=show)
-        run = episode_name(manifest.absolute().parent)
-        rows = list(overlap_rows(cohort, run, "cohort_overlap"))
-        if out is not None:
-            write_records(out, rows)
-    _name_left_out(cohort.left_out)
+    cohort, run = _labels_of(read_manifest(manifest)), episode_name(manifest.absolute().parent)
+    rows = list(overlap_rows(cohort, run, "cohort_overlap"))
     say(overlap_table(rows).to_string(float_format="{:.3f}".format, na_rep="-"))
     if out is not None:
+        write_records(out, rows)
         typer.echo(str(out))
-
-
-def _name_left_out(left_out: dict[str, str]) -> None:
-    for episode, reason in left_out.items():
-        say(f"left out: {episode} ({reason})", err=True)
 
 
 @app.command()

@@ -55,6 +55,17 @@ class DatasetPlan:
     tasks: list[str]
 
 
+@dataclass(frozen=True)
+class WrittenEpisode:
+    """What describes an episode whose rows and videos are written."""
+
+    row: dict[str, Any]  # of ``meta/episodes``
+    columns: dict[str, tuple[str, int]]  # dtype and width
+    videos: dict[str, dict[str, Any]]  # what LeRobot wants to know, by camera
+    coded_anew: dict[str, int]  # cameras whose videos are no copies: frames without a picture
+    stats: dict[str, Statistics]  # of columns and videos
+
+
 def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str, str]:
     """Write recordings of one frame rate as a LeRobot dataset, whole or not at all.
 
@@ -81,11 +92,11 @@ def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str,
     with ExitStack() as stack, whole_folder(out) as folder:
         opened = [stack.enter_context(Recording(episode)) for episode in episodes]
         plan = _plan(opened)
-        rows, first = [], 0
+        written, first = [], 0
         for number, episode in enumerate(opened):
-            rows.append(_write_episode(folder, episode, number, first, plan))
-            first += rows[-1]["length"]
-        _write_meta(folder, plan, rows)
+            written.append(_write_episode(folder, episode, number, first, plan))
+            first = written[-1].row["dataset_to_index"]
+        _write_meta(folder, plan, written)
     return plan.absent
 
 
@@ -203,8 +214,8 @@ def _columns(
 
 def _write_episode(
     folder: Path, episode: Recording, number: int, first: int, plan: DatasetPlan
-) -> dict[str, Any]:
-    """Write an episode's rows and videos; return its row in ``meta/episodes``."""
+) -> WrittenEpisode:
+    """Write an episode's rows and videos."""
     place = {"chunk_index": number // CHUNK_FILES, "file_index": number % CHUNK_FILES}
     n = episode.n_frames
     for camera in plan.cameras:  # the episode ends with its first camera, if that is soon enough
@@ -227,7 +238,7 @@ def _write_episode(
     _write_rows(folder / DATA_PATH.format(**place), columns)
     for name, values in columns.items():
         stats[name] = statistics(values, f"{episode.name}: {name}")
-    return {
+    row = {
         "episode_index": number,
         "tasks": list(dict.fromkeys(texts(episode)[:n])),
         "length": n,
@@ -238,10 +249,12 @@ def _write_episode(
         "meta/episodes/chunk_index": 0,
         "meta/episodes/file_index": 0,
         "source": episode.name,
-        "videos": videos,
-        "coded_anew": coded_anew,
-        "stats": stats,
     }
+    shown = place | {"from_timestamp": 0.0, "to_timestamp": n / plan.fps}
+    row |= {f"videos/{VIDEO}{camera}/{k}": v for camera in videos for k, v in shown.items()}
+    row |= {f"stats/{name}/{k}": v.tolist() for name, of in stats.items() for k, v in of.items()}
+    declared = {name: (str(values.dtype), values.shape[1]) for name, values in columns.items()}
+    return WrittenEpisode(row, declared, videos, coded_anew, stats)
 
 
 def _write_rows(path: Path, columns: dict[str, np.ndarray]) -> None:
@@ -312,96 +325,70 @@ def pooled(parts: Sequence[Statistics]) -> Statistics:
 # What describes the dataset
 
 
-def _features(plan: DatasetPlan, videos: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _features(plan: DatasetPlan, one: WrittenEpisode) -> dict[str, dict[str, Any]]:
     """Return LeRobot's declaration of every column and video."""
 
     def axes(parts: Sequence[str]) -> list[str]:
         return [f"{part}_{j}_{a}" for part in parts for j in range(N_JOINTS[part]) for a in "xyz"]
 
-    def declared(dtype: str, names: list[str] | None = None) -> dict[str, Any]:
-        return {"dtype": dtype, "shape": [len(names) if names else 1], "names": names}
-
-    found: dict[str, dict[str, Any]] = {}
-    if plan.has_state:
-        found[STATE] = declared("float32", axes(["body", *HANDS]))
-        found[ACTION] = declared("float32", [f"next_{name}" for name in axes(HANDS)])
-        found[KNOWN] = declared("bool", ["body", *HANDS, "action"])
-    if plan.has_imu:
-        names = [f"{kind}_{axis}" for kind in ("accel", "gyro") for axis in "xyz"]
-        found[IMU] = declared("float32", names)
-    found[DEVICE_TIME] = declared("float32")
-    if plan.cameras:
-        found[PICTURED] = declared("bool", plan.cameras)
-    for camera, info in videos.items():
+    names = {
+        STATE: axes(["body", *HANDS]),
+        ACTION: [f"next_{name}" for name in axes(HANDS)],
+        KNOWN: ["body", *HANDS, "action"],
+        IMU: [f"{kind}_{axis}" for kind in ("accel", "gyro") for axis in "xyz"],
+        PICTURED: plan.cameras,
+    }
+    found = {
+        name: {"dtype": dtype, "shape": [width], "names": names.get(name)}
+        for name, (dtype, width) in one.columns.items()
+    }
+    for camera, info in one.videos.items():
         found[VIDEO + camera] = {
             "dtype": "video",
             "shape": [info["video.height"], info["video.width"], 3],
             "names": ["height", "width", "channels"],
             "info": info,
         }
-    found["timestamp"] = declared("float32")
-    for name in ("frame_index", "episode_index", "index", "task_index"):
-        found[name] = declared("int64")
     return found
 
 
-def _write_meta(folder: Path, plan: DatasetPlan, rows: list[dict[str, Any]]) -> None:
+def _write_meta(folder: Path, plan: DatasetPlan, written: list[WrittenEpisode]) -> None:
     import pandas as pd  # noqa: PLC0415 - half a second that only this needs
 
-    videos = rows[0]["videos"]
     info = {
         "codebase_version": VERSION,
         "robot_type": "human",
-        "total_episodes": len(rows),
-        "total_frames": sum(row["length"] for row in rows),
+        "total_episodes": len(written),
+        "total_frames": sum(one.row["length"] for one in written),
         "total_tasks": len(plan.tasks),
         "chunks_size": CHUNK_FILES,
         "data_files_size_in_mb": DATA_FILE_MB,
         "video_files_size_in_mb": VIDEO_FILE_MB,
         "fps": plan.fps,
-        "splits": {"train": f"0:{len(rows)}"},
+        "splits": {"train": f"0:{len(written)}"},
         "data_path": DATA_PATH,
-        "video_path": VIDEO_PATH if videos else None,
-        "features": _features(plan, videos),
+        "video_path": VIDEO_PATH if plan.cameras else None,
+        "features": _features(plan, written[0]),
     }
     write_json(folder / "meta" / "info.json", info)
-    stats = {name: pooled([row["stats"][name] for row in rows]) for name in rows[0]["stats"]}
-    write_json(folder / "meta" / "stats.json", {name: _plain(one) for name, one in stats.items()})
+    stats = {name: pooled([one.stats[name] for one in written]) for name in written[0].stats}
+    plain = {name: {k: v.tolist() for k, v in found.items()} for name, found in stats.items()}
+    write_json(folder / "meta" / "stats.json", plain)
     index = pd.Index(plan.tasks, name="task")  # LeRobot looks tasks up by the pandas index
     tasks = pd.DataFrame({"task_index": np.arange(len(plan.tasks))}, index=index)
     tasks.to_parquet(folder / "meta" / "tasks.parquet")
     (folder / EPISODES_PATH).parent.mkdir(parents=True)
-    table = pa.Table.from_pylist([_described(row, plan.fps) for row in rows])
-    pq.write_table(table, folder / EPISODES_PATH)
-    write_text(folder / "README.md", _readme(plan, rows))
+    pq.write_table(pa.Table.from_pylist([one.row for one in written]), folder / EPISODES_PATH)
+    write_text(folder / "README.md", _readme(plan, written))
 
 
-def _plain(found: Statistics) -> dict[str, Any]:
-    return {name: value.tolist() for name, value in found.items()}
-
-
-def _described(row: dict[str, Any], fps: int) -> dict[str, Any]:
-    """Return the flat row of an episode: where its rows and videos lie, and its statistics."""
-    apart = ("videos", "coded_anew", "stats")
-    flat = {key: value for key, value in row.items() if key not in apart}
-    for camera in row["videos"]:
-        before = f"videos/{VIDEO}{camera}"
-        flat[f"{before}/chunk_index"] = row["data/chunk_index"]
-        flat[f"{before}/file_index"] = row["data/file_index"]
-        flat[f"{before}/from_timestamp"] = 0.0
-        flat[f"{before}/to_timestamp"] = row["length"] / fps
-    for name, found in row["stats"].items():
-        flat |= {f"stats/{name}/{key}": value for key, value in _plain(found).items()}
-    return flat
-
-
-def _readme(plan: DatasetPlan, rows: list[dict[str, Any]]) -> str:
-    sources = ", ".join(row["source"] for row in rows)
+def _readme(plan: DatasetPlan, written: list[WrittenEpisode]) -> str:
+    sources = ", ".join(one.row["source"] for one in written)
     notes = [f"- Left out: {name} ({reason})" for name, reason in plan.absent.items()]
     notes += [
-        f"- Coded anew: {camera} of {row['source']} ({n} frames without a picture)"
-        for row in rows
-        for camera, n in row["coded_anew"].items()
+        f"- Coded anew: {camera} of {one.row['source']} ({n} frames without a picture)"
+        for one in written
+        for camera, n in one.coded_anew.items()
     ]
     text = f"""\
 ---

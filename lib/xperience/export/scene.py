@@ -1,7 +1,10 @@
-"""A recording as a Rerun file: views, skeletons, poses, depth, IMU, sound, labels, predictions."""
+"""A recording as a Rerun file: views, skeletons, poses, depth, IMU, sound, labels, predictions.
+
+Only what is there is logged and has a view: an empty view would look like a fault.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import cycle, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +18,6 @@ import pyarrow as pa
 from xperience.errors import EpisodeError, unreadable
 from xperience.export.common import ExportError, absent_streams, need
 from xperience.export.remux import Sound, put_on_grid, shows_all, sound_as_it_is
-from xperience.export.views import Contents, blueprint
 from xperience.features.posture import Postures
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.project import episode_name, own_name
@@ -43,6 +45,11 @@ _HEAD_COLOURS = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), 
 _MAP_COLOUR, _FISHEYE_COLOUR, _STEREO_COLOUR = (140, 140, 140), (86, 180, 233), (240, 228, 66)
 _UP_NAMES = (("X_UP", "X_DOWN"), ("Y_UP", "Y_DOWN"), ("Z_UP", "Z_DOWN"))
 _ALONG = 0.9
+_SAMPLES = 200
+"""Frames that tell where the wearer is and where the floor is."""
+_BESIDE_M, _BEHIND_M, _ABOVE_M, _AHEAD_M, _BELOW_M = 1.0, 0.9, 0.4, 0.35, 0.5
+"""Where the room is seen from, about the wearer's head."""
+_FLOOR_GREY = (90, 90, 90, 120)
 T = TypeVar("T")
 
 
@@ -85,28 +92,31 @@ def export_rerun(
         )
         stream.set_log_time_enabled(False)
         stream.set_log_tick_enabled(False)
-        log = _Log(rr, stream, opened.frame_times_s, absent_streams(opened))
-        videos, sound = _videos(log, opened, Path(recoded)), _sound(log, opened)
+        log = _Log(rr, stream, opened, absent_streams(opened))
+        videos, sound = _videos(log, Path(recoded)), _sound(log)
         postures = Postures.of(opened)
-        contents = Contents(dict(log.absent), list(videos), bool(sound), predicted)
-        layout_of_views = blueprint(need("rerun.blueprint"), contents, postures)
-        stream.save(scratch, default_blueprint=layout_of_views)
+        views = _blueprint(log, postures, list(videos), predicted, is_heard=bool(sound))
+        stream.save(scratch, default_blueprint=views)  # first: a viewer decides at once
         stream.send_recording_name(episode_name(episode))
         _log_world(log, postures)
         for camera in layout.CAMERAS:
             if camera in videos:
-                _log_video(log, camera, videos[camera])
-            _log_camera(log, opened, camera)
+                _log_video(log, camera, *videos[camera])
+            _log_camera(log, camera)
         for first in range(0, opened.n_frames, _FRAMES_AT_ONCE):
             frames = np.arange(first, min(first + _FRAMES_AT_ONCE, opened.n_frames))
             _log_postures(log, postures, frames)
-        _log_depth(log, opened, depth_every)
-        _log_imu(log, opened)
-        _log_sound(log, opened, sound)
-        _log_labels(log, opened)
+        if "depth" not in log.absent:
+            _log_depth(log, depth_every)
+        if "imu" not in log.absent:
+            _log_imu(log)
+        if "audio" not in log.absent:
+            _log_sound(log, sound)
+        if "captions" not in log.absent:
+            _log_labels(log)
         if predicted is not None:
             _log_predictions(log, predicted)
-        _log_notes(log, opened)
+        _log_notes(log)
         stream.flush()
         stream.disconnect()
     return log.absent
@@ -118,8 +128,8 @@ class _Log:
 
     rr: Any
     stream: Any
-    times_s: np.ndarray
-    absent: dict[str, str] = field(default_factory=dict)
+    episode: Recording
+    absent: dict[str, str]
 
     def still(self, entity: str, *parts: Any) -> None:
         """Log what holds at all times."""
@@ -128,7 +138,7 @@ class _Log:
     def by_frame(self, entity: str, frames: np.ndarray, columns: Any) -> None:
         """Log one row a frame, on both timelines."""
         indexes = [
-            self.rr.TimeColumn(TIMELINE, duration=self.times_s[frames]),
+            self.rr.TimeColumn(TIMELINE, duration=self.episode.frame_times_s[frames]),
             self.rr.TimeColumn(FRAMES, sequence=frames),
         ]
         self.rr.send_columns(entity, indexes, columns, recording=self.stream)
@@ -150,6 +160,104 @@ class _Log:
 def changes(values: Sequence[Any]) -> np.ndarray:
     """Return the places where a series says something else than before, the first included."""
     return np.array([i for i, one in enumerate(values) if not i or one != values[i - 1]], dtype=int)
+
+
+# How the viewer opens
+
+
+def _blueprint(
+    log: _Log,
+    postures: Postures,
+    cameras: Sequence[str],
+    predicted: pd.DataFrame | None,
+    *,
+    is_heard: bool,
+) -> Any:
+    """Return how the viewer opens: room, cameras, what is going on, and everything over time."""
+    rrb, absent = need("rerun.blueprint"), log.absent
+    pictures = [rrb.Spatial2DView(origin=f"cameras/{one}", name=one) for one in cameras]
+    beside = [] if "depth" in absent else [rrb.Spatial2DView(origin="depth", name="depth")]
+    beside += [] if "captions" in absent else [rrb.TextDocumentView(origin="now", name="now")]
+    left = [_room(rrb, postures, absent)]
+    left += [rrb.Horizontal(*beside)] if beside else []
+    room = rrb.Vertical(*left, row_shares=[5, 3][: len(left)])
+    above = rrb.Horizontal(room, rrb.Grid(*pictures, grid_columns=3), column_shares=[4, 5])
+    panel = rrb.TimePanel(state="collapsed", timeline="time", play_state="paused")
+    curves, views = rrb.TimeSeriesView, []
+    if "captions" not in absent:
+        views.append(rrb.StateTimelineView(origin="labels", name="labels"))
+    if predicted is not None:
+        views += _prediction_views(rrb, predicted)
+    if "imu" not in absent:
+        views.append(curves(origin="imu/accel", name="acceleration, m/s²"))
+        views.append(curves(origin="imu/gyro", name="rotation, rad/s"))
+    if is_heard:
+        views.append(rrb.AudioView(origin="sound/heard", name="sound"))
+    if "audio" not in absent:
+        views.append(curves(origin="sound/level", name="loudness, dB"))
+    if "captions" not in absent:
+        views.append(rrb.TextLogView(origin="labels", name="objects and touch"))
+    tabs = rrb.Tabs(*views, rrb.TextDocumentView(origin="notes", name="notes"), active_tab=0)
+    rows = rrb.Vertical(above if pictures else room, tabs, row_shares=[5, 2])
+    return rrb.Blueprint(rows, panel, collapse_panels=True)
+
+
+def _room(rrb: Any, postures: Postures, absent: dict[str, str]) -> Any:
+    """Return the room, seen from behind the wearer's right shoulder, standing on the floor.
+
+    The floor is where the lowest joints are, most of the time. Without poses, or if nothing tells
+    which way is up, the viewer chooses.
+    """
+    up, n = postures.up.direction, postures.episode.n_frames
+    frames = np.unique(np.linspace(0, n - 1, min(n, _SAMPLES)).astype(int))
+    poses = [] if "pose" in absent else [postures.camera(frame, frame + 1) for frame in frames]
+    known = [pose for pose in poses if np.isfinite(pose.translation).all()]
+    ahead = np.full(3, np.nan)
+    if known:
+        head = np.median([pose.translation[0] for pose in known], axis=0)
+        look = np.mean([pose.rotation[0][:, 2] for pose in known], axis=0)
+        ahead = look - (look @ up) * up  # along the ground
+    if not np.isfinite([*up, *ahead]).all() or np.linalg.norm(ahead) < np.finfo(float).eps:
+        return rrb.Spatial3DView(origin="world", name="world")
+    ahead = ahead / np.linalg.norm(ahead)
+    beside = np.cross(ahead, up)
+    eye = rrb.EyeControls3D(
+        kind=rrb.Eye3DKind.Orbital,
+        position=head + _BESIDE_M * beside - _BEHIND_M * ahead + _ABOVE_M * up,
+        look_target=head + _AHEAD_M * ahead - _BELOW_M * up,
+        eye_up=up,
+    )
+    lowest = [np.nan]
+    if "body" not in absent:
+        lowest = [(postures.body(frame, frame + 1).xyz[0] @ up).min() for frame in frames]
+    grid = None
+    if np.isfinite(lowest).any():
+        plane = (*up, float(np.nanmedian(lowest)))
+        grid = rrb.LineGrid3D(visible=True, plane=plane, spacing=0.5, color=_FLOOR_GREY)
+    return rrb.Spatial3DView(origin="world", name="world", eye_controls=eye, line_grid=grid)
+
+
+def _prediction_views(rrb: Any, table: pd.DataFrame) -> list[Any]:
+    """Return the views of predicted labels and of errors, apart for each contract.
+
+    Errors have one view per task, since their units differ.
+    """
+    views = []
+    table = table[table["predicted"].notna() | table["has_error"]]
+    contracts = table.groupby("contract", sort=False)
+    for contract, rows in contracts:
+        more = f" ({contract})" if len(contracts) > 1 else ""
+        if rows["predicted"].notna().any():
+            said = f"predictions/said/{contract}"
+            views.append(rrb.StateTimelineView(origin=said, name=f"predictions{more}"))
+        curves = []
+        for task, wrong in rows[rows["has_error"]].groupby("task", sort=False):
+            title = ", ".join(filter(None, (task.replace("_", " "), wrong["unit"].iloc[0])))
+            origin = f"predictions/error/{contract}/{task}"
+            curves.append(rrb.TimeSeriesView(origin=origin, name=title))
+        if curves:
+            views.append(rrb.Horizontal(*curves, name=f"errors{more}"))
+    return views
 
 
 # Room, skeletons and cameras
@@ -204,14 +312,14 @@ def _log_postures(log: _Log, postures: Postures, frames: np.ndarray) -> None:
             log.by_frame(f"world/{name}", frames, columns.partition(known * joints.xyz.shape[1]))
 
 
-def _log_camera(log: _Log, episode: Recording, camera: str) -> None:
+def _log_camera(log: _Log, camera: str) -> None:
     """Log where a camera sits on the rig, and what it sees, as the edges of its view."""
-    place = episode.calibration.camera_from_rig(camera)
-    model = episode.calibration.model(camera)
+    calibration = log.episode.calibration
+    place, model = calibration.camera_from_rig(camera), calibration.model(camera)
     if place is None or model is None:
         log.absent[f"{camera} frustum"] = "the calibration doesn't say where or how it looks"
         return
-    pose = episode.calibration.reference_from_rig @ place.inverse()
+    pose = calibration.reference_from_rig @ place.inverse()
     entity = f"world/reference_camera/{camera}"
     log.still(entity, log.rr.Transform3D(translation=pose.translation, mat3x3=pose.rotation))
     colour = _STEREO_COLOUR if camera in layout.STEREO_CAMERAS else _FISHEYE_COLOUR
@@ -234,79 +342,72 @@ def _frustum(model: CameraModel) -> list[np.ndarray]:
 # Videos, sound and sensors
 
 
-@dataclass(frozen=True)
-class _Video:
-    """A video that Rerun can read: frames with a picture, and when in the video it is, ns."""
+def _videos(log: _Log, recoded: Path) -> dict[str, tuple[Any, np.ndarray, np.ndarray]]:
+    """Return the videos that can go into the file, by camera; note those that can't.
 
-    asset: Any
-    frames: np.ndarray
-    shown_ns: np.ndarray
-
-
-def _videos(log: _Log, episode: Recording, recoded: Path) -> dict[str, _Video]:
-    """Return the videos that can go into the file, by camera; note those that can't."""
+    Each is what Rerun reads, the frames that have a picture, and when in the video it is, ns.
+    """
     videos = {}
     for camera in layout.CAMERAS:
         if camera not in log.absent:
             try:
-                videos[camera] = _video(log.rr, episode, camera, recoded)
+                videos[camera] = _video(log, camera, recoded)
             except (RuntimeError, ValueError) as error:
                 log.absent[camera] = f"Rerun cannot read this video ({error})"
     return videos
 
 
-def _video(rr: Any, episode: Recording, camera: str, recoded: Path) -> _Video:
+def _video(log: _Log, camera: str, recoded: Path) -> tuple[Any, np.ndarray, np.ndarray]:
     """Return a video as it is, or coded anew if it holds pictures that are not to be seen.
 
     Rerun knows neither edit lists nor rotation.
     """
-    clock = episode.clock(camera)
-    asset = rr.AssetVideo(path=episode.video_path(camera))
+    episode, clock = log.episode, log.episode.clock(camera)
+    asset = log.rr.AssetVideo(path=episode.video_path(camera))
     shown_ns = asset.read_frame_timestamps_nanos()
     if len(shown_ns) == len(clock.timeline.ticks) and shows_all(episode, camera):
         frames = np.flatnonzero(clock.pictures >= 0)
-        return _Video(asset, frames, shown_ns[clock.pictures[frames]])
-    path = recoded / f"{camera}.mp4"
+        return asset, frames, shown_ns[clock.pictures[frames]]
+    path = recoded / f"{camera}-recoded.mp4"  # no camera's own name: the folder is no recording
     _, there, _ = put_on_grid(episode, camera, path, round(episode.fps), episode.n_frames)
-    frames, asset = np.flatnonzero(there), rr.AssetVideo(path=path)
-    return _Video(asset, frames, asset.read_frame_timestamps_nanos()[frames])
+    frames, asset = np.flatnonzero(there), log.rr.AssetVideo(path=path)
+    return asset, frames, asset.read_frame_timestamps_nanos()[frames]
 
 
-def _log_video(log: _Log, camera: str, video: _Video) -> None:
+def _log_video(
+    log: _Log, camera: str, asset: Any, frames: np.ndarray, shown_ns: np.ndarray
+) -> None:
     """Log a camera's video, and which of its pictures each frame shows; nothing where none."""
-    entity, every = f"cameras/{camera}", np.arange(len(log.times_s))
-    log.still(entity, video.asset)
-    columns = log.rr.VideoFrameReference.columns_nanos(video.shown_ns)
-    there = np.isin(every, video.frames).astype(int)
-    log.by_frame(entity, every, columns.partition(there))
+    entity, every = f"cameras/{camera}", np.arange(log.episode.n_frames)
+    log.still(entity, asset)
+    columns = log.rr.VideoFrameReference.columns_nanos(shown_ns)
+    log.by_frame(entity, every, columns.partition(np.isin(every, frames).astype(int)))
 
 
-def _sound(log: _Log, episode: Recording) -> list[Sound]:
+def _sound(log: _Log) -> list[Sound]:
     """Return the sound as it is, in pieces; note if it can't go into the file."""
     if "audio" in log.absent:
         return []
     camera = layout.AUDIO_CAMERA
-    sound = sound_as_it_is(episode.video_path(camera), episode.clock(camera).timeline)
+    sound = sound_as_it_is(log.episode.video_path(camera), log.episode.clock(camera).timeline)
     if not sound:
         log.absent["sound to hear"] = "it isn't AAC, which alone goes into a file as it is"
     return sound
 
 
-def _log_sound(log: _Log, episode: Recording, sound: list[Sound]) -> None:
+def _log_sound(log: _Log, sound: list[Sound]) -> None:
     """Log the sound to be heard, and its level in each frame, dB relative to full scale."""
-    if "audio" in log.absent:
-        return
-    clock = episode.clock(layout.AUDIO_CAMERA)
+    clock = log.episode.clock(layout.AUDIO_CAMERA)
     if sound:
         starts_s = np.array([piece.start_s for piece in sound])
         at_frame = np.clip(np.searchsorted(clock.begin_s, starts_s, "right") - 1, 0, None)
-        times_s = log.times_s[at_frame] + starts_s - clock.begin_s[at_frame]
+        times_s = log.episode.frame_times_s[at_frame] + starts_s - clock.begin_s[at_frame]
         heard = log.rr.AssetAudio.columns(
             blob=[piece.data for piece in sound], media_type=["audio/mp4"] * len(sound)
         )
         log.by_time("sound/heard", times_s, heard)
-    frames = np.arange(episode.n_frames)
-    levels = np.array([_level_db(one) for one in episode.sound(frames, frames + 1)])
+    frames = np.arange(log.episode.n_frames)
+    levels = np.array([_level_db(one) for one in log.episode.sound(frames, frames + 1)])
     log.still("sound/level", log.rr.SeriesLines(names=["level, dB"]))
     there = np.isfinite(levels)
     columns = log.rr.Scalars.columns(scalars=levels[there])
@@ -321,14 +422,12 @@ def _level_db(samples: np.ndarray) -> float:
     return float(10 * np.log10(np.mean(known**2) + _SILENCE))
 
 
-def _log_depth(log: _Log, episode: Recording, every: int) -> None:
+def _log_depth(log: _Log, every: int) -> None:
     """Log depth maps as 16-bit PNG in millimetres; what is not measured is 0, Rerun's "no depth".
 
     A frame that can't be read is left out and counted.
     """
-    if "depth" in log.absent:
-        return
-    frames, pictures, lost = [], [], 0
+    episode, frames, pictures, lost = log.episode, [], [], 0
     for frame in range(0, episode.n_frames, every):
         try:
             depth_m = np.asarray(episode.read(layout.DEPTH, frame, frame + 1)[0], dtype=np.float32)
@@ -352,12 +451,10 @@ def _log_depth(log: _Log, episode: Recording, every: int) -> None:
     log.by_frame("depth", np.array(frames), columns)
 
 
-def _log_imu(log: _Log, episode: Recording) -> None:
-    if "imu" in log.absent:
-        return
-    times_s = imu_times_s(episode)
+def _log_imu(log: _Log) -> None:
+    times_s = imu_times_s(log.episode)
     for name, path in (("accel", layout.IMU_ACCEL), ("gyro", layout.IMU_GYRO)):
-        values = np.asarray(episode.read(path), dtype=np.float64)[: len(times_s)]
+        values = np.asarray(log.episode.read(path), dtype=np.float64)[: len(times_s)]
         known = np.isfinite(values).all(axis=1)
         lines = log.rr.SeriesLines(names=["x", "y", "z"], colors=_AXIS_COLOURS)
         log.still(f"imu/{name}", lines)
@@ -384,15 +481,13 @@ def imu_times_s(episode: Recording) -> np.ndarray:
 # Labels and notes
 
 
-def _log_labels(log: _Log, episode: Recording) -> None:
+def _log_labels(log: _Log) -> None:
     """Log action and subtask where they change, and what is said of objects as text.
 
     A label that says nothing, such as ``N/A``, ends the one before it. What is going on is a page
     that changes with the cursor.
     """
-    if "captions" in log.absent:
-        return
-    said, every = episode.labels_of("corrected"), np.arange(episode.n_frames)
+    said, every = log.episode.labels_of("corrected"), np.arange(log.episode.n_frames)
     for name in ("action", "subtask"):
         labels = [label if is_labelled(label) else None for label in getattr(said, name)]
         log.states(f"labels/{name}", every, labels)
@@ -404,8 +499,8 @@ def _log_labels(log: _Log, episode: Recording) -> None:
             log.by_frame(f"labels/{name}", frames, columns)
     pages = [_page(said, frame) for frame in every]
     frames = changes(pages)
-    texts, kind = [pages[i] for i in frames], ["text/markdown"] * len(frames)
-    columns = log.rr.TextDocument.columns(text=texts, media_type=kind)
+    kind = ["text/markdown"] * len(frames)
+    columns = log.rr.TextDocument.columns(text=[pages[i] for i in frames], media_type=kind)
     log.by_frame("now", frames, columns)
 
 
@@ -424,9 +519,10 @@ def _plain(text: str) -> str:
     return as_markdown(text, html=False)
 
 
-def _log_notes(log: _Log, episode: Recording) -> None:
+def _log_notes(log: _Log) -> None:
     """Log which recording it is, and what of it is not in the file."""
-    lines = [f"# {_plain(episode.name)}", "", _plain(episode.labels_of("corrected").main_task), ""]
+    task = log.episode.labels_of("corrected").main_task
+    lines = [f"# {_plain(log.episode.name)}", "", _plain(task), ""]
     lines += [f"- not here: **{name}**: {_plain(reason)}" for name, reason in log.absent.items()]
     document = log.rr.TextDocument("\n".join(lines), media_type="text/markdown")
     log.still("notes", document)

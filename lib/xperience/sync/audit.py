@@ -20,7 +20,7 @@ from xperience.sync.lags import (
     MAX_OFFSET_S,
     SHORTEST_S,
     STANDS_OUT,
-    Line,
+    ClockFit,
     compare_clocks,
     count_gaps,
     measure_lag,
@@ -109,15 +109,13 @@ class Misalignment:
     end_ms: Range
 
     @classmethod
-    def of(
-        cls, line: Line, resampled: Line, length_s: float, resolution_ms: float = 0.0
-    ) -> "Misalignment":
+    def of(cls, fit: ClockFit, resolution_ms: float = 0.0) -> "Misalignment":
         """Return the misalignment of the best line and its resamples over a recording.
 
         The resolution is half the width that an interval keeps however long the recording is. It is
         an error apart from the resampled one, so their squares add up.
         """
-        half_s = length_s / 2
+        line, resampled, half_s = fit.line, fit.resampled, fit.length_s / 2
         start, middle, end = (
             Range.of(line.at(at_s), resampled.at(at_s), 1e3).widened(resolution_ms)
             for at_s in (-half_s, 0.0, half_s)
@@ -125,7 +123,7 @@ class Misalignment:
         drift, most_ppm = Range.of(line.drift, resampled.drift, 1e6), 1e6 * MAX_DRIFT
         known = drift.high - drift.low < most_ppm and abs(drift.value) < 0.999 * most_ppm
         # the ends may be wrong by this much each, one without the other
-        coarse_ppm = 1e3 * np.sqrt(2) * resolution_ms / length_s
+        coarse_ppm = 1e3 * np.sqrt(2) * resolution_ms / fit.length_s
         return cls(middle, drift.widened(coarse_ppm) if known else None, start, end)
 
     @property
@@ -263,22 +261,16 @@ def audit_episode(
 ) -> SyncAudit:
     """Return whether the streams of a recording are synchronised; no label is needed.
 
+    The episode is only read; videos and sound are streamed. A pair that cannot be judged (a stream
+    is missing, silent or motionless, the recording is too short, the signals unlike each other)
+    says so and why, and holds no offset.
+
     Parameters
     ----------
-    folder : path
-        The episode; only read. Videos and sound are streamed.
     pairs : sequence of str
         Names in `PAIRS`; only these are looked at.
     seed : int
         Draws the resamples behind the intervals.
-    on_progress : callable, optional
-        Called with the step "pairs of clocks", how many were judged, and how many there are.
-
-    Returns
-    -------
-    SyncAudit
-        A pair that cannot be judged (a stream is missing, silent or motionless, the recording is
-        too short, the signals unlike each other) says so and why, and holds no offset.
 
     Raises
     ------
@@ -292,13 +284,12 @@ def audit_episode(
         raise ParamsError("pairs", f"holds {unknown[0]!r}", "names of pairs of clocks", hint)
     # what is implausible is for `inspect` to name; computing with it is no news
     with Recording(folder) as episode, np.errstate(over="ignore", invalid="ignore"):
-        judge = _Judge(episode, seed)
+        judge, tell = _Judge(episode, seed), on_progress or quiet
         found: list[ClockPair] = []
-        tell = on_progress or quiet
-        tell("pairs of clocks", 0, len(pairs))
         for name in pairs:
-            found.append(judge.pair(name))
             tell("pairs of clocks", len(found), len(pairs))
+            found.append(judge.pair(name))
+        tell("pairs of clocks", len(found), len(pairs))
         length_s = float(judge.time_s[-1] - judge.time_s[0])
         return SyncAudit(episode.name, length_s, judge.frame_ms, tuple(found))
 
@@ -386,8 +377,8 @@ class _Judge:
         if not np.nanmax(heard, initial=0.0) > 0:
             raise _CannotTellError("nothing in the sound has an onset")
         bumps = signals.event_signal(event_s - begin_s[0], grid_s)
-        pair = replace(pair, n_events=n_events)
         counts = ", ".join(f"{len(found)} {kind}" for kind, found in events.items())
+        pair = replace(pair, n_events=n_events)
         return self._correlated(pair, heard, bumps, f"of onsets with {counts}")
 
     def container_device(self, pair: ClockPair) -> ClockPair:
@@ -412,14 +403,9 @@ class _Judge:
         n_shown = len(clock.timeline.ticks)
         if n_shown != len(self.time_s):
             evidence += f"; the file has {n_shown:,} frames, the recording {len(self.time_s):,}"
-        pair = replace(
-            pair,
-            evidence=evidence,
-            n_events=n,
-            n_segments=found.n_segments,
-            furthest_ms=found.furthest_ms,
-        )
-        return pair.judged(Misalignment.of(found.line, found.resampled, found.length_s))
+        pair = replace(pair, evidence=evidence, n_events=n, n_segments=found.n_segments)
+        pair = replace(pair, furthest_ms=found.furthest_ms)
+        return pair.judged(Misalignment.of(found))
 
     def _need(self, stream: str) -> None:
         state = self.episode.streams[stream]
@@ -458,14 +444,8 @@ class _Judge:
             f"a correlation of {lag.correlation:.2f} {what}, {lag.stands_out:.1f} standard "
             f"deviations above chance, in {lag.n_segments} segments"
         )
-        pair = replace(
-            pair,
-            evidence=evidence,
-            correlation=lag.correlation,
-            stands_out=lag.stands_out,
-            n_segments=lag.n_segments,
-            curve=lag.curve,
-        )
+        measured = {name: getattr(lag, name) for name in ("correlation", "stands_out", "curve")}
+        pair = replace(pair, evidence=evidence, n_segments=lag.n_segments, **measured)
         if not lag.believed:
             reason = (
                 f"the best correlation, {lag.correlation:.2f}, stands out {lag.stands_out:.1f} "
@@ -479,8 +459,7 @@ class _Judge:
                 f"(of {1e6 * MAX_DRIFT:.0f})"
             )
             return replace(pair, reason=reason)
-        resolution_ms = pair.resolution_ms
-        return pair.judged(Misalignment.of(lag.line, lag.resampled, lag.length_s, resolution_ms))
+        return pair.judged(Misalignment.of(lag, pair.resolution_ms))
 
 
 def _check_moving(who: str, speed: np.ndarray) -> None:

@@ -50,13 +50,19 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Lag:
-    """How much later one signal comes than another."""
+class ClockFit:
+    """The best line of two clocks, and those of the resampled recording."""
 
     line: Line
-    resampled: Line  # widened, so that plain percentiles are the ends of the interval
+    resampled: Line  # plain percentiles are the ends of the interval
     length_s: float
     n_segments: int
+
+
+@dataclass(frozen=True)
+class Lag(ClockFit):
+    """How much later one signal comes than another."""
+
     correlation: float  # of the signals once the line is taken out
     stands_out: float  # standard deviations above the mean peak of wrongly paired signals
     exceeds_all: bool  # no wrong pairing has as high a peak
@@ -76,13 +82,9 @@ class Lag:
 
 
 @dataclass(frozen=True)
-class ClockLine:
+class ClockLine(ClockFit):
     """How one clock runs away from another, both read at the same frames."""
 
-    line: Line
-    resampled: Line
-    length_s: float
-    n_segments: int
     jitter_ms: float  # standard deviation around the line
     furthest_ms: float  # greatest difference of the clocks at any frame, with its sign
     gaps: tuple[int, int]  # steps of more than one and a half frames in each clock

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import librosa
 import numpy as np
+from scipy.integrate import cumulative_trapezoid
 
 from xperience.errors import EpisodeError
 from xperience.recording import layout
@@ -33,10 +34,12 @@ def regular_grid(length_s: float) -> np.ndarray:
     return (np.arange(int(length_s * RATE_HZ)) + 0.5) / RATE_HZ
 
 
-def _forwards(time_s: np.ndarray) -> np.ndarray:
-    """Return which instants are later than all before them, bool array, shape (n,)."""
-    latest = np.maximum.accumulate(time_s)
-    return np.r_[True, time_s[1:] > latest[:-1]][: len(time_s)]
+def _usable(time_s: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return which known samples are later than all known ones before them, shape (n,)."""
+    good = known & np.isfinite(time_s)
+    own = time_s[good]
+    good[good] = own > np.r_[-np.inf, np.maximum.accumulate(own)[:-1]][: len(own)]
+    return good
 
 
 def on_grid(time_s: np.ndarray, values: np.ndarray, grid_s: np.ndarray, gap_s: float) -> np.ndarray:
@@ -46,8 +49,7 @@ def on_grid(time_s: np.ndarray, values: np.ndarray, grid_s: np.ndarray, gap_s: f
     between samples more than ``gap_s`` apart: there, before the first sample and after the last,
     the result is NaN.
     """
-    good = np.isfinite(values) & np.isfinite(time_s)
-    good[good] = _forwards(time_s[good])
+    good = _usable(time_s, np.isfinite(values))
     time_s, values = time_s[good], values[good]
     if len(time_s) < 2:
         return np.full(len(grid_s), np.nan)
@@ -137,14 +139,12 @@ def gyro_rad_s(
     rows = min(episode.annotation.n_rows(path) for path in (layout.IMU_STAMPS, layout.IMU_GYRO))
     time_s = _since_s(episode.read(layout.IMU_STAMPS, 0, rows), first_ns)
     rate = episode.read(layout.IMU_GYRO, 0, rows).astype(np.float64)
-    good = np.isfinite(time_s) & np.isfinite(rate).all(1)
-    good[good] = _forwards(time_s[good])
+    good = _usable(time_s, np.isfinite(rate).all(1))
     time_s, rate = time_s[good], rate[good]
     if len(time_s) < 2:
         return np.full(len(grid_s), np.nan)
-    steps_s = np.diff(time_s)
-    turned = np.vstack([np.zeros(3), np.cumsum((rate[1:] + rate[:-1]) / 2 * steps_s[:, None], 0)])
-    gap_s = max(_LONGEST_GAP * float(np.median(steps_s)), span_s)
+    turned = cumulative_trapezoid(rate, time_s, axis=0, initial=0)
+    gap_s = max(_LONGEST_GAP * float(np.median(np.diff(time_s))), span_s)
     before, after = (
         np.stack([on_grid(time_s, axis, grid_s + side, gap_s) for axis in turned.T], axis=1)
         for side in (-span_s / 2, span_s / 2)
@@ -312,8 +312,9 @@ class OnsetTrack:
         time_s, strength_db = [np.zeros(0)], [np.zeros(0)]
         for place, samples in self._chunks(path):
             strength_db.append(_strengths(samples))
-            rises_s = _rise_times_s(len(strength_db[-1]))
-            time_s.append(place / AUDIO_RATE_HZ + _ATTACK_LEAD_S + rises_s)
+            # rises lie midway between the middles of neighbouring spectra
+            rises = np.arange(len(strength_db[-1])) * _HOP + _N_FFT / 2 + _HOP / 2
+            time_s.append(place / AUDIO_RATE_HZ + _ATTACK_LEAD_S + rises / AUDIO_RATE_HZ)
         self.time_s, self.strength_db = np.concatenate(time_s), np.concatenate(strength_db)
 
     def _chunks(self, path: Path) -> Iterator[tuple[int, np.ndarray]]:
@@ -351,11 +352,6 @@ class OnsetTrack:
         return on_grid(middle_s, smooth, grid_s, 3 * _HOP / AUDIO_RATE_HZ)
 
 
-def _rise_times_s(n: int) -> np.ndarray:
-    """Return the instants midway between the middles of neighbouring spectra, shape (n,)."""
-    return (np.arange(n) * _HOP + _N_FFT / 2 + _HOP / 2) / AUDIO_RATE_HZ
-
-
 def _strengths(samples: np.ndarray) -> np.ndarray:
     """Return the onset strength of a piece of sound, one value a step between its spectra."""
     if len(samples) < _N_FFT + _HOP:
@@ -384,29 +380,23 @@ def body_events(episode: Recording) -> dict[str, np.ndarray]:
     In frames, not whole: 1.5 lies midway between frames 1 and 2. Wrists come from the body, or from
     the hands brought into world coordinates where there is no body; ankles from the body alone.
     """
-    contacts = hands = feet = np.zeros(0)
+    contacts, wrists, ankles = np.zeros(0), [], []
     if episode.streams["contacts"].usable:
         contacts = contact_onsets(episode.read(layout.CONTACTS))
     if episode.streams["body"].usable:
-        points = _body_joints(episode)
-        hands, feet = (
-            np.concatenate([stops(points[:, joint], episode.fps) for joint in pair])
-            for pair in ((0, 1), (2, 3))
-        )
+        joints = [LEFT_WRIST, RIGHT_WRIST, _LEFT_ANKLE, _RIGHT_ANKLE]
+        blocks = episode.annotation.blocks(layout.KEYPOINTS, episode.streams["body"].n_rows)
+        points = np.concatenate([_known(block)[:, joints] for _, block in blocks])  # (n, 4, 3)
+        wrists, ankles = [points[:, 0], points[:, 1]], [points[:, 2], points[:, 3]]
     elif episode.streams["pose"].usable:
-        for stream, path in (("hand_left", layout.HAND_LEFT), ("hand_right", layout.HAND_RIGHT)):
-            if episode.streams[stream].usable:
-                own = stops(_wrist(episode, path), episode.fps)
-                hands = np.concatenate([hands, own])
+        hands = {"hand_left": layout.HAND_LEFT, "hand_right": layout.HAND_RIGHT}
+        there = [path for stream, path in hands.items() if episode.streams[stream].usable]
+        wrists = [_wrist(episode, path) for path in there]
+    hands, feet = (
+        np.concatenate([np.zeros(0), *(stops(one, episode.fps) for one in limbs)])
+        for limbs in (wrists, ankles)
+    )
     return {"contact onsets": contacts, "stops of a hand": hands, "of a foot": feet}
-
-
-def _body_joints(episode: Recording) -> np.ndarray:
-    """Return wrists and ankles in world coordinates, shape (n, 4, 3); NaN where unknown."""
-    joints = [LEFT_WRIST, RIGHT_WRIST, _LEFT_ANKLE, _RIGHT_ANKLE]
-    rows = episode.streams["body"].n_rows
-    blocks = (block for _, block in episode.annotation.blocks(layout.KEYPOINTS, rows))
-    return np.concatenate([_known(block)[:, joints] for block in blocks])
 
 
 def _wrist(episode: Recording, path: str) -> np.ndarray:

@@ -376,7 +376,7 @@ def build(task: Task, truth: Truth, blocks: Blocks, contract: str = "published")
         moments = Moments.of(samples.pick(split.train))
         samples = replace(samples, values=moments(samples.values, np.inf))
     known = samples.pick(split.train) if problem.strict else samples.values
-    problem = replace(problem, samples=samples, split=split, labels=_labels(task, known))
+    problem = replace(problem, samples=samples, split=split, labels=labels_of(task, known))
     why = task.degenerate(samples.values) or (problem.strict and _untrainable(task, known))
     return replace(problem, status="degenerate", reason=why) if why else problem
 
@@ -401,7 +401,7 @@ def _untrainable(task: Task, known: Sequence[Any]) -> str | None:
     return None
 
 
-def _labels(task: Task, values: Sequence[Any]) -> tuple[Any, ...]:
+def labels_of(task: Task, values: Sequence[Any]) -> tuple[Any, ...]:
     """Return classes or the vocabulary, in order of first appearance unless the task says."""
     if task.kind == "classify":
         return task.classes or tuple(dict.fromkeys(values))

@@ -7,7 +7,7 @@ Then recordings are read one at a time and projected. What is held is the sample
 fitted, and then the coordinates that the next tasks need.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,14 +49,9 @@ class Axes:
 
 @dataclass(frozen=True)
 class Folded:
-    """Vectors of some blocks, held as their coordinates and written out when rows are picked.
+    """Vectors of some blocks, held as coordinates (n, n_axes) and written out when rows are picked.
 
     Thousands of columns of every test window would be the largest thing in memory.
-
-    Parameters
-    ----------
-    coordinates : float array, shape (n, n_axes)
-    axes : Axes
     """
 
     coordinates: np.ndarray
@@ -79,24 +74,12 @@ class Folded:
 class Space:
     """Where a cohort's features live: moments of each block, axes of each set of blocks.
 
-    Parameters
-    ----------
-    moments : dict of {block: Moments}
-    axes : dict of {blocks: Axes}
-    absent : dict of {block: reason}
-        Blocks that no training recording has: they are left out everywhere.
+    ``absent`` says why blocks are left out everywhere: no training recording has them.
     """
 
     moments: dict[str, Moments]
     axes: dict[Blocks, Axes]
     absent: dict[str, str]
-
-    def of(self, sets: Iterable[Blocks]) -> "Space":
-        """Return what some sets of blocks need of the space."""
-        axes = {blocks: self.axes[blocks] for blocks in sets if blocks in self.axes}
-        names = {name for blocks in sets for name in blocks}
-        moments = {name: one for name, one in self.moments.items() if name in names}
-        return Space(moments, axes, self.absent)
 
     def scores(self, recording: CohortRecording, blocks: Blocks) -> np.ndarray:
         """Return the z-scores of some blocks of a recording side by side, float32 (n_windows, …).
@@ -110,36 +93,22 @@ class Space:
 
 @dataclass(frozen=True)
 class Projected:
-    """One recording's coordinates.
+    """One recording's coordinates, and the windows in which a block is there."""
 
-    Parameters
-    ----------
-    coordinates : dict of {blocks: float32 array, shape (n_windows, n_axes)}
-    known : dict of {block: bool array, shape (n_windows,)}
-        Windows in which a block is there.
-    """
-
-    coordinates: dict[Blocks, np.ndarray]
-    known: dict[str, np.ndarray]
+    coordinates: dict[Blocks, np.ndarray]  # float32 (n_windows, n_axes) each
+    known: dict[str, np.ndarray]  # bool (n_windows,) each, by block
 
 
 def fit_space(recordings: Sequence[CohortRecording], sets: Iterable[Blocks], n_axes: int) -> Space:
-    """Fit moments and axes on an even sample of training windows.
+    """Fit moments and axes on an even sample of windows of the training recordings.
 
-    Parameters
-    ----------
-    recordings : sequence of CohortRecording
-        Of the training side.
-    sets : iterable of tuple of str
-        Sets of feature blocks that tasks read or predict.
-    n_axes : int
-        Axes a set, at most.
+    Sets of feature blocks are those that tasks read or predict; each has ``n_axes`` axes at most.
     """
     sets = list(dict.fromkeys(sets))
-    names = list(dict.fromkeys(name for blocks in sets for name in blocks))
     step = max(1, -(-sum(one.n_windows for one in recordings) // MAX_WINDOWS))
     moments, scores, absent = {}, {}, {}
-    for name in names:  # a block at a time: the sample of one block is all that is held in full
+    for name in dict.fromkeys(name for blocks in sets for name in blocks):
+        # a block at a time: the sample of one block is all that is held in full
         parts = [one.table.block(name)[::step].copy() for one in recordings]  # not views of it all
         rows = np.concatenate(parts)
         if not np.isfinite(rows).any():
@@ -147,37 +116,19 @@ def fit_space(recordings: Sequence[CohortRecording], sets: Iterable[Blocks], n_a
             continue
         moments[name] = Moments.of(rows)
         scores[name] = moments[name](rows)
-    products = SampledProducts(scores)
+    n = len(next(iter(scores.values()), ()))
+    lower = np.tri(n, dtype=bool)  # inner products of the windows: half of them says it all
+    halves = {name: (rows @ rows.T)[lower] for name, rows in scores.items()}
     axes = {}
     for blocks in sets:
-        there = [name for name in blocks if name in scores]
-        if there:
-            axes[blocks] = _axes({name: scores[name] for name in there}, products, n_axes)
+        if there := [name for name in blocks if name in scores]:
+            gram = np.zeros((n, n))
+            gram[lower] = sum(halves[name].astype(np.float64) for name in there)
+            axes[blocks] = _axes({name: scores[name] for name in there}, gram, n_axes)
     return Space(moments, axes, absent)
 
 
-class SampledProducts:
-    """Inner products of the sampled windows, a block each; the half of them that says it all.
-
-    Parameters
-    ----------
-    scores : dict of {block: float32 array, shape (n, n_kept)}
-    """
-
-    def __init__(self, scores: Mapping[str, np.ndarray]):
-        n = len(next(iter(scores.values()), ()))
-        self._lower = np.tri(n, dtype=bool)
-        self._halves = {name: (rows @ rows.T)[self._lower] for name, rows in scores.items()}
-
-    def sum(self, names: Iterable[str]) -> np.ndarray:
-        """Return the inner products of some blocks together, zeros above the diagonal, (n, n)."""
-        gram = np.zeros(self._lower.shape)
-        gram[self._lower] = sum(self._halves[name].astype(np.float64) for name in names)
-        return gram
-
-
-def _axes(scores: dict[str, np.ndarray], products: SampledProducts, n_axes: int) -> Axes:
-    gram = products.sum(scores)
+def _axes(scores: dict[str, np.ndarray], gram: np.ndarray, n_axes: int) -> Axes:
     n = len(gram)
     first = max(0, n - n_axes)
     variance, vectors = eigh(gram, lower=True, subset_by_index=(first, n - 1))
@@ -191,38 +142,30 @@ def _axes(scores: dict[str, np.ndarray], products: SampledProducts, n_axes: int)
 def project(
     recordings: Sequence[CohortRecording],
     space: Space,
-    sets: Iterable[Blocks] | None = None,
+    sets: Sequence[Blocks],
     on_episode: Callable[[int, int], None] | None = None,
 ) -> list[Projected]:
-    """Return the coordinates of every recording, each read once.
+    """Return the coordinates of every recording on the axes of some sets, each block read once.
 
-    Parameters
-    ----------
-    recordings : sequence of CohortRecording
-    space : Space
-    sets : iterable of tuple of str, optional
-        Sets of blocks whose coordinates are wanted; all that the space has by default.
-    on_episode : callable (done, total), optional
+    ``on_episode`` is called with how many recordings are done, and how many there are.
     """
-    found, wanted = [], space if sets is None else space.of(sets)
+    wanted = {blocks: space.axes[blocks] for blocks in sets if blocks in space.axes}
+    names = {name for blocks in sets for name in blocks}
+    found = []
     for number, recording in enumerate(recordings, 1):
-        found.append(_projected(recording, wanted))
+        n = recording.n_windows
+        coordinates = {b: np.zeros((n, axes.n_axes), np.float32) for b, axes in wanted.items()}
+        known = {name: np.zeros(n, dtype=bool) for name in space.absent}
+        for name, moments in space.moments.items():
+            if name not in names:
+                continue
+            rows = recording.table.block(name)
+            known[name] = np.isfinite(rows).any(axis=1)
+            scores = moments(rows)
+            for blocks, axes in wanted.items():
+                if name in axes.weights:
+                    coordinates[blocks] += scores @ axes.weights[name]
+        found.append(Projected(coordinates, known))
         if on_episode:
             on_episode(number, len(recordings))
     return found
-
-
-def _projected(recording: CohortRecording, space: Space) -> Projected:
-    n = recording.n_windows
-    coordinates = {
-        blocks: np.zeros((n, axes.n_axes), np.float32) for blocks, axes in space.axes.items()
-    }
-    known = {name: np.zeros(n, dtype=bool) for name in space.absent}
-    for name, moments in space.moments.items():
-        rows = recording.table.block(name)
-        known[name] = np.isfinite(rows).any(axis=1)
-        scores = moments(rows)
-        for blocks, axes in space.axes.items():
-            if name in axes.weights:
-                coordinates[blocks] += scores @ axes.weights[name]
-    return Projected(coordinates, known)

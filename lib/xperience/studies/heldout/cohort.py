@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from xperience.cohort.manifest import Entry, SplitManifest
+from xperience.cohort.manifest import SIDES, Entry, SplitManifest
 from xperience.errors import ParamsError, XperienceError
-from xperience.features.blocks import check_contract
 from xperience.features.table import WindowTable
 from xperience.recording.recording import Recording
 from xperience.tasks.problem import Blocks
@@ -22,7 +21,7 @@ class CohortRecording:
     Parameters
     ----------
     entry : Entry
-        Its row of the roster.
+        Its row of the split manifest.
     truth : Truth
         Labels and targets, frame by frame.
     table : WindowTable
@@ -45,25 +44,18 @@ class CohortRecording:
 
 @dataclass(frozen=True)
 class Cohort:
-    """Recordings by side, and those that cannot be used.
-
-    Parameters
-    ----------
-    recordings : tuple of Recording
-    lost : dict of {episode: reason}
-        What the roster names but cannot be opened.
-    """
+    """Recordings with their splits; ``lost`` says of episodes why they cannot be opened."""
 
     recordings: tuple[CohortRecording, ...]
     lost: dict[str, str] = field(default_factory=dict)
 
     def on(self, side: str) -> list[CohortRecording]:
-        """Return the recordings of one side."""
+        """Return the recordings of one split."""
         return [one for one in self.recordings if one.entry.side == side]
 
-    def on_sides_of(self, roster: SplitManifest) -> "Cohort":
-        """Return the same recordings on the sides that another roster gives them."""
-        entries = {entry.episode: entry for entry in roster}
+    def on_sides_of(self, manifest: SplitManifest) -> "Cohort":
+        """Return the same recordings in the splits of another manifest."""
+        entries = {entry.episode: entry for entry in manifest}
         moved = (replace(one, entry=entries[one.entry.episode]) for one in self.recordings)
         return replace(self, recordings=tuple(moved))
 
@@ -73,60 +65,41 @@ def tables_in(folder: Path) -> Callable[[Entry], Path]:
     return lambda entry: Path(folder) / f"{entry.episode}.{CONTRACT}.parquet"
 
 
-def open_cohort(
-    roster: SplitManifest,
-    tables: Callable[[Entry], Path],
-    contract: str = CONTRACT,
-    on_episode: Callable[[int, int], None] | None = None,
-) -> Cohort:
+def open_cohort(manifest: SplitManifest, tables: Callable[[Entry], Path]) -> Cohort:
     """Read the labels and targets of a cohort; features stay on disk.
 
     Parameters
     ----------
-    roster : SplitManifest
-        Whose folders hold at least each recording's annotation.
+    manifest : SplitManifest
+        Whose folders hold at least each recording's annotation. An episode that cannot be read is
+        in the cohort's ``lost``.
     tables : callable (Entry) -> Path
-        Where each recording's windows table is.
-    contract : {"published", "corrected"}
-    on_episode : callable (done, total), optional
-
-    Returns
-    -------
-    Cohort
-        A recording that cannot be read is in ``lost``, with the reason.
+        Where each recording's windows table of the corrected contract is.
 
     Raises
     ------
     ParamsError
-        If a side has no recording that can be used.
+        If a split has no recording that can be used.
     """
-    check_contract(contract)
     found, lost = [], {}
-    for number, entry in enumerate(roster, 1):
+    for entry in manifest:
+        folder = manifest.folder(entry)
         try:
-            found.append(_opened(roster, entry, tables(entry), contract))
+            table = WindowTable(tables(entry))
+            table.check_made_from(folder, CONTRACT)
+            with Recording(folder) as episode:
+                truth = Truth.of(episode, table.labels["start_frame"].to_numpy(), CONTRACT)
         except (XperienceError, OSError) as error:
             lost[entry.episode] = " ".join(str(error).split())
-        if on_episode:
-            on_episode(number, len(roster))
+        else:
+            found.append(CohortRecording(entry, truth, table))
     cohort = Cohort(tuple(found), lost)
-    for side in ("train", "val", "test"):
+    some = "; ".join(f"{name}: {why}" for name, why in list(lost.items())[:2]) or "none named"
+    for side in SIDES:
         if not cohort.on(side):
             raise ParamsError(
-                f"roster: {side}", f"has no recording that can be used ({_some(lost)})",
-                "at least one a side", "Make the windows tables first, or mend the roster.",
+                f"split manifest: {side}", f"has no recording that can be used ({some})",
+                "at least one in each split",
+                "Make the windows tables first, or mend the split manifest.",
             )  # fmt: skip
     return cohort
-
-
-def _opened(roster: SplitManifest, entry: Entry, path: Path, contract: str) -> CohortRecording:
-    table = WindowTable(path)
-    table.check_made_from(roster.folder(entry), contract)
-    with Recording(roster.folder(entry)) as episode:
-        starts = table.labels["start_frame"].to_numpy()
-        truth = Truth.of(episode, starts, contract)
-    return CohortRecording(entry, truth, table)
-
-
-def _some(lost: dict[str, str]) -> str:
-    return "; ".join(f"{name}: {why}" for name, why in list(lost.items())[:2]) or "none named"

@@ -6,8 +6,8 @@ and chosen on other sessions than it is tested on; all heads of a fold share its
 a fold only what its primary measure is computed from is kept, not the predictions.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xperience.cohort.manifest import SIDES, Entry, SplitManifest, make_manifest
+from xperience.cohort.manifest import SIDES, SplitManifest, make_manifest
 from xperience.errors import ParamsError
 from xperience.evaluation import metrics as scoring
 from xperience.evaluation.evaluate import (
@@ -31,7 +31,6 @@ from xperience.evaluation.evaluate import (
     merged,
     picked,
     score_row,
-    strongest,
 )
 from xperience.evaluation.metrics import LabelSets, Positions, Ranks
 from xperience.evaluation.predictions import BETWEEN, COLUMNS, Prediction, Predictions, predict
@@ -47,11 +46,11 @@ from xperience.evaluation.records import (
     Record,
 )
 from xperience.models.penalised import N_AXES
+from xperience.progress import OnProgress
 from xperience.storage import whole_file
 from xperience.studies.heldout.axes import fit_space, project
-from xperience.studies.heldout.cohort import Cohort
+from xperience.studies.heldout.cohort import CONTRACT, Cohort
 from xperience.studies.heldout.problem import (
-    CONTRACT,
     TEST,
     CohortProblem,
     RecordingSamples,
@@ -61,6 +60,7 @@ from xperience.studies.heldout.problem import (
 )
 from xperience.studies.heldout.words import word_rows
 from xperience.tasks.catalogue import TASKS, tasks_of
+from xperience.tasks.measures import Measure
 from xperience.tasks.problem import Problem, build
 from xperience.tasks.task import Task
 
@@ -68,8 +68,6 @@ SECTION = "06_heldout_episodes"
 _KEPT = ("task", "head", "seed", "window", "start_frame", "truth", "predicted")
 PREDICTED = {"episode": pa.string(), **{name: COLUMNS[name] for name in _KEPT}}
 """Columns of the section's predictions."""
-
-OnProgress = Callable[[str, int, int], None]
 HELD_BYTES = 2**29
 """Coordinates of all recordings that are held at a time, at most."""
 
@@ -77,36 +75,25 @@ HELD_BYTES = 2**29
 def cohort_problems(
     cohort: Cohort, tasks: Sequence[Task] = TASKS, on_progress: OnProgress | None = None
 ) -> Iterator[CohortProblem]:
-    """Yield every task as a problem of a cohort; axes are fitted on training recordings alone.
+    """Yield every task, as the corrected contract asks it, as a problem of a cohort.
 
-    A problem holds all inputs of its task: bring it down to rows and let it go.
-
-    Parameters
-    ----------
-    cohort : Cohort
-    tasks : sequence of Task
-        Declarations; the corrected contract decides how they are asked.
-    on_progress : callable (stage, done, total), optional
+    Axes are fitted on training recordings alone. A problem holds all inputs of its task: bring it
+    down to rows and let it go.
     """
     tasks = tasks_of(CONTRACT, tasks)
     space = fit_space(cohort.on("train"), sets_of(tasks), N_AXES)
     recordings = cohort.recordings
     told = None if on_progress is None else partial(on_progress, "features")
-    for some in rounds(tasks, sum(one.n_windows for one in recordings)):
+    for some in _rounds(tasks, sum(one.n_windows for one in recordings)):
         projected = project(recordings, space, sets_of(some), told)
         yield from (cohort_problem(task, recordings, projected, space) for task in some)
 
 
-def rounds(tasks: Sequence[Task], n_windows: int) -> list[list[Task]]:
-    """Return tasks in rounds, in order: a round's coordinates are held at once.
+def _rounds(tasks: Sequence[Task], n_windows: int) -> list[list[Task]]:
+    """Return tasks in rounds, in order: a round's coordinates of all windows are held at once.
 
-    Parameters
-    ----------
-    tasks : sequence of Task
-    n_windows : int
-        Of all recordings. A round takes as many tasks as `HELD_BYTES` of coordinates allow, at
-        least one and those that need no more than it: a few recordings are read once for all
-        tasks, many once a round.
+    A round takes as many tasks as `HELD_BYTES` of coordinates allow, at least one and those that
+    need no more than it: a few recordings are read once for all tasks, many once a round.
     """
     most = HELD_BYTES // (n_windows * N_AXES * np.dtype(np.float32).itemsize)  # sets of blocks
     found: list[list[Task]] = []
@@ -122,17 +109,12 @@ def rounds(tasks: Sequence[Task], n_windows: int) -> list[list[Task]]:
 def folds(manifest: SplitManifest, n_folds: int) -> list[SplitManifest]:
     """Return split manifests in which every session is tested once, and validated on once.
 
-    Parameters
-    ----------
-    manifest : SplitManifest
-        Its own sides are forgotten.
-    n_folds : int
-        At least 3. Sessions are assigned to folds in the manifest's order.
+    The manifest's own splits are forgotten; sessions are assigned to folds in its order.
 
     Raises
     ------
     ParamsError
-        If there are fewer sessions than folds.
+        If there are fewer than 3 folds, or fewer sessions than folds.
     """
     sessions = list(dict.fromkeys(entry.session for entry in manifest))
     if not 3 <= n_folds <= len(sessions):
@@ -140,39 +122,39 @@ def folds(manifest: SplitManifest, n_folds: int) -> list[SplitManifest]:
             "n_turns", f"is {n_folds}", f"3 to {len(sessions)}, the sessions there are",
             "Take fewer folds, or a larger cohort.",
         )  # fmt: skip
-    fold = {session: place % n_folds for place, session in enumerate(sessions)}
+    found = []
+    for now in range(n_folds):
+        side = dict.fromkeys(sessions, "train")
+        side |= dict.fromkeys(sessions[now::n_folds], "test")
+        side |= dict.fromkeys(sessions[(now + 1) % n_folds :: n_folds], "val")
+        entries = (e.model_copy(update={"side": side[e.session]}) for e in manifest)
+        found.append(make_manifest(entries, manifest.root))
+    return found
 
-    def side(entry: Entry, now: int) -> str:
-        ahead = (fold[entry.session] - now) % n_folds
-        return {0: SIDES[2], 1: SIDES[1]}.get(ahead, SIDES[0])
 
-    return [
-        make_manifest(
-            (e.model_copy(update={"side": side(e, now)}) for e in manifest), manifest.root
-        )
-        for now in range(n_folds)
-    ]
+# The generalisation gap
 
 
 @dataclass(frozen=True)
-class Gap:
-    """Heads trained within and across recordings, on the ends of the test recordings.
+class Ends:
+    """Heads trained within and across recordings, scored on the ends of the test recordings.
 
     Parameters
     ----------
-    within : Scores
-    across : dict of {head: Scores}
-        On the same windows.
+    scores : dict of {head: Scores}
+        On the same windows; that of the heads within is named `WITHIN`. Empty if there are none.
     n_train : int
         Samples that heads within were trained on, over all recordings.
+    reason : str
+        Why there are none.
     """
 
-    within: Scores
-    across: dict[str, Scores]
-    n_train: int
+    scores: dict[str, Scores] = field(default_factory=dict)
+    n_train: int = 0
+    reason: str = ""
 
 
-def gap_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> Gap | str:
+def ends_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> Ends:
     """Return heads within and across recordings on the same windows, or why there are none.
 
     Within, a linear head is trained on the beginning of every test recording and tested on its end
@@ -180,7 +162,8 @@ def gap_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> Ga
     windows, so that the difference, the generalisation gap, is paired.
     """
     if _without_unit(problem.task):
-        return "each score is in deviations of what its head was trained on: no common unit"
+        reason = "each score is in deviations of what its head was trained on: no common unit"
+        return Ends(reason=reason)
     ends, reasons, first = [], [], 0
     for part in problem.parts[TEST]:
         found = _end_of(problem.task, part)
@@ -190,14 +173,14 @@ def gap_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> Ga
             reasons.append(f"{part.recording.entry.episode}: {found}")
         first += len(part)
     if not ends:
-        return "; ".join(reasons) or "no test recording can be split in time"
+        return Ends(reason="; ".join(reasons) or "no test recording can be split in time")
     at = np.concatenate([end.places for end in ends])
     kept = problem.keep(at)
-    across = {
+    scores = {WITHIN: _within(kept, ends)} | {
         name: Scores.of(kept, [replace(one, predicted=picked(one.predicted, at)) for one in each])
         for name, each in predictions.items()
     }
-    return Gap(_within(kept, ends), across, sum(end.problem.n_train for end in ends))
+    return Ends(scores, sum(end.problem.n_train for end in ends))
 
 
 @dataclass(frozen=True)
@@ -277,7 +260,14 @@ def heldout_rows(
         own = compared.base | {"head": head, "variant": ACROSS}
         own["n_seeds"] = compared.heads[head].n_seeds and 1
         yield from word_rows(problem, predictions[head][0], own)
-    yield from _gap_rows(problem, gap_of(problem, predictions), compared)
+    ends = ends_of(problem, predictions)
+    if ends.scores:
+        variants = (WITHIN, ENDS, GAP)
+        yield from _gap_rows(ends.scores, primary, compared.base, variants, n_train=ends.n_train)
+        return
+    for head in compared.heads:
+        own = compared.base | {"head": head, "variant": GAP, "against": WITHIN} | measured(primary)
+        yield Record(**own, status="skipped", reason=ends.reason)
 
 
 def _by_recording(compared: Comparison, head: str) -> Iterator[Record]:
@@ -295,30 +285,34 @@ def _by_recording(compared: Comparison, head: str) -> Iterator[Record]:
         yield Record(**own)
 
 
-def _gap_rows(problem: CohortProblem, gap: Gap | str, compared: Comparison) -> Iterator[Record]:
-    primary, base = problem.task.primary, compared.base
-    if isinstance(gap, str):
-        for head in compared.heads:
-            own = base | {"head": head, "variant": GAP, "against": WITHIN} | measured(primary)
-            yield Record(**own, status="skipped", reason=gap)
-        return
-    ends = base | {"n_test": gap.within.problem.n_test}
-    mine = {"head": "linear", "variant": WITHIN, "n_train": gap.n_train}
-    yield score_row(gap.within, primary, ends | mine)
-    for head, across in gap.across.items():
-        yield score_row(across, primary, ends | {"head": head, "variant": ENDS})
-        own = ends | {"head": head, "variant": GAP, "against": WITHIN}
-        yield difference_row(across, gap.within, primary, own)
+def _gap_rows(
+    scores: Mapping[str, Scores],
+    primary: Measure,
+    base: Mapping[str, Any],
+    variants: tuple[str, str, str],
+    **of_within: Any,
+) -> Iterator[Record]:
+    """Yield the scores of `Ends` and the gap, in variants for within, across and the gap."""
+    within = scores[WITHIN]
+    base = dict(base) | {"n_test": within.problem.n_test}
+    own = base | {"head": "linear", "variant": variants[0]} | of_within
+    yield score_row(within, primary, own)
+    for head, across in scores.items():
+        if head != WITHIN:
+            own = base | {"head": head, "variant": variants[1]}
+            yield score_row(across, primary, own)
+            own |= {"variant": variants[2], "against": WITHIN}
+            yield difference_row(across, within, primary, own)
+
+
+# Cross-validation
 
 
 @dataclass(frozen=True)
 class Pooled:
     """What scores that are pooled over folds know of their problems.
 
-    Parameters
-    ----------
-    groups : int array, shape (n_test,)
-        Number of each test sample's recording.
+    ``groups`` are the numbers of the test samples' recordings, int array (n_test,).
     """
 
     groups: np.ndarray
@@ -337,9 +331,8 @@ class Fold:
 
     Parameters
     ----------
-    heads, floors : dict of {name: Scores}
-    ends : dict of {head: Scores}
-        Heads on the recordings' ends, `WITHIN` among them; empty if there are none.
+    heads, floors, ends : dict of {name: Scores}
+        Ends are the scores of `Ends`.
     notes : tuple of str
         What a row says of windows that were passed over.
     """
@@ -364,39 +357,24 @@ def fold_scores(problem: CohortProblem, predictions: Mapping[str, Predictions]) 
     if not problem.ok:
         return problem.reason or problem.status
     heads = {name: Scores.of(problem, each) for name, each in predictions.items()}
-    gap, ends = gap_of(problem, predictions), {}
-    if isinstance(gap, Gap):
-        ends = {WITHIN: gap.within, **gap.across}
-    light = partial(_light, problem.task)
+    takes = problem.task.primary.metric.takes
+
+    def light(found: Mapping[str, Scores]) -> dict[str, Scores]:
+        """Return scores with nothing but the primary measure's evidence."""
+        kept = {}
+        for name, one in found.items():
+            draws = ([next(i for i in items if isinstance(i, takes))] for items in one.draws)
+            kept[name] = replace(one, problem=Pooled(one.problem.groups), draws=tuple(draws))
+        return kept
+
+    ends = ends_of(problem, predictions).scores
     return Fold(light(heads), light(floors(problem)), light(ends), problem.sampled)
-
-
-def _light(task: Task, found: Mapping[str, Scores]) -> dict[str, Scores]:
-    """Return scores with nothing but the primary measure's evidence."""
-    return {
-        name: replace(
-            one,
-            problem=Pooled(one.problem.groups),
-            draws=tuple([_primary(task, items)] for items in one.draws),
-        )
-        for name, one in found.items()
-    }
-
-
-def _primary(task: Task, items: Sequence[Any]) -> Any:
-    """Return what the primary measure is computed from."""
-    return next(item for item in items if isinstance(item, task.primary.metric.takes))
 
 
 def pooled_rows(task: Task, found: Sequence[Fold | str], run: str) -> Iterator[Record]:
     """Yield a task's rows pooled over folds: heads, differences, the gap.
 
-    Parameters
-    ----------
-    task : Task
-    found : sequence of Fold or str
-        One per fold; empty for tasks that are not `poolable`.
-    run : str
+    ``found`` has one `Fold`, or reason, per fold; it is empty for tasks that are not `poolable`.
     """
     base = {"run": run, "section": SECTION, "contract": CONTRACT, "task": task.name}
     asked = [one for one in found if isinstance(one, Fold)]
@@ -409,38 +387,19 @@ def pooled_rows(task: Task, found: Sequence[Fold | str], run: str) -> Iterator[R
     missing = f"{len(found) - len(asked)} folds are missing: {reasons}" if reasons else ""
     notes = dict.fromkeys(note for fold in asked for note in fold.notes)
     noted = {"reason": "; ".join(filter(None, (missing, *notes))) or None}
-    trivial = _pooled(task, [fold.floors for fold in asked])
-    heads = _pooled(task, [fold.heads for fold in asked])
-    best = strongest(task.primary, trivial)[1]
-    for name, mine in heads.items():
-        own = base | {"head": name, "variant": POOLED, "n_test": mine.problem.n_test} | noted
-        yield score_row(mine, task.primary, own, trivial, bounded=False)
-        rivals = {} if best is None else {best: trivial[best]}
-        rivals |= {other: heads[other] for other in {"linear"} & heads.keys() - {name}}
-        for rival, other in rivals.items():
-            yield difference_row(mine, other, task.primary, own | {"against": rival})
-    yield from _pooled_gap_rows(task, [fold.ends for fold in asked if fold.ends], base)
+    primary = task.primary
+    heads, trivial = (_pooled([getattr(fold, n) for fold in asked]) for n in ("heads", "floors"))
+    pooled = (*heads.values(), *trivial.values())[0].problem
+    compared = Comparison(pooled, heads, trivial, base | {"n_test": pooled.n_test} | noted)
+    for head in heads:
+        yield compared.row(head, primary, bounded=False, variant=POOLED)
+        for rival in compared.rivals(head, primary):
+            yield compared.difference(head, rival, primary, variant=POOLED)
+    if ends := [fold.ends for fold in asked if fold.ends]:
+        yield from _gap_rows(_pooled(ends), primary, base, (POOLED_WITHIN, POOLED_ENDS, POOLED_GAP))
 
 
-def _pooled_gap_rows(
-    task: Task, ends: Sequence[dict[str, Scores]], base: dict[str, Any]
-) -> Iterator[Record]:
-    if not ends:
-        return
-    pooled = _pooled(task, ends)
-    within = pooled.pop(WITHIN)
-    own = base | {"n_test": within.problem.n_test}
-    mine = own | {"head": "linear", "variant": POOLED_WITHIN}
-    yield score_row(within, task.primary, mine, bounded=False)
-    for name, across in pooled.items():
-        of_head = own | {"head": name}
-        across_row = of_head | {"variant": POOLED_ENDS}
-        yield score_row(across, task.primary, across_row, bounded=False)
-        gap = of_head | {"variant": POOLED_GAP, "against": WITHIN}
-        yield difference_row(across, within, task.primary, gap)
-
-
-def _pooled(task: Task, of_folds: Sequence[dict[str, Scores]]) -> dict[str, Scores]:
+def _pooled(of_folds: Sequence[dict[str, Scores]]) -> dict[str, Scores]:
     """Return scores over all folds; a name that is not in every fold is left out."""
     pooled = {}
     for name in (one for one in of_folds[0] if all(one in found for found in of_folds)):
@@ -462,17 +421,15 @@ def _merged(each: Sequence[Any]) -> Any:
         return merged(each)
     if isinstance(each[0], Positions):
         return Positions(np.concatenate([one.error_m for one in each]))
+    sides = ("truth", "predicted")
     if isinstance(each[0], LabelSets):  # micro-F1 counts memberships, whatever they are called
         width = max(one.truth.shape[1] for one in each)
-        sides = ([_wide(getattr(one, name), width) for one in each] for name in _SIDES)
-        return LabelSets(*(np.concatenate(side) for side in sides))
-    sides = ([one.names[code] for one in each for code in getattr(one, name)] for name in _SIDES)
+        wide = ([_wide(getattr(one, name), width) for one in each] for name in sides)
+        return LabelSets(*(np.concatenate(side) for side in wide))
+    said = ([one.names[code] for one in each for code in getattr(one, name)] for name in sides)
     known = {one.names[one.positive] for one in each if one.positive is not None}
     options = dict.fromkeys(name for one in each for name in one.names)
-    return scoring.labels(*sides, options=tuple(options), positive=next(iter(known), None))
-
-
-_SIDES = ("truth", "predicted")
+    return scoring.labels(*said, options=tuple(options), positive=next(iter(known), None))
 
 
 def _wide(members: np.ndarray, width: int) -> np.ndarray:
@@ -480,7 +437,7 @@ def _wide(members: np.ndarray, width: int) -> np.ndarray:
 
 
 def cohort_rows(cohort: Cohort, run: str) -> Iterator[Record]:
-    """Yield what the cohort is: recordings and windows by side, recordings that were lost."""
+    """Yield what the cohort is: recordings and windows by split, recordings that were lost."""
     base = {"run": run, "section": SECTION, "contract": CONTRACT}
     for side in SIDES:
         found = cohort.on(side)
@@ -505,25 +462,30 @@ def predictions_by_window(
     """
     if problem.task.kind not in ("classify", "multilabel") or not problem.ok:
         return
+    asked = [
+        (part.recording, window, truth)
+        for part in problem.parts[TEST]
+        for (window, *_), truth in zip(
+            part.samples.members.tolist(), part.samples.values, strict=True
+        )
+    ]
+
+    def shown(label: str | Iterable[str]) -> str:
+        return label if isinstance(label, str) else BETWEEN.join(label)
+
     for head, each in predictions.items():
         for one in each:
-            first = 0
-            for part in problem.parts[TEST]:
-                said = one.predicted[first : first + len(part)]
-                starts = part.recording.truth.starts
-                windows = part.samples.members[:, 0].tolist()
-                for window, true, label in zip(windows, part.samples.values, said, strict=True):
-                    yield {
-                        "episode": part.recording.entry.episode,
-                        "task": problem.task.name,
-                        "head": head,
-                        "seed": one.seed,
-                        "window": window,
-                        "start_frame": int(starts[window]),
-                        "truth": true if isinstance(true, str) else BETWEEN.join(true),
-                        "predicted": label if isinstance(label, str) else BETWEEN.join(label),
-                    }
-                first += len(part)
+            for (recording, window, truth), said in zip(asked, one.predicted, strict=True):
+                yield {
+                    "episode": recording.entry.episode,
+                    "task": problem.task.name,
+                    "head": head,
+                    "seed": one.seed,
+                    "window": window,
+                    "start_frame": int(recording.truth.starts[window]),
+                    "truth": shown(truth),
+                    "predicted": shown(said),
+                }
 
 
 def write_by_window(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -19,13 +19,12 @@ from xperience.evaluation.metrics import Labels, LabelSets
 from xperience.models.conditioning import Inputs
 from xperience.models.penalised import N_AXES
 from xperience.studies.heldout.axes import Blocks, Folded, Projected, Space
-from xperience.studies.heldout.cohort import CohortRecording
+from xperience.studies.heldout.cohort import CONTRACT, CohortRecording
 from xperience.tasks.measures import Measure
-from xperience.tasks.problem import Problem
+from xperience.tasks.problem import Problem, labels_of
 from xperience.tasks.splits import Samples, draw, touched
 from xperience.tasks.task import Piece, Task
 
-CONTRACT = "corrected"
 LEARN, TEST = ("train", "val"), "test"
 MAX_LEARNT, MAX_TESTED = 2**15, 2**12
 """Samples that are learnt from, and whose vectors are tested, at most.
@@ -36,15 +35,7 @@ Beyond, one of every so many windows is taken. At least one is: there may be a f
 
 @dataclass(frozen=True)
 class RecordingSamples:
-    """One recording's samples of a task.
-
-    Parameters
-    ----------
-    recording : CohortRecording
-    projected : Projected
-    samples : Samples
-        Values of block targets are coordinates on the target's axes.
-    """
+    """One recording's samples of a task; block targets are coordinates on the target's axes."""
 
     recording: CohortRecording
     projected: Projected
@@ -63,12 +54,11 @@ class CohortProblem(Problem):
 
     Parameters
     ----------
-    space : Space
-    parts : dict of {side: list of Part}
+    parts : dict of {split: list of RecordingSamples}
         Recordings that have samples, in the order of the cohort.
     unasked : dict of {episode: reason}
         Recordings that the task cannot be asked of.
-    steps : dict of {side: int}
+    steps : dict of {split: int}
         Samples are those of every so many windows; 1 is all.
     kept : int array, optional
         Test samples that count, by their places; all by default.
@@ -128,7 +118,7 @@ class CohortProblem(Problem):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Samples on each side, as fields of a row; none if the task can't be asked."""
+        """Samples of each split, as fields of a row; none if the task can't be asked."""
         return {"n_train": self.n_train, "n_test": self.n_test} if self.ok else {}
 
     @property
@@ -145,17 +135,16 @@ class CohortProblem(Problem):
     @cached_property
     def inputs(self) -> Inputs:
         """Samples to learn from, training first, and test samples, in coordinates."""
-        pieces = [self._scaled(piece) for piece in self.task.pieces]
-        fit, test = (_side_by_side(some) for some in zip(*pieces, strict=True))
-        return Inputs(fit, test)
-
-    def _scaled(self, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
-        """Return a piece's share of the inputs, as long in training as every other piece's."""
-        fit, test = self._rows(LEARN, piece), self._rows((TEST,), piece)
-        size = np.sqrt(np.square(fit[: self.n_fit]).sum(axis=1).mean()) or np.float32(1)
-        fit /= size  # in place: of many recordings they are large
-        test /= size
-        return fit, test
+        pieces = []
+        for piece in self.task.pieces:  # each as long in training as every other
+            fit, test = self._rows(LEARN, piece), self._rows((TEST,), piece)
+            size = np.sqrt(np.square(fit[: self.n_fit]).sum(axis=1).mean()) or np.float32(1)
+            fit /= size  # in place: of many recordings they are large
+            test /= size
+            pieces.append((fit, test))
+        if len(pieces) == 1:
+            return Inputs(*pieces[0])
+        return Inputs(*(np.concatenate(some, axis=1) for some in zip(*pieces, strict=True)))
 
     def _rows(self, sides: Sequence[str], piece: Piece) -> np.ndarray:
         n_axes = N_AXES // len(self.task.pieces)
@@ -168,15 +157,10 @@ class CohortProblem(Problem):
         return np.concatenate(found)
 
     def naive(self, name: str, sides: Sequence[str] = (TEST,)) -> list[Any] | np.ndarray:
-        """Return a naive forecast of every sample of some sides."""
+        """Return a naive forecast of every sample of some splits."""
         say = self.task.naive[name]
-        return joined(
-            [
-                say(part.recording.truth, part.samples.members)
-                for side in sides
-                for part in self.parts[side]
-            ]
-        )
+        parts = [part for side in sides for part in self.parts[side]]
+        return joined([say(part.recording.truth, part.samples.members) for part in parts])
 
     @property
     def to_fit(self) -> np.ndarray:
@@ -230,16 +214,7 @@ class CohortProblem(Problem):
 def cohort_problem(
     task: Task, recordings: Sequence[CohortRecording], projected: Sequence[Projected], space: Space
 ) -> CohortProblem:
-    """Return a task as a problem of a cohort.
-
-    Parameters
-    ----------
-    task : Task
-        As the contract `corrected` asks it.
-    recordings, projected : sequence of CohortRecording, of Projected
-        The same recordings.
-    space : Space
-    """
+    """Return a task, as the contract `corrected` asks it, as a problem of a cohort."""
     parts: dict[str, list[RecordingSamples]] = {side: [] for side in (*LEARN, TEST)}
     unasked, steps = {}, _steps(task, recordings)
     for recording, own in zip(recordings, projected, strict=True):
@@ -258,15 +233,7 @@ def cohort_problem(
             return replace(problem, status="skipped", reason=reason)
     if why := task.degenerate(problem.train_targets):
         return replace(problem, status="degenerate", reason=why)
-    return replace(problem, labels=_labels(task, problem.train_targets))
-
-
-def _labels(task: Task, learnt: Sequence[Any]) -> tuple[Any, ...]:
-    if task.kind == "classify":
-        return task.classes or tuple(dict.fromkeys(learnt))
-    if task.kind == "multilabel":
-        return tuple(dict.fromkeys(name for names in learnt for name in names))
-    return ()
+    return replace(problem, labels=labels_of(task, problem.train_targets))
 
 
 def _steps(task: Task, recordings: Sequence[CohortRecording]) -> dict[str, int]:
@@ -311,10 +278,6 @@ def sets_of(tasks: Sequence[Task]) -> list[Blocks]:
     """Return every set of blocks that tasks read or predict."""
     read = [piece.blocks for task in tasks for piece in task.pieces]
     return list(dict.fromkeys([*read, *(t.target_blocks for t in tasks if t.target_blocks)]))
-
-
-def _side_by_side(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def joined(parts: Sequence[Any]) -> list[Any] | np.ndarray:
