@@ -70,15 +70,6 @@ def test_a_changed_file_costs_its_streams_and_going_back_nothing(
     assert computed(tiny, cache) == {"depth_confidence"}
 
 
-def test_another_number_of_frames_is_another_setting(
-    tiny: Path, cache: Path, builder: ModuleType
-) -> None:
-    builder.put(tiny, slam__frame_names=np.array(builder.frame_names(40), dtype="S32"))
-    shorter = run(tiny, cache)
-    assert not any(rows.reused for rows in shorter.values())
-    assert {rows.n_rows for rows in shorter.values()} == {40}
-
-
 def test_settings_code_and_libraries_are_part_of_the_key(
     whole_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,10 +128,11 @@ def _one_frame(
     depth_m: np.ndarray, confidence: np.ndarray, range_m: tuple[float, float]
 ) -> np.ndarray:
     if depth_m.dtype == np.float16:
-        bits = depth_m.view(np.uint16).astype(np.intp)
+        bits = depth_m.view(np.uint16)
+        valid = (bits > 0) & (bits < _HALF_INFINITY)
+        bits = bits.astype(np.intp)
         statistics = _half_statistics(bits.reshape(-1))
         unit = _unit_of_half(*range_m).take(bits)
-        valid = (bits > 0) & (bits < _HALF_INFINITY)
     else:
         statistics = _statistics(depth_m.reshape(-1))
         unit = _unit(depth_m, *range_m)

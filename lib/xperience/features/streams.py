@@ -54,6 +54,7 @@ class StreamJob:
     quarter_turns: int = 0  # of pictures, counterclockwise
     bounds: tuple[tuple[int, int], ...] = ()  # of sound: each frame's samples [first, last)
     counted: bool = True  # whether samples are counted, or lie where the file's time says
+    timeline: media.MediaTimeline | None = field(default=None, compare=False)  # of pictures
 
     def path(self, cache: Path) -> Path:
         """Return where the rows belong, by content, settings, code and versions of libraries."""
@@ -67,7 +68,8 @@ class StreamJob:
     def rows(self) -> Iterator[np.ndarray]:
         """Yield the rows, some at a time."""
         if self.kind == "video":
-            yield from video.video_rows(self.source, self.n_frames, self.quarter_turns)
+            line, turns = self.timeline, self.quarter_turns
+            yield from video.video_rows(self.source, line, self.n_frames, turns)
         elif self.kind == "audio":
             bounds = np.array(self.bounds)
             yield from audio.audio_rows(self.source, bounds, counted=self.counted)
@@ -113,9 +115,11 @@ def stream_jobs(
             except EpisodeError as error:  # it can no longer be read
                 episode.lose_video(camera, error.found)
                 continue
-            turns = clock.timeline.rotation_deg // 90 if contract == "corrected" else 0
+            line = clock.timeline
+            turns = line.rotation_deg // 90 if contract == "corrected" else 0
+            shown = {"quarter_turns": turns, "timeline": line}
             n = max(episode.n_frames, int(clock.pictures.max()) + 1)
-            add(f"video_{camera}", "video", episode.video_path(camera), n, quarter_turns=turns)
+            add(f"video_{camera}", "video", episode.video_path(camera), n, **shown)
     if episode.streams["audio"].usable:
         camera = layout.AUDIO_CAMERA
         bounds, counted = _sound_bounds(episode, contract)
