@@ -277,7 +277,8 @@ _BEYOND, _NEARER, _NEGATIVE, _FLAT, _UNSURE, _NO_CONFIDENCE, _HELD, _MEDIAN = ra
 _WHOLE = [_FLAT, _UNSURE, _NO_CONFIDENCE]
 """Checks by which a frame with any is lost as a whole; by the others only its pixels are."""
 LOOK_COLUMNS = 8
-_HALF_INFINITY = 0x7C00
+HALF_INFINITY = 0x7C00
+"""Bits of infinity in half precision: those of finite numbers above 0 are less, in their order."""
 
 
 def look_at_depth(
@@ -316,9 +317,9 @@ def look_at_depth(
 
 def _all_within(depth_m: np.ndarray, limits: DepthLimits) -> bool:
     """Return whether depths, some 0, are within limits and differ: by their bits, which is fast."""
-    bits = depth_m.view(np.uint16)  # of halves from 0 up they have the order of the numbers
+    bits = depth_m.view(np.uint16)
     least, most = int((bits - np.uint16(1)).min()) + 1, int(bits.max())  # 0 wraps: passed over
-    if not least < most < _HALF_INFINITY:
+    if not least < most < HALF_INFINITY:
         return False
     nearest_m, farthest_m = np.array([least, most], np.uint16).view(np.float16).astype(np.float32)
     return bool(nearest_m >= limits.near_m and farthest_m <= limits.far_m)
