@@ -19,7 +19,7 @@ from xperience.features import windows
 from xperience.features.blocks import BLOCKS_BY_NAME, N_TEXT, N_VIDEO, Block, streams_needed
 from xperience.features.depth import as_corrected, as_published, looks
 from xperience.features.posture import Postures, known_keyframes, known_rows
-from xperience.features.streams import FrameRows, StreamRows
+from xperience.features.streams import StreamRows
 from xperience.recording import layout
 from xperience.recording.clock import FrameClock
 from xperience.recording.coverage import lost_rows, stream_state
@@ -108,7 +108,7 @@ def joined(*notes: str) -> str:
     return "; ".join(filter(None, notes))
 
 
-def damage_note(stored: FrameRows) -> str:
+def damage_note(stored: StreamRows) -> str:
     """Return how many pictures of a video's rows the decoder made up; empty if it made up none."""
     n = int(np.nansum(stored[:, N_VIDEO]))
     return f"{n} of {stored.n_rows} pictures are damaged" if n else ""
@@ -116,7 +116,7 @@ def damage_note(stored: FrameRows) -> str:
 
 def depth_note(episode: Recording, rows: StreamRows) -> str:
     """Return what is wrong with depth over all frames, from the rows kept of it."""
-    looked = looks(FrameRows(rows.path)[:])
+    looked = looks(rows[:])
     looked = looked[~np.isnan(looked).any(axis=1)]
     limits = DepthLimits.of(episode.annotation)
     return "; ".join(map(str, depth_faults(episode.annotation, limits, looked)))
@@ -191,7 +191,7 @@ def published_source(
         if block.name == "depth_confidence":
             zeros = "" if episode.annotation.holds(layout.CONFIDENCE) else _NO_CONFIDENCE
             odd = joined(odd, zeros, depth_note(episode, rows))
-        return _from_stream(block, FrameRows(rows.path), episode.n_frames, odd)
+        return _from_stream(block, rows, episode.n_frames, odd)
     if not block.per_frame:
         return static_source(block, episode, "published", odd)
     if block.name == "imu_accel_gyro":
@@ -207,7 +207,7 @@ def published_source(
     )
 
 
-def _from_stream(block: Block, stored: FrameRows, n_frames: int, odd: str) -> BlockSource:
+def _from_stream(block: Block, stored: StreamRows, n_frames: int, odd: str) -> BlockSource:
     counts = block.name.startswith("video_")
     # pictures are counted as they come, whatever was lost between them
     place = stored.read[:n_frames] if counts else np.arange(min(stored.n_rows, n_frames))
@@ -226,9 +226,9 @@ def _from_stream(block: Block, stored: FrameRows, n_frames: int, odd: str) -> Bl
     return BlockSource(lambda starts: _pooled(read, starts, block), joined(*notes))
 
 
-def _ends(stored: FrameRows, n_rows: int, n_frames: int, *, repeats: bool) -> Iterator[str]:
+def _ends(stored: StreamRows, n_rows: int, n_frames: int, *, repeats: bool) -> Iterator[str]:
     """Yield what a stream's rows lack: those of damaged frames and those beyond its end."""
-    if damaged := stored.count_unread():
+    if damaged := stored.n_rows - len(stored.read):
         yield f"{damaged} of {n_frames} frames cannot be read"
     if n_rows < n_frames:
         if repeats:
@@ -342,7 +342,7 @@ class Corrected:
         if not known.any():
             return BlockSource(None, odd or "no frame has values")
         if block.name.startswith("video_"):
-            odd = joined(odd, damage_note(FrameRows(self.streams[block.name].path)))
+            odd = joined(odd, damage_note(self.streams[block.name]))
         odd = joined(odd, _gaps(known))
         return BlockSource(
             lambda starts: windows.stats_of_known(windows.cut(rows(*span(starts)))), odd
@@ -351,7 +351,7 @@ class Corrected:
     def _rows(self, block: Block) -> Rows:
         """Return what a block says of each frame."""
         if block.name in self.streams:
-            stored = FrameRows(self.streams[block.name].path)
+            stored = self.streams[block.name]
             if block.name.startswith("video_"):
                 return _shown(stored, self.episode.clock(block.name.removeprefix("video_")))
 
@@ -417,7 +417,7 @@ class Corrected:
         return np.concatenate([test(a, min(a + _SCAN_ROWS, n_frames)) for a in starts])
 
 
-def _shown(stored: FrameRows, clock: FrameClock) -> Rows:
+def _shown(stored: StreamRows, clock: FrameClock) -> Rows:
     """Return the rows of the pictures that frames show, NaN for none or a damaged one."""
     pictures = np.where(clock.pictures < stored.n_rows, clock.pictures, -1)
 

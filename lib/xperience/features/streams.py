@@ -81,12 +81,21 @@ class StreamJob:
 
 @dataclass(frozen=True)
 class StreamRows:
-    """What became of a job."""
+    """What became of a job: random access to its rows, without holding them."""
 
-    path: Path | None  # the rows, or None if the stream could not be read
+    path: Path | None  # of the rows; None if the stream could not be read
     n_rows: int = 0
     reused: bool = False  # whether an earlier run had done it
     problem: str = ""  # why there is no path
+
+    def __getitem__(self, rows: slice | np.ndarray | tuple) -> np.ndarray:
+        """Return rows [start, stop), those at some places, or a column of rows, a copy."""
+        return np.array(np.load(self.path, mmap_mode="r")[rows])
+
+    @cached_property
+    def read(self) -> np.ndarray:
+        """Places of the rows that could be read: those that are not NaN."""
+        return np.flatnonzero(~np.isnan(self[:, 0]))
 
 
 def stream_jobs(
@@ -169,7 +178,7 @@ def run_jobs(
 def _kept(path: Path) -> StreamRows | None:
     """Return the rows of an earlier run; None if there are none, or the file isn't whole."""
     try:
-        return StreamRows(path, FrameRows(path).n_rows, reused=True)
+        return StreamRows(path, len(np.load(path, mmap_mode="r")), reused=True)
     except (OSError, ValueError, EOFError):
         return None
 
@@ -257,27 +266,3 @@ def _write_header(file, rows: np.ndarray) -> None:
     """Write a header for float32 rows; NumPy pads it, so a longer count fits the same bytes."""
     header = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
     np.lib.format.write_array_header_1_0(file, header)
-
-
-@dataclass
-class FrameRows:
-    """Random access to the rows of a finished stream, without holding it."""
-
-    path: Path
-    n_rows: int = field(init=False)
-
-    def __post_init__(self):
-        self.n_rows = len(np.load(self.path, mmap_mode="r"))
-
-    def __getitem__(self, rows: slice | np.ndarray | tuple) -> np.ndarray:
-        """Return rows [start, stop), those at some places, or a column of rows, a copy."""
-        return np.array(np.load(self.path, mmap_mode="r")[rows])
-
-    @cached_property
-    def read(self) -> np.ndarray:
-        """Places of the rows that could be read: those that are not NaN."""
-        return np.flatnonzero(~np.isnan(np.load(self.path, mmap_mode="r")[:, 0]))
-
-    def count_unread(self) -> int:
-        """Return how many rows are NaN: those of frames that could not be read."""
-        return self.n_rows - len(self.read)
