@@ -93,7 +93,7 @@ test-extras: extras $(CHECKS) ## run the fast tests that need the extras
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "extras and not slow"
 
 bench: setup ## time features, heads, audio study and the whole run against plain floors
-	@$(BIN)/python benchmarks/features.py
+	-@$(BIN)/python benchmarks/features.py
 	@$(BIN)/python benchmarks/suite.py
 	@$(BIN)/python benchmarks/neural.py
 	@$(XPERIENCE) reproduce standin

@@ -11,7 +11,7 @@ import numpy as np
 from xperience.features.blocks import N_VIDEO
 from xperience.recording.media import MediaTimeline, read_pictures
 
-_SIDE, _SMALL, _BINS, _BATCH = 32, 8, 8, 64
+_SIDE, _SMALL, _BINS, _BATCH = 32, 8, 8, 32
 _MAX_LINES = 65535 // 255  # so many bytes add up within 16 bits
 _BIN_OF_VALUE = np.minimum(np.arange(256) * _BINS // 255, _BINS - 1)
 
