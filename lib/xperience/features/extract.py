@@ -9,9 +9,7 @@ import numpy as np
 from xperience.errors import EpisodeError
 from xperience.features import windows
 from xperience.features.blocks import BLOCKS, check_contract
-from xperience.features.corrected import Corrected
-from xperience.features.published import published_source
-from xperience.features.source import BlockSource
+from xperience.features.contracts import BlockSource, Corrected, published_source
 from xperience.features.streams import run_jobs, stream_jobs
 from xperience.features.table import TableInfo, WindowRows, write_table
 from xperience.outputs import check_output

@@ -14,8 +14,7 @@ import librosa
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from xperience.features.audio import heard
-from xperience.features.logmel import RATE_HZ, sound_place
+from xperience.features.audio import RATE_HZ, heard, sound_place
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.recording import layout
 from xperience.recording.media import SoundReader

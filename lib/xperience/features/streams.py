@@ -54,6 +54,7 @@ class StreamJob:
     quarter_turns: int = 0  # of pictures, counterclockwise
     bounds: tuple[tuple[int, int], ...] = ()  # of sound: each frame's samples [first, last)
     counted: bool = True  # whether samples are counted, or lie where the file's time says
+    timeline: media.MediaTimeline | None = field(default=None, compare=False)  # of pictures
 
     def path(self, cache: Path) -> Path:
         """Return where the rows belong, by content, settings, code and versions of libraries."""
@@ -67,7 +68,8 @@ class StreamJob:
     def rows(self) -> Iterator[np.ndarray]:
         """Yield the rows, some at a time."""
         if self.kind == "video":
-            yield from video.video_rows(self.source, self.n_frames, self.quarter_turns)
+            line, turns = self.timeline, self.quarter_turns
+            yield from video.video_rows(self.source, line, self.n_frames, turns)
         elif self.kind == "audio":
             bounds = np.array(self.bounds)
             yield from audio.audio_rows(self.source, bounds, counted=self.counted)
@@ -79,12 +81,21 @@ class StreamJob:
 
 @dataclass(frozen=True)
 class StreamRows:
-    """What became of a job."""
+    """What became of a job: random access to its rows, without holding them."""
 
-    path: Path | None  # the rows, or None if the stream could not be read
+    path: Path | None  # of the rows; None if the stream could not be read
     n_rows: int = 0
     reused: bool = False  # whether an earlier run had done it
     problem: str = ""  # why there is no path
+
+    def __getitem__(self, rows: slice | np.ndarray | tuple) -> np.ndarray:
+        """Return rows [start, stop), those at some places, or a column of rows, a copy."""
+        return np.array(np.load(self.path, mmap_mode="r")[rows])
+
+    @cached_property
+    def read(self) -> np.ndarray:
+        """Places of the rows that could be read: those that are not NaN."""
+        return np.flatnonzero(~np.isnan(self[:, 0]))
 
 
 def stream_jobs(
@@ -113,9 +124,11 @@ def stream_jobs(
             except EpisodeError as error:  # it can no longer be read
                 episode.lose_video(camera, error.found)
                 continue
-            turns = clock.timeline.rotation_deg // 90 if contract == "corrected" else 0
+            line = clock.timeline
+            turns = line.rotation_deg // 90 if contract == "corrected" else 0
+            shown = {"quarter_turns": turns, "timeline": line}
             n = max(episode.n_frames, int(clock.pictures.max()) + 1)
-            add(f"video_{camera}", "video", episode.video_path(camera), n, quarter_turns=turns)
+            add(f"video_{camera}", "video", episode.video_path(camera), n, **shown)
     if episode.streams["audio"].usable:
         camera = layout.AUDIO_CAMERA
         bounds, counted = _sound_bounds(episode, contract)
@@ -165,7 +178,7 @@ def run_jobs(
 def _kept(path: Path) -> StreamRows | None:
     """Return the rows of an earlier run; None if there are none, or the file isn't whole."""
     try:
-        return StreamRows(path, FrameRows(path).n_rows, reused=True)
+        return StreamRows(path, len(np.load(path, mmap_mode="r")), reused=True)
     except (OSError, ValueError, EOFError):
         return None
 
@@ -253,27 +266,3 @@ def _write_header(file, rows: np.ndarray) -> None:
     """Write a header for float32 rows; NumPy pads it, so a longer count fits the same bytes."""
     header = {"descr": "<f4", "fortran_order": False, "shape": rows.shape}
     np.lib.format.write_array_header_1_0(file, header)
-
-
-@dataclass
-class FrameRows:
-    """Random access to the rows of a finished stream, without holding it."""
-
-    path: Path
-    n_rows: int = field(init=False)
-
-    def __post_init__(self):
-        self.n_rows = len(np.load(self.path, mmap_mode="r"))
-
-    def __getitem__(self, rows: slice | np.ndarray | tuple) -> np.ndarray:
-        """Return rows [start, stop), those at some places, or a column of rows, a copy."""
-        return np.array(np.load(self.path, mmap_mode="r")[rows])
-
-    @cached_property
-    def read(self) -> np.ndarray:
-        """Places of the rows that could be read: those that are not NaN."""
-        return np.flatnonzero(~np.isnan(np.load(self.path, mmap_mode="r")[:, 0]))
-
-    def count_unread(self) -> int:
-        """Return how many rows are NaN: those of frames that could not be read."""
-        return self.n_rows - len(self.read)

@@ -1,6 +1,7 @@
 """98 values a video frame: colour, its histogram, a small grey picture and its gradients."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice, takewhile
 from pathlib import Path
 
@@ -8,14 +9,16 @@ import cv2
 import numpy as np
 
 from xperience.features.blocks import N_VIDEO
-from xperience.recording.media import read_pictures, read_timeline
+from xperience.recording.media import MediaTimeline, read_pictures
 
-_SIDE, _SMALL, _BINS, _BATCH = 32, 8, 8, 64
+_SIDE, _SMALL, _BINS, _BATCH = 32, 8, 8, 32
 _MAX_LINES = 65535 // 255  # so many bytes add up within 16 bits
 _BIN_OF_VALUE = np.minimum(np.arange(256) * _BINS // 255, _BINS - 1)
 
 
-def video_rows(path: Path, n_pictures: int, quarter_turns: int = 0) -> Iterator[np.ndarray]:
+def video_rows(
+    path: Path, timeline: MediaTimeline, n_pictures: int, quarter_turns: int = 0
+) -> Iterator[np.ndarray]:
     """Yield the features of a video's first shown pictures, float32 (n_rows, 99), some at a time.
 
     Row n is of picture n on the file's timeline, turned counterclockwise by some quarter turns; NaN
@@ -23,8 +26,8 @@ def video_rows(path: Path, n_pictures: int, quarter_turns: int = 0) -> Iterator[
     """
     cv2.setNumThreads(1)
     pictures = (
-        (number, np.rot90(shrink(rgb), quarter_turns), is_damaged)
-        for number, rgb, is_damaged in read_pictures(path, read_timeline(path))
+        (number, shrink(rgb), is_damaged)
+        for number, rgb, is_damaged in read_pictures(path, timeline)
     )
     pictures = takewhile(lambda picture: picture[0] < n_pictures, pictures)
     n_rows = 0
@@ -32,7 +35,8 @@ def video_rows(path: Path, n_pictures: int, quarter_turns: int = 0) -> Iterator[
         numbers, small, damaged = zip(*batch, strict=True)
         places = np.array(numbers) - n_rows
         rows = np.full((places[-1] + 1, N_VIDEO + 1), np.nan, dtype=np.float32)
-        rows[places, :N_VIDEO] = frame_features(np.stack(small))
+        turned = np.rot90(np.stack(small), quarter_turns, axes=(1, 2))
+        rows[places, :N_VIDEO] = frame_features(turned)
         rows[places, N_VIDEO] = damaged
         n_rows += len(rows)
         yield rows
@@ -50,10 +54,15 @@ def shrink(rgb: np.ndarray) -> np.ndarray:
     if unequal or rows > _MAX_LINES or (rows, columns) == (2, 2):  # 2x2 rounds halves up there
         return cv2.resize(rgb, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     lines = np.add.reduce(rgb.reshape(_SIDE, rows, width * 3), axis=1, dtype=np.uint16)
-    channel_of = np.tile(np.eye(3, dtype=np.float32), (columns, 1))
-    cells = lines.reshape(_SIDE * _SIDE, columns * 3).astype(np.float32) @ channel_of
+    cells = lines.reshape(_SIDE * _SIDE, columns * 3).astype(np.float32) @ _channel_of(columns)
     cells *= np.float32(1 / (rows * columns))
     return np.rint(cells).astype(np.uint8).reshape(_SIDE, _SIDE, 3)
+
+
+@lru_cache(maxsize=8)
+def _channel_of(columns: int) -> np.ndarray:
+    """Return which channel each of a line's values belongs to, 0 or 1, shape (columns * 3, 3)."""
+    return np.tile(np.eye(3, dtype=np.float32), (columns, 1))
 
 
 def frame_features(rgb: np.ndarray) -> np.ndarray:
@@ -84,8 +93,8 @@ def frame_features(rgb: np.ndarray) -> np.ndarray:
 def _histograms(pixels: np.ndarray) -> np.ndarray:
     """Return histograms that sum to 1, shape (n, 24), of uint8 pixels, shape (n, n_pixels, 3)."""
     n, n_pixels, channels = pixels.shape
-    first_bin = np.arange(n * channels).reshape(n, 1, channels) * _BINS
-    bins = _BIN_OF_VALUE[pixels] + first_bin
+    bins = _BIN_OF_VALUE.take(pixels.astype(np.intp))  # five times as fast as by bytes
+    bins += np.arange(n * channels).reshape(n, 1, channels) * _BINS  # bins of their own for each
     counts = np.bincount(bins.reshape(-1), minlength=n * channels * _BINS)
     return counts.reshape(n, channels * _BINS) / n_pixels
 

@@ -101,11 +101,8 @@ def _union(
 ) -> np.ndarray:
     """Return the rows that findings take from a stream's datasets that count rows of a kind."""
     together = {dataset.path for dataset in stream.datasets if dataset.rows == kind}
-    bad = np.zeros(min(_n_rows(episode, path) for path in together), dtype=bool)
-    for one in told:
-        if one.path in together:
-            bad |= one.rows[: len(bad)]
-    return bad
+    n_rows = min(_n_rows(episode, path) for path in together)
+    return _any((one for one in told if one.path in together), n_rows)
 
 
 def _n_rows(episode: Recording, path: str) -> int:
@@ -213,7 +210,7 @@ def _of_map(episode: Recording, _: list[RowFault]) -> Iterator[RowFault]:
     yield from _beyond(plausible.CAMERA_TO_MAP, np.where(np.isfinite(away_m), away_m, np.nan))
 
 
-def _any(found: list[RowFault], n_rows: int) -> np.ndarray:
+def _any(found: Iterable[RowFault], n_rows: int) -> np.ndarray:
     bad = np.zeros(n_rows, dtype=bool)
     for one in found:
         bad[: len(one.rows)] |= one.rows[:n_rows]

@@ -4,6 +4,7 @@ Pixels are those of FFmpeg's own decoder, converted to 24-bit RGB with the bicub
 what the published features were computed from, bit for bit.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -248,6 +249,7 @@ def read_pictures(
         stream.thread_type = "AUTO" if threads != 1 else "SLICE"
         stream.codec_context.thread_count = threads
         graph, shape, is_damaged = None, None, False
+        ticks = None if timeline is None else timeline.ticks.tolist()
         for frame in _decoded(container, stream, path):
             is_damaged = frame.is_corrupt or (is_damaged and not frame.key_frame)
             if shape != (frame.width, frame.height, frame.format.name):
@@ -255,8 +257,8 @@ def read_pictures(
                 graph = _rgb_graph(frame, stream.time_base)
             graph.push(frame)
             number += 1
-            if timeline is not None and frame.pts is not None:
-                number = max(number, int(np.searchsorted(timeline.ticks, frame.pts)))
+            if ticks is not None and frame.pts is not None:
+                number = max(number, bisect_left(ticks, frame.pts))
             yield number, _pixels(graph.pull()), is_damaged
 
 

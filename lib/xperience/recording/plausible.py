@@ -277,6 +277,8 @@ _BEYOND, _NEARER, _NEGATIVE, _FLAT, _UNSURE, _NO_CONFIDENCE, _HELD, _MEDIAN = ra
 _WHOLE = [_FLAT, _UNSURE, _NO_CONFIDENCE]
 """Checks by which a frame with any is lost as a whole; by the others only its pixels are."""
 LOOK_COLUMNS = 8
+HALF_INFINITY = 0x7C00
+"""Bits of infinity in half precision: those of finite numbers above 0 are less, in their order."""
 
 
 def look_at_depth(
@@ -289,6 +291,9 @@ def look_at_depth(
     """
     looks = np.zeros((len(depth), LOOK_COLUMNS), dtype=np.float32)
     for row, one in zip(looks, limits.in_metres(depth), strict=True):
+        if one.dtype == np.float16 and _all_within(one, limits):
+            row[_HELD] = np.count_nonzero(one) / one.size
+            continue
         with np.errstate(over="ignore"):
             depth_m = one.astype(np.float32).reshape(-1)
         valid = (depth_m > 0) & (depth_m < np.inf)
@@ -308,6 +313,16 @@ def look_at_depth(
         fine = (confidence >= 0) & (confidence <= 255)  # NaN is not
         looks[:, _UNSURE] = 1 - fine.reshape(len(fine), -1).mean(axis=1)
     return looks
+
+
+def _all_within(depth_m: np.ndarray, limits: DepthLimits) -> bool:
+    """Return whether depths, some 0, are within limits and differ: by their bits, which is fast."""
+    bits = depth_m.view(np.uint16)
+    least, most = int((bits - np.uint16(1)).min()) + 1, int(bits.max())  # 0 wraps: passed over
+    if not least < most < HALF_INFINITY:
+        return False
+    nearest_m, farthest_m = np.array([least, most], np.uint16).view(np.float16).astype(np.float32)
+    return bool(nearest_m >= limits.near_m and farthest_m <= limits.far_m)
 
 
 def held_maps(looks: np.ndarray) -> np.ndarray:

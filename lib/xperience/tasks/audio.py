@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xperience.errors import MissingStreamError
-from xperience.features.logmel import LOGMEL_COLUMNS, logmel_windows
+from xperience.features.audio import LOGMEL_COLUMNS, logmel_windows
 from xperience.features.sound import SOUND_COLUMNS, sound_windows
 from xperience.features.table import WindowTable
 from xperience.models import gram

@@ -8,7 +8,7 @@ ridge head, and asked once more as `corrected` asks.
 from xperience.evaluation.evaluate import evaluate
 from xperience.evaluation.predictions import AUDIO_HEADS, predict_all
 from xperience.evaluation.records import Record
-from xperience.features.logmel import LOGMEL_COLUMNS
+from xperience.features.audio import LOGMEL_COLUMNS
 from xperience.studies.record.predictions import TEST_ONLY
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError
 from xperience.tasks.audio import LOGMEL, RAW_ONLY, asked_as_published, with_sound
