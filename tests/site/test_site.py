@@ -12,7 +12,7 @@ from xperience.errors import NotebookError
 from xperience.evaluation.records import Record, write_records
 from xperience.features.blocks import BLOCKS
 from xperience.report.explorer import explorer_files
-from xperience.report.pages import landing_table, markdown_table, results_pages, windows_page
+from xperience.report.pages import landing_table, results_pages, score_table, windows_page
 from xperience.report.site import SiteError, build_site, staged_run
 
 from .conftest import DOCS, NOTEBOOKS, code_cell, png, shown, write_executed
@@ -114,10 +114,21 @@ def test_building_again_changes_no_file_and_a_faulty_page_is_named_each_time(
     assert staged_run(tiny_run, NOTEBOOKS) == staged_run(tiny_run, NOTEBOOKS)
     docs, site = tmp_path / "docs", tmp_path / "site"
     docs.mkdir()
-    (docs / "conf.py").write_text('extensions = ["myst_parser"]\nexclude_patterns = ["_run"]\n')
-    (docs / "index.md").write_text("# Title\n")
+    extensions = ["myst_parser", "xperience.report.reference"]
+    conf = f'extensions = {extensions}\nexclude_patterns = ["_run"]\n'
+    (docs / "conf.py").write_text(conf)
+    (docs / "index.md").write_text("# Title\n\n```{library} xperience.errors\n```\n")
     build_site(docs, tmp_path / "run", [], site)
     before = content(site)
+    words = " ".join(re.sub(r"<[^>]+>", "", (site / "index.html").read_text()).split())
+    for said in (
+        "exception xperience.errors.XperienceError(place, found, expected, way_out)",
+        "exception xperience.errors.EpisodeError(place, found, expected, way_out)",
+        "did_you_mean(name, known)",
+        "Parameters: place (str) – ",
+    ):
+        assert said in words
+    assert 'id="xperience.errors.XperienceError"' in (site / "index.html").read_text()
     build_site(docs, tmp_path / "run", [], site)
     assert content(site) == before
     (docs / "index.md").write_text("# Title\n\n[nowhere](nowhere.md)\n")
@@ -204,10 +215,10 @@ def test_tables_of_scores():
     rows = [score("linear", value=0.5), score("linear", task="contact", value=0.5)]
     assert "| contact |" in landing_table(rows), "only a task with a card leads to it"
     row = {"run": "r", "section": "s", "contract": "c", "metric": "mpjpe", "unit": "m"}
-    table = markdown_table([Record(**row, higher_is_better=False, value=12345.678, variant="a_b")])
-    lines = table.splitlines()
-    assert lines[1] == "| contract | variant | metric | value |"
-    assert lines[3] == "| c | a\\_b | mpjpe ↓ | 12,346 m |"
+    table = score_table([Record(**row, higher_is_better=False, value=12345.678, variant="<a_b>")])
+    heads, cells = (re.findall(rf"<{tag}.*?>(.+)</{tag}>", table) for tag in ("th", "td"))
+    assert heads == ["contract", "variant", "metric", "value"]
+    assert cells == ["c", "&lt;a_b&gt;", "mpjpe ↓", "12,346 m"]
     rows = [score("linear", value=0.5), score("linear", value=0.5, section="08", run="other")]
     pages = results_pages(rows[::-1], "r", {"s": "2. Splits"})
     assert list(pages) == ["results", "results/08", "results/s"]

@@ -243,7 +243,7 @@ def landing_table(rows: Iterable[Record]) -> str:
             scores.setdefault((row.task, row.head), row)
     if not found:
         plain = [row for row in rows if not row.variant] or rows
-        return f"{markdown_table(plain[:N_LANDING_ROWS])}\n\n{link}"
+        return f"{score_table(plain[:N_LANDING_ROWS])}\n\n{link}"
     place = max(found, key=lambda place: (place[0] == "corrected", len(found[place])))
     mine = [row for row in rows if (row.contract, row.section) == place]
     first = next(iter(found[place].values()))
@@ -288,7 +288,7 @@ def results_pages(
     for section, group in groupby(ordered, key=lambda row: row.section):
         found, title, page = list(group), titles.get(section, section), f"results/{section}"
         file = f"From `metrics/{section}.json` of run {_plain(found[0].run)}: {len(found):,} rows."
-        pages[page] = f"# Scores: {title}\n\n{file} {_HOW}\n\n{markdown_table(found)}\n"
+        pages[page] = f"# Scores: {title}\n\n{file} {_HOW}\n\n{score_table(found)}\n"
         whose = "" if found[0].run == run else f", run {_plain(found[0].run)}"
         lines.append(f"- [{title}]({page}.md): {len(found):,} rows{whose}")
         names.append(f"{title} <{page}>")
@@ -298,32 +298,45 @@ def results_pages(
     return {"results": index, **pages}
 
 
-def markdown_table(rows: Iterable[Record]) -> str:
-    """Return rows as a table; columns that are empty throughout are left out."""
+def score_table(rows: Iterable[Record]) -> str:
+    """Return rows as a table; columns that are empty throughout are left out.
+
+    It is HTML, on lines without a gap between them: a table of a thousand rows in Markdown would
+    take Sphinx many seconds.
+    """
     cells = [_cells(row) for row in rows]
     used = [name for name in cells[0] if any(row[name] for row in cells)]
-    body = _table(used, *([row[name] for name in used] for row in cells))
-    return f":::{{div}} results\n{body}\n:::"
+    head = "\n".join(f'<th class="head">{name}</th>' for name in used)
+    body = "\n".join(
+        "\n".join(
+            ["<tr>", *(f"<td>{html.escape(visible(row[name]))}</td>" for name in used), "</tr>"]
+        )
+        for row in cells
+    )
+    return (
+        '<div class="results"><div class="pst-scrollable-table-container"><table class="table">\n'
+        f"<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table></div></div>"
+    )
 
 
 def _cells(row: Record) -> dict[str, str]:
     unit = "" if row.unit == "1" else f" {row.unit}"
     both = row.ci_low is not None and row.ci_high is not None
-    floor = f"{_rounded(row.floor)} ({_plain(row.floor_name)})"
+    floor = f"{_rounded(row.floor)} ({row.floor_name})"
     return {
         "contract": row.contract,
-        "task": _plain(row.task),
-        "head": _plain(row.head),
-        "variant": _plain(row.variant),
-        "minus": _plain(row.against),
-        "metric": f"{_plain(row.metric)}{ARROWS[row.higher_is_better]}",
+        "task": row.task or "",
+        "head": row.head or "",
+        "variant": row.variant or "",
+        "minus": row.against or "",
+        "metric": f"{row.metric}{ARROWS[row.higher_is_better]}",
         "seed": "" if row.seed is None else f"{row.seed}",
         "value": "–" if row.value is None else f"{_rounded(row.value)}{unit}",
         "95 % interval": f"{_rounded(row.ci_low)} … {_rounded(row.ci_high)}" if both else "",
         "floor": "" if row.floor is None else floor,
         "skill": _rounded(row.skill),
         "test": "" if row.n_test is None else f"{row.n_test}",
-        "note": "" if row.status == "ok" else f"{row.status}: {_plain(row.reason)}",
+        "note": "" if row.status == "ok" else f"{row.status}: {row.reason}",
     }
 
 
