@@ -59,8 +59,39 @@ def write_executed(folder: Path, name: str, *cells: dict) -> None:
     path.write_text(json.dumps({"cells": [title, *cells]} | about))
 
 
+SIDE = {"processor": "x86 <1>", "python": "3.11", "versions": {"numpy": "2.3.0", "torch": "2.9"}}
+REPRODUCTION = {
+    "run": "tiny",
+    "reference": SIDE,
+    "here": SIDE | {"versions": {"numpy": "2.3.1"}},
+    "counts": {
+        "equal": 4000,
+        "within tolerance": 30,
+        "different": 1,
+        "only here": 2,
+        "only in the reference": 0,
+    },
+    "claims": {"same": 56, "changed": []},
+    "verdicts": {
+        "same": 83,
+        "changed": [{"row": "03 · f1", "reference": "better", "here": "worse"}],
+    },
+    "kept": [{"notebook": "08_published_record", "why": "no record", "way_out": "make record"}],
+    "different": [
+        {"row": "03 · f1", "kind": "network", "reference": 0.5, "here": 0.75, "tolerance": 0.1}
+    ],
+    "tolerances": [{"kind": "network", "rule": "the spread over seeds"}],
+    "steps": [
+        {"step": "simulate", "wall_s": 40.0, "cpu_s": 70.4},
+        {"step": "site", "wall_s": 20.0, "cpu_s": 30.0},
+    ],
+}
+
+
 def write_run(run: Path) -> None:
-    """Write what a run leaves: two executed notebooks, and the scores of one."""
+    """Write what a run leaves: two executed notebooks, the scores of one and a comparison."""
+    run.mkdir(parents=True)
+    (run / "reproduction.json").write_text(json.dumps(REPRODUCTION))
     picture = png()
     html = f'<img alt="A &quot;red&quot; dot" width="60" src="data:image/png;base64,{picture}">'
     hidden = code_cell("n = 12345", tags=("injected-parameters", "remove-cell"))

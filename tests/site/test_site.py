@@ -12,10 +12,16 @@ from xperience.errors import NotebookError
 from xperience.evaluation.records import Record, write_records
 from xperience.features.blocks import BLOCKS
 from xperience.report.explorer import explorer_files
-from xperience.report.pages import landing_table, results_pages, score_table, windows_page
+from xperience.report.pages import (
+    landing_table,
+    reproduction_page,
+    results_pages,
+    score_table,
+    windows_page,
+)
 from xperience.report.site import SiteError, build_site, staged_run
 
-from .conftest import DOCS, NOTEBOOKS, code_cell, png, shown, write_executed
+from .conftest import DOCS, NOTEBOOKS, REPRODUCTION, code_cell, png, shown, write_executed
 
 LOADS = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 
@@ -252,6 +258,30 @@ def test_the_first_words_say_what_is_simulated(tmp_path, run, name, said, unsaid
     ways = staged_run(tmp_path / run, [name])["_run/ways.md"].decode()
     assert [word for word in said if word not in ways] == []
     assert [word for word in unsaid if word in ways] == []
+
+
+def test_a_comparison_with_the_reference_is_told_in_a_line_and_on_a_page(tmp_path):
+    assert "not been compared" in reproduction_page(tmp_path)
+    whole = "All 4,030 rows agree with the reference (4,000 are equal, 30 within tolerance)"
+    same = "all 83 verdicts are the same and all 56 claims are the same."
+    told = "1 of 4,031 rows differ from the reference (4,000 are equal, 30 within tolerance), "
+    told += "1 of 84 verdicts changed and all 56 claims are the same."
+    nothing = {"counts": REPRODUCTION["counts"] | {"different": 0}, "different": [], "kept": []}
+    nothing["verdicts"] = {"same": 83, "changed": []}
+    for found, headline in ((REPRODUCTION, told), (REPRODUCTION | nothing, f"{whole}, {same}")):
+        (tmp_path / "reproduction.json").write_text(json.dumps(found))
+        page = reproduction_page(tmp_path)
+        assert f"**{headline}**" in page
+        assert headline in staged_run(tmp_path, [])["_run/ways.md"].decode()
+        assert ("Nowhere beyond" in page) == (found is not REPRODUCTION)
+        rows = [re.findall("<t[dh]>(.*)</t[dh]>", row) for row in page.split("<tr>")]
+        assert ["network", "the spread over seeds"] in rows
+        assert ["all", "60", "100"] in rows
+        assert ["processor", "x86 &lt;1&gt;", "x86 &lt;1&gt;"] in rows
+        assert ["torch", "2.9", "–"] in rows
+        different = ["03 · f1", "network", "0.5", "0.75", "0.25", "0.1"]
+        assert (different in rows) == (["03 · f1", "better", "worse"] in rows)
+        assert (different in rows) == (found is REPRODUCTION)
 
 
 def test_the_page_of_windows_lists_every_block_with_its_streams():

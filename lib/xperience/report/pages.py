@@ -117,7 +117,8 @@ def landing_pages(given: Landing) -> tuple[dict[str, str], dict[str, bytes]]:
     links = ["[What was found](#what-was-found)", "[Play with the episode](explorer.md)"]
     links += [f"[Read the notebooks](_run/notebooks/{first}.ipynb)"] if first else []
     links += ["[Run it yourself](howto/reproduce.md)", "[How to read a score](reading.md)"]
-    ways = ":::{div} ways\n" + "\n".join(links) + f"\n:::\n\n{_origin(given)}\n"
+    told = f"{_origin(given)} {reproduction_line(given.run)}".strip()
+    ways = ":::{div} ways\n" + "\n".join(links) + f"\n:::\n\n{told}\n"
     return {"ways": ways, "front": f"{beside}\n", "landing": "\n\n".join(parts) + "\n"}, shown
 
 
@@ -299,23 +300,23 @@ def results_pages(
 
 
 def score_table(rows: Iterable[Record]) -> str:
-    """Return rows as a table; columns that are empty throughout are left out.
-
-    It is HTML, on lines without a gap between them: a table of a thousand rows in Markdown would
-    take Sphinx many seconds.
-    """
+    """Return rows as a table; columns that are empty throughout are left out."""
     cells = [_cells(row) for row in rows]
     used = [name for name in cells[0] if any(row[name] for row in cells)]
-    head = "\n".join(f'<th class="head">{name}</th>' for name in used)
-    body = "\n".join(
-        "\n".join(
-            ["<tr>", *(f"<td>{html.escape(visible(row[name]))}</td>" for name in used), "</tr>"]
-        )
-        for row in cells
-    )
+    return html_table(used, [[row[name] for name in used] for row in cells])
+
+
+def html_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table of texts as HTML: one of a thousand rows in Markdown takes Sphinx long."""
+
+    def line(tag: str, cells: Iterable[str]) -> str:
+        shown = (f"<{tag}>{html.escape(visible(cell))}</{tag}>" for cell in cells)
+        return "\n".join(["<tr>", *shown, "</tr>"])
+
+    body = "\n".join(line("td", cells) for cells in rows)
     return (
         '<div class="results"><div class="pst-scrollable-table-container"><table class="table">\n'
-        f"<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table></div></div>"
+        f"<thead>\n{line('th', head)}\n</thead>\n<tbody>\n{body}\n</tbody>\n</table></div></div>"
     )
 
 
@@ -351,6 +352,90 @@ def _plain(text: str | None) -> str:
 def _table(head: Sequence[str], *lines: Sequence[str], right: Sequence[int] = ()) -> str:
     rows = [head, ["--:" if place in right else "---" for place in range(len(head))], *lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+# What a comparison with the reference found
+
+
+def _reproduced(run: Path) -> dict[str, Any]:
+    """Return the comparison of a run with the reference; empty if there is none."""
+    path = run / "reproduction.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def reproduction_line(run: Path) -> str:
+    """Return one sentence on how far a run agrees with the reference; empty if nobody looked."""
+    found = _reproduced(run)
+    if not found:
+        return ""
+    return f"{_agreement(found)} [More on the comparison](_run/reproduction.md)."
+
+
+def _agreement(found: Mapping[str, Any]) -> str:
+    """Return the sentence that says whether rows, verdicts and claims came out the same."""
+    counts = Counter(found["counts"])
+    n_rows = counts.total() - counts["only here"] - counts["only in the reference"]
+    rows = f"{counts['different']:,} of {n_rows:,} rows differ from the reference"
+    if not counts["different"]:
+        rows = f"All {n_rows:,} rows agree with the reference"
+    told = [
+        f"{rows} ({counts['equal']:,} are equal, {counts['within tolerance']:,} within tolerance)"
+    ]
+    for what in ("verdicts", "claims"):
+        same, changed = found[what]["same"], len(found[what]["changed"])
+        said = f"{changed:,} of {same + changed:,} {what} changed"
+        told.append(said if changed else f"all {same:,} {what} are the same")
+    return f"{', '.join(told[:2])} and {told[2]}."
+
+
+def reproduction_page(run: Path) -> str:
+    """Return the page of a run's comparison with the reference, from its ``reproduction.json``."""
+    title, found = f"# Reproduction of the run {_plain(run.name)}", _reproduced(run)
+    if not found:
+        return f"{title}\n\nThis run has not been compared with the reference: `make reproduce`.\n"
+    kept = [(one["notebook"], one["why"], one["way_out"]) for one in found["kept"]]
+    parts = [title, f"**{_agreement(found)}**", "## Rows"]
+    parts.append(
+        html_table(("rows", "number"), ((k, f"{n:,}") for k, n in found["counts"].items()))
+    )
+    if kept:
+        told = "These notebooks were not computed here; their results are the reference's."
+        parts += [told, html_table(("notebook", "why", "way out"), kept)]
+    parts.append("## Where they differ")
+    differs = [
+        html_table(
+            (one, "reference", "here"), [(c[one], c["reference"], c["here"]) for c in changed]
+        )
+        for one, changed in (
+            ("claim", found["claims"]["changed"]),
+            ("row", found["verdicts"]["changed"]),
+        )
+        if changed
+    ]
+    if found["different"]:
+        head = ("row", "kind", "reference", "here", "difference", "tolerance")
+        differs.append(html_table(head, map(_apart, found["different"])))
+    parts += differs or ["Nowhere beyond the tolerances below."]
+    sides = found["reference"], found["here"]
+    names = dict.fromkeys(name for side in sides for name in side["versions"])
+    lines = [(name, *(side[name] for side in sides)) for name in ("processor", "python")]
+    lines += [(name, *(side["versions"].get(name, "–") for side in sides)) for name in names]
+    parts += ["## Machines", html_table(("", "reference", "here"), lines)]
+    rules = [(one["kind"], one["rule"]) for one in found["tolerances"]]
+    parts += ["## Tolerances", html_table(("kind of row", "rule"), rules), "## Steps"]
+    totals = [sum(one[name] for one in found["steps"]) for name in ("wall_s", "cpu_s")]
+    steps = [(one["step"], one["wall_s"], one["cpu_s"]) for one in found["steps"]]
+    steps = [
+        (name, f"{wall:,.0f}", f"{cpu:,.0f}") for name, wall, cpu in (*steps, ("all", *totals))
+    ]
+    return "\n\n".join([*parts, html_table(("step", "wall (s)", "CPU (s)"), steps)]) + "\n"
+
+
+def _apart(one: Mapping[str, Any]) -> tuple[str, ...]:
+    known = one["reference"] is not None and one["here"] is not None
+    values = one["reference"], one["here"], one["here"] - one["reference"] if known else None
+    numbers = ("–" if value is None else f"{value:.6g}" for value in (*values, one["tolerance"]))
+    return (one["row"], one["kind"], *numbers)
 
 
 # Task cards: every declared task

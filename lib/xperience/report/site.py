@@ -25,6 +25,7 @@ from xperience.report.pages import (
     Landing,
     landing_pages,
     pictures_of,
+    reproduction_page,
     results_pages,
     tasks_page,
     windows_page,
@@ -140,6 +141,7 @@ def staged_run(
     landing, files = landing_pages(Landing(run_folder, companions, pictures, titles, rows))
     pages = landing | results_pages(rows, run_folder.name, titles) | _api_pages(api)
     pages["tasks"], pages["windows"] = tasks_page(), windows_page()
+    pages["reproduction"] = reproduction_page(run_folder)
     pages["takeaways"] = takeaways.read_text(encoding="utf-8") if takeaways.is_file() else none
     files |= {f"_run/{name}.md": page.encode() for name, page in pages.items()}
     for name, notebook in executed.items():
