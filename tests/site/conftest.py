@@ -78,7 +78,7 @@ REPRODUCTION = {
     },
     "kept": [{"notebook": "08_published_record", "why": "no record", "way_out": "make record"}],
     "different": [
-        {"row": "03 · f1", "kind": "network", "reference": 0.5, "here": 0.75, "tolerance": 0.1}
+        {"row": "03 · f1", "kind": "network", "reference": 0.5, "here": 0.75, "state": "different"}
     ],
     "tolerances": [{"kind": "network", "rule": "the spread over seeds"}],
     "steps": [

@@ -373,14 +373,13 @@ def reproduction_line(run: Path) -> str:
 
 def _agreement(found: Mapping[str, Any]) -> str:
     """Return the sentence that says whether rows, verdicts and claims came out the same."""
-    counts = Counter(found["counts"])
-    n_rows = counts.total() - counts["only here"] - counts["only in the reference"]
-    rows = f"{counts['different']:,} of {n_rows:,} rows differ from the reference"
-    if not counts["different"]:
-        rows = f"All {n_rows:,} rows agree with the reference"
-    told = [
-        f"{rows} ({counts['equal']:,} are equal, {counts['within tolerance']:,} within tolerance)"
-    ]
+    equal, near, other = (
+        found["counts"].get(name, 0) for name in ("equal", "within tolerance", "different")
+    )
+    n_rows = equal + near + other
+    rows = f"{other:,} of {n_rows:,} rows differ from the reference"
+    rows = rows if other else f"All {n_rows:,} rows agree with the reference"
+    told = [f"{rows} ({equal:,} are equal, {near:,} within tolerance)"]
     for what in ("verdicts", "claims"):
         same, changed = found[what]["same"], len(found[what]["changed"])
         said = f"{changed:,} of {same + changed:,} {what} changed"
@@ -393,49 +392,57 @@ def reproduction_page(run: Path) -> str:
     title, found = f"# Reproduction of the run {_plain(run.name)}", _reproduced(run)
     if not found:
         return f"{title}\n\nThis run has not been compared with the reference: `make reproduce`.\n"
-    kept = [(one["notebook"], one["why"], one["way_out"]) for one in found["kept"]]
     parts = [title, f"**{_agreement(found)}**", "## Rows"]
     parts.append(
         html_table(("rows", "number"), ((k, f"{n:,}") for k, n in found["counts"].items()))
     )
-    if kept:
-        told = "These notebooks were not computed here; their results are the reference's."
-        parts += [told, html_table(("notebook", "why", "way out"), kept)]
-    parts.append("## Where they differ")
-    differs = [
-        html_table(
-            (one, "reference", "here"), [(c[one], c["reference"], c["here"]) for c in changed]
-        )
-        for one, changed in (
-            ("claim", found["claims"]["changed"]),
-            ("row", found["verdicts"]["changed"]),
-        )
-        if changed
-    ]
-    if found["different"]:
-        head = ("row", "kind", "reference", "here", "difference", "tolerance")
-        differs.append(html_table(head, map(_apart, found["different"])))
-    parts += differs or ["Nowhere beyond the tolerances below."]
+    if found["kept"]:
+        kept = [(one["notebook"], one["why"], one["way_out"]) for one in found["kept"]]
+        parts.append("These notebooks were not computed here; their results are the reference's.")
+        parts.append(html_table(("notebook", "why", "way out"), kept))
+    parts += ["## Where they differ", *_differences(found)]
     sides = found["reference"], found["here"]
-    names = dict.fromkeys(name for side in sides for name in side["versions"])
-    lines = [(name, *(side[name] for side in sides)) for name in ("processor", "python")]
-    lines += [(name, *(side["versions"].get(name, "–") for side in sides)) for name in names]
+    names = dict.fromkeys(name for side in sides for name in side.get("versions", {}))
+    lines = [
+        (name, *(str(side.get(name, "–")) for side in sides)) for name in ("processor", "python")
+    ]
+    lines += [
+        (name, *(side.get("versions", {}).get(name, "–") for side in sides)) for name in names
+    ]
     parts += ["## Machines", html_table(("", "reference", "here"), lines)]
     rules = [(one["kind"], one["rule"]) for one in found["tolerances"]]
     parts += ["## Tolerances", html_table(("kind of row", "rule"), rules), "## Steps"]
     totals = [sum(one[name] for one in found["steps"]) for name in ("wall_s", "cpu_s")]
     steps = [(one["step"], one["wall_s"], one["cpu_s"]) for one in found["steps"]]
     steps = [
-        (name, f"{wall:,.0f}", f"{cpu:,.0f}") for name, wall, cpu in (*steps, ("all", *totals))
+        (name, f"{wall:,.1f}", f"{cpu:,.1f}") for name, wall, cpu in (*steps, ("all", *totals))
     ]
     return "\n\n".join([*parts, html_table(("step", "wall (s)", "CPU (s)"), steps)]) + "\n"
 
 
-def _apart(one: Mapping[str, Any]) -> tuple[str, ...]:
-    known = one["reference"] is not None and one["here"] is not None
-    values = one["reference"], one["here"], one["here"] - one["reference"] if known else None
-    numbers = ("–" if value is None else f"{value:.6g}" for value in (*values, one["tolerance"]))
-    return (one["row"], one["kind"], *numbers)
+def _differences(found: Mapping[str, Any]) -> list[str]:
+    """Return a table each of changed claims, changed verdicts and rows that differ."""
+
+    def cells(one: Mapping[str, Any], *names: str) -> list[str]:
+        values = (one.get(name) for name in (*names, "reference", "here"))
+        return [
+            "–" if value is None else value if isinstance(value, str) else f"{value:.6g}"
+            for value in values
+        ]
+
+    tables = [
+        html_table((f"changed {name}", "reference", "here"), (cells(one, name) for one in changed))
+        for name, changed in (
+            ("claim", found["claims"]["changed"]),
+            ("row", found["verdicts"]["changed"]),
+        )
+        if changed
+    ]
+    if found["different"]:
+        head = ("row", "kind", "what", "reference", "here")
+        rows = (cells(one, "row", "kind", "state") for one in found["different"])
+        tables.append(html_table(head, rows))
+    return tables or ["Nowhere beyond the tolerances below."]
 
 
 # Task cards: every declared task
