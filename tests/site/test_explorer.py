@@ -20,7 +20,7 @@ def data_of(files: dict[str, bytes]) -> dict:
 
 def test_the_data_are_the_predictions_of_the_first_seed_in_the_order_of_time(episode_shown):
     data = data_of(explorer_files(episode_shown.windows, episode_shown.predictions))
-    action, hands = data["tasks"]
+    action, hands, _ = data["tasks"]
     assert (data["frames"], data["starts"]) == (FRAMES, list(range(0, FRAMES - 19, 5)))
     assert action["heads"]["linear"]["at"] == [20, 25, 30]
     assert [action["names"][code] for code in action["heads"]["neural"]["said"]] == ["<b>"] * 3
