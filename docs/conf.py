@@ -1,12 +1,15 @@
 """How Sphinx builds the site; `make site` calls it on a staged copy of these pages and a run."""
 
 import hashlib
-import inspect
+import sys
 from importlib import metadata
 from pathlib import Path
 
-LONG_SIGNATURE, LONG_DEFAULT = 300, 60
-"""Characters from which on defaults are left out of the reference."""
+from docutils.nodes import bullet_list, reference
+from sphinx.addnodes import toctree
+
+# Notebooks are checked against a schema; grammars of addresses take two seconds to build for it.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 own_digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()  # all is built anew with it
 project = "Xperience benchmark"
@@ -16,10 +19,9 @@ release = metadata.version("xperience")
 
 extensions = [
     "myst_nb",
-    "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "xperience.report.reference",
 ]
 parts = ("landing", "front", "ways", "explorer")
 exclude_patterns = [f"_run/{part}.md" for part in parts]  # other pages include them
@@ -29,11 +31,6 @@ suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]  # equal names in
 nb_render_markdown_format = "myst"  # plain CommonMark has no tables
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
-
-autodoc_typehints = "none"  # docstrings give types in the reader's words
-autodoc_member_order = "bysource"
-napoleon_google_docstring = False
-napoleon_use_rtype = False
 
 # Pages show what a run left; nothing is executed here.
 nb_execution_mode = "off"
@@ -66,42 +63,30 @@ html_theme_options = {
 }
 
 
-_SAID = {}
+def keep_titles(app, env):
+    """Leave titles alone in the contents from which the navigation beside every page is copied."""
+    whole = env.whole_tocs = getattr(env, "whole_tocs", {})
+    for page in env.tocs.keys() & env.all_docs.keys():
+        toc = env.tocs[page]
+        if toc.get("only_titles"):
+            continue
+        whole[page], env.tocs[page] = toc, bullet_list("", only_titles=True)
+        for item in toc.children:
+            title = item.deepcopy()
+            title[1:] = [bullet_list("", *below)] if (below := [*title.findall(toctree)]) else []
+            env.tocs[page] += title
 
 
-def _keep_words(app, what, name, obj, options, lines):
-    """Show what a constant is for, not its value: values of declarations fill pages."""
-    options.no_value = True
-    if what in ("attribute", "data"):
-        _SAID[name] = list(lines)
-
-
-def _give_words_back(app, what, name, obj, options, lines):
-    """Undo what napoleon makes of a constant's words: it takes all before a colon for a type."""
-    if name in _SAID:
-        lines[:] = _SAID.pop(name)
-
-
-def _shorten_defaults(app, what, name, obj, *rest):
-    """Leave out defaults that would fill a page, such as the declarations of all tasks."""
-    _, signature, returned = rest
-    if not signature or len(signature) < LONG_SIGNATURE:
-        return None
-    known = inspect.signature(obj)
-    parameters = [
-        one.replace(annotation=one.empty, default=one.default if _is_short(one.default) else ...)
-        for one in known.parameters.values()
-        if one.name != "self"
-    ]
-    return str(known.replace(parameters=parameters, return_annotation=known.empty)), returned
-
-
-def _is_short(default):
-    return default is inspect.Parameter.empty or len(repr(default)) <= LONG_DEFAULT
+def show_contents(app, page, template, context, doctree):
+    """Show the contents of a page, its sections and what the reference lists, beside it."""
+    if doctree is not None:
+        toc = app.env.whole_tocs[page].deepcopy()
+        for link in toc.findall(reference):
+            link["refuri"] = link["anchorname"] or "#"
+        context["toc"] = app.builder.render_partial(toc)["fragment"]
 
 
 def setup(app):
     app.add_config_value("own_digest", "", "env")
-    app.connect("autodoc-process-signature", _shorten_defaults)
-    app.connect("autodoc-process-docstring", _keep_words, priority=1)
-    app.connect("autodoc-process-docstring", _give_words_back, priority=900)
+    app.connect("env-updated", keep_titles, priority=900)
+    app.connect("html-page-context", show_contents, priority=100)

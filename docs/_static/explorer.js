@@ -329,7 +329,7 @@
     for (const camera of Object.keys(data.views.cameras)) {
       const about = `view of ${camera}; press for a large one`;
       const tile = make("button", { class: "tile", type: "button", "aria-label": about, "aria-pressed": "false" });
-      tile.style.backgroundImage = `url("_static/run/view_${camera}.webp")`;
+      tile.style.backgroundImage = `url("_static/run/view_${camera}.jpg")`;
       tile.addEventListener("click", () => enlarge(camera));
       tiles.push([tile, camera]);
       shown.push(make("figure", {}, tile, make("figcaption", {}, camera)));

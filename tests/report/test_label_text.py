@@ -17,7 +17,7 @@ from xperience.evaluation.records import Record
 from xperience.export.scene import _page
 from xperience.recording.captions import FrameLabels
 from xperience.report.figures import style
-from xperience.report.pages import markdown_table
+from xperience.report.pages import score_table
 from xperience.text import as_block, as_markdown, visible
 
 HOSTILE = [
@@ -123,8 +123,8 @@ def test_pages_and_tables_show_the_text(label: str) -> None:
     row = {"run": label, "section": "s", "contract": "published", "metric": "f1", "task": label}
     row |= {"variant": f"local/class={label}", "status": "skipped", "reason": label}
     want = visible(label)
-    rows = markdown_table([Record(**row)]).splitlines()[1:-1]  # a table in a directive
-    assert rendered("\n".join(rows)).words.count(want) == 3
+    assert Shown(score_table([Record(**row)])).words.count(want) == 3
+    assert rendered(score_table([Record(**row)])).words.count(want) == 3, "no Markdown in HTML"
     said = FrameLabels("", *[[label]] * 4, objects=[(label,)])
     assert rendered(_page(said, 0)).words.count(want) == 5
     table = pd.DataFrame({"label": [label]})

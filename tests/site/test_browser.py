@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from xperience.text import visible
+
+from .conftest import LABELS
+
 pytestmark = pytest.mark.slow
 
 
@@ -164,3 +168,21 @@ def test_search_finds_a_page_and_dark_mode_switches(page, site):
         page.locator("button.theme-switch-button:visible").first.click()
         page.locator(f"button.theme-change-button[data-mode={mode}]:visible").click()
         assert page.evaluate("document.documentElement.dataset.theme") == mode
+
+
+def test_no_label_runs_or_looks_like_anything_but_itself(page, tiny_site):
+    for path in sorted(tiny_site.rglob("*.html")):
+        page.goto(path.as_uri())
+        assert page.evaluate("window.ran") is None, path.name
+        assert page.locator("img[src='x'], .MathJax, mjx-container, .y").count() == 0, path.name
+    alt = visible(" ".join(LABELS))
+    words = {}
+    for name in ("index", "_run/notebooks/03_labels", "_run/results/03_labels", "explorer"):
+        page.goto((tiny_site / f"{name}.html").as_uri())
+        words[name] = " ".join(page.locator("main").inner_text().split())
+        if name in ("index", "_run/notebooks/03_labels"):
+            assert page.locator("main img").first.get_attribute("alt") == alt
+    for label in LABELS:
+        assert f"This is {visible(label)}." in words["_run/notebooks/03_labels"]
+        assert f"skipped: {visible(label)}" in words["_run/results/03_labels"]
+    assert LABELS[0] in words["explorer"]

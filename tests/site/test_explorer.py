@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from xperience.report.explorer import explorer_files
+from xperience.report.explorer import explorer_files, explorer_page
 
 FRAMES = 60
 DATA = "_static/run/explorer-data.js"
@@ -20,7 +20,7 @@ def data_of(files: dict[str, bytes]) -> dict:
 
 def test_the_data_are_the_predictions_of_the_first_seed_in_the_order_of_time(episode_shown):
     data = data_of(explorer_files(episode_shown.windows, episode_shown.predictions))
-    action, hands = data["tasks"]
+    action, hands, _ = data["tasks"]
     assert (data["frames"], data["starts"]) == (FRAMES, list(range(0, FRAMES - 19, 5)))
     assert action["heads"]["linear"]["at"] == [20, 25, 30]
     assert [action["names"][code] for code in action["heads"]["neural"]["said"]] == ["<b>"] * 3
@@ -30,21 +30,27 @@ def test_the_data_are_the_predictions_of_the_first_seed_in_the_order_of_time(epi
     assert len([why for why in data["views"]["missing"].values() if "the machine" in why]) == 6
 
 
-def test_a_view_is_a_sheet_of_its_frames_and_a_missing_one_says_why(tiny, windows_of):
+def test_a_view_is_a_sheet_of_its_frames_and_a_missing_one_says_why(tiny, windows_of, tmp_path):
     (tiny / "stereo_left.mp4").unlink()
-    files = explorer_files(windows_of(tiny).path, None, tiny)
+    given = windows_of(tiny).path, None, tiny, tmp_path / "kept"
+    files = explorer_files(*given)
     views = data_of(files)["views"]
     n, width, height = views["cameras"]["fisheye_cam0"]
-    sheet = Image.open(io.BytesIO(files["_static/run/view_fisheye_cam0.webp"]))
+    sheet = Image.open(io.BytesIO(files["_static/run/view_fisheye_cam0.jpg"]))
     assert n == FRAMES
     assert sheet.size == (views["columns"] * width, -(-n // views["columns"]) * height)
     assert "not there" in views["missing"]["stereo_left"]
-    assert "_static/run/view_stereo_left.webp" not in files
+    assert "_static/run/view_stereo_left.jpg" not in files
+    assert explorer_files(*given) == files, "kept views are those that were drawn"
+    for path in (tmp_path / "kept").glob("fisheye_cam0.*"):
+        path.rename(path.with_stem("fisheye_cam0.other-video"))
+    assert explorer_files(*given) == files
+    assert len(list((tmp_path / "kept").glob("fisheye_cam0.*"))) == 1
 
 
 def test_without_windows_the_page_says_so(tmp_path):
-    (page,) = explorer_files(tmp_path / "none.parquet", None).values()
-    assert "no windows table" in page.decode()
+    assert explorer_files(tmp_path / "none.parquet", None) == {}
+    assert "no windows table" in explorer_page(tmp_path / "none.parquet")
 
 
 @pytest.fixture

@@ -12,10 +12,16 @@ from xperience.errors import NotebookError
 from xperience.evaluation.records import Record, write_records
 from xperience.features.blocks import BLOCKS
 from xperience.report.explorer import explorer_files
-from xperience.report.pages import landing_table, markdown_table, results_pages, windows_page
+from xperience.report.pages import (
+    landing_table,
+    reproduction_page,
+    results_pages,
+    score_table,
+    windows_page,
+)
 from xperience.report.site import SiteError, build_site, staged_run
 
-from .conftest import DOCS, NOTEBOOKS, code_cell, png, shown, write_executed
+from .conftest import DOCS, NOTEBOOKS, REPRODUCTION, code_cell, png, shown, write_executed
 
 LOADS = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 
@@ -114,10 +120,21 @@ def test_building_again_changes_no_file_and_a_faulty_page_is_named_each_time(
     assert staged_run(tiny_run, NOTEBOOKS) == staged_run(tiny_run, NOTEBOOKS)
     docs, site = tmp_path / "docs", tmp_path / "site"
     docs.mkdir()
-    (docs / "conf.py").write_text('extensions = ["myst_parser"]\nexclude_patterns = ["_run"]\n')
-    (docs / "index.md").write_text("# Title\n")
+    extensions = ["myst_parser", "xperience.report.reference"]
+    conf = f'extensions = {extensions}\nexclude_patterns = ["_run"]\n'
+    (docs / "conf.py").write_text(conf)
+    (docs / "index.md").write_text("# Title\n\n```{library} xperience.errors\n```\n")
     build_site(docs, tmp_path / "run", [], site)
     before = content(site)
+    words = " ".join(re.sub(r"<[^>]+>", "", (site / "index.html").read_text()).split())
+    for said in (
+        "exception xperience.errors.XperienceError(place, found, expected, way_out)",
+        "exception xperience.errors.EpisodeError(place, found, expected, way_out)",
+        "did_you_mean(name, known)",
+        "Parameters: place (str) – ",
+    ):
+        assert said in words
+    assert 'id="xperience.errors.XperienceError"' in (site / "index.html").read_text()
     build_site(docs, tmp_path / "run", [], site)
     assert content(site) == before
     (docs / "index.md").write_text("# Title\n\n[nowhere](nowhere.md)\n")
@@ -204,10 +221,10 @@ def test_tables_of_scores():
     rows = [score("linear", value=0.5), score("linear", task="contact", value=0.5)]
     assert "| contact |" in landing_table(rows), "only a task with a card leads to it"
     row = {"run": "r", "section": "s", "contract": "c", "metric": "mpjpe", "unit": "m"}
-    table = markdown_table([Record(**row, higher_is_better=False, value=12345.678, variant="a_b")])
-    lines = table.splitlines()
-    assert lines[1] == "| contract | variant | metric | value |"
-    assert lines[3] == "| c | a\\_b | mpjpe ↓ | 12,346 m |"
+    table = score_table([Record(**row, higher_is_better=False, value=12345.678, variant="<a_b>")])
+    heads, cells = (re.findall(rf"<{tag}.*?>(.+)</{tag}>", table) for tag in ("th", "td"))
+    assert heads == ["contract", "variant", "metric", "value"]
+    assert cells == ["c", "&lt;a_b&gt;", "mpjpe ↓", "12,346 m"]
     rows = [score("linear", value=0.5), score("linear", value=0.5, section="08", run="other")]
     pages = results_pages(rows[::-1], "r", {"s": "2. Splits"})
     assert list(pages) == ["results", "results/08", "results/s"]
@@ -241,6 +258,30 @@ def test_the_first_words_say_what_is_simulated(tmp_path, run, name, said, unsaid
     ways = staged_run(tmp_path / run, [name])["_run/ways.md"].decode()
     assert [word for word in said if word not in ways] == []
     assert [word for word in unsaid if word in ways] == []
+
+
+def test_a_comparison_with_the_reference_is_told_in_a_line_and_on_a_page(tmp_path):
+    assert "not been compared" in reproduction_page(tmp_path)
+    whole = "All 4,030 rows agree with the reference (4,000 are equal, 30 within tolerance)"
+    same = "all 83 verdicts are the same and all 56 claims are the same."
+    told = "1 of 4,031 rows differ from the reference (4,000 are equal, 30 within tolerance), "
+    told += "1 of 84 verdicts changed and all 56 claims are the same."
+    nothing = {"counts": REPRODUCTION["counts"] | {"different": 0}, "different": [], "kept": []}
+    nothing["verdicts"] = {"same": 83, "changed": []}
+    for found, headline in ((REPRODUCTION, told), (REPRODUCTION | nothing, f"{whole}, {same}")):
+        (tmp_path / "reproduction.json").write_text(json.dumps(found))
+        page = reproduction_page(tmp_path)
+        assert f"**{headline}**" in page
+        assert headline in staged_run(tmp_path, [])["_run/ways.md"].decode()
+        assert ("Nowhere beyond" in page) == (found is not REPRODUCTION)
+        rows = [re.findall("<t[dh]>(.*)</t[dh]>", row) for row in page.split("<tr>")]
+        assert ["network", "the spread over seeds"] in rows
+        assert ["all", "60.0", "100.4"] in rows
+        assert ["processor", "x86 &lt;1&gt;", "x86 &lt;1&gt;"] in rows
+        assert ["torch", "2.9", "–"] in rows
+        different = ["03", "network", "different", "0.5", "0.75"]
+        assert (different in rows) == (["03", "better", "–"] in rows)
+        assert (different in rows) == (found is REPRODUCTION)
 
 
 def test_the_page_of_windows_lists_every_block_with_its_streams():

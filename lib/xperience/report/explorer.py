@@ -6,7 +6,7 @@ variable, and each camera's pictures as one sheet of tiles.
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ from xperience.features.table import WindowTable
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.recording.layout import CAMERAS
 from xperience.recording.recording import Recording
+from xperience.storage import value_digest
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS
 
-PAGE, DATA = "_run/explorer.md", "_static/run/explorer-data.js"
+DATA = "_static/run/explorer-data.js"
 TILE_WIDTH_PX = 160
 MAX_TILES = 600
 COLUMNS = 25
-QUALITY = 60
+QUALITY = 70
 NOT_HERE = "the recording isn't on the machine that built this page"
 _ABOUT = {task.name: task.question for task in (*TASKS, ALL_FEATURE_ACTION)}
 _NO_WINDOWS = """There is no windows table here to draw from: `make lab` makes it and the recording,
@@ -39,16 +40,23 @@ it. The same labels and scores are in the notebooks.</noscript></div>
 ```
 """
 Sheet = tuple[bytes, list[int]]
-"""One camera's tiles, row by row on one WebP picture: how many, and each one's width and height."""
+"""One camera's tiles, row by row in one JPEG: how many, and each one's width and height."""
+
+
+def explorer_page(windows: Path | None) -> str:
+    """Return the episode page's Markdown; without a windows table it says so."""
+    return _NO_WINDOWS if windows is None or not windows.is_file() else _DRAWN
 
 
 def explorer_files(
-    windows: Path | None, predictions: Path | None, recording: Path | None = None
+    windows: Path | None,
+    predictions: Path | None,
+    recording: Path | None = None,
+    kept: Path | None = None,
 ) -> dict[str, bytes]:
-    """Return the files of the episode page by their path in the staging folder.
+    """Return what the episode page draws, by path in the site; nothing without a windows table.
 
-    Without a windows table there is the page alone, saying so. Views that can't be had are named on
-    the page, with the reason.
+    Views that can't be had are named on the page, with the reason.
 
     Parameters
     ----------
@@ -59,19 +67,21 @@ def explorer_files(
         What heads predicted (see `xperience.evaluation.predictions`).
     recording : Path, optional
         Folder of the recording, for the views.
+    kept : Path, optional
+        Folder in which views are kept for the next time, as long as their videos stay the same.
     """
     if windows is None or not windows.is_file():
-        return {PAGE: _NO_WINDOWS.encode()}
+        return {}
     table = WindowTable(windows)
     if recording is not None and recording.is_dir():
         table.check_made_from(recording)
     every = max(1, -(-table.info.n_frames // MAX_TILES))
     files, views, missing = {}, {}, {}
-    for camera, sheet in _sheets(recording, every):
+    for camera, sheet in _sheets(recording, every, table.info.sources, kept):
         if isinstance(sheet, str):
             missing[camera] = sheet
             continue
-        files[f"_static/run/view_{camera}.webp"], views[camera] = sheet
+        files[f"_static/run/view_{camera}.jpg"], views[camera] = sheet
     data: dict[str, Any] = {
         "frames": table.info.n_frames,
         "fps": table.info.fps,
@@ -86,7 +96,6 @@ def explorer_files(
     data["views"] = {"every": every, "columns": COLUMNS, "cameras": views, "missing": missing}
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=True)
     files[DATA] = f"window.XPERIENCE_EPISODE={text};\n".encode()
-    files[PAGE] = _DRAWN.encode()
     return files
 
 
@@ -125,7 +134,9 @@ def _head(rows: pd.DataFrame, code: dict[str, int]) -> dict[str, Any]:
     return found
 
 
-def _sheets(recording: Path | None, every: int) -> Iterator[tuple[str, Sheet | str]]:
+def _sheets(
+    recording: Path | None, every: int, sources: Mapping[str, str], kept: Path | None
+) -> Iterator[tuple[str, Sheet | str]]:
     """Yield each camera's sheet of tiles, or why there is none."""
     if recording is None or not recording.is_dir():
         yield from ((camera, NOT_HERE) for camera in CAMERAS)
@@ -136,14 +147,22 @@ def _sheets(recording: Path | None, every: int) -> Iterator[tuple[str, Sheet | s
             if not state.usable:
                 yield camera, "; ".join(map(str, state.faults)) or state.status
                 continue
+            video = sources.get(episode.video_path(camera).name)
+            key = value_digest([video, every, TILE_WIDTH_PX, COLUMNS, QUALITY])
+            path = kept / f"{camera}.{key[:16]}.jpg" if kept and video else None
             try:
-                yield camera, _sheet(episode, camera, every)
+                yield camera, _sheet(episode, camera, every, path)
             except EpisodeError as error:
                 yield camera, str(error)
 
 
-def _sheet(episode: Recording, camera: str, every: int) -> Sheet:
+def _sheet(episode: Recording, camera: str, every: int, path: Path | None) -> Sheet:
     """Return every so many frames' pictures as tiles, an empty one where a frame shows none."""
+    n = len(range(0, episode.n_frames, every))
+    if path is not None and path.is_file():
+        coded = path.read_bytes()
+        height = Image.open(io.BytesIO(coded)).height // -(-n // COLUMNS)
+        return coded, [n, TILE_WIDTH_PX, height]
     shown: list[Image.Image | None] = []
     for rgb in episode.pictures(camera, np.arange(0, episode.n_frames, every)):
         shown.append(None)
@@ -155,11 +174,17 @@ def _sheet(episode: Recording, camera: str, every: int) -> Sheet:
     if size is None:
         place = episode.video_path(camera).name
         raise EpisodeError(place, "holds no frame", "a video", "Record or copy it again.")
-    tiles = [tile or Image.new("RGB", size) for tile in shown]
     width, height = size
-    sheet = Image.new("RGB", (COLUMNS * width, -(-len(tiles) // COLUMNS) * height))
-    for place, tile in enumerate(tiles):
-        sheet.paste(tile, (place % COLUMNS * width, place // COLUMNS * height))
-    coded = io.BytesIO()
-    sheet.save(coded, "WEBP", quality=QUALITY, method=4)
-    return coded.getvalue(), [len(tiles), width, height]
+    sheet = Image.new("RGB", (COLUMNS * width, -(-n // COLUMNS) * height))
+    for place, tile in enumerate(shown):
+        if tile is not None:
+            sheet.paste(tile, (place % COLUMNS * width, place // COLUMNS * height))
+    stream = io.BytesIO()
+    sheet.save(stream, "JPEG", quality=QUALITY, optimize=True)
+    coded = stream.getvalue()
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for other in path.parent.glob(f"{camera}.*.jpg"):
+            other.unlink()
+        path.write_bytes(coded)
+    return coded, [n, width, height]

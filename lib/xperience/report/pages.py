@@ -117,7 +117,8 @@ def landing_pages(given: Landing) -> tuple[dict[str, str], dict[str, bytes]]:
     links = ["[What was found](#what-was-found)", "[Play with the episode](explorer.md)"]
     links += [f"[Read the notebooks](_run/notebooks/{first}.ipynb)"] if first else []
     links += ["[Run it yourself](howto/reproduce.md)", "[How to read a score](reading.md)"]
-    ways = ":::{div} ways\n" + "\n".join(links) + f"\n:::\n\n{_origin(given)}\n"
+    told = f"{_origin(given)} {reproduction_line(given.run)}".strip()
+    ways = ":::{div} ways\n" + "\n".join(links) + f"\n:::\n\n{told}\n"
     return {"ways": ways, "front": f"{beside}\n", "landing": "\n\n".join(parts) + "\n"}, shown
 
 
@@ -243,7 +244,7 @@ def landing_table(rows: Iterable[Record]) -> str:
             scores.setdefault((row.task, row.head), row)
     if not found:
         plain = [row for row in rows if not row.variant] or rows
-        return f"{markdown_table(plain[:N_LANDING_ROWS])}\n\n{link}"
+        return f"{score_table(plain[:N_LANDING_ROWS])}\n\n{link}"
     place = max(found, key=lambda place: (place[0] == "corrected", len(found[place])))
     mine = [row for row in rows if (row.contract, row.section) == place]
     first = next(iter(found[place].values()))
@@ -288,7 +289,7 @@ def results_pages(
     for section, group in groupby(ordered, key=lambda row: row.section):
         found, title, page = list(group), titles.get(section, section), f"results/{section}"
         file = f"From `metrics/{section}.json` of run {_plain(found[0].run)}: {len(found):,} rows."
-        pages[page] = f"# Scores: {title}\n\n{file} {_HOW}\n\n{markdown_table(found)}\n"
+        pages[page] = f"# Scores: {title}\n\n{file} {_HOW}\n\n{score_table(found)}\n"
         whose = "" if found[0].run == run else f", run {_plain(found[0].run)}"
         lines.append(f"- [{title}]({page}.md): {len(found):,} rows{whose}")
         names.append(f"{title} <{page}>")
@@ -298,32 +299,45 @@ def results_pages(
     return {"results": index, **pages}
 
 
-def markdown_table(rows: Iterable[Record]) -> str:
+def score_table(rows: Iterable[Record]) -> str:
     """Return rows as a table; columns that are empty throughout are left out."""
     cells = [_cells(row) for row in rows]
     used = [name for name in cells[0] if any(row[name] for row in cells)]
-    body = _table(used, *([row[name] for name in used] for row in cells))
-    return f":::{{div}} results\n{body}\n:::"
+    return html_table(used, [[row[name] for name in used] for row in cells])
+
+
+def html_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table of texts as HTML: one of a thousand rows in Markdown takes Sphinx long."""
+
+    def line(tag: str, cells: Iterable[str]) -> str:
+        shown = (f"<{tag}>{html.escape(visible(cell))}</{tag}>" for cell in cells)
+        return "\n".join(["<tr>", *shown, "</tr>"])
+
+    body = "\n".join(line("td", cells) for cells in rows)
+    return (
+        '<div class="results"><div class="pst-scrollable-table-container"><table class="table">\n'
+        f"<thead>\n{line('th', head)}\n</thead>\n<tbody>\n{body}\n</tbody>\n</table></div></div>"
+    )
 
 
 def _cells(row: Record) -> dict[str, str]:
     unit = "" if row.unit == "1" else f" {row.unit}"
     both = row.ci_low is not None and row.ci_high is not None
-    floor = f"{_rounded(row.floor)} ({_plain(row.floor_name)})"
+    floor = f"{_rounded(row.floor)} ({row.floor_name})"
     return {
         "contract": row.contract,
-        "task": _plain(row.task),
-        "head": _plain(row.head),
-        "variant": _plain(row.variant),
-        "minus": _plain(row.against),
-        "metric": f"{_plain(row.metric)}{ARROWS[row.higher_is_better]}",
+        "task": row.task or "",
+        "head": row.head or "",
+        "variant": row.variant or "",
+        "minus": row.against or "",
+        "metric": f"{row.metric}{ARROWS[row.higher_is_better]}",
         "seed": "" if row.seed is None else f"{row.seed}",
         "value": "–" if row.value is None else f"{_rounded(row.value)}{unit}",
         "95 % interval": f"{_rounded(row.ci_low)} … {_rounded(row.ci_high)}" if both else "",
         "floor": "" if row.floor is None else floor,
         "skill": _rounded(row.skill),
         "test": "" if row.n_test is None else f"{row.n_test}",
-        "note": "" if row.status == "ok" else f"{row.status}: {_plain(row.reason)}",
+        "note": "" if row.status == "ok" else f"{row.status}: {row.reason}",
     }
 
 
@@ -338,6 +352,97 @@ def _plain(text: str | None) -> str:
 def _table(head: Sequence[str], *lines: Sequence[str], right: Sequence[int] = ()) -> str:
     rows = [head, ["--:" if place in right else "---" for place in range(len(head))], *lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+# What a comparison with the reference found
+
+
+def _reproduced(run: Path) -> dict[str, Any]:
+    """Return the comparison of a run with the reference; empty if there is none."""
+    path = run / "reproduction.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def reproduction_line(run: Path) -> str:
+    """Return one sentence on how far a run agrees with the reference; empty if nobody looked."""
+    found = _reproduced(run)
+    if not found:
+        return ""
+    return f"{_agreement(found)} [More on the comparison](_run/reproduction.md)."
+
+
+def _agreement(found: Mapping[str, Any]) -> str:
+    """Return the sentence that says whether rows, verdicts and claims came out the same."""
+    equal, near, other = (
+        found["counts"].get(name, 0) for name in ("equal", "within tolerance", "different")
+    )
+    n_rows = equal + near + other
+    rows = f"{other:,} of {n_rows:,} rows differ from the reference"
+    rows = rows if other else f"All {n_rows:,} rows agree with the reference"
+    told = [f"{rows} ({equal:,} are equal, {near:,} within tolerance)"]
+    for what in ("verdicts", "claims"):
+        same, changed = found[what]["same"], len(found[what]["changed"])
+        said = f"{changed:,} of {same + changed:,} {what} changed"
+        told.append(said if changed else f"all {same:,} {what} are the same")
+    return f"{', '.join(told[:2])} and {told[2]}."
+
+
+def reproduction_page(run: Path) -> str:
+    """Return the page of a run's comparison with the reference, from its ``reproduction.json``."""
+    title, found = f"# Reproduction of the run {_plain(run.name)}", _reproduced(run)
+    if not found:
+        return f"{title}\n\nThis run has not been compared with the reference: `make reproduce`.\n"
+    parts = [title, f"**{_agreement(found)}**", "## Rows"]
+    parts.append(
+        html_table(("rows", "number"), ((k, f"{n:,}") for k, n in found["counts"].items()))
+    )
+    if found["kept"]:
+        kept = [(one["notebook"], one["why"], one["way_out"]) for one in found["kept"]]
+        parts.append("These notebooks were not computed here; their results are the reference's.")
+        parts.append(html_table(("notebook", "why", "way out"), kept))
+    parts += ["## Where they differ", *_differences(found)]
+    sides = found["reference"], found["here"]
+    names = dict.fromkeys(name for side in sides for name in side.get("versions", {}))
+    lines = [
+        (name, *(str(side.get(name, "–")) for side in sides)) for name in ("processor", "python")
+    ]
+    lines += [
+        (name, *(side.get("versions", {}).get(name, "–") for side in sides)) for name in names
+    ]
+    parts += ["## Machines", html_table(("", "reference", "here"), lines)]
+    rules = [(one["kind"], one["rule"]) for one in found["tolerances"]]
+    parts += ["## Tolerances", html_table(("kind of row", "rule"), rules), "## Steps"]
+    totals = [sum(one[name] for one in found["steps"]) for name in ("wall_s", "cpu_s")]
+    steps = [(one["step"], one["wall_s"], one["cpu_s"]) for one in found["steps"]]
+    steps = [
+        (name, f"{wall:,.1f}", f"{cpu:,.1f}") for name, wall, cpu in (*steps, ("all", *totals))
+    ]
+    return "\n\n".join([*parts, html_table(("step", "wall (s)", "CPU (s)"), steps)]) + "\n"
+
+
+def _differences(found: Mapping[str, Any]) -> list[str]:
+    """Return a table each of changed claims, changed verdicts and rows that differ."""
+
+    def cells(one: Mapping[str, Any], *names: str) -> list[str]:
+        values = (one.get(name) for name in (*names, "reference", "here"))
+        return [
+            "–" if value is None else value if isinstance(value, str) else f"{value:.6g}"
+            for value in values
+        ]
+
+    tables = [
+        html_table((f"changed {name}", "reference", "here"), (cells(one, name) for one in changed))
+        for name, changed in (
+            ("claim", found["claims"]["changed"]),
+            ("row", found["verdicts"]["changed"]),
+        )
+        if changed
+    ]
+    if found["different"]:
+        head = ("row", "kind", "what", "reference", "here")
+        rows = (cells(one, "row", "kind", "state") for one in found["different"])
+        tables.append(html_table(head, rows))
+    return tables or ["Nowhere beyond the tolerances below."]
 
 
 # Task cards: every declared task

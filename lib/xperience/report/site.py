@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from typing import Any
 from xperience.errors import NotebookError, XperienceError
 from xperience.evaluation.records import Record, read_records
 from xperience.outputs import check_output
-from xperience.report.explorer import explorer_files
+from xperience.report.explorer import explorer_files, explorer_page
 from xperience.report.pages import (
     Landing,
     landing_pages,
     pictures_of,
+    reproduction_page,
     results_pages,
     tasks_page,
     windows_page,
@@ -102,12 +104,16 @@ def build_site(
         check_output(place, [shown.recording] if shown.recording else [], emptied=True)
     files = {path.relative_to(docs).as_posix(): path.read_bytes() for path in page_sources(docs)}
     files |= staged_run(run_folder, list(notebooks), shown.companions, shown.api)
-    files |= explorer_files(shown.windows, shown.predictions, shown.recording)
+    files["_run/explorer.md"] = explorer_page(shown.windows).encode()
     _mirror(files, work / "pages")
-    _sphinx(work)
+    drawn = shown.windows, shown.predictions, shown.recording, run_folder / "cache" / "views"
+    with ThreadPoolExecutor(1) as beside:  # Sphinx is a process of its own
+        drawing = beside.submit(explorer_files, *drawn)
+        _sphinx(work)
     built = [path for path in (work / "html").rglob("*") if path.is_file()]
     pages = {path.relative_to(work / "html").as_posix(): path.read_bytes() for path in built}
-    _mirror({name: page for name, page in pages.items() if not UNUSED.fullmatch(name)}, out)
+    kept = {name: page for name, page in pages.items() if not UNUSED.fullmatch(name)}
+    _mirror(kept | drawing.result(), out)
 
 
 def staged_run(
@@ -135,6 +141,7 @@ def staged_run(
     landing, files = landing_pages(Landing(run_folder, companions, pictures, titles, rows))
     pages = landing | results_pages(rows, run_folder.name, titles) | _api_pages(api)
     pages["tasks"], pages["windows"] = tasks_page(), windows_page()
+    pages["reproduction"] = reproduction_page(run_folder)
     pages["takeaways"] = takeaways.read_text(encoding="utf-8") if takeaways.is_file() else none
     files |= {f"_run/{name}.md": page.encode() for name, page in pages.items()}
     for name, notebook in executed.items():
@@ -183,7 +190,7 @@ def _for_reading(name: str, notebook: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _api_pages(on: bool) -> dict[str, str]:
-    """Return the library's reference as Markdown for autodoc: a page a room, and their index."""
+    """Return the library's reference: its index and a page a room; `reference` fills these."""
     head = "# Library reference\n\n"
     if not on:
         return {"api": head + _NO_API}
@@ -199,15 +206,14 @@ def _api_pages(on: bool) -> dict[str, str]:
         )
         about = (ast.get_docstring(ast.parse(own.read_text(encoding="utf-8"))) or "").split("\n")[0]
         lines.append(f"- [{room}](api/{room}.md): {about}")
-        blocks = [
-            f"## {module}\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n"
-            "   :exclude-members: model_config\n```"
-            for module in modules
-        ]
+        blocks = [f"## {module}\n\n```{{library}} {module}\n```" for module in modules]
         pages[f"api/{room}"] = "\n\n".join([f"# {room}", about, *blocks]) + "\n"
     told, listed = "\n".join(lines), "\n".join(pages)
     head += "A page a room of `lib/xperience`, made from its docstrings.\n\n"
-    return {"api": f"{head}{told}\n\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n", **pages}
+    return {
+        "api": f"{head}{told}\n\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n",
+        **pages,
+    }
 
 
 def _sphinx(work: Path) -> None:
