@@ -53,7 +53,7 @@ from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.project import metrics_path, run_folder
 from xperience.recording.inspect import inspect_episode
 from xperience.report.contract import (
-    Section,
+    Timeline,
     contract_rows,
     fault_table,
     stream_table,
@@ -76,7 +76,6 @@ from xperience.report.interactive import Choice, explore, moments
 from xperience.report.moment import busiest_frame
 from xperience.report.provenance import provenance, shown_path
 from xperience.report.section import open_inputs
-from xperience.report.timeline import Timeline
 from xperience.sync.audit import PAIRS, audit_episode
 from xperience.text import as_markdown
 
@@ -144,7 +143,7 @@ faults if len(faults) else Markdown("The inspection found no fault in any stream
 
 # %%
 audit = audit_episode(recording.folder)
-rows += sync_rows(Section(run, notebook, contract), audit)
+rows += sync_rows({"run": run, "section": notebook, "contract": contract}, audit)
 show(draw_sync(audit), pictures / "01_sync.png")
 
 # %%

@@ -23,6 +23,7 @@ from xperience.report.audio import (
     open_sound,
     score_table,
 )
+from xperience.report.contract import Timeline
 from xperience.report.figures.audio import (
     action_levels,
     draw_audio_forest,
@@ -30,7 +31,6 @@ from xperience.report.figures.audio import (
     draw_sound,
     draw_when,
 )
-from xperience.report.timeline import Timeline
 from xperience.tasks.audio import OTHER_SOUND, WITH_SOUND, WITHOUT, audio_problems
 from xperience.tasks.catalogue import TASKS_BY_NAME
 

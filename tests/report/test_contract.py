@@ -15,11 +15,15 @@ from xperience.recording.geometry import WORLD
 from xperience.recording.inspect import inspect_episode
 from xperience.recording.media import read_rgb
 from xperience.recording.recording import Recording
-from xperience.report.contract import contract_rows, fault_table, frame_validity, stream_table
-from xperience.report.moment import busiest_frame, read_moment
+from xperience.report.contract import (
+    Timeline,
+    contract_rows,
+    fault_table,
+    frame_validity,
+    stream_table,
+)
+from xperience.report.moment import busiest_frame, frame_at, read_moment, sound_level
 from xperience.report.section import open_inputs
-from xperience.report.timeline import Timeline
-from xperience.report.video_seek import frame_at, sound_level
 
 
 def _by_name(rows):

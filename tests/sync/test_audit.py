@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.errors import ParamsError
 from xperience.recording import layout
-from xperience.report.contract import Section, sync_rows, sync_table
+from xperience.report.contract import sync_rows, sync_table
 from xperience.report.figures.contract import draw_sync
 from xperience.standin.family import Member, plan_family
 from xperience.standin.scene import build_scene
@@ -201,7 +201,8 @@ def test_the_verb_prints_lines_or_json(as_it_is, whole_tiny, tmp_path):
 
 def test_rows_table_and_figure_say_what_the_audit_says(as_it_is, whole_tiny):
     for audit in (as_it_is, audit_episode(whole_tiny)):
-        rows = {(r.metric, r.variant): r for r in sync_rows(Section("r", "s", "published"), audit)}
+        own = {"run": "r", "section": "s", "contract": "published"}
+        rows = {(r.metric, r.variant): r for r in sync_rows(own, audit)}
         assert len(rows) == 5 * len(PAIRS)
         for pair in audit.pairs:
             row = rows["clock_offset", pair.name]

@@ -1,5 +1,6 @@
 """Section 1 in words and tables: what a recording holds, frames that are true, clocks, windows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,34 +11,113 @@ from xperience.errors import EpisodeError
 from xperience.evaluation.records import Record
 from xperience.features.blocks import BLOCKS, Block
 from xperience.features.table import WindowTable
-from xperience.features.windows import WINDOW_FRAMES
+from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.recording import layout
 from xperience.recording.captions import is_labelled
 from xperience.recording.coverage import lost_rows
 from xperience.recording.geometry import WORLD, Points, Transform
 from xperience.recording.inspect import EpisodeReport, StreamReport
 from xperience.recording.recording import Recording
-from xperience.report.moment import check_usable
-from xperience.report.timeline import Timeline
-from xperience.report.video_seek import frame_at, sound_level
+from xperience.report.moment import check_usable, frame_at, sound_level
 from xperience.sync.audit import ClockPair, Range, SyncAudit, SyncVerdict
+from xperience.tasks.splits import TRAIN_SHARE
+
+_TO_MIDDLE = (WINDOW_FRAMES - 1) // 2
 
 
 @dataclass(frozen=True)
-class Section:
-    """Whose rows they are: a run's, of a section (a notebook), under a feature contract."""
+class Timeline:
+    """Labels over the windows of an episode, numbered in order of first appearance."""
 
-    run: str
-    section: str
-    contract: str
+    n_frames: int
+    fps: float
+    middle_s: np.ndarray  # time of each window's centre frame, (n_windows,)
+    action: np.ndarray  # number of its label, -1 for none, (n_windows,)
+    subtask: np.ndarray
+    actions: list[str]  # the labels by number
+    subtasks: list[str]
+    n_train: int  # labelled windows before the chronological cut
+    cut_s: float | None  # between the last training and the first test window, if there are both
 
-    def row(
-        self, metric: str, unit: str, value: float | None, **more: str | float | bool | None
-    ) -> Record:
-        """Return a row of this section; with a reason and no value it is a skipped one."""
-        status = "ok" if value is not None else "skipped"
-        own = {"run": self.run, "section": self.section, "contract": self.contract}
-        return Record(**own, metric=metric, unit=unit, value=value, status=status, **more)
+    @classmethod
+    def of(cls, table: WindowTable) -> "Timeline":
+        """Return the timeline of a windows table."""
+        labels, info = table.labels, table.info
+        action, actions = pd.factorize(labels["action"])
+        subtask, subtasks = pd.factorize(labels["subtask"])
+        middle_s = labels["center_frame"].to_numpy() / info.fps
+        labelled_s = middle_s[action >= 0]
+        n_train = round(TRAIN_SHARE * len(labelled_s))
+        both = 0 < n_train < len(labelled_s)
+        return cls(
+            info.n_frames,
+            info.fps,
+            middle_s,
+            action,
+            subtask,
+            list(actions),
+            list(subtasks),
+            n_train,
+            float(labelled_s[n_train - 1 : n_train + 1].mean()) if both else None,
+        )
+
+    @property
+    def stride_s(self) -> float:
+        """Time from one window to the next."""
+        return STRIDE_FRAMES / self.fps
+
+    @property
+    def labelled_share(self) -> float:
+        """Share of windows whose action is labelled."""
+        return float(np.mean(self.action >= 0))
+
+    @property
+    def late_actions(self) -> list[str]:
+        """Actions that no training window shows."""
+        labelled = self.action[self.action >= 0]
+        seen = set(labelled[: self.n_train].tolist())
+        return [label for number, label in enumerate(self.actions) if number not in seen]
+
+    @property
+    def step_of_action(self) -> list[int]:
+        """Step that each action first appears in, by number; -1 where that is unlabelled."""
+        first = [int(np.argmax(self.action == number)) for number in range(len(self.actions))]
+        return [int(self.subtask[window]) for window in first]
+
+    def spans(self, numbers: np.ndarray, number: int) -> list[tuple[float, float]]:
+        """Return (start, length) in seconds of each contiguous segment of windows with a label."""
+        edges = np.flatnonzero(np.diff(np.r_[0, (numbers == number).astype(np.int8), 0]))
+        half_s = self.stride_s / 2
+        return [
+            (self.middle_s[a] - half_s, self.middle_s[b - 1] - self.middle_s[a] + 2 * half_s)
+            for a, b in edges.reshape(-1, 2)
+        ]
+
+    def changes_s(self) -> np.ndarray:
+        """Return when the action changes, seconds; windows without a label are passed over."""
+        known = np.flatnonzero(self.action >= 0)
+        changed = np.flatnonzero(np.diff(self.action[known]))
+        return (self.middle_s[known[changed]] + self.middle_s[known[changed + 1]]) / 2
+
+    def steps(self) -> pd.DataFrame:
+        """Return one row a step: its number from 1, name, start, windows, actions within it."""
+        rows = []
+        for number, name in enumerate(self.subtasks):
+            inside = self.subtask == number
+            found = np.unique(self.action[inside & (self.action >= 0)])
+            start_s = round(float(self.middle_s[inside][0]) - _TO_MIDDLE / self.fps, 1)
+            names = "; ".join(self.actions[index] for index in found)
+            rows.append((number + 1, name, start_s, int(inside.sum()), names))
+        columns = ["step", "subtask", "start (s)", "windows", "actions"]
+        return pd.DataFrame(rows, columns=columns).set_index("step")
+
+
+def _row(
+    own: Mapping[str, str], metric: str, unit: str, value: float | None, **more: Any
+) -> Record:
+    """Return a row; with a reason and no value it is a skipped one."""
+    status = "ok" if value is not None else "skipped"
+    return Record(**own, metric=metric, unit=unit, value=value, status=status, **more)
 
 
 def contract_rows(
@@ -50,7 +130,7 @@ def contract_rows(
     block that is not there is a skipped row with its reason. The report is that of
     `inspect_episode` on the same episode.
     """
-    own = Section(run, section, table.info.contract)
+    own = {"run": run, "section": section, "contract": table.info.contract}
     rows = _episode_rows(own, table)
     rows += [_stream_row(own, stream) for stream in report.streams]
     for block in BLOCKS:
@@ -58,50 +138,50 @@ def contract_rows(
     return rows
 
 
-def _episode_rows(own: Section, table: WindowTable) -> list[Record]:
+def _episode_rows(own: Mapping[str, str], table: WindowTable) -> list[Record]:
     line, info = Timeline.of(table), table.info
     captions = info.missing_blocks.get("caption_objects_interaction_text")
     rows = [
-        own.row("n_frames", "frames", info.n_frames),
-        own.row("fps", "Hz", info.fps),
-        own.row("duration", "s", info.n_frames / info.fps),
-        own.row("n_windows", "windows", len(table)),
-        own.row("feature_dim", "features", sum(block.dim for block in BLOCKS)),
-        own.row("n_blocks", "blocks", len(BLOCKS)),
-        own.row("n_blocks_missing", "blocks", len(info.missing_blocks)),
+        _row(own, "n_frames", "frames", info.n_frames),
+        _row(own, "fps", "Hz", info.fps),
+        _row(own, "duration", "s", info.n_frames / info.fps),
+        _row(own, "n_windows", "windows", len(table)),
+        _row(own, "feature_dim", "features", sum(block.dim for block in BLOCKS)),
+        _row(own, "n_blocks", "blocks", len(BLOCKS)),
+        _row(own, "n_blocks_missing", "blocks", len(info.missing_blocks)),
     ]
     if captions is not None:
         names = (("labelled_share", "1"), ("n_actions", "labels"), ("n_subtasks", "labels"))
-        return rows + [own.row(name, unit, None, reason=captions) for name, unit in names]
+        return rows + [_row(own, name, unit, None, reason=captions) for name, unit in names]
     steps = float(np.mean(line.subtask >= 0))
     return [
         *rows,
-        own.row("labelled_share", "1", line.labelled_share, variant="action"),
-        own.row("labelled_share", "1", steps, variant="subtask"),
-        own.row("n_actions", "labels", len(line.actions)),
-        own.row("n_subtasks", "labels", len(line.subtasks)),
-        own.row("n_actions_only_after_cut", "labels", len(line.late_actions)),
+        _row(own, "labelled_share", "1", line.labelled_share, variant="action"),
+        _row(own, "labelled_share", "1", steps, variant="subtask"),
+        _row(own, "n_actions", "labels", len(line.actions)),
+        _row(own, "n_subtasks", "labels", len(line.subtasks)),
+        _row(own, "n_actions_only_after_cut", "labels", len(line.late_actions)),
     ]
 
 
-def _stream_row(own: Section, stream: StreamReport) -> Record:
+def _stream_row(own: Mapping[str, str], stream: StreamReport) -> Record:
     why = {"variant": stream.stream, "reason": "; ".join(stream.faults) or None}
     if stream.status in ("missing", "broken"):
-        return own.row("coverage", "1", None, **why | {"reason": why["reason"] or stream.status})
-    return own.row("coverage", "1", stream.coverage, higher_is_better=True, **why)
+        return _row(own, "coverage", "1", None, **why | {"reason": why["reason"] or stream.status})
+    return _row(own, "coverage", "1", stream.coverage, higher_is_better=True, **why)
 
 
-def _block_rows(own: Section, block: Block, table: WindowTable) -> list[Record]:
+def _block_rows(own: Mapping[str, str], block: Block, table: WindowTable) -> list[Record]:
     """Return a block's size, and the share of windows that have it."""
     missing = table.info.missing_blocks.get(block.name)
     why = {"variant": block.name, "reason": missing or table.info.partial_blocks.get(block.name)}
     if missing is not None:
         names = (("dim", "features"), ("windows_with_values", "1"))
-        return [own.row(name, unit, None, **why) for name, unit in names]
+        return [_row(own, name, unit, None, **why) for name, unit in names]
     share = float(np.mean(np.isfinite(table.block(block.name)).all(axis=1)))
     return [
-        own.row("dim", "features", block.dim, **why),
-        own.row("windows_with_values", "1", share, higher_is_better=True, **why),
+        _row(own, "dim", "features", block.dim, **why),
+        _row(own, "windows_with_values", "1", share, higher_is_better=True, **why),
     ]
 
 
@@ -222,13 +302,8 @@ def _some(values: np.ndarray, what: str) -> np.ndarray:
 _MOMENTS = {"start_ms": "clock_offset_start", "end_ms": "clock_offset_end"}
 
 
-def sync_rows(section: Section, audit: SyncAudit) -> list[Record]:
-    """Return the rows of an audit, each with the pair of clocks as ``variant``.
-
-    Parameters
-    ----------
-    section : Section
-    audit : SyncAudit
+def sync_rows(own: Mapping[str, str], audit: SyncAudit) -> list[Record]:
+    """Return an audit's rows with their own run, section and contract, a pair as ``variant``.
 
     Returns
     -------
@@ -237,32 +312,32 @@ def sync_rows(section: Section, audit: SyncAudit) -> list[Record]:
         its ends, and ``clock_drift`` in ppm, with intervals. Where the audit cannot tell, the row
         is skipped and says why; no offset is made up.
     """
-    return [row for pair in audit.pairs for row in _pair_rows(section, pair)]
+    return [row for pair in audit.pairs for row in _pair_rows(own, pair)]
 
 
-def _pair_rows(section: Section, pair: ClockPair) -> list[Record]:
+def _pair_rows(own: Mapping[str, str], pair: ClockPair) -> list[Record]:
     told = pair.verdict is not SyncVerdict.CANNOT_TELL
     more = {"variant": pair.name, "reason": pair.headline}
     value = float(pair.verdict is SyncVerdict.SYNCHRONISED) if told else None
-    rows = [section.row("clocks_in_step", "1", value, higher_is_better=True, **more)]
+    rows = [_row(own, "clocks_in_step", "1", value, higher_is_better=True, **more)]
     found = pair.misalignment
     names = ("clock_offset", *_MOMENTS.values())
     if found is None:
-        rows += [section.row(name, "ms", None, **more) for name in names]
-        return [*rows, section.row("clock_drift", "ppm", None, **more)]
+        rows += [_row(own, name, "ms", None, **more) for name in names]
+        return [*rows, _row(own, "clock_drift", "ppm", None, **more)]
     ranges = (found.offset_ms, *(getattr(found, moment) for moment in _MOMENTS))
-    rows += [_range_row(section, name, at, more) for name, at in zip(names, ranges, strict=True)]
+    rows += [_range_row(own, name, at, more) for name, at in zip(names, ranges, strict=True)]
     if found.drift_ppm is None:
         short = more | {"reason": "the recording is too short to tell a drift"}
-        return [*rows, section.row("clock_drift", "ppm", None, **short)]
-    return [*rows, _range_row(section, "clock_drift", found.drift_ppm, more, unit="ppm")]
+        return [*rows, _row(own, "clock_drift", "ppm", None, **short)]
+    return [*rows, _range_row(own, "clock_drift", found.drift_ppm, more, unit="ppm")]
 
 
 def _range_row(
-    section: Section, name: str, found: Range, more: dict[str, str], unit: str = "ms"
+    own: Mapping[str, str], name: str, found: Range, more: dict[str, str], unit: str = "ms"
 ) -> Record:
     ends = {"ci_low": found.low, "ci_high": found.high}
-    return section.row(name, unit, found.value, **ends, **more)
+    return _row(own, name, unit, found.value, **ends, **more)
 
 
 def sync_table(audit: SyncAudit) -> pd.DataFrame:

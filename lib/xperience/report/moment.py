@@ -1,10 +1,14 @@
-"""One frame of an episode as every camera sees it, with depth, hands and body projected into it."""
+"""One frame of an episode as every camera sees it, with depth, hands and body projected into it.
+
+A frame's picture or a second of sound is taken out of a long file without decoding the rest.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import av
 import numpy as np
 
 from xperience.errors import EpisodeError
@@ -21,7 +25,7 @@ from xperience.recording.geometry import (
     Transform,
 )
 from xperience.recording.recording import Recording
-from xperience.report.video_seek import frame_at
+from xperience.storage import file_url
 
 Value = TypeVar("Value")
 
@@ -33,6 +37,8 @@ _HANDS = {
     "left hand": ("hand_left", layout.HAND_LEFT),
     "right hand": ("hand_right", layout.HAND_RIGHT),
 }
+_RUN_UP_S = 0.25
+"""How much earlier a sound decoder starts."""
 _PIECES_A_BONE = 9
 _MAX_DOTS = 360
 _NEAREST_M = 0.05
@@ -115,7 +121,7 @@ def read_moment(episode: Recording, frame: int) -> Moment:
     depth_m = _try(problems, "depth", lambda: _depth(episode, frame))
     rig_from_world = _try(problems, "pose", lambda: _rig_from_world(episode, frame))
     shapes = _shapes(episode, frame, problems)
-    on_rig, in_world = _both_ways(shapes, rig_from_world)
+    on_rig = _in_frame(shapes, RIG, rig_from_world)
     dots, dots_m = _depth_points(episode, depth_m)
     views = [_view(episode, camera, frame, on_rig, dots, dots_m) for camera in layout.CAMERAS]
     labels = episode.labels_of("corrected")
@@ -132,7 +138,7 @@ def read_moment(episode: Recording, frame: int) -> Moment:
         views,
         depth_m,
         depth_range_m,
-        in_world,
+        _in_frame(shapes, WORLD, rig_from_world),
         problems,
     )
 
@@ -203,19 +209,18 @@ def _shapes(episode: Recording, frame: int, problems: dict[str, str]) -> dict[st
     return found
 
 
-def _both_ways(
-    shapes: dict[str, Shape], rig_from_world: Transform | None
-) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """Return shapes on the rig and in the world; without a pose each only where it came from."""
-    homes: tuple[dict[str, Shape], dict[str, Shape]] = ({}, {})
-    for home, frame in zip(homes, (RIG, WORLD), strict=True):
-        for name, shape in shapes.items():
-            if shape.joints.frame == frame:
-                home[name] = shape
-            elif rig_from_world is not None:
-                move = rig_from_world if frame == RIG else rig_from_world.inverse()
-                home[name] = Shape(move(shape.joints), shape.bones)
-    return homes
+def _in_frame(
+    shapes: dict[str, Shape], frame: str, rig_from_world: Transform | None
+) -> dict[str, Shape]:
+    """Return shapes on the rig or in the world; without a pose only those that came from there."""
+    found = {}
+    for name, shape in shapes.items():
+        if shape.joints.frame == frame:
+            found[name] = shape
+        elif rig_from_world is not None:
+            move = rig_from_world if frame == RIG else rig_from_world.inverse()
+            found[name] = Shape(move(shape.joints), shape.bones)
+    return found
 
 
 def _depth_points(
@@ -327,3 +332,79 @@ def _n_seen(episode: Recording, xyz: np.ndarray) -> np.ndarray:
             seen = _inside(_project(model, place, on_rig), model.size_px)
             total += seen.reshape(total.shape)
     return total.sum(axis=1) * np.any(xyz != 0, axis=(1, 2))
+
+
+def frame_at(episode: Recording, camera: str, frame: int) -> np.ndarray:
+    """Return a frame's picture, RGB, uint8 array (height, width, 3).
+
+    It is as stored, which is what calibrations refer to, however players are asked to turn it. The
+    decoder jumps to the key picture before it and goes on from there.
+
+    Raises
+    ------
+    EpisodeError
+        If the file can't be opened, shows no picture at that time, or is damaged there.
+    """
+    path, clock = episode.video_path(camera), episode.clock(camera)
+    number = clock.pictures[frame]
+    if number < 0:
+        raise _unreadable(path, f"shows no picture at frame {frame}")
+    tick = int(clock.timeline.ticks[number])
+    try:
+        with av.open(file_url(path), metadata_errors="replace") as container:
+            stream = container.streams.video[0]
+            container.seek(tick, stream=stream, backward=True)
+            for picture in container.decode(stream):
+                if picture.pts is not None and picture.pts >= tick:
+                    return picture.to_ndarray(format="rgb24")
+    except av.FFmpegError as error:
+        raise _unreadable(path, f"cannot be decoded at frame {frame}") from error
+    raise _unreadable(path, f"ends before frame {frame} can be decoded")
+
+
+def sound_level(episode: Recording, start: int, stop: int) -> np.ndarray:
+    """Return the loudness of frames [start, stop), float array (stop - start,).
+
+    It is the root mean square of the first channel's samples, full scale is 1; NaN where the file
+    holds no sound for that time.
+
+    Raises
+    ------
+    EpisodeError
+        If there is no sound or it can't be decoded there.
+    """
+    path, clock = episode.video_path(layout.AUDIO_CAMERA), episode.clock(layout.AUDIO_CAMERA)
+    frames = np.arange(start, stop)
+    try:
+        with av.open(file_url(path), metadata_errors="replace") as container:
+            if not container.streams.audio:
+                raise _unreadable(path, "has no audio stream")
+            stream = container.streams.audio[0]
+            bounds = clock.samples(frames, frames + 1, stream.rate)
+            first = int(bounds[0, 0])
+            samples = np.full(int(bounds[-1, 1]) - first, np.nan)
+            early_s = first / stream.rate - _RUN_UP_S
+            container.seek(int(early_s / stream.time_base), stream=stream, backward=True)
+            resampler = av.AudioResampler(format="fltp")
+            for heard in container.decode(stream):
+                place = round(float(heard.pts * stream.time_base) * stream.rate) - first
+                if place >= len(samples):
+                    break
+                for part in resampler.resample(heard):
+                    values = part.to_ndarray()[0]
+                    a, b = max(place, 0), min(place + len(values), len(samples))
+                    if a < b:
+                        samples[a:b] = values[a - place : b - place]
+                    place += len(values)
+    except av.FFmpegError as error:
+        raise _unreadable(path, f"has sound that cannot be decoded at frame {start}") from error
+    return np.array([np.sqrt(np.mean(samples[a:b] ** 2)) for a, b in bounds - first])
+
+
+def _unreadable(path: Path, found: str) -> EpisodeError:
+    return EpisodeError(
+        f"{path.parent.name}/{path.name}",
+        found,
+        "a whole video",
+        "Fetch the file again, or go on without this stream.",
+    )

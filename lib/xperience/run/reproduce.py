@@ -22,7 +22,7 @@ from xperience.features.table import WindowTable
 from xperience.project import BASE_RUN
 from xperience.run.fresh import stale
 from xperience.run.plan import RunPlan
-from xperience.run.reproduction import Step, steps_of, steps_table, told
+from xperience.run.reproduction import StepCost, steps_of, steps_table, told
 from xperience.storage import value_digest, write_json
 
 _SCRATCH = re.compile(r"\..+\.[a-z0-9_]{8}\.(part|scene|old)(\.\w+)?")
@@ -79,7 +79,7 @@ def reproduce(
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
     steps = steps_of(plan, begun)
     if steps:
-        whole = Step("in all", time.monotonic() - start, used.ru_utime + used.ru_stime)
+        whole = StepCost("in all", time.monotonic() - start, used.ru_utime + used.ru_stime)
         _say(f"\n{steps_table([*steps, whole])}\n")
     if code:
         _check_graph(plan.root, command)

@@ -39,7 +39,7 @@ _STEPS = "steps"
 
 
 @dataclass(frozen=True)
-class Step:
+class StepCost:
     """A step of a run, and what it cost."""
 
     step: str
@@ -47,19 +47,19 @@ class Step:
     cpu_s: float
 
 
-def note_step(plan: RunPlan, step: Step) -> None:
+def note_step(plan: RunPlan, step: StepCost) -> None:
     """Keep what a step cost, so that the run can tell at its end."""
     write_json(plan.folder / "logs" / _STEPS / f"{step.step.replace(' ', '-')}.json", asdict(step))
 
 
-def steps_of(plan: RunPlan, since: float = 0.0) -> list[Step]:
+def steps_of(plan: RunPlan, since: float = 0.0) -> list[StepCost]:
     """Return the steps that ended since then (seconds since the epoch), in their order."""
     found = (plan.folder / "logs" / _STEPS).glob("*.json")
     timed = sorted((path.stat().st_mtime, path) for path in found)
-    return [Step(**json.loads(path.read_text())) for at, path in timed if at >= since]
+    return [StepCost(**json.loads(path.read_text())) for at, path in timed if at >= since]
 
 
-def steps_table(steps: Iterable[Step]) -> str:
+def steps_table(steps: Iterable[StepCost]) -> str:
     """Return the steps as lines for the terminal."""
     lines = [f"{'step':<44} {'wall s':>8} {'CPU s':>8}"]
     lines += [f"{one.step:<44} {one.wall_s:>8.1f} {one.cpu_s:>8.1f}" for one in steps]

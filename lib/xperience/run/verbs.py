@@ -38,13 +38,13 @@ def _step(plan: "RunPlan", what: str, result: Path) -> Iterator[None]:
 
     Steps side by side share the console: `print` may cut a line in two, `echo` writes it at once.
     """
-    from xperience.run.reproduction import Step, note_step
+    from xperience.run.reproduction import StepCost, note_step
 
     typer.echo(f"… {what}")
     start = time.monotonic()
     yield
     wall_s, cpu_s = time.monotonic() - start, sum(os.times()[:4])  # with finished children
-    note_step(plan, Step(what, round(wall_s, 1), round(cpu_s, 1)))
+    note_step(plan, StepCost(what, round(wall_s, 1), round(cpu_s, 1)))
     typer.echo(f"✓ {what}: {plan.shown(result)} ({wall_s:.0f} s)")
 
 

@@ -13,6 +13,7 @@ from xperience.evaluation.records import Record
 from xperience.features.sound import Spectrogram, level_db
 from xperience.features.table import WindowTable
 from xperience.report.audio import FEATURES, Wins, beside, finding, gains, kind_of, kinds_of
+from xperience.report.contract import Timeline
 from xperience.report.figures.style import (
     BLACK,
     BLUE,
@@ -34,7 +35,6 @@ from xperience.report.figures.style import (
     time_axis,
 )
 from xperience.report.tables import Rows, Verdict, listed, readable, share, signed
-from xperience.report.timeline import Timeline
 from xperience.tasks.audio import OTHER_SOUND, WITH_SOUND
 
 _MARKS = {"published": (ORANGE, "s", -0.17), "corrected": (BLUE, "o", 0.17)}

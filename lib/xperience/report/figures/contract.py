@@ -19,7 +19,7 @@ from xperience.features.windows import WINDOW_FRAMES
 from xperience.recording import layout
 from xperience.recording.inspect import EpisodeReport, StreamReport
 from xperience.recording.recording import Recording
-from xperience.report.contract import SIGNALS, Sample, frame_validity, read_samples
+from xperience.report.contract import SIGNALS, Sample, Timeline, frame_validity, read_samples
 from xperience.report.figures.style import (
     BLUE,
     BODY,
@@ -46,8 +46,8 @@ from xperience.report.figures.style import (
 )
 from xperience.report.moment import Moment, View, read_moment
 from xperience.report.quantities import counted, percent
-from xperience.report.timeline import TRAIN_SHARE, Timeline
 from xperience.sync.audit import ClockPair, SyncAudit, SyncVerdict
+from xperience.tasks.splits import TRAIN_SHARE
 
 _BINS = 400
 _NONE, _SOME, _ALL, _STATIC = range(4)

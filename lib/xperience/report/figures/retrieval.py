@@ -31,9 +31,9 @@ from xperience.features.blocks import BLOCKS_BY_NAME
 from xperience.recording.recording import Recording
 from xperience.report.figures import style
 from xperience.report.figures.style import FAINT, INK, MUTED, PAPER, Picture, empty_panel, styled
+from xperience.report.moment import frame_at
 from xperience.report.quantities import percent, place_at
 from xperience.report.tables import Rows, Verdict, capital, described, minus, readable, verdict
-from xperience.report.video_seek import frame_at
 
 Rankings = Mapping[tuple[str, str], Ranking]
 """Rankings by contract and task."""

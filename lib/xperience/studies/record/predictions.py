@@ -221,10 +221,7 @@ def _compared(
     The published heads were trained on all windows before the first one.
     """
     heads, floors = (
-        {
-            name: Scores.of(problem, [recorded(name, said)])
-            for name, said in predicted.items()
-        }
+        {name: Scores.of(problem, [recorded(name, said)]) for name, said in predicted.items()}
         for predicted in (heads, constant)
     )
     n_train = base.get("n_train", int(problem.samples.members[0, 0]))
