@@ -60,14 +60,18 @@ def _ridge_path(
 ) -> list[np.ndarray]:
     """Return z-scored predictions of the test part for each penalty: one factorisation.
 
-    In dual form, which costs a third of a singular value decomposition.
+    That of the smaller of the two products, which costs a third of a singular value decomposition.
     """
     mean = inputs.train.mean(axis=0, dtype=np.float64)
     train, test = inputs.train - mean, inputs.test - mean
-    variance, u = eigh(train @ train.T)
-    along, seen = u.T @ targets, (test @ train.T) @ u  # (n_train, n_values), (n_test, n_train)
-    least = _scale(train) * len(train)
-    return [(seen / (np.maximum(variance, 0) + one * least)) @ along for one in penalties]
+    if len(train) <= train.shape[1]:
+        variance, u = eigh(train @ train.T)
+        along, seen = u.T @ targets, (test @ train.T) @ u
+    else:
+        variance, v = eigh(train.T @ train)
+        along, seen = v.T @ (train.T @ targets), test @ v
+    least, variance = _scale(train) * len(train), np.maximum(variance, 0)
+    return [(seen / (variance + one * least)) @ along for one in penalties]
 
 
 def softmax_regression(inputs: Inputs, codes: np.ndarray, n_classes: int, folds: Folds) -> Chosen:
