@@ -28,7 +28,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "models": (1_900, 1_060),
     "qwen": (4_750, 2_250),
     "recording": (3_600, 2_250),
-    "report": (10_300, 3_300),
+    "report": (10_650, 3_300),
     "rules": (0, 750),
     "run": (1_300, 1_150),
     "site": (0, 850),
