@@ -38,6 +38,7 @@ sizes: str = "../shared/published/heldout_baselines/episode_selection.csv"  # re
 n_study: int = 128  # episodes of the study that the note plans
 n_dataset: int = 12102  # complete episodes of the dataset
 frames_per_episode: int = 5821  # length of a real episode: that of the public sample
+n_seeds: int = 5  # seeds of the networks
 
 # %% [markdown]
 # ## Load
@@ -120,7 +121,7 @@ print("\n\n".join(cost.text for cost in costs))
 cohort = open_cohort(manifest, tables_in(folder / "windows"))
 rows, predicted = [*overlaps, *across.cohort_rows(cohort, run)], []
 for problem in across.cohort_problems(cohort):
-    predictions = {head: predict(problem, head) for head in heads}
+    predictions = {head: predict(problem, head, n_seeds) for head in heads}
     rows += across.heldout_rows(problem, predictions, run)
     predicted += across.predictions_by_window(problem, predictions)
 lost = "; ".join(f"{name}: {why}" for name, why in cohort.lost.items())
@@ -132,15 +133,15 @@ Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 # recording was tested once. Intervals resample whole recordings.
 #
 # Both heads are asked in every fold, on the same axes and inputs. The neural one is the small dense
-# network of section 3, started from one seed per fold: its intervals tell how sure a score is over
-# recordings, not over seeds. Reconstruction is left out of the folds, since each would score it in
+# network of section 3, started from several seeds in every fold: intervals tell how sure a score is
+# over recordings, and a verdict needs its seeds to agree. Reconstruction is left out of the folds, since each would score it in
 # deviations of its own training side.
 
 # %%
 of_folds = {task.name: [] for task in TASKS}
 for fold in across.folds(manifest, n_turns) if n_turns else ():
     for problem in across.cohort_problems(cohort.on_sides_of(fold), across.poolable()):
-        predictions = {head: predict(problem, head) for head in heads}
+        predictions = {head: predict(problem, head, n_seeds) for head in heads}
         of_folds[problem.task.name].append(across.fold_scores(problem, predictions))
 for task in TASKS if n_turns else ():
     rows += across.pooled_rows(task, of_folds[task.name], run)
@@ -257,6 +258,6 @@ assert valid["tiny_model_constrained"] in (None, 1), "a grammar lets nothing els
 # %%
 parameters = {"run": run, "episodes": shown_path(at_root(episodes)), "n_turns": n_turns}
 parameters |= {"sizes": shown_path(at_root(sizes)), "frames_per_episode": frames_per_episode}
-parameters |= {"n_study": n_study, "n_dataset": n_dataset}
+parameters |= {"n_study": n_study, "n_dataset": n_dataset, "n_seeds": n_seeds}
 inputs = [one.table.path for one in cohort.recordings]
 write_records(metrics_path(run, notebook), rows, provenance(notebook, parameters, inputs))
