@@ -27,7 +27,7 @@
 # A score alone says little, so every head is asked three questions here. Does it beat the **best
 # trivial baseline** of its task: the most frequent class, the label that persists, hands at zero
 # velocity? Does it beat the **linear head**? And does the interval of that difference, resampled in
-# blocks of neighbouring windows, exclude zero? Only then is it called better or worse, and a network
+# blocks of neighbouring windows, exclude zero? Only then is it called better or worse; a network
 # only if it was trained from five seeds and all of them are on that side.
 
 # %% tags=["parameters"]

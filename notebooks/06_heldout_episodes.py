@@ -134,8 +134,8 @@ Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 #
 # Both heads are asked in every fold, on the same axes and inputs. The neural one is the small dense
 # network of section 3, started from several seeds in every fold: intervals tell how sure a score is
-# over recordings, and a verdict needs its seeds to agree. Reconstruction is left out of the folds, since each would score it in
-# deviations of its own training side.
+# over recordings, and a verdict needs its seeds to agree. Reconstruction is left out of the folds,
+# since each would score it in deviations of its own training side.
 
 # %%
 of_folds = {task.name: [] for task in TASKS}
