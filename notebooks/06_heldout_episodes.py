@@ -51,7 +51,7 @@ from xperience.cohort.cost import cost_of, cost_rows, read_rates
 from xperience.cohort.manifest import read_manifest
 from xperience.cohort.overlap import overlap_rows, overlap_table, read_labels
 from xperience.cohort.shards import read_reports, status_text
-from xperience.evaluation.predictions import predict
+from xperience.evaluation.predictions import predict_heads
 from xperience.evaluation.records import write_records
 from xperience.project import at_root, metrics_path, predictions_path, run_folder
 from xperience.report import heldout as words
@@ -121,7 +121,7 @@ print("\n\n".join(cost.text for cost in costs))
 cohort = open_cohort(manifest, tables_in(folder / "windows"))
 rows, predicted = [*overlaps, *across.cohort_rows(cohort, run)], []
 for problem in across.cohort_problems(cohort):
-    predictions = {head: predict(problem, head, n_seeds) for head in heads}
+    (predictions,) = predict_heads([problem], heads, n_seeds)
     rows += across.heldout_rows(problem, predictions, run)
     predicted += across.predictions_by_window(problem, predictions)
 lost = "; ".join(f"{name}: {why}" for name, why in cohort.lost.items())
@@ -141,7 +141,7 @@ Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 of_folds = {task.name: [] for task in TASKS}
 for fold in across.folds(manifest, n_turns) if n_turns else ():
     for problem in across.cohort_problems(cohort.on_sides_of(fold), across.poolable()):
-        predictions = {head: predict(problem, head, n_seeds) for head in heads}
+        (predictions,) = predict_heads([problem], heads, n_seeds)
         of_folds[problem.task.name].append(across.fold_scores(problem, predictions))
 for task in TASKS if n_turns else ():
     rows += across.pooled_rows(task, of_folds[task.name], run)

@@ -8,7 +8,7 @@ import pytest
 
 from xperience.evaluation import evaluate as evaluation
 from xperience.evaluation import predictions as heads
-from xperience.evaluation.evaluate import Scores, evaluate, floors
+from xperience.evaluation.evaluate import Scores, deviation, evaluate, floors
 from xperience.evaluation.predictions import (
     COLUMNS,
     Prediction,
@@ -134,7 +134,7 @@ def test_a_head_with_seeds_is_their_mean_and_spread(problems):
     values = [s.value for s in mine.each(one)]
     assert len(set(values)) > 1
     assert mine.score(one).value == pytest.approx(np.mean(values))
-    assert mine.spread(one) == pytest.approx(np.std(values, ddof=1))
+    assert deviation(mine.by_seed(one).values()) == pytest.approx(np.std(values, ddof=1))
     assert mine.interval(one).estimate == pytest.approx(np.mean(values))
     of_time = problem.samples.centers[problem.split.test][problem.by_time]
     assert (np.diff(of_time) > 0).all(), "evidence is in the order of the recording"

@@ -267,5 +267,5 @@ def test_what_fails_in_a_worker_fails_as_it_is(problems):
     def broken(problem, seeds):
         raise TableError("windows", f"lack {problem.task.name}", "all", "Extract them again.")
 
-    with pytest.raises(TableError, match="lack contact_prediction"):
-        predict_all([problems["contact_prediction"]], one_by_one(broken))
+    with pytest.raises(TableError, match="lack timeline_action"):
+        predict_all([problems["timeline_action"]], one_by_one(broken))

@@ -153,8 +153,10 @@ def _groups(problems: Sequence[Problem]) -> list[tuple[str, list[int]]]:
     groups: dict[Hashable, list[int]] = {}
     for place, problem in enumerate(problems):
         if problem.ok:
-            sides = (problem.samples.members, problem.split.train, problem.split.test)
-            key = (id(problem.blocks), problem.contract, *(side.tobytes() for side in sides))
+            key: tuple[Hashable, ...] = (id(problem), problem.contract)
+            if problem.samples is not None:
+                sides = (problem.samples.members, problem.split.train, problem.split.test)
+                key = id(problem.blocks), problem.contract, *(side.tobytes() for side in sides)
             groups.setdefault(key, []).append(place)
     work = {
         key: sum(problems[place].n_train * problems[place].n_features for place in places)
