@@ -37,7 +37,7 @@ def compared(problem, mine, rival):
     rows = evaluate(problem, {"linear": rival, "neural": mine}, "run", "section")
     name = TASK.primary.name
     of_head = [r for r in rows if (r.head, r.metric, r.variant) == ("neural", name, None)]
-    means = [r for r in of_head if r.seed is None or r.n_seeds == len(mine)]
+    means = [r for r in of_head if r.seed is None or len(mine) == 1]
     return (next(r for r in means if r.against is None),
             next(r for r in means if r.against == "linear"))  # fmt: skip
 
