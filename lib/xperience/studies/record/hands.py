@@ -247,7 +247,7 @@ def recurrent(histories: Histories) -> list[Prediction]:
     known = _flat(histories.ahead[train])
     goal = Goal("vectors", known.astype(np.float32), known.shape[1])
     stop = Validation(*histories.folds[VALIDATION_FOLD])
-    fits = temporal(shown, goal, stop, SEEDS, BRIEF, "cpu")
+    fits = temporal(shown, goal, stop, SEEDS, BRIEF)
     shape = histories.ahead.shape[1:]
     return [
         Prediction(fit.test.reshape(-1, *shape), facts={"epochs": float(fit.epochs)}, seed=fit.seed)
