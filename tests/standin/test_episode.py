@@ -1,6 +1,5 @@
 """The episode as files: layout, sizes, sameness, refusals, wholeness; its sound."""
 
-
 import av
 import h5py
 import numpy as np
