@@ -105,5 +105,5 @@ bench: setup ## time the simulator, features, heads, audio study and the whole r
 		--episode artifacts/standin/episode
 	@$(BIN)/python benchmarks/run.py standin
 
-clean: setup ## remove what a run made, but not what is committed (RUN=…, DOWNLOAD=1)
+clean: setup ## remove what a run made; the committed reference stays (RUN=…, DOWNLOAD=1)
 	@$(XPERIENCE) clean $(OWN) $(if $(DOWNLOAD),--download) -- $(call quoted,RUN)

@@ -42,10 +42,16 @@ def run(root) -> Path:
     return folder
 
 
-def test_a_simulation_goes_and_what_is_committed_stays(run, simulated):
+def test_a_simulation_and_its_results_go_and_the_reference_stays(run, simulated, root):
+    reference = root / "artifacts" / "reference" / "tiny"
+    shutil.copytree(run / "metrics", reference / "metrics")
+    before = seen(reference)
     shutil.copytree(simulated(frames=60), run / "episode")
+    for name in ("reproduction.json", "RESEARCH_TAKEAWAYS.md", "RESEARCH_TAKEAWAYS.json"):
+        (run / name).touch()
     assert call("clean", "tiny") == (0, "")
-    assert [path.name for path in run.iterdir()] == ["metrics"]
+    assert list(run.iterdir()) == []
+    assert seen(reference) == before
 
 
 def test_a_recording_of_ones_own_stays_and_a_download_goes_if_asked(run, tiny):

@@ -35,8 +35,10 @@ RECORD = "08_published_record"
 FEATURES, SIMULATOR, SITE = "xperience.features", "xperience.standin", "xperience.report.site"
 
 DATA = ("windows", "shards", "cache", "logs", "site", ".stamps")
-"""What of a run's folder can be made again and isn't committed, besides its recording."""
+"""What of a run's folder is no result, besides its recording."""
 RESULTS = ("notebooks", "metrics", "predictions", "figures")
+REPORT = "reproduction.json"
+"""The comparison of a run with its reference."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,7 @@ class RunPlan:
 
     def reports(self) -> list[Path]:
         """Return the comparison with the reference, if there is one."""
-        return [self.folder / "reproduction.json"] if self.committed() else []
+        return [self.folder / REPORT] if self.committed() else []
 
     def page_sources(self) -> list[Path]:
         """Return the site's own pages."""

@@ -261,13 +261,14 @@ def clean(
         bool, typer.Option("--download", help="A downloaded recording goes too.")
     ] = False,
 ) -> None:
-    """Remove what a run made and isn't committed; recordings of anybody else stay."""
+    """Remove what a run made; the reference, and recordings of anybody else, stay."""
     from xperience.errors import ParamsError
     from xperience.hub.source import is_own_download
     from xperience.outputs import check_output
     from xperience.params import own_run_name
     from xperience.project import run_folder
-    from xperience.run.plan import DATA
+    from xperience.report.takeaways import NAME
+    from xperience.run.plan import DATA, REPORT, RESULTS
     from xperience.standin.mark import is_simulated
     from xperience.storage import remove_folder
 
@@ -275,7 +276,7 @@ def clean(
     if not run:
         raise ParamsError("run", "is empty", "a run's name", "Name a folder in artifacts/.")
     folder = run_folder(run)
-    parts = [folder / part for part in DATA]
+    parts = [folder / part for part in (*DATA, *RESULTS)]
     check_output(folder)
     for part in parts:
         check_output(part, emptied=True)
@@ -285,6 +286,8 @@ def clean(
         for part in parts:
             if part.is_dir() and part not in links:
                 remove_folder(part)
+        for page in (*folder.glob(f"{NAME}.*"), folder / REPORT):
+            page.unlink(missing_ok=True)
         recording = folder / "episode"
         if is_simulated(recording) or (download and is_own_download(recording)):
             shutil.rmtree(recording)
@@ -304,10 +307,11 @@ def fresh(run: Run = BASE_RUN, episode: Own = None) -> None:
     plan = _plan(run, episode)
     has_run = any(plan.executed(name).is_file() for name in plan.params.notebooks)
     found = stale(plan if has_run else plan.reference)
+    way_out = f"make reproduce {'' if has_run else 'publish '}RUN={run}"
     for entry in found:
         print(entry, file=sys.stderr)
     if found:
-        print(f"Mend it with: make reproduce RUN={run}", file=sys.stderr)
+        print(f"Mend it with: {way_out}", file=sys.stderr)
         raise typer.Exit(1)
 
 
