@@ -7,7 +7,7 @@ import sys
 import pytest
 
 HEAVY = ("h5py", "librosa", "matplotlib", "numpy", "pandas", "seaborn", "sklearn", "torch")
-MAX_CPU_S = 0.5
+MAX_CPU_S, TYPER_CPU_S = 0.5, 0.12
 
 
 def children_s() -> float:
@@ -32,13 +32,17 @@ def test_starting_loads_nothing_heavy(module, refused):
 
 
 def test_help_answers_in_half_a_second_of_cpu():
-    spent = []
-    for _ in range(3):  # the machine may be busy: the best of three counts
+    """Half a second on the processor it was set on; another's speed is what importing Typer takes.
+
+    Typer's own import took 0.12 s there. The two are measured by turns, since a busy machine slows
+    both; the best of five counts.
+    """
+    call = "from xperience.cli import app; app(['--help'], prog_name='xperience')"
+    spent: dict[str, list[float]] = {call: [], "import typer": []}
+    for code in list(spent) * 5:
         before = children_s()
-        call = "from xperience.cli import app; app(['--help'], prog_name='xperience')"
-        words = [sys.executable, "-c", call]
-        assert b"standin" in subprocess.run(words, capture_output=True, check=True).stdout
-        spent.append(children_s() - before)
-        if spent[-1] <= MAX_CPU_S:
-            break
-    assert min(spent) <= MAX_CPU_S
+        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        spent[code].append(children_s() - before)
+        assert code != call or b"standin" in answer.stdout
+    best, typer = (min(each) for each in spent.values())
+    assert best <= MAX_CPU_S * max(1, typer / TYPER_CPU_S)
