@@ -50,7 +50,7 @@ from IPython.display import Markdown, display
 
 from xperience.evaluation.evaluate import class_rows, evaluate, leak_rows, paired_row
 from xperience.evaluation.predictions import copy_nearest, only_time, predict
-from xperience.evaluation.records import records_table
+from xperience.evaluation.records import holm, records_table
 from xperience.project import run_folder
 from xperience.report import shift as words
 from xperience.report.figures import show
@@ -148,6 +148,7 @@ for (contract, task, split), problem in problems.items():
         rows += leak_rows(problem, base)
         rows += class_rows(problem, "linear", found["linear"], base)
     predictions[contract, task, split] = found
+rows = holm(rows)
 
 # %% [markdown]
 # What the purge of the chronological split changes is a difference of two linear heads on the same

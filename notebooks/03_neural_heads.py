@@ -26,9 +26,9 @@
 #
 # A score alone says little, so every head is asked three questions here. Does it beat the **best
 # trivial baseline** of its task: the most frequent class, the label that persists, hands at zero
-# velocity? Does it beat the **linear head**? And does the interval of that difference, resampled in
-# blocks of neighbouring windows, exclude zero? Only then is it called better or worse; a network
-# only if it was trained from five seeds and all of them are on that side.
+# velocity? Does it beat the **linear head**? And is that difference significant, when neighbouring
+# windows resemble each other and twelve tasks are asked? Only then is it called better or worse; a
+# network only if it was trained from five seeds and all of them are on that side.
 
 # %% tags=["parameters"]
 run: str = "standin"  # the run's name, its folder under artifacts/
@@ -45,6 +45,7 @@ from IPython.display import Markdown, display
 
 from xperience.evaluation.evaluate import evaluate
 from xperience.evaluation.predictions import HEADS, predict_heads
+from xperience.evaluation.records import holm
 from xperience.project import run_folder
 from xperience.report.figures import show
 from xperience.report.figures.heads import (
@@ -73,7 +74,7 @@ seeds = {"published": n_published_seeds, "corrected": n_seeds}
 #
 # A *problem* is a task on this recording: its samples, their split, what was purged. Each head
 # *predicts* the test samples of each problem; *evaluate* scores the predictions beside the trivial
-# baselines and compares them.
+# baselines and compares them; `holm` corrects the comparisons for the number of tasks.
 #
 # Under `published` the **linear** head is full-batch gradient descent or ridge regression, and the
 # **neural** one the note's network: layer normalisation, two hidden layers, a fixed number of
@@ -97,8 +98,8 @@ for contract, heads in HEADS.items():
 
 # %%
 rows = {
-    contract: [row for problem, predictions in found
-               for row in evaluate(problem, predictions, run, notebook)]
+    contract: holm(row for problem, predictions in found
+                   for row in evaluate(problem, predictions, run, notebook))
     for contract, found in answered.items()
 }  # fmt: skip
 tasks = {
@@ -114,7 +115,7 @@ studied = {contract: (rows[contract], tasks[contract]) for contract in rows}
 #
 # Tasks have different units, so gains are put on one scale without a unit: 0 is the best trivial
 # baseline of the task, 1 is perfection. The interval is that of the *paired* difference: head and
-# baseline are scored on the same resampled windows.
+# baseline are scored on the same windows.
 
 # %% tags=["front"]
 show(draw_gains(studied), pictures / "03_gains.png")
@@ -129,10 +130,8 @@ show(shown, pictures / "03_over_linear.png")
 # %% [markdown]
 # ### Every task
 #
-# A score is followed by its standard deviation over seeds (±) and its interval, where one can be
-# trusted. *Not tested*: the windows that decide the comparison form too few independent segments,
-# as in a short recording; a longer one, or more recordings, would be needed. *Seeds needed*: fewer
-# than five were trained; the published network is a parity check, so its scores are shown and
+# A score is followed by its standard deviation over seeds (±) and its interval. *Seeds needed*:
+# fewer than five were trained; the published network is a parity check, so its scores are shown and
 # nothing is said of them. *Seeds disagree*: not all are on the side of their mean. *Unstable*: the
 # published descent takes steps so long that it predicts otherwise in single precision than in
 # double, so its score says nothing.

@@ -58,7 +58,7 @@ from xperience.evaluation.reconstruction import (
     unit_rows,
     weight_rows,
 )
-from xperience.evaluation.records import records_table
+from xperience.evaluation.records import holm, records_table
 from xperience.evaluation.retrieval import (
     Ranking,
     action_rows,
@@ -132,6 +132,7 @@ for (contract, name), problem in problems.items():
         rows += evaluate(problem, {"linear": ()}, **told)
     elif name not in sources:
         rows += evaluate(problem, {"linear": predicted[contract, name]}, run, notebook)
+rows = holm(rows)
 
 # %% [markdown]
 # ## Retrieval
@@ -147,9 +148,8 @@ for (contract, name), problem in problems.items():
 # But neighbouring windows are nearly the same, in the query's stream and in the candidates', so
 # even unrelated streams give ranks in long runs, some of them lucky. The control that keeps those
 # runs is the **circular shift**: the same similarities with queries and candidates shifted against
-# each other in time. A retrieval is called better than chance if the 95 % interval of its
-# difference from the best floor is above zero, or, where the recording is too short for an
-# interval, if fewer than one in twenty shifts score as well.
+# each other in time. A retrieval is called better than chance if at most one in twenty shifts
+# scores as well.
 #
 # **Equal candidates share their places.** A caption holds for many windows on end, and no head can
 # tell windows of one text apart by it: the dotted line is the best that is left. Under `published`

@@ -59,7 +59,6 @@ from xperience.features.blocks import CONTRACTS
 from xperience.project import at_root, run_folder
 from xperience.report.audio import (
     comparison_table,
-    finding,
     gains,
     kinds_of,
     loudness_table,
@@ -76,7 +75,7 @@ from xperience.report.figures.audio import (
 )
 from xperience.report.provenance import shown_path
 from xperience.report.section import open_inputs, save_section
-from xperience.report.tables import Rows, Verdict
+from xperience.report.tables import Verdict, verdict
 from xperience.tasks.audio import OTHER, REST, audio_problems, with_sound
 from xperience.tasks.catalogue import AUDIO
 
@@ -185,18 +184,17 @@ for pair in (sound_helps, other_helps):
 #
 # ### Which gains are significant
 #
-# Neighbouring windows overlap and resemble each other, so intervals come from resampling blocks of
-# time. Where the difference rests on a few segments of the recording, no interval can be trusted,
-# and none is given: a hollow mark is a result as well. And who compares many tasks finds something
-# in one of them by luck: a gain is significant only if its interval excludes zero *and* its
-# p-value, corrected by Holm's method for all tasks of the same comparison, is at most 5 %.
+# Neighbouring windows overlap and resemble each other, so intervals come from contiguous segments
+# of the recording: few of them make wide intervals. And who compares many tasks finds something in
+# one of them by luck: a gain is significant only if its p-value, corrected by Holm's method for all
+# tasks of the same comparison, is at most 5 %.
 
 # %% tags=["front"]
 show(draw_audio_forest(rows), pictures / "05_forest.png")
 
 # %% [markdown]
 # Task by task: the gain in the task's own score with its interval (above zero, sound helps), the
-# corrected p-value and the net wins. *Not tested* comes with the reason.
+# corrected p-value and the net wins.
 
 # %%
 comparison_table(rows, sound_helps)
@@ -240,7 +238,7 @@ for row in rows:
     assert row.metric != NET_WINS or abs(row.value) <= 1
     if row.task is None and row.value is not None:
         found = gains(rows, (row.variant, row.against), row.contract)
-        better = sum(finding(Rows(rows), one)[0] == Verdict.BETTER for one in found)
+        better = sum(verdict(one)[0] == Verdict.BETTER for one in found)
         assert row.metric != "tasks_with_claimed_gain" or row.value == better
         mean = np.mean([one.value for one in found])
         assert row.metric != MIXED_MEAN or np.isclose(row.value, mean)

@@ -52,7 +52,7 @@ from xperience.cohort.manifest import read_manifest
 from xperience.cohort.overlap import overlap_rows, overlap_table, read_labels
 from xperience.cohort.shards import read_reports, status_text
 from xperience.evaluation.predictions import predict_heads
-from xperience.evaluation.records import write_records
+from xperience.evaluation.records import holm, write_records
 from xperience.project import at_root, metrics_path, predictions_path, run_folder
 from xperience.report import heldout as words
 from xperience.report.figures import show
@@ -130,7 +130,7 @@ Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 # %% [markdown]
 # A handful of test recordings cannot say how sure a score is: what is independent is the recording.
 # So the whole is repeated as a cross-validation: in every fold other sessions test, until each
-# recording was tested once. Intervals resample whole recordings.
+# recording was tested once. Intervals leave out whole recordings.
 #
 # Both heads are asked in every fold, on the same axes and inputs. The neural one is the small dense
 # network of section 3, started from several seeds in every fold: intervals tell how sure a score is
@@ -145,7 +145,7 @@ for fold in across.folds(manifest, n_turns) if n_turns else ():
         of_folds[problem.task.name].append(across.fold_scores(problem, predictions))
 for task in TASKS if n_turns else ():
     rows += across.pooled_rows(task, of_folds[task.name], run)
-rows += cost_rows(costs, run, notebook)
+rows = holm([*rows, *cost_rows(costs, run, notebook)])
 
 # %% [markdown]
 # ## Look: are heads of any use on unseen recordings?

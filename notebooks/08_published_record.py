@@ -44,7 +44,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from xperience.evaluation.agreement import STATUSES
-from xperience.evaluation.records import write_records
+from xperience.evaluation.records import holm, write_records
 from xperience.project import NOTE, metrics_path, run_folder
 from xperience.report import record as words
 from xperience.report.figures import show
@@ -173,7 +173,7 @@ words.logmel_table(heard)
 # ## Check
 
 # %%
-rows = [*note_rows(record, told, scored + heard, run, notebook), *scored, *heard, *moved]
+rows = holm([*note_rows(record, told, scored + heard, run, notebook), *scored, *heard, *moved])
 count = {row.metric: row.value for row in rows if row.metric.startswith(("figures_", "report_"))}
 assert sum(count[f"figures_{status.replace(' ', '_')}"] for status in STATUSES) == len(told)
 assert all(one.reason for one in told if one.recomputed is None)

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from xperience.evaluation.ablation import Effect, adjusted, effect, significant
-from xperience.evaluation.resampling import Resampling
+from xperience.evaluation.ablation import Effect, effect
+from xperience.evaluation.intervals import Segmentation
+from xperience.evaluation.records import ALPHA, Record, holm
 
 N_TASKS, N = 12, 348
 
@@ -21,13 +22,17 @@ def dependent(rng: np.random.Generator, n_series: int, correlation: float) -> np
 def between(first, second, **groups) -> Effect:
     """The effect between two scores that are means of what each sample contributes."""
     sides = tuple(lambda w, v=values: w @ v / w.sum(axis=1) for values in (first, second))
-    return effect(sides, first - second, Resampling(400, **groups))
+    return effect(sides, first - second, Segmentation(**groups))
 
 
 def verdicts(found: list[Effect]) -> list[bool]:
-    return [
-        significant(*one) for one in zip(found, adjusted([one.p for one in found]), strict=True)
-    ]
+    rows = [gap(place, one.gain.p) for place, one in enumerate(found)]
+    return [row.p_holm <= ALPHA for row in holm(rows)]
+
+
+def gap(place: int, p: float) -> Record:
+    names = {"run": "r", "section": "s", "contract": "c", "head": "linear", "against": "rival"}
+    return Record(**names, task=str(place), metric="f1", value=0.1, p=p)
 
 
 def test_gain_is_the_difference_of_means_and_wins_count_samples():
@@ -41,14 +46,14 @@ def test_wins_do_not_heed_the_unit_and_turning_the_sides_turns_the_signs():
     one, other = between(first, second), between(-1000 * first, -1000 * second)
     assert other.net_wins.estimate == pytest.approx(-one.net_wins.estimate)
     assert other.gain.estimate == pytest.approx(-1000 * one.gain.estimate)
-    assert other.p == pytest.approx(one.p)
+    assert other.gain.p == pytest.approx(one.gain.p)
 
 
 def test_equal_predictions_are_not_significant():
     same = np.random.default_rng(2).normal(size=N)
     found = between(same, same)
     assert found.gain.estimate == found.net_wins.estimate == 0
-    assert found.p is None
+    assert found.gain.p == 1
     assert verdicts([found]) == [False]
 
 
@@ -65,20 +70,31 @@ def test_recordings_are_the_units_where_there_are_several():
     groups = np.repeat(np.arange(12), 29)
     own = rng.normal(size=12)[groups] + 0.01 * rng.normal(size=N)  # differs between, not within
     found = between(own, np.zeros(N), groups=groups)
-    assert found.gain.n_blocks == 12
-    assert found.p > 0.01
+    assert found.gain.n_segments == 12
+    assert found.gain.p > 0.01
 
 
-@settings(max_examples=10)
-@given(st.lists(st.one_of(st.none(), st.floats(1e-6, 1)), max_size=12))
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=12))
 def test_adjusted_p_values_are_holms(p_values):
-    found = adjusted(p_values)
-    assert [one is None for one in found] == [one is None for one in p_values]
-    known = sorted((p, q) for p, q in zip(p_values, found, strict=True) if p is not None)
-    running = 0.0
-    for place, (p, q) in enumerate(known):
-        running = max(running, min(1.0, p * (len(p_values) - place)))
-        assert q == pytest.approx(running)
+    rows = holm([gap(place, p) for place, p in enumerate(p_values)])
+    assert [row.p for row in rows] == p_values
+    n = len(p_values)
+    for row in rows:  # the greatest step of those that come before it
+        steps = [min(1, (n - sorted(p_values).index(p)) * p) for p in p_values if p <= row.p]
+        assert row.p_holm == pytest.approx(max(steps))
+    assert holm(rows) == rows
+
+
+def test_a_family_is_one_comparison_over_tasks_whichever_baseline_is_best():
+    names = {"against": ("majority", "zero_velocity", "linear", "linear"), "p": (0.01,) * 4}
+    tasks, variants = ("a", "b", "a", "b"), (None, None, None, "seen")
+    rows = [
+        gap(0, 1).model_copy(update={"task": task, "against": against, "p": p, "variant": of})
+        for task, against, p, of in zip(tasks, *names.values(), variants, strict=True)
+    ]
+    own = {"variant": "floor", "against": None, "p": None}
+    floors = [rows[0].model_copy(update={"head": name, **own}) for name in names["against"][:2]]
+    assert [row.p_holm for row in holm(rows + floors)[:4]] == [0.02, 0.02, 0.01, 0.01]
 
 
 @pytest.mark.slow

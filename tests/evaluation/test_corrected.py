@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xperience.evaluation import evaluate as evaluation
 from xperience.evaluation import predictions as heads
 from xperience.evaluation.evaluate import Scores, deviation, evaluate, floors
 from xperience.evaluation.predictions import (
@@ -47,9 +46,7 @@ def answered(problems) -> list:
 
 @pytest.fixture(scope="module")
 def rows(answered) -> list:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "N_RESAMPLES", 100)
-        return [row for pair in answered for row in evaluate(*pair, "short", "suite")]
+    return [row for pair in answered for row in evaluate(*pair, "short", "suite")]
 
 
 @pytest.mark.parametrize("name", TASKS_BY_NAME)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xperience.evaluation.intervals import Segmentation
 from xperience.evaluation.metrics import ranks
-from xperience.evaluation.resampling import Resampling
 from xperience.evaluation.retrieval import (
     BETWEEN,
     WITHIN,
@@ -37,7 +37,7 @@ BASE = {"run": "r", "section": "s", "contract": "corrected", "task": "cross_moda
 BASE |= {"head": "linear"}
 
 
-def ranking(similarity, actions=None, targets=None, resampling=None):
+def ranking(similarity, actions=None, targets=None, segmentation=None):
     """Return a ranking of windows a step apart, all targets different unless given."""
     n = len(similarity)
     return Ranking(
@@ -47,7 +47,7 @@ def ranking(similarity, actions=None, targets=None, resampling=None):
         9 + STEP * np.arange(n),
         np.arange(n)[:, None] if targets is None else np.asarray(targets)[:, None],
         tuple([None] * n if actions is None else actions),
-        resampling or Resampling(n_resamples=200),
+        segmentation or Segmentation(),
     )
 
 

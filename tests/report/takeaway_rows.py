@@ -9,18 +9,21 @@ import pytest
 from xperience.evaluation.records import Record
 from xperience.report.claims import (
     FLOOR,
+    MIXED,
     NEITHER,
     NO,
     OPEN,
     SECTIONS,
     TAKEAWAYS,
     YES,
+    Aligned,
     Ask,
     Claim,
     Clears,
     Compares,
     Every,
     Fact,
+    Matches,
     Outcome,
     Place,
     Rule,
@@ -28,7 +31,7 @@ from xperience.report.claims import (
     Settles,
     Tally,
 )
-from xperience.report.takeaways import ALPHA, HEADS, Evidence, judge, say
+from xperience.report.takeaways import HEADS, Evidence, judge, say
 
 RUN, COHORT = "tried", "tried-cohort"
 BASELINE = "majority"
@@ -103,7 +106,16 @@ def rows_for(test: object, place: Place, outcome: Outcome) -> list[Record]:
 
 
 @rows_for.register
-def _(test: Compares, place: Place, outcome: Outcome) -> list[Record]:
+def _(test: Aligned, place: Place, outcome: Outcome) -> list[Record]:
+    score = row(place, test.ask, value=0.5, floor=0.3, floor_name="chance")
+    if outcome is OPEN:
+        return [score, row(place, test.p, status="skipped", reason="it was not tried")]
+    return [score, row(place, test.p, value=0.01 if outcome is YES else 0.4)]
+
+
+@rows_for.register(Compares)
+@rows_for.register(Matches)
+def _(test: Compares | Matches, place: Place, outcome: Outcome) -> list[Record]:
     """Return the head's score, the difference, and the rival's score, which belong together."""
     mine, gap = _compared(test.ask, place, TURNED[outcome] if test.turned else outcome)
     variant = test.rival_variant if gap.against in HEADS else FLOOR
@@ -178,11 +190,9 @@ def _(test: Every, place: Place, outcome: Outcome) -> list[Record]:
 @rows_for.register
 def _(test: Tally, place: Place, outcome: Outcome) -> list[Record]:
     rows = []
-    for ask in test.asks:
-        rows += _compared(ask, place, outcome) if ask.against else [difference(place, ask, outcome)]
-        if test.guard is not None:
-            guard = Ask(ask.section, test.guard, ask.task, ask.head, ask.variant, ask.against)
-            rows.append(row(place, guard, value=ALPHA / 2))
+    for number, ask in enumerate(test.asks):
+        one = outcome if outcome is not MIXED else NEITHER if number else YES
+        rows += _compared(ask, place, one) if ask.against else [difference(place, ask, one)]
     return rows
 
 

@@ -129,7 +129,10 @@ def test_r2_by_block_and_unit_is_the_plain_one(answered, rows, tmp_path):
 
 def test_the_reconstructions_figures_follow_their_rows(rows):
     gains = [row for row in rows if row.against]
-    sure = [row.model_copy(update={"value": 0.2, "ci_low": 0.1, "ci_high": 0.3}) for row in gains]
+    sure = [
+        row.model_copy(update={"value": 0.2, "ci_low": 0.1, "ci_high": 0.3, "p": 0.01})
+        for row in gains
+    ]
     told = [row for row in rows if not row.against] + [
         row.model_copy(update={"variant": row.variant.replace("motion and audio", "motion")})
         for row in sure

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xperience.evaluation.records import read_records
+from xperience.evaluation.records import ALPHA, read_records
 from xperience.project import at_root
 from xperience.report import claims, takeaways
 from xperience.report.claims import (
@@ -18,6 +18,7 @@ from xperience.report.claims import (
     CONTRACT,
     EXTENTS,
     FLOOR,
+    MIXED,
     NEITHER,
     NEURAL,
     NO,
@@ -32,6 +33,7 @@ from xperience.report.claims import (
     Clears,
     Compares,
     Fact,
+    Matches,
     Outcome,
     Place,
     Same,
@@ -40,7 +42,7 @@ from xperience.report.claims import (
 )
 from xperience.report.figures.takeaways import draw_evidence, draw_glance
 from xperience.report.tables import number, share, signed
-from xperience.report.takeaways import ALPHA, FAR, OPEN_SENTENCE, Evidence, assemble, judge, say
+from xperience.report.takeaways import FAR, OPEN_SENTENCE, Evidence, assemble, judge, say
 
 from . import takeaway_rows as made
 from .takeaway_rows import RULES, changed, judged, named, of, rows_of, said, told
@@ -155,7 +157,7 @@ SPOILT = {
     "no direction": ({"higher_is_better": None}, "no better direction"),
     "an interval beside its value": ({"value": 7.0}, "does not hold its value"),
     "mixed units": ({"unit": "mixed"}, "different units"),
-    "no verdict": ({"no_verdict": "seeds disagree: 4 better, 1 open"}, "4 better, 1 open"),
+    "no verdict": ({"no_verdict": "4 seeds; 5 needed"}, "4 seeds; 5 needed"),
 }  # fmt: skip
 
 
@@ -196,13 +198,13 @@ def test_a_difference_is_told_with_both_its_scores_and_far_if_they_are(entry):
 
 
 def test_a_turned_claim_speaks_of_its_own_head_first():
-    entry = named("local_beats_copying")
+    entry = named("copying_suffices", "record")
     for outcome, sign in ((YES, "+"), (NO, "-")):
-        copy, gap, linear = rows_of(entry, outcome)
-        assert (copy.head, linear.head, gap.against) == ("copy_nearest", "linear", "linear")
+        linear, gap, copy = rows_of(entry, outcome)
+        assert (linear.head, copy.head, gap.against) == ("linear", *["nearest_in_time"] * 2)
         words = judged(entry, [copy, gap, linear]).words
-        assert (words["mine"], words["other"]) == (number(linear.value), number(copy.value))
-        assert words["gap"] == signed(linear.value - copy.value)
+        assert (words["mine"], words["other"]) == (number(copy.value), number(linear.value))
+        assert words["gap"] == signed(copy.value - linear.value)
         assert words["gap"].startswith(sign)
         assert words["ends"] == f"[{signed(-gap.ci_high)}, {signed(-gap.ci_low)}]"
 
@@ -270,7 +272,8 @@ def test_most_is_more_than_half_and_untold_tasks_are_no_evidence(better, worse, 
     assert (judgement.outcome is OPEN) == (could and judgement.outcome not in (YES, NO))
     assert bool(judgement.why) == (judgement.outcome is OPEN)
     assert "1 tasks" not in judgement.why
-    if judgement.outcome is NEITHER:
+    if judgement.outcome in (NEITHER, MIXED):
+        assert (judgement.outcome is MIXED) == (better + worse > 0)
         assert judgement.words["case"].startswith("Tasks disagree") == (better > 0 and worse > 0)
 
 
@@ -289,11 +292,29 @@ def test_every_look_at_what_sound_does_to_a_task_stands_a_correction_for_all_loo
     assert len(looks) == 4
     for entry in looks:
         rows = rows_of(entry)
-        p_rows = [row for row in rows if row.metric == entry[2].test.guard]
-        assert len(p_rows) == len(entry[2].test.asks)
-        assert judged(entry, changed(rows, p_rows, value=ALPHA)).outcome is YES
-        assert judged(entry, changed(rows, p_rows, value=ALPHA * 1.01)).outcome is NEITHER
-        assert judged(entry, [row for row in rows if row not in p_rows]).outcome is OPEN
+        gaps = [row for row in rows if row.against]
+        assert len(gaps) == len(entry[2].test.asks)
+        assert judged(entry, changed(rows, gaps, p=0.001, p_holm=ALPHA)).outcome is YES
+        assert judged(entry, changed(rows, gaps, p=0.001, p_holm=ALPHA * 1.01)).outcome is NEITHER
+
+
+@of(Matches)
+def test_as_good_needs_the_interval_above_the_margin(entry):
+    mine, gap, rival = rows_of(entry, NEITHER)
+    rows = [mine, gap, rival.model_copy(update={"value": mine.value})]
+    turn = -1 if entry[2].test.turned else 1
+    for low, outcome in ((-0.9, YES), (-1.1, NEITHER)):
+        ends = sorted((turn * low * entry[2].test.margin, turn * 0.4))
+        near = changed(rows, [gap], value=0.0, ci_low=ends[0], ci_high=ends[1])
+        assert judged(entry, near).outcome is outcome
+
+
+@of(Compares)
+def test_seeds_that_disagree_are_no_significant_difference(entry):
+    rows = rows_of(entry)
+    spoilt = changed(rows, told(rows), no_verdict="seeds disagree: 4 of 5 are on that side")
+    assert judged(entry, spoilt).outcome is NEITHER
+    assert "but seeds disagree" in said(entry, spoilt)
 
 
 def test_heads_on_unseen_recordings_are_told_by_rotated_rows_else_by_few_recordings():
@@ -445,7 +466,7 @@ def test_an_unknown_fact_leaves_a_whole_page_and_pictures(monkeypatch, tmp_path)
     for one in content["takeaways"]:
         assert one["question"] in takeaways.takeaway_text(one, names)
         assert "No score is there" in draw_evidence(one, names).alt
-    assert "can't tell" in draw_glance(content).alt
+    assert "not tested" in draw_glance(content).alt
 
 
 def test_pictures_show_each_score_once_with_its_verdict(supported):

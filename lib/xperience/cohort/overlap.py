@@ -11,9 +11,9 @@ import numpy as np
 
 from xperience.cohort.manifest import ManifestError, SplitManifest
 from xperience.errors import EpisodeError, ParamsError, XperienceError, did_you_mean
+from xperience.evaluation.intervals import Segmentation, interval
 from xperience.evaluation.metrics import SHARE
 from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import Resampling, interval
 from xperience.features.windows import WINDOW_FRAMES, window_label, window_starts
 from xperience.progress import OnProgress
 from xperience.recording import labels
@@ -226,10 +226,10 @@ def _shares(cohort: CohortLabels, kind: str, side: str, key_of: KeyOf) -> tuple[
         total, unknown = weights @ windows, np.full(len(weights), np.nan)
         return np.divide(weights @ seen, total, out=unknown, where=total > 0)
 
-    over = interval(share, len(asked), Resampling(groups=np.arange(len(asked))), SHARE)
+    over = interval(share, len(asked), Segmentation(groups=np.arange(len(asked))), SHARE)
     of_windows = base | {"n_test": int(windows.sum()), "value": seen.sum() / windows.sum()}
     if over.low is None or over.high is None:
-        of_windows["ci_reason"] = f"{over.verdict}: {over.reason}"
+        of_windows["ci_reason"] = f"{over.status}: {over.reason}"
     else:
         of_windows |= {"ci_low": over.low, "ci_high": over.high}
     return of_windows, base | {"n_test": len(here), "value": len(here & known) / len(here)}

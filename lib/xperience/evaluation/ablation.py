@@ -1,7 +1,7 @@
 """Ablations: one task asked of several inputs, and how much better one input is than another.
 
 The *gain* is the difference of two scores, turned so that more is better, with its paired
-block-bootstrap interval. It can't be averaged over tasks: an F1, an MRR and an error have nothing
+interval. It can't be averaged over tasks: an F1, an MRR and an error have nothing
 to do with one another.
 
 *Net wins* can: the share of test samples that the first predicts better, minus the share that the
@@ -9,13 +9,8 @@ second does. It lies in [-1, 1] and means the same for every task, whatever the 
 difference of skill scores was put aside: skill is unbounded below, and one task whose heads err by
 several standard deviations then makes the mean whatever it likes.
 
-A gain is *significant* if its 95 % interval excludes 0 and its p-value, adjusted by Holm's method
-for the number of tasks, is at most 5 %. Holm reads p-values far out in the tails (0.4 %), where
-block bootstraps are wrong: with the intervals' own corrections for dependence, inverted, 12 true
-nulls of 200 to 350 dependent samples gave a false positive in 7 to 17 % of simulated studies
-instead of 5 %. So p comes from a t-test over the means of `N_BATCHES` contiguous segments of the
-recording, which pays for few independent segments by its fat tails (5 to 9 % in the same simulation
-at 348 samples, correlation of neighbours 0 to 0.9).
+A gain is *significant* if its p-value, adjusted by Holm's method for the number of tasks, is at
+most 5 %.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,16 +19,22 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.stats import ttest_1samp
-from statsmodels.stats.multitest import multipletests
 
 from xperience.evaluation.evaluate import (
     Scores,
     base_of,
+    difference_fields,
     floors,
     interval_fields,
     measured,
     score_row,
+)
+from xperience.evaluation.intervals import (
+    Interval,
+    Segmentation,
+    WeightedScore,
+    difference,
+    interval,
 )
 from xperience.evaluation.metrics import (
     MIXED,
@@ -45,23 +46,11 @@ from xperience.evaluation.metrics import (
     Vectors,
 )
 from xperience.evaluation.predictions import Predictions
-from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import (
-    Interval,
-    Resampling,
-    WeightedScore,
-    difference,
-    influence,
-    interval,
-)
+from xperience.evaluation.records import ALPHA, Record, holm
 from xperience.tasks.measures import Measure
 from xperience.tasks.problem import Problem
 
-N_BATCHES = 8
-"""Segments that p-values rest on: fewer cost power, more are no longer independent."""
-LEVEL = 0.05
-"""Greatest chance of any false positive among the tasks that are corrected together."""
-NET_WINS, MIXED_MEAN, P_HOLM = "net_wins", "mean_gain_mixed_units", "gain_p_holm"
+NET_WINS, MIXED_MEAN = "net_wins", "mean_gain_mixed_units"
 
 
 @dataclass(frozen=True)
@@ -74,17 +63,14 @@ class Effect:
         Difference of the scores in their own unit; above 0 the first is better.
     net_wins : Interval
         Share of samples that the first predicts better minus the share that the second does.
-    p : float, optional
-        Two-sided, not adjusted; None where the gain has no interval.
     """
 
     gain: Interval
     net_wins: Interval
-    p: float | None
 
 
 def effect(
-    sides: tuple[WeightedScore, WeightedScore], margins: np.ndarray, how: Resampling | None = None
+    sides: tuple[WeightedScore, WeightedScore], margins: np.ndarray, how: Segmentation | None = None
 ) -> Effect:
     """Return the effect between two scores.
 
@@ -94,50 +80,14 @@ def effect(
         Scores as functions of sample weights, more being better.
     margins : float array, shape (n,)
         Above 0 for samples that the first predicts better, in time order.
-    how : Resampling, optional
+    how : Segmentation, optional
     """
-    how = how or Resampling()
+    how = how or Segmentation()
     better, n = np.sign(margins), len(margins)
-    gain = difference(*sides, n, how)
     return Effect(
-        gain=gain,
+        gain=difference(*sides, n, how),
         net_wins=interval(lambda w: w @ better / w.sum(axis=1), n, how, (-1.0, 1.0)),
-        p=_p_value(lambda w: sides[0](w) - sides[1](w), gain, how),
     )
-
-
-def _p_value(score_of: WeightedScore, found: Interval, how: Resampling) -> float | None:
-    """Return the p-value of a score being 0, from batches of its per-sample contributions."""
-    if found.low is None:
-        return None
-    series = found.estimate + influence(score_of, found.n_samples)
-    if how.groups is not None:
-        batch = np.unique(np.asarray(how.groups), return_inverse=True)[1]
-    else:
-        batch = np.arange(len(series)) * N_BATCHES // len(series)
-    means = np.bincount(batch, weights=series) / np.bincount(batch)
-    return float(ttest_1samp(means, 0.0).pvalue)
-
-
-def adjusted(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values adjusted for their number by Holm's method; None stays None.
-
-    Notes
-    -----
-    What could not be tested was still looked at: it counts as p = 1. Calling significant what stays
-    at or below 5 % makes any false positive at most 5 % likely, however the tests depend on each
-    other (S. Holm, Scandinavian Journal of Statistics 6, 1979).
-    """
-    if not p_values:
-        return []
-    filled = [1.0 if p is None else p for p in p_values]
-    found = multipletests(filled, method="holm")[1]
-    return [None if p is None else float(q) for p, q in zip(p_values, found, strict=True)]
-
-
-def significant(found: Effect, p_holm: float | None) -> bool:
-    """Return whether a gain's interval excludes 0 and its adjusted p-value is at most 5 %."""
-    return p_holm is not None and p_holm <= LEVEL and found.gain.excludes_zero
 
 
 def sample_losses(mine: Scores, one: Measure) -> np.ndarray:
@@ -211,7 +161,7 @@ class Ablation:
             return None
         sides = tuple(self.scores[one].weighted(self.primary) for one in (variant, against))
         sides = sides if self.primary.metric.higher_is_better else sides[::-1]
-        return effect(sides, self.margins(variant, against), self.scores[variant].resampling)
+        return effect(sides, self.margins(variant, against), self.scores[variant].segmentation)
 
 
 def ablations(
@@ -291,65 +241,56 @@ def comparison_rows(
     Returns
     -------
     list of Record
-        For each task the gain in the primary measure (``<measure>_gain``, above 0 is better), net
-        wins, and Holm's p-value; then over the tasks the number of significant gains and mean net
+        For each task the gain in the primary measure (``<measure>_gain``, above 0 is better) with
+        Holm's p, and net wins; then over the tasks the number of significant gains and mean net
         wins. Under `published` also the two figures of the note: the number of gains above 0,
         whatever their size, and ``mean_gain_mixed_units``, which adds F1, MRR and errors and is
         comparable with nothing else.
     """
     found = list(found)
     effects = [one.effect(*pair) for one in found]
-    known = iter(adjusted([one.p for one in effects if one]))
-    judged = [(one, next(known) if one else None) for one in effects]
     named = {"variant": pair[0], "against": pair[1], "higher_is_better": True}
     rows = []
-    for one, (gain, p_holm) in zip(found, judged, strict=True):
+    for one, effect_of in zip(found, effects, strict=True):
         own = base_of(one.problems[pair[0]], base) | named | {"head": one.head}
-        rows += _effect_rows(one, gain, p_holm, own)
+        rows += _effect_rows(one, effect_of, own)
+    rows = holm(rows)
     first = found[0].problems[pair[0]]
     own = dict(base) | named | {"contract": first.contract, "head": found[0].head}
     lost = [one.problems[pair[0]].task.name for one in found if one.missing(*pair)]
-    return rows + list(_summary_rows(judged, lost, own))
+    n_claimed = sum(row.value > 0 and row.p_holm <= ALPHA for row in rows if row.p is not None)
+    return rows + list(_summary_rows(effects, n_claimed, lost, own))
 
 
-def _effect_rows(
-    one: Ablation, found: Effect | None, p_holm: float | None, own: Mapping[str, Any]
-) -> Iterator[Record]:
+def _effect_rows(one: Ablation, found: Effect | None, own: Mapping[str, Any]) -> Iterator[Record]:
     metric = {"metric": f"{one.primary.name}_gain", "unit": one.primary.metric.unit}
     if found is None:
         lost = one.missing(own["variant"], own["against"])
         yield Record(**own, **metric, status=lost.status, reason=lost.reason)
         return
-    yield Record(**own, **metric, value=found.gain.estimate, **interval_fields(found.gain))
+    yield Record(**own, **metric, value=found.gain.estimate, **difference_fields(found.gain))
     wins = found.net_wins
     yield Record(**own, metric=NET_WINS, unit="1", value=wins.estimate, **interval_fields(wins))
-    own = own | {"metric": P_HOLM, "unit": "1", "higher_is_better": None}
-    if p_holm is None:
-        reason = f"the gain has no interval: {found.gain.reason}"
-        yield Record(**own, status="degenerate", reason=reason)
-    else:
-        yield Record(**own, value=p_holm)
 
 
 def _summary_rows(
-    judged: Sequence[tuple[Effect | None, float | None]], lost: Sequence[str], own: dict[str, Any]
+    effects: Sequence[Effect | None], n_claimed: int, lost: Sequence[str], own: dict[str, Any]
 ) -> Iterator[Record]:
     """Yield what sums tasks up; no values if a task is missing, for that would sum up others."""
     units = {"tasks_with_claimed_gain": "task", f"mean_{NET_WINS}": "1"}
     if own["contract"] == "published":
         units = {MIXED_MEAN: MIXED, "tasks_with_gain": "task"} | units
     if lost:
-        reason = f"{len(lost)} of {len(judged)} tasks cannot be compared: {', '.join(lost)}"
+        reason = f"{len(lost)} of {len(effects)} tasks cannot be compared: {', '.join(lost)}"
         for metric, unit in units.items():
             yield Record(**own, metric=metric, unit=unit, status="skipped", reason=reason)
         return
-    gains = np.array([one.gain.estimate for one, _ in judged])
-    claimed = np.array([significant(*one) for one in judged])
+    gains = np.array([one.gain.estimate for one in effects])
     values = {
         MIXED_MEAN: gains.mean(),
         "tasks_with_gain": (gains > 0).sum(),
-        "tasks_with_claimed_gain": (claimed & (gains > 0)).sum(),
-        f"mean_{NET_WINS}": np.mean([one.net_wins.estimate for one, _ in judged]),
+        "tasks_with_claimed_gain": n_claimed,
+        f"mean_{NET_WINS}": np.mean([one.net_wins.estimate for one in effects]),
     }
     for metric, unit in units.items():
         yield Record(**own, metric=metric, unit=unit, value=float(values[metric]))

@@ -2,8 +2,8 @@
 
 This is the one place that scores and compares. A `Comparison` holds a problem's heads and trivial
 baselines, scored on the same test samples; `evaluate` writes it out as rows. Samples stand in time
-order, so that blocks of neighbours can be resampled; in a problem of several recordings (it has
-``groups``) recordings are resampled, and ranks are taken within each.
+order, so that neighbours form segments; in a problem of several recordings (it has ``groups``)
+each is a segment, and ranks are taken within each.
 """
 
 from collections import Counter
@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 
 from xperience.evaluation import metrics as scoring
-from xperience.evaluation.metrics import Boundaries, Ranks, Score
-from xperience.evaluation.predictions import Prediction, Predictions
-from xperience.evaluation.records import MIN_SEEDS, Record
-from xperience.evaluation.resampling import (
+from xperience.evaluation.intervals import (
     Interval,
     IntervalStatus,
-    Resampling,
+    Segmentation,
     difference,
     interval,
 )
+from xperience.evaluation.metrics import Boundaries, Ranks, Score
+from xperience.evaluation.predictions import Prediction, Predictions
+from xperience.evaluation.records import DISAGREE, MIN_SEEDS, Record
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines
 from xperience.tasks.measures import Measure
@@ -34,7 +34,6 @@ from xperience.tasks.targets import boundary_frames
 FLOOR, SEEN = "floor", "seen_classes"
 """Variants of rows: a trivial baseline's own score; test samples of classes that were trained."""
 FLOOR_SEED, FLOOR_DRAWS = 7, 25
-N_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -122,24 +121,23 @@ class Scores:
         return _fitting(one, self.draws[0]).refusal
 
     @cached_property
-    def resampling(self) -> Resampling:
-        """How test samples are resampled."""
+    def segmentation(self) -> Segmentation:
+        """Which test samples count as one piece of evidence."""
         if self.problem.groups is not None:
-            return Resampling(n_resamples=N_RESAMPLES, groups=self.problem.groups)
-        return Resampling(n_resamples=N_RESAMPLES, min_block=self.problem.min_block)
+            return Segmentation(groups=self.problem.groups)
+        return Segmentation(min_length=self.problem.min_block)
 
     def interval(self, one: Measure) -> Interval:
         """Return the interval of a measure's mean score over seeds."""
         if refusal := self.refusal(one):
-            n, level = self.n(one), self.resampling.level
-            return Interval(
-                None, None, None, level, n, None, 0, None, IntervalStatus.UNDEFINED, refusal
-            )
-        return interval(self.weighted(one), self.n(one), self.resampling, one.metric.bounds)
+            status = IntervalStatus.UNDEFINED
+            return Interval(None, n_samples=self.n(one), status=status, reason=refusal)
+        return interval(self.weighted(one), self.n(one), self.segmentation, one.metric.bounds)
 
     def minus(self, other: "Scores", one: Measure) -> Interval:
         """Return the paired interval of this score minus another's on the same samples."""
-        return difference(self.weighted(one), other.weighted(one), self.n(one), self.resampling)
+        sides = self.weighted(one), other.weighted(one)
+        return difference(*sides, self.n(one), self.segmentation, one.metric.bounds)
 
     def by_group(self, one: Measure) -> list[float | None]:
         """Return the score of every recording on its own, None where it has none."""
@@ -478,27 +476,32 @@ def difference_row(mine: Scores, rival: Scores, one: Measure, base: Mapping[str,
         or too_few_seeds(found["n_seeds"])
         or disagreement(gaps, value, bounds)
     )
-    return Record(**found, value=value, **interval_fields(bounds))
+    return Record(**found, value=value, **difference_fields(bounds))
 
 
 def disagreement(gaps: Sequence[float], value: float, bounds: Interval) -> str | None:
     """Return how a network's seeds disagree on a difference that excludes 0, or None.
 
-    An interval resamples the test, not the seeds: a mean may be clear of 0 although a network that
-    is trained once more would say the opposite.
+    An interval is about other test samples, not other seeds: a mean may be clear of 0 although a
+    network that is trained once more would say the opposite.
     """
     agree = sum(gap * value > 0 for gap in gaps)
     if not bounds.excludes_zero or agree == len(gaps):
         return None
-    return f"seeds disagree: {agree} of {len(gaps)} are on the side of their mean"
+    return f"{DISAGREE}: {agree} of {len(gaps)} are on the side of their mean"
 
 
 def interval_fields(found: Interval) -> dict[str, Any]:
     """Return an interval as fields of a row: its ends, or why there are none."""
     fields = {"n_effective": found.n_effective}
     if found.low is None or found.high is None:
-        return fields | {"ci_reason": f"{found.verdict}: {found.reason}"}
+        return fields | {"ci_reason": f"{found.status}: {found.reason}"}
     return fields | {"ci_low": found.low, "ci_high": found.high}
+
+
+def difference_fields(found: Interval) -> dict[str, Any]:
+    """Return the interval of a difference as fields of a row, with its p."""
+    return interval_fields(found) | {"p": found.p}
 
 
 def evaluate(

@@ -789,7 +789,7 @@ def metric_named(metric: str | Metric) -> Metric:
 
 
 def weighted(metric: str | Metric, evidence: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the metric as a function of sample weights, for resampling.
+    """Return the metric as a function of sample weights, for intervals.
 
     The function takes weights (n_rows, n) and returns values (n_rows,), NaN where undefined. A
     sample of weight 2 counts as two; the candidates of a retrieval stay as they are.

@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 Status = Literal["ok", "skipped", "degenerate"]
 KEY = ("run", "section", "contract", "task", "head", "variant", "against", "metric", "seed")
 
+ALPHA = 0.05
+"""Greatest corrected p of a difference that is called better or worse."""
 MIN_SEEDS = 5
 """Seeds without which nothing is said of a network."""
+DISAGREE = "seeds disagree"
+"""Begins it where some seeds of a network are on the other side of their mean."""
 UNSTABLE = "unstable"
 """Begins `Record.no_verdict` where a value hangs on the rounding of its computation."""
 
@@ -66,6 +70,8 @@ class Record(BaseModel):
         Ends of the 95 % interval, both or neither.
     ci_reason : str, optional
         Why there is no interval, where one was asked for.
+    p, p_holm : float, optional
+        Of a difference: two-sided p of it being 0, and the same adjusted for its family (`holm`).
     n_seeds : int, optional
         Seeds of a network whose mean the value is; None where nothing was trained at random.
     spread : float, optional
@@ -112,6 +118,8 @@ class Record(BaseModel):
     ci_low: float | None = None
     ci_high: float | None = None
     ci_reason: str | None = None
+    p: float | None = None
+    p_holm: float | None = None
     n_seeds: int | None = None
     spread: float | None = None
     no_verdict: str | None = None
@@ -151,6 +159,32 @@ def _require(holds: bool, expected: str) -> None:
         raise ValueError(f"a row needs {expected}")
 
 
+def holm(rows: Iterable[Record]) -> list[Record]:
+    """Return rows whose differences carry p-values adjusted for the number of comparisons.
+
+    A family is the same comparison (head, variant, and rival: another head, or whichever trivial
+    baseline is best) over the tasks of a section and contract. Calling better or worse what stays
+    at or below 5 % makes any false one among them at most 5 % likely, however the tests depend on
+    each other (S. Holm, Scandinavian Journal of Statistics 6, 1979). Rows that are adjusted already
+    are adjusted anew.
+    """
+    rows = list(rows)
+    trivial = {row.head for row in rows if (row.variant or "").endswith("floor")}
+    families: dict[tuple[Any, ...], list[int]] = {}
+    for place, row in enumerate(rows):
+        if row.p is not None and row.task is not None:
+            rival = "floor" if row.against in trivial else row.against
+            key = row.run, row.section, row.contract, row.head, row.variant, rival, row.seed
+            families.setdefault(key, []).append(place)
+    for places in families.values():
+        ordered = sorted(places, key=lambda place: rows[place].p)
+        least = 0.0
+        for rank, place in enumerate(ordered):
+            least = max(least, min(1.0, (len(ordered) - rank) * rows[place].p))
+            rows[place] = rows[place].model_copy(update={"p_holm": least})
+    return rows
+
+
 def finite_or_none(value: float | None) -> float | None:
     """Return a number as a row can hold it: NaN and infinity are no score."""
     return float(value) if value is not None and math.isfinite(value) else None
@@ -175,7 +209,7 @@ def write_records(
     RecordError
         If there are no rows, or two rows share a key.
     """
-    rows = list(rows)
+    rows = holm(rows)
     _check_rows(rows, Path(path).name)
     if provenance is not None:
         write_json(provenance_path(path), dict(provenance))

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from xperience.evaluation.evaluate import N_RESAMPLES, interval_fields
+from xperience.evaluation.evaluate import interval_fields
+from xperience.evaluation.intervals import Interval, Segmentation, interval
 from xperience.evaluation.metrics import TIE, Ranks, cosine, ranks
 from xperience.evaluation.predictions import Prediction
 from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import Interval, Resampling, interval
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.tasks.problem import Problem
 from xperience.tasks.targets import window_labels
@@ -48,8 +48,8 @@ class Ranking:
         The true vectors.
     actions : tuple of str or None, length n
         Each window's action; None without a label.
-    resampling : Resampling
-        How queries are resampled for intervals.
+    segmentation : Segmentation
+        Which queries count as one piece of evidence.
     """
 
     task: str
@@ -58,7 +58,7 @@ class Ranking:
     centers: np.ndarray
     targets: np.ndarray
     actions: tuple[str | None, ...]
-    resampling: Resampling
+    segmentation: Segmentation
 
     @classmethod
     def of(cls, problem: Problem, prediction: Prediction) -> "Ranking":
@@ -78,7 +78,7 @@ class Ranking:
             problem.samples.centers[places],
             truth,
             tuple(actions),
-            Resampling(n_resamples=N_RESAMPLES, min_block=problem.min_block),
+            Segmentation(min_length=problem.min_block),
         )
 
     def __len__(self) -> int:
@@ -137,7 +137,7 @@ class Ranking:
     def mean(self, values: np.ndarray) -> Interval:
         """Return the interval of a mean over queries, NaN left out, from 0 to 1."""
         known = values[np.isfinite(values)]
-        return interval(lambda w: w @ known / w.sum(axis=1), len(known), self.resampling, (0, 1))
+        return interval(lambda w: w @ known / w.sum(axis=1), len(known), self.segmentation, (0, 1))
 
 
 def curve(found: Ranks, depths: np.ndarray) -> np.ndarray:

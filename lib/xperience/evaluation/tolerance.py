@@ -23,10 +23,11 @@ LEAST_SHARE = 0.01
 MEASURED_UNITS = {"h"}
 """Hours of work are measured, and differ from run to run."""
 _DERIVED = 1e-3
-"""Of effective samples: a ratio of sums of small differences, shown with few digits."""
+"""Of effective samples and p: ratios of sums of small differences, shown with few digits."""
 _EXACT = ("run", "section", "contract", "task", "head", "variant", "against", "metric", "seed",
           "unit", "higher_is_better", "status", "n_seeds", "n_train", "n_test")  # fmt: skip
-_NUMBERS = ("value", "ci_low", "ci_high", "spread", "floor", "skill", "ceiling", "n_effective")
+_OF_TEST = ("n_effective", "p", "p_holm")
+_NUMBERS = ("value", "ci_low", "ci_high", "spread", "floor", "skill", "ceiling", *_OF_TEST)
 _OF_SCORE = ("value", "ci_low", "ci_high")
 
 
@@ -107,7 +108,7 @@ def _close(reference: Record, row: Record, name: str) -> bool:
     was, now = getattr(reference, name), getattr(row, name)
     if was is None or now is None:
         return was is now
-    relative = _DERIVED if name == "n_effective" else RELATIVE
+    relative = _DERIVED if name in _OF_TEST else RELATIVE
     return math.isclose(was, now, rel_tol=relative, abs_tol=ABSOLUTE)
 
 

@@ -1,6 +1,6 @@
 """Scores of answers as tidy rows: validity, every field beside its floors, the published figures.
 
-Windows of a recording resemble each other; what is independent is the recording. A resample weighs
+Windows of a recording resemble each other; what is independent is the recording. A score weighs
 recordings, so counts are summed in each of them once and memory does not grow with the windows.
 """
 
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from xperience.evaluation.metrics import METRICS, Metric, Score, skill
-from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import (
-    Interval,
-    Resampling,
+from xperience.evaluation.evaluate import difference_fields, interval_fields
+from xperience.evaluation.intervals import (
+    Segmentation,
     WeightedScore,
     difference,
     interval,
 )
+from xperience.evaluation.metrics import METRICS, Metric, Score, skill
+from xperience.evaluation.records import Record
 from xperience.qwen.predictions import AnsweredWindow, AnswerFile
 from xperience.qwen.schema import FAULTS, UNKNOWN
 
@@ -173,7 +173,7 @@ class AnswerScore:
         Fields are ``task`` and ``variant``.
         """
         one, n = self.metric, self.n_episodes
-        resampling = Resampling(groups=np.arange(n))
+        segmentation = Segmentation(groups=np.arange(n))
         fields |= {"n_test": self.n_samples, **named(one)}
         found = self._value(self.score_of)
         floors = {name: self._value(score_of) for name, score_of in self.floors.items()}
@@ -184,11 +184,12 @@ class AnswerScore:
             whole |= {"floor": known[best], "floor_name": best}
             whole["skill"] = skill(one, found, floors[best]).value
         if found.value is not None:
-            whole |= _ends(interval(self.score_of, n, resampling, one.bounds))
+            whole |= interval_fields(interval(self.score_of, n, segmentation, one.bounds))
         yield Record(**base | fields | whole)
         if found.value is None or best is None:
             return
-        gap = _ends(difference(self.score_of, self.floors[best], n, resampling))
+        sides = self.score_of, self.floors[best]
+        gap = difference_fields(difference(*sides, n, segmentation, one.bounds))
         yield Record(**base | fields | gap, against=best, value=found.value - known[best])
         fields["variant"] = "_".join(filter(None, (fields.get("variant"), FLOOR)))
         for name, floor in floors.items():
@@ -205,15 +206,6 @@ class AnswerScore:
 
 def _said(score: Score) -> dict[str, Any]:
     return {"value": score.value, "status": score.status, "reason": score.reason}
-
-
-def _ends(found: Interval) -> dict[str, Any]:
-    """Return an interval as fields of a row: its ends, or why there are none."""
-    n_effective = found.n_effective
-    fields = {"n_effective": None if n_effective is None else round(n_effective, 6)}
-    if found.low is None or found.high is None:
-        return fields | {"ci_reason": f"{found.verdict}: {found.reason}"}
-    return fields | {"ci_low": found.low, "ci_high": found.high}
 
 
 # --- validity, and what bounds the scores -------------------------------------------------------

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from xperience.errors import MissingStreamError
-from xperience.evaluation.ablation import LEVEL, NET_WINS, P_HOLM, Ablation
+from xperience.evaluation.ablation import NET_WINS, Ablation
+from xperience.evaluation.intervals import Interval, Segmentation, interval
 from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import Interval, Resampling, interval
 from xperience.features.sound import FLOOR_POWER, Spectrogram, level_db, spectrogram
 from xperience.features.table import WindowTable
 from xperience.recording.recording import Recording
@@ -66,16 +66,6 @@ def beside(rows: Rows, gain: Record, metric: str, **wanted: str | None) -> Recor
     return rows.one(**own | wanted, metric=metric)
 
 
-def finding(rows: Rows, gain: Record) -> tuple[Verdict, str]:
-    """Return what a gain allows to be said, corrected for the number of tasks, and why not more."""
-    found, why = verdict(gain)
-    p_holm = beside(rows, gain, P_HOLM)
-    corrected = p_holm is not None and p_holm.value is not None and p_holm.value <= LEVEL
-    if found in (Verdict.BETTER, Verdict.WORSE) and not corrected:
-        return Verdict.NO_DIFFERENCE, "corrected for the number of tasks"
-    return found, why
-
-
 def comparison_table(rows: Iterable[Record], pair: Pair) -> pd.DataFrame:
     """Return a comparison, one row per contract and task.
 
@@ -83,8 +73,8 @@ def comparison_table(rows: Iterable[Record], pair: Pair) -> pd.DataFrame:
     """
     rows, found = Rows(rows), []
     for gain in (one for contract in FEATURES for one in gains(rows, pair, contract)):
-        primary, (said, why) = gain.metric.removesuffix("_gain"), finding(rows, gain)
-        wins, p_holm = (beside(rows, gain, metric) for metric in (NET_WINS, P_HOLM))
+        primary, (said, why) = gain.metric.removesuffix("_gain"), verdict(gain)
+        wins = beside(rows, gain, NET_WINS)
         own = beside(rows, gain, primary, against=None)
         if said == Verdict.BETTER and own.skill is not None and own.skill <= 0:
             why = "still below the best trivial baseline"
@@ -94,7 +84,7 @@ def comparison_table(rows: Iterable[Record], pair: Pair) -> pd.DataFrame:
                 "task": readable(gain.task),
                 "measure": readable(primary),
                 "gain": f"{signed(gain.value, gain.unit)} {ends(gain)}",
-                "p (Holm)": number(p_holm and p_holm.value),
+                "p (Holm)": number(gain.p_holm),
                 "net wins": f"{signed(wins and wins.value)} {ends(wins)}",
                 "finding": f"{said} ({why})" if why else str(said),
             }
@@ -180,8 +170,8 @@ class Wins:
         First window of each sample.
     won : int array, shape (n,)
         1 where the variant predicts better, -1 where the other does, 0 where neither.
-    resampling : Resampling
-        How test samples are resampled.
+    segmentation : Segmentation
+        Which test samples count as one piece of evidence.
     significant : bool
         Whether the gain in the task's score is significant.
     """
@@ -189,7 +179,7 @@ class Wins:
     task: str
     window: np.ndarray
     won: np.ndarray
-    resampling: Resampling
+    segmentation: Segmentation
     significant: bool = False
 
     @property
@@ -214,7 +204,7 @@ class Wins:
         def score(weights: np.ndarray) -> np.ndarray:
             return mean(weights * loud) - mean(weights * ~loud)
 
-        return interval(score, len(self.won), self.resampling, (-2.0, 2.0))
+        return interval(score, len(self.won), self.segmentation, (-2.0, 2.0))
 
 
 def most_wins(
@@ -234,8 +224,8 @@ def most_wins(
         tested = mine.problem.split.test[mine.problem.by_time]
         windows = mine.problem.samples.members[tested, 0]
         (gain,) = (row for row in gains(rows, pair, mine.problem.contract) if row.task == task)
-        sure = finding(rows, gain)[0] in (Verdict.BETTER, Verdict.WORSE)
-        wins.append(Wins(task, windows, won, mine.resampling, sure))
+        sure = verdict(gain)[0] in (Verdict.BETTER, Verdict.WORSE)
+        wins.append(Wins(task, windows, won, mine.segmentation, sure))
     decided = [one for one in wins if one.won.any()]
     return sorted(decided, key=lambda one: (not one.significant, -abs(one.net)))[:n]
 

@@ -16,16 +16,16 @@ import pandas as pd
 
 from xperience.errors import XperienceError, did_you_mean
 from xperience.evaluation import metrics as scoring
-from xperience.evaluation.metrics import Labels, LabelSets, Metric, MetricError, Ranks, Vectors
-from xperience.evaluation.predictions import BETWEEN
-from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import (
+from xperience.evaluation.intervals import (
     Interval,
     IntervalStatus,
-    Resampling,
+    Segmentation,
     WeightedScore,
     difference,
 )
+from xperience.evaluation.metrics import Labels, LabelSets, Metric, MetricError, Ranks, Vectors
+from xperience.evaluation.predictions import BETWEEN
+from xperience.evaluation.records import Record
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.project import provenance_path, results_folder
 from xperience.report.lineage import rows_of_run, selector_of
@@ -33,7 +33,6 @@ from xperience.report.tables import verdict
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
 from xperience.tasks.task import Task
 
-N_RESAMPLES = 1000
 _N_FILES = 6
 _MAY_DIFFER = ("notebook", "parameters", "library", "python", "versions")
 """What may differ between two runs that are compared, and is listed."""
@@ -312,14 +311,14 @@ def _difference(one: Record, other: Record, found: Interval, runs: tuple[str, st
     names = {"section", "contract", "task", "head", "variant", "metric", "unit", "seed"}
     names |= {"higher_is_better", "n_train", "n_test", "n_seeds"}
     values = one.model_dump(include=names)
-    values |= {"run": runs[0], "against": runs[1], "n_effective": found.n_effective}
+    values |= {"run": runs[0], "against": runs[1], "n_effective": found.n_effective, "p": found.p}
     values["no_verdict"] = one.no_verdict or other.no_verdict
     if found.estimate is None:
         return Record(**values, status="degenerate", reason=found.reason or "no score")
-    if found.verdict is IntervalStatus.OK:
+    if found.status is IntervalStatus.OK:
         values |= {"ci_low": found.low, "ci_high": found.high}
     else:
-        values["ci_reason"] = f"{found.verdict}: {found.reason}"
+        values["ci_reason"] = f"{found.status}: {found.reason}"
     return Record(**values, value=found.estimate)
 
 
@@ -367,7 +366,7 @@ def _paired(first: Record, second: Record, kept: list[Kept]) -> Interval:
         for row, predictions in zip((first, second), kept, strict=True)
     )
     _expect_same_samples(samples, others)
-    return difference(one, other, len(samples), _resampling(task, samples))
+    return difference(one, other, len(samples), _segmentation(task, samples), metric.bounds)
 
 
 def _score_again(
@@ -427,13 +426,13 @@ def _weighted(task: Task, metric: Metric, table: pd.DataFrame) -> WeightedScore:
     return lambda weights: weights @ values / weights.sum(axis=1)
 
 
-def _resampling(task: Task, samples: pd.DataFrame) -> Resampling:
-    """Return how samples are resampled: whole recordings where there are several, else blocks.
+def _segmentation(task: Task, samples: pd.DataFrame) -> Segmentation:
+    """Return one piece of evidence: a recording where there are several, else a segment.
 
-    A block covers at least the frames of one sample's windows and its target together.
+    A segment covers at least the frames of one sample's windows and its target together.
     """
     if "episode" in samples and len(samples["episode"].unique()) > 1:
-        return Resampling(N_RESAMPLES, groups=samples["episode"].to_numpy())
+        return Segmentation(groups=samples["episode"].to_numpy())
     members = task.members(_SEVERAL_WINDOWS)
     apart = int((members.max(axis=1) - members.min(axis=1)).max(initial=0)) * STRIDE_FRAMES
     extent = apart + WINDOW_FRAMES
@@ -443,4 +442,4 @@ def _resampling(task: Task, samples: pd.DataFrame) -> Resampling:
     starts = samples["start_frame"].to_numpy()
     span = int(np.ptp(starts)) if len(starts) else 0
     block = math.ceil(extent * (len(starts) - 1) / span) if span else 1
-    return Resampling(N_RESAMPLES, min_block=max(1, block))
+    return Segmentation(min_length=max(1, block))

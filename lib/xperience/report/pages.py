@@ -186,7 +186,7 @@ def _claims_shown(one: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
             of = (column, contract)
             found = [c for c in one["claims"] if (c["column"], c["contract"]) == of]
             if found:
-                return sorted(found, key=lambda c: c["outcome"] == Outcome.OPEN)[:N_SENTENCES]
+                return sorted(found, key=lambda c: c["outcome"] == Outcome.NOT_TESTED)[:N_SENTENCES]
     return ()
 
 

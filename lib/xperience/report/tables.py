@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from xperience.evaluation.records import Record
+from xperience.evaluation.records import ALPHA, DISAGREE, Record
 from xperience.text import as_markdown
 
 UNKNOWN = "–"
@@ -43,15 +43,19 @@ class Verdict(StrEnum):
 def verdict(row: Record | None) -> tuple[Verdict, str]:
     """Return what a paired difference says of its head, and why it wasn't tested if it wasn't.
 
-    Better and worse need a 95 % interval that excludes 0, and a metric that has a direction. A row
-    of a network that rests on too few seeds, or on seeds that disagree, and one that hangs on
-    rounding have no verdict: see `Record.no_verdict`.
+    Better and worse need a p of at most 5 % after Holm's correction for the family of tasks (the
+    bare p, or a 95 % interval that excludes 0, where there is no family), and a metric that has a
+    direction. Where seeds of a network disagree there is no significant difference. A row that
+    rests on too few seeds, or hangs on rounding, is not tested: see `Record.no_verdict`.
     """
     if why := _untested(row):
         return Verdict.NOT_TESTED, why
-    if row.ci_low <= 0 <= row.ci_high:
+    if row.no_verdict:
+        return Verdict.NO_DIFFERENCE, row.no_verdict
+    p = row.p if row.p_holm is None else row.p_holm
+    if row.ci_low <= 0 <= row.ci_high if p is None else p > ALPHA:
         return Verdict.NO_DIFFERENCE, ""
-    above = row.ci_low > 0
+    above = row.value > 0
     return (Verdict.BETTER if above == row.higher_is_better else Verdict.WORSE), ""
 
 
@@ -61,20 +65,21 @@ def _untested(row: Record | None) -> str:
         return "there is no such row"
     if row.value is not None and row.unit == MIXED:
         return "its mean adds up scores of different units"
-    if row.value is not None and row.no_verdict:
+    if row.value is not None and row.no_verdict and not row.no_verdict.startswith(DISAGREE):
         return row.no_verdict
-    if row.value is None or row.ci_low is None or row.ci_high is None:
+    if row.value is None or (row.p is None and row.ci_low is None):
         return reason_of(row)
     if row.higher_is_better is None:
         return f"{readable(row.metric)} has no better direction"
-    holds = row.ci_low <= row.value <= row.ci_high
+    holds = row.ci_low is None or row.ci_low <= row.value <= row.ci_high
     return "" if holds else "its interval does not hold its value"
 
 
 def minus(row: Record, bound: float) -> Record:
     """Return a score as its difference from a bound that has no uncertainty of its own."""
     ends = {"value": row.value, "ci_low": row.ci_low, "ci_high": row.ci_high}
-    return row.model_copy(update={k: None if v is None else v - bound for k, v in ends.items()})
+    moved = {k: None if v is None else v - bound for k, v in ends.items()}
+    return row.model_copy(update=moved | {"p": None, "p_holm": None})
 
 
 class Rows:

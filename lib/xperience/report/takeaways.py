@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from xperience.errors import XperienceError, did_you_mean
-from xperience.evaluation.records import MIN_SEEDS, UNSTABLE, Record, RecordError, read_records
+from xperience.evaluation.records import (
+    ALPHA,
+    MIN_SEEDS,
+    UNSTABLE,
+    Record,
+    RecordError,
+    read_records,
+)
 from xperience.project import known_runs, located, results_folder
 from xperience.report.claims import (
     EXTENTS,
@@ -24,6 +31,7 @@ from xperience.report.claims import (
     HALF,
     HELDOUT,
     LINEAR_HEAD,
+    MIXED,
     NEITHER,
     NEURAL_HEAD,
     NO,
@@ -33,12 +41,14 @@ from xperience.report.claims import (
     SECTIONS,
     TAKEAWAYS,
     YES,
+    Aligned,
     Ask,
     Claim,
     Clears,
     Compares,
     Every,
     Fact,
+    Matches,
     Outcome,
     Place,
     Rule,
@@ -74,11 +84,9 @@ HEADS = {LINEAR_HEAD, NEURAL_HEAD, "temporal", "ridge"}
 """Rivals that are no baselines: their own scores have the variant of the head's."""
 FAR = 2.0
 """A score counts as far from another's if it is this many times as large, or as small."""
-ALPHA = 0.05
-"""Largest corrected p of a comparison that may be claimed."""
-MARKS = {YES: "✔", NEITHER: "○", NO: "✘", OPEN: "?"}
+MARKS = {YES: "✔", NEITHER: "○", MIXED: "◐", NO: "✘", OPEN: "?"}
 MAX_TABLE_ROWS = 40
-OPEN_SENTENCE = "It can't be told whether {claim}{seen}: {why}."
+OPEN_SENTENCE = "Not tested is whether {claim}{seen}: {why}."
 SCOPE = (
     "Everything below follows from metric files by rules, and nothing else is said. Runs named "
     "standin, smoke and family are simulated: their numbers say what the pipeline and the tasks "
@@ -88,17 +96,17 @@ SCOPE = (
 )
 HOW_TO_READ = (
     "**supported**: the rows bear the claim out. **contradicted**: they bear out its opposite. "
-    "**not supported**: there is an interval, and it includes zero, or tasks disagree. "
-    "**can't tell**: a file, a row or an interval is lacking, and the sentence says which and why.",
-    "*Better* and *worse* need an interval of the paired difference that excludes zero. Where a "
-    "bound is a printed or a constant number, the interval of the score must exclude it. *Far* "
-    "means {far} times or more. A claim over most tasks is supported if it holds on more than half "
-    "of the tasks that are asked and its opposite on none; where tasks without a verdict could "
-    "still bring that about, it can't be told. In the audio study a comparison counts if its "
-    "corrected p is at most {alpha}.",
+    "**no significant difference**: it was tested, and may be either. **mixed**: some tasks bear "
+    "it out, too few or against others. **not tested**: a file or a row is lacking, or nothing "
+    "follows from it, and the sentence says why.",
+    "*Better* and *worse* need a p of at most {alpha}, after Holm's correction for the tasks of "
+    "the same comparison. Where a bound is a printed or a constant number, the interval of the "
+    "score must exclude it. *Far* means {far} times or more. A claim over most tasks is supported "
+    "if it holds on more than half of the tasks that are asked and its opposite on none; where "
+    "tasks that were not tested could still bring that about, it is not tested.",
     "A network is called better or worse if it was trained from {seeds} seeds or more and all of "
     "them are on the side of their mean. A head whose predictions hang on rounding, called "
-    "*unstable*, has no verdict.",
+    "*unstable*, is not tested.",
     "Rows of one contract are never compared with rows of another: `published` reproduces the "
     "note, `corrected` is what we would defend. *floor* is the best trivial baseline, *ceiling* "
     "the best that the split allows.",
@@ -121,7 +129,8 @@ _STATES = {
     "unrecorded": "was not there yet",
     "changed": "has changed since",
 }
-_TURNED = {YES: NO, NO: YES, NEITHER: NEITHER, OPEN: OPEN}
+_TURNED = {YES: NO, NO: YES}
+_UNTESTED = Verdict.NOT_TESTED
 
 
 class TakeawaysError(XperienceError):
@@ -299,10 +308,34 @@ def _compares(test: Compares, evidence: Evidence, place: Place) -> Judgement:
     rows = _known((mine, difference, rival))
     if difference.row is None:
         return Judgement(OPEN, rows, words, difference.why)
-    found, why = verdict(difference.row)
+    found, told = verdict(difference.row)
+    why = told if found is Verdict.NOT_TESTED else ""
     why = why or mine.why or rival.why or _unlike(mine.row, difference.row, rival.row)
     outcome = OPEN if why else _OUTCOMES[found]
-    return Judgement(_TURNED[outcome] if test.turned else outcome, rows, words, why)
+    return Judgement(_TURNED.get(outcome, outcome) if test.turned else outcome, rows, words, why)
+
+
+def _matches(test: Matches, evidence: Evidence, place: Place) -> Judgement:
+    compares = Compares(test.ask, test.rival_variant, test.turned)
+    found = _compares(compares, evidence, place)
+    words = dict(found.words) | {"margin": number(test.margin)}
+    row = evidence.find(place, test.ask).row
+    if found.outcome is not NEITHER or row is None or row.ci_low is None:
+        return replace(found, words=words)
+    least = -row.ci_high if test.turned else row.ci_low
+    return replace(found, words=words, outcome=YES if least > -test.margin else NEITHER)
+
+
+def _aligned(test: Aligned, evidence: Evidence, place: Place) -> Judgement:
+    score, p = (evidence.find(place, ask) for ask in (test.ask, test.p))
+    why = score.lacking or p.lacking
+    row = score.row
+    words = {"metric": readable(test.ask.metric), "mine": score.shown, "other": UNKNOWN}
+    words["other"] = number(row.floor if row else None, row.unit if row else "1")
+    words["p"] = share(p.row.value, ALPHA) if p.row is not None else UNKNOWN
+    words["figures"] = "" if why else f"{words['metric']} {words['mine']}, p {number(p.row.value)}"
+    outcome = OPEN if why else YES if p.row.value <= ALPHA else NEITHER
+    return Judgement(outcome, _known((score, p)), words, why)
 
 
 def _rival(test: Compares, evidence: Evidence, place: Place, gap: Record | None) -> Found:
@@ -354,7 +387,20 @@ def _compared(
         "rival": against,
         "gap": signed(gap.value if gap else None, unit),
         "ends": ends(gap),
+        "because": _because(gap),
     }
+
+
+def _because(gap: Record | None) -> str:
+    """Return why a difference is not significant, as the end of a sentence."""
+    if gap is None or gap.ci_low is None or gap.ci_high is None:
+        return ""
+    if gap.no_verdict:
+        return f", but {gap.no_verdict}"
+    if gap.ci_low <= 0 <= gap.ci_high:
+        return ", which includes zero"
+    p = number(gap.p_holm)
+    return f", p {p} after correction for the number of tasks"
 
 
 def _scores(score: float | None, other: float | None, unit: str) -> dict[str, str]:
@@ -376,7 +422,7 @@ def _moved(row: Record, change: Any) -> Record:
     }
     if None not in moved.values():
         moved["ci_low"], moved["ci_high"] = sorted((moved["ci_low"], moved["ci_high"]))
-    return row.model_copy(update=moved)
+    return row.model_copy(update=moved | {"p": None, "p_holm": None})
 
 
 def _clears(test: Clears, evidence: Evidence, place: Place) -> Judgement:
@@ -415,8 +461,8 @@ def _tally(test: Tally, evidence: Evidence, place: Place) -> Judgement:
     """Return what most tasks say.
 
     Supported if the head is better on more than half of the tasks asked and worse on none,
-    contradicted the other way round. Can't tell if tasks without a verdict could still bring
-    either about; otherwise not supported.
+    contradicted the other way round. Not tested if tasks without a verdict could still bring
+    either about; otherwise mixed, or no significant difference where no task has one.
     """
     asks = test.asks
     if test.otherwise and not any(_was_scored(evidence, place, ask) for ask in asks):
@@ -425,7 +471,7 @@ def _tally(test: Tally, evidence: Evidence, place: Place) -> Judgement:
     rows, reasons = [], {}
     for ask in asks:
         found = evidence.find(place, ask)
-        side, why = _side(test, evidence, place, ask, found)
+        side, why = verdict(found.row) if found.row is not None else (_UNTESTED, found.why)
         tasks[side].append(readable(ask.task))
         if found.row is not None:
             rows.append(found.row)
@@ -433,7 +479,7 @@ def _tally(test: Tally, evidence: Evidence, place: Place) -> Judgement:
             reasons[why] = None
     better, worse, _, untold = (len(tasks[side]) for side in Verdict)
     most = HALF * len(asks)
-    outcome, why = NEITHER, ""
+    outcome, why = MIXED if better or worse else NEITHER, ""
     if better > most and not worse:
         outcome = YES
     elif worse > most and not better:
@@ -450,22 +496,6 @@ def _was_scored(evidence: Evidence, place: Place, ask: Ask) -> bool:
     rows, _ = evidence.rows(place.column, ask.section)
     wanted = (place.contract, ask.task, ask.head, ask.variant)
     return any((row.contract, row.task, row.head, row.variant) == wanted for row in rows)
-
-
-def _side(
-    test: Tally, evidence: Evidence, place: Place, ask: Ask, found: Found
-) -> tuple[Verdict, str]:
-    if found.row is None:
-        return Verdict.NOT_TESTED, found.why
-    side, why = verdict(found.row)
-    if side not in (Verdict.BETTER, Verdict.WORSE):
-        return side, why
-    if test.guard:
-        p = evidence.find(place, replace(ask, metric=test.guard)).row
-        if p is None or p.value is None:
-            return Verdict.NOT_TESTED, "its p corrected for all comparisons is not known"
-        side = side if p.value <= ALPHA else Verdict.NO_DIFFERENCE
-    return side, ""
 
 
 def _few(reasons: Sequence[str], n_shown: int = 2) -> str:
@@ -575,6 +605,8 @@ def _known(found: Iterable[Found]) -> tuple[Record, ...]:
 
 _JUDGES = {
     Compares: _compares,
+    Matches: _matches,
+    Aligned: _aligned,
     Clears: _clears,
     Tally: _tally,
     Fact: _fact,

@@ -20,8 +20,6 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.stats import norm, t
 
-from xperience.evaluation.resampling import block_weights
-
 RATE_HZ = 100.0
 MAX_OFFSET_S, MAX_DRIFT = 1.5, 1e-3
 SHORTEST_S = 20.0
@@ -104,7 +102,7 @@ def compare_clocks(late_s: np.ndarray, reference_s: np.ndarray, seed: int = 0) -
     terms = (np.ones(len(away_s)), from_middle_s, from_middle_s**2, away_s, from_middle_s * away_s)
     sums = np.stack([np.bincount(segment, term) for term in terms], axis=1)  # (n_segments, 5)
     whole = _least_squares(np.ones((1, _N_SEGMENTS)) @ sums)
-    weights = block_weights(_N_SEGMENTS, _BLOCK, _N_RESAMPLES, seed)
+    weights = _block_weights(_N_SEGMENTS, seed)
     line = Line(float(whole.offset_s[0]), float(whole.drift[0]))
     return ClockLine(
         line,
@@ -148,7 +146,7 @@ def measure_lag(late: np.ndarray, reference: np.ndarray, seed: int = 0) -> Lag:
     curves = search.curves(late, reference) / scale
     line, (peak,) = search.best(curves, np.ones((1, search.n_segments)))
     best = Line(float(line.offset_s[0]), float(line.drift[0]))
-    weights = block_weights(search.n_segments, _BLOCK, _N_RESAMPLES, seed)
+    weights = _block_weights(search.n_segments, seed)
     resampled, _ = search.best(curves, weights)
     far = round(2 * MAX_OFFSET_S * RATE_HZ)
     wrong = np.zeros(_N_WRONG)
@@ -176,6 +174,16 @@ def _centred(values: np.ndarray) -> tuple[np.ndarray, float]:
     mean = np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1)
     values = np.where(known, values - mean, 0.0)
     return values, max(float(np.linalg.norm(values)), 1e-300)
+
+
+def _block_weights(n: int, seed: int) -> np.ndarray:
+    """Return how often each segment is drawn in circular blocks, float (n_resamples, n)."""
+    n_blocks = -(-n // _BLOCK)
+    starts = np.random.default_rng(seed).integers(n, size=(_N_RESAMPLES, n_blocks, 1))
+    drawn = (starts + np.arange(_BLOCK)).reshape(_N_RESAMPLES, -1)[:, :n] % n
+    drawn += n * np.arange(_N_RESAMPLES)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=n * _N_RESAMPLES)
+    return counts.reshape(_N_RESAMPLES, n).astype(float)
 
 
 def _widened(best: Line, resampled: Line, n_blocks: float) -> Line:

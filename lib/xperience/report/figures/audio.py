@@ -12,7 +12,7 @@ from xperience.evaluation.ablation import NET_WINS
 from xperience.evaluation.records import Record
 from xperience.features.sound import Spectrogram, level_db
 from xperience.features.table import WindowTable
-from xperience.report.audio import FEATURES, Wins, beside, finding, gains, kind_of, kinds_of
+from xperience.report.audio import FEATURES, Wins, beside, gains, kind_of, kinds_of
 from xperience.report.contract import Timeline
 from xperience.report.figures.style import (
     BLACK,
@@ -34,7 +34,7 @@ from xperience.report.figures.style import (
     styled,
     time_axis,
 )
-from xperience.report.tables import Rows, Verdict, listed, readable, share, signed
+from xperience.report.tables import Rows, Verdict, listed, readable, share, signed, verdict
 from xperience.tasks.audio import OTHER_SOUND, WITH_SOUND
 
 _MARKS = {"published": (ORANGE, "s", -0.17), "corrected": (BLUE, "o", 0.17)}
@@ -93,7 +93,7 @@ def _forest_title(rows: Rows, contracts: Sequence[str]) -> str:
     said = {}
     for contract in contracts:
         found = [one for one in gains(rows, WITH_SOUND, contract) if one.value is not None]
-        verdicts = {one.task: finding(rows, one)[0] for one in found}
+        verdicts = {one.task: verdict(one)[0] for one in found}
         better = [readable(task) for task, one in verdicts.items() if one is Verdict.BETTER]
         worse = list(verdicts.values()).count(Verdict.WORSE)
         if found:
@@ -120,7 +120,7 @@ def _draw_net_wins(ax: Axes, rows: Rows, found: Sequence[Record], contract: str)
             ax.plot([wins.ci_low, wins.ci_high], [at, at], color=colour, linewidth=2)
         face = {"facecolor": colour if bounded else PAPER, "edgecolor": colour, "linewidth": 1.2}
         ax.scatter(wins.value, at, marker=marker, s=24, zorder=3, **face)
-        if finding(rows, gain)[0] in (Verdict.BETTER, Verdict.WORSE):
+        if verdict(gain)[0] in (Verdict.BETTER, Verdict.WORSE):
             ring = {"facecolor": "none", "edgecolor": BLACK, "linewidth": 1.3, "zorder": 4}
             ax.scatter(wins.value, at, marker="o", s=120, **ring)
     if values:
@@ -391,7 +391,7 @@ def _draw_won(ax: Axes, line: Timeline, one: Wins) -> None:
     for sign, colour in ((1, BLUE), (-1, ORANGE)):
         hit = one.won == sign
         ax.bar(time_s[hit], sign, width=line.stride_s, color=colour, linewidth=0)
-    width = min(2 * max(one.resampling.min_block, 4) + 1, len(one.won))
+    width = min(2 * max(one.segmentation.min_length, 4) + 1, len(one.won))
     kernel = np.ones(width)
     around = np.convolve(np.ones(len(one.won)), kernel, mode="same")  # fewer at the ends
     mean = np.convolve(one.won, kernel, mode="same") / around

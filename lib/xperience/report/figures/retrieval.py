@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from xperience.errors import EpisodeError
 from xperience.evaluation.metrics import Ranks, cosine
 from xperience.evaluation.reconstruction import RAW, SCALED, STATS, UNITS, WHOLE
-from xperience.evaluation.records import Record
+from xperience.evaluation.records import ALPHA, Record
 from xperience.evaluation.retrieval import (
     AUC_CHANCE,
     BETWEEN,
@@ -41,8 +41,6 @@ Shifts = Mapping[tuple[str, str], Ranks | None]
 """Ranks of pairings shifted in time, likewise."""
 TASKS = ("cross_modal_retrieval", "caption_grounding")
 REBUILT = "modality_reconstruction"
-CERTAIN_P = 0.05
-"""Largest share of circular shifts that score as well, for a retrieval to be better than chance."""
 COLOURS = {"published": style.ORANGE, "corrected": style.BLUE}
 DASHES = {"published": (0, (5, 1.5)), "corrected": "-"}
 CHANCE = {"color": MUTED, "linestyle": (0, (2, 2)), "linewidth": 1.1}
@@ -156,16 +154,14 @@ def draw_ranks(rankings: Rankings, shifts: Shifts, rows: Iterable[Record]) -> Pi
 def above_chance(ranking: Ranking, shifts: Ranks | None, rows: Rows) -> Verdict:
     """Return whether a retrieval's mean reciprocal rank is better than chance.
 
-    Its paired difference from the best baseline decides. Where the recording is too short for an
-    interval, fewer than one in twenty circular shifts may score as well.
+    At most one in twenty circular shifts may score as well. Where there are too few shifts for
+    that, its paired difference from the best baseline decides.
     """
+    if shifts is not None and 1 / (1 + len(shifts)) <= ALPHA:
+        return Verdict.BETTER if shift_p(ranking, shifts) <= ALPHA else Verdict.NO_DIFFERENCE
     of = {"task": ranking.task, "contract": ranking.contract, "metric": "mrr"}
     score = rows.one(**of)
-    found, _ = verdict(rows.one(**of, against=score and score.floor_name))
-    if found is not Verdict.NOT_TESTED or shifts is None or 1 / (1 + len(shifts)) > CERTAIN_P:
-        return found
-    reached = shift_p(ranking, shifts) <= CERTAIN_P
-    return Verdict.BETTER if reached else Verdict.NO_DIFFERENCE
+    return verdict(rows.one(**of, against=score and score.floor_name))[0]
 
 
 # --- tolerance in time ------------------------------------------------------------------------

@@ -28,15 +28,17 @@ from xperience.report.takeaways import MARKS, column_names, places_of
 
 COLOURS = {
     Outcome.SUPPORTED: GREEN,
-    Outcome.NOT_SUPPORTED: MUTED,
+    Outcome.NO_DIFFERENCE: MUTED,
+    Outcome.MIXED: MUTED,
     Outcome.CONTRADICTED: RED,
-    Outcome.OPEN: "#C6CACE",
+    Outcome.NOT_TESTED: "#C6CACE",
 }
 _COLOUR_NAMES = {
     Outcome.SUPPORTED: "green:",
     Outcome.CONTRADICTED: "red:",
-    Outcome.NOT_SUPPORTED: "dark grey:",
-    Outcome.OPEN: "light grey:",
+    Outcome.NO_DIFFERENCE: "dark grey:",
+    Outcome.MIXED: "dark grey:",
+    Outcome.NOT_TESTED: "light grey:",
 }
 ROW_IN, GLANCE_IN = 0.56, 0.27
 MAX_ROWS = 14

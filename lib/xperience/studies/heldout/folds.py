@@ -1,7 +1,7 @@
 """Held-out recordings: one split, cross-validation over sessions, and the generalisation gap.
 
 A handful of test recordings has no interval. In cross-validation every session is tested once, so
-that there are as many independent recordings to resample as the cohort has. Each fold is trained
+that there are as many independent recordings as the cohort has. Each fold is trained
 and chosen on other sessions than it is tested on; all heads of a fold share its axes and inputs. Of
 a fold only what its primary measure is computed from is kept, not the predictions.
 """
@@ -235,7 +235,7 @@ def heldout_rows(
         Its trivial baselines (variant "floor"), each head on all windows of the test recordings
         ("across") with its paired differences, the same by recording, labels compared by verb, noun
         and meaning; and on the recordings' ends the heads within ("within"), those across
-        ("across_ends") and the difference ("gap"). Intervals resample whole recordings.
+        ("across_ends") and the difference ("gap"). Intervals leave out whole recordings.
     """
     base = {"run": run, "section": SECTION}
     if not problem.ok:

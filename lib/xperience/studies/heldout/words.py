@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from xperience.evaluation.evaluate import N_RESAMPLES, interval_fields
+from xperience.evaluation.evaluate import difference_fields, interval_fields
+from xperience.evaluation.intervals import Segmentation, difference, interval
 from xperience.evaluation.predictions import Prediction
 from xperience.evaluation.records import Record
-from xperience.evaluation.resampling import Resampling, difference, interval
 from xperience.models import baselines
 from xperience.qwen.baselines import FIELD_OF_TASK
 from xperience.qwen.schema import OPTION_FIELDS
@@ -98,11 +98,11 @@ def _rows(
     _, number = np.unique(episodes, return_inverse=True)
     sides = [share(np.nan_to_num(hits).astype(float), number, counted) for hits in (mine, floor)]
     n = int(number.max()) + 1
-    drawn = Resampling(n_resamples=N_RESAMPLES, groups=np.arange(n))
+    drawn = Segmentation(groups=np.arange(n))
     found = interval(sides[0], n, drawn, (0.0, 1.0))
     value, low = (float(side(np.ones((1, n)))[0]) for side in sides)
     base |= {"n_effective": None}
     ends = interval_fields(found) | base
     yield Record(**ends, value=value, floor=low, floor_name=FLOOR)
-    apart = interval_fields(difference(*sides, n, drawn)) | base
+    apart = difference_fields(difference(*sides, n, drawn, (0.0, 1.0))) | base
     yield Record(**apart, against=FLOOR, value=value - low)

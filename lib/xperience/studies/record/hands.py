@@ -23,14 +23,14 @@ from xperience.evaluation.evaluate import (
     Comparison,
     Scores,
     base_of,
+    difference_fields,
     evaluate,
     floors,
-    interval_fields,
 )
+from xperience.evaluation.intervals import difference
 from xperience.evaluation.metrics import Positions
 from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import ROLLING, STITCHED, Record
-from xperience.evaluation.resampling import difference
 from xperience.models import penalised
 from xperience.models.conditioning import Inputs, Moments
 from xperience.models.goals import Goal, Validation
@@ -352,7 +352,7 @@ def _rows_by_frame(
     trivial = floors(problem)
     everybody = {name: trivial[name] for name in (ZERO, "constant_velocity")}
     everybody |= {head: Scores.of(problem, one) for head, one in predictions.items()}
-    resampling = everybody[ZERO].resampling
+    segmentation = everybody[ZERO].segmentation
     for ahead in range(FORECAST_FRAMES):
         errors = {name: _at(one.draws[0], ahead) for name, one in everybody.items()}
         for name, evidence in errors.items():
@@ -362,8 +362,8 @@ def _rows_by_frame(
             if name == ZERO:
                 continue
             pair = [scoring.weighted("mpjpe", one) for one in (evidence, errors[ZERO])]
-            found = difference(*pair, len(evidence), resampling)
-            yield Record(**own, against=ZERO, value=found.estimate, **interval_fields(found))
+            found = difference(*pair, len(evidence), segmentation)
+            yield Record(**own, against=ZERO, value=found.estimate, **difference_fields(found))
 
 
 def _at(draw: list[Any], ahead: int) -> Positions:
