@@ -23,9 +23,7 @@ import numpy as np
 from xperience.evaluation.evaluate import (
     Scores,
     base_of,
-    difference_fields,
     floors,
-    interval_fields,
     measured,
     score_row,
 )
@@ -34,7 +32,9 @@ from xperience.evaluation.intervals import (
     Segmentation,
     WeightedScore,
     difference,
+    difference_fields,
     interval,
+    interval_fields,
 )
 from xperience.evaluation.metrics import (
     MIXED,

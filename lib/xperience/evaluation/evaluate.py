@@ -20,7 +20,9 @@ from xperience.evaluation.intervals import (
     IntervalStatus,
     Segmentation,
     difference,
+    difference_fields,
     interval,
+    interval_fields,
 )
 from xperience.evaluation.metrics import Boundaries, Ranks, Score
 from xperience.evaluation.predictions import Prediction, Predictions
@@ -489,19 +491,6 @@ def disagreement(gaps: Sequence[float], value: float, bounds: Interval) -> str |
     if not bounds.excludes_zero or agree == len(gaps):
         return None
     return f"{DISAGREE}: {agree} of {len(gaps)} are on the side of their mean"
-
-
-def interval_fields(found: Interval) -> dict[str, Any]:
-    """Return an interval as fields of a row: its ends, or why there are none."""
-    fields = {"n_effective": found.n_effective}
-    if found.low is None or found.high is None:
-        return fields | {"ci_reason": f"{found.status}: {found.reason}"}
-    return fields | {"ci_low": found.low, "ci_high": found.high}
-
-
-def difference_fields(found: Interval) -> dict[str, Any]:
-    """Return the interval of a difference as fields of a row, with its p."""
-    return interval_fields(found) | {"p": found.p}
 
 
 def evaluate(

@@ -22,6 +22,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from scipy.stats import t
@@ -153,6 +154,19 @@ def difference(
     span = bounds[1] - bounds[0]
     both = (-span, span)
     return interval(lambda weights: first(weights) - second(weights), n, segmentation, both)
+
+
+def interval_fields(found: Interval) -> dict[str, Any]:
+    """Return an interval as fields of a row: its ends, or why there are none."""
+    fields = {"n_effective": found.n_effective}
+    if found.low is None or found.high is None:
+        return fields | {"ci_reason": f"{found.status}: {found.reason}"}
+    return fields | {"ci_low": found.low, "ci_high": found.high}
+
+
+def difference_fields(found: Interval) -> dict[str, Any]:
+    """Return the interval of a difference as fields of a row, with its p."""
+    return interval_fields(found) | {"p": found.p}
 
 
 def _segments_of(

@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from xperience.evaluation.evaluate import interval_fields
-from xperience.evaluation.intervals import Interval, Segmentation, interval
+from xperience.evaluation.intervals import Interval, Segmentation, interval, interval_fields
 from xperience.evaluation.metrics import TIE, Ranks, cosine, ranks
 from xperience.evaluation.predictions import Prediction
 from xperience.evaluation.records import Record

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from xperience.evaluation.evaluate import difference_fields, interval_fields
 from xperience.evaluation.intervals import (
     Segmentation,
     WeightedScore,
     difference,
+    difference_fields,
     interval,
+    interval_fields,
 )
 from xperience.evaluation.metrics import METRICS, Metric, Score, skill
 from xperience.evaluation.records import Record

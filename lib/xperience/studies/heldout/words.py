@@ -11,8 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from xperience.evaluation.evaluate import difference_fields, interval_fields
-from xperience.evaluation.intervals import Segmentation, difference, interval
+from xperience.evaluation.intervals import (
+    Segmentation,
+    difference,
+    difference_fields,
+    interval,
+    interval_fields,
+)
 from xperience.evaluation.predictions import Prediction
 from xperience.evaluation.records import Record
 from xperience.models import baselines

@@ -23,11 +23,10 @@ from xperience.evaluation.evaluate import (
     Comparison,
     Scores,
     base_of,
-    difference_fields,
     evaluate,
     floors,
 )
-from xperience.evaluation.intervals import difference
+from xperience.evaluation.intervals import difference, difference_fields
 from xperience.evaluation.metrics import Positions
 from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import ROLLING, STITCHED, Record
