@@ -130,7 +130,7 @@ Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 # %% [markdown]
 # A handful of test recordings cannot say how sure a score is: what is independent is the recording.
 # So the whole is repeated as a cross-validation: in every fold other sessions test, until each
-# recording was tested once. Intervals leave out whole recordings.
+# recording was tested once. Intervals leave out whole sessions.
 #
 # Both heads are asked in every fold, on the same axes and inputs. The neural one is the small dense
 # network of section 3, started from several seeds in every fold: intervals tell how sure a score is

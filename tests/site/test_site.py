@@ -148,7 +148,7 @@ def claims() -> list[dict]:
     claim = {"claim": "x", "contract": "corrected", "column": "run", "outcome": "supported"}
     claim["sections"] = ["05_audio", "09_elsewhere"]
     return [
-        claim | {"sentence": "Open, alas.", "outcome": "can't tell"},
+        claim | {"sentence": "Open, alas.", "outcome": "not tested"},
         claim | {"sentence": "It holds."},
         claim | {"sentence": "Of the other contract.", "contract": "published"},
         claim | {"sentence": "Of the record.", "column": "record"},
@@ -179,7 +179,7 @@ def test_a_takeaway_has_its_verdicts_its_figure_and_its_sources(tmp_path, figure
     assert "(_run/takeaways.html#sound-or-not)" in text
     assert "[Section 05_audio](_run/notebooks/05_audio.ipynb)" in text
     assert "09_elsewhere" not in text, "a link to a notebook that isn't on the site"
-    assert "[✔ 3 supported]{.verdict .supported} [? 1 can't tell]" in text
+    assert "[✔ 3 supported]{.verdict .supported} [? 1 not tested]" in text
     assert text.index("It holds.") < text.index("Open, alas.")
     assert "Of the other contract." not in text
     assert "Nothing can be told yet." in text

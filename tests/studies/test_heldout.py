@@ -202,7 +202,12 @@ def test_the_gap_is_the_difference_on_the_same_windows(answered, rows):
 def some_problem(name, truth, groups, labels=()):
     """Return what `Scores` asks of a problem of several recordings."""
     task = tasks_of("corrected", [TASKS_BY_NAME[name]])[0]
-    own = {"groups": groups, "n_test": len(groups), "by_time": np.arange(len(groups))}
+    own = {
+        "groups": groups,
+        "sessions": groups // 2,
+        "n_test": len(groups),
+        "by_time": np.arange(len(groups)),
+    }
     return SimpleNamespace(task=task, test_targets=truth, labels=labels, contract="corrected",
                            measures=task.measures[:2], **own)  # fmt: skip
 
@@ -218,7 +223,7 @@ def test_rankings_are_made_within_a_recording():
     assert found.value == pytest.approx(expected)
 
 
-def test_intervals_resample_recordings_and_need_enough_of_them():
+def test_intervals_leave_out_sessions_and_need_enough_of_them():
     rng = np.random.default_rng(7)
     truth = rng.choice(["a", "b"], 400)
     said = np.where(rng.random(400) < 0.8, truth, "a")
@@ -228,8 +233,9 @@ def test_intervals_resample_recordings_and_need_enough_of_them():
         scores = Scores.of(problem, [Prediction(list(said))])
         found = scores.interval(problem.task.measures[1])
         assert (found.low is not None) == enough
+        assert found.n_segments == n // 2
         if not enough:
-            assert "4 recordings" in found.reason
+            assert "2 recordings or sessions" in found.reason
 
 
 def test_every_session_is_tested_and_validated_once():

@@ -125,8 +125,8 @@ class Scores:
     @cached_property
     def segmentation(self) -> Segmentation:
         """Which test samples count as one piece of evidence."""
-        if self.problem.groups is not None:
-            return Segmentation(groups=self.problem.groups)
+        if self.problem.sessions is not None:
+            return Segmentation(groups=self.problem.sessions)
         return Segmentation(min_length=self.problem.min_block)
 
     def interval(self, one: Measure) -> Interval:

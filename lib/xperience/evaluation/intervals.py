@@ -175,7 +175,7 @@ def _segments_of(
     """Return each sample's segment, int (n,), how many samples count, what a segment is called."""
     if how.groups is not None:
         names, segment = np.unique(np.asarray(how.groups), return_inverse=True)
-        return segment, float(len(names)), "recordings"
+        return segment, float(len(names)), "recordings or sessions"
     most = min(MOST, n // how.min_length)
     size = effective_sample_size(influence(score_of, n))
     q = max(1, min(most, max(LEAST, int(size / LENGTH))))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xperience.errors import unreadable
-from xperience.evaluation.records import Record, read_records, write_records
+from xperience.evaluation.records import Record, holm, read_records, write_records
 from xperience.outputs import check_output
 from xperience.project import episode_name, provenance_path
 from xperience.qwen import scores, wording
@@ -60,7 +60,7 @@ def evaluate(
         Name of who answered, the rows' head; the name of the predictions' folder without.
     """
     found, base = read_predictions(predictions, read_options(options)), _base(predictions, model)
-    return [row for part in PARTS.values() for row in part(found, base)]
+    return holm(row for part in PARTS.values() for row in part(found, base))
 
 
 def evaluate_to(
@@ -97,6 +97,7 @@ def evaluate_to(
         if not path.exists():
             write_json(path, [row.model_dump(mode="json") for row in part(read(), base)])
         rows += map(Record.model_validate, json.loads(path.read_text(encoding="utf-8")))
+    rows = holm(rows)
     write_records(out, rows, {"command": SECTION, **key})
     shutil.rmtree(parts)
     return rows

@@ -853,7 +853,7 @@ HELD_OUT = Takeaway(
     "heldout",
     "Held-out episodes and strict answers",
     "What holds for people and places that nobody trained on, and does a model answer in form?",
-    "The cohort is simulated unless its run says otherwise. Intervals leave out whole recordings.",
+    "The cohort is simulated unless its run says otherwise. Intervals leave out whole sessions.",
     (
         Claim(
             "linear_across_beats_floor",

@@ -112,8 +112,11 @@ class Problem:
     reason: str | None = None  # why the problem can't be made, or would mean nothing
 
     groups = None
-    """Recording of each test sample, int array (n_test,): intervals draw recordings, ranks are
-    taken within one. None for a problem of one recording."""
+    """Recording of each test sample, int array (n_test,): ranks are taken within one. None for a
+    problem of one recording."""
+    sessions = None
+    """Session of each test sample, int array (n_test,): intervals leave out one at a time, since
+    recordings of one session share wearer and place. None for a problem of one recording."""
     inputs = None
     """Samples in few coordinates (`xperience.models.conditioning.Inputs`), where those of several
     recordings are made beforehand."""

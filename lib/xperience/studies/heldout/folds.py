@@ -235,7 +235,7 @@ def heldout_rows(
         Its trivial baselines (variant "floor"), each head on all windows of the test recordings
         ("across") with its paired differences, the same by recording, labels compared by verb, noun
         and meaning; and on the recordings' ends the heads within ("within"), those across
-        ("across_ends") and the difference ("gap"). Intervals leave out whole recordings.
+        ("across_ends") and the difference ("gap"). Intervals leave out whole sessions.
     """
     base = {"run": run, "section": SECTION}
     if not problem.ok:
@@ -312,10 +312,12 @@ def _gap_rows(
 class Pooled:
     """What scores that are pooled over folds know of their problems.
 
-    ``groups`` are the numbers of the test samples' recordings, int array (n_test,).
+    ``groups`` and ``sessions`` are the numbers of the test samples' recordings and sessions, int
+    arrays (n_test,).
     """
 
     groups: np.ndarray
+    sessions: np.ndarray
 
     contract = CONTRACT
 
@@ -364,7 +366,7 @@ def fold_scores(problem: CohortProblem, predictions: Mapping[str, Predictions]) 
         kept = {}
         for name, one in found.items():
             draws = ([next(i for i in items if isinstance(i, takes))] for items in one.draws)
-            kept[name] = replace(one, problem=Pooled(one.problem.groups), draws=tuple(draws))
+            kept[name] = replace(one, problem=_pooled_problem([one.problem]), draws=tuple(draws))
         return kept
 
     ends = ends_of(problem, predictions).scores
@@ -404,15 +406,22 @@ def _pooled(of_folds: Sequence[dict[str, Scores]]) -> dict[str, Scores]:
     pooled = {}
     for name in (one for one in of_folds[0] if all(one in found for found in of_folds)):
         each = [found[name] for found in of_folds]
-        groups, first = [], 0
-        for one in each:
-            _, number = np.unique(one.problem.groups, return_inverse=True)
-            groups.append(first + number)
-            first += int(number.max()) + 1
         n_draws = min(len(one.draws) for one in each)
         draws = tuple([_merged([one.draws[draw][0] for one in each])] for draw in range(n_draws))
-        pooled[name] = Scores(Pooled(np.concatenate(groups)), draws, each[0].seeds)
+        pooled[name] = Scores(_pooled_problem([one.problem for one in each]), draws, each[0].seeds)
     return pooled
+
+
+def _pooled_problem(problems: Sequence[Any]) -> Pooled:
+    """Return the recordings and sessions of several problems, none of which has another's."""
+    found: dict[str, list[np.ndarray]] = {"groups": [], "sessions": []}
+    for name, numbers in found.items():
+        first = 0
+        for problem in problems:
+            number = np.unique(getattr(problem, name), return_inverse=True)[1]
+            numbers.append(first + number)
+            first += int(number.max()) + 1
+    return Pooled(*(np.concatenate(numbers) for numbers in found.values()))
 
 
 def _merged(each: Sequence[Any]) -> Any:

@@ -101,6 +101,13 @@ class CohortProblem(Problem):
         numbers = np.repeat(np.arange(len(sizes)), sizes)
         return numbers if self.kept is None else numbers[self.kept]
 
+    @cached_property
+    def sessions(self) -> np.ndarray:
+        """Number of each test sample's session, int array (n_test,)."""
+        names = [part.recording.entry.session for part in self.parts[TEST]]
+        numbers = np.unique(names, return_inverse=True)[1]
+        return numbers[self.groups]
+
     @property
     def n_train(self) -> int:
         """Samples of training and validation recordings."""

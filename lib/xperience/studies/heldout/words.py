@@ -61,7 +61,7 @@ def word_rows(problem: CohortProblem, answer: Prediction, base: dict[str, Any]) 
         alike = one.compare(true, options)
         counted = ~np.isnan(alike[rows, 0])
         mine, floor = alike[rows, columns], alike[rows, options.index(common)]
-        yield from _rows(mine, floor, counted, problem.groups, base | named(one.metric))
+        yield from _rows(mine, floor, counted, problem.sessions, base | named(one.metric))
     if problem.task.name in FRAMES:
         yield from _by_subtask(problem, answer.predicted, base)
 
@@ -80,7 +80,7 @@ def _by_subtask(
     )
     floor = np.array([common == label for label in true])
     fields = base | {"metric": SAME_SUBTASK, "unit": "1", "higher_is_better": True}
-    yield from _rows(mine, floor, counted, problem.groups, fields)
+    yield from _rows(mine, floor, counted, problem.sessions, fields)
 
 
 def _subtasks_of_actions(parts: Sequence[RecordingSamples]) -> dict[str, str]:
@@ -95,12 +95,12 @@ def _subtasks_of_actions(parts: Sequence[RecordingSamples]) -> dict[str, str]:
 
 
 def _rows(
-    mine: np.ndarray, floor: np.ndarray, counted: np.ndarray, episodes: np.ndarray, base: dict
+    mine: np.ndarray, floor: np.ndarray, counted: np.ndarray, sessions: np.ndarray, base: dict
 ) -> Iterator[Record]:
     if not counted.any():
         yield Record(**base, status="skipped", reason="no true label can be compared")
         return
-    _, number = np.unique(episodes, return_inverse=True)
+    _, number = np.unique(sessions, return_inverse=True)
     sides = [share(np.nan_to_num(hits).astype(float), number, counted) for hits in (mine, floor)]
     n = int(number.max()) + 1
     drawn = Segmentation(groups=np.arange(n))
