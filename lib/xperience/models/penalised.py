@@ -4,7 +4,7 @@ Candidates are judged by blocked cross-validation: each fold holds out contiguou
 touches their frames is left out of its fit (see `xperience.tasks.splits.blocked_folds`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +22,12 @@ Folds = Sequence[tuple[np.ndarray, np.ndarray]]
 PENALTIES = tuple(float(10.0**power) for power in range(-5, 2))
 """L2 penalties, as shares of the inputs' mean squared length."""
 
+COARSE = {"maxiter": 200, "ftol": 1e-7, "gtol": 1e-5}
+CLOSE = {"maxiter": 2000, "ftol": 1e-12, "gtol": 1e-7}
+"""Where descents stop: those that only choose a penalty, and the one that predicts, whose end must
+not hang on a processor's rounding."""
+PATIENCE = 2
+
 N_AXES = 256
 """Axes that classifiers use: they are refitted for every fold and penalty."""
 
@@ -30,7 +36,8 @@ N_AXES = 256
 class Chosen:
     """Predictions, float64 (n_test, n_outputs), with the penalty that served held-out samples best.
 
-    ``losses`` are the mean held-out losses of each of ``PENALTIES``.
+    ``losses`` are the mean held-out losses of ``PENALTIES``: of all, weakest first, or of those
+    that a classifier tried, strongest first.
     """
 
     test: np.ndarray
@@ -138,22 +145,45 @@ class _Loss(NamedTuple):
 def _classifier(inputs: Inputs, truth: np.ndarray, folds: Folds, loss: _Loss) -> Chosen:
     inputs = inputs.first(N_AXES)
 
-    def held_out(fit: np.ndarray, held: np.ndarray) -> np.ndarray:
+    def held_out(fit: np.ndarray, held: np.ndarray) -> Iterator[float]:
         sides, seen = inputs.rows(fit, held), truth[fit].any(axis=0)
-        path = _descend_path(sides, truth[fit], loss, PENALTIES)
-        return np.array([loss.judge(scores, truth[held], seen) for scores in path])
+        for scores in _descend_path(sides, truth[fit], loss, PENALTIES[::-1]):
+            yield loss.judge(scores, truth[held], seen)
 
-    penalty, losses = _choose(folds, held_out)
-    (scores,) = _descend_path(inputs, truth, loss, (penalty,))
+    paths = [held_out(fit, held) for fit, held in folds if len(fit) and len(held)]
+    penalty, losses = _choose_along(paths)
+    (scores,) = _descend_path(inputs, truth, loss, (penalty,), CLOSE)
     return Chosen(loss.probabilities(scores, axis=1), penalty, losses)
 
 
-def _descend_path(
-    inputs: Inputs, truth: np.ndarray, loss: _Loss, penalties: Sequence[float]
-) -> list[np.ndarray]:
-    """Return scores of the test part for each penalty.
+def _choose_along(paths: Sequence[Iterator[float]]) -> tuple[float, tuple[float, ...]]:
+    """Return the penalty of least held-out loss, and the losses of those tried, strongest first.
 
-    Each fit starts where the one with the next stronger penalty ended.
+    The held-out losses of each fold come from the strongest penalty on. Once `PATIENCE` weaker ones
+    have done worse than the best, the rest, which take longest to fit, are not tried.
+    """
+    losses: list[float] = []
+    for _ in PENALTIES:
+        found = [loss for loss in map(next, paths) if np.isfinite(loss)]
+        if not found:
+            return PENALTIES[-1], ()
+        losses.append(float(np.mean(found)))
+        best = int(np.argmin(losses))
+        if len(losses) - 1 - best >= PATIENCE:
+            break
+    return PENALTIES[::-1][best], tuple(losses)
+
+
+def _descend_path(
+    inputs: Inputs,
+    truth: np.ndarray,
+    loss: _Loss,
+    penalties: Sequence[float],
+    stop: Mapping[str, float] = COARSE,
+) -> Iterator[np.ndarray]:
+    """Yield scores of the test part for each penalty, from strong to weak.
+
+    Each fit starts where the one before ended.
     """
     mean = inputs.train.mean(axis=0, dtype=np.float64)
     train, test = inputs.train - mean, inputs.test - mean
@@ -161,8 +191,8 @@ def _descend_path(
     train, test = train / scale, test / scale
     n, n_outputs = truth.shape
     shape = (train.shape[1] + 1, n_outputs)
-    start, found = np.zeros(shape), {}
-    for penalty in sorted(penalties, reverse=True):
+    start = np.zeros(shape)
+    for penalty in penalties:
 
         def value(flat: np.ndarray, penalty: float = penalty) -> tuple[float, np.ndarray]:
             w = flat.reshape(shape)
@@ -171,11 +201,9 @@ def _descend_path(
             gradient[:-1] += penalty * w[:-1]
             return total / n + penalty / 2 * np.square(w[:-1]).sum(), gradient.ravel()
 
-        options = {"maxiter": 200, "ftol": 1e-7, "gtol": 1e-5}
-        start = minimize(value, start.ravel(), jac=True, method="L-BFGS-B", options=options).x
-        start = start.reshape(shape)
-        found[penalty] = test @ start[:-1] + start[-1]
-    return [found[penalty] for penalty in penalties]
+        found = minimize(value, start.ravel(), jac=True, method="L-BFGS-B", options=dict(stop))
+        start = found.x.reshape(shape)
+        yield test @ start[:-1] + start[-1]
 
 
 def _scale(train: np.ndarray) -> float:
