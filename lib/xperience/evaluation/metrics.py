@@ -1,7 +1,7 @@
 """Every metric once: its unit, direction, range, and what it does about ties and empty classes.
 
-Put truth and prediction side by side with `labels`, `label_sets`, `boundaries`, `vectors`,
-`positions` or `cosine_ranks`, then ask for scores by name::
+Put truth and prediction side by side with `labels`, `detections`, `label_sets`, `boundaries`,
+`vectors`, `positions` or `cosine_ranks`, then ask for scores by name::
 
     evidence = labels(true_actions, predicted_actions)
     score("macro_f1_present", evidence).value
@@ -148,6 +148,34 @@ def labels(
         predicted=np.array([place[label] for label in predicted], dtype=int),
         positive=place.get(positive) if positive is not None else None,
     )
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Whether each sample is positive and how likely it was held to be; see `detections`."""
+
+    truth: np.ndarray  # bool (n,)
+    likelihood: np.ndarray  # float (n,), from 0 to 1
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why any score would mean nothing, if so."""
+        if self.truth.all() or not self.truth.any():
+            return "every sample is of one class: there is no pair to put in order"
+        return None
+
+
+def detections(truth: Sequence[bool] | np.ndarray, likelihood: np.ndarray) -> Detections:
+    """Put what is positive beside how likely each sample was held to be so, as many of each.
+
+    A MetricError says if lengths differ or a likelihood is not finite.
+    """
+    (likelihood,) = _numbers("detections", 1, likelihood)
+    _same_length(truth, likelihood, "detections")
+    return Detections(np.asarray(truth, dtype=bool), likelihood)
 
 
 @dataclass(frozen=True)
@@ -467,6 +495,18 @@ def _balanced_accuracy(evidence: Labels, w: np.ndarray) -> np.ndarray:
     return _mean_over(_ratio(right, true), true > 0)
 
 
+def _auroc(evidence: Detections, w: np.ndarray) -> np.ndarray:
+    order = np.argsort(evidence.likelihood, kind="stable")
+    levels = np.flatnonzero(np.diff(evidence.likelihood[order], prepend=-math.inf))
+    positive, negative = (
+        np.add.reduceat((w * side)[:, order], levels, axis=1)  # (n_rows, n_levels)
+        for side in (evidence.truth, ~evidence.truth)
+    )
+    outranked = negative.cumsum(axis=1) - negative / 2
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    return _ratio((positive * outranked).sum(axis=1), pairs)
+
+
 def _f1(right: np.ndarray, true: np.ndarray, claimed: np.ndarray) -> np.ndarray:
     return _ratio(2 * right, true + claimed)
 
@@ -642,6 +682,14 @@ _EVERY = (
         Labels,
         "Mean recall of the classes present in the truth.",
         _balanced_accuracy,
+    ),
+    Metric(
+        "auroc",
+        Detections,
+        "Share of pairs of a positive and another sample that likelihoods put in the right order; "
+        "an equal pair counts half.",
+        _auroc,
+        "All samples are of one class.",
     ),
     Metric("weighted_f1", Labels, "Mean F1 of classes, weighted by true counts.", _weighted_f1),
     Metric(

@@ -32,7 +32,7 @@ from xperience.evaluation.evaluate import (
     picked,
     score_row,
 )
-from xperience.evaluation.metrics import LabelSets, Positions, Ranks
+from xperience.evaluation.metrics import Detections, LabelSets, Positions, Ranks
 from xperience.evaluation.predictions import BETWEEN, COLUMNS, Prediction, Predictions, predict
 from xperience.evaluation.records import (
     ACROSS,
@@ -177,8 +177,7 @@ def ends_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> E
     at = np.concatenate([end.places for end in ends])
     kept = problem.keep(at)
     scores = {WITHIN: _within(kept, ends)} | {
-        name: Scores.of(kept, [replace(one, predicted=picked(one.predicted, at)) for one in each])
-        for name, each in predictions.items()
+        name: Scores.of(kept, [_at(one, at) for one in each]) for name, each in predictions.items()
     }
     return Ends(scores, sum(end.problem.n_train for end in ends))
 
@@ -187,12 +186,22 @@ def ends_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> E
 class _End:
     """One test recording, split in time and predicted by a head that saw its beginning.
 
-    ``places`` are those of its end's windows among the test samples, in the order of ``predicted``.
+    ``places`` are those of its end's windows among the test samples, in the order of ``said``.
     """
 
     problem: Problem
-    predicted: Sequence[Any]
+    said: Prediction
     places: np.ndarray
+
+
+def _at(one: Prediction, places: np.ndarray) -> Prediction:
+    """Return what is predicted for some of the samples."""
+    sure = one.confidence
+    return replace(
+        one,
+        predicted=picked(one.predicted, places),
+        confidence=None if sure is None else sure[places],
+    )
 
 
 def _end_of(task: Task, part: RecordingSamples) -> _End | str:
@@ -207,7 +216,7 @@ def _end_of(task: Task, part: RecordingSamples) -> _End | str:
     if not found:
         return "none of the windows of its end was asked about"
     kept, places = np.array(found, dtype=np.int64).T
-    return _End(problem, picked(one.predicted, order[kept]), places)
+    return _End(problem, _at(one, order[kept]), places)
 
 
 def _within(kept: CohortProblem, ends: Sequence[_End]) -> Scores:
@@ -215,13 +224,19 @@ def _within(kept: CohortProblem, ends: Sequence[_End]) -> Scores:
     if kept.task.kind == "retrieve":  # each recording's targets have a scale of their own
         ranks = []
         for end in ends:
-            predicted = np.empty_like(end.predicted)  # of all candidates: none is left out
-            predicted[end.problem.by_time] = end.predicted
+            predicted = np.empty_like(end.said.predicted)  # of all candidates: none is left out
+            predicted[end.problem.by_time] = end.said.predicted
             ranks.append(evidence(end.problem, predicted)[0])
         return Scores(kept, ([merged(ranks)],), (None,))
     labels = tuple(dict.fromkeys(label for end in ends for label in end.problem.labels))
     own = replace(kept, labels=labels or kept.labels)
-    return Scores.of(own, [Prediction(joined([end.predicted for end in ends]))])
+    sure = np.zeros((own.n_test, len(labels))) if own.task.kind == "classify" else None
+    first = 0
+    for end in ends if sure is not None else ():
+        columns = [labels.index(label) for label in end.problem.labels]
+        sure[first : first + len(end.places), columns] = end.said.confidence
+        first += len(end.places)
+    return Scores.of(own, [Prediction(joined([end.said.predicted for end in ends]), sure)])
 
 
 def heldout_rows(
@@ -421,6 +436,9 @@ def _merged(each: Sequence[Any]) -> Any:
         return merged(each)
     if isinstance(each[0], Positions):
         return Positions(np.concatenate([one.error_m for one in each]))
+    if isinstance(each[0], Detections):
+        sides = ([getattr(one, name) for one in each] for name in ("truth", "likelihood"))
+        return Detections(*map(np.concatenate, sides))
     sides = ("truth", "predicted")
     if isinstance(each[0], LabelSets):  # micro-F1 counts memberships, whatever they are called
         width = max(one.truth.shape[1] for one in each)
