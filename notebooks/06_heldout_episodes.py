@@ -134,13 +134,13 @@ Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 #
 # Both heads are asked in every fold, on the same axes and inputs. The neural one is the small dense
 # network of section 3, started from several seeds in every fold: intervals tell how sure a score is
-# over recordings, and a verdict needs its seeds to agree. Reconstruction is left out of the folds,
-# since each would score it in deviations of its own training side.
+# over recordings, and a verdict needs its seeds to agree. Reconstruction is scored in deviations of
+# each fold's training recordings, whichever head predicts it.
 
 # %%
 of_folds = {task.name: [] for task in TASKS}
 for fold in across.folds(manifest, n_turns) if n_turns else ():
-    for problem in across.cohort_problems(cohort.on_sides_of(fold), across.poolable()):
+    for problem in across.cohort_problems(cohort.on_sides_of(fold)):
         (predictions,) = predict_heads([problem], heads, n_seeds)
         of_folds[problem.task.name].append(across.fold_scores(problem, predictions))
 for task in tasks_of("corrected", TASKS) if n_turns else ():

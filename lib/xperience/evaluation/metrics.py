@@ -343,6 +343,58 @@ class Vectors:
         return np.where(own - mean > tiny, own - mean, 0.0)
 
 
+@dataclass(frozen=True)
+class RecordingVectors(Vectors):
+    """Vectors of several recordings, brought down to what their R² is computed from.
+
+    Exact where all samples of a recording weigh the same; build it with `of`.
+    """
+
+    truth: np.ndarray  # mean of each recording, (n_recordings, n_values)
+    predicted: np.ndarray  # whose errors were taken: no row is kept
+    recording: np.ndarray  # of each sample, int (n,)
+    square: np.ndarray  # squared length of each true vector, (n,)
+    error: np.ndarray  # summed squared error of each sample, (n,)
+
+    def __len__(self) -> int:
+        return len(self.recording)
+
+    @property
+    def squared_error(self) -> np.ndarray:
+        """Summed squared error of each sample, shape (n,)."""
+        return self.error
+
+    @classmethod
+    def of(cls, found: Vectors, recording: np.ndarray, columns: np.ndarray) -> "RecordingVectors":
+        """Return vectors without their samples' columns.
+
+        ``columns`` (bool) says which of all there are the vectors hold; the others count as 0.
+        """
+        _, recording = np.unique(recording, return_inverse=True)
+        means = np.zeros((recording.max() + 1, len(columns)))
+        for one, mean in enumerate(means):
+            mean[columns] = found.truth[recording == one].mean(axis=0)
+        square = np.square(found.truth).sum(axis=1)
+        return cls(means, found.predicted[:0], recording, square, found.squared_error)
+
+    @classmethod
+    def merged(cls, each: Sequence["RecordingVectors"]) -> "RecordingVectors":
+        """Return those of other recordings one after the other."""
+        first = np.cumsum([0, *(len(one.truth) for one in each)])
+        recording = [one.recording + place for one, place in zip(each, first, strict=False)]
+        means, square, error = (
+            np.concatenate([getattr(one, name) for one in each])
+            for name in ("truth", "square", "error")
+        )
+        return cls(means, each[0].predicted, np.concatenate(recording), square, error)
+
+    def spread(self, weights: np.ndarray) -> np.ndarray:
+        """Return the summed squared distance from the weighted column means, shape (n_rows,)."""
+        each = weights @ np.eye(len(self.truth))[self.recording]  # (n_rows, n_recordings)
+        mean = np.square(each @ self.truth).sum(axis=1) / weights.sum(axis=1)
+        return np.maximum(weights @ self.square - mean, 0.0)
+
+
 def vectors(truth: np.ndarray, predicted: np.ndarray) -> Vectors:
     """Put true and predicted vectors, each (n, n_values), side by side.
 

@@ -461,8 +461,8 @@ is one entry there, and this page has a card for it.
 """
 _ONE_MORE = (
     f"`published` asks {len(tasks_of('published', TASKS))} tasks, `corrected` {len(TASKS)}. The "
-    f"last card, `{ALL_FEATURE_ACTION.name}`, is none of them: it asks the first question once more "
-    "under a split that leaks, to show how much."
+    f"last card, `{ALL_FEATURE_ACTION.name}`, is none of them: it asks the first question once "
+    "more under a split that leaks, to show how much."
 )
 
 

@@ -32,7 +32,14 @@ from xperience.evaluation.evaluate import (
     picked,
     score_row,
 )
-from xperience.evaluation.metrics import Detections, LabelSets, Positions, Ranks
+from xperience.evaluation.metrics import (
+    Detections,
+    LabelSets,
+    Positions,
+    Ranks,
+    RecordingVectors,
+    Vectors,
+)
 from xperience.evaluation.predictions import BETWEEN, COLUMNS, Prediction, Predictions, predict
 from xperience.evaluation.records import (
     ACROSS,
@@ -45,10 +52,12 @@ from xperience.evaluation.records import (
     WITHIN,
     Record,
 )
+from xperience.features.blocks import BLOCKS_BY_NAME
+from xperience.models.conditioning import Moments
 from xperience.models.penalised import N_AXES
 from xperience.progress import OnProgress
 from xperience.storage import whole_file
-from xperience.studies.heldout.axes import fit_space, project
+from xperience.studies.heldout.axes import Space, fit_space, project
 from xperience.studies.heldout.cohort import CONTRACT, Cohort
 from xperience.studies.heldout.problem import (
     TEST,
@@ -159,14 +168,12 @@ def ends_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> E
 
     Within, a linear head is trained on the beginning of every test recording and tested on its end
     (chronological, purged). Heads that were trained across recordings are scored on the same
-    windows, so that the difference, the generalisation gap, is paired.
+    windows, so that the difference, the generalisation gap, is paired. Vectors are told in
+    deviations of the training recordings, whichever head predicts them.
     """
-    if _without_unit(problem.task):
-        reason = "each score is in deviations of what its head was trained on: no common unit"
-        return Ends(reason=reason)
     ends, reasons, first = [], [], 0
     for part in problem.parts[TEST]:
-        found = _end_of(problem.task, part)
+        found = _end_of(problem, part)
         if isinstance(found, _End):
             ends.append(replace(found, places=first + found.places))
         else:
@@ -204,11 +211,14 @@ def _at(one: Prediction, places: np.ndarray) -> Prediction:
     )
 
 
-def _end_of(task: Task, part: RecordingSamples) -> _End | str:
+def _end_of(whole: CohortProblem, part: RecordingSamples) -> _End | str:
+    task = whole.task
     problem = build(task, part.recording.truth, part.recording.blocks(), CONTRACT)
     if not problem.ok:
         return problem.reason or "it cannot be asked"
     (one,) = predict(problem, "linear")
+    if _scaled(task):
+        one = replace(one, predicted=_in_unit_of(whole.space, problem, one.predicted))
     order = problem.by_time
     at = {tuple(row): place for place, row in enumerate(part.samples.members.tolist())}
     tested = map(tuple, problem.samples.members[problem.split.test][order].tolist())
@@ -217,6 +227,16 @@ def _end_of(task: Task, part: RecordingSamples) -> _End | str:
         return "none of the windows of its end was asked about"
     kept, places = np.array(found, dtype=np.int64).T
     return _End(problem, _at(one, order[kept]), places)
+
+
+def _in_unit_of(space: Space, problem: Problem, predicted: np.ndarray) -> np.ndarray:
+    """Return a prediction in its recording's own deviations in those of training recordings."""
+    names, rows = problem.task.target_blocks, problem.samples.members[:, 0]
+    raw = [problem.blocks.raw(name)[rows] for name in names]
+    own = Moments.of(np.concatenate(raw, axis=1)[problem.split.train])
+    edges = np.cumsum([block.shape[1] for block in raw])[:-1]
+    values = np.split(own.back(predicted), edges, axis=1)
+    return space.scaled(dict(zip(names, values, strict=True)))
 
 
 def _within(kept: CohortProblem, ends: Sequence[_End]) -> Scores:
@@ -358,12 +378,8 @@ class Fold:
     notes: tuple[str, ...] = ()
 
 
-def poolable(tasks: Sequence[Task] = TASKS) -> list[Task]:
-    """Return the tasks whose scores have the same unit in every fold."""
-    return [task for task in tasks if not _without_unit(task)]
-
-
-def _without_unit(task: Task) -> bool:
+def _scaled(task: Task) -> bool:
+    """Return whether a task's scores depend on the deviations that its target is told in."""
     return task.kind == "regress" and bool(task.target_blocks)
 
 
@@ -373,13 +389,23 @@ def fold_scores(problem: CohortProblem, predictions: Mapping[str, Predictions]) 
         return problem.reason or problem.status
     heads = {name: Scores.of(problem, each) for name, each in predictions.items()}
     takes = problem.task.primary.metric.takes
+    known = problem.space.moments
+    kept_columns = [
+        known[name].keep if name in known else np.zeros(BLOCKS_BY_NAME[name].dim, dtype=bool)
+        for name in problem.task.target_blocks
+    ]
 
     def light(found: Mapping[str, Scores]) -> dict[str, Scores]:
         """Return scores with nothing but the primary measure's evidence."""
         kept = {}
         for name, one in found.items():
-            draws = ([next(i for i in items if isinstance(i, takes))] for items in one.draws)
-            kept[name] = replace(one, problem=Pooled(one.problem.groups), draws=tuple(draws))
+            groups, draws = one.problem.groups, []
+            for items in one.draws:
+                item = next(i for i in items if isinstance(i, takes))
+                if isinstance(item, Vectors):
+                    item = RecordingVectors.of(item, groups, np.concatenate(kept_columns))
+                draws.append([item])
+            kept[name] = replace(one, problem=Pooled(groups), draws=tuple(draws))
         return kept
 
     ends = ends_of(problem, predictions).scores
@@ -389,15 +415,15 @@ def fold_scores(problem: CohortProblem, predictions: Mapping[str, Predictions]) 
 def pooled_rows(task: Task, found: Sequence[Fold | str], run: str) -> Iterator[Record]:
     """Yield a task's rows pooled over folds: heads, differences, the gap.
 
-    ``found`` has one `Fold`, or reason, per fold; it is empty for tasks that are not `poolable`.
+    ``found`` has one `Fold`, or reason, per fold. Targets made of feature blocks are in deviations
+    of each fold's training recordings.
     """
     base = {"run": run, "section": SECTION, "contract": CONTRACT, "task": task.name}
     asked = [one for one in found if isinstance(one, Fold)]
     reasons = "; ".join(dict.fromkeys(one for one in found if isinstance(one, str)))
     if not asked:
-        reason = reasons or "each fold scores in its own training deviations: no common unit"
         own = base | measured(task.primary) | {"variant": POOLED}
-        yield Record(**own, status="skipped", reason=reason)
+        yield Record(**own, status="skipped", reason=reasons or "no fold was asked")
         return
     missing = f"{len(found) - len(asked)} folds are missing: {reasons}" if reasons else ""
     notes = dict.fromkeys(note for fold in asked for note in fold.notes)
@@ -436,6 +462,8 @@ def _merged(each: Sequence[Any]) -> Any:
         return merged(each)
     if isinstance(each[0], Positions):
         return Positions(np.concatenate([one.error_m for one in each]))
+    if isinstance(each[0], RecordingVectors):
+        return RecordingVectors.merged(each)
     if isinstance(each[0], Detections):
         sides = ([getattr(one, name) for one in each] for name in ("truth", "likelihood"))
         return Detections(*map(np.concatenate, sides))
