@@ -32,7 +32,7 @@ from xperience.features.table import WindowTable
 from xperience.features.windows import window_starts
 from xperience.models import linear
 from xperience.recording.recording import Recording
-from xperience.tasks.catalogue import TASKS
+from xperience.tasks.catalogue import TASKS, tasks_of
 from xperience.tasks.problem import Blocks, Problem, build
 from xperience.tasks.truth import Truth
 
@@ -138,7 +138,7 @@ def problems_of(args) -> tuple[list[Problem], object]:
     else:
         truth = drawn_truth(args.frames)
         blocks = DrawnBlocks(len(truth.starts))
-    problems = [build(task, truth, blocks) for task in TASKS]
+    problems = [build(task, truth, blocks) for task in tasks_of("published", TASKS)]
     for block in BLOCKS:
         blocks.filled(block.name)  # read before any clock starts
     return [one for one in problems if one.ok], blocks

@@ -96,23 +96,29 @@ splits = {
 without_shared_frames = ("local_blocks", "chronological_purged")
 
 # %% [markdown]
-# Who predicts: the contract's **linear head** on all features; the same head on the **sensors**
-# alone, without the words that annotators wrote about objects and hands; the same head on those
-# **words** alone; and two probes that know nothing but *when* a window is. One takes the label of
-# the **nearest** training window in time, the other lets training windows **vote**, the nearer the
-# louder. What they score is no skill at seeing: it is what the split gives away.
+# Who predicts: the contract's **linear head**. Under `published` it has all features; under
+# `corrected` the **sensors** alone, without the words that annotators wrote about objects and
+# hands. Beside it the same head with those words or without them, whichever the contract doesn't
+# do, and on the **words** alone: they are the annotators' own, and so is the label. And two probes
+# that know nothing but *when* a window is. One takes the label of the **nearest** training window
+# in time, the other lets training windows **vote**, the nearer the louder. What they score is no
+# skill at seeing: it is what the split, or the annotator, gives away.
 
 # %%
+with_and_without = {
+    "published": {"linear": ALL, "linear_sensors_only": NO_TEXT},
+    "corrected": {"linear": NO_TEXT, "linear_with_text": ALL},
+}
+probes = {"time_only": (only_time, ()), "copy_nearest": (copy_nearest, ())}
 heads = {  # the name in rows: how it predicts, from which feature blocks
-    "linear": ("linear", ALL),
-    "linear_text_only": ("linear", (TEXT,)),
-    "linear_sensors_only": ("linear", NO_TEXT),
-    "time_only": (only_time, ()),
-    "copy_nearest": (copy_nearest, ()),
+    contract: {name: ("linear", blocks) for name, blocks in inputs.items()}
+    | {"linear_text_only": ("linear", (TEXT,))}
+    | probes
+    for contract, inputs in with_and_without.items()
 }
 tasks = {
-    "timeline_action": tuple(heads),
-    "timeline_subtask": ("linear", "time_only", "copy_nearest"),
+    contract: {"timeline_action": tuple(asked), "timeline_subtask": ("linear", *probes)}
+    for contract, asked in heads.items()
 }
 metrics = {"macro_f1", "accuracy", "purged_samples", "open_set_share"}
 
@@ -122,7 +128,7 @@ metrics = {"macro_f1", "accuracy", "purged_samples", "open_set_share"}
 # %%
 drawn, problems = {}, {}
 for contract, names in splits.items():
-    keys = [(contract, task, split) for task in tasks for split in names]
+    keys = [(contract, task, split) for task in tasks[contract] for split in names]
     declared = [
         replace(TASKS_BY_NAME[task], split=split.removesuffix("_purged")) for _, task, split in keys
     ]
@@ -139,8 +145,9 @@ for contract, names in splits.items():
 # %%
 predictions, rows = {}, []
 for (contract, task, split), problem in problems.items():
-    given = {head: problem.with_inputs(*heads[head][1]) for head in tasks[task]}
-    found = {head: predict(given[head], heads[head][0]) for head in given}
+    asked = {head: heads[contract][head] for head in tasks[contract][task]}
+    given = {head: problem.with_inputs(*blocks) for head, (_, blocks) in asked.items()}
+    found = {head: predict(given[head], how) for head, (how, _) in asked.items()}
     scored = evaluate(problem, found, run, notebook, split, given)
     rows += [row for row in scored if row.metric in metrics]
     if problem.split is not None:
@@ -156,7 +163,7 @@ rows = holm(rows)
 
 # %%
 base = {"run": run, "section": notebook, "head": "linear", "variant": "chronological_purged"}
-for task in tasks:
+for task in tasks["published"]:
     sides = [
         (problems["published", task, split], predictions["published", task, split]["linear"])
         for split in ("chronological_purged", "chronological")
@@ -265,7 +272,7 @@ points = [(split, frames) for split, every in embargoes.items() for frames in ev
 curve, farther = [], {}
 for split, frames in points:
     far = drawn["published", "timeline_action", split].purged(frames)
-    found = {head: predict(far, heads[head][0]) for head in ("linear", "time_only", "copy_nearest")}
+    found = {head: predict(far, heads["published"][head][0]) for head in ("linear", *probes)}
     curve += evaluate(far, found, run, notebook, f"{split}/embargo={frames}")
     farther[split, frames] = far, found["linear"]
 
@@ -304,8 +311,8 @@ assert {(row.contract, row.variant) for row in rows if row.head == "linear"} >= 
 }
 purged = [row for row in rows if row.metric == "overlap_share"]
 assert all(row.value == 0 for row in purged if row.variant in without_shared_frames)
-for (_, task, _), found in predictions.items():
-    assert list(found) == list(tasks[task]), "predictions of every head, or a reason in its rows"
+for (contract, task, _), found in predictions.items():
+    assert tuple(found) == tasks[contract][task], "predictions of every head, or a reason"
 assert all(row.status == "ok" or row.reason for row in rows + curve)
 assert all(row.ci_low is None or row.ci_low <= row.value <= row.ci_high for row in rows)
 

@@ -25,6 +25,9 @@ from xperience.tasks.task import Span
 
 SCORED = (
     "timeline_action",
+    "next_action",
+    "action_change",
+    "temporal_order",
     "transition_detection",
     "hand_trajectory_forecast",
     "object_relevance",
@@ -95,6 +98,45 @@ def test_what_is_open_is_counted(rows, problems):
         assert one.n_test == sum(t in train for t in problem.test_targets)
 
 
+def test_where_the_next_action_changes_persistence_is_always_wrong(rows, answered):
+    (problem,) = (one for one, _ in answered if one.task.name == "next_action")
+    now = problem.naive("persistence")
+    turned = [a not in (None, b) for a, b in zip(now, problem.test_targets, strict=True)]
+    found = [r for r in rows if (r.task, r.variant) == ("next_action", "at_changes")]
+    assert {r.metric for r in found if r.head == "linear"} >= {"macro_f1", "accuracy"}
+    assert {r.n_test for r in found} == {sum(turned)}
+    accuracy = next(r for r in found if (r.head, r.metric) == ("linear", "accuracy"))
+    truth = np.array(problem.test_targets)[turned]
+    said = np.array(answered[1][1]["linear"][0].predicted)[turned]
+    assert accuracy.status == "degenerate" or accuracy.value == np.mean(truth == said)
+    (unseen,) = (r for r in found if r.metric == "open_set_share")
+    assert unseen.value == np.mean([label not in problem.train_targets for label in truth])
+    only_there = Scores.of(problem, [Prediction(now)], np.array(turned))
+    assert only_there.score(problem.task.measures[1]).value in (0.0, None)
+
+
+def test_likelihoods_are_ranked_where_a_head_has_them(rows, problems):
+    found = {(r.task, r.metric): r for r in rows if (r.head, r.against) == ("linear", None)}
+    for task, primary in {"action_change": "auroc", "temporal_order": "balanced_accuracy"}.items():
+        assert problems[task].task.primary.name == primary
+        assert found[task, primary].floor == pytest.approx(0.5, abs=0.05)
+        assert {"auroc", "balanced_accuracy", "accuracy"} <= {m for t, m in found if t == task}
+    problem = problems["temporal_order"]
+    truth = np.array(problem.test_targets) == "right"
+    column = [problem.labels.index("right")]
+    sure = np.zeros((len(truth), 2))
+    sure[:, column] = (0.1 + 0.2 * truth)[:, None]  # right in order, and never above a half
+    always = Prediction(["reversed"] * len(truth), sure)
+    auroc, accuracy = (
+        next(one for one in problem.task.measures if one.name == name)
+        for name in ("auroc", "balanced_accuracy")
+    )
+    assert Scores.of(problem, [always]).score(auroc).value == 1.0
+    assert Scores.of(problem, [always]).score(accuracy).value == 0.5
+    unsure = dataclasses.replace(always, confidence=None)
+    assert Scores.of(problem, [unsure]).score(auroc).value == 0.5
+
+
 def test_every_score_has_its_floor_its_skill_and_an_interval_or_the_reason(rows):
     scored = [r for r in rows if r.head == "linear" and r.higher_is_better is not None
               and r.status == "ok" and r.metric != "train_final_accuracy"]  # fmt: skip
@@ -147,7 +189,7 @@ def test_floors_are_there_for_every_kind(problems):
         "timeline_action": {"majority", "stratified_random"},
         "next_action": {"majority", "stratified_random", "persistence"},
         "hand_trajectory_forecast": {"zero_velocity", "constant_velocity", "train_mean"},
-        "object_relevance": {"prior"},
+        "object_relevance": {"best_constant_set"},
         "cross_modal_retrieval": {"chance", "nearest_in_time"},
         "modality_reconstruction": {"train_mean", "nearest_in_time"},
         "temporal_order": {"majority", "stratified_random", "always_right"},

@@ -17,6 +17,7 @@ from xperience.evaluation.metrics import (
     boundaries,
     cosine,
     cosine_ranks,
+    detections,
     label_sets,
     labels,
     positions,
@@ -76,6 +77,28 @@ def test_label_metrics_match_scikit_learn(pairs):
         assert value("f1_right", evidence) == pytest.approx(f1(average=None, labels=["pour"])[0])
     else:
         assert value("f1_right", evidence) is None
+
+
+@quick
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=40))
+def test_auroc_is_that_of_scikit_learn_whatever_the_scale_and_turns_with_the_classes(pairs):
+    truth, level = (np.array(side) for side in zip(*pairs, strict=True))
+    likely = level / 8
+    if len(set(truth.tolist())) < 2:
+        assert "one class" in score("auroc", detections(truth, likely)).reason
+        return
+    found = value("auroc", detections(truth, likely))
+    assert found == pytest.approx(reference.roc_auc_score(truth, likely))
+    assert found == pytest.approx(value("auroc", detections(truth, np.exp(3 * likely) - 7)))
+    assert found == pytest.approx(1 - value("auroc", detections(~truth, likely)))
+    assert found == pytest.approx(1 - value("auroc", detections(truth, 1 - likely)))
+    hard = likely > 0.5
+    alike = labels(truth.tolist(), hard.tolist())
+    assert value("auroc", detections(truth, hard)) == pytest.approx(
+        value("balanced_accuracy", alike)
+    )
+    constant = detections(truth, np.full(len(truth), 0.3))
+    assert value("auroc", constant) == pytest.approx(0.5)
 
 
 @quick
@@ -148,6 +171,7 @@ def examples(n=12, seed=0):
     edges = ("hits", "false_alarms", "misses", "timing_error_frames")
     return {
         "Labels": lambda o: labels(truth[o], predicted[o], options=CLASSES, positive="pour"),
+        "Detections": lambda o: detections(truth[o] == "pour", np.round(p[o, 0])),
         "LabelSets": lambda o: label_sets(*([np.flatnonzero(r) for r in m[o]] for m in sets)),
         "Vectors": lambda o: vectors(y[o], p[o]),
         "Positions": lambda o: positions(joints[0][o], joints[1][o]),

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xperience.evaluation import metrics as scoring
+from xperience.models.baselines import best_constant_set
 from xperience.qwen import wording
 from xperience.qwen.predictions import read_predictions
 from xperience.qwen.schema import AnswersError, Options
 from xperience.qwen.scores import (
-    best_constant_set,
     count_labels,
     evidence_rows,
     overlap,

@@ -338,7 +338,7 @@ def test_the_best_probe_is_set_beside_the_head():
         row("linear", "chronological", None),
     ]
     first, second = words.unsensed_text(found, "timeline_action").splitlines()
-    assert "smooth vote **0.970**, linear head, all features 0.900" in first
+    assert "smooth vote **0.970**, linear head, the contract's inputs 0.900" in first
     assert "+0.070, not tested (no interval, 3 blocks)" in first
     assert "no score (no captions)" in second
     table = words.score_table(found, "timeline_action")

@@ -18,7 +18,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     TOP: (1_500, 300),
     "cohort": (2_000, 1_350),
     "console": (0, 300),
-    "evaluation": (3_800, 2_120),
+    "evaluation": (3_930, 2_200),
     "export": (1_560, 1_290),
     "faults": (0, 1_600),
     "features": (2_150, 1_660),
@@ -27,15 +27,15 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "models": (1_900, 1_060),
     "qwen": (4_300, 2_120),
     "recording": (3_560, 2_220),
-    "report": (10_700, 3_310),
+    "report": (10_730, 3_310),
     "rules": (0, 750),
     "run": (1_650, 1_300),
     "site": (0, 850),
     "standin": (3_150, 720),
     "storage": (0, 250),
-    "studies": (2_650, 1_200),
+    "studies": (2_650, 1_230),
     "sync": (1_280, 800),
-    "tasks": (1_650, 700),
+    "tasks": (1_710, 700),
 }
 
 

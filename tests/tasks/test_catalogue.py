@@ -9,7 +9,7 @@ import pytest
 from xperience.errors import ParamsError
 from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME
 from xperience.features.windows import cut, window_starts
-from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, TASKS_BY_NAME
+from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, TASKS_BY_NAME, TEXT, tasks_of
 from xperience.tasks.splits import touched
 from xperience.tasks.task import HEADS, WINDOW, Span, Task, registry
 from xperience.tasks.truth import Truth
@@ -21,14 +21,14 @@ N_FEATURES = {
     "next_action": 8546, "hand_trajectory_forecast": 8546, "contact_prediction": 7503,
     "object_relevance": 7650, "caption_grounding": 7650, "cross_modal_retrieval": 2415,
     "modality_reconstruction": 2415, "temporal_order": 25638, "misalignment_detection": 7511,
-    "all_feature_action": 8546,
+    "all_feature_action": 8546, "action_verb": 7650, "action_noun": 7650, "action_change": 7650,
 }  # fmt: skip
 
 
 def make_truth(seed: int) -> Truth:
     rng = np.random.default_rng(seed)
     n = 140
-    names = np.array(["", "N/A", "grasp", "pour", "stir"])
+    names = np.array(["", "N/A", "grasp the cup", "pour tea", "stir the pot"])
     return Truth(
         n_frames=n,
         starts=window_starts(n),
@@ -74,10 +74,23 @@ def changes(task: Task, inside: bool, read: Callable | None = None) -> int:
 
 
 def test_names_are_unique_and_known():
-    assert len(TASKS) == 12
+    assert len(tasks_of("published", TASKS)) == 12
     assert list(TASKS_BY_NAME) == ids
     with pytest.raises(ParamsError, match="declared twice"):
         registry((TASKS[0], dataclasses.replace(TASKS[1], name=TASKS[0].name)))
+
+
+def test_published_asks_what_is_declared_and_corrected_asks_more_of_the_sensors_alone():
+    declared = [task for task in TASKS if "published" in task.contracts]
+    assert tasks_of("published", TASKS) == declared
+    corrected = tasks_of("corrected")
+    assert [task.name for task in corrected] == ids
+    told = {task.name for task in corrected if "captions" in task.target_streams}
+    assert told > {"timeline_action", "next_action", "action_verb", "action_change"}
+    assert not any(TEXT in task.input_blocks for task in corrected if task.name in told)
+    for task in corrected:
+        balanced = {"temporal_order", "misalignment_detection"}
+        assert (task.primary.name == "balanced_accuracy") == (task.name in balanced)
 
 
 @pytest.mark.parametrize("task", EVERY, ids=ids)

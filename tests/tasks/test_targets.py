@@ -43,6 +43,7 @@ def test_targets_are_those_of_plain_loops(truth):
         "action": targets.window_labels("action")(truth, every),
         "near": targets.near_transition(truth, every),
         "next": targets.next_action(truth, every),
+        "soon": targets.soon_changed(truth, every),
         "hands": targets.future_hands(truth, every),
         "contact": targets.any_contact(truth, every),
         "objects": targets.named_objects(truth, every),
@@ -64,6 +65,15 @@ def test_targets_are_those_of_plain_loops(truth):
         assert said["near"][window] == ("transition" if near else "steady")
         ahead = truth.action[min(n - 1, end + 20)]
         assert said["next"][window] == (ahead if ahead in known else None)
+        second = range(end, end + 21)
+        if end + 20 > n - 1:
+            assert said["soon"][window] is None
+        elif any({truth.action[f], truth.action[f + 1]} <= set(known)
+                 and truth.action[f] != truth.action[f + 1] for f in second[:-1]):  # fmt: skip
+            assert said["soon"][window] == "change"
+        else:
+            silent = any(truth.action[f] not in known for f in second)
+            assert said["soon"][window] == (None if silent else "steady")
         if end + 10 > n - 1:
             assert said["hands"][window] is None
         else:
@@ -73,6 +83,15 @@ def test_targets_are_those_of_plain_loops(truth):
         assert said["contact"][window] == ("contact" if touch else "no_contact")
         assert set(said["objects"][window]) == {o for f in frames for o in truth.objects[f]}
         assert len(set(said["objects"][window])) == len(said["objects"][window])
+
+
+def test_an_action_is_asked_by_its_verb_and_by_its_noun():
+    said = ["Place paper star on table"] * 25 + ["Placing the stars"] * 20 + ["N/A"] * 25
+    truth = Truth(n_frames=70, starts=window_starts(70), action=said)
+    parts = [targets.action_part(part)(truth, members(truth)) for part in ("verb", "noun")]
+    assert [found[0] for found in parts] == ["place", "star"]
+    assert [found[5] for found in parts] == ["placing", "stars"], "words as they are written"
+    assert [found[-1] for found in parts] == [None, None]
 
 
 @given(st.integers(0, 30))

@@ -39,6 +39,7 @@ from xperience.evaluation.intervals import (
 from xperience.evaluation.metrics import (
     MIXED,
     Boundaries,
+    Detections,
     Labels,
     LabelSets,
     Positions,
@@ -95,9 +96,9 @@ def sample_losses(mine: Scores, one: Measure) -> np.ndarray:
 
     Notes
     -----
-    Labels: 0 right, 1 wrong. Sets: 1 minus the F1 of the sample's own set. Vectors: mean absolute
-    error. Positions: error in metres. Ranks: the mean rank over orders of tied candidates.
-    Boundaries: false alarms and misses.
+    Labels: 0 right, 1 wrong. Detections: how likely what is not so was held to be. Sets: 1 minus
+    the F1 of the sample's own set. Vectors: mean absolute error. Positions: error in metres. Ranks:
+    the mean rank over orders of tied candidates. Boundaries: false alarms and misses.
     """
     takes = one.metric.takes
     found = [next(item for item in draw if isinstance(item, takes)) for draw in mine.draws]
@@ -112,6 +113,7 @@ def _set_loss(evidence: LabelSets) -> np.ndarray:
 
 _LOSSES: dict[type, Callable[[Any], np.ndarray]] = {
     Labels: lambda evidence: (evidence.truth != evidence.predicted).astype(float),
+    Detections: lambda evidence: np.abs(evidence.truth - evidence.likelihood),
     LabelSets: _set_loss,
     Vectors: lambda evidence: evidence.absolute_error,
     Positions: lambda evidence: evidence.error_m.mean(axis=1),

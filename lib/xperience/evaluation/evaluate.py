@@ -24,7 +24,7 @@ from xperience.evaluation.intervals import (
     interval,
     interval_fields,
 )
-from xperience.evaluation.metrics import Boundaries, Ranks, Score
+from xperience.evaluation.metrics import Boundaries, Detections, Ranks, Score
 from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import DISAGREE, MIN_SEEDS, Record
 from xperience.features.windows import WINDOW_FRAMES
@@ -33,8 +33,9 @@ from xperience.tasks.measures import Measure
 from xperience.tasks.problem import Problem
 from xperience.tasks.targets import boundary_frames
 
-FLOOR, SEEN = "floor", "seen_classes"
-"""Variants of rows: a trivial baseline's own score; test samples of classes that were trained."""
+FLOOR, SEEN, AT_CHANGES = "floor", "seen_classes", "at_changes"
+"""Variants of rows: a trivial baseline's own score; test samples of classes that were trained, and
+those whose label is another than the window's, where the label that persists is always wrong."""
 FLOOR_SEED, FLOOR_DRAWS = 7, 25
 
 
@@ -73,7 +74,7 @@ class Scores:
         keep : bool array, shape (n_test,), optional
             Test samples that count.
         """
-        draws = tuple(evidence(problem, one.predicted, keep) for one in predictions)
+        draws = tuple(evidence(problem, one.predicted, keep, one.confidence) for one in predictions)
         why = next((one.no_verdict for one in predictions if one.no_verdict), None)
         recorded = any(one.recorded for one in predictions)
         return cls(problem, draws, tuple(one.seed for one in predictions), why, recorded)
@@ -153,7 +154,10 @@ def _fitting(one: Measure, items: list[Any]) -> Any:
 
 
 def evidence(
-    problem: Problem, predicted: Sequence[Any], keep: np.ndarray | None = None
+    problem: Problem,
+    predicted: Sequence[Any],
+    keep: np.ndarray | None = None,
+    confidence: np.ndarray | None = None,
 ) -> list[Any]:
     """Return what a problem's measures are computed from: truth and prediction, in time order.
 
@@ -163,6 +167,8 @@ def evidence(
     predicted : list of labels, list of sets, or float array (n_test, n_values)
     keep : bool array, shape (n_test,), optional
         Test samples that count.
+    confidence : float array, shape (n_test, n_labels), optional
+        Probabilities of classes; without any, what is predicted has all of it.
     """
     task, order = problem.task, problem.by_time
     order = order if keep is None else order[keep[order]]
@@ -172,6 +178,11 @@ def evidence(
         found = [scoring.labels(truth, predicted, options=problem.labels, positive=positive)]
         if any(one.metric.takes is Boundaries for one in problem.measures):
             found.append(_boundaries(problem, predicted, order))
+        if positive and any(one.metric.takes is Detections for one in problem.measures):
+            likely = np.array([label == positive for label in predicted], dtype=float)
+            if confidence is not None:
+                likely = confidence[order, problem.labels.index(positive)]
+            found.append(scoring.detections([label == positive for label in truth], likely))
         return found
     if task.kind == "multilabel":
         more = (name for names in truth for name in names)
@@ -252,7 +263,12 @@ def _trivial_predictions(problem: Problem) -> dict[str, Sequence[Any]]:
         if task.positive in problem.labels:
             found[f"always_{task.positive}"] = [task.positive] * n_test
     elif task.kind == "multilabel":
-        found = {"prior": problem.named(baselines.prior_sets(problem.membership(train), n_test))}
+        if problem.strict:
+            best = baselines.best_constant_set(train)
+            found = {"best_constant_set": [tuple(n for n in problem.labels if n in best)] * n_test}
+        else:
+            usual = baselines.prior_sets(problem.membership(train), n_test)
+            found = {"prior": problem.named(usual)}
     else:
         found = {}
         if problem.groups is None:
@@ -521,9 +537,9 @@ def evaluate(
     list of Record
         The trivial baselines (variant "floor"), what the split did, and for each head every measure
         with its interval and spread over seeds, the primary one of each seed too, the same on
-        classes that were trained (variant "seen_classes"), and the primary measure's paired
-        difference from the best floor and from the linear head (``against``). At least one row
-        per head, whatever happened.
+        classes that were trained (variant "seen_classes") and where a label that would persist
+        changes (variant "at_changes"), and the primary measure's paired difference from the best
+        floor and from the linear head (``against``). At least one row per head, whatever happened.
     """
     base = {"run": run, "section": section}
     given = dict.fromkeys(predictions, problem) | dict(given or {})
@@ -567,8 +583,10 @@ def _rows(
             yield compared.difference(head, rival, primary)
         for fact in descriptions(given[head], predictions[head]):
             yield Record(**compared.base, head=head, **fact)
-    if problem.strict and problem.task.kind == "classify" and problem.unseen.any():
-        yield from _seen_rows(problem, predictions, base)
+    if problem.strict and problem.task.kind == "classify":
+        for variant, keep in {SEEN: ~problem.unseen, AT_CHANGES: problem.changing}.items():
+            if keep.any() and not keep.all():
+                yield from _part_rows(problem, predictions, base, keep, variant)
 
 
 def _seed_rows(compared: Comparison, head: str) -> Iterator[Record]:
@@ -589,6 +607,10 @@ def split_rows(problem: Problem, base: Mapping[str, Any]) -> Iterator[Record]:
         yield Record(
             **found, metric="open_set_share", unit="1", higher_is_better=False, value=share
         )
+    if problem.strict and (changing := problem.changing).any():
+        share, own = float(problem.unseen[changing].mean()), {"n_test": int(changing.sum())}
+        own |= {"metric": "open_set_share", "variant": AT_CHANGES, "higher_is_better": False}
+        yield Record(**(found | own), value=share)
 
 
 def leak_rows(problem: Problem, base: Mapping[str, Any]) -> Iterator[Record]:
@@ -650,16 +672,18 @@ def paired_row(
     return difference_row(Scores.of(*mine), Scores.of(*rival), problem.task.primary, own)
 
 
-def _seen_rows(
-    problem: Problem, predictions: Mapping[str, Predictions], base: Mapping[str, Any]
+def _part_rows(
+    problem: Problem,
+    predictions: Mapping[str, Predictions],
+    base: Mapping[str, Any],
+    keep: np.ndarray,
+    variant: str,
 ) -> Iterator[Record]:
-    keep = ~problem.unseen
-    if not keep.any():
-        return
+    """Yield scores on a part of the test samples, beside the best floor there."""
     compared = Comparison.of(problem, predictions, base, keep)
     for head, mine in compared.heads.items():
         for one in filter(mine.takes, problem.measures):
-            yield compared.row(head, one, bounded=False, variant=SEEN, n_test=int(keep.sum()))
+            yield compared.row(head, one, bounded=False, variant=variant, n_test=int(keep.sum()))
 
 
 def descriptions(problem: Problem, predictions: Predictions) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Every metric once: its unit, direction, range, and what it does about ties and empty classes.
 
-Put truth and prediction side by side with `labels`, `label_sets`, `boundaries`, `vectors`,
-`positions` or `cosine_ranks`, then ask for scores by name::
+Put truth and prediction side by side with `labels`, `detections`, `label_sets`, `boundaries`,
+`vectors`, `positions` or `cosine_ranks`, then ask for scores by name::
 
     evidence = labels(true_actions, predicted_actions)
     score("macro_f1_present", evidence).value
@@ -148,6 +148,34 @@ def labels(
         predicted=np.array([place[label] for label in predicted], dtype=int),
         positive=place.get(positive) if positive is not None else None,
     )
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Whether each sample is positive and how likely it was held to be; see `detections`."""
+
+    truth: np.ndarray  # bool (n,)
+    likelihood: np.ndarray  # float (n,), from 0 to 1
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why any score would mean nothing, if so."""
+        if self.truth.all() or not self.truth.any():
+            return "every sample is of one class: there is no pair to put in order"
+        return None
+
+
+def detections(truth: Sequence[bool] | np.ndarray, likelihood: np.ndarray) -> Detections:
+    """Put what is positive beside how likely each sample was held to be so, as many of each.
+
+    A MetricError says if lengths differ or a likelihood is not finite.
+    """
+    (likelihood,) = _numbers("detections", 1, likelihood)
+    _same_length(truth, likelihood, "detections")
+    return Detections(np.asarray(truth, dtype=bool), likelihood)
 
 
 @dataclass(frozen=True)
@@ -315,6 +343,58 @@ class Vectors:
         return np.where(own - mean > tiny, own - mean, 0.0)
 
 
+@dataclass(frozen=True)
+class RecordingVectors(Vectors):
+    """Vectors of several recordings, brought down to what their R² is computed from.
+
+    Exact where all samples of a recording weigh the same; build it with `of`.
+    """
+
+    truth: np.ndarray  # mean of each recording, (n_recordings, n_values)
+    predicted: np.ndarray  # whose errors were taken: no row is kept
+    recording: np.ndarray  # of each sample, int (n,)
+    square: np.ndarray  # squared length of each true vector, (n,)
+    error: np.ndarray  # summed squared error of each sample, (n,)
+
+    def __len__(self) -> int:
+        return len(self.recording)
+
+    @property
+    def squared_error(self) -> np.ndarray:
+        """Summed squared error of each sample, shape (n,)."""
+        return self.error
+
+    @classmethod
+    def of(cls, found: Vectors, recording: np.ndarray, columns: np.ndarray) -> "RecordingVectors":
+        """Return vectors without their samples' columns.
+
+        ``columns`` (bool) says which of all there are the vectors hold; the others count as 0.
+        """
+        _, recording = np.unique(recording, return_inverse=True)
+        means = np.zeros((recording.max() + 1, len(columns)))
+        for one, mean in enumerate(means):
+            mean[columns] = found.truth[recording == one].mean(axis=0)
+        square = np.square(found.truth).sum(axis=1)
+        return cls(means, found.predicted[:0], recording, square, found.squared_error)
+
+    @classmethod
+    def merged(cls, each: Sequence["RecordingVectors"]) -> "RecordingVectors":
+        """Return those of other recordings one after the other."""
+        first = np.cumsum([0, *(len(one.truth) for one in each)])
+        recording = [one.recording + place for one, place in zip(each, first, strict=False)]
+        means, square, error = (
+            np.concatenate([getattr(one, name) for one in each])
+            for name in ("truth", "square", "error")
+        )
+        return cls(means, each[0].predicted, np.concatenate(recording), square, error)
+
+    def spread(self, weights: np.ndarray) -> np.ndarray:
+        """Return the summed squared distance from the weighted column means, shape (n_rows,)."""
+        each = weights @ np.eye(len(self.truth))[self.recording]  # (n_rows, n_recordings)
+        mean = np.square(each @ self.truth).sum(axis=1) / weights.sum(axis=1)
+        return np.maximum(weights @ self.square - mean, 0.0)
+
+
 def vectors(truth: np.ndarray, predicted: np.ndarray) -> Vectors:
     """Put true and predicted vectors, each (n, n_values), side by side.
 
@@ -465,6 +545,18 @@ def _accuracy(evidence: Labels, w: np.ndarray) -> np.ndarray:
 def _balanced_accuracy(evidence: Labels, w: np.ndarray) -> np.ndarray:
     right, true, _ = evidence.counts(w)
     return _mean_over(_ratio(right, true), true > 0)
+
+
+def _auroc(evidence: Detections, w: np.ndarray) -> np.ndarray:
+    order = np.argsort(evidence.likelihood, kind="stable")
+    levels = np.flatnonzero(np.diff(evidence.likelihood[order], prepend=-math.inf))
+    positive, negative = (
+        np.add.reduceat((w * side)[:, order], levels, axis=1)  # (n_rows, n_levels)
+        for side in (evidence.truth, ~evidence.truth)
+    )
+    outranked = negative.cumsum(axis=1) - negative / 2
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    return _ratio((positive * outranked).sum(axis=1), pairs)
 
 
 def _f1(right: np.ndarray, true: np.ndarray, claimed: np.ndarray) -> np.ndarray:
@@ -642,6 +734,14 @@ _EVERY = (
         Labels,
         "Mean recall of the classes present in the truth.",
         _balanced_accuracy,
+    ),
+    Metric(
+        "auroc",
+        Detections,
+        "Share of pairs of a positive and another sample that likelihoods put in the right order; "
+        "an equal pair counts half.",
+        _auroc,
+        "All samples are of one class.",
     ),
     Metric("weighted_f1", Labels, "Mean F1 of classes, weighted by true counts.", _weighted_f1),
     Metric(

@@ -8,6 +8,7 @@ import numpy as np
 
 from xperience.errors import did_you_mean
 from xperience.features.windows import STRIDE_FRAMES
+from xperience.models.baselines import best_constant_set
 from xperience.qwen.clips import NO, YES
 from xperience.qwen.schema import (
     KEYS,
@@ -19,7 +20,7 @@ from xperience.qwen.schema import (
     answer_text,
     evidence_of,
 )
-from xperience.qwen.scores import best_constant_set, best_length, ending
+from xperience.qwen.scores import best_length, ending
 from xperience.qwen.supervised import Supervised, as_target
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from xperience.evaluation.intervals import (
 )
 from xperience.evaluation.metrics import METRICS, Metric, Score, skill
 from xperience.evaluation.records import Record
+from xperience.models.baselines import best_constant_set
 from xperience.qwen.predictions import AnsweredWindow, AnswerFile
 from xperience.qwen.schema import FAULTS, UNKNOWN
 
@@ -332,19 +333,6 @@ def _score_rows(
                 dict(zip(draws, scores, strict=True)), within.value(metric) if bounded else None,
                 TRUTH_FLOORS,
             ).rows(base, task=field, variant=variant)  # fmt: skip
-
-
-def best_constant_set(truth: Sequence[Collection[str]]) -> frozenset[str]:
-    """Return the set that, said every time, has the greatest micro-F1; some truth is not empty.
-
-    It holds the most frequent names, as many as pay: a name's hits depend on its frequency alone,
-    so the best set of each size holds the most frequent ones.
-    """
-    ranked = Counter(name for names in truth for name in names).most_common()
-    hits = np.cumsum([count for _, count in ranked])
-    sizes = np.arange(1, len(ranked) + 1)
-    best = int((2 * hits / (hits[-1] + sizes * len(truth))).argmax())
-    return frozenset(name for name, _ in ranked[: best + 1])
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Literal
 
 from xperience.evaluation.records import ACROSS, POOLED, POOLED_GAP, PRESENT_KNOWN, WITHIN
-from xperience.tasks.catalogue import TASKS
+from xperience.features.blocks import CONTRACTS
+from xperience.tasks.catalogue import TASKS, tasks_of
 
 RUN, RECORD, HELDOUT = "run", "record", "heldout"
 """Whose rows: the run's, those of the published record, those of a cohort's run."""
@@ -315,11 +316,18 @@ THE_FAMILY = Place(HELDOUT, "corrected")
 BOTH = (RUN_PUBLISHED, RUN_CORRECTED)
 ACTION, HANDS, ORDER = "timeline_action", "hand_trajectory_forecast", "temporal_order"
 LINEAR_HEAD, NEURAL_HEAD = "linear", "neural"
-PRIMARY = {task.name: task.primary.name for task in TASKS}
-"""The measure that each task is judged by."""
-DESCENDED = tuple(task.name for task in TASKS if task.kind in ("classify", "multilabel"))
-"""Tasks that the published linear head learns by gradient descent."""
-PUBLISHED_MEASURES = PRIMARY | {
+PRIMARY = {
+    contract: {task.name: task.primary.name for task in tasks_of(contract, TASKS)}
+    for contract in CONTRACTS
+}
+"""The measure that each task is judged by, under each contract that asks it."""
+DESCENDED = {
+    task.name: task.primary.name
+    for task in tasks_of("published", TASKS)
+    if task.kind in ("classify", "multilabel")
+}
+"""Tasks that the published linear head learns by gradient descent, and their measures."""
+PUBLISHED_MEASURES = PRIMARY["published"] | {
     "hand_trajectory_forecast": "mae",
     "modality_reconstruction": "mae",
     "temporal_order": "macro_f1",
@@ -328,7 +336,8 @@ PUBLISHED_MEASURES = PRIMARY | {
 """The measure in which the published audio study scores each task."""
 AS_IS, WITHOUT = "all_handcrafted_audio", "all_except_audio"
 REPLACED, RAW_ONLY = "replace_handcrafted_with_raw", "raw_logmel_audio_only"
-LOCAL, CHRONOLOGICAL, PURGED = "local", "chronological", "chronological_purged"
+LOCAL, SEGMENTS = "local", "local_blocks"
+CHRONOLOGICAL, PURGED = "chronological", "chronological_purged"
 CONSTRAINED, FREE, STRICT = "tiny_model_constrained", "tiny_model_free", "strict"
 
 
@@ -336,10 +345,10 @@ def each(
     section: str,
     head: str,
     against: str,
+    metrics: Mapping[str, str],
     variant: str | None = None,
-    metrics: Mapping[str, str] = PRIMARY,
 ) -> tuple[Ask, ...]:
-    """Return the differences of a head from a rival on every task, in its primary measure."""
+    """Return the differences of a head from a rival on every task, in its own measure."""
     return tuple(Ask(section, name, task, head, variant, against) for task, name in metrics.items())
 
 
@@ -530,6 +539,23 @@ LABEL_SHIFT = Takeaway(
             },
         ),
         Claim(
+            "captions_give_away",
+            "captions give the label away: their words alone name the action better than all "
+            "sensors do",
+            {
+                RUN_CORRECTED: Rule(
+                    Compares(
+                        Ask(SHIFT, "macro_f1", ACTION, "linear_text_only", SEGMENTS, LINEAR_HEAD),
+                        rival_variant=SEGMENTS,
+                    ),
+                    compared(
+                        "On segments held out, the linear head that reads captions alone",
+                        "the one that has all sensors",
+                    ),
+                )
+            },
+        ),
+        Claim(
             "most_unseen",
             "most of the chronological test asks for actions that training never shows",
             {
@@ -578,15 +604,16 @@ def _hands(against: str, rival: str) -> dict[Place, Rule]:
 def _order(against: str, rival: str) -> dict[Place, Rule]:
     said = compared("The neural head's verdict on temporal order", rival)
     return {
-        place: Rule(Compares(Ask(section, "f1", ORDER, NEURAL_HEAD, against=against)), said)
+        place: Rule(Compares(Ask(section, metric, ORDER, NEURAL_HEAD, against=against)), said)
         for place, section in _BY_NEURAL.items()
+        for metric in [PRIMARY[place.contract][ORDER]]
     }
 
 
 def _all_tasks(against: str, rival: str) -> dict[Place, Rule]:
     said = over_tasks("the neural head", rival)
     return {
-        place: Rule(Tally(each(section, NEURAL_HEAD, against)), said)
+        place: Rule(Tally(each(section, NEURAL_HEAD, against, PRIMARY[place.contract])), said)
         for place, section in _BY_NEURAL.items()
     }
 
@@ -663,7 +690,10 @@ HEADS_COMPARED = Takeaway(
             {
                 RUN_PUBLISHED: Rule(
                     Settles(
-                        tuple(Ask(NEURAL, PRIMARY[task], task, LINEAR_HEAD) for task in DESCENDED)
+                        tuple(
+                            Ask(NEURAL, metric, task, LINEAR_HEAD)
+                            for task, metric in DESCENDED.items()
+                        )
                     ),
                     {
                         YES: "On none of the {n} tasks that it learns by descent does the "
@@ -773,10 +803,10 @@ def _audio(blocks: tuple[str, str], subject: str, beside: str, mean: str) -> dic
     rules = {}
     for place, head, measures in (
         (RUN_PUBLISHED, "ridge", PUBLISHED_MEASURES),
-        (RUN_CORRECTED, LINEAR_HEAD, PRIMARY),
+        (RUN_CORRECTED, LINEAR_HEAD, PRIMARY["corrected"]),
     ):
         gains = {task: f"{metric}_gain" for task, metric in measures.items()}
-        asks = each(AUDIO, head, against, variant, gains)
+        asks = each(AUDIO, head, against, gains, variant)
         rules[place] = Rule(Tally(asks), said)
     of_mean = {
         YES: f"In the published mean {subject} helps.",
@@ -816,12 +846,12 @@ HEARD = Takeaway(
             "sound alone beats the best trivial baseline on most tasks and is worse on none",
             {
                 place: Rule(
-                    Tally(each(NOTE, head, FLOOR, RAW_ONLY, measures)),
+                    Tally(each(NOTE, head, FLOOR, measures, RAW_ONLY)),
                     over_tasks("sound alone", "the best trivial baseline"),
                 )
                 for place, head, measures in (
                     (THE_RECORD, "ridge", PUBLISHED_MEASURES),
-                    (RECORD_CORRECTED, LINEAR_HEAD, PRIMARY),
+                    (RECORD_CORRECTED, LINEAR_HEAD, PRIMARY["corrected"]),
                 )
             },
         ),
@@ -838,8 +868,9 @@ def _unseen(head: str, against: str, rival: str) -> dict[Place, Rule]:
     It is asked over the folds of a cross-validation where the head was trained often enough, else
     on the few test recordings of one split.
     """
-    few = () if head == LINEAR_HEAD else each(EPISODES, head, against, ACROSS)
-    test = Tally(each(EPISODES, head, against, POOLED), otherwise=few)
+    measures = PRIMARY["corrected"]
+    few = () if head == LINEAR_HEAD else each(EPISODES, head, against, measures, ACROSS)
+    test = Tally(each(EPISODES, head, against, measures, POOLED), otherwise=few)
     return {THE_FAMILY: Rule(test, over_tasks(f"the {head} head on unseen recordings", rival))}
 
 
@@ -879,7 +910,7 @@ HELD_OUT = Takeaway(
             "tasks and worse on none",
             {
                 THE_FAMILY: Rule(
-                    Tally(each(EPISODES, LINEAR_HEAD, WITHIN, POOLED_GAP)),
+                    Tally(each(EPISODES, LINEAR_HEAD, WITHIN, PRIMARY["corrected"], POOLED_GAP)),
                     over_tasks(
                         "the linear head trained on other recordings",
                         "one trained on the recording's own beginning",

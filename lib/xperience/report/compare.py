@@ -23,7 +23,15 @@ from xperience.evaluation.intervals import (
     WeightedScore,
     difference,
 )
-from xperience.evaluation.metrics import Labels, LabelSets, Metric, MetricError, Ranks, Vectors
+from xperience.evaluation.metrics import (
+    Detections,
+    Labels,
+    LabelSets,
+    Metric,
+    MetricError,
+    Ranks,
+    Vectors,
+)
 from xperience.evaluation.predictions import BETWEEN
 from xperience.evaluation.records import Record
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
@@ -407,6 +415,12 @@ def _weighted(task: Task, metric: Metric, table: pd.DataFrame) -> WeightedScore:
             options = (task.positive,) if task.positive else ()
             found = scoring.labels(*sides, options=options, positive=task.positive)
             return scoring.weighted(metric, found)
+        if metric.takes is Detections:  # of two classes: the other one has the rest
+            claimed, sure = (table["predicted"] == task.positive), table["confidence"].fillna(1.0)
+            likely = np.where(claimed, sure, 1 - sure)
+            return scoring.weighted(
+                metric, scoring.detections(table["truth"] == task.positive, likely)
+            )
         if metric.takes is LabelSets:
             sets = ([text.split(BETWEEN) if text else [] for text in side] for side in sides)
             return scoring.weighted(metric, scoring.label_sets(*sets))

@@ -5,7 +5,7 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -460,8 +460,9 @@ from the window's; both ends are included. [Add a task of your own](../howto/you
 is one entry there, and this page has a card for it.
 """
 _ONE_MORE = (
-    f"The benchmark has {len(TASKS)} tasks. The last card, `{ALL_FEATURE_ACTION.name}`, is none of "
-    "them: it asks the first question once more under a split that leaks, to show how much."
+    f"`published` asks {len(tasks_of('published', TASKS))} tasks, `corrected` {len(TASKS)}. The "
+    f"last card, `{ALL_FEATURE_ACTION.name}`, is none of them: it asks the first question once "
+    "more under a split that leaks, to show how much."
 )
 
 
@@ -480,21 +481,28 @@ def _anchor(task: str) -> str:
 
 
 def _card(task: Task) -> str:
-    (corrected,) = tasks_of("corrected", [task])
     no_score = {
         "classify": f"fewer than {task.needs_classes} classes occur",
         "multilabel": "no label occurs",
     }
-    spans = f"{_frames(task.feature_span)}; under `corrected` {_frames(corrected.feature_span)}"
+
+    def asked(say: Callable[[Task], str]) -> str:
+        """Return what is said of the task under its contracts, once if it is the same."""
+        told = [say(one) for contract in task.contracts for one in tasks_of(contract, [task])]
+        return "; under `corrected` ".join(dict.fromkeys(told))
+
     rows = {
+        "asked under": " and ".join(f"`{contract}`" for contract in task.contracts),
         "answer": f"{_KINDS[task.kind]}, from {task.source}",
-        "input": f"{task.n_features:,} features: {_inputs(task)}",
-        "frames of the features": spans,
+        "input": asked(lambda one: f"{one.n_features:,} features: {_inputs(one)}"),
+        "frames of the features": asked(lambda one: _frames(one.feature_span)),
         "frames of the target": _frames(task.target_span) if task.target_span else "none",
-        "split": f"{task.split}; under `corrected` {corrected.split}, purged",
+        "split": f"{asked(lambda one: one.split)}; purged under `corrected`",
         "head": f"{task.head} and its neural counterparts",
-        "primary metric": _metric(task),
-        "other metrics": ", ".join(f"`{one.name}`" for one in task.measures[1:]) or "none",
+        "primary metric": asked(_metric),
+        "other metrics": asked(
+            lambda one: ", ".join(f"`{other.name}`" for other in one.measures[1:]) or "none"
+        ),
         "naive forecasts": ", ".join(f"`{name}`" for name in task.naive) or "none",
         "no score if": no_score.get(task.kind, "never"),
     }

@@ -21,7 +21,8 @@ SPLIT_NAMES = {
     "chronological_purged": "chronological, purged",
 }
 HEAD_NAMES = {
-    "linear": "linear head, all features",
+    "linear": "linear head, the contract's inputs",
+    "linear_with_text": "linear head, sensors and annotators' words",
     "linear_sensors_only": "linear head, sensors only",
     "linear_text_only": "linear head, annotators' words only",
     "time_only": "time alone, smooth vote",

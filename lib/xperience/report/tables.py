@@ -17,6 +17,7 @@ _NAMES = {
     "macro_f1": "macro-F1",
     "micro_f1": "micro-F1",
     "f1": "F1",
+    "auroc": "AUROC",
     "mrr": "mean reciprocal rank",
     "mae": "mean absolute error",
     "cross_modal_retrieval": "cross-modal retrieval",

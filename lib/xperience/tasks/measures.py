@@ -30,6 +30,10 @@ LABELS = (
     measure("balanced_accuracy"),
     measure("weighted_f1"),
 )
+BALANCED = (measure("balanced_accuracy"), measure("auroc"))
+"""Of two classes: half of what there is to know is 0.5 in both, whatever the classes' shares."""
+LIKELIHOODS = (*reversed(BALANCED), measure("macro_f1", "macro_f1_present"), measure("accuracy"))
+"""Of a class that is rare, so that even a head that sees it coming seldom names it."""
 BOUNDARIES = (
     measure("boundary_f1"),
     measure("boundary_precision"),

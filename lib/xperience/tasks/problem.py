@@ -176,6 +176,17 @@ class Problem:
         return np.array([label not in known for label in self.test_targets], dtype=bool)
 
     @property
+    def changing(self) -> np.ndarray:
+        """Which test samples differ from what the window shows, bool array (n_test,).
+
+        None does where the task has no forecast by persistence.
+        """
+        if "persistence" not in self.task.naive:
+            return np.zeros(self.n_test, dtype=bool)
+        sides = zip(self.test_targets, self.naive("persistence"), strict=True)
+        return np.array([now not in (None, ahead) for ahead, now in sides], dtype=bool)
+
+    @property
     def input_pieces(self) -> tuple[Piece, ...]:
         """The input: the task's own, or what was put in its place."""
         return self.task.pieces if self.pieces is None else self.pieces

@@ -1,4 +1,4 @@
-"""Targets of the twelve tasks: from frame-level truth to one value a sample.
+"""Targets of the tasks: from frame-level truth to one value a sample.
 
 Every function takes the truth and the windows of each sample, int array (n, n_members), and returns
 a list of n values. None drops the sample.
@@ -12,6 +12,7 @@ import numpy as np
 from xperience.features.windows import WINDOW_FRAMES, window_label
 from xperience.models.baselines import constant_velocity, zero_velocity
 from xperience.recording.captions import is_labelled
+from xperience.recording.labels import split
 from xperience.tasks.task import Target
 from xperience.tasks.truth import Truth
 
@@ -30,6 +31,20 @@ def window_labels(kind: str) -> Target:
         return [window_label(frames[s : s + WINDOW_FRAMES])[0] for s in truth.starts[members[:, 0]]]
 
     return labels
+
+
+def action_part(part: str) -> Target:
+    """Return a target: the "verb" or "noun" of the window's action, as `recording.labels` finds it.
+
+    Words count as they are written, without the lemmas of an extra: what is asked must not depend
+    on what is installed.
+    """
+
+    def parts(truth: Truth, members: np.ndarray) -> list[str | None]:
+        actions = window_labels("action")(truth, members)
+        return [one and getattr(split(one, lambda word, kind: word), part) for one in actions]
+
+    return parts
 
 
 def boundary_frames(action: Sequence[str]) -> np.ndarray:
@@ -59,6 +74,24 @@ def next_action(truth: Truth, members: np.ndarray) -> list[str | None]:
     """Return the action 20 frames after the window's end, or that of the last frame if sooner."""
     frames = np.minimum(truth.n_frames - 1, truth.ends[members[:, 0]] + AHEAD_FRAMES)
     return [truth.action[frame] if is_labelled(truth.action[frame]) else None for frame in frames]
+
+
+def soon_changed(truth: Truth, members: np.ndarray) -> list[str | None]:
+    """Return "change" where the action changes within 20 frames of the window's end, or "steady".
+
+    None where the recording ends sooner, or where no change is seen and some frames say nothing.
+    """
+    changes = boundary_frames(truth.action)
+    silent = np.array([not is_labelled(label) for label in truth.action])
+    found: list[str | None] = []
+    for end in truth.ends[members[:, 0]]:
+        last = end + AHEAD_FRAMES
+        if last < truth.n_frames and ((changes > end) & (changes <= last)).any():
+            found.append("change")
+        else:
+            unknown = last >= truth.n_frames or silent[end : last + 1].any()
+            found.append(None if unknown else "steady")
+    return found
 
 
 def present_action(truth: Truth, members: np.ndarray) -> list[str | None]:

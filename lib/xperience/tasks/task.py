@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from xperience.errors import ParamsError, did_you_mean
-from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME
+from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME, CONTRACTS
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.tasks.measures import Measure
 from xperience.tasks.truth import Truth
@@ -111,6 +111,8 @@ class Task:
         Windows that a temporal head reads, the sample's own included.
     settings : mapping
         Settings of the head that differ from those of its family.
+    contracts : tuple of str
+        Contracts that ask the task.
 
     Raises
     ------
@@ -141,6 +143,7 @@ class Task:
     remembers: bool = True
     history: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
+    contracts: tuple[str, ...] = CONTRACTS
 
     def __post_init__(self):
         pieces = [name for piece in self.pieces for name in piece.blocks]

@@ -39,6 +39,7 @@ from xperience.tasks.problem import Problem
 
 MARKS = {
     "linear": (BLUE, "o"),
+    "linear_with_text": (SKY, "s"),
     "linear_sensors_only": (SKY, "s"),
     "linear_text_only": (GREEN, "D"),
     "time_only": (ORANGE, "^"),

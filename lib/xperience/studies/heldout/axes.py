@@ -7,7 +7,7 @@ Then recordings are read one at a time and projected. What is held is the sample
 fitted, and then the coordinates that the next tasks need.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,8 +87,12 @@ class Space:
         What is missing is 0, the training mean.
         """
         source = recording.blocks()
-        there = [name for name in blocks if name not in self.absent]
-        return np.concatenate([self.moments[name](source.raw(name)) for name in there], axis=1)
+        return self.scaled({name: source.raw(name) for name in blocks})
+
+    def scaled(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the z-scores of some blocks' values side by side, float32 (n, …)."""
+        there = [name for name in values if name not in self.absent]
+        return np.concatenate([self.moments[name](values[name]) for name in there], axis=1)
 
 
 @dataclass(frozen=True)

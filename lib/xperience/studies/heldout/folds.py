@@ -32,7 +32,14 @@ from xperience.evaluation.evaluate import (
     picked,
     score_row,
 )
-from xperience.evaluation.metrics import LabelSets, Positions, Ranks
+from xperience.evaluation.metrics import (
+    Detections,
+    LabelSets,
+    Positions,
+    Ranks,
+    RecordingVectors,
+    Vectors,
+)
 from xperience.evaluation.predictions import BETWEEN, COLUMNS, Prediction, Predictions, predict
 from xperience.evaluation.records import (
     ACROSS,
@@ -45,10 +52,12 @@ from xperience.evaluation.records import (
     WITHIN,
     Record,
 )
+from xperience.features.blocks import BLOCKS_BY_NAME
+from xperience.models.conditioning import Moments
 from xperience.models.penalised import N_AXES
 from xperience.progress import OnProgress
 from xperience.storage import whole_file
-from xperience.studies.heldout.axes import fit_space, project
+from xperience.studies.heldout.axes import Space, fit_space, project
 from xperience.studies.heldout.cohort import CONTRACT, Cohort
 from xperience.studies.heldout.problem import (
     TEST,
@@ -159,14 +168,12 @@ def ends_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> E
 
     Within, a linear head is trained on the beginning of every test recording and tested on its end
     (chronological, purged). Heads that were trained across recordings are scored on the same
-    windows, so that the difference, the generalisation gap, is paired.
+    windows, so that the difference, the generalisation gap, is paired. Vectors are told in
+    deviations of the training recordings, whichever head predicts them.
     """
-    if _without_unit(problem.task):
-        reason = "each score is in deviations of what its head was trained on: no common unit"
-        return Ends(reason=reason)
     ends, reasons, first = [], [], 0
     for part in problem.parts[TEST]:
-        found = _end_of(problem.task, part)
+        found = _end_of(problem, part)
         if isinstance(found, _End):
             ends.append(replace(found, places=first + found.places))
         else:
@@ -177,8 +184,7 @@ def ends_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> E
     at = np.concatenate([end.places for end in ends])
     kept = problem.keep(at)
     scores = {WITHIN: _within(kept, ends)} | {
-        name: Scores.of(kept, [replace(one, predicted=picked(one.predicted, at)) for one in each])
-        for name, each in predictions.items()
+        name: Scores.of(kept, [_at(one, at) for one in each]) for name, each in predictions.items()
     }
     return Ends(scores, sum(end.problem.n_train for end in ends))
 
@@ -187,19 +193,32 @@ def ends_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> E
 class _End:
     """One test recording, split in time and predicted by a head that saw its beginning.
 
-    ``places`` are those of its end's windows among the test samples, in the order of ``predicted``.
+    ``places`` are those of its end's windows among the test samples, in the order of ``said``.
     """
 
     problem: Problem
-    predicted: Sequence[Any]
+    said: Prediction
     places: np.ndarray
 
 
-def _end_of(task: Task, part: RecordingSamples) -> _End | str:
+def _at(one: Prediction, places: np.ndarray) -> Prediction:
+    """Return what is predicted for some of the samples."""
+    sure = one.confidence
+    return replace(
+        one,
+        predicted=picked(one.predicted, places),
+        confidence=None if sure is None else sure[places],
+    )
+
+
+def _end_of(whole: CohortProblem, part: RecordingSamples) -> _End | str:
+    task = whole.task
     problem = build(task, part.recording.truth, part.recording.blocks(), CONTRACT)
     if not problem.ok:
         return problem.reason or "it cannot be asked"
     (one,) = predict(problem, "linear")
+    if _scaled(task):
+        one = replace(one, predicted=_in_unit_of(whole.space, problem, one.predicted))
     order = problem.by_time
     at = {tuple(row): place for place, row in enumerate(part.samples.members.tolist())}
     tested = map(tuple, problem.samples.members[problem.split.test][order].tolist())
@@ -207,7 +226,17 @@ def _end_of(task: Task, part: RecordingSamples) -> _End | str:
     if not found:
         return "none of the windows of its end was asked about"
     kept, places = np.array(found, dtype=np.int64).T
-    return _End(problem, picked(one.predicted, order[kept]), places)
+    return _End(problem, _at(one, order[kept]), places)
+
+
+def _in_unit_of(space: Space, problem: Problem, predicted: np.ndarray) -> np.ndarray:
+    """Return a prediction in its recording's own deviations in those of training recordings."""
+    names, rows = problem.task.target_blocks, problem.samples.members[:, 0]
+    raw = [problem.blocks.raw(name)[rows] for name in names]
+    own = Moments.of(np.concatenate(raw, axis=1)[problem.split.train])
+    edges = np.cumsum([block.shape[1] for block in raw])[:-1]
+    values = np.split(own.back(predicted), edges, axis=1)
+    return space.scaled(dict(zip(names, values, strict=True)))
 
 
 def _within(kept: CohortProblem, ends: Sequence[_End]) -> Scores:
@@ -215,13 +244,19 @@ def _within(kept: CohortProblem, ends: Sequence[_End]) -> Scores:
     if kept.task.kind == "retrieve":  # each recording's targets have a scale of their own
         ranks = []
         for end in ends:
-            predicted = np.empty_like(end.predicted)  # of all candidates: none is left out
-            predicted[end.problem.by_time] = end.predicted
+            predicted = np.empty_like(end.said.predicted)  # of all candidates: none is left out
+            predicted[end.problem.by_time] = end.said.predicted
             ranks.append(evidence(end.problem, predicted)[0])
         return Scores(kept, ([merged(ranks)],), (None,))
     labels = tuple(dict.fromkeys(label for end in ends for label in end.problem.labels))
     own = replace(kept, labels=labels or kept.labels)
-    return Scores.of(own, [Prediction(joined([end.predicted for end in ends]))])
+    sure = np.zeros((own.n_test, len(labels))) if own.task.kind == "classify" else None
+    first = 0
+    for end in ends if sure is not None else ():
+        columns = [labels.index(label) for label in end.problem.labels]
+        sure[first : first + len(end.places), columns] = end.said.confidence
+        first += len(end.places)
+    return Scores.of(own, [Prediction(joined([end.said.predicted for end in ends]), sure)])
 
 
 def heldout_rows(
@@ -345,12 +380,8 @@ class Fold:
     notes: tuple[str, ...] = ()
 
 
-def poolable(tasks: Sequence[Task] = TASKS) -> list[Task]:
-    """Return the tasks whose scores have the same unit in every fold."""
-    return [task for task in tasks if not _without_unit(task)]
-
-
-def _without_unit(task: Task) -> bool:
+def _scaled(task: Task) -> bool:
+    """Return whether a task's scores depend on the deviations that its target is told in."""
     return task.kind == "regress" and bool(task.target_blocks)
 
 
@@ -360,12 +391,22 @@ def fold_scores(problem: CohortProblem, predictions: Mapping[str, Predictions]) 
         return problem.reason or problem.status
     heads = {name: Scores.of(problem, each) for name, each in predictions.items()}
     takes = problem.task.primary.metric.takes
+    known = problem.space.moments
+    kept_columns = [
+        known[name].keep if name in known else np.zeros(BLOCKS_BY_NAME[name].dim, dtype=bool)
+        for name in problem.task.target_blocks
+    ]
 
     def light(found: Mapping[str, Scores]) -> dict[str, Scores]:
         """Return scores with nothing but the primary measure's evidence."""
         kept = {}
         for name, one in found.items():
-            draws = ([next(i for i in items if isinstance(i, takes))] for items in one.draws)
+            groups, draws = one.problem.groups, []
+            for items in one.draws:
+                item = next(i for i in items if isinstance(i, takes))
+                if isinstance(item, Vectors):
+                    item = RecordingVectors.of(item, groups, np.concatenate(kept_columns))
+                draws.append([item])
             kept[name] = replace(one, problem=_pooled_problem([one.problem]), draws=tuple(draws))
         return kept
 
@@ -376,15 +417,15 @@ def fold_scores(problem: CohortProblem, predictions: Mapping[str, Predictions]) 
 def pooled_rows(task: Task, found: Sequence[Fold | str], run: str) -> Iterator[Record]:
     """Yield a task's rows pooled over folds: heads, differences, the gap.
 
-    ``found`` has one `Fold`, or reason, per fold; it is empty for tasks that are not `poolable`.
+    ``found`` has one `Fold`, or reason, per fold. Targets made of feature blocks are in deviations
+    of each fold's training recordings.
     """
     base = {"run": run, "section": SECTION, "contract": CONTRACT, "task": task.name}
     asked = [one for one in found if isinstance(one, Fold)]
     reasons = "; ".join(dict.fromkeys(one for one in found if isinstance(one, str)))
     if not asked:
-        reason = reasons or "each fold scores in its own training deviations: no common unit"
         own = base | measured(task.primary) | {"variant": POOLED}
-        yield Record(**own, status="skipped", reason=reason)
+        yield Record(**own, status="skipped", reason=reasons or "no fold was asked")
         return
     missing = f"{len(found) - len(asked)} folds are missing: {reasons}" if reasons else ""
     notes = dict.fromkeys(note for fold in asked for note in fold.notes)
@@ -430,6 +471,11 @@ def _merged(each: Sequence[Any]) -> Any:
         return merged(each)
     if isinstance(each[0], Positions):
         return Positions(np.concatenate([one.error_m for one in each]))
+    if isinstance(each[0], RecordingVectors):
+        return RecordingVectors.merged(each)
+    if isinstance(each[0], Detections):
+        sides = ([getattr(one, name) for one in each] for name in ("truth", "likelihood"))
+        return Detections(*map(np.concatenate, sides))
     sides = ("truth", "predicted")
     if isinstance(each[0], LabelSets):  # micro-F1 counts memberships, whatever they are called
         width = max(one.truth.shape[1] for one in each)

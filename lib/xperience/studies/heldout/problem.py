@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from xperience.evaluation.evaluate import picked
-from xperience.evaluation.metrics import Labels, LabelSets
+from xperience.evaluation.metrics import Boundaries
 from xperience.models.conditioning import Inputs
 from xperience.models.penalised import N_AXES
 from xperience.studies.heldout.axes import Blocks, Folded, Projected, Space
@@ -73,8 +73,7 @@ class CohortProblem(Problem):
     @property
     def measures(self) -> tuple[Measure, ...]:
         """Measures that make sense for a handful of windows of many recordings."""
-        takes = {"classify": Labels, "multilabel": LabelSets}.get(self.task.kind)
-        return tuple(one for one in self.task.measures if takes in (None, one.metric.takes))
+        return tuple(one for one in self.task.measures if one.metric.takes is not Boundaries)
 
     @cached_property
     def train_targets(self) -> list[Any] | np.ndarray:
