@@ -212,7 +212,8 @@ show(draw_words(worded), pictures / "06_words.png")
 #
 # Real weights are not asked here. The model is a tiny one of the same architecture with random
 # weights. Decoded under a grammar made from the options, all that it says is valid, and nothing of
-# it is knowledge: validity alone proves nothing. `docs/howto/qwen3-omni.md` asks the real one.
+# it is knowledge: validity alone proves nothing. `docs/howto/qwen3-omni.md` asks the real one, and
+# notebook 08 scores published answers of it about real held-out episodes.
 
 # %%
 said = across.write_by_window(predictions_path(run, notebook), predicted)

@@ -23,6 +23,7 @@ from xperience.project import (
     at_root,
     record_folder,
 )
+from xperience.studies.record.answers import TABLES
 
 from .conftest import CHUNK, FIRST
 
@@ -186,10 +187,12 @@ def test_the_committed_list_has_every_file_that_the_note_names():
     for file in files:
         assert places_of(file.path, note["files"])[0] == file.path
     firsts = {places_of(file.path, note["files"])[0].rpartition("/")[2] for file in files}
+    of_baselines = {f"{task}_predictions.csv" for task in TABLES.values()}
     assert firsts == {"predictions.csv", "predictions.npz", "windows.csv", "summary_report.json",
                       "feature_manifest.json", "true_boundaries.csv", "logmel_windows.npz",
-                      "audio_ablation_metrics.csv", "episode_selection.csv"}  # fmt: skip
-    assert 6e6 < sum(file.size for file in files) < 7e6
+                      "audio_ablation_metrics.csv", "episode_selection.csv", "predictions.jsonl",
+                      *of_baselines}  # fmt: skip
+    assert 8e6 < sum(file.size for file in files) < 9e6
 
 
 def test_the_committed_list_is_that_of_the_mirror_where_it_is_there(published, monkeypatch):
@@ -198,5 +201,5 @@ def test_the_committed_list_is_that_of_the_mirror_where_it_is_there(published, m
     monkeypatch.setenv(RECORD_VARIABLE, str(published))
     done = CliRunner().invoke(app, ["run", "record"])
     assert done.exit_code == 0, done.output
-    assert "26 files, all checked" in done.output
+    assert "32 files, all checked" in done.output
     assert not at_root(RECORD_RECEIPT).is_file()

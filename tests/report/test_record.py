@@ -1,6 +1,7 @@
 """Pictures and sentences of the published record follow from the numbers, whichever they are."""
 
 import io
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from xperience.evaluation.agreement import Figure
 from xperience.evaluation.records import Record
 from xperience.report.figures.record import (
     draw_agreement,
+    draw_answers,
     draw_differences,
     draw_hand_forecasts,
     draw_scores,
@@ -17,6 +19,7 @@ from xperience.report.figures.record import (
 from xperience.report.figures.style import png_bytes
 from xperience.report.record import (
     agreement_sentence,
+    answers_table,
     beyond_sentences,
     figures_table,
     forecast_verdict,
@@ -25,7 +28,12 @@ from xperience.report.record import (
     trajectory_sentence,
 )
 
-DRAWN_FROM_ROWS = [draw_scores, draw_differences, draw_hand_forecasts]
+DRAWN_FROM_ROWS = [
+    draw_scores,
+    draw_differences,
+    draw_hand_forecasts,
+    partial(draw_answers, target=0.9),
+]
 
 
 def row(**fields):
@@ -83,6 +91,7 @@ def test_an_absent_record_is_drawn_and_said():
     for say in (beyond_sentences, forecast_verdict):
         assert "no" in say(skipped).lower()
     assert "it is not there" in trajectory_sentence(skipped)
+    assert "it is not there" in answers_table(skipped).loc["model", "note"]
     assert len(scores_table(skipped)) == len(logmel_table([])) == 1
 
 
@@ -154,3 +163,33 @@ def test_the_local_split_is_judged_by_the_copied_label():
 
     assert "more than the model" in beyond_sentences(local(0.95))
     assert "the model scores more" in beyond_sentences(local(0.5))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "title", "said"),
+    [
+        (0.1, 0.3, "in 1 of 1 field, and worse in none", ", better"),
+        (-0.3, -0.1, "in none of 1 field, and worse in 1", ", worse"),
+        (-0.1, 0.2, "in none of 1 field, and worse in none", ", no significant difference"),
+    ],
+)
+def test_real_answers_are_judged_by_their_differences(low, high, title, said):
+    shared = {"task": "heldout_action", "metric": "macro_f1", "higher_is_better": True}
+    model = shared | {"head": "qwen3_omni"}
+    rivals = ("majority_of_test_truth", "shuffled_within_episode", "metadata_baseline")
+    ends = {"value": (low + high) / 2, "ci_low": low, "ci_high": high}
+    rows = [
+        row(metric="lenient_validity", head="qwen3_omni", value=0.8, ci_low=0.7, ci_high=0.85),
+        row(metric="strict_validity", head="qwen3_omni", value=None, status="skipped", reason="no"),
+        row(**model, floor=0.4, floor_name=rivals[0]),
+        *(row(**model, **ends, against=rival) for rival in rivals),
+        row(**shared, head="metadata_baseline", value=0.3),
+        row(**model, variant="without_one_episode", value=0.45),
+    ]
+    picture = draw_answers(rows, 0.9)
+    assert title in check(picture)
+    assert "strict rule: skipped: no" in picture.alt
+    table = answers_table(rows)["action"]
+    assert all(table[name].endswith(said) for name in table.index if name.startswith("minus"))
+    assert table["metadata baseline"] == "0.300"
+    assert table["without the episode that changes it most"] == "0.450"

@@ -23,7 +23,7 @@ class Figure:
         Its name, where it stands in the note, and what it is in words.
     unit : str
     published : float or None
-        None if even that is only in the absent record.
+        None if even that is only in the absent record, or the note leaves it open.
     digits : int
         Decimals that were printed.
     recomputed : float or None

@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+from scipy.sparse import csr_array, hstack
 
 from xperience.errors import XperienceError, did_you_mean
 
@@ -89,10 +90,14 @@ class Labels:
         return None
 
     @cached_property
-    def _contributions(self) -> np.ndarray:
-        one_hot = np.eye(max([*self.truth, *self.predicted], default=-1) + 1)
-        truth, predicted = one_hot[self.truth], one_hot[self.predicted]
-        return np.hstack([truth * predicted, truth, predicted])  # (n, 3 * n_occurring)
+    def _contributions(self) -> csr_array:
+        n, n_occurring = len(self), max([*self.truth, *self.predicted], default=-1) + 1
+        shape, rows, hit = (n, n_occurring), np.arange(n), self.truth == self.predicted
+        truth, predicted = (
+            csr_array((np.ones(n), (rows, codes)), shape) for codes in (self.truth, self.predicted)
+        )
+        right = csr_array((hit.astype(float), (rows, self.truth)), shape)
+        return hstack([right, truth, predicted], format="csr")  # (n, 3 * n_occurring)
 
     def counts(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return right, true and predicted counts of labels that occur, (n_rows, n_occurring)."""
@@ -197,14 +202,15 @@ class LabelSets:
             return "every true set is the same: one answer tests nothing"
         return None
 
+    @cached_property
+    def _contributions(self) -> csr_array:
+        sides = (self.truth & self.predicted, self.truth, self.predicted)
+        return hstack([csr_array(one.astype(float)) for one in sides], format="csr")
+
     def counts(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return right, true and predicted counts of each label, each (n_rows, n_labels)."""
-        right = self.truth & self.predicted
-        return (
-            weights @ right.astype(float),
-            weights @ self.truth.astype(float),
-            weights @ self.predicted.astype(float),
-        )
+        right, true, claimed = np.split(weights @ self._contributions, 3, axis=1)
+        return right, true, claimed
 
     @cached_property
     def exact(self) -> np.ndarray:

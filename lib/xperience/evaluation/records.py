@@ -43,6 +43,10 @@ STITCHED = "stitched_hand_forecast"
 """Task of the published record's rows: hands along one trajectory."""
 PRESENT_KNOWN, ROLLING = "present_known", "walk_forward"
 """Variants of its rows: test windows at whose end the hands are known; a rolling origin."""
+ANSWERING, METADATA, ANSWERED = "qwen3_omni", "metadata_baseline", "heldout_"
+"""Who answered about real held-out episodes, as heads; what begins the names of these tasks."""
+SHUFFLED, WITHOUT_ONE = "shuffled_within_episode", "without_one_episode"
+"""What their scores are compared with besides floors; variant: the score without one episode."""
 
 
 class RecordError(XperienceError):

@@ -6,9 +6,19 @@ import pandas as pd
 
 from xperience.evaluation.agreement import Figure
 from xperience.evaluation.evaluate import FLOOR
-from xperience.evaluation.records import PRESENT_KNOWN, ROLLING, STITCHED, Record
+from xperience.evaluation.records import (
+    ANSWERED,
+    ANSWERING,
+    METADATA,
+    PRESENT_KNOWN,
+    ROLLING,
+    SHUFFLED,
+    STITCHED,
+    WITHOUT_ONE,
+    Record,
+)
 from xperience.report.quantities import counted, percent
-from xperience.report.tables import Rows, ends, floor, number, readable, signed
+from xperience.report.tables import Rows, difference, ends, floor, number, readable, score, signed
 from xperience.tasks.audio import RAW_ONLY
 from xperience.tasks.catalogue import TASKS_BY_NAME
 from xperience.text import as_markdown
@@ -301,3 +311,47 @@ def _table(
     table = pd.DataFrame(cells or [{"task": "none", second: ""}]).set_index(["task", second])
     order = list(dict.fromkeys(table.index.get_level_values("task")))
     return table.loc[order]
+
+
+def answered_fields(rows: Iterable[Record]) -> dict[str, Record]:
+    """Return the model's primary score of each field of its answers, by the field's name."""
+    found: dict[str, Record] = {}
+    for row in Rows(rows).all(head=ANSWERING):
+        if row.floor is not None:
+            found.setdefault(f"{readable(row.task.removeprefix(ANSWERED))}", row)
+    return found
+
+
+def answers_table(rows: Iterable[Record]) -> pd.DataFrame:
+    """Return each field's score beside floors, the baseline, and itself without one episode."""
+    rows = Rows(rows)
+
+    def cells(row: Record) -> dict[str, str]:
+        of = {"task": row.task, "metric": row.metric}
+        named = [rows.one(**of | {"metric": "distinct_predictions"}, head=head)
+                 for head in (ANSWERING, METADATA)]  # fmt: skip
+        gaps = {
+            "minus the best floor": row.floor_name,
+            "minus its answers shuffled within episodes": SHUFFLED,
+            "minus the metadata baseline": METADATA,
+        }
+        return {
+            "metric": readable(row.metric),
+            "model": score(row),
+            "without the episode that changes it most": number(
+                getattr(rows.one(**of, head=ANSWERING, variant=WITHOUT_ONE), "value", None)
+            ),
+            "best floor": floor(row),
+            "metadata baseline": score(rows.one(**of, head=METADATA)),
+            **{
+                text: difference(rows.one(**of, head=ANSWERING, against=rival))
+                for text, rival in gaps.items()
+            },
+            "labels named by model, baseline": ", ".join(
+                number(one.value, one.unit) if one else "–" for one in named
+            ),
+        }
+
+    table = {field: cells(row) for field, row in answered_fields(rows).items()}
+    reason = next((row.reason for row in rows if row.reason), "nothing was scored")
+    return pd.DataFrame(table or {"note": {"model": f"There are no answers: {reason}."}})

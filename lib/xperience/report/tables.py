@@ -23,6 +23,7 @@ _NAMES = {
     "cross_modal_retrieval": "cross-modal retrieval",
     "mpjpe": "mean joint error",
     "r2": "R²",
+    "qwen3_omni": "Qwen3-Omni",
     "n_frames": "frames",
     "n_windows": "windows",
     "feature_dim": "features",

@@ -1,6 +1,6 @@
 """Section 8, the published record: which figures come out, what scores are worth, real hands."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +9,15 @@ from matplotlib.lines import Line2D
 
 from xperience.evaluation.agreement import Figure
 from xperience.evaluation.evaluate import FLOOR
-from xperience.evaluation.records import PRESENT_KNOWN, ROLLING, STITCHED, Record
+from xperience.evaluation.records import (
+    ANSWERING,
+    METADATA,
+    PRESENT_KNOWN,
+    ROLLING,
+    SHUFFLED,
+    STITCHED,
+    Record,
+)
 from xperience.report.figures.style import (
     BLACK,
     BLUE,
@@ -28,8 +36,8 @@ from xperience.report.figures.style import (
     styled,
 )
 from xperience.report.quantities import counted
-from xperience.report.record import HANDS, PRIMARY, ZERO, winners
-from xperience.report.tables import Rows, readable
+from xperience.report.record import HANDS, PRIMARY, ZERO, answered_fields, winners
+from xperience.report.tables import Rows, Verdict, floor, readable, score, verdict
 
 _STATUS = {
     "exact": (BLUE, "o"),
@@ -48,7 +56,7 @@ def draw_agreement(figures: Sequence[Figure]) -> Picture:
     ----------
     figures : sequence of Figure
     """
-    known = [one for one in figures if one.recomputed is not None]
+    known = [one for one in figures if None not in (one.published, one.recomputed)]
     title = _agreement_title(figures)
     canvas = new_figure(3.9)
     set_title(canvas, title, "Left: shares and metres. Right: every figure, by where it stands.")
@@ -119,6 +127,8 @@ def _agreement_alt(figures: Sequence[Figure]) -> str:
 
 
 _HEADS = {"linear": (ORANGE, "s"), "neural": (BLUE, "o")}
+_ANSWERING = {ANSWERING: (BLUE, "o"), METADATA: (ORANGE, "s")}
+_LOOKS = _HEADS | _ANSWERING
 _METRICS = {"macro_f1": "macro-F1", "micro_f1": "micro-F1", "f1": "F1", "mrr": "MRR"}
 
 
@@ -190,7 +200,7 @@ def _against_floor(rows: Rows, row: Record) -> Record | None:
 
 def _task_scores(ax: Axes, place: int, heads: Sequence[Record]) -> None:
     for shift, row in zip((-0.16, 0.16), heads, strict=False):
-        colour, marker = _HEADS[row.head]
+        colour, marker = _LOOKS[row.head]
         at = place + shift
         if row.ci_low is not None:
             ax.plot([row.ci_low, row.ci_high], [at, at], color=colour, linewidth=2.2)
@@ -204,11 +214,16 @@ def _task_scores(ax: Axes, place: int, heads: Sequence[Record]) -> None:
         ax.plot([ceilings[0]] * 2, span, color=RED, linewidth=1.4, linestyle=(0, (1.5, 1.2)))
 
 
-def _scores_legend(ax: Axes) -> None:
-    handles = [
-        Line2D([], [], color=colour, marker=marker, linewidth=2.2, markersize=5, label=head)
-        for head, (colour, marker) in _HEADS.items()
+def _keys(looks: Mapping[str, tuple[str, str]]) -> list[Line2D]:
+    look = {"linewidth": 2.2, "markersize": 5}
+    return [
+        Line2D([], [], color=colour, marker=marker, label=readable(head), **look)
+        for head, (colour, marker) in looks.items()
     ]
+
+
+def _scores_legend(ax: Axes) -> None:
+    handles = _keys(_HEADS)
     handles += [
         Line2D([], [], color=BLACK, linewidth=1.8, label="best trivial floor"),
         Line2D([], [], color=RED, linewidth=1.4, linestyle=(0, (1.5, 1.2)),
@@ -405,3 +420,81 @@ def _forecast_alt(rows: Rows) -> str:
         if said:
             parts.append(f"{text}, compared with zero velocity: {', '.join(said)}.")
     return " ".join(parts) or "There is nothing to draw: the published hands are absent."
+
+
+_FEW = ("contact", "transition", "objects")
+"""Fields of few labels, or of sets: their scores have a range of their own."""
+
+
+@styled
+def draw_answers(rows: Iterable[Record], target: float) -> Picture:
+    """Return validity and scores of the real answers on held-out episodes, beside floors.
+
+    Parameters
+    ----------
+    rows : iterable of Record
+        Of the published answers.
+    target : float
+        Share of valid answers that the note aims at.
+    """
+    rows = Rows(rows)
+    found, title = answered_fields(rows), _answers_title(rows)
+    canvas = new_figure(4.9 if found else 2.4)
+    note = (
+        "Published answers about windows of held-out episodes, 95 % intervals over episodes. "
+        "Black: best floor. Grey cross: the model's own answers shuffled within each episode."
+    )
+    set_title(canvas, title, note)
+    if not found:
+        empty_panel(canvas.subplots(), "no published answers")
+        return Picture(canvas, title, f"{title}. There is nothing to draw: the record is absent.")
+    rules = {"published rule": "lenient_validity", "strict rule": "strict_validity"}
+    valid = {text: rows.one(head=ANSWERING, metric=name) for text, name in rules.items()}
+    groups = (
+        {text: row for text, row in valid.items() if row is not None},
+        {text: row for text, row in found.items() if text not in _FEW},
+        {text: row for text, row in found.items() if text in _FEW},
+    )
+    panels = canvas.subplots(3, 1, height_ratios=[max(len(some), 2) for some in groups])
+    for ax, some in zip(panels, groups, strict=True):
+        drawn = [one for place, row in enumerate(some.values())
+                 for one in _answered(ax, place, row, rows)]  # fmt: skip
+        # A score of 0 may be anything up to a bound that says nothing: it sets no limit.
+        reach = max((one.ci_high or one.value for one in drawn if one.value), default=1.0)
+        names = [f"{text}, {_METRICS[row.metric]}" if row.metric in _METRICS else text
+                 for text, row in some.items()]  # fmt: skip
+        ax.set(yticks=range(len(names)), yticklabels=names, xlim=(0, 1.04 * reach), xlabel="score")
+        ax.set_ylim(len(names) - 0.4, -0.6)
+        ax.grid(axis="x", color=FAINT, linewidth=0.6)
+        ax.tick_params(axis="y", length=0)
+    panels[0].axvline(target, color=RED, linewidth=1.4, linestyle=(0, (1.5, 1.2)))
+    panels[0].set(xlim=(0, 1.02), xlabel="share of valid answers; red: the note's target")
+    canvas.legend(handles=_keys(_ANSWERING), loc="outside lower right", ncols=2)
+    said = [f"{text}: {score(row)}, floor {floor(row)}"
+            for some in groups for text, row in some.items()]  # fmt: skip
+    return Picture(canvas, title, f"{title}. {'; '.join(said)}.")
+
+
+def _answers_title(rows: Rows) -> str:
+    found = answered_fields(rows).values()
+    if not found:
+        return "No published answers on held-out episodes"
+    gaps = [rows.one(task=row.task, head=row.head, metric=row.metric, against=row.floor_name)
+            for row in found]  # fmt: skip
+    sides = [verdict(gap)[0] for gap in gaps]
+    better, worse = sides.count(Verdict.BETTER), sides.count(Verdict.WORSE)
+    return (
+        f"Real answers are significantly better than the best floor in {better or 'none'} of "
+        f"{counted(len(sides), 'field')}, and worse in {worse or 'none'}"
+    )
+
+
+def _answered(ax: Axes, place: int, row: Record, rows: Rows) -> list[Record]:
+    """Draw a field: the model above the baseline, their floor, the shuffled answers."""
+    of = {"task": row.task, "metric": row.metric}
+    heads = [one for one in (row, rows.one(**of, head=METADATA)) if one and one.value is not None]
+    _task_scores(ax, place, heads)
+    shuffled = rows.scored(**of, head=ANSWERING, against=SHUFFLED)
+    if shuffled is not None:
+        ax.scatter(row.value - shuffled.value, place - 0.16, marker="x", color=MUTED, s=28)
+    return heads

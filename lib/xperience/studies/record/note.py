@@ -11,6 +11,7 @@ import pandas as pd
 from xperience.evaluation.agreement import STATUSES, Figure, Status, agreement
 from xperience.evaluation.records import Record
 from xperience.features.blocks import BLOCKS
+from xperience.studies.record.answers import answer_rows, answered
 from xperience.studies.record.audio import UNKNOWN, logmel_rows, published_logmel
 from xperience.studies.record.hands import hand_rows
 from xperience.studies.record.predictions import score_rows
@@ -55,10 +56,14 @@ def _own_scores(rows: Iterable[Record]) -> dict[tuple[str | None, ...], Record]:
 def _figure(entry: dict[str, Any], record: PublishedRecord, scores: dict) -> Figure:
     value, reason = (None, record.absence) if record.absence else _recomputed(entry, record, scores)
     status: Status = "skipped" if record.absence else "not recomputable"
+    printed = entry["value"]
     if value is not None:
-        status = agreement(entry["value"], value, entry["digits"])
+        known = entry["evaluated"] if printed is None else printed
+        status = agreement(known, value, entry["digits"])
+        if printed is None:
+            reason = f"the note prints n/a; compared with the published evaluation, {known}"
     named = {key: entry[key] for key in ("name", "section", "what", "unit", "digits")}
-    published = float(entry["value"])
+    published = None if printed is None else float(printed)
     return Figure(**named, published=published, recomputed=value, status=status, reason=reason)
 
 
@@ -151,6 +156,9 @@ FACTS: dict[str, Callable[[PublishedRecord], float]] = {
     "train_episodes": lambda record: _episodes(record, "train"),
     "validation_episodes": lambda record: _episodes(record, "val"),
     "test_episodes": lambda record: _episodes(record, "test"),
+    "answered_windows": lambda record: answered(record, "num_samples"),
+    "answers_valid": lambda record: answered(record, "json_validity_rate"),
+    "answers_action": lambda record: answered(record, "action_macro_f1"),
 }
 """Figures of the note that follow from the record without a head, by the name in its params."""
 
@@ -222,6 +230,7 @@ PARTS: dict[tuple[str, str], Part] = {
     ("real_hands", "corrected"): hand_rows,
     ("real_logmel", "published"): partial(logmel_rows, contract="published"),
     ("real_logmel", "corrected"): partial(logmel_rows, contract="corrected"),
+    ("real_answers", "published"): answer_rows,
 }
 """What makes the rows of a part under a contract."""
 

@@ -37,7 +37,7 @@ class PublishedRecord:
     folder : Path or None
         Reading without one says so.
     note : dict
-        What `params/published.yaml` holds: source, files, figures.
+        What `params/published.yaml` holds: source, files, files of the mirror only, figures.
     """
 
     folder: Path | None
@@ -58,6 +58,11 @@ class PublishedRecord:
             f"or set {RECORD_VARIABLE} to a folder with them"
         )
 
+    @property
+    def places(self) -> dict[str, list[str]]:
+        """Where each file may lie, by its name in the note; those of a mirror only, too."""
+        return self.note["files"] | self.note["mirror_only"]
+
     def has(self, name: str, task: str = "") -> bool:
         """Whether a file of ``files`` in the note is there."""
         return any(path.is_file() for path in self._places(name, task))
@@ -72,7 +77,7 @@ class PublishedRecord:
         """
         found = next((path for path in self._places(name, task) if path.is_file()), None)
         if found is None:
-            places = " or ".join(self.note["files"][name]).format(task=task)
+            places = " or ".join(self.places[name]).format(task=task)
             raise PublishedRecordError(
                 "published record",
                 self.absence or f"has no {places}",
@@ -82,7 +87,7 @@ class PublishedRecord:
         return found
 
     def _places(self, name: str, task: str) -> list[Path]:
-        places = self.note["files"][name] if self.folder else ()
+        places = self.places[name] if self.folder else ()
         return [self.folder / place.format(task=task) for place in places]
 
     def table(self, name: str, task: str = "") -> pd.DataFrame:
@@ -103,7 +108,7 @@ class PublishedRecord:
         """Return the files that are there, for provenance."""
         if self.folder is None:
             return []
-        patterns = [place for places in self.note["files"].values() for place in places]
+        patterns = [place for places in self.places.values() for place in places]
         return sorted(
             {path for place in patterns for path in self.folder.glob(place.format(task="*"))}
         )
