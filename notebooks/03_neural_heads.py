@@ -44,8 +44,8 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from xperience.evaluation.evaluate import evaluate
-from xperience.evaluation.predictions import HEADS, predict_heads
-from xperience.evaluation.records import holm
+from xperience.evaluation.predictions import HEADS, predict_heads, predictions_table
+from xperience.evaluation.records import holm, records_table
 from xperience.project import run_folder
 from xperience.report.figures import show
 from xperience.report.figures.heads import (
@@ -54,11 +54,13 @@ from xperience.report.figures.heads import (
     draw_hand_window,
     draw_hands,
     draw_horizon,
+    draw_near_changes,
 )
 from xperience.report.heads import claim_text, heads_table
 from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import shown_path
 from xperience.report.section import open_inputs, save_section
+from xperience.tasks.measures import CONFIDENCE
 from xperience.tasks.problem import problems_of
 
 # %%
@@ -141,6 +143,46 @@ heads_table(rows["published"], tasks["published"])
 
 # %%
 heads_table(rows["corrected"], tasks["corrected"])
+
+# %% [markdown]
+# ### Which actions are taken for which
+#
+# The most frequent confusions, all heads and seeds together; a share is that of all predictions of
+# the task. On the chronological split most true actions were never trained, so that no head can
+# name them; `all_feature_action` holds out a segment of each action instead.
+
+# %%
+said = predictions_table(answered["corrected"])
+said = said[said["task"].isin(["all_feature_action", "timeline_action"])]
+total = said.groupby("task").size()
+wrong = said[said["truth"] != said["predicted"]]
+counts = wrong.groupby(["task", "truth", "predicted"]).size().rename("count").reset_index()
+counts["share"] = (counts["count"] / counts["task"].map(total)).map("{:.1%}".format)
+counts.sort_values("count", ascending=False).groupby("task").head(6).set_index("task").sort_index()
+
+# %% [markdown]
+# ### Near a change of the action
+#
+# Is a window misclassified because its action was never trained, or because it lies where one
+# action turns into the next, which annotators place by a frame that others would place elsewhere?
+
+# %%
+near = ["all_feature_action", "timeline_action", "timeline_subtask"]
+show(draw_near_changes(rows["corrected"], near), pictures / "03_near_changes.png")
+
+# %% [markdown]
+# ### Do heads know when they are wrong?
+#
+# *Open-set AUROC*: how well the probability of the predicted class tells windows of trained classes
+# from those of classes that were never trained; 0.5 is chance. *Calibration error* and *Brier
+# score*: how far probabilities are from what comes true; a calibrated head may still know little.
+# *Selective accuracy*: that of the 50 or 80 % of windows with the highest probability.
+
+# %%
+names = [one.name for one in CONFIDENCE]
+sure = records_table(row for row in rows["corrected"] if row.metric in names)
+sure = sure.pivot(index=["task", "head"], columns="metric", values="value").reindex(columns=names)
+sure.round(3).astype(object).fillna("–")
 
 # %% [markdown]
 # ### How they learn

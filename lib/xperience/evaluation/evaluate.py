@@ -29,12 +29,20 @@ from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import DISAGREE, MIN_SEEDS, Record
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines
-from xperience.tasks.measures import Measure
+from xperience.tasks.measures import CONFIDENCE, Measure, measure
 from xperience.tasks.problem import Problem
 from xperience.tasks.targets import boundary_frames
 
 FLOOR, SEEN = "floor", "seen_classes"
 """Variants of rows: a trivial baseline's own score; test samples of classes that were trained."""
+CHANGES = {
+    "timeline_action": "action",
+    "timeline_subtask": "subtask",
+    "all_feature_action": "action",
+}
+"""Tasks whose accuracy is told by the distance from where these labels change."""
+ZONES, BEYOND = {"near": 10, "middle": 40}, "far"
+"""Frames (half a second, two seconds) that a window's centre is away at most; and all farther."""
 FLOOR_SEED, FLOOR_DRAWS = 7, 25
 
 
@@ -73,7 +81,7 @@ class Scores:
         keep : bool array, shape (n_test,), optional
             Test samples that count.
         """
-        draws = tuple(evidence(problem, one.predicted, keep) for one in predictions)
+        draws = tuple(evidence(problem, one.predicted, keep, one.confidence) for one in predictions)
         why = next((one.no_verdict for one in predictions if one.no_verdict), None)
         recorded = any(one.recorded for one in predictions)
         return cls(problem, draws, tuple(one.seed for one in predictions), why, recorded)
@@ -153,7 +161,10 @@ def _fitting(one: Measure, items: list[Any]) -> Any:
 
 
 def evidence(
-    problem: Problem, predicted: Sequence[Any], keep: np.ndarray | None = None
+    problem: Problem,
+    predicted: Sequence[Any],
+    keep: np.ndarray | None = None,
+    confidence: np.ndarray | None = None,
 ) -> list[Any]:
     """Return what a problem's measures are computed from: truth and prediction, in time order.
 
@@ -163,6 +174,8 @@ def evidence(
     predicted : list of labels, list of sets, or float array (n_test, n_values)
     keep : bool array, shape (n_test,), optional
         Test samples that count.
+    confidence : float array, shape (n_test, n_classes), optional
+        Probabilities of classes.
     """
     task, order = problem.task, problem.by_time
     order = order if keep is None else order[keep[order]]
@@ -172,6 +185,10 @@ def evidence(
         found = [scoring.labels(truth, predicted, options=problem.labels, positive=positive)]
         if any(one.metric.takes is Boundaries for one in problem.measures):
             found.append(_boundaries(problem, predicted, order))
+        if problem.strict and confidence is not None:
+            column = {label: place for place, label in enumerate(problem.labels)}
+            places = np.array([column.get(label, -1) for label in truth], dtype=int)
+            found.append(scoring.confidences(places, confidence[order]))
         return found
     if task.kind == "multilabel":
         more = (name for names in truth for name in names)
@@ -229,11 +246,12 @@ def floors(problem: Problem, keep: np.ndarray | None = None) -> dict[str, Scores
         Test samples that count.
     """
     rng = np.random.default_rng(FLOOR_SEED)
-    draws = {
-        name: (evidence(problem, predicted, keep),)
-        for name, predicted in _trivial_predictions(problem).items()
-    }
+    trivial = _trivial_predictions(problem)
+    draws = {name: (evidence(problem, predicted, keep),) for name, predicted in trivial.items()}
     if problem.task.kind == "classify":
+        shares = np.bincount(problem.train_codes, minlength=len(problem.labels)) / problem.n_train
+        sure = np.tile(shares, (problem.n_test, 1))
+        draws["majority"] = (evidence(problem, trivial["majority"], keep, sure),)
         drawn = (
             baselines.stratified(problem.train_targets, problem.n_test, rng)
             for _ in range(FLOOR_DRAWS)
@@ -289,7 +307,7 @@ def _by_chance(problem: Problem, rng: np.random.Generator) -> Iterator[list[Rank
 
 def strongest(one: Measure, found: Mapping[str, Scores]) -> tuple[Score, str] | tuple[None, None]:
     """Return the best baseline's score on a measure, and its name; the first of equal ones."""
-    scores = {name: baseline.score(one) for name, baseline in found.items()}
+    scores = {name: baseline.score(one) for name, baseline in found.items() if baseline.takes(one)}
     known = {name: score.value for name, score in scores.items() if score.value is not None}
     if not known:
         return None, None
@@ -522,8 +540,10 @@ def evaluate(
         The trivial baselines (variant "floor"), what the split did, and for each head every measure
         with its interval and spread over seeds, the primary one of each seed too, the same on
         classes that were trained (variant "seen_classes"), and the primary measure's paired
-        difference from the best floor and from the linear head (``against``). At least one row
-        per head, whatever happened.
+        difference from the best floor and from the linear head (``against``). Under `corrected`
+        also what classes' probabilities are worth, and accuracy by how far windows lie from a
+        change of the label (variants "boundary=near", "middle" and "far"). At least one row per
+        head, whatever happened.
     """
     base = {"run": run, "section": section}
     given = dict.fromkeys(predictions, problem) | dict(given or {})
@@ -561,6 +581,9 @@ def _rows(
         notes = "; ".join(given[head].notes) or None
         for one in problem.measures:
             yield compared.row(head, one, reason=notes)
+        sure = CONFIDENCE[1:] if problem.task.classes else CONFIDENCE  # those have no open set
+        for one in filter(compared.heads[head].takes, sure):
+            yield compared.row(head, one, bounded=False)
         if len(predictions[head]) > 1:
             yield from _seed_rows(compared, head)
         for rival in compared.rivals(head, primary):
@@ -569,6 +592,8 @@ def _rows(
             yield Record(**compared.base, head=head, **fact)
     if problem.strict and problem.task.kind == "classify" and problem.unseen.any():
         yield from _seen_rows(problem, predictions, base)
+    if problem.strict and problem.task.name in CHANGES:
+        yield from _distance_rows(problem, predictions, base)
 
 
 def _seed_rows(compared: Comparison, head: str) -> Iterator[Record]:
@@ -660,6 +685,24 @@ def _seen_rows(
     for head, mine in compared.heads.items():
         for one in filter(mine.takes, problem.measures):
             yield compared.row(head, one, bounded=False, variant=SEEN, n_test=int(keep.sum()))
+
+
+def _distance_rows(
+    problem: Problem, predictions: Mapping[str, Predictions], base: Mapping[str, Any]
+) -> Iterator[Record]:
+    """Yield each head's accuracy by how far windows lie from the nearest change of the label.
+
+    Classes differ from zone to zone, so macro-F1 would too.
+    """
+    changes = boundary_frames(getattr(problem.truth, CHANGES[problem.task.name]))
+    away = np.abs(problem.centers[1][:, None] - changes.astype(float)).min(axis=1, initial=np.inf)
+    zone = np.searchsorted(list(ZONES.values()), away)
+    for place, name in enumerate((*ZONES, BEYOND)):
+        keep = zone == place
+        compared = Comparison.of(problem, predictions, base, keep)
+        for head in compared.heads:
+            own = {"variant": f"boundary={name}", "n_test": int(keep.sum())}
+            yield compared.row(head, measure("accuracy"), bounded=False, **own)
 
 
 def descriptions(problem: Problem, predictions: Predictions) -> Iterator[dict[str, Any]]:

@@ -30,6 +30,14 @@ LABELS = (
     measure("balanced_accuracy"),
     measure("weighted_f1"),
 )
+CONFIDENCE = (
+    measure("open_set_auroc"),
+    measure("calibration_error"),
+    measure("brier_score"),
+    measure("selective_accuracy_50"),
+    measure("selective_accuracy_80"),
+)
+"""Of classes under `corrected`, from heads that say how probable each is."""
 BOUNDARIES = (
     measure("boundary_f1"),
     measure("boundary_precision"),
