@@ -43,7 +43,7 @@ n_published_seeds: int = 1  # seeds of the published network, which is larger; i
 import pandas as pd
 from IPython.display import Markdown, display
 
-from xperience.evaluation.evaluate import evaluate
+from xperience.evaluation.evaluate import compute_rows, evaluate
 from xperience.evaluation.predictions import HEADS, predict_heads, predictions_table
 from xperience.evaluation.records import holm, records_table
 from xperience.project import run_folder
@@ -104,6 +104,9 @@ rows = {
                    for row in evaluate(problem, predictions, run, notebook))
     for contract, found in answered.items()
 }  # fmt: skip
+for contract, found in answered.items():
+    base = {"run": run, "section": notebook, "contract": contract}
+    rows[contract] += compute_rows(found, base)
 tasks = {
     contract: {problem.task.name: problem.task for problem, _ in found}
     for contract, found in answered.items()
@@ -183,6 +186,18 @@ names = [one.name for one in CONFIDENCE]
 sure = records_table(row for row in rows["corrected"] if row.metric in names)
 sure = sure.pivot(index=["task", "head"], columns="metric", values="value").reindex(columns=names)
 sure.round(3).astype(object).fillna("–")
+
+# %% [markdown]
+# ### What they cost
+#
+# Numbers that are fitted from one seed, all tasks together; of the linear heads, one for each axis
+# or feature and output. What the processor took, all seeds together, is in the rows (`cpu_time`):
+# it is that of this machine, and no two runs agree in it.
+
+# %%
+sizes = records_table(row for found in rows.values() for row in found)
+sizes = sizes[sizes["metric"] == "n_parameters"].pivot(index="head", columns="contract")["value"]
+sizes.map("{:,.0f}".format, na_action="ignore").fillna("–")
 
 # %% [markdown]
 # ### How they learn

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from xperience.evaluation import predictions as heads
-from xperience.evaluation.evaluate import Scores, deviation, evaluate, floors
+from xperience.evaluation.evaluate import Scores, compute_rows, deviation, evaluate, floors
 from xperience.evaluation.predictions import (
     COLUMNS,
     Prediction,
@@ -15,6 +15,7 @@ from xperience.evaluation.predictions import (
     predict_heads,
     write_predictions,
 )
+from xperience.evaluation.tolerance import Kind, kind_of
 from xperience.features.table import TableError
 from xperience.models.stacked import StackedSettings
 from xperience.report.figures.heads import draw_hand_window, draw_hands, draw_horizon, forecasts
@@ -120,7 +121,8 @@ def test_what_probabilities_are_worth_is_told_once_a_head(rows, answered):
     right = np.array(one.predicted) == np.array(problem.test_targets)
     sure = np.argsort(-one.confidence.max(axis=1))[: problem.n_test // 2]
     assert mine["selective_accuracy_50"].value == pytest.approx(right[sure].mean(), abs=0.02)
-    assert (mine["open_set_auroc"].status == "degenerate") == (not problem.unseen.any())
+    both = 0 < problem.unseen.sum() < problem.n_test
+    assert mine["open_set_auroc"].status == ("ok" if both else "degenerate")
     shares = np.bincount(problem.train_codes) / problem.n_train
     plain = [sum((shares - (np.array(problem.labels) == t)) ** 2) + (t not in problem.labels)
              for t in problem.test_targets]  # fmt: skip
@@ -142,6 +144,20 @@ def test_accuracy_near_and_far_from_a_change_adds_up_to_the_whole(rows, problems
                 == ("timeline_action", "accuracy", None, "linear")]  # fmt: skip
     parts = [(r.value, r.n_test) for r in found if r.n_test]
     assert np.average([v for v, _ in parts], weights=[n for _, n in parts]) == pytest.approx(whole)
+
+
+def test_what_a_head_took_is_told_over_all_tasks_or_not_at_all(answered):
+    base = {"run": "r", "section": "s", "contract": "corrected"}
+    found = {row.metric: row for row in compute_rows(answered, base)}
+    assert (found["cpu_time"].task, found["cpu_time"].head) == (None, "linear")
+    assert kind_of(found["cpu_time"]) is Kind.MEASURED
+    assert 0 < found["cpu_time"].value < 600
+    ones = [predictions["linear"][0] for _, predictions in answered]
+    assert found["n_parameters"].value == sum(one.n_parameters for one in ones)
+    axes = ones[0].n_parameters / len(answered[0][0].labels) - 1
+    assert axes == int(axes) <= 256, "a weight for each axis and a bias, for each class"
+    told = [(answered[0][0], {"mine": [Prediction([])]})]
+    assert {row.status for row in compute_rows(told, base)} == {"skipped"}
 
 
 def test_differences_are_differences(rows):

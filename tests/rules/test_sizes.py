@@ -15,10 +15,10 @@ LIBRARY, TESTS = REPOSITORY / "lib" / "xperience", REPOSITORY / "tests"
 TOP = "(top)"
 """Modules and test files that are in no room."""
 BUDGETS = {  # room: (lines of the library, lines of tests)
-    TOP: (1_500, 300),
+    TOP: (1_540, 300),
     "cohort": (2_000, 1_350),
     "console": (0, 300),
-    "evaluation": (4_000, 2_250),
+    "evaluation": (4_220, 2_400),
     "export": (1_560, 1_290),
     "faults": (0, 1_600),
     "features": (2_150, 1_660),
@@ -27,13 +27,13 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "models": (1_900, 1_060),
     "qwen": (4_300, 2_120),
     "recording": (3_560, 2_220),
-    "report": (10_720, 3_320),
+    "report": (10_850, 3_320),
     "rules": (0, 750),
-    "run": (1_650, 1_300),
+    "run": (1_760, 1_300),
     "site": (0, 850),
     "standin": (3_150, 720),
     "storage": (0, 250),
-    "studies": (2_650, 1_200),
+    "studies": (2_660, 1_200),
     "sync": (1_280, 800),
     "tasks": (1_650, 700),
 }

@@ -7,7 +7,7 @@ each is a segment, and ranks are taken within each.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -175,7 +175,7 @@ def evidence(
     keep : bool array, shape (n_test,), optional
         Test samples that count.
     confidence : float array, shape (n_test, n_classes), optional
-        Probabilities of classes.
+        Probabilities of classes; they count under `corrected`, where there is one recording.
     """
     task, order = problem.task, problem.by_time
     order = order if keep is None else order[keep[order]]
@@ -185,7 +185,7 @@ def evidence(
         found = [scoring.labels(truth, predicted, options=problem.labels, positive=positive)]
         if any(one.metric.takes is Boundaries for one in problem.measures):
             found.append(_boundaries(problem, predicted, order))
-        if problem.strict and confidence is not None:
+        if confidence is not None and problem.strict and problem.groups is None:
             column = {label: place for place, label in enumerate(problem.labels)}
             places = np.array([column.get(label, -1) for label in truth], dtype=int)
             found.append(scoring.confidences(places, confidence[order]))
@@ -250,7 +250,7 @@ def floors(problem: Problem, keep: np.ndarray | None = None) -> dict[str, Scores
     draws = {name: (evidence(problem, predicted, keep),) for name, predicted in trivial.items()}
     if problem.task.kind == "classify":
         shares = np.bincount(problem.train_codes, minlength=len(problem.labels)) / problem.n_train
-        sure = np.tile(shares, (problem.n_test, 1))
+        sure = np.broadcast_to(shares, (problem.n_test, len(shares)))
         draws["majority"] = (evidence(problem, trivial["majority"], keep, sure),)
         drawn = (
             baselines.stratified(problem.train_targets, problem.n_test, rng)
@@ -742,6 +742,35 @@ def descriptions(problem: Problem, predictions: Predictions) -> Iterator[dict[st
         spread = deviation([float(one.facts[name]) for one in predictions])
         fields = {"metric": name, "unit": unit, "higher_is_better": higher_is_better}
         yield mine | fields | {"value": float(value), "seed": first.seed, "spread": spread}
+
+
+def compute_rows(
+    answered: Iterable[tuple[Problem, Mapping[str, Predictions]]], base: Mapping[str, Any]
+) -> Iterator[Record]:
+    """Yield what each head took over all tasks: processor time of all seeds, parameters of one.
+
+    Parameters
+    ----------
+    answered : iterable of (Problem, {head: predictions})
+        Of one contract.
+    base : mapping
+        Fields of every row: at least run, section and contract.
+    """
+    found: dict[str, list[Predictions]] = {}
+    for _, predictions in answered:
+        for head, each in predictions.items():
+            found.setdefault(head, []).extend([each] if each else [])
+    for head, tasks in found.items():
+        times = [one.cpu_s for each in tasks for one in each]
+        sizes = [each[0].n_parameters for each in tasks]
+        for metric, unit, values in (
+            ("cpu_time", "CPU s", times),
+            ("n_parameters", "parameter", sizes),
+        ):
+            said = {"value": None, "status": "skipped", "reason": "the head doesn't tell"}
+            if None not in values:
+                said = {"value": float(sum(values))}
+            yield Record(**base, head=head, metric=metric, unit=unit, **said)
 
 
 def _counts(problem: Problem, one: Prediction) -> dict[str, tuple[str, float]]:
