@@ -27,7 +27,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "models": (1_900, 1_060),
     "qwen": (4_300, 2_120),
     "recording": (3_560, 2_220),
-    "report": (10_850, 3_320),
+    "report": (10_870, 3_320),
     "rules": (0, 750),
     "run": (1_760, 1_300),
     "site": (0, 850),

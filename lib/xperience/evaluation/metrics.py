@@ -176,8 +176,8 @@ def confidences(truth: np.ndarray, probabilities: np.ndarray) -> Confidences:
     """Put true classes beside the probabilities of those that were trained.
 
     The calibration error's bins hold equally many samples, equal confidences in one bin. Bins, the
-    signs of their gaps and the most confident samples are those of all samples: resamples keep
-    them, so that they scatter about the score (a sum of absolute gaps would only grow).
+    signs of their gaps and the most confident samples are those of all samples, whatever samples
+    weigh: without some of them, each score is a weighted mean still.
 
     Parameters
     ----------
@@ -784,7 +784,7 @@ _EVERY = (
             f"Accuracy of the {coverage:.0%} of samples with the highest confidence; equal ones "
             "share what is left.",
             _selective_accuracy(place),
-            "None of them is drawn.",
+            "None of them counts.",
         )
         for place, coverage in enumerate(COVERAGES)
     ),

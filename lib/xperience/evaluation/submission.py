@@ -15,7 +15,14 @@ import pandas as pd
 import pyarrow as pa
 
 from xperience.errors import XperienceError, did_you_mean, unreadable
-from xperience.evaluation.evaluate import Comparison, base_of, measured, strongest
+from xperience.evaluation.evaluate import (
+    FLOOR,
+    Comparison,
+    base_of,
+    measured,
+    score_row,
+    strongest,
+)
 from xperience.evaluation.predictions import BETWEEN, VECTOR, Prediction, Predictions
 from xperience.evaluation.records import Record
 from xperience.features.blocks import CONTRACTS
@@ -174,7 +181,7 @@ def submission_rows(
     base: Mapping[str, Any],
     place: str,
 ) -> Iterator[Record]:
-    """Yield the rows of submitted heads: measures, and differences from the floor and our heads.
+    """Yield trivial baselines, then submitted heads: measures, differences from floor and ours.
 
     Parameters
     ----------
@@ -200,6 +207,9 @@ def submission_rows(
     rivals = {name: one for name, one in ours.items() if name not in theirs}
     compared = Comparison.of(problem, rivals | theirs, base)
     primary = problem.task.primary
+    variant = "/".join(filter(None, (base.get("variant"), FLOOR)))
+    for name, floor in compared.floors.items():
+        yield score_row(floor, primary, compared.base | {"head": name, "variant": variant})
     for head in theirs:
         for one in problem.measures:
             yield compared.row(head, one)

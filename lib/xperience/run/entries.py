@@ -8,7 +8,7 @@ from pathlib import Path
 from xperience.cohort.manifest import read_manifest
 from xperience.errors import ParamsError
 from xperience.evaluation.predictions import N_SEEDS, predict_heads
-from xperience.evaluation.records import Record
+from xperience.evaluation.records import Record, holm
 from xperience.evaluation.submission import SubmissionError, read_submission, submission_rows
 from xperience.features.table import WindowTable
 from xperience.project import entries_folder
@@ -27,6 +27,8 @@ def score_submission(
     path: Path, plan: RunPlan, split: str | None = None, heads: Sequence[str] = ("linear",)
 ) -> list[Record]:
     """Return the rows of a table of predictions, beside our heads on the same samples.
+
+    Differences are corrected for the number of tasks in it.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ def score_submission(
             mine = own[own["task"] == problem.task.name]
             ours = {name: one for name, one in ours.items() if one}
             rows += submission_rows(problem, mine, ours, base, path.name)
-    return rows
+    return holm(rows)
 
 
 def _problems(
@@ -85,11 +87,14 @@ def keep_entry(name: str, predictions: Path, rows: Sequence[Record], plan: RunPl
         found = "is taken" if path.exists() else "can't name a file"
         way_out = "Take another name of letters, digits, dots and dashes, or remove the old entry."
         raise ParamsError(f"--entry {name}", found, "a free name", way_out)
-    heads = sorted({row.head for row in rows if row.head})
+    shown = list(primary_rows(rows))
+    heads = sorted({row.head for row in shown})
     if len(heads) != 1:
         way_out = "Write a file for each and name it apart."
         raise SubmissionError(predictions.name, f"holds heads {heads}", "one an entry", way_out)
-    shown = (row.model_copy(update={"head": name}) for row in primary_rows(rows))
-    kept = [row.model_dump(mode="json", exclude_none=True) for row in shown]
+    kept = [
+        row.model_copy(update={"head": name}).model_dump(mode="json", exclude_none=True)
+        for row in shown
+    ]
     write_json(path, {"entry": name, "predictions": file_digest(predictions), "rows": kept})
     return path
