@@ -43,9 +43,9 @@ n_published_seeds: int = 1  # seeds of the published network, which is larger; i
 import pandas as pd
 from IPython.display import Markdown, display
 
-from xperience.evaluation.evaluate import evaluate
-from xperience.evaluation.predictions import HEADS, predict_heads
-from xperience.evaluation.records import holm
+from xperience.evaluation.evaluate import compute_rows, evaluate
+from xperience.evaluation.predictions import HEADS, predict_heads, predictions_table
+from xperience.evaluation.records import holm, records_table
 from xperience.project import run_folder
 from xperience.report.figures import show
 from xperience.report.figures.heads import (
@@ -54,11 +54,13 @@ from xperience.report.figures.heads import (
     draw_hand_window,
     draw_hands,
     draw_horizon,
+    draw_near_changes,
 )
 from xperience.report.heads import claim_text, heads_table
 from xperience.report.interactive import Choice, explore
 from xperience.report.provenance import shown_path
 from xperience.report.section import open_inputs, save_section
+from xperience.tasks.measures import CONFIDENCE
 from xperience.tasks.problem import problems_of
 
 # %%
@@ -102,6 +104,9 @@ rows = {
                    for row in evaluate(problem, predictions, run, notebook))
     for contract, found in answered.items()
 }  # fmt: skip
+for contract, found in answered.items():
+    base = {"run": run, "section": notebook, "contract": contract}
+    rows[contract] += compute_rows(found, base)
 tasks = {
     contract: {problem.task.name: problem.task for problem, _ in found}
     for contract, found in answered.items()
@@ -141,6 +146,58 @@ heads_table(rows["published"], tasks["published"])
 
 # %%
 heads_table(rows["corrected"], tasks["corrected"])
+
+# %% [markdown]
+# ### Which actions are taken for which
+#
+# The most frequent confusions, all heads and seeds together; a share is that of all predictions of
+# the task. On the chronological split most true actions were never trained, so that no head can
+# name them; `all_feature_action` holds out a segment of each action instead.
+
+# %%
+said = predictions_table(answered["corrected"])
+said = said[said["task"].isin(["all_feature_action", "timeline_action"])]
+total = said.groupby("task").size()
+wrong = said[said["truth"] != said["predicted"]]
+counts = wrong.groupby(["task", "truth", "predicted"]).size().rename("count").reset_index()
+counts["share"] = (counts["count"] / counts["task"].map(total)).map("{:.1%}".format)
+counts.sort_values("count", ascending=False).groupby("task").head(6).set_index("task").sort_index()
+
+# %% [markdown]
+# ### Near a change of the action
+#
+# Is a window misclassified because its action was never trained, or because it lies where one
+# action turns into the next, which annotators place by a frame that others would place elsewhere?
+
+# %%
+near = ["all_feature_action", "timeline_action", "timeline_subtask"]
+show(draw_near_changes(rows["corrected"], near), pictures / "03_near_changes.png")
+
+# %% [markdown]
+# ### Do heads know when they are wrong?
+#
+# *Open-set AUROC*: how well the probability of the predicted class tells windows of trained classes
+# from those of classes that were never trained; 0.5 is chance. *Calibration error* and *Brier
+# score*: how far probabilities are from what comes true; a calibrated head may still know little.
+# *Selective accuracy*: that of the 50 or 80 % of windows with the highest probability.
+
+# %%
+names = [one.name for one in CONFIDENCE]
+sure = records_table(row for row in rows["corrected"] if row.metric in names)
+sure = sure.pivot_table("value", ["task", "head"], "metric", sort=False).reindex(columns=names)
+sure.round(3).astype(object).fillna("–")
+
+# %% [markdown]
+# ### What they cost
+#
+# Numbers that are fitted from one seed, all tasks together; of the linear heads, one for each axis
+# or feature and output. What the processor took, all seeds together, is in the rows (`cpu_time`):
+# it is that of this machine, and no two runs agree in it.
+
+# %%
+sizes = records_table(row for found in rows.values() for row in found)
+sizes = sizes[sizes["metric"] == "n_parameters"].pivot_table("value", "head", "contract")
+sizes.map("{:,.0f}".format, na_action="ignore").fillna("–")
 
 # %% [markdown]
 # ### How they learn

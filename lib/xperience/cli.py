@@ -10,6 +10,7 @@ from xperience.console import FOLDER, Verbs, say
 from xperience.errors import ParamsError
 from xperience.export import verbs as exports_verbs
 from xperience.progress import progress_bars
+from xperience.project import BASE_RUN
 from xperience.qwen import verbs as answers_verbs
 from xperience.report import verbs as report_verbs
 from xperience.run import verbs as run_verbs
@@ -155,18 +156,48 @@ def audio(
 
 @app.command()
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="Answers, one JSON object a line.")],
-    options: Annotated[Path, typer.Option(help="JSON list of the labels to choose from.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="Predictions of tasks (.parquet), or JSON answers, one a line.")
+    ],
     out: OutOption,
-    model: Annotated[
-        str | None, typer.Option(help="Who answered; default: the predictions' folder.")
+    options: Annotated[
+        Path | None, typer.Option(help="Of answers: JSON list of the labels to choose from.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Of answers: who gave them; default: the file's folder.")
+    ] = None,
+    run: Annotated[
+        str, typer.Option(help="Of predictions: the run whose test samples they are of.")
+    ] = BASE_RUN,
+    episode: Annotated[
+        str | None, typer.Option(help="A recording of your own, with that run's settings.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="In place of each task's own split.")] = None,
+    heads: Annotated[str, typer.Option(help="Our heads to compare with, by commas.")] = "linear",
+    entry: Annotated[str | None, typer.Option(help="Add it to the run's entries.")] = None,
 ) -> None:
-    """Score answers in strict JSON: the published figures, and honest ones beside them."""
-    from xperience.qwen.evaluate import evaluate_to, summary
+    """Score what others predicted: a table of any tasks' predictions, or answers in strict JSON."""
+    if predictions.suffix != ".parquet":
+        from xperience.qwen.evaluate import evaluate_to, summary
 
-    rows = evaluate_to(predictions, options, out, model=model)
-    typer.echo(summary(rows))
+        if options is None:
+            raise typer.BadParameter("answers need the labels to choose from", param_hint="options")
+        rows = evaluate_to(predictions, options, out, model=model)
+        typer.echo(summary(rows))
+        typer.echo(str(out))
+        return
+    from xperience.evaluation.records import write_records
+    from xperience.report.entries import entry_text
+    from xperience.run.entries import keep_entry, score_submission
+    from xperience.run.plan import RunPlan
+    from xperience.storage import file_digest
+
+    plan = RunPlan.of(run, episode)
+    rows = score_submission(predictions, plan, split, heads.split(","))
+    write_records(out, rows, {"command": "evaluate", "predictions": file_digest(predictions)})
+    typer.echo(entry_text(rows))
+    if entry:
+        typer.echo(str(keep_entry(entry, predictions, rows, plan)))
     typer.echo(str(out))
 
 

@@ -117,6 +117,11 @@ def windows_path(run: str, episode: Path | str, contract: str = "published") -> 
     return run_folder(run) / "windows" / f"{episode_name(episode)}{kind}.parquet"
 
 
+def entries_folder(run: str) -> Path:
+    """Return where the entries of a run's table are committed: scored predictions of others."""
+    return at_root("entries") / run_folder(run).name
+
+
 def metrics_path(run: str, section: str) -> Path:
     """Return where a run keeps the metric rows of a section (a notebook's name)."""
     return run_folder(run) / "metrics" / f"{section}.json"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from xperience.evaluation import predictions as heads
-from xperience.evaluation.evaluate import Scores, deviation, evaluate, floors
+from xperience.evaluation.evaluate import Scores, compute_rows, deviation, evaluate, floors
 from xperience.evaluation.predictions import (
     COLUMNS,
     Prediction,
@@ -15,12 +15,15 @@ from xperience.evaluation.predictions import (
     predict_heads,
     write_predictions,
 )
+from xperience.evaluation.tolerance import Kind, kind_of
 from xperience.features.table import TableError
 from xperience.models.stacked import StackedSettings
 from xperience.report.figures.heads import draw_hand_window, draw_hands, draw_horizon, forecasts
 from xperience.tasks.catalogue import TASKS_BY_NAME
+from xperience.tasks.measures import CONFIDENCE
 from xperience.tasks.problem import Problem, problems_of
 from xperience.tasks.splits import touching
+from xperience.tasks.targets import boundary_frames
 from xperience.tasks.task import Span
 
 SCORED = (
@@ -147,6 +150,56 @@ def test_every_score_has_its_floor_its_skill_and_an_interval_or_the_reason(rows)
             assert row.floor is not None, row
         if row.ci_low is not None:
             assert row.ci_low <= row.value <= row.ci_high
+
+
+def test_what_probabilities_are_worth_is_told_once_a_head(rows, answered):
+    asked = {"timeline_action": {m.name for m in CONFIDENCE}, "hand_trajectory_forecast": set()}
+    for name, metrics in asked.items():
+        found = {r.metric: r for r in rows if r.task == name and not r.variant and r.head}
+        assert metrics == found.keys() & {m.name for m in CONFIDENCE}
+    problem, predictions = answered[0]
+    (one,) = predictions["linear"]
+    mine = {r.metric: r for r in rows if (r.task, r.variant) == (problem.task.name, None)}
+    right = np.array(one.predicted) == np.array(problem.test_targets)
+    sure = np.argsort(-one.confidence.max(axis=1))[: problem.n_test // 2]
+    assert mine["selective_accuracy_50"].value == pytest.approx(right[sure].mean(), abs=0.02)
+    both = 0 < problem.unseen.sum() < problem.n_test
+    assert mine["open_set_auroc"].status == ("ok" if both else "degenerate")
+    shares = np.bincount(problem.train_codes) / problem.n_train
+    plain = [sum((shares - (np.array(problem.labels) == t)) ** 2) + (t not in problem.labels)
+             for t in problem.test_targets]  # fmt: skip
+    assert mine["brier_score"].floor == pytest.approx(np.mean(plain))
+
+
+def test_accuracy_near_and_far_from_a_change_adds_up_to_the_whole(rows, problems):
+    found = [r for r in rows if (r.variant or "").startswith("boundary=")]
+    assert [(r.task, r.variant) for r in found] == [
+        ("timeline_action", f"boundary={zone}") for zone in ("near", "middle", "far")
+    ]
+    problem = problems["timeline_action"]
+    changes = boundary_frames(problem.truth.action)
+    away = np.array([min(abs(frame - changes)) for frame in problem.centers[1]])
+    near, middle = (away <= 10).sum(), (away <= 40).sum()
+    assert [r.n_test for r in found] == [near, middle - near, len(away) - middle]
+    (whole,) = [r.value for r in rows
+                if (r.task, r.metric, r.variant, r.head)
+                == ("timeline_action", "accuracy", None, "linear")]  # fmt: skip
+    parts = [(r.value, r.n_test) for r in found if r.n_test]
+    assert np.average([v for v, _ in parts], weights=[n for _, n in parts]) == pytest.approx(whole)
+
+
+def test_what_a_head_took_is_told_over_all_tasks_or_not_at_all(answered):
+    base = {"run": "r", "section": "s", "contract": "corrected"}
+    found = {row.metric: row for row in compute_rows(answered, base)}
+    assert (found["cpu_time"].task, found["cpu_time"].head) == (None, "linear")
+    assert kind_of(found["cpu_time"]) is Kind.MEASURED
+    assert 0 < found["cpu_time"].value < 600
+    ones = [predictions["linear"][0] for _, predictions in answered]
+    assert found["n_parameters"].value == sum(one.n_parameters for one in ones)
+    axes = ones[0].n_parameters / len(answered[0][0].labels) - 1
+    assert axes == int(axes) <= 256, "a weight for each axis and a bias, for each class"
+    told = [(answered[0][0], {"mine": [Prediction([])]})]
+    assert {row.status for row in compute_rows(told, base)} == {"skipped"}
 
 
 def test_differences_are_differences(rows):

@@ -1,12 +1,19 @@
-"""The how-to pages that add a task and a head: their code runs as it stands there."""
+"""The how-to pages that add a task, a head and predictions: their code runs as it stands there."""
 
+import json
 import re
+import shlex
+import shutil
 
 import pytest
+from typer.testing import CliRunner
 
+from xperience.cli import app
 from xperience.evaluation.evaluate import evaluate
 from xperience.evaluation.predictions import HEADS, predict_heads
+from xperience.evaluation.records import read_records
 from xperience.project import at_root
+from xperience.report.entries import entries_page, entry_lines, read_entries
 from xperience.report.pages import tasks_page
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
 from xperience.tasks.problem import problems_of
@@ -50,6 +57,41 @@ def test_a_head_is_one_function(episode, table, monkeypatch):
     answered = {row.task for row in rows if row.head == "copycat" and row.status == "ok"}
     assert answered == {task.name for task in kinds.values()}
     assert {row.against for row in rows if row.head == "copycat"} >= {"linear"}
+
+
+def test_the_page_on_submissions_is_run_as_it_stands(episode, windows, tmp_path, monkeypatch):
+    """It predicts, scores and enters; the site's page shows the entry beside the run's heads."""
+    page = at_root("docs/howto/submit.md").read_text(encoding="utf-8")
+    run = tmp_path / "artifacts" / "standin"
+    (run / "windows").mkdir(parents=True)
+    shutil.copytree(at_root("params"), tmp_path / "params")
+    (run / "episode").symlink_to(episode)
+    for contract, kind in (("published", ""), ("corrected", ".corrected")):
+        (run / "windows" / f"standin{kind}.parquet").symlink_to(windows[contract])
+    names = {"episode": episode, "windows": windows["corrected"]}
+    code = code_of("submit")
+    monkeypatch.setenv("XPERIENCE_ROOT", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for block in code:
+        exec(block, names)
+    calls = [shlex.split(line)[1:] for line in page.splitlines() if ".venv/bin/xperience" in line]
+    for call in calls:
+        done = CliRunner().invoke(app, call)
+        assert done.exit_code == 0, done.output
+    rows, entries = read_records("mine.json"), read_entries(tmp_path / "entries" / "standin")
+    assert {row.head for row in rows if row.variant is None} == {"middle"}
+    assert {row.head for row in entries} == {"middle-label"}
+    assert {row.task for row in entries} == {row.task for row in rows} == set(names["names"])
+    assert len(entry_lines(rows)) == 3
+    digests = json.loads((tmp_path / "entries/standin/middle-label.json").read_text())
+    assert len(digests["predictions"]) == 64
+    ours = [row.model_copy(update={"head": "linear"}) for row in rows]
+    shown = entries_page(ours, entries)
+    assert "Submitted: middle-label." in shown
+    assert shown.count("<td>middle-label</td>") == shown.count("<td>linear</td>") == 3
+    again = CliRunner().invoke(app, calls[-1])
+    assert again.exit_code == 1
+    assert "--entry middle-label: is taken" in again.stderr
 
 
 @pytest.mark.parametrize("name", TASKS_BY_NAME)

@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as reference
+from sklearn.calibration import calibration_curve
 
 from xperience.evaluation.metrics import (
     METRICS,
     MetricError,
     Score,
     boundaries,
+    confidences,
     cosine,
     cosine_ranks,
     detections,
@@ -34,6 +36,16 @@ label_pairs = st.lists(st.tuples(one_label, one_label), min_size=1, max_size=40)
 bits = st.integers(1, 4).flatmap(
     lambda k: st.integers(1, 20).flatmap(
         lambda n: st.tuples(hnp.arrays(bool, (n, k)), hnp.arrays(bool, (n, k)))
+    )
+)
+shares = st.integers(2, 4).flatmap(  # probabilities of few values, so that many are equal
+    lambda k: st.lists(
+        st.tuples(
+            st.lists(st.integers(1, 3), min_size=k, max_size=k).map(lambda v: np.array(v) / sum(v)),
+            st.integers(-1, k - 1),
+        ),
+        min_size=1,
+        max_size=30,
     )
 )
 numbers = st.floats(-100, 100, width=32)
@@ -99,6 +111,41 @@ def test_auroc_is_that_of_scikit_learn_whatever_the_scale_and_turns_with_the_cla
     )
     constant = detections(truth, np.full(len(truth), 0.3))
     assert value("auroc", constant) == pytest.approx(0.5)
+
+
+@quick
+@given(shares)
+def test_confidence_metrics_match_scikit_learn_and_plain_loops(drawn):
+    rows, truth = zip(*drawn, strict=True)
+    rows, truth = np.array(rows), np.array(truth)
+    evidence = confidences(truth, rows)
+    top, hits, unseen = rows.max(axis=1), rows.argmax(axis=1) == truth, truth < 0
+    told = np.hstack([rows, np.zeros((len(rows), 1))])  # an untrained class has no probability
+    classes, own = np.arange(told.shape[1]), truth % told.shape[1]
+    expected = from_sklearn(
+        reference.brier_score_loss, own, told, labels=classes, scale_by_half=False
+    )
+    assert value("brier_score", evidence) == pytest.approx(expected)
+    both = 0 < unseen.sum() < len(unseen)
+    expected = pytest.approx(reference.roc_auc_score(~unseen, top)) if both else None
+    assert value("open_set_auroc", evidence) == expected
+
+    edges = np.quantile(top, np.linspace(0, 1, 11)[1:-1])
+    bins = [np.flatnonzero(np.searchsorted(edges, top) == one) for one in range(10)]
+    n = [len(one) for one in bins if len(one)]
+    right, said = calibration_curve(hits, top, n_bins=10, strategy="quantile")
+    expected = np.average(np.abs(right - said), weights=n)
+    assert value("calibration_error", evidence) == pytest.approx(expected, abs=1e-9)
+
+    for coverage in (0.5, 0.8):
+        room, kept = coverage * len(top), []
+        for level in sorted(set(top), reverse=True):  # equal ones share what is left
+            taken = min(room, (top == level).sum())
+            kept.append((taken, hits[top == level].mean()))
+            room -= taken
+        weights, right = zip(*kept, strict=True)
+        found = value(f"selective_accuracy_{100 * coverage:.0f}", evidence)
+        assert found == pytest.approx(np.average(right, weights=weights))
 
 
 @quick
@@ -168,6 +215,8 @@ def examples(n=12, seed=0):
     def rows(kind, names, order):
         return type(kind)(**{**vars(kind), **{name: getattr(kind, name)[order] for name in names}})
 
+    mass = rng.random((n, 3))
+    sure = confidences(rng.integers(-1, 3, n), mass / mass.sum(axis=1, keepdims=True))
     edges = ("hits", "false_alarms", "misses", "timing_error_frames")
     return {
         "Labels": lambda o: labels(truth[o], predicted[o], options=CLASSES, positive="pour"),
@@ -177,6 +226,7 @@ def examples(n=12, seed=0):
         "Positions": lambda o: positions(joints[0][o], joints[1][o]),
         "Ranks": lambda o: rows(ranked, ("better", "tied", "earlier"), o),
         "Boundaries": lambda o: rows(bounded, edges, o),
+        "Confidences": lambda o: rows(sure, vars(sure), o),
     }
 
 
@@ -228,6 +278,7 @@ def test_a_metric_is_declared_in_full(metric):
         ("boundary_f1", boundaries([1, 2], [True, False], [9]), "no true boundary"),
         ("r2", vectors(np.ones((4, 2)), np.zeros((4, 2))), "The truth does not vary."),
         ("mrr", ranks([[1.0]]), "one candidate"),
+        ("open_set_auroc", confidences([0], [[1.0]]), "Every tested class was trained, or none"),
         ("mrr", ranks(np.ones((3, 3))), "same for every query"),
     ],
 )
@@ -254,6 +305,8 @@ def test_options_that_do_not_occur_count_only_in_macro_f1_all():
         (lambda: labels(["a", None], ["a", "b"]), "1 are missing"),
         (lambda: labels(["a", float("nan")], ["a", "b"]), "1 are missing"),
         (lambda: labels(["a"], ["b"], positive="c"), "occurs nowhere"),
+        (lambda: confidences([0], [[0.5, math.nan]]), "not finite"),
+        (lambda: confidences([0, 1], [[1.0]]), "2 true and 1 predicted"),
         (lambda: label_sets([{"a"}], []), "1 true and 0 predicted"),
         (lambda: vectors([[1.0]], [[math.nan]]), "not finite"),
         (lambda: vectors([[1.0]], [[1.0, 2.0]]), "shapes"),

@@ -95,6 +95,9 @@ def test_published_network_is_the_plain_loop(draw, kind, n, seed):
     design, values = draw(n), blocks(n, seed)
     goal = goal_of(kind, len(design.train), seed)
     (fit,) = mlp.published_mlp(design, values.__getitem__, goal, [seed], SMALL)
+    n_features = sum(values[name].shape[1] for part in design.parts for name in part.blocks)
+    sizes = (2 * n_features, (n_features + 1 + SMALL.width + 1) * SMALL.width)
+    assert fit.n_parameters == sum(sizes) + (SMALL.width + 1) * goal.n_outputs
     test = directly(design, values, goal, seed)
     np.testing.assert_allclose(fit.test, test, rtol=2e-3, atol=2e-3 * np.abs(test).max())
 
@@ -192,6 +195,8 @@ def test_classes_that_only_held_out_samples_have_do_not_count():
     (fit,) = stacked.dense(Inputs(rows, rows[:5]), goal, halves(90), (1,), BRIEF)
     assert fit.epochs == BRIEF.unjudged == len(fit.curve), "nothing counts that is held out"
     assert (fit.test.shape, fit.seed) == ((5, 4), 1)
+    width, n_axes = BRIEF.width, rows.shape[1]
+    assert fit.n_parameters == (n_axes + 1) * width + (width + 1) * 4
     np.testing.assert_allclose(fit.test.sum(axis=1), 1, rtol=1e-5)
     assert fit.curve[-1].train_loss < fit.curve[0].train_loss
     mixed = goals.Validation(np.arange(50), np.arange(50, 90))

@@ -6,7 +6,7 @@ import pytest
 from xperience.evaluation.predictions import Prediction
 from xperience.evaluation.records import Record
 from xperience.models.goals import Epoch
-from xperience.report.figures.heads import draw_curves, draw_gains
+from xperience.report.figures.heads import draw_curves, draw_gains, draw_near_changes
 from xperience.report.heads import (
     FLOOR,
     claim_text,
@@ -126,3 +126,16 @@ def test_learning_curves_tell_where_they_turn():
     picture = draw_curves(trained([None, None]))
     assert picture.title == "No learning curve was judged on held-out segments"
     assert "No learning" in draw_curves([]).title
+
+
+def test_the_title_of_distances_names_the_nearest_and_the_farthest_zone_that_has_a_score():
+    def zone(name, value, head="linear"):
+        told = {"status": "ok" if value is not None else "degenerate", "reason": "no samples"}
+        fields = {"metric": "accuracy", "unit": "1", "variant": f"boundary={name}", **told}
+        return row(ACTION, head, value, n_test=4, **fields)
+
+    rows = [zone("near", None), zone("middle", 0.25), zone("far", 0.75), zone("far", 1, "neural")]
+    picture = draw_near_changes(rows, [ACTION.name])
+    assert picture.title.endswith("accuracy 0.250 0.5 to 2 s from a change, 0.750 beyond 2 s")
+    assert "far, accuracy: 1" in picture.alt
+    assert draw_near_changes(rows[:2], [ACTION.name]).title.startswith("No accuracy")

@@ -15,10 +15,10 @@ LIBRARY, TESTS = REPOSITORY / "lib" / "xperience", REPOSITORY / "tests"
 TOP = "(top)"
 """Modules and test files that are in no room."""
 BUDGETS = {  # room: (lines of the library, lines of tests)
-    TOP: (1_500, 300),
+    TOP: (1_540, 300),
     "cohort": (2_000, 1_350),
     "console": (0, 300),
-    "evaluation": (3_930, 2_200),
+    "evaluation": (4_350, 2_480),
     "export": (1_560, 1_290),
     "faults": (0, 1_600),
     "features": (2_150, 1_660),
@@ -27,9 +27,9 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "models": (1_930, 1_060),
     "qwen": (4_300, 2_120),
     "recording": (3_560, 2_220),
-    "report": (11_040, 3_390),
+    "report": (11_240, 3_420),
     "rules": (0, 750),
-    "run": (1_650, 1_300),
+    "run": (1_760, 1_300),
     "site": (0, 850),
     "standin": (3_150, 720),
     "storage": (0, 250),

@@ -7,7 +7,7 @@ each is a segment, and ranks are taken within each.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,13 +29,21 @@ from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import DISAGREE, MIN_SEEDS, Record
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines
-from xperience.tasks.measures import Measure
+from xperience.tasks.measures import CONFIDENCE, Measure, measure
 from xperience.tasks.problem import Problem
 from xperience.tasks.targets import boundary_frames
 
 FLOOR, SEEN, AT_CHANGES = "floor", "seen_classes", "at_changes"
 """Variants of rows: a trivial baseline's own score; test samples of classes that were trained, and
 those whose label is another than the window's, where the label that persists is always wrong."""
+CHANGES = {
+    "timeline_action": "action",
+    "timeline_subtask": "subtask",
+    "all_feature_action": "action",
+}
+"""Tasks whose accuracy is told by the distance from where these labels change."""
+ZONES, BEYOND = {"near": 10, "middle": 40}, "far"
+"""Frames (half a second, two seconds) that a window's centre is away at most; and all farther."""
 FLOOR_SEED, FLOOR_DRAWS = 7, 25
 
 
@@ -168,7 +176,8 @@ def evidence(
     keep : bool array, shape (n_test,), optional
         Test samples that count.
     confidence : float array, shape (n_test, n_labels), optional
-        Probabilities of classes; without any, what is predicted has all of it.
+        Probabilities of classes; without any, what is predicted has all of it. How well they are
+        calibrated is told under `corrected`, where there is one recording.
     """
     task, order = problem.task, problem.by_time
     order = order if keep is None else order[keep[order]]
@@ -183,6 +192,10 @@ def evidence(
             if confidence is not None:
                 likely = confidence[order, problem.labels.index(positive)]
             found.append(scoring.detections([label == positive for label in truth], likely))
+        if confidence is not None and problem.strict and problem.groups is None:
+            column = {label: place for place, label in enumerate(problem.labels)}
+            places = np.array([column.get(label, -1) for label in truth], dtype=int)
+            found.append(scoring.confidences(places, confidence[order]))
         return found
     if task.kind == "multilabel":
         more = (name for names in truth for name in names)
@@ -240,11 +253,12 @@ def floors(problem: Problem, keep: np.ndarray | None = None) -> dict[str, Scores
         Test samples that count.
     """
     rng = np.random.default_rng(FLOOR_SEED)
-    draws = {
-        name: (evidence(problem, predicted, keep),)
-        for name, predicted in _trivial_predictions(problem).items()
-    }
+    trivial = _trivial_predictions(problem)
+    draws = {name: (evidence(problem, predicted, keep),) for name, predicted in trivial.items()}
     if problem.task.kind == "classify":
+        shares = np.bincount(problem.train_codes, minlength=len(problem.labels)) / problem.n_train
+        sure = np.broadcast_to(shares, (problem.n_test, len(shares)))
+        draws["majority"] = (evidence(problem, trivial["majority"], keep, sure),)
         drawn = (
             baselines.stratified(problem.train_targets, problem.n_test, rng)
             for _ in range(FLOOR_DRAWS)
@@ -305,7 +319,7 @@ def _by_chance(problem: Problem, rng: np.random.Generator) -> Iterator[list[Rank
 
 def strongest(one: Measure, found: Mapping[str, Scores]) -> tuple[Score, str] | tuple[None, None]:
     """Return the best baseline's score on a measure, and its name; the first of equal ones."""
-    scores = {name: baseline.score(one) for name, baseline in found.items()}
+    scores = {name: baseline.score(one) for name, baseline in found.items() if baseline.takes(one)}
     known = {name: score.value for name, score in scores.items() if score.value is not None}
     if not known:
         return None, None
@@ -539,7 +553,10 @@ def evaluate(
         with its interval and spread over seeds, the primary one of each seed too, the same on
         classes that were trained (variant "seen_classes") and where a label that would persist
         changes (variant "at_changes"), and the primary measure's paired difference from the best
-        floor and from the linear head (``against``). At least one row per head, whatever happened.
+        floor and from the linear head (``against``). Under `corrected` also what classes'
+        probabilities are worth, and accuracy by how far windows lie from a change of the label
+        (variants "boundary=near", "middle" and "far"). At least one row per head, whatever
+        happened.
     """
     base = {"run": run, "section": section}
     given = dict.fromkeys(predictions, problem) | dict(given or {})
@@ -577,6 +594,9 @@ def _rows(
         notes = "; ".join(given[head].notes) or None
         for one in problem.measures:
             yield compared.row(head, one, reason=notes)
+        sure = CONFIDENCE[1:] if problem.task.classes else CONFIDENCE  # those have no open set
+        for one in filter(compared.heads[head].takes, sure):
+            yield compared.row(head, one, bounded=False)
         if len(predictions[head]) > 1:
             yield from _seed_rows(compared, head)
         for rival in compared.rivals(head, primary):
@@ -587,6 +607,8 @@ def _rows(
         for variant, keep in {SEEN: ~problem.unseen, AT_CHANGES: problem.changing}.items():
             if keep.any() and not keep.all():
                 yield from _part_rows(problem, predictions, base, keep, variant)
+    if problem.strict and problem.task.name in CHANGES:
+        yield from _distance_rows(problem, predictions, base)
 
 
 def _seed_rows(compared: Comparison, head: str) -> Iterator[Record]:
@@ -686,6 +708,24 @@ def _part_rows(
             yield compared.row(head, one, bounded=False, variant=variant, n_test=int(keep.sum()))
 
 
+def _distance_rows(
+    problem: Problem, predictions: Mapping[str, Predictions], base: Mapping[str, Any]
+) -> Iterator[Record]:
+    """Yield each head's accuracy by how far windows lie from the nearest change of the label.
+
+    Classes differ from zone to zone, so macro-F1 would too.
+    """
+    changes = boundary_frames(getattr(problem.truth, CHANGES[problem.task.name]))
+    away = np.abs(problem.centers[1][:, None] - changes.astype(float)).min(axis=1, initial=np.inf)
+    zone = np.searchsorted(list(ZONES.values()), away)
+    for place, name in enumerate((*ZONES, BEYOND)):
+        keep = zone == place
+        compared = Comparison.of(problem, predictions, base, keep)
+        for head in compared.heads:
+            own = {"variant": f"boundary={name}", "n_test": int(keep.sum())}
+            yield compared.row(head, measure("accuracy"), bounded=False, **own)
+
+
 def descriptions(problem: Problem, predictions: Predictions) -> Iterator[dict[str, Any]]:
     """Yield the counts and shares that the published suite reports beside its scores.
 
@@ -723,6 +763,35 @@ def descriptions(problem: Problem, predictions: Predictions) -> Iterator[dict[st
         spread = deviation([float(one.facts[name]) for one in predictions])
         fields = {"metric": name, "unit": unit, "higher_is_better": higher_is_better}
         yield mine | fields | {"value": float(value), "seed": first.seed, "spread": spread}
+
+
+def compute_rows(
+    answered: Iterable[tuple[Problem, Mapping[str, Predictions]]], base: Mapping[str, Any]
+) -> Iterator[Record]:
+    """Yield what each head took over all tasks: processor time of all seeds, parameters of one.
+
+    Parameters
+    ----------
+    answered : iterable of (Problem, {head: predictions})
+        Of one contract.
+    base : mapping
+        Fields of every row: at least run, section and contract.
+    """
+    found: dict[str, list[Predictions]] = {}
+    for _, predictions in answered:
+        for head, each in predictions.items():
+            found.setdefault(head, []).extend([each] if each else [])
+    for head, tasks in found.items():
+        times = [one.cpu_s for each in tasks for one in each]
+        sizes = [each[0].n_parameters for each in tasks]
+        for metric, unit, values in (
+            ("cpu_time", "CPU s", times),
+            ("n_parameters", "parameter", sizes),
+        ):
+            said = {"value": None, "status": "skipped", "reason": "the head doesn't tell"}
+            if None not in values:
+                said = {"value": float(sum(values))}
+            yield Record(**base, head=head, metric=metric, unit=unit, **said)
 
 
 def _counts(problem: Problem, one: Prediction) -> dict[str, tuple[str, float]]:

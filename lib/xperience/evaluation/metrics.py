@@ -1,7 +1,7 @@
 """Every metric once: its unit, direction, range, and what it does about ties and empty classes.
 
-Put truth and prediction side by side with `labels`, `detections`, `label_sets`, `boundaries`,
-`vectors`, `positions` or `cosine_ranks`, then ask for scores by name::
+Put truth and prediction side by side with `labels`, `detections`, `confidences`, `label_sets`,
+`boundaries`, `vectors`, `positions` or `cosine_ranks`, then ask for scores by name::
 
     evidence = labels(true_actions, predicted_actions)
     score("macro_f1_present", evidence).value
@@ -181,6 +181,64 @@ def detections(truth: Sequence[bool] | np.ndarray, likelihood: np.ndarray) -> De
     (likelihood,) = _numbers("detections", 1, likelihood)
     _same_length(truth, likelihood, "detections")
     return Detections(np.asarray(truth, dtype=bool), likelihood)
+
+
+@dataclass(frozen=True)
+class Confidences:
+    """How sure each sample's class was and what came of it; build it with `confidences`."""
+
+    top: np.ndarray  # probability of the predicted class, float (n,)
+    hits: np.ndarray  # 1 where that class is the true one
+    squares: np.ndarray  # Brier score
+    gap: np.ndarray  # confidence minus hit, with the sign that makes its bin's mean positive
+    unseen: np.ndarray  # 1 where the true class was never trained
+    kept: np.ndarray  # how much of it is among the most confident shares of `COVERAGES`, (n, 2)
+
+    refusal = None
+
+    def __len__(self) -> int:
+        return len(self.top)
+
+
+COVERAGES = (0.5, 0.8)
+"""Shares of samples, the most confident ones, whose accuracy is asked for."""
+N_BINS = 10
+
+
+def confidences(truth: np.ndarray, probabilities: np.ndarray) -> Confidences:
+    """Put true classes beside the probabilities of those that were trained.
+
+    The calibration error's bins hold equally many samples, equal confidences in one bin. Bins, the
+    signs of their gaps and the most confident samples are those of all samples, whatever samples
+    weigh: without some of them, each score is a weighted mean still.
+
+    Parameters
+    ----------
+    truth : int array, shape (n,)
+        Column of the true class, -1 where it was never trained.
+    probabilities : float array, shape (n, n_classes)
+        Their largest is the predicted class, the first of equal ones.
+
+    Raises
+    ------
+    MetricError
+        If lengths differ or a number is not finite.
+    """
+    (probabilities,), truth = _numbers("confidences", 2, probabilities), np.asarray(truth, int)
+    _same_length(truth, probabilities, "confidences")
+    top, unseen = probabilities.max(axis=1, initial=0), truth < 0
+    hits = (probabilities.argmax(axis=1) == truth).astype(float)
+    own = np.where(unseen, 0, probabilities[np.arange(len(truth)), truth])
+    squares = np.square(probabilities).sum(axis=1) - 2 * own + 1
+    edges = np.quantile(top, np.linspace(0, 1, N_BINS + 1)[1:-1]) if len(top) else []
+    bins = np.searchsorted(edges, top)
+    over = np.bincount(bins, weights=top - hits, minlength=N_BINS)
+    gap = (top - hits) * np.where(over < 0, -1, 1)[bins]
+    _, place, tied = np.unique(-top, return_inverse=True, return_counts=True)
+    surer = np.cumsum(tied) - tied
+    room = len(top) * np.array(COVERAGES) - surer[place, None]
+    kept = np.clip(room / tied[place, None], 0, 1)  # equal confidences share what is left
+    return Confidences(top, hits, squares, gap, unseen.astype(float), kept)
 
 
 @dataclass(frozen=True)
@@ -612,6 +670,21 @@ def _of_positive(of: str) -> Formula:
     return share
 
 
+def _open_set_auroc(evidence: Confidences, w: np.ndarray) -> np.ndarray:
+    lost, top = evidence.unseen > 0, evidence.top
+    surer = np.heaviside(top[~lost][:, None] - top[lost], 0.5)  # (n_seen, n_unseen)
+    seen, unseen = w[:, ~lost], w[:, lost]
+    return _ratio(((seen @ surer) * unseen).sum(axis=1), seen.sum(axis=1) * unseen.sum(axis=1))
+
+
+def _selective_accuracy(place: int) -> Formula:
+    def accuracy(evidence: Confidences, w: np.ndarray) -> np.ndarray:
+        kept = evidence.kept[:, place]
+        return _ratio(w @ (kept * evidence.hits), w @ kept)
+
+    return accuracy
+
+
 def _micro_f1(evidence: LabelSets, w: np.ndarray) -> np.ndarray:
     return _f1(*(count.sum(axis=1) for count in evidence.counts(w)))
 
@@ -784,6 +857,42 @@ _EVERY = (
         "Share of positive pairs that are found.",
         _of_positive("truth"),
         "None is true.",
+    ),
+    Metric(
+        "open_set_auroc",
+        Confidences,
+        "Share of pairs of a sample of a trained and one of an untrained class in which the "
+        "predicted class of the first is the more probable; equal ones count half.",
+        _open_set_auroc,
+        "Every tested class was trained, or none.",
+    ),
+    Metric(
+        "calibration_error",
+        Confidences,
+        f"Mean distance of confidence from accuracy in {N_BINS} bins of equally many samples "
+        "(ECE); equal confidences are in one bin.",
+        _mean_of(lambda evidence: evidence.gap),
+        higher_is_better=False,
+    ),
+    Metric(
+        "brier_score",
+        Confidences,
+        "Mean squared distance of the classes' probabilities from the truth, an untrained class "
+        "having none.",
+        _mean_of(lambda evidence: evidence.squares),
+        higher_is_better=False,
+        bounds=(0.0, 2.0),
+    ),
+    *(
+        Metric(
+            f"selective_accuracy_{coverage:.0%}".rstrip("%"),
+            Confidences,
+            f"Accuracy of the {coverage:.0%} of samples with the highest confidence; equal ones "
+            "share what is left.",
+            _selective_accuracy(place),
+            "None of them counts.",
+        )
+        for place, coverage in enumerate(COVERAGES)
     ),
     Metric("micro_f1", LabelSets, "F1 of memberships pooled over samples and labels.", _micro_f1),
     Metric(

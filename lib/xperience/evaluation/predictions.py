@@ -6,6 +6,7 @@ a head.
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -56,6 +57,10 @@ class Prediction:
         Why nothing follows from scores of these predictions.
     recorded : bool
         Whether they were published as they are, so that no other seed can be drawn.
+    n_parameters : int, optional
+        Numbers that were fitted.
+    cpu_s : float, optional
+        Processor time that it took, an equal share of what was computed together.
     """
 
     predicted: Sequence[Any]
@@ -65,6 +70,8 @@ class Prediction:
     curve: Any = None
     no_verdict: str | None = None
     recorded: bool = False
+    n_parameters: int | None = None
+    cpu_s: float | None = None
 
 
 Predictions = Sequence[Prediction]
@@ -138,7 +145,10 @@ def predict_heads(
     ]
 
     def answered(places: list[int], answer: Head) -> list[tuple[int, Predictions]]:
-        return list(answer([problems[place] for place in places], seeds))
+        start = time.thread_time()
+        made = list(answer([problems[place] for place in places], seeds))
+        each = (time.thread_time() - start) / max(1, sum(len(one) for _, one in made))
+        return [(place, [replace(one, cpu_s=each) for one in some]) for place, some in made]
 
     with _pool(workers) as pool:
         answers = [pool.submit(answered, places, answer) for places, _, answer in jobs]
@@ -224,7 +234,8 @@ def published_linear(
     designs = [problem.design for problem in problems]
     for places, products in gram.products(designs, problems[0].blocks.filled):
         for place in places:
-            yield place, [_by_products(problems[place], products)]
+            found = _by_products(problems[place], products)
+            yield place, [replace(found, n_parameters=_linear_size(problems[place]))]
 
 
 def _by_products(problem: Problem, products: gram.Products) -> Prediction:
@@ -260,7 +271,14 @@ def published_ridge(
     for places, products in gram.products(designs, problems[0].blocks.filled):
         hat = products.hat(linear.RIDGE_PENALTY)  # (n_test, n_train)
         for place in places:
-            yield place, [_by_ridge(problems[place], hat)]
+            found = _by_ridge(problems[place], hat)
+            yield place, [replace(found, n_parameters=_linear_size(problems[place]))]
+
+
+def _linear_size(problem: Problem, n_inputs: int | None = None) -> int:
+    """Return the weights and biases of a linear head, from all features by default."""
+    n_outputs = len(problem.labels) or np.shape(problem.train_targets)[1]
+    return (1 + (problem.n_features if n_inputs is None else n_inputs)) * n_outputs
 
 
 def _by_ridge(problem: Problem, hat: np.ndarray) -> Prediction:
@@ -313,6 +331,13 @@ def _same_fit(one: Problem, other: Problem) -> bool:
 
 
 def _penalised(problem: Problem, inputs: Inputs) -> Prediction:
+    found, n_axes = _fitted(problem, inputs), inputs.train.shape[1]
+    if problem.task.kind not in _VECTORS:
+        n_axes = min(n_axes, penalised.N_AXES)
+    return replace(found, n_parameters=_linear_size(problem, n_axes))
+
+
+def _fitted(problem: Problem, inputs: Inputs) -> Prediction:
     if problem.task.kind == "classify":
         n_classes, codes = len(problem.labels), problem.train_codes
         fit = penalised.softmax_regression(inputs, codes, n_classes, problem.folds)
@@ -397,7 +422,8 @@ def _by_network(problem: Problem, fit: Fit) -> Prediction:
         found = _chosen(problem, fit.test, facts)
     else:
         found = Prediction(problem.forecast(fit.test.astype(np.float64)), facts=facts)
-    return replace(found, seed=fit.seed, curve=fit.curve)
+    own = {"seed": fit.seed, "curve": fit.curve, "n_parameters": fit.n_parameters}
+    return replace(found, **own)
 
 
 def _classified(problem: Problem, probabilities: np.ndarray, facts: dict[str, float]) -> Prediction:
@@ -507,6 +533,8 @@ COLUMNS = {
     "squared_error": pa.float32(),
     "unit": pa.string(),
 }
+VECTOR = "vector"
+"""Column of predicted vectors, lists of float32; without it a table holds their errors only."""
 BETWEEN = "|"
 """What stands between the names of a set."""
 
@@ -514,12 +542,14 @@ Answered = Iterable[tuple[Problem, Mapping[str, Predictions]]]
 """Problems, each with the predictions of its heads by name."""
 
 
-def predictions_table(answered: Answered) -> pd.DataFrame:
+def predictions_table(answered: Answered, vectors: bool = False) -> pd.DataFrame:
     """Return one row per test sample, head and seed.
 
     Parameters
     ----------
     answered : iterable of (Problem, {head: predictions})
+    vectors : bool
+        Whether what is predicted of vectors is kept too, in the column `VECTOR`.
 
     Returns
     -------
@@ -531,35 +561,33 @@ def predictions_table(answered: Answered) -> pd.DataFrame:
         of a forecast, ``squared_error`` the mean square over values, in the unit's square.
     """
     parts = [
-        _rows(problem, head, one)
+        _rows(problem, head, one, vectors)
         for problem, heads in answered
         for head, predictions in heads.items()
         for one in predictions
     ]
+    columns = [*COLUMNS, VECTOR] if vectors else list(COLUMNS)
     if not parts:
-        return pd.DataFrame(columns=list(COLUMNS))
-    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+        return pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True)[columns]
 
 
-def write_predictions(path: Path | str, answered: Answered) -> pd.DataFrame:
+def write_predictions(path: Path | str, answered: Answered, vectors: bool = False) -> pd.DataFrame:
     """Write the predictions as Parquet, whole or not at all, and return them."""
-    table = predictions_table(answered)
+    table = predictions_table(answered, vectors)
+    schema = pa.schema(COLUMNS | ({VECTOR: pa.list_(pa.float32())} if vectors else {}))
     with whole_file(path) as scratch:
-        pq.write_table(pa.Table.from_pandas(table, pa.schema(COLUMNS), False), scratch)
+        pq.write_table(pa.Table.from_pandas(table, schema, False), scratch)
     return table
 
 
-def _rows(problem: Problem, head: str, one: Prediction) -> pd.DataFrame:
-    members = problem.samples.members[problem.split.test, 0]
-    said = dict.fromkeys(COLUMNS) | {
-        "contract": problem.contract,
-        "task": problem.task.name,
-        "head": head,
-        "seed": one.seed,
-        "window": members,
-        "start_frame": problem.truth.starts[members],
-    }
-    return pd.DataFrame(said | _said(problem, one))
+def _rows(problem: Problem, head: str, one: Prediction, vectors: bool) -> pd.DataFrame:
+    of = {"contract": problem.contract, "task": problem.task.name, "head": head, "seed": one.seed}
+    said = dict.fromkeys(COLUMNS) | of | problem.tested | _said(problem, one)
+    if vectors:
+        wide = problem.task.kind in _VECTORS
+        said[VECTOR] = list(np.asarray(one.predicted, np.float32)) if wide else None
+    return pd.DataFrame(said)
 
 
 def _said(problem: Problem, one: Prediction) -> dict[str, Any]:

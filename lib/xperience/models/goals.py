@@ -91,13 +91,15 @@ class Fit:
     """What a network predicts from one seed, float32 (n_test, n_outputs).
 
     Probabilities (over classes they sum to 1, over labels of a set they don't), or vectors in the
-    targets' own units. ``epochs`` passes over the training samples made it.
+    targets' own units. ``epochs`` passes over the training samples made it, of ``n_parameters``
+    numbers that were fitted.
     """
 
     test: np.ndarray
     curve: tuple[Epoch, ...]
     seed: int
     epochs: int
+    n_parameters: int
 
 
 @dataclass(frozen=True)

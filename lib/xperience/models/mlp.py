@@ -57,7 +57,7 @@ def published_mlp(
         network = Network(train, goal.n_outputs, seed, settings)
         curve = [network.epoch(objective) for _ in range(settings.epochs)]
         answer = objective.answers(network.outputs(test))
-        fits.append(Fit(answer, epoch_rows(curve), seed, settings.epochs))
+        fits.append(Fit(answer, epoch_rows(curve), seed, settings.epochs, network.n_parameters))
     return fits
 
 
@@ -107,6 +107,11 @@ class Network:
         )
         self._batch = rows.new_empty((settings.batch, n_features))
         self._scaled, self._slope = (rows.new_empty((width, n_features)) for _ in range(2))
+
+    @property
+    def n_parameters(self) -> int:
+        """Fitted numbers of the network."""
+        return sum(side.numel() for side in (*self._first, *self._upper))
 
     def epoch(self, objective: Objective) -> float:
         """Take one step a batch; return the mean loss of the samples as they were trained on."""

@@ -131,7 +131,7 @@ def fits(job: Job, make: Callable[[Chances, int], StackedNetwork]) -> list[Fit]:
     predictions = whole.predicted(best)
     judged = first if first.train_losses else whole
     return [
-        Fit(test, judged.curve(place), seed, int(best[place]))
+        Fit(test, judged.curve(place), seed, int(best[place]), whole.n_parameters)
         for place, (seed, test) in enumerate(zip(job.seeds, predictions, strict=True))
     ]
 
@@ -150,6 +150,11 @@ class _Round:
         self._adam = torch.optim.AdamW(
             self._network.parameters, lr=settings.rate, weight_decay=settings.decay, fused=True
         )
+
+    @property
+    def n_parameters(self) -> int:
+        """Fitted numbers of one seed's network."""
+        return sum(side[0].numel() for side in self._network.parameters)
 
     def _tensor(self, samples: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.asarray(samples, np.int64)).to(pick_device())

@@ -20,6 +20,8 @@ from typing import Any
 from xperience.errors import NotebookError, XperienceError
 from xperience.evaluation.records import Record, read_records
 from xperience.outputs import check_output
+from xperience.project import entries_folder
+from xperience.report.entries import entries_page, read_entries
 from xperience.report.explorer import explorer_files, explorer_page
 from xperience.report.pages import (
     Landing,
@@ -141,6 +143,9 @@ def staged_run(
     landing, files = landing_pages(Landing(run_folder, companions, pictures, titles, rows))
     pages = landing | results_pages(rows, run_folder.name, titles) | _api_pages(api)
     pages["tasks"], pages["windows"] = tasks_page(), windows_page()
+    runs = dict.fromkeys(folder.name for folder in (run_folder, *companions))
+    entries = [row for run in runs for row in read_entries(entries_folder(run))]
+    pages["entries"] = entries_page(rows, entries)
     pages["reproduction"] = reproduction_page(run_folder)
     pages["takeaways"] = takeaways.read_text(encoding="utf-8") if takeaways.is_file() else none
     files |= {f"_run/{name}.md": page.encode() for name, page in pages.items()}

@@ -13,6 +13,7 @@ from xperience.outputs import check_output
 from xperience.params import RunParams, load_params
 from xperience.project import (
     at_root,
+    entries_folder,
     located,
     project_root,
     provenance_path,
@@ -246,8 +247,9 @@ class RunPlan:
         return [self.folder / REPORT] if self.committed() else []
 
     def page_sources(self) -> list[Path]:
-        """Return the site's own pages."""
-        return page_sources(at_root("docs"))
+        """Return the site's own pages, and the entries that it shows."""
+        entries = entries_folder(self.params.run).glob("*.json")
+        return [*page_sources(at_root("docs")), *sorted(entries)]
 
     def values(self, notebook: str) -> dict[str, Any]:
         """Return the run's values for the parameters that a notebook declares."""

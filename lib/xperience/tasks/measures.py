@@ -34,6 +34,14 @@ BALANCED = (measure("balanced_accuracy"), measure("auroc"))
 """Of two classes: half of what there is to know is 0.5 in both, whatever the classes' shares."""
 LIKELIHOODS = (*reversed(BALANCED), measure("macro_f1", "macro_f1_present"), measure("accuracy"))
 """Of a class that is rare, so that even a head that sees it coming seldom names it."""
+CONFIDENCE = (
+    measure("open_set_auroc"),
+    measure("calibration_error"),
+    measure("brier_score"),
+    measure("selective_accuracy_50"),
+    measure("selective_accuracy_80"),
+)
+"""Of classes under `corrected`, from heads that say how probable each is."""
 BOUNDARIES = (
     measure("boundary_f1"),
     measure("boundary_precision"),

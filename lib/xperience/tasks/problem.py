@@ -164,6 +164,12 @@ class Problem:
         return {"n_train": self.n_train, "n_test": self.n_test}
 
     @property
+    def tested(self) -> dict[str, np.ndarray]:
+        """Where test samples are, as columns: their first window and its first frame."""
+        windows = self.samples.members[self.split.test, 0]
+        return {"window": windows, "start_frame": self.truth.starts[windows]}
+
+    @property
     def train_codes(self) -> np.ndarray:
         """Class of each training sample, int array (n_train,)."""
         code = {label: place for place, label in enumerate(self.labels)}

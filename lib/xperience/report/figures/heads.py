@@ -27,7 +27,7 @@ from xperience.report.figures.style import (
 )
 from xperience.report.heads import FLOOR, HEAD_NAMES, difference_of, gained, score_of
 from xperience.report.quantities import counted, place_at
-from xperience.report.tables import Rows, Verdict, verdict
+from xperience.report.tables import Rows, Verdict, capital, described, number, readable, verdict
 from xperience.tasks.problem import Problem
 from xperience.tasks.task import Task
 
@@ -46,6 +46,7 @@ SAMPLES = {"median": 0.5, "fast": 0.9, "fastest": 1.0}
 _FAR = 1.0
 """Gains beyond the way from floor to perfection, downwards, are drawn at the edge."""
 _MM = 1000
+_ZONES = {"near": "within 0.5 s", "middle": "0.5 to 2 s", "far": "beyond 2 s"}
 _NAIVE = "velocity"
 _VIEWS = {"from the side": (0, 2), "from above": (0, 1)}
 
@@ -429,3 +430,60 @@ def _hand_window_title(errors: Mapping[str, np.ndarray]) -> str:
         f"Best head here ({_shown(best)}): {_MM * heads[best]:.0f} mm off, {how} than "
         f"{_shown(rival)} ({_MM * naive[rival]:.0f} mm)"
     )
+
+
+@styled
+def draw_near_changes(rows: Sequence[Record], tasks: Sequence[str]) -> Picture:
+    """Return each head's accuracy by how far windows lie from a change of their label.
+
+    Parameters
+    ----------
+    rows : sequence of Record
+        Of one contract, with variants "boundary=near", "middle" and "far".
+    tasks : sequence of str
+        Those to draw, a panel each.
+    """
+    canvas, drawn = new_figure(3.1), []
+    panels = canvas.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+    for ax, task in zip(panels, tasks, strict=True):
+        for at, zone in enumerate(_ZONES):
+            found = [r for r in rows if (r.task, r.variant) == (task, f"boundary={zone}")]
+            for shift, row in zip(np.linspace(-0.22, 0.22, len(found)), found, strict=True):
+                if row.value is None:
+                    continue
+                colour, marker = HEAD_LOOKS.get(row.head, (MUTED, "^"))
+                if row.ci_low is not None:
+                    ax.plot([at + shift] * 2, [row.ci_low, row.ci_high], color=colour, lw=1.6)
+                ax.scatter(at + shift, row.value, color=colour, marker=marker, s=22, zorder=3)
+                drawn.append(row)
+            n = next((row.n_test for row in found), 0)
+            ax.text(at, 1.06, f"{n}", ha="center", fontsize=7.5, color=MUTED)
+        ax.set(title=task, xticks=range(len(_ZONES)), xlim=(-0.5, 2.5), ylim=(-0.03, 1.14))
+        ax.set_xticklabels(_ZONES.values())
+        ax.grid(axis="y", color=FAINT, linewidth=0.6)
+    panels[0].set_ylabel("accuracy")
+    title = _changes_title(drawn, tasks[0])
+    text = "Accuracy by the distance of a window's centre from the nearest change of its label. "
+    text += "Grey: test windows. Bars: 95\N{NO-BREAK SPACE}% intervals, where there is one."
+    set_title(canvas, title, text)
+    heads = dict.fromkeys(row.head for row in drawn)
+    handles = [
+        Line2D([], [], color=colour, marker=marker, linewidth=1.6, markersize=4.5, label=head)
+        for head, (colour, marker) in HEAD_LOOKS.items()
+        if head in heads
+    ]
+    canvas.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7.5)
+    return Picture(canvas, title, f"Dot plot. {title}. {described(drawn)}")
+
+
+def _changes_title(rows: Sequence[Record], task: str) -> str:
+    """Return what the linear head's accuracy does from far away to near a change."""
+    found = {row.variant: row for row in rows if (row.task, row.head) == (task, "linear")}
+    zones = [zone for zone in _ZONES if f"boundary={zone}" in found]
+    if len(zones) < 2:
+        return "No accuracy can be told by the distance from a change"
+    told = [
+        f"{number(found[f'boundary={zone}'].value)} {_ZONES[zone]}"
+        for zone in (zones[0], zones[-1])
+    ]
+    return f"{capital(readable(task))}, linear head: accuracy {told[0]} from a change, {told[1]}"

@@ -108,6 +108,19 @@ class CohortProblem(Problem):
         return numbers[self.groups]
 
     @property
+    def tested(self) -> dict[str, np.ndarray]:
+        """Where test samples are, as columns: recording, first window and its first frame."""
+        parts = self.parts[TEST]
+        members = [part.samples.members[:, 0] for part in parts]
+        starts = (p.recording.truth.starts[m] for p, m in zip(parts, members, strict=True))
+        episodes = [part.recording.entry.episode for part in parts]
+        return {
+            "episode": np.repeat(np.array(episodes, dtype=object), [len(part) for part in parts]),
+            "window": np.concatenate(members),
+            "start_frame": np.concatenate(list(starts)),
+        }
+
+    @property
     def n_train(self) -> int:
         """Samples of training and validation recordings."""
         return len(self.train_targets)
