@@ -1,15 +1,18 @@
-"""The how-to pages that add a task and a head: their code runs as it stands there."""
+"""The how-to pages that add a task, a head and features: their code runs as it stands there."""
 
 import re
+import shutil
 
+import numpy as np
 import pytest
 
 from xperience.evaluation.evaluate import evaluate
 from xperience.evaluation.predictions import HEADS, predict_heads
+from xperience.features import learned
 from xperience.project import at_root
 from xperience.report.pages import tasks_page
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
-from xperience.tasks.problem import problems_of
+from xperience.tasks.problem import problems_of, with_blocks
 
 
 def code_of(page: str) -> list[str]:
@@ -50,6 +53,20 @@ def test_a_head_is_one_function(episode, table, monkeypatch):
     answered = {row.task for row in rows if row.head == "copycat" and row.status == "ok"}
     assert answered == {task.name for task in kinds.values()}
     assert {row.against for row in rows if row.head == "copycat"} >= {"linear"}
+
+
+def test_features_are_one_function(episode, windows, tmp_path, monkeypatch):
+    monkeypatch.setattr(learned, "LEARNED", dict(learned.LEARNED))
+    names: dict = {"episode": episode, "windows": tmp_path / "windows.parquet"}
+    shutil.copy(windows["published"], names["windows"])
+    for block in code_of("your-own-features"):
+        exec(block, names)
+    n_features = [
+        with_blocks(names["problem"], blocks, "visual").n_features
+        for blocks in names["variants"].values()
+    ]
+    assert np.diff(n_features)[0] == n_features[-1] == names["BLOCK"].dim
+    assert all(names["predictions"].values())
 
 
 @pytest.mark.parametrize("name", TASKS_BY_NAME)

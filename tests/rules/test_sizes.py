@@ -21,11 +21,11 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "evaluation": (3_930, 2_200),
     "export": (1_560, 1_290),
     "faults": (0, 1_600),
-    "features": (2_150, 1_660),
+    "features": (2_650, 1_900),
     "hub": (810, 780),
     "lab": (0, 200),
     "models": (1_900, 1_060),
-    "qwen": (4_300, 2_120),
+    "qwen": (4_200, 2_100),
     "recording": (3_560, 2_220),
     "report": (10_730, 3_310),
     "rules": (0, 750),
@@ -33,9 +33,9 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "site": (0, 850),
     "standin": (3_150, 720),
     "storage": (0, 250),
-    "studies": (2_650, 1_230),
+    "studies": (2_760, 1_230),
     "sync": (1_280, 800),
-    "tasks": (1_710, 700),
+    "tasks": (1_760, 700),
 }
 
 
