@@ -177,7 +177,7 @@ def of_pictures(encode: Callable[[Pictures], np.ndarray], camera: str = CAMERA) 
         episode: Recording, starts: np.ndarray, report: Callable[[int, int], None]
     ) -> np.ndarray:
         clock = episode.clock(camera)
-        looks = np.minimum(starts[:, None] + LOOKS, episode.n_frames - 1)
+        looks = starts[:, None] + LOOKS
         frames = np.unique(looks)
         pictures = clock.pictures[frames]
         wanted, turns = set(pictures.tolist()), clock.timeline.rotation_deg // 90
