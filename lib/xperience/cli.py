@@ -120,7 +120,7 @@ def suite(  # noqa: PLR0913, PLR0917 - options are what a verb is made of
     from xperience.tasks.problem import problems_of
 
     table = WindowTable(windows)
-    added = {name: table.modality(name) for name in blocks.split(",") if name}
+    added = {name: table.learned(name).modality for name in blocks.split(",") if name}
     problems, name = problems_of(episode, table, contract), episode_name(episode)
     write_records(out, suite_rows(problems, heads.split(","), seeds, name, added))
     typer.echo(str(out))

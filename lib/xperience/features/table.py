@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xperience.errors import XperienceError, did_you_mean
-from xperience.features.blocks import BLOCKS, Block
+from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME, Block
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.recording.files import digests_before_slim, recording_digests
 from xperience.storage import whole_file
@@ -138,21 +138,22 @@ class WindowTable:
         names = [name for name, _ in _LABEL_FIELDS]
         return self._file.read(columns=names).to_pandas()
 
-    def modality(self, name: str) -> str:
-        """Return what a learned block of the table measures; see `add_blocks`.
+    def learned(self, name: str) -> Block:
+        """Return a learned block of the table, known by its name from now on; see `add_blocks`.
 
         Raises
         ------
         XperienceError
             If the table has no learned block of that name.
         """
-        fields = self._file.schema_arrow
-        known = {one.name: one.metadata[b"modality"].decode() for one in fields if one.metadata}
-        if name not in known:
+        found = {one.name: one for one in self._file.schema_arrow if one.metadata}
+        if name not in found:
             way_out = f"Add it: `xperience features … --blocks {name}`. "
-            way_out += did_you_mean(name, known)
+            way_out += did_you_mean(name, found)
             raise XperienceError("block", f"is {name!r}", "a learned block of the table", way_out)
-        return known[name]
+        modality = found[name].metadata[b"modality"].decode()
+        block = Block(name, 0, found[name].type.list_size, modality, ())
+        return BLOCKS_BY_NAME.setdefault(name, block)
 
     def check_made_from(self, folder: Path | str, contract: str | None = None) -> None:
         """Refuse a table that was not made from this recording as it is now.
