@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from xperience.cohort.manifest import SplitManifest, read_manifest
 from xperience.evaluation.predictions import predict
 from xperience.evaluation.records import Record, records_table, write_records
@@ -94,13 +96,20 @@ def pooled(
         for (head, task), problem in zip(asked, problems, strict=True):
             one = across.fold_scores(problem, {head: predict(problem, "linear")}, gap=False)
             first = of_fold.setdefault(task.name, one)
-            if isinstance(one, across.Fold) and isinstance(first, across.Fold):
+            if one is not first and same_samples(one, first):
                 of_fold[task.name] = replace(first, heads=first.heads | one.heads)
         for name, one in of_fold.items():
             found[name].append(one)
         show("folds", number, n_folds)
     for task in tasks:
         yield from across.pooled_rows(task, found[task.name], "learned")
+
+
+def same_samples(*folds: across.Fold | str) -> bool:
+    """Return whether folds were asked of as many samples of each recording."""
+    if not all(isinstance(one, across.Fold) for one in folds):
+        return False
+    return np.array_equal(*(next(iter(one.heads.values())).problem.groups for one in folds))
 
 
 if __name__ == "__main__":

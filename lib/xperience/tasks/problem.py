@@ -377,10 +377,19 @@ def in_place(pieces: Sequence[Piece], blocks: tuple[str, ...], modality: str) ->
     return tuple(map(changed, pieces))
 
 
-def with_target(problem: Problem, *blocks: str) -> Problem:
-    """Return the problem with other feature blocks as its target, such as captions' meaning."""
-    task = replace(problem.task, target_blocks=blocks)
-    return build(task, problem.truth, problem.blocks, problem.contract)
+def with_target(problem: Problem, block: str) -> Problem:
+    """Return the problem with another feature block as its target, such as captions' meaning.
+
+    The samples and split stay; it is skipped if a sample lacks the block.
+    """
+    values = problem.blocks.raw(block)[problem.samples.members[:, 0]]
+    if n_lost := int(np.isnan(values).any(axis=1).sum()):
+        reason = f"no target: {n_lost} of {len(values)} samples lack {block}"
+        return replace(problem, status="skipped", reason=reason)
+    if problem.strict:
+        values = Moments.of(values[problem.split.train])(values, np.inf)
+    task = replace(problem.task, target_blocks=(block,))
+    return replace(problem, task=task, samples=replace(problem.samples, values=values))
 
 
 def problems_of(
