@@ -97,15 +97,14 @@ def test_a_wrong_name_or_another_recording_is_refused(whole_tiny, tiny, builder,
     assert seen == []
 
 
-@pytest.mark.parametrize(
-    ("needs", "load"),
-    [("PICTURE_PACKAGES", learned._efficientnet), ("SENTENCE_PACKAGES", learned._minilm)],
-)
-def test_without_the_packages_the_way_out_is_named(needs, load, monkeypatch):
-    monkeypatch.setattr(learned, needs, ("no_such_package", "numpy"))
-    load.cache_clear()
+def test_without_the_packages_the_way_out_is_named_before_any_work(whole_tiny, table, seen):
+    one = learned_block(COLOUR)
+    declare(one.block, one.compute, one.version, ("numpy", "no_such_package"))
     with pytest.raises(LearnedError, match=r"no_such_package.*extra `learned`.*make extras"):
-        load()
+        add_learned(table, whole_tiny, [COLOUR])
+    assert seen == []
+    assert learned.LEARNED[EFFICIENTNET].needs == PICTURE_PACKAGES
+    assert learned.LEARNED[MINILM].needs == SENTENCE_PACKAGES
 
 
 def test_verbs_refuse_blocks_that_they_cannot_have(whole_tiny, table, command):

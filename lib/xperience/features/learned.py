@@ -69,16 +69,19 @@ class LearnedBlock:
     block: Block
     compute: Compute
     version: str  # of the function and its weights: another one isn't taken from the cache
+    needs: tuple[str, ...] = ()  # optional packages
 
 
 LEARNED: dict[str, LearnedBlock] = {}
 """Learned blocks by name; see `declare`."""
 
 
-def declare(block: Block, compute: Compute, version: str) -> LearnedBlock:
+def declare(
+    block: Block, compute: Compute, version: str, needs: tuple[str, ...] = ()
+) -> LearnedBlock:
     """Make a learned block known under its name, as one that tables and tasks may hold."""
     BLOCKS_BY_NAME[block.name] = block
-    LEARNED[block.name] = LearnedBlock(block, compute, version)
+    LEARNED[block.name] = LearnedBlock(block, compute, version, needs)
     return LEARNED[block.name]
 
 
@@ -90,13 +93,15 @@ def learned_block(name: str) -> LearnedBlock:
     ParamsError
         If there is none of that name.
     LearnedError
-        If the model can't be had, or isn't one of pictures or sound.
+        If a package is missing, or the model can't be had or isn't one of pictures or sound.
     """
     if name.startswith(HUGGING_FACE) and name not in LEARNED:
         return _hugging_face(name)
     if name not in LEARNED:
         way_out = did_you_mean(name, [*LEARNED, f"{HUGGING_FACE}MODEL@REVISION"])
         raise ParamsError("blocks", f"holds {name!r}", "a learned block", way_out)
+    for package in LEARNED[name].needs:
+        _package(package)
     return LEARNED[name]
 
 
@@ -125,7 +130,7 @@ def add_learned(
     Raises
     ------
     ParamsError, LearnedError
-        See `learned_block`; also if a package is missing.
+        See `learned_block`.
     TableError
         If the table was not made from the recording as it is now.
     """
@@ -405,9 +410,7 @@ def _encoder(
     return encode, encode([np.zeros((64, 64, 3), dtype=np.uint8)]).shape[1], None
 
 
-declare(
-    Block(EFFICIENTNET, 0, 1280, "visual", (CAMERA,)),
-    of_pictures(efficientnet),
-    _EFFICIENTNET_DIGEST,
-)
-declare(Block(MINILM, 0, 384, "text", ("captions",)), captions_minilm, _MINILM_DIGEST)
+_FRAMES = Block(EFFICIENTNET, 0, 1280, "visual", (CAMERA,))
+_CAPTIONS = Block(MINILM, 0, 384, "text", ("captions",))
+declare(_FRAMES, of_pictures(efficientnet), _EFFICIENTNET_DIGEST, PICTURE_PACKAGES)
+declare(_CAPTIONS, captions_minilm, _MINILM_DIGEST, SENTENCE_PACKAGES)
