@@ -25,9 +25,9 @@ from xperience.evaluation.records import Record, records_table, write_records
 from xperience.features.learned import EFFICIENTNET, MINILM, add_learned, learned_block
 from xperience.progress import progress_bars
 from xperience.studies.heldout import folds as across
-from xperience.studies.heldout.cohort import open_cohort, tables_in
+from xperience.studies.heldout.cohort import CONTRACT, open_cohort, tables_in
 from xperience.studies.learned import BESIDE, INSTEAD, own_blocks, retrieves
-from xperience.tasks.catalogue import TASKS
+from xperience.tasks.catalogue import TASKS, tasks_of
 from xperience.tasks.problem import in_place
 from xperience.tasks.task import Task
 
@@ -70,11 +70,14 @@ def with_learned(manifest: SplitManifest, run: Path, names: list[str], show: Cal
 
 
 def variants(tasks: list[Task], added: Mapping[str, str]) -> list[tuple[str, Task]]:
-    """Return (head, task) of every task as it is and with each learned block."""
+    """Return (head, task) of every task as it is and with each learned block.
+
+    Tasks are as declared; whether one is given a modality is what the corrected contract says.
+    """
     found = [("linear", task) for task in tasks]
     for name, modality in added.items():
-        for task in tasks:
-            if own := own_blocks(task, modality):
+        for task, asked in zip(tasks, tasks_of(CONTRACT, tasks), strict=True):
+            if own := own_blocks(asked, modality):
                 pieces = in_place(task.pieces, (*own, name), modality)
                 found.append((f"linear{BESIDE}{name}", replace(task, pieces=pieces)))
             if retrieves(task, modality):
@@ -87,7 +90,7 @@ def pooled(
 ) -> Iterator[Record]:
     """Yield the rows of linear heads, pooled over folds."""
     added = {name: learned_block(name).block.modality for name in names}
-    tasks, cohort = across.poolable(TASKS), open_cohort(manifest, tables_in(tables))
+    tasks, cohort = list(TASKS), open_cohort(manifest, tables_in(tables))
     asked = variants(tasks, added)
     found = {task.name: [] for task in tasks}
     for number, split in enumerate(across.folds(manifest, n_folds), 1):
