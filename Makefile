@@ -36,7 +36,7 @@ $(READY): requirements.lock
 	$(PIP) --no-deps --editable .
 	@touch $@
 
-extras: $(EXTRAS) ## add what Qwen3-Omni, Slurm and the exports need (about 1 GB more)
+extras: $(EXTRAS) ## add what Qwen3-Omni, learned features, Slurm and exports need (about 1 GB more)
 
 $(EXTRAS): requirements-extras.lock $(READY)
 	$(PIP) --constraint requirements.lock -r requirements-extras.lock

@@ -75,14 +75,25 @@ def features(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; default: one a core.")
     ] = None,
+    blocks: Annotated[
+        str, typer.Option(help="Learned blocks to add, separated by commas (extra: learned).")
+    ] = "",
 ) -> None:
     """Turn an episode into a Parquet table: one row per window, a column per block."""
     from xperience.features.extract import extract
 
+    names = blocks.split(",") if blocks else []
+    if names:
+        from xperience.features.learned import add_learned, learned_block
+
+        for name in names:
+            learned_block(name)  # a wrong one is refused before the long work
     with progress_bars() as show:
         info = extract(
             episode, out, contract=contract, cache=cache, workers=workers, on_progress=show
         )
+        if names:
+            info = add_learned(out, episode, names, cache, show)
     for block, reason in info.missing_blocks.items():
         say(f"missing: {block} ({reason})", err=True)
     for block, reason in info.partial_blocks.items():
@@ -98,20 +109,21 @@ def suite(
     contract: Annotated[str, typer.Option(help="Version of the contract.")] = "published",
     heads: Annotated[str, typer.Option(help="Heads, separated by commas.")] = "linear",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of heads that start at random.")] = 5,
+    blocks: Annotated[
+        str, typer.Option(help="Learned blocks of the table to try, separated by commas.")
+    ] = "",
 ) -> None:
     """Score every task of an episode: a JSON list of tidy rows."""
-    from xperience.evaluation.evaluate import evaluate
-    from xperience.evaluation.predictions import predict_heads
     from xperience.evaluation.records import write_records
     from xperience.features.table import WindowTable
     from xperience.project import episode_name
+    from xperience.studies.learned import suite_rows
     from xperience.tasks.problem import problems_of
 
-    problems = problems_of(episode, WindowTable(windows), contract)
-    predicted = predict_heads(problems, heads.split(","), seeds)
-    name = episode_name(episode)
-    pairs = zip(problems, predicted, strict=True)
-    write_records(out, [row for pair in pairs for row in evaluate(*pair, name, "suite")])
+    table = WindowTable(windows)
+    added = {name: table.learned(name).modality for name in blocks.split(",") if name}
+    problems, name = problems_of(episode, table, contract), episode_name(episode)
+    write_records(out, suite_rows(problems, heads.split(","), seeds, name, added))
     typer.echo(str(out))
 
 

@@ -1,10 +1,11 @@
-"""The how-to pages that add a task, a head and predictions: their code runs as it stands there."""
+"""The how-to pages that add tasks, heads, features, predictions: their code runs as it stands."""
 
 import json
 import re
 import shlex
 import shutil
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -12,11 +13,12 @@ from xperience.cli import app
 from xperience.evaluation.evaluate import evaluate
 from xperience.evaluation.predictions import HEADS, predict_heads
 from xperience.evaluation.records import read_records
+from xperience.features import learned
 from xperience.project import at_root
 from xperience.report.entries import entries_page, entry_lines, read_entries
 from xperience.report.pages import tasks_page
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
-from xperience.tasks.problem import problems_of
+from xperience.tasks.problem import problems_of, with_blocks
 
 
 def code_of(page: str) -> list[str]:
@@ -92,6 +94,20 @@ def test_the_page_on_submissions_is_run_as_it_stands(episode, windows, tmp_path,
     again = CliRunner().invoke(app, calls[-1])
     assert again.exit_code == 1
     assert "--entry middle-label: is taken" in again.stderr
+
+
+def test_features_are_one_function(episode, windows, tmp_path, monkeypatch):
+    monkeypatch.setattr(learned, "LEARNED", dict(learned.LEARNED))
+    names: dict = {"episode": episode, "windows": tmp_path / "windows.parquet"}
+    shutil.copy(windows["published"], names["windows"])
+    for block in code_of("your-own-features"):
+        exec(block, names)
+    n_features = [
+        with_blocks(names["problem"], blocks, "visual").n_features
+        for blocks in names["variants"].values()
+    ]
+    assert np.diff(n_features)[0] == n_features[-1] == names["BLOCK"].dim
+    assert all(names["predictions"].values())
 
 
 @pytest.mark.parametrize("name", TASKS_BY_NAME)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from xperience.cli import app
 from xperience.errors import ParamsError, XperienceError
 from xperience.features import depth
-from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME, N_FEATURES
+from xperience.features.blocks import BLOCKS, N_FEATURES
 from xperience.features.contracts import hashed_words
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
@@ -98,7 +98,7 @@ def test_any_reader_of_parquet_can_read_it(whole_tiny: Path, whole_table: Window
     np.testing.assert_array_equal(got, whole_table.matrix())
     assert got.shape == (N_WINDOWS, N_FEATURES)
     assert N_FEATURES == 8546
-    assert len(BLOCKS_BY_NAME) == len(BLOCKS)
+    assert len({block.name for block in BLOCKS}) == len(BLOCKS)
     raw = table.schema.metadata
     said = {key.decode(): json.loads(value) for key, value in raw.items() if key != b"ARROW:schema"}
     assert said["contract"] == "published"

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from xperience.evaluation import metrics as scoring
 from xperience.models.baselines import best_constant_set
-from xperience.qwen import wording
 from xperience.qwen.predictions import read_predictions
-from xperience.qwen.schema import AnswersError, Options
+from xperience.qwen.schema import Options
 from xperience.qwen.scores import (
     count_labels,
     evidence_rows,
@@ -21,7 +20,7 @@ from xperience.qwen.scores import (
     permutations,
     share,
 )
-from xperience.qwen.wording import LabelPairs, embed
+from xperience.qwen.wording import LabelPairs
 
 from .conftest import answer, line
 
@@ -109,27 +108,6 @@ def test_chance_is_the_mean_over_every_permutation_and_the_constant_the_commones
     assert pairs.expected(same).mean() == pytest.approx(np.mean(hits))
     assert pairs.expected(np.arange(len(rows))) == pytest.approx(pairs.hits)
     assert pairs.constant().mean() == pytest.approx(max(map(truth.count, "abcd")) / len(rows))
-
-
-def test_without_the_packages_the_way_out_is_named(monkeypatch):
-    monkeypatch.setattr(wording, "NEEDS", ("no_such_package",))
-    with pytest.raises(AnswersError, match=r"no_such_package.*answers"):
-        embed(["a"])
-
-
-@pytest.mark.extras(*wording.NEEDS)
-@pytest.mark.slow
-def test_the_packaged_model_gives_the_cosines_of_its_authors_library(monkeypatch):
-    sentences = ["Place paper star on table", "Place paper star", "Walk through the room", ""]
-    vectors = embed(sentences)
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
-    # By sentence-transformers and this package.
-    expected = [0.7700474, 0.1140023, 0.0149694]
-    assert (vectors @ vectors.T)[0, 1:] == pytest.approx(expected, abs=1e-5)
-    np.testing.assert_allclose(embed(sentences[::-1])[::-1], vectors, atol=1e-6)
-    monkeypatch.setattr(wording, "WEIGHTS_DIGEST", "0" * 64)
-    with pytest.raises(AnswersError, match="digest"):
-        embed(["a"])
 
 
 @given(one=frames, other=frames)

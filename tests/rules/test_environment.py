@@ -13,7 +13,9 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DECLARED = [Requirement(line) for line in PROJECT["dependencies"] + EXTRAS["site"] + EXTRAS["test"]]
 OPTIONAL = [
-    Requirement(line) for name in ("answers", "cluster", "exports") for line in EXTRAS[name]
+    Requirement(line)
+    for name in ("answers", "cluster", "exports", "learned")
+    for line in EXTRAS[name]
 ]
 LOCK = (REPOSITORY / "requirements.lock").read_text().splitlines()
 TEST_LOCK = (REPOSITORY / "requirements-test.lock").read_text().splitlines()

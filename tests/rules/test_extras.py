@@ -23,9 +23,16 @@ def imported(text: str) -> set[str]:
 def test_a_file_that_imports_an_extra_is_marked_and_nothing_is_skipped_unseen():
     project = tomllib.loads((TESTS.parent / "pyproject.toml").read_text(encoding="utf-8"))
     optional = project["project"]["optional-dependencies"]
-    pins = [re.split("[>=<]", pin)[0] for kind in ("answers", "exports") for pin in optional[kind]]
+    kinds = ("answers", "exports", "learned")
+    pins = [re.split("[>=<]", pin)[0] for kind in kinds for pin in optional[kind]]
     extras = {MODULES.get(name, name.replace("-", "_")) for name in pins}
-    assert extras >= {"transformers", "rerun", "lemminflect", "datasets"}
+    assert extras >= {
+        "transformers",
+        "rerun",
+        "lemminflect",
+        "datasets",
+        "efficientnet_lite_pytorch",
+    }
     for path in sorted(TESTS.rglob("test_*.py")):
         text = path.read_text(encoding="utf-8")
         needs_mark = imported(text) & extras or "importorskip" in text

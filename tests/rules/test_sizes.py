@@ -21,7 +21,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "evaluation": (4_350, 2_480),
     "export": (1_560, 1_290),
     "faults": (0, 1_600),
-    "features": (2_150, 1_660),
+    "features": (2_650, 1_900),
     "hub": (810, 780),
     "lab": (0, 200),
     "models": (1_930, 1_060),
@@ -33,9 +33,9 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "site": (0, 850),
     "standin": (3_150, 720),
     "storage": (0, 250),
-    "studies": (2_930, 1_420),
+    "studies": (3_050, 1_420),
     "sync": (1_280, 800),
-    "tasks": (1_710, 700),
+    "tasks": (1_760, 700),
 }
 
 

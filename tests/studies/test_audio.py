@@ -181,7 +181,7 @@ def test_a_lost_block_of_sound_skips_its_own_variants_only(oracle, rewritten):
     (problem,) = audio_problems(oracle / "episode", table, tasks=tasks)
     found = {name: with_sound(problem, blocks) for name, blocks in BLOCKS_OF.items()}
     assert {name for name, one in found.items() if one.ok} == {WITHOUT, RAW_ONLY, REPLACED}
-    assert found[AS_IS].reason == f"no sound: {AUDIO[0]}: the stream is gone"
+    assert found[AS_IS].reason == f"no input: {AUDIO[0]}: the stream is gone"
 
 
 def test_one_class_is_scored_as_published_and_said_to_be_one(oracle, oracle_table):

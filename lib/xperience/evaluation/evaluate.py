@@ -6,6 +6,7 @@ order, so that neighbours form segments; in a problem of several recordings (it 
 each is a segment, and ranks are taken within each.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -408,10 +409,14 @@ class Comparison:
         return difference_row(self.heads[head], other, one, own)
 
     def rivals(self, head: str, one: Measure) -> list[str]:
-        """Return what a head's score is compared with: the best baseline, and the linear head."""
+        """Return what a head's score is compared with: the best baseline, and the linear head.
+
+        A head that was given more ("neural+BLOCK") is compared with itself without it, too.
+        """
         best = strongest(one, self.floors)[1]
+        others = dict.fromkeys(("linear", *re.split("[+→]", head)[:1]))
         found = [] if best is None else [best]
-        return found + [name for name in ("linear",) if name in self.heads and name != head]
+        return found + [name for name in others if name in self.heads and name != head]
 
 
 def base_of(problem: Problem, base: Mapping[str, Any]) -> dict[str, Any]:

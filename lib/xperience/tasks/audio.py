@@ -8,6 +8,7 @@ part and errors stay in those units, predictions are the queries of every retrie
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from xperience.models import gram
 from xperience.recording.recording import Recording
 from xperience.tasks import measures
 from xperience.tasks.catalogue import AUDIO, TASKS
-from xperience.tasks.problem import Blocks, Problem, problems_of
-from xperience.tasks.task import Piece, Target, Task
+from xperience.tasks.problem import REST, Blocks, Problem, problems_of, with_blocks
+from xperience.tasks.task import Target, Task
 
 UNLABELLED = "N/A"
 LOGMEL, LIBROSA = "audio_logmel", "audio_librosa"
@@ -30,8 +31,6 @@ _FEATURES = {LOGMEL: (LOGMEL_COLUMNS, logmel_windows), LIBROSA: (SOUND_COLUMNS, 
 OTHER = {"published": LOGMEL, "corrected": LIBROSA}
 """The block of alternative audio features, by contract."""
 
-REST = "rest"
-"""In a variant's blocks: everything that the task is given but its sound."""
 AS_IS, WITHOUT = "all_handcrafted_audio", "all_except_audio"
 HANDCRAFTED_ONLY, RAW_ONLY = "handcrafted_audio_only", "raw_logmel_audio_only"
 REPLACED, BOTH = "replace_handcrafted_with_raw", "all_plus_raw_logmel"
@@ -64,32 +63,8 @@ def published_variants(contract: str) -> dict[str, tuple[str, ...]]:
     }
 
 
-def with_sound(problem: Problem, blocks: Sequence[str]) -> Problem:
-    """Return the same problem with other blocks of sound.
-
-    ``blocks`` take the place of the problem's own sound, beside ``REST`` unless they are the only
-    input. The problem is skipped if one of them is missing: its input would not be what was asked
-    for. Where a task compares two windows a and b and only sound is left, its input is
-    [a, b, b − a], whatever its own was.
-    """
-    sound = tuple(name for name in blocks if name != REST)
-    missing = problem.blocks.missing
-    if problem.ok and (lost := [f"{name}: {missing[name]}" for name in sound if name in missing]):
-        return replace(problem, status="skipped", reason=f"no sound: {'; '.join(lost)}")
-    own = problem.task.pieces
-    if REST in blocks:
-        changed = (replace(piece, blocks=_in_place(piece.blocks, sound)) for piece in own)
-        return problem.with_pieces(tuple(piece for piece in changed if piece.blocks))
-    if all(piece.member == 0 for piece in own):
-        return problem.with_inputs(*sound)
-    return problem.with_pieces((Piece(sound), Piece(sound, 1), Piece(sound, 1, minus=0)))
-
-
-def _in_place(blocks: tuple[str, ...], sound: tuple[str, ...]) -> tuple[str, ...]:
-    """Return blocks with others in the place of the sound among them, if there is any."""
-    places = [blocks.index(name) for name in AUDIO if name in blocks]
-    rest = tuple(name for name in blocks if name not in AUDIO)
-    return (*rest[: min(places)], *sound, *rest[min(places) :]) if places else blocks
+with_sound = partial(with_blocks, modality="audio")
+"""(problem, blocks) -> the same problem with other blocks of sound."""
 
 
 def audio_problems(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from xperience.features.blocks import BLOCKS_BY_NAME, check_contract
+from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME, check_contract
 from xperience.features.table import WindowTable
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines, gram
@@ -26,6 +26,8 @@ from xperience.tasks.splits import Samples, Split, blocked_folds, draw, purge, s
 from xperience.tasks.task import Piece, Task
 from xperience.tasks.truth import Truth
 
+REST = "rest"
+"""In a variant's blocks: everything that the task is given but one modality; see `with_blocks`."""
 VALIDATION_FOLD = 2
 """The fold that decides when a network stops."""
 
@@ -341,6 +343,59 @@ class Problem:
         if self.split is None:
             return self
         return self.with_split(purge(self.split, self.samples.frames, embargo_frames))
+
+
+def with_blocks(problem: Problem, blocks: Sequence[str], modality: str) -> Problem:
+    """Return the same problem with other blocks of a modality: a variant of an ablation.
+
+    ``blocks`` take the place of the problem's own ones of that modality, beside ``REST`` unless
+    they are the only input. The problem is skipped if one of them is missing, or if the task isn't
+    given that modality: its input would not be what was asked for. Where a task compares two
+    windows a and b and nothing else is left, its input is [a, b, b − a], whatever its own was.
+    """
+    named, missing = tuple(name for name in blocks if name != REST), problem.blocks.missing
+    if not problem.ok:
+        return problem
+    if lost := [f"{name}: {missing[name]}" for name in named if name in missing]:
+        return replace(problem, status="skipped", reason=f"no input: {'; '.join(lost)}")
+    own = problem.task.pieces
+    pieces = in_place(own, named, modality)
+    if pieces == own and named and not set(named) & {*problem.task.input_blocks}:
+        return replace(problem, status="skipped", reason=f"the task is given no {modality} block")
+    if REST in blocks:
+        return problem.with_pieces(tuple(piece for piece in pieces if piece.blocks))
+    if all(piece.member == 0 for piece in own):
+        return problem.with_inputs(*named)
+    return problem.with_pieces((Piece(named), Piece(named, 1), Piece(named, 1, minus=0)))
+
+
+def in_place(pieces: Sequence[Piece], blocks: tuple[str, ...], modality: str) -> tuple[Piece, ...]:
+    """Return an input with other blocks of a modality in the place of those that it has."""
+    own = {block.name for block in BLOCKS if block.modality == modality}
+
+    def changed(piece: Piece) -> Piece:
+        places = [place for place, name in enumerate(piece.blocks) if name in own]
+        if not places:
+            return piece
+        rest = tuple(name for name in piece.blocks if name not in own)
+        return replace(piece, blocks=(*rest[: places[0]], *blocks, *rest[places[0] :]))
+
+    return tuple(map(changed, pieces))
+
+
+def with_target(problem: Problem, block: str) -> Problem:
+    """Return the problem with another feature block as its target, such as captions' meaning.
+
+    The samples and split stay; it is skipped if a sample lacks the block.
+    """
+    values = problem.blocks.raw(block)[problem.samples.members[:, 0]]
+    if n_lost := int(np.isnan(values).any(axis=1).sum()):
+        reason = f"no target: {n_lost} of {len(values)} samples lack {block}"
+        return replace(problem, status="skipped", reason=reason)
+    if problem.strict:
+        values = Moments.of(values[problem.split.train])(values, np.inf)
+    task = replace(problem.task, target_blocks=(block,))
+    return replace(problem, task=task, samples=replace(problem.samples, values=values))
 
 
 def problems_of(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from xperience.errors import ParamsError, did_you_mean
-from xperience.features.blocks import BLOCKS, BLOCKS_BY_NAME, CONTRACTS
+from xperience.features.blocks import BLOCKS_BY_NAME, CONTRACTS
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.tasks.measures import Measure
 from xperience.tasks.truth import Truth
@@ -180,7 +180,7 @@ class Task:
     def input_blocks(self) -> tuple[str, ...]:
         """Blocks that the input takes in, in the table's order."""
         named = {name for piece in self.pieces for name in piece.blocks}
-        return tuple(block.name for block in BLOCKS if block.name in named)
+        return tuple(name for name in BLOCKS_BY_NAME if name in named)
 
     def degenerate(self, values: Sequence[Any]) -> str | None:
         """Return why no score of samples with these targets would mean anything, or None."""

@@ -385,8 +385,10 @@ def _scaled(task: Task) -> bool:
     return task.kind == "regress" and bool(task.target_blocks)
 
 
-def fold_scores(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> Fold | str:
-    """Return what is kept of a task in one fold, or why it was not asked."""
+def fold_scores(
+    problem: CohortProblem, predictions: Mapping[str, Predictions], *, gap: bool = True
+) -> Fold | str:
+    """Return what is kept of a task in one fold, with or without the gap, or why not."""
     if not problem.ok:
         return problem.reason or problem.status
     heads = {name: Scores.of(problem, each) for name, each in predictions.items()}
@@ -410,7 +412,7 @@ def fold_scores(problem: CohortProblem, predictions: Mapping[str, Predictions]) 
             kept[name] = replace(one, problem=_pooled_problem([one.problem]), draws=tuple(draws))
         return kept
 
-    ends = ends_of(problem, predictions).scores
+    ends = ends_of(problem, predictions).scores if gap else {}
     return Fold(light(heads), light(floors(problem)), light(ends), problem.sampled)
 
 
