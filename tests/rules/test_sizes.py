@@ -27,15 +27,15 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "models": (1_930, 1_060),
     "qwen": (4_300, 2_120),
     "recording": (3_560, 2_220),
-    "report": (11_240, 3_420),
+    "report": (11_440, 3_430),
     "rules": (0, 750),
     "run": (1_760, 1_300),
     "site": (0, 850),
     "standin": (3_150, 720),
     "storage": (0, 250),
-    "studies": (2_900, 1_420),
+    "studies": (3_160, 1_600),
     "sync": (1_280, 800),
-    "tasks": (1_710, 700),
+    "tasks": (1_740, 700),
 }
 
 
