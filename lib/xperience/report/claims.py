@@ -891,7 +891,7 @@ def _recordings(ending: str, subject: str) -> dict[Place, Rule]:
     """Return the rule of 16 training recordings against one."""
     gains = {task: f"{name}_gain" for task, name in PRIMARY["corrected"].items()}
     del gains["modality_reconstruction"]  # scored in deviations of what was learnt from
-    asks = each(EPISODES, LINEAR_HEAD, f"{SCALING}1", f"{SCALING}16{ending}", gains)
+    asks = each(EPISODES, LINEAR_HEAD, f"{SCALING}1", gains, f"{SCALING}16{ending}")
     said = over_tasks(subject, "one trained on a single recording")
     return {THE_FAMILY: Rule(Tally(asks), said)}
 
@@ -966,15 +966,17 @@ HELD_OUT = Takeaway(
         ),
         Claim(
             "more_recordings_help",
-            "a head that learnt from 16 recordings is better than one that learnt from a single "
+            "a head that learnt from sixteen recordings is better than one that learnt from a single "
             "recording on most tasks and worse on none",
-            _recordings("", "the linear head trained on 16 recordings"),
+            _recordings("", "the linear head trained on sixteen recordings"),
         ),
         Claim(
             "recordings_beat_windows",
-            "at equal numbers of training windows, windows of 16 recordings are better than those "
+            "at equal numbers of training windows, windows of sixteen recordings are better than those "
             "of one on most tasks and worse on none",
-            _recordings(ONE_WORTH, "the linear head trained on as many windows of 16 recordings"),
+            _recordings(
+                ONE_WORTH, "the linear head trained on as many windows of sixteen recordings"
+            ),
         ),
         Claim(
             "grammar_makes_valid",
