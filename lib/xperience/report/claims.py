@@ -966,17 +966,15 @@ HELD_OUT = Takeaway(
         ),
         Claim(
             "more_recordings_help",
-            "a head that learnt from sixteen recordings is better than one that learnt from a single "
-            "recording on most tasks and worse on none",
+            "a head that learnt from sixteen recordings is better than one that learnt from one on "
+            "most tasks and worse on none",
             _recordings("", "the linear head trained on sixteen recordings"),
         ),
         Claim(
             "recordings_beat_windows",
-            "at equal numbers of training windows, windows of sixteen recordings are better than those "
-            "of one on most tasks and worse on none",
-            _recordings(
-                ONE_WORTH, "the linear head trained on as many windows of sixteen recordings"
-            ),
+            "at equal numbers of training windows, windows of sixteen recordings are better than "
+            "those of one on most tasks and worse on none",
+            _recordings(ONE_WORTH, "the linear head trained on as many windows of sixteen"),
         ),
         Claim(
             "grammar_makes_valid",
