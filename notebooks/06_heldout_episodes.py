@@ -39,6 +39,9 @@ n_study: int = 128  # episodes of the study that the note plans
 n_dataset: int = 12102  # complete episodes of the dataset
 frames_per_episode: int = 5821  # length of a real episode: that of the public sample
 n_seeds: int = 5  # seeds of the networks
+n_turns_inputs: int = 3  # of the folds, those that are asked with other inputs
+n_turns_sizes: int = 2  # of the folds, those that learn from fewer recordings
+n_draws: int = 2  # random parts of the training recordings, of each size
 
 # %% [markdown]
 # ## Load
@@ -51,18 +54,28 @@ from xperience.cohort.cost import cost_of, cost_rows, read_rates
 from xperience.cohort.manifest import read_manifest
 from xperience.cohort.overlap import overlap_rows, overlap_table, read_labels
 from xperience.cohort.shards import read_reports, status_text
-from xperience.evaluation.predictions import predict_heads
-from xperience.evaluation.records import holm, write_records
+from xperience.evaluation.ablation import ablations, variant_rows
+from xperience.evaluation.evaluate import FLOOR
+from xperience.evaluation.predictions import predict_all, predict_heads
+from xperience.evaluation.records import ABLATION, ONE_WORTH, SCALING, holm, write_records
+from xperience.features.blocks import MODALITIES
 from xperience.project import at_root, metrics_path, predictions_path, run_folder
 from xperience.report import heldout as words
 from xperience.report.figures import show
-from xperience.report.figures.heldout import draw_across, draw_gap, draw_words
+from xperience.report.figures.heldout import (
+    draw_ablation,
+    draw_across,
+    draw_gap,
+    draw_scaling,
+    draw_words,
+)
 from xperience.report.provenance import provenance, shown_path
 from xperience.report.strict_answer import asked_words, field_table
 from xperience.studies.heldout import folds as across
 from xperience.studies.heldout.cohort import open_cohort, tables_in
 from xperience.studies.heldout.strict import LINEAR, answer_of, answer_records, strict_rows
-from xperience.tasks.catalogue import TASKS, tasks_of
+from xperience.studies.heldout.variants import compared_rows, fewer_recordings, keep, pooled
+from xperience.tasks.catalogue import ALL, TASKS, tasks_of
 from xperience.text import as_markdown
 
 # %%
@@ -189,6 +202,76 @@ for head in heads:
     display(Markdown(f"**{head}**"), words.gap_table(rows, head).style.hide(axis="index"))
 
 # %% [markdown]
+# ## What each modality gives
+#
+# Every task is asked again with one modality alone, and with all but one. A variant is a list of
+# blocks, of which a task keeps those that it is given anyway: no task is shown its own answer. The
+# point cloud and the calibration belong to no modality; they stay where one is left out. The
+# samples, the target and the linear head stay as they are, so that differences are paired.
+#
+# There are eleven variants for each task. Windows of 20 frames start every 5 frames: here heads
+# learn from every fourth window, so that no two of a recording share a frame, in some of the folds.
+# All test windows count.
+
+# %%
+blocks = {"all": ALL}
+for name, own in MODALITIES.items():
+    blocks[f"only={name}"] = own
+    blocks[f"without={name}"] = [block for block in ALL if block not in own]
+variants = {f"{ABLATION}{name}": given for name, given in blocks.items()}
+again = across.folds(manifest, n_turns) if n_turns else [manifest]
+base = {"run": run, "section": notebook}
+
+# %%
+of_folds = []
+for fold in again[:n_turns_inputs]:
+    of_folds.append({})
+    part = cohort.on_sides_of(fold)
+    for problems in across.problems_given(part, variants, step=4):
+        found = ablations("linear", problems, predict_all(list(problems.values())))
+        keep(of_folds[-1], found)
+ablated = pooled(of_folds)
+rows += variant_rows(ablated.values(), base, every=False)
+for variant in variants:
+    rows += compared_rows(ablated, (variant, FLOOR), base)
+    if variant != f"{ABLATION}all":
+        rows += compared_rows(ablated, (variant, f"{ABLATION}all"), base)
+
+# %% [markdown]
+# A modality that does well alone may add nothing to the others, and one that adds something may do
+# little alone. Differences are significant after correction for the number of tasks (Holm).
+
+# %% tags=["front"]
+show(draw_ablation(rows), pictures / "06_ablation.png")
+
+# %% [markdown]
+# ## More windows, or more recordings?
+#
+# Heads learn from 1, 2, 4, 8 and 16 recordings that were drawn at random, smaller parts within
+# larger ones, and are tested on the same held-out recordings. Each is asked twice: with all windows
+# of the recordings, and with as many windows in all as one recording has (of n recordings, every
+# n-th window of each). The penalty is chosen on the last quarter of what is learnt from. If a head
+# of one recording lacks examples, windows of that recording would do. If it lacks other people and
+# kitchens, only other recordings do.
+
+# %%
+of_folds = []
+for number, fold in enumerate(again[:n_turns_sizes]):
+    of_folds.append({})
+    part = cohort.on_sides_of(fold)
+    for problems in fewer_recordings(part, (1, 2, 4, 8, 16), n_draws, seed=number):
+        found = ablations("linear", problems, predict_all(list(problems.values())))
+        keep(of_folds[-1], found)
+scaled = pooled(of_folds)
+rows += variant_rows(scaled.values(), base, every=False)
+most = f"{SCALING}{words.sizes_in(rows)[-1]}"
+for pair in ((most, f"{SCALING}1"), (most + ONE_WORTH, f"{SCALING}1"), (most, most + ONE_WORTH)):
+    rows += compared_rows(scaled, pair, base)
+
+# %% tags=["front"]
+show(draw_scaling(rows), pictures / "06_scaling.png")
+
+# %% [markdown]
 # ## Labels that people wrote
 #
 # Every annotator has words of their own: one grabs the pitcher, another lifts the jug. An exact
@@ -259,5 +342,7 @@ assert valid["tiny_model_constrained"] in (None, 1), "a grammar lets nothing els
 parameters = {"run": run, "episodes": shown_path(at_root(episodes)), "n_turns": n_turns}
 parameters |= {"sizes": shown_path(at_root(sizes)), "frames_per_episode": frames_per_episode}
 parameters |= {"n_study": n_study, "n_dataset": n_dataset, "n_seeds": n_seeds}
+parameters |= {"n_turns_inputs": n_turns_inputs, "n_turns_sizes": n_turns_sizes}
+parameters |= {"n_draws": n_draws}
 inputs = [one.table.path for one in cohort.recordings]
 write_records(metrics_path(run, notebook), rows, provenance(notebook, parameters, inputs))

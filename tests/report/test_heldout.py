@@ -14,7 +14,13 @@ from xperience.evaluation.records import (
     Record,
 )
 from xperience.report import heldout as words
-from xperience.report.figures.heldout import draw_across, draw_gap, draw_words
+from xperience.report.figures.heldout import (
+    draw_ablation,
+    draw_across,
+    draw_gap,
+    draw_scaling,
+    draw_words,
+)
 from xperience.report.tables import number, signed
 
 BASE = {"run": "r", "section": "06_heldout_episodes", "contract": "corrected", "head": "linear"}
@@ -180,3 +186,51 @@ def test_validity_is_told_beside_skill_and_an_absent_model_with_its_reason():
     assert table.loc["best constant", "action"] == "0.100"
     assert table.loc["absent", "valid JSON"] == "–"
     assert "not installed: y" in table.loc["absent", "note"]
+
+
+def given(variant, value, floor=0.1, **more):
+    return row("timeline_action", variant, value, floor=floor, floor_name="majority",
+               skill=(value - floor) / (1 - floor), **more)  # fmt: skip
+
+
+def gain(variant, against, value, p):
+    ends = {"ci_low": value - 0.05, "ci_high": value + 0.05, "p": p, "p_holm": p}
+    return row("timeline_action", variant, value, against=against).model_copy(
+        update={"metric": "macro_f1_gain"} | ends
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "p", "said"),
+    [(-0.2, 0.01, "significantly worse without: motion 1 of 1"),
+     (-0.2, 0.2, "Leaving out motion costs none significantly")],
+)  # fmt: skip
+def test_what_leaving_out_costs_is_corrected_for_the_number_of_tasks(value, p, said):
+    rows = [given("ablation/all", 0.55), given("ablation/only=motion", 0.46),
+            given("ablation/without=motion", 0.55 + value),
+            gain("ablation/without=motion", "ablation/all", value, p),
+            gain("ablation/only=motion", "floor", 0.36, 0.001)]  # fmt: skip
+    picture = draw_ablation(rows)
+    assert said in picture.title
+    assert "timeline action without motion -0.22" in picture.alt
+    left, right = (axes.texts for axes in picture.figure.axes)
+    assert [text.get_text() for text in left] == ["0.50", "0.40 ▲"]
+    assert [text.get_text() for text in right] == ["-0.22" + (" ▼" if p < 0.05 else "")]
+
+
+def test_more_recordings_are_told_from_more_windows():
+    sizes = {"scaling/recordings=1": 0.2, "scaling/recordings=16": 0.5,
+             "scaling/recordings=16/windows_of_one": 0.3}  # fmt: skip
+    rows = [given(variant, value, ends=(value - 0.1, value + 0.1))
+            for variant, value in sizes.items()]  # fmt: skip
+    one, most = "scaling/recordings=1", "scaling/recordings=16"
+    rows += [gain(most, one, 0.3, 0.001), gain(f"{most}/windows_of_one", one, 0.1, 0.3)]
+    picture = draw_scaling(rows)
+    both = "1 of 1 with all their windows and 0 of 1 with as many windows in all"
+    assert picture.title == f"16 recordings beat one in {both}"
+    assert "timeline action, 16 recordings: 0.500 [0.400, 0.600]" in picture.alt
+
+
+@pytest.mark.parametrize("draw", [draw_ablation, draw_scaling])
+def test_a_run_without_variants_says_that_nothing_can_be_told(draw):
+    assert draw([]).title.startswith("Too few recordings")

@@ -44,6 +44,7 @@ from xperience.evaluation.metrics import (
     LabelSets,
     Positions,
     Ranks,
+    RecordingVectors,
     Vectors,
 )
 from xperience.evaluation.predictions import Predictions
@@ -97,8 +98,9 @@ def sample_losses(mine: Scores, one: Measure) -> np.ndarray:
     Notes
     -----
     Labels: 0 right, 1 wrong. Detections: how likely what is not so was held to be. Sets: 1 minus
-    the F1 of the sample's own set. Vectors: mean absolute error. Positions: error in metres. Ranks:
-    the mean rank over orders of tied candidates. Boundaries: false alarms and misses.
+    the F1 of the sample's own set. Vectors: mean absolute error (the summed squared one where no
+    vector is kept). Positions: error in metres. Ranks: the mean rank over orders of tied
+    candidates. Boundaries: false alarms and misses.
     """
     takes = one.metric.takes
     found = [next(item for item in draw if isinstance(item, takes)) for draw in mine.draws]
@@ -115,7 +117,9 @@ _LOSSES: dict[type, Callable[[Any], np.ndarray]] = {
     Labels: lambda evidence: (evidence.truth != evidence.predicted).astype(float),
     Detections: lambda evidence: np.abs(evidence.truth - evidence.likelihood),
     LabelSets: _set_loss,
-    Vectors: lambda evidence: evidence.absolute_error,
+    Vectors: lambda evidence: (
+        evidence.error if isinstance(evidence, RecordingVectors) else evidence.absolute_error
+    ),
     Positions: lambda evidence: evidence.error_m.mean(axis=1),
     Ranks: lambda evidence: evidence.expected,
     Boundaries: lambda evidence: evidence.misses + evidence.false_alarms,
@@ -137,6 +141,9 @@ class Ablation:
     head: str
     problems: Mapping[str, Problem]
     scores: Mapping[str, Scores]
+
+    bounded = True
+    """Whether classes that were never trained bound the scores."""
 
     @property
     def primary(self) -> Measure:
@@ -221,7 +228,8 @@ def _variant_rows(one: Ablation, base: Mapping[str, Any], every: bool) -> Iterat
             continue
         notes = "; ".join(filter(None, (*problem.notes, problem.reason))) or None
         for measure in measures:
-            yield score_row(one.scores[variant], measure, own | {"reason": notes}, one.floors)
+            noted = own | {"reason": notes}
+            yield score_row(one.scores[variant], measure, noted, one.floors, one.bounded)
         if every:
             width = float(problem.n_features)
             yield Record(**own, metric="feature_dim", unit="feature", value=width)

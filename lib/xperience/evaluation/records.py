@@ -38,6 +38,9 @@ learnt from other recordings and by heads that learnt from the beginning of each
 POOLED, POOLED_ENDS = "rotated", "rotated_ends"
 POOLED_WITHIN, POOLED_GAP = "rotated_within", "rotated_gap"
 """The same, pooled over the folds of a cross-validation."""
+ABLATION, SCALING, ONE_WORTH = "ablation/", "scaling/recordings=", "/windows_of_one"
+"""How variants begin that leave inputs out, and that learn from so many recordings; how they end
+if these give no more windows than one recording has."""
 
 STITCHED = "stitched_hand_forecast"
 """Task of the published record's rows: hands along one trajectory."""

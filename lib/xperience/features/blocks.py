@@ -44,6 +44,14 @@ BLOCKS = (
     Block("slam_point_cloud", 0, N_CLOUD, "scene", ("point_cloud",)),
     Block("calibration", 0, N_CALIBRATION, "scene", ("calibration",)),
 )
+MODALITIES: dict[str, tuple[str, ...]] = {
+    "motion": tuple(block.name for block in BLOCKS if block.modality == "motion"),
+    "video": tuple(f"video_{camera}" for camera in layout.CAMERAS),
+    "depth": ("depth_confidence",),
+    "audio": tuple(block.name for block in BLOCKS if block.modality == "audio"),
+    "text": tuple(block.name for block in BLOCKS if block.modality == "text"),
+}
+"""Blocks by what a study gives alone or leaves out; those of the scene are in none."""
 BLOCKS_BY_NAME = {block.name: block for block in BLOCKS}
 """Those of the layout, and learned ones that were declared; see `xperience.features.learned`."""
 N_FEATURES = sum(block.dim for block in BLOCKS)

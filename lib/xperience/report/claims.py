@@ -15,9 +15,11 @@ from xperience.evaluation.records import (
     ANSWERED,
     ANSWERING,
     METADATA,
+    ONE_WORTH,
     POOLED,
     POOLED_GAP,
     PRESENT_KNOWN,
+    SCALING,
     WITHIN,
 )
 from xperience.features.blocks import CONTRACTS
@@ -885,6 +887,15 @@ def _unseen(head: str, against: str, rival: str) -> dict[Place, Rule]:
     return {THE_FAMILY: Rule(test, over_tasks(f"the {head} head on unseen recordings", rival))}
 
 
+def _recordings(ending: str, subject: str) -> dict[Place, Rule]:
+    """Return the rule of 16 training recordings against one."""
+    gains = {task: f"{name}_gain" for task, name in PRIMARY["corrected"].items()}
+    del gains["modality_reconstruction"]  # scored in deviations of what was learnt from
+    asks = each(EPISODES, LINEAR_HEAD, f"{SCALING}1", gains, f"{SCALING}16{ending}")
+    said = over_tasks(subject, "one trained on a single recording")
+    return {THE_FAMILY: Rule(Tally(asks), said)}
+
+
 def _valid(head: str, yes: str, no: str) -> dict[Place, Rule]:
     share = "{percent} of a tiny model's {n_test} answers are valid as strict JSON"
     test = Fact(Ask(EPISODES, "strict_validity", head=head), "equals", 1.0)
@@ -952,6 +963,18 @@ HELD_OUT = Takeaway(
                     ),
                 )
             },
+        ),
+        Claim(
+            "more_recordings_help",
+            "a head that learnt from sixteen recordings is better than one that learnt from one on "
+            "most tasks and worse on none",
+            _recordings("", "the linear head trained on sixteen recordings"),
+        ),
+        Claim(
+            "recordings_beat_windows",
+            "at equal numbers of training windows, windows of sixteen recordings are better than "
+            "those of one on most tasks and worse on none",
+            _recordings(ONE_WORTH, "the linear head trained on as many windows of sixteen"),
         ),
         Claim(
             "grammar_makes_valid",

@@ -7,20 +7,25 @@ import pandas as pd
 
 from xperience.cohort.manifest import SplitManifest
 from xperience.evaluation.records import (
+    ABLATION,
     ACROSS,
     ENDS,
     GAP,
+    ONE_WORTH,
     POOLED,
     POOLED_ENDS,
     POOLED_GAP,
     POOLED_WITHIN,
+    SCALING,
     WITHIN,
     Record,
 )
+from xperience.report.audio import gains
 from xperience.report.quantities import percent
 from xperience.report.tables import (
     UNKNOWN,
     Verdict,
+    capital,
     difference,
     floor,
     number,
@@ -32,6 +37,7 @@ from xperience.tasks.catalogue import TASKS_BY_NAME
 from xperience.text import as_markdown
 
 Rows = Sequence[Record]
+CONTRACT = "corrected"
 
 
 def primary_of(task: str) -> str:
@@ -189,6 +195,57 @@ def rival_words(rows: Rows, head: str, rival: str) -> str:
         f"{counts[Verdict.BETTER]} and worse in {counts[Verdict.WORSE]} of {n} tasks; in "
         f"{counts[Verdict.NO_DIFFERENCE]} there is no significant difference."
     )
+
+
+# Other inputs, and fewer recordings
+
+
+def modalities_in(rows: Rows) -> list[str]:
+    """Return the modalities that were given alone and left out, in order."""
+    begins = f"{ABLATION}only="
+    found = (r.variant.removeprefix(begins) for r in rows if (r.variant or "").startswith(begins))
+    return list(dict.fromkeys(found))
+
+
+def findings(rows: Rows, variant: str, against: str) -> dict[str, Verdict]:
+    """Return what each task's gain of a variant allows to be said, corrected for their number."""
+    return {one.task: verdict(one)[0] for one in gains(rows, (variant, against), CONTRACT)}
+
+
+def ablation_title(rows: Rows) -> str:
+    """Return in how many tasks leaving each modality out costs significantly."""
+    costs, free = [], []
+    for name in modalities_in(rows):
+        found = list(findings(rows, f"{ABLATION}without={name}", f"{ABLATION}all").values())
+        if n := len(found) - found.count(Verdict.NOT_TESTED):
+            worse = found.count(Verdict.WORSE)
+            (costs if worse else free).append(f"{name} {worse} of {n}" if worse else name)
+    if not costs + free:
+        return "Too few recordings to test what each modality adds"
+    rest = f"leaving out {' or '.join(free)} costs none significantly" if free else ""
+    said = f"tasks that get significantly worse without: {', '.join(costs)}" if costs else ""
+    return capital("; ".join(filter(None, (said, rest))))
+
+
+def sizes_in(rows: Rows) -> list[int]:
+    """Return the numbers of recordings that heads learnt from, fewest first."""
+    ends = {(row.variant or "").removeprefix(SCALING) for row in rows}
+    return sorted(int(one) for one in ends if one.isdigit())
+
+
+def scaling_title(rows: Rows) -> str:
+    """Return in how many tasks more recordings help, with more windows and with as many."""
+    most = sizes_in(rows)[-1:] or [1]
+    one, parts = f"{SCALING}1", []
+    for name, ending in (("all their windows", ""), ("as many windows in all", ONE_WORTH)):
+        found = list(findings(rows, f"{SCALING}{most[0]}{ending}", one).values())
+        if n := len(found) - found.count(Verdict.NOT_TESTED):
+            worse = found.count(Verdict.WORSE)
+            harm = f" (worse in {worse})" if worse else ""
+            parts.append(f"{found.count(Verdict.BETTER)} of {n} with {name}{harm}")
+    if not parts:
+        return "Too few recordings to test what more of them bring"
+    return f"{most[0]} recordings beat one in {' and '.join(parts)}"
 
 
 def word_scores(rows: Rows, head: str) -> pd.DataFrame:

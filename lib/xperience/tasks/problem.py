@@ -6,7 +6,7 @@ makes the problems of one recording. A problem that can't be asked is made too: 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -317,6 +317,20 @@ class Problem:
             reasons = sorted({self.blocks.missing[name] for name in names})
             return replace(found, status="skipped", reason="no input: " + "; ".join(reasons))
         return found
+
+    def with_blocks(self, names: Collection[str]) -> "Problem":
+        """Return the same problem with no other feature blocks than some among its inputs.
+
+        Skipped if it is given nothing of what is left out, and if nothing is left of a part of its
+        input: where two parts are compared, one alone says nothing.
+        """
+        pieces = self.task.given(names)
+        found, missing, reason = replace(self, pieces=pieces), self.blocks.missing, None
+        if pieces == self.task.pieces and not set(BLOCKS_BY_NAME) <= set(names):
+            reason = "the task is given nothing of what is left out"
+        elif any(set(piece.blocks) <= set(missing) for piece in pieces):
+            reason = "nothing is left of the task's input, or of one of its parts"
+        return replace(found, status="skipped", reason=reason) if self.ok and reason else found
 
     def with_split(self, split: Split) -> "Problem":
         """Return the problem on another split of its samples, if something can be learned there.

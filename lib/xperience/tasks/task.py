@@ -1,7 +1,7 @@
 """The record that declares a task: what is asked, from what, about what, and how it is judged."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -181,6 +181,13 @@ class Task:
         """Blocks that the input takes in, in the table's order."""
         named = {name for piece in self.pieces for name in piece.blocks}
         return tuple(name for name in BLOCKS_BY_NAME if name in named)
+
+    def given(self, blocks: Collection[str]) -> tuple[Piece, ...]:
+        """Return the input without any other blocks than some: a piece may be left with none."""
+        kept = (tuple(name for name in one.blocks if name in blocks) for one in self.pieces)
+        return tuple(
+            replace(one, blocks=names) for one, names in zip(self.pieces, kept, strict=True)
+        )
 
     def degenerate(self, values: Sequence[Any]) -> str | None:
         """Return why no score of samples with these targets would mean anything, or None."""

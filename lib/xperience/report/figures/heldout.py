@@ -1,18 +1,20 @@
 """Held-out episodes: scores across recordings with their floors, the gap, labels in other words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from xperience.evaluation.records import ACROSS, POOLED, Record
+from xperience.evaluation.evaluate import FLOOR
+from xperience.evaluation.records import ABLATION, ACROSS, ONE_WORTH, POOLED, SCALING, Record
 from xperience.report.figures.heads import HEAD_LOOKS
 from xperience.report.figures.style import (
     BLUE,
+    FAINT,
     INK,
     MUTED,
     ORANGE,
@@ -24,16 +26,21 @@ from xperience.report.figures.style import (
 )
 from xperience.report.heldout import (
     Sides,
+    ablation_title,
     against_floor,
     find,
+    findings,
     floor_title,
     gap_title,
+    modalities_in,
     primary_of,
+    scaling_title,
     sides_of,
+    sizes_in,
     tasks_in,
     word_title,
 )
-from xperience.report.tables import Verdict, floor, score, signed, verdict
+from xperience.report.tables import Verdict, floor, readable, score, signed, verdict
 
 ROW_IN = 0.27
 SPREAD = 0.32
@@ -287,3 +294,140 @@ def _words(ax: Axes, known: pd.DataFrame, task: str) -> None:
     ax.set_xticks(range(len(ways)), [WORDS[way] for way in ways], rotation=50, ha="right")
     ax.set_title(task.replace("_", " "))
     ax.set_ylim(0, 1)
+
+
+# Other inputs, and fewer recordings
+
+_MARKS = {Verdict.BETTER: " ▲", Verdict.WORSE: " ▼"}
+_MOST_CHANGE = 0.2
+"""Where the colours of what leaving a modality out changes end."""
+_COLUMNS = 4
+
+
+@styled
+def draw_ablation(rows: Sequence[Record]) -> Picture:
+    """Return each modality alone and left out, a row per task.
+
+    Parameters
+    ----------
+    rows : sequence of Record
+        Of the section on held-out episodes.
+    """
+    title, names = ablation_title(rows), modalities_in(rows)
+    whole = f"{ABLATION}all"
+    tasks = list(dict.fromkeys(row.task for row in rows if row.variant == whole and row.task))
+    canvas = new_figure(1.9 + ROW_IN * len(tasks))
+    note = (
+        "Skill: 0 is the best trivial baseline, 1 is perfect. ▲ significantly better, ▼ worse: "
+        "left than that baseline, right than with everything (95 % interval over recordings, Holm "
+        "over tasks). Empty: the task is not given this modality, or compares it with another."
+    )
+    set_title(canvas, title, note)
+    if not tasks:
+        empty_panel(canvas.subplots(), "no task was asked with other inputs")
+        return Picture(canvas, title, f"{title}. {note}")
+    alone = [whole, *(f"{ABLATION}only={name}" for name in names)]
+    without = [f"{ABLATION}without={name}" for name in names]
+    change = _skills(rows, tasks, without) - _skills(rows, tasks, [whole])
+    left, right = canvas.subplots(1, 2, sharey=True, width_ratios=(len(alone), len(without)))
+    _heat(left, _skills(rows, tasks, alone), [findings(rows, v, FLOOR) for v in alone], tasks)
+    _heat(right, change, [findings(rows, v, whole) for v in without], tasks, _MOST_CHANGE)
+    left.set(xticks=range(len(alone)), xticklabels=["all", *names], title="skill with this alone")
+    left.set(yticks=range(len(tasks)), yticklabels=[readable(task) for task in tasks])
+    right.set(xticks=range(len(names)), xticklabels=names, title="change of skill without it")
+    alt = "; ".join(
+        f"{readable(tasks[y])} without {names[x]} {change[y, x]:+.2f}"
+        for y, x in np.argwhere(np.isfinite(change))
+    )
+    return Picture(canvas, title, f"{title}. Change of skill: {alt}.")
+
+
+def _skills(rows: Sequence[Record], tasks: Sequence[str], variants: Sequence[str]) -> np.ndarray:
+    """Return skills, float (n_tasks, n_variants), NaN where there is none."""
+    found = [[find(rows, task, "linear", variant) for variant in variants] for task in tasks]
+    return np.array([[one and one.skill for one in line] for line in found], dtype=float)
+
+
+def _heat(
+    ax: Axes,
+    values: np.ndarray,
+    said: Sequence[Mapping[str, Verdict]],
+    tasks: Sequence[str],
+    most: float = 1.0,
+) -> None:
+    """Draw a matrix of numbers with what is significant, orange below zero and purple above."""
+    ax.imshow(values, cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
+    for y, x in np.argwhere(np.isfinite(values)):
+        value = round(values[y, x], 2) + 0.0  # no "-0.00"
+        mark = _MARKS.get(said[x].get(tasks[y]), "")
+        style = {"fontsize": 7, "color": "white" if abs(value) > 0.7 * most else INK}
+        ax.text(x, y, f"{value:.2f}{mark}", ha="center", va="center", **style)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+
+
+@styled
+def draw_scaling(rows: Sequence[Record]) -> Picture:
+    """Return each task's score by the number of recordings that were learnt from.
+
+    Parameters
+    ----------
+    rows : sequence of Record
+        Of the section on held-out episodes.
+    """
+    title, sizes = scaling_title(rows), sizes_in(rows)
+    tasks = list(dict.fromkeys(r.task for r in rows if r.variant == f"{SCALING}1" and r.task))
+    n_lines = -(-max(len(tasks), 1) // _COLUMNS)
+    canvas = new_figure(1.3 + 1.55 * n_lines)
+    note = (
+        "The same held-out recordings are tested. Bars: 95 % interval over recordings. Open: as "
+        "many training windows as one recording has, spread over more recordings. Dotted: the "
+        "best trivial baseline."
+    )
+    set_title(canvas, title, note)
+    if not tasks:
+        empty_panel(canvas.subplots(), "no task was asked of fewer recordings")
+        return Picture(canvas, title, f"{title}. {note}")
+    panels = canvas.subplots(n_lines, _COLUMNS, squeeze=False).ravel()
+    told = []
+    for ax, task in zip(panels, tasks, strict=False):
+        whole, parts = (
+            {n: row for n in sizes if (row := find(rows, task, "linear", f"{SCALING}{n}{ending}"))}
+            for ending in ("", ONE_WORTH)
+        )
+        _curve(ax, {1: whole[1]} | parts, ORANGE, "white", 1.07)
+        _curve(ax, whole, BLUE, BLUE)
+        _sizes(ax, task, whole[1], sizes)
+        told += [f"{readable(task)}, {n} recordings: {score(r)}" for n, r in whole.items()]
+    for ax in panels[len(tasks) :]:
+        ax.set_axis_off()
+    canvas.supxlabel("recordings that were learnt from", fontsize=8.5)
+    return Picture(canvas, title, f"{title}. {'; '.join(told)}.")
+
+
+def _curve(
+    ax: Axes, rows: Mapping[int, Record], colour: str, face: str, shift: float = 1.0
+) -> None:
+    """Draw scores with intervals, by the number of recordings, a factor to the side."""
+    known = {n * shift: row for n, row in rows.items() if row.value is not None}
+    values = [row.value for row in known.values()]
+    ax.plot([*known], values, color=colour, marker="o", markersize=3.5, markerfacecolor=face)
+    for place, row in known.items():
+        if row.ci_low is not None:
+            ax.plot([place] * 2, [row.ci_low, row.ci_high], color=colour, linewidth=0.9)
+
+
+def _sizes(ax: Axes, task: str, row: Record, sizes: Sequence[int]) -> None:
+    """Name a panel and its axes, and draw the floor that stands beside a row."""
+    if row.floor is not None:
+        ax.axhline(row.floor, color=MUTED, linewidth=1, linestyle=":")
+    unit = {"1": "", "m": ", mm"}.get(row.unit, f", {row.unit}")
+    less = "" if row.higher_is_better else " (less is better)"
+    ax.set_title(f"{readable(task)}\n{readable(row.metric)}{unit}{less}", fontsize=7.5)
+    ax.set_xscale("log")
+    ax.set_xticks(sizes, sizes)
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_locator(MaxNLocator(4))
+    if row.unit == "m":
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{1000 * y:g}"))
+    ax.grid(axis="y", color=FAINT, linewidth=0.6)

@@ -103,13 +103,16 @@ class Projected:
     known: dict[str, np.ndarray]  # bool (n_windows,) each, by block
 
 
-def fit_space(recordings: Sequence[CohortRecording], sets: Iterable[Blocks], n_axes: int) -> Space:
+def fit_space(
+    recordings: Sequence[CohortRecording], sets: Iterable[Blocks], n_axes: int, step: int = 1
+) -> Space:
     """Fit moments and axes on an even sample of windows of the training recordings.
 
     Sets of feature blocks are those that tasks read or predict; each has ``n_axes`` axes at most.
+    Of every ``step`` windows one is taken at most.
     """
     sets = list(dict.fromkeys(sets))
-    step = max(1, -(-sum(one.n_windows for one in recordings) // MAX_WINDOWS))
+    step = max(step, -(-sum(one.n_windows for one in recordings) // MAX_WINDOWS))
     moments, scores, absent = {}, {}, {}
     for name in dict.fromkeys(name for blocks in sets for name in blocks):
         # a block at a time: the sample of one block is all that is held in full

@@ -6,7 +6,7 @@ and chosen on other sessions than it is tested on; all heads of a fold share its
 a fold only what its primary measure is computed from is kept, not the predictions.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -68,7 +68,7 @@ from xperience.studies.heldout.problem import (
     sets_of,
 )
 from xperience.studies.heldout.words import word_rows
-from xperience.tasks.catalogue import TASKS, tasks_of
+from xperience.tasks.catalogue import ALL, TASKS, tasks_of
 from xperience.tasks.measures import Measure
 from xperience.tasks.problem import Problem, build
 from xperience.tasks.task import Task
@@ -89,13 +89,46 @@ def cohort_problems(
     Axes are fitted on training recordings alone. A problem holds all inputs of its task: bring it
     down to rows and let it go.
     """
-    tasks = tasks_of(CONTRACT, tasks)
-    space = fit_space(cohort.on("train"), sets_of(tasks), N_AXES)
-    recordings = cohort.recordings
+    for found in problems_given(cohort, {"all": ALL}, tasks, on_progress):
+        yield found.popitem()[1]
+
+
+def problems_given(
+    cohort: Cohort,
+    variants: Mapping[str, Collection[str]],
+    tasks: Sequence[Task] = TASKS,
+    on_progress: OnProgress | None = None,
+    step: int = 1,
+) -> Iterator[dict[tuple[str, str], CohortProblem]]:
+    """Yield every task as problems that differ in their inputs, {(task, variant): problem}.
+
+    Inner products of a block are computed once for all variants.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    variants : mapping of {variant: blocks}
+        Of the task's own inputs, those that are left; see `Problem.with_blocks`.
+    tasks : sequence of Task
+    on_progress : callable, optional
+    step : int
+        Of every so many windows of training and validation recordings one is learnt from at most.
+    """
+    recordings, by_name = cohort.recordings, {one.name: one for one in tasks_of(CONTRACT, tasks)}
+    wide = [
+        replace(
+            task,
+            pieces=tuple(p for blocks in variants.values() for p in task.given(blocks) if p.blocks),
+        )
+        for task in by_name.values()
+    ]
+    space = fit_space(cohort.on("train"), sets_of(wide), N_AXES, step)
     told = None if on_progress is None else partial(on_progress, "features")
-    for some in _rounds(tasks, sum(one.n_windows for one in recordings)):
+    for some in _rounds(wide, sum(one.n_windows for one in recordings)):
         projected = project(recordings, space, sets_of(some), told)
-        yield from (cohort_problem(task, recordings, projected, space) for task in some)
+        for name in (one.name for one in some):
+            problem = cohort_problem(by_name[name], recordings, projected, space, step)
+            yield {(name, one): problem.with_blocks(blocks) for one, blocks in variants.items()}
 
 
 def _rounds(tasks: Sequence[Task], n_windows: int) -> list[list[Task]]:
@@ -392,28 +425,28 @@ def fold_scores(
     if not problem.ok:
         return problem.reason or problem.status
     heads = {name: Scores.of(problem, each) for name, each in predictions.items()}
-    takes = problem.task.primary.metric.takes
-    known = problem.space.moments
-    kept_columns = [
-        known[name].keep if name in known else np.zeros(BLOCKS_BY_NAME[name].dim, dtype=bool)
-        for name in problem.task.target_blocks
-    ]
-
-    def light(found: Mapping[str, Scores]) -> dict[str, Scores]:
-        """Return scores with nothing but the primary measure's evidence."""
-        kept = {}
-        for name, one in found.items():
-            groups, draws = one.problem.groups, []
-            for items in one.draws:
-                item = next(i for i in items if isinstance(i, takes))
-                if isinstance(item, Vectors):
-                    item = RecordingVectors.of(item, groups, np.concatenate(kept_columns))
-                draws.append([item])
-            kept[name] = replace(one, problem=_pooled_problem([one.problem]), draws=tuple(draws))
-        return kept
-
     ends = ends_of(problem, predictions).scores if gap else {}
-    return Fold(light(heads), light(floors(problem)), light(ends), problem.sampled)
+    each = (light(found) for found in (heads, floors(problem), ends))
+    return Fold(*each, problem.sampled)
+
+
+def light(found: Mapping[str, Scores]) -> dict[str, Scores]:
+    """Return scores of a task with nothing but its primary measure's evidence."""
+    kept = {}
+    for name, one in found.items():
+        problem, draws = one.problem, []
+        known = problem.space.moments
+        columns = [
+            known[block].keep if block in known else np.zeros(BLOCKS_BY_NAME[block].dim, dtype=bool)
+            for block in problem.task.target_blocks
+        ]
+        for items in one.draws:
+            item = next(i for i in items if isinstance(i, problem.task.primary.metric.takes))
+            if isinstance(item, Vectors):
+                item = RecordingVectors.of(item, problem.groups, np.concatenate(columns))
+            draws.append([item])
+        kept[name] = replace(one, problem=_pooled_problem([problem]), draws=tuple(draws))
+    return kept
 
 
 def pooled_rows(task: Task, found: Sequence[Fold | str], run: str) -> Iterator[Record]:
@@ -433,7 +466,9 @@ def pooled_rows(task: Task, found: Sequence[Fold | str], run: str) -> Iterator[R
     notes = dict.fromkeys(note for fold in asked for note in fold.notes)
     noted = {"reason": "; ".join(filter(None, (missing, *notes))) or None}
     primary = task.primary
-    heads, trivial = (_pooled([getattr(fold, n) for fold in asked]) for n in ("heads", "floors"))
+    heads, trivial = (
+        pooled_scores([getattr(fold, n) for fold in asked]) for n in ("heads", "floors")
+    )
     pooled = (*heads.values(), *trivial.values())[0].problem
     compared = Comparison(pooled, heads, trivial, base | {"n_test": pooled.n_test} | noted)
     for head in heads:
@@ -441,10 +476,12 @@ def pooled_rows(task: Task, found: Sequence[Fold | str], run: str) -> Iterator[R
         for rival in compared.rivals(head, primary):
             yield compared.difference(head, rival, primary, variant=POOLED)
     if ends := [fold.ends for fold in asked if fold.ends]:
-        yield from _gap_rows(_pooled(ends), primary, base, (POOLED_WITHIN, POOLED_ENDS, POOLED_GAP))
+        yield from _gap_rows(
+            pooled_scores(ends), primary, base, (POOLED_WITHIN, POOLED_ENDS, POOLED_GAP)
+        )
 
 
-def _pooled(of_folds: Sequence[dict[str, Scores]]) -> dict[str, Scores]:
+def pooled_scores(of_folds: Sequence[dict[str, Scores]]) -> dict[str, Scores]:
     """Return scores over all folds; a name that is not in every fold is left out."""
     pooled = {}
     for name in (one for one in of_folds[0] if all(one in found for found in of_folds)):

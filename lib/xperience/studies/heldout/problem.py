@@ -18,10 +18,10 @@ from xperience.evaluation.evaluate import picked
 from xperience.evaluation.metrics import Boundaries
 from xperience.models.conditioning import Inputs
 from xperience.models.penalised import N_AXES
-from xperience.studies.heldout.axes import Blocks, Folded, Projected, Space
+from xperience.studies.heldout.axes import Folded, Projected, Space
 from xperience.studies.heldout.cohort import CONTRACT, CohortRecording
 from xperience.tasks.measures import Measure
-from xperience.tasks.problem import Problem, labels_of
+from xperience.tasks.problem import Blocks, Problem, labels_of
 from xperience.tasks.splits import Samples, draw, touched
 from xperience.tasks.task import Piece, Task
 
@@ -49,8 +49,9 @@ class RecordingSamples:
 class CohortProblem(Problem):
     """A task on several recordings: heads learn from some, and are tested on others.
 
-    Settings are chosen on the validation recordings, then heads are fitted on both. Samples stand
-    recording by recording; intervals draw whole recordings, ranks are taken within one.
+    Settings are chosen on the validation recordings, then heads are fitted on both. Without any,
+    they are chosen on the last quarter of the training samples. Samples stand recording by
+    recording; intervals draw whole recordings, ranks are taken within one.
 
     Parameters
     ----------
@@ -149,13 +150,14 @@ class CohortProblem(Problem):
     def folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The one fold by which settings are chosen: fit on training, judge on validation."""
         whole = np.arange(self.n_train)
-        return [(whole[: self.n_fit], whole[self.n_fit :])]
+        n_fit = self.n_fit if self.parts["val"] else self.n_fit - self.n_fit // 4
+        return [(whole[:n_fit], whole[n_fit:])]
 
     @cached_property
     def inputs(self) -> Inputs:
         """Samples to learn from, training first, and test samples, in coordinates."""
         pieces = []
-        for piece in self.task.pieces:  # each as long in training as every other
+        for piece in self.input_pieces:  # each as long in training as every other
             fit, test = self._rows(LEARN, piece), self._rows((TEST,), piece)
             size = np.sqrt(np.square(fit[: self.n_fit]).sum(axis=1).mean()) or np.float32(1)
             fit /= size  # in place: of many recordings they are large
@@ -166,7 +168,7 @@ class CohortProblem(Problem):
         return Inputs(*(np.concatenate(some, axis=1) for some in zip(*pieces, strict=True)))
 
     def _rows(self, sides: Sequence[str], piece: Piece) -> np.ndarray:
-        n_axes = N_AXES // len(self.task.pieces)
+        n_axes = N_AXES // len(self.input_pieces)
         found = [np.zeros((0, min(n_axes, self.space.axes[piece.blocks].n_axes)), np.float32)]
         for part in (part for side in sides for part in self.parts[side]):
             windows = part.projected.coordinates[piece.blocks][:, :n_axes]
@@ -210,7 +212,7 @@ class CohortProblem(Problem):
     @property
     def notes(self) -> tuple[str, ...]:
         """What had to be filled in or left out."""
-        names, absent = self.task.input_blocks, self.space.absent
+        names, absent = self.input_blocks, self.space.absent
         gone = [f"{name} is left out: {absent[name]}" for name in names if name in absent]
         parts = [part for side in (*LEARN, TEST) for part in self.parts[side]]
         for name in names:
@@ -231,11 +233,18 @@ class CohortProblem(Problem):
 
 
 def cohort_problem(
-    task: Task, recordings: Sequence[CohortRecording], projected: Sequence[Projected], space: Space
+    task: Task,
+    recordings: Sequence[CohortRecording],
+    projected: Sequence[Projected],
+    space: Space,
+    step: int = 1,
 ) -> CohortProblem:
-    """Return a task, as the contract `corrected` asks it, as a problem of a cohort."""
+    """Return a task, as the contract `corrected` asks it, as a problem of a cohort.
+
+    Of every ``step`` windows of training and validation recordings one is learnt from at most.
+    """
     parts: dict[str, list[RecordingSamples]] = {side: [] for side in (*LEARN, TEST)}
-    unasked, steps = {}, _steps(task, recordings)
+    unasked, steps = {}, _steps(task, recordings, step)
     for recording, own in zip(recordings, projected, strict=True):
         side, why = recording.entry.side, _unavailable(task, recording, own)
         samples = None if why else _samples(task, recording, own, steps[side])
@@ -244,9 +253,10 @@ def cohort_problem(
             continue
         parts[side].append(RecordingSamples(recording, own, samples))
     made = {"space": space, "parts": parts, "unasked": unasked, "steps": steps}
-    problem = CohortProblem(task, CONTRACT, None, None, **made)
+    problem = CohortProblem(task, CONTRACT, None, Blocks(None, space.absent), **made)
+    needed = {one.entry.side for one in recordings} | {"train", TEST}
     for side in (*LEARN, TEST):
-        if not sum(map(len, parts[side])):
+        if side in needed and not sum(map(len, parts[side])):
             reasons = "; ".join(dict.fromkeys(unasked.values())) or "no sample"
             reason = f"no {side} recording can be asked: {reasons}"
             return replace(problem, status="skipped", reason=reason)
@@ -255,7 +265,7 @@ def cohort_problem(
     return replace(problem, labels=labels_of(task, problem.train_targets))
 
 
-def _steps(task: Task, recordings: Sequence[CohortRecording]) -> dict[str, int]:
+def _steps(task: Task, recordings: Sequence[CohortRecording], least: int) -> dict[str, int]:
     """Return of every how many windows samples are taken, for each side."""
 
     def step(sides: Sequence[str], most: int) -> int:
@@ -263,7 +273,7 @@ def _steps(task: Task, recordings: Sequence[CohortRecording]) -> dict[str, int]:
         return max(1, -(-sum(found) // most))
 
     tested = step((TEST,), MAX_TESTED) if task.kind == "regress" else 1
-    return dict.fromkeys(LEARN, step(LEARN, MAX_LEARNT)) | {TEST: tested}
+    return dict.fromkeys(LEARN, max(least, step(LEARN, MAX_LEARNT))) | {TEST: tested}
 
 
 def _unavailable(task: Task, recording: CohortRecording, own: Projected) -> str:
@@ -293,7 +303,7 @@ def _samples(task: Task, recording: CohortRecording, own: Projected, step: int) 
     return Samples(members, values, touched(task, truth, members), truth.centers[members[:, 0]])
 
 
-def sets_of(tasks: Sequence[Task]) -> list[Blocks]:
+def sets_of(tasks: Sequence[Task]) -> list[tuple[str, ...]]:
     """Return every set of blocks that tasks read or predict."""
     read = [piece.blocks for task in tasks for piece in task.pieces]
     return list(dict.fromkeys([*read, *(t.target_blocks for t in tasks if t.target_blocks)]))
