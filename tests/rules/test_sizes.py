@@ -24,7 +24,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "features": (2_650, 1_900),
     "hub": (810, 780),
     "lab": (0, 200),
-    "models": (1_930, 1_060),
+    "models": (1_940, 1_060),
     "qwen": (4_300, 2_120),
     "recording": (3_560, 2_220),
     "report": (11_440, 3_430),

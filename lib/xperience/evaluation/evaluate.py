@@ -560,8 +560,7 @@ def evaluate(
         changes (variant "at_changes"), and the primary measure's paired difference from the best
         floor and from the linear head (``against``). Under `corrected` also what classes'
         probabilities are worth, and accuracy by how far windows lie from a change of the label
-        (variants "boundary=near", "middle" and "far"). At least one row per head, whatever
-        happened.
+        (variants "boundary=near", "middle", "far"). At least one row per head, whatever happened.
     """
     base = {"run": run, "section": section}
     given = dict.fromkeys(predictions, problem) | dict(given or {})

@@ -2,7 +2,8 @@
 
 The table is that of `xperience.evaluation.predictions.predictions_table`, as Parquet. `NEEDED` are
 the columns that are read; besides ``contract`` (`corrected` where there is none), ``seed``,
-``episode`` where recordings are several, ``start_frame`` to be checked, and `VECTOR`.
+``episode`` where recordings are several, ``start_frame`` to be checked, ``confidence`` where there
+are two classes, and `VECTOR`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -97,9 +98,13 @@ def submitted(problem: Problem, rows: pd.DataFrame, place: str) -> dict[str, Pre
         named = f"{place}: {problem.contract}, {problem.task.name}, {head}"
         if not pd.isna(seed):
             named += f", seed {seed:.0f}"
-        predicted = _predicted(problem, _in_order(problem, own, named), named)
+        ordered = _in_order(problem, own, named)
         found.setdefault(head, []).append(
-            Prediction(predicted, seed=None if pd.isna(seed) else int(seed))
+            Prediction(
+                _predicted(problem, ordered, named),
+                _confidence(problem, ordered),
+                seed=None if pd.isna(seed) else int(seed),
+            )
         )
     return found
 
@@ -172,6 +177,21 @@ def _predicted(problem: Problem, rows: pd.DataFrame, place: str) -> Any:
     bad = int((~np.isfinite(vectors)).sum())
     _expect(not bad, place, f"has {bad} numbers that are not finite", "none", way_out)
     return vectors
+
+
+def _confidence(problem: Problem, rows: pd.DataFrame) -> np.ndarray | None:
+    """Return the probabilities of two classes, from that of the one predicted, if a table has it.
+
+    Of more classes it leaves the others' open.
+    """
+    known = problem.task.kind == "classify" and len(problem.labels) == 2 and "confidence" in rows
+    if not known or not rows["confidence"].between(0, 1).all():
+        return None
+    if not rows["predicted"].isin(problem.labels).all():
+        return None
+    first, sure = rows["predicted"] == problem.labels[0], rows["confidence"]
+    likely = np.where(first, sure, 1 - sure)
+    return np.stack([likely, 1 - likely], axis=1)
 
 
 def submission_rows(
