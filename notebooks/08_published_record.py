@@ -177,14 +177,14 @@ words.logmel_table(heard)
 # The note leaves its held-out figures open. The record has what they were to be computed from: a
 # fine-tuned Qwen3-Omni was asked for one JSON object about windows of episodes that nobody trained
 # on, and baselines that see metadata alone predicted some fields of the same windows. Each field
-# becomes a problem whose groups are the episodes, so that intervals leave out whole episodes; an
+# becomes a problem of several sessions, one an episode, which intervals leave out as a whole; an
 # answer without a usable field is wrong in it.
 #
 # Labels of training windows were not published, so floors come from the test truth: the commonest
 # label, labels drawn with its shares, the constant set of objects that fits best. One more
 # comparison: the model's own answers *shuffled within each episode* know what an episode is about,
 # but not what happens when. What people wrote in their own words hardly repeats: so under
-# `corrected` actions are asked by their first word (mostly a verb) and their last (mostly a noun).
+# `corrected` actions are asked by their verb and by their noun.
 
 # %%
 answered = holm(part_rows(record, "real_answers", run, notebook))

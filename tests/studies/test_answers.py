@@ -172,6 +172,8 @@ def test_the_real_answers_are_what_they_are_known_to_be(published):
     assert strict.ci_low < strict.value < strict.ci_high < 0.98
     assert find(rows, metric="heldout_episodes", variant="test").value == 14
     assert score(rows, "action").n_test == 448
+    windows = open_record(published).table("heldout_windows")["episode_id"].unique()
+    assert len({one.partition("__")[0] for one in windows}) == len(windows)  # each its own session
     assert round(score(rows, "action", None, "open_set_share").value, 4) == 0.7076
     assert score(rows, "action", METADATA, "distinct_predictions").value == 2
     assert round(1 / score(rows, "action", METADATA, "distinct_share").value, 1) == 189 / 2

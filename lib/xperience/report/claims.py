@@ -928,9 +928,8 @@ HELD_OUT = Takeaway(
     "Held-out episodes and strict answers",
     "What holds for people and places that nobody trained on, and does a model answer in form?",
     "The cohort is simulated unless its run says otherwise; the published record's answers are "
-    "about real episodes, and their floors are fitted on the test truth, since labels of training "
-    "windows were not published. Intervals leave out whole sessions, or episodes where sessions "
-    "are not known.",
+    "about real episodes, each of a session of its own, and their floors come from the test truth, "
+    "since labels of training windows were not published. Intervals leave out whole sessions.",
     (
         Claim(
             "linear_across_beats_floor",
@@ -1048,7 +1047,7 @@ HELD_OUT = Takeaway(
                 RECORD_CORRECTED: Rule(
                     Compares(*_of_answers(FLOOR, "action_verb")),
                     compared(
-                        "The fine-tuned model's first word of the action",
+                        "The fine-tuned model's verb of the action",
                         "the best trivial baseline ({rival})",
                     ),
                 )

@@ -2,7 +2,7 @@
 
 The record holds 448 answers of a Qwen3-Omni LoRA about windows of episodes that nobody trained on,
 and what a baseline that sees metadata alone says of the same windows. Both are predictions of one
-problem a field, whose groups are the episodes: intervals leave out whole episodes. Labels of
+problem a field of several sessions, one an episode, which intervals leave out as a whole. Labels of
 training windows were not published, so floors come from the test truth: no constant does better.
 """
 
@@ -27,7 +27,7 @@ from xperience.models import baselines
 from xperience.qwen import scores as answer_scores
 from xperience.qwen.predictions import AnswerFile, read_predictions
 from xperience.qwen.schema import UNKNOWN, AnswersError, Options, read_options
-from xperience.recording.labels import words_of
+from xperience.recording.labels import split
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError
 from xperience.tasks.catalogue import TASKS_BY_NAME
 from xperience.tasks.problem import Problem
@@ -35,11 +35,8 @@ from xperience.tasks.splits import Samples, Split
 from xperience.tasks.truth import Truth
 
 OBJECTS = "objects"
-WORDS = {"action_verb": 0, "action_noun": -1}
-"""Fields that are a word of the action, the first or the last: mostly its verb, mostly a noun.
-
-The note asks for whole texts, which hardly repeat; these are asked under `corrected`.
-"""
+WORDS = {"action_verb": "verb", "action_noun": "noun"}
+"""Fields that are a word of the action as written, asked under `corrected`."""
 FIELDS = ("action", *WORDS, "subtask", "next_action", "contact", "transition", OBJECTS)
 TABLES = {
     "action": "timeline_action",
@@ -77,12 +74,7 @@ def answered(record: PublishedRecord, name: str) -> float:
 class AnsweredProblem(Problem):
     """A field of answers about windows of several episodes, in the order of the file."""
 
-    groups: np.ndarray | None = None
-
-    @property
-    def sessions(self) -> np.ndarray | None:
-        """Episode of each sample: which session it is of was not published."""
-        return self.groups
+    sessions: np.ndarray | None = None  # no two of the published episodes share one
 
 
 def answer_rows(record: PublishedRecord, truth: Truth, run: str, section: str) -> list[Record]:
@@ -134,7 +126,8 @@ def _field_rows(
     source = "action" if field in WORDS else field
     base = {**base, "contract": "corrected" if field in WORDS else "published"}
     own = base | {"task": ANSWERED + field}
-    kept = [one.truth.get(source) != UNKNOWN for one in answers.items]
+    labels = [one.truth.get(source) for one in answers.items]  # None for objects
+    kept = [one is None or (one != UNKNOWN and _asked(field, one) != "") for one in labels]
     items = [one for one, keep in zip(answers.items, kept, strict=True) if keep]
     if field == OBJECTS:
         true: list[Any] = [tuple(one.true_objects) for one in items]
@@ -162,8 +155,9 @@ def _field_rows(
 
 def _asked(field: str, label: str) -> str:
     """Return what a field asks of a label: itself, or one of its words, "" if it has none."""
-    words = words_of(label) or [""]
-    return words[WORDS[field]] if field in WORDS else label
+    if field not in WORDS:
+        return label
+    return getattr(split(label, lambda word, kind: word), WORDS[field]) or ""
 
 
 def _of_baseline(record: PublishedRecord, field: str, answers: AnswerFile) -> np.ndarray:
@@ -191,9 +185,9 @@ def _scored(
     measures = task.measures[: 1 if field == OBJECTS else 3]
     task, n = replace(task, name=ANSWERED + field, measures=measures), len(true)
     samples = Samples(np.arange(n)[:, None], true, np.zeros((n, 1, 2), int), np.arange(n))
-    split = Split(np.arange(0), np.arange(n))
+    whole = Split(np.arange(0), np.arange(n))
     contract = base["contract"]
-    problem = AnsweredProblem(task, contract, None, None, samples, split, groups=episodes)
+    problem = AnsweredProblem(task, contract, None, None, samples, whole, sessions=episodes)
     base = evaluate.base_of(problem, base) | {"n_train": None}
     if why := task.degenerate(true):
         found = base | evaluate.measured(task.primary) | {"status": "degenerate", "reason": why}
@@ -204,7 +198,7 @@ def _scored(
         return Scores.of(problem, [Prediction(list(one), recorded=True) for one in draws])
 
     if field == OBJECTS:
-        constant = tuple(answer_scores.best_constant_set([frozenset(names) for names in true]))
+        constant = tuple(baselines.best_constant_set([frozenset(names) for names in true]))
         floors = {"best_constant_set": scores([constant] * n)}
     else:
         rng = np.random.default_rng(evaluate.FLOOR_SEED)
@@ -236,7 +230,7 @@ def _scored(
 
 
 def _without_one(mine: Scores, base: Mapping[str, Any]) -> Record:
-    groups, one = mine.problem.groups, mine.problem.task.primary
+    groups, one = mine.problem.sessions, mine.problem.task.primary
     each = np.unique(groups)
     left = mine.weighted(one)((groups[None] != each[:, None]).astype(float))
     most = int(np.nanargmax(np.abs(left - mine.score(one).value)))
