@@ -35,7 +35,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "storage": (0, 250),
     "studies": (3_300, 1_620),
     "sync": (1_280, 800),
-    "tasks": (1_760, 700),
+    "tasks": (1_780, 700),
 }
 
 
