@@ -99,6 +99,16 @@ def test_the_figure_s_title_follows_the_rows():
     assert "neural -0.12 (no significant difference)" in draw_gains(lost).alt
 
 
+def test_a_task_of_one_contract_has_a_line_of_its_own():
+    rows, tasks = studied(("linear", 0.6, (0.3, 0.5), None))["corrected"]
+    canvas = draw_gains({"published": ([], {HANDS.name: HANDS}), "corrected": (rows, tasks)}).figure
+    published, corrected = canvas.axes
+    labels = [text.get_text() for text in published.get_yticklabels()]
+    assert labels == [name.replace("_", " ") for name in (HANDS.name, ACTION.name)]
+    ((_, at),) = corrected.collections[0].get_offsets()
+    assert round(at) == 1, "on the line of its own name"
+
+
 def test_the_table_has_one_row_per_task_and_one_verdict_per_head():
     rows, tasks = studied(
         ("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.6, (0.3, 0.5), (0.1, 0.4))

@@ -56,7 +56,8 @@ def draw_audio_forest(rows: Iterable[Record]) -> Picture:
     """
     rows = Rows(rows)
     contracts = [one for one in FEATURES if gains(rows, WITH_SOUND, one)]
-    tasks = dict.fromkeys(row.task for one in contracts for row in gains(rows, WITH_SOUND, one))
+    found = (row.task for one in contracts for row in gains(rows, WITH_SOUND, one))
+    tasks = list(dict.fromkeys(found))
     figure = new_figure(1.75 + 0.34 * (len(tasks) + 1))
     title = _forest_title(rows, contracts)
     small = (
@@ -70,7 +71,7 @@ def draw_audio_forest(rows: Iterable[Record]) -> Picture:
     for ax, pair, name in zip(axes, (WITH_SOUND, OTHER_SOUND), names, strict=True):
         ax.set_title(name)
         for contract in contracts:
-            _draw_net_wins(ax, rows, gains(rows, pair, contract), contract)
+            _draw_net_wins(ax, rows, gains(rows, pair, contract), contract, tasks)
         ax.axvline(0, color=BLACK, linewidth=0.9, zorder=1)
         ax.axhline(len(tasks) - 0.5, color=FAINT, linewidth=0.9)
         ax.grid(axis="x", color=FAINT, linewidth=0.6)
@@ -107,11 +108,13 @@ def _forest_title(rows: Rows, contracts: Sequence[str]) -> str:
     return "Audio " + "; ".join(f"{what} ({contract})" for contract, what in said.items())
 
 
-def _draw_net_wins(ax: Axes, rows: Rows, found: Sequence[Record], contract: str) -> None:
+def _draw_net_wins(
+    ax: Axes, rows: Rows, found: Sequence[Record], contract: str, tasks: Sequence[str]
+) -> None:
     colour, marker, shift = _MARKS[contract]
     values = []
-    for place, gain in enumerate(found):
-        wins, at = beside(rows, gain, NET_WINS), place + shift
+    for gain in found:
+        wins, at = beside(rows, gain, NET_WINS), tasks.index(gain.task) + shift
         if wins is None:
             continue
         values.append(wins.value)
@@ -125,7 +128,7 @@ def _draw_net_wins(ax: Axes, rows: Rows, found: Sequence[Record], contract: str)
             ax.scatter(wins.value, at, marker="o", s=120, **ring)
     if values:
         spot = {"color": colour, "marker": "D", "s": 30, "zorder": 3, "linewidth": 0}
-        ax.scatter(np.mean(values), len(found) + shift, **spot)
+        ax.scatter(np.mean(values), len(tasks) + shift, **spot)
 
 
 def _forest_alt(rows: Rows, contracts: Sequence[str], title: str) -> str:

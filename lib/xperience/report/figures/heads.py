@@ -71,7 +71,7 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
     The axis has no unit: 0 is the rival's score, 1 the way from the best floor to perfection.
     """
     title = _gains_title(studied, rival)
-    names = list(next(iter(studied.values()))[1])
+    names = list(dict.fromkeys(name for _, tasks in studied.values() for name in tasks))
     canvas = new_figure(2.1 + 0.33 * len(names))
     over = "the best trivial baseline" if rival == FLOOR else "the linear head"
     subtitle = (
@@ -83,7 +83,8 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
     panels = canvas.subplots(1, len(studied), sharey=True, squeeze=False)[0]
     gains = []
     for ax, (contract, (rows, tasks)) in zip(panels, studied.items(), strict=True):
-        gains += _gain_panel(ax, Rows(rows), tasks, rival)
+        shown = {names.index(name): task for name, task in tasks.items()}
+        gains += _gain_panel(ax, Rows(rows), shown, rival)
         ax.set(title=contract, xlabel="gain", xlim=(-_FAR - 0.12, _FAR + 0.12))
     panels[0].set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6))
     panels[0].set_yticklabels([name.replace("_", " ") for name in names])
@@ -96,11 +97,11 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
     return Picture(canvas, title, f"{title}. {'; '.join(gains) or 'There is nothing to draw'}.")
 
 
-def _gain_panel(ax: Axes, rows: Rows, tasks: Mapping[str, Task], rival: str) -> list[str]:
-    """Draw a contract's gains; return them in words."""
+def _gain_panel(ax: Axes, rows: Rows, tasks: Mapping[int, Task], rival: str) -> list[str]:
+    """Draw a contract's gains, each task at its place; return them in words."""
     gains = []
     heads = [name for name in HEAD_NAMES if name != rival]
-    for place, task in enumerate(tasks.values()):
+    for place, task in tasks.items():
         for shift, head in zip(np.linspace(-0.24, 0.24, len(heads)), heads, strict=True):
             row, mine = difference_of(rows, task, head, rival), score_of(rows, task, head)
             if row is None or row.value is None or mine.floor is None or mine.skill is None:

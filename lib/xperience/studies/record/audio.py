@@ -80,7 +80,7 @@ def published_logmel(record: PublishedRecord) -> dict[tuple[str, str], float]:
     table = record.table("audio_rows")
     table = table[table["variant"] == RAW_ONLY]
     found = {}
-    for task in TASKS:
+    for task in tasks_of("published", TASKS):
         (row,) = table[table["task"] == task.name].to_dict("records") or [{}]
         for one in asked_as_published(task).measures:
             if row.get(one.name, "") != "":

@@ -17,7 +17,7 @@ from xperience.studies.record.hands import hand_rows
 from xperience.studies.record.predictions import score_rows
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError, real_truth
 from xperience.tasks.audio import AS_IS, RAW_ONLY, REPLACED, WITHOUT, asked_as_published
-from xperience.tasks.catalogue import TASKS
+from xperience.tasks.catalogue import TASKS, tasks_of
 from xperience.tasks.truth import Truth
 
 NOTE, RECOMPUTED = "note", "recomputed"
@@ -98,7 +98,7 @@ def _logmel_figures(record: PublishedRecord, rows: Sequence[Record]) -> Iterator
         if (row.contract, row.variant, row.against) == ("published", RAW_ONLY, None) and row.head
     }
     stored = published_logmel(record) if record.has("audio_rows") else {}
-    for task in TASKS:
+    for task in tasks_of("published", TASKS):
         primary = asked_as_published(task).primary
         published, value = stored.get((task.name, primary.name)), own.get((task.name, primary.name))
         status, reason = "skipped", record.absence or "its published row is not in the record"
@@ -207,7 +207,7 @@ def note_rows(
     compared = [
         (float(stored[one.name]), scores.get((task.name, head, one.name)))
         for head, group in (("linear", "tasks"), ("neural", "neural_tasks"))
-        for task in TASKS
+        for task in tasks_of("published", TASKS)
         for stored in [record.report[group].get(task.name, {})]
         for one in task.measures
         if one.name in stored
