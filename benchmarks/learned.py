@@ -21,7 +21,7 @@ import numpy as np
 
 from xperience.cohort.manifest import SplitManifest, read_manifest
 from xperience.evaluation.predictions import predict
-from xperience.evaluation.records import Record, records_table, write_records
+from xperience.evaluation.records import Record, holm, records_table, write_records
 from xperience.features.learned import EFFICIENTNET, MINILM, add_learned, learned_block
 from xperience.progress import progress_bars
 from xperience.studies.heldout import folds as across
@@ -31,7 +31,7 @@ from xperience.tasks.catalogue import TASKS, tasks_of
 from xperience.tasks.problem import in_place
 from xperience.tasks.task import Task
 
-SHOWN = ["task", "head", "against", "metric", "value", "ci_low", "ci_high", "ci_reason"]
+SHOWN = ["task", "head", "against", "metric", "value", "ci_low", "ci_high", "p_holm"]
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     with progress_bars() as show:
         tables = with_learned(manifest, given.run, names, show)
         taken = time.process_time() - began
-        rows = list(pooled(manifest, tables, names, given.folds, show))
+        rows = holm(pooled(manifest, tables, names, given.folds, show))
     print(f"CPU time: features {taken:.0f} s, in all {time.process_time() - began:.0f} s")
     if given.out:
         write_records(given.out, rows)
