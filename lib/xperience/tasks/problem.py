@@ -326,7 +326,7 @@ class Problem:
         """
         pieces = self.task.given(names)
         found, missing, reason = replace(self, pieces=pieces), self.blocks.missing, None
-        if pieces == self.task.pieces and not set(BLOCKS_BY_NAME) <= set(names):
+        if pieces == self.task.pieces and not {block.name for block in BLOCKS} <= set(names):
             reason = "the task is given nothing of what is left out"
         elif any(set(piece.blocks) <= set(missing) for piece in pieces):
             reason = "nothing is left of the task's input, or of one of its parts"
