@@ -203,13 +203,13 @@ def test_what_a_head_took_is_told_over_all_tasks_or_not_at_all(answered):
 
 
 def test_differences_are_differences(rows):
-    by_key = {(r.task, r.head, r.metric): r for r in rows if r.against is None and not r.variant}
-    floors_of = {(r.task, r.head, r.metric): r for r in rows if r.variant == "floor"}
+    by_key = {(r.task, r.head, r.metric, r.variant): r for r in rows if r.against is None}
     found = [r for r in rows if r.against and r.status == "ok"]
     assert found
     for row in found:
-        mine = by_key[row.task, row.head, row.metric].value
-        assert row.value == pytest.approx(mine - floors_of[row.task, row.against, row.metric].value)
+        sides = ((row.head, row.variant), (row.against, row.variant or "floor"))
+        mine, other = (by_key[row.task, who, row.metric, variant].value for who, variant in sides)
+        assert row.value == pytest.approx(mine - other)
 
 
 def test_a_head_with_seeds_is_their_mean_and_spread(problems):
@@ -241,7 +241,12 @@ def test_floors_are_there_for_every_kind(problems):
     wanted = {
         "timeline_action": {"majority", "stratified_random"},
         "next_action": {"majority", "stratified_random", "persistence"},
-        "hand_trajectory_forecast": {"zero_velocity", "constant_velocity", "train_mean"},
+        "hand_trajectory_forecast": {
+            "zero_velocity",
+            "constant_velocity",
+            "damped_velocity",
+            "train_mean",
+        },
         "object_relevance": {"best_constant_set"},
         "cross_modal_retrieval": {"chance", "nearest_in_time"},
         "modality_reconstruction": {"train_mean", "nearest_in_time"},
