@@ -619,8 +619,7 @@ def _rows(
                 yield from _part_rows(problem, predictions, base, keep, variant)
     if problem.strict and problem.task.name in CHANGES:
         yield from _distance_rows(problem, predictions, base)
-    if problem.task.recent is not None and problem.groups is None:
-        yield from _speed_rows(problem, predictions, base)
+    yield from _speed_rows(problem, predictions, base)
 
 
 def _seed_rows(compared: Comparison, head: str) -> Iterator[Record]:
@@ -741,7 +740,12 @@ def _distance_rows(
 def _speed_rows(
     problem: Problem, predictions: Mapping[str, Predictions], base: Mapping[str, Any]
 ) -> Iterator[Record]:
-    """Yield the primary score, of baselines too, on each third of samples by present speed."""
+    """Yield the primary score, of baselines too, on each third of samples by present speed.
+
+    Of a task that shows how joints move, in one recording; nothing of any other.
+    """
+    if problem.task.recent is None or problem.groups is not None:
+        return
     speed = np.linalg.norm(problem.motion[1][:, :SPEED_STEPS].mean(axis=1), axis=-1).mean(axis=-1)
     third = speed.argsort(kind="stable").argsort(kind="stable") * len(SPEEDS) // len(speed)
     primary = problem.task.primary
