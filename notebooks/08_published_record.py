@@ -48,6 +48,7 @@ from xperience.evaluation.records import holm, write_records
 from xperience.project import NOTE, metrics_path, run_folder
 from xperience.report import record as words
 from xperience.report.figures import show
+from xperience.report.figures.heads import draw_by_speed
 from xperience.report.figures.record import (
     draw_agreement,
     draw_answers,
@@ -158,11 +159,16 @@ show(shown, pictures / "08_hand_forecasts.png")
 # %%
 Markdown(words.forecast_verdict(moved))
 
+# %%
+show(draw_by_speed(moved, "stitched_hand_forecast"), pictures / "08_by_speed.png")
+
 # %% [markdown]
 # The forecasts, from simple to less so: **damped velocity** goes on as the hands did, slower every
 # frame; **ridge shared** is one regression that forecasts any coordinate from its own last steps,
 # **ridge joint** one from the last steps of all coordinates; **temporal** is the recurrent head,
-# the mean over its seeds. All choose their settings inside the training part.
+# the mean over its seeds; **forecast** is whichever of damped velocity, two autoregressions and a
+# small network of gains a rolling origin inside the training part chooses. All choose their
+# settings inside the training part.
 #
 # ### Sound alone
 #

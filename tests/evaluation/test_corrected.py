@@ -17,12 +17,19 @@ from xperience.evaluation.predictions import (
 )
 from xperience.evaluation.tolerance import Kind, kind_of
 from xperience.features.table import TableError
+from xperience.models import forecast as forecasting
 from xperience.models.stacked import StackedSettings
-from xperience.report.figures.heads import draw_hand_window, draw_hands, draw_horizon, forecasts
+from xperience.report.figures.heads import (
+    draw_by_speed,
+    draw_hand_window,
+    draw_hands,
+    draw_horizon,
+    forecasts,
+)
 from xperience.tasks.catalogue import TASKS_BY_NAME
 from xperience.tasks.measures import CONFIDENCE
-from xperience.tasks.problem import Problem, problems_of
-from xperience.tasks.splits import touching
+from xperience.tasks.problem import Problem, build, problems_of
+from xperience.tasks.splits import touched, touching
 from xperience.tasks.targets import boundary_frames
 from xperience.tasks.task import Span
 
@@ -203,13 +210,13 @@ def test_what_a_head_took_is_told_over_all_tasks_or_not_at_all(answered):
 
 
 def test_differences_are_differences(rows):
-    by_key = {(r.task, r.head, r.metric): r for r in rows if r.against is None and not r.variant}
-    floors_of = {(r.task, r.head, r.metric): r for r in rows if r.variant == "floor"}
+    by_key = {(r.task, r.head, r.metric, r.variant): r for r in rows if r.against is None}
     found = [r for r in rows if r.against and r.status == "ok"]
     assert found
     for row in found:
-        mine = by_key[row.task, row.head, row.metric].value
-        assert row.value == pytest.approx(mine - floors_of[row.task, row.against, row.metric].value)
+        sides = ((row.head, row.variant), (row.against, row.variant or "floor"))
+        mine, other = (by_key[row.task, who, row.metric, variant].value for who, variant in sides)
+        assert row.value == pytest.approx(mine - other)
 
 
 def test_a_head_with_seeds_is_their_mean_and_spread(problems):
@@ -241,7 +248,12 @@ def test_floors_are_there_for_every_kind(problems):
     wanted = {
         "timeline_action": {"majority", "stratified_random"},
         "next_action": {"majority", "stratified_random", "persistence"},
-        "hand_trajectory_forecast": {"zero_velocity", "constant_velocity", "train_mean"},
+        "hand_trajectory_forecast": {
+            "zero_velocity",
+            "constant_velocity",
+            "damped_velocity",
+            "train_mean",
+        },
         "object_relevance": {"best_constant_set"},
         "cross_modal_retrieval": {"chance", "nearest_in_time"},
         "modality_reconstruction": {"train_mean", "nearest_in_time"},
@@ -249,6 +261,47 @@ def test_floors_are_there_for_every_kind(problems):
     }
     for name, names in wanted.items():
         assert names <= set(floors(problems[name])), name
+
+
+def test_what_forecasts_read_is_declared_and_purged(episode, table, problems):
+    honest = problems["hand_trajectory_forecast"]
+    far = dataclasses.replace(honest.task, recent_frames=100)
+    (span,) = {tuple(one) for one in touched(far, honest.truth, np.array([[30]]))[:, 1]}
+    assert span == (honest.truth.ends[30] - 99, honest.truth.ends[30])
+    found = build(far, honest.truth, honest.blocks, "corrected")
+    assert len(found.split.purged) > len(honest.split.purged)
+    assert found.motion[1].shape[1] == 99
+
+
+def test_the_forecast_head_learns_from_the_training_part_and_answers_its_task_only(
+    problems, monkeypatch
+):
+    monkeypatch.delitem(forecasting.FORECASTERS, "gain_network")
+    hands = problems["hand_trajectory_forecast"]
+    values = np.array(hands.samples.values)
+    values[hands.split.test] = np.nan
+    blind = dataclasses.replace(hands, samples=dataclasses.replace(hands.samples, values=values))
+    asked = [hands, blind, problems["contact_prediction"]]
+    (mine,), (theirs,), nothing = (one["forecast"] for one in predict_heads(asked, ["forecast"]))
+    np.testing.assert_array_equal(mine.predicted, theirs.predicted)
+    assert mine.facts == theirs.facts
+    assert sum(mine.facts.values()) == 1
+    assert not nothing
+    assert all(fit.max() < held.min() for fit, held in hands.later_folds)
+
+
+def test_errors_by_speed_part_the_samples(rows, problems):
+    hands = [r for r in rows if r.task == "hand_trajectory_forecast" and r.metric == "mpjpe"]
+    whole = {r.head: r.value for r in hands if r.variant in (None, "floor") and not r.against}
+    assert {"linear", "zero_velocity", "damped_velocity"} <= set(whole)
+    for head in ("linear", "zero_velocity", "damped_velocity"):
+        parts = {r.variant: r for r in hands if r.head == head and not r.against
+                 and (r.variant or "").startswith("speed=")}  # fmt: skip
+        assert set(parts) == {"speed=slow", "speed=middle", "speed=fast"}
+        n_test = [row.n_test for row in parts.values()]
+        assert sum(n_test) == problems["hand_trajectory_forecast"].n_test
+        mean = np.average([row.value for row in parts.values()], weights=n_test)
+        assert mean == pytest.approx(whole[head])
 
 
 def test_two_questions_to_one_forecast_are_answered_as_each_alone(episode, table, monkeypatch):
@@ -295,13 +348,15 @@ def test_predictions_are_kept_sample_by_sample(answered, rows, tmp_path):
 
 def test_forecast_hands_are_drawn_with_the_message_of_the_numbers(answered):
     problem, predictions = forecasts(answered)
-    named = {"zero_velocity": "zero velocity", "constant_velocity": "constant velocity"}
+    named = {"zero_velocity": "zero velocity", "constant_velocity": "constant velocity",
+             "damped_velocity": "damped velocity"}  # fmt: skip
     errors = {name: joint_errors(problem, predictions[name][0]).mean(axis=1) for name in named}
     for share in (0.0, 0.5, 1.0):
         here = int(problem.by_time[round(share * (problem.n_test - 1))])
         rival = min(named, key=lambda name: errors[name][here])
         title = draw_hand_window(answered, share).title
         assert f"than {named[rival]} ({1000 * errors[rival][here]:.0f} mm)" in title
+    assert "by speed" in draw_by_speed([], "hand_trajectory_forecast").title
     picture = draw_horizon({"corrected": answered})
     ratio = joint_errors(problem, predictions["linear"][0]).mean()
     ratio /= joint_errors(problem, predictions["zero_velocity"][0]).mean()

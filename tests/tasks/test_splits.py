@@ -17,6 +17,7 @@ from xperience.tasks.splits import (
     local,
     local_blocks,
     purge,
+    rolling_origin,
     split_samples,
     touched,
     touching,
@@ -79,6 +80,15 @@ def test_local_split_is_the_published_one(published):
     # the file's window_index counts known ones
     starts = known["start_frame"].to_numpy()[split.test]
     assert starts.tolist() == stored["start_frame"].tolist()
+
+
+def test_a_rolling_origin_tests_later_parts_once():
+    starts = np.arange(0, 400, 2)
+    frames = np.stack([starts, starts + 9], axis=1)[:, None]
+    splits = rolling_origin(frames, 0.3, 4)
+    assert np.array_equal(np.concatenate([one.test for one in splits]), np.arange(60, 200))
+    for one in splits:
+        assert np.array_equal(one.train, np.arange(one.test.min() - 4))  # those touch its frames
 
 
 @pytest.mark.parametrize("name", ["timeline_action", "timeline_subtask"])

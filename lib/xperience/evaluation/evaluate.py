@@ -30,6 +30,7 @@ from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import DISAGREE, MIN_SEEDS, Record
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines
+from xperience.models.forecast import damped_velocity
 from xperience.tasks.measures import CONFIDENCE, Measure, measure
 from xperience.tasks.problem import Problem
 from xperience.tasks.targets import boundary_frames
@@ -45,6 +46,8 @@ CHANGES = {
 """Tasks whose accuracy is told by the distance from where these labels change."""
 ZONES, BEYOND = {"near": 10, "middle": 40}, "far"
 """Frames (half a second, two seconds) that a window's centre is away at most; and all farther."""
+SPEEDS, SPEED_STEPS = ("slow", "middle", "fast"), 3
+"""Thirds of the samples by how fast joints move at present, over so many frame steps."""
 FLOOR_SEED, FLOOR_DRAWS = 7, 25
 
 
@@ -293,6 +296,8 @@ def _trivial_predictions(problem: Problem) -> dict[str, Sequence[Any]]:
             found["train_mean"] = problem.train_mean()
     for name in task.naive:
         found[name] = as_predicted(problem, problem.naive(name))
+    if task.recent is not None:
+        found["damped_velocity"] = problem.onward(damped_velocity)
     return found
 
 
@@ -409,13 +414,14 @@ class Comparison:
         return difference_row(self.heads[head], other, one, own)
 
     def rivals(self, head: str, one: Measure) -> list[str]:
-        """Return what a head's score is compared with: the best baseline, and the linear head.
+        """Return what a head's score is compared with.
 
-        A head that was given more ("neural+BLOCK") is compared with itself without it, too.
+        The best baseline, the one that forecasts start from, and the linear head. A head that was
+        given more ("neural+BLOCK") is compared with itself without it, too.
         """
-        best = strongest(one, self.floors)[1]
+        trivial = (strongest(one, self.floors)[1], self.problem.task.anchor)
+        found = [name for name in dict.fromkeys(trivial) if name in self.floors and name != head]
         others = dict.fromkeys(("linear", *re.split("[+→]", head)[:1]))
-        found = [] if best is None else [best]
         return found + [name for name in others if name in self.heads and name != head]
 
 
@@ -613,6 +619,7 @@ def _rows(
                 yield from _part_rows(problem, predictions, base, keep, variant)
     if problem.strict and problem.task.name in CHANGES:
         yield from _distance_rows(problem, predictions, base)
+    yield from _speed_rows(problem, predictions, base)
 
 
 def _seed_rows(compared: Comparison, head: str) -> Iterator[Record]:
@@ -728,6 +735,29 @@ def _distance_rows(
         for head in compared.heads:
             own = {"variant": f"boundary={name}", "n_test": int(keep.sum())}
             yield compared.row(head, measure("accuracy"), bounded=False, **own)
+
+
+def _speed_rows(
+    problem: Problem, predictions: Mapping[str, Predictions], base: Mapping[str, Any]
+) -> Iterator[Record]:
+    """Yield the primary score, of baselines too, on each third of samples by present speed.
+
+    Of a task that shows how joints move, in one recording; nothing of any other.
+    """
+    if problem.task.recent is None or problem.groups is not None:
+        return
+    speed = np.linalg.norm(problem.motion[1][:, :SPEED_STEPS].mean(axis=1), axis=-1).mean(axis=-1)
+    third = speed.argsort(kind="stable").argsort(kind="stable") * len(SPEEDS) // len(speed)
+    primary = problem.task.primary
+    for place, name in enumerate(SPEEDS):
+        kept = {"variant": f"speed={name}", "n_test": int((third == place).sum())}
+        if not kept["n_test"]:
+            continue
+        compared = Comparison.of(problem, predictions, base, third == place)
+        for who, scores in (compared.floors | compared.heads).items():
+            yield score_row(scores, primary, compared.base | {"head": who} | kept, compared.floors)
+        for head in compared.heads:
+            yield compared.difference(head, problem.task.anchor, primary, **kept)
 
 
 def descriptions(problem: Problem, predictions: Predictions) -> Iterator[dict[str, Any]]:

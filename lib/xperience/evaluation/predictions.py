@@ -27,6 +27,7 @@ from xperience.errors import ParamsError, did_you_mean
 from xperience.evaluation.metrics import cosine_ranks
 from xperience.evaluation.records import UNSTABLE
 from xperience.models import baselines, gram, linear, mlp, penalised, stacked
+from xperience.models import forecast as forecasting
 from xperience.models.conditioning import Inputs, conditioned, conditioned_together
 from xperience.models.goals import Fit, Goal, Validation
 from xperience.models.temporal import Sequences, Steps, temporal
@@ -470,6 +471,26 @@ def _windows(problem: Problem, names: tuple[str, ...], at: np.ndarray) -> np.nda
     return values
 
 
+@one_by_one
+def forecast(problem: Problem, _: Sequence[int]) -> Predictions:
+    """Predict where joints go from how they moved last; nothing for a task that shows no joints.
+
+    The forecaster is chosen inside the training part: see `xperience.models.forecast`.
+    """
+    if problem.task.recent is None:
+        return ()
+    chosen: list[str] = []
+
+    def forecaster(*given: Any) -> np.ndarray:
+        found, name = forecasting.forecast(*given, problem.later_folds)
+        chosen.append(name)
+        return found
+
+    predicted = problem.onward(forecaster)
+    facts = {f"chose_{name}": float(name in chosen) for name in forecasting.FORECASTERS}
+    return [Prediction(predicted, facts=facts)]
+
+
 TIME_SCALE_FRAMES = 40
 """Deviation of the normal curve by which a vote of `only_time` fades: two window lengths."""
 
@@ -508,6 +529,7 @@ HEADS: dict[str, dict[str, Head]] = {
         "linear": corrected_linear,
         "neural": partial(networks, train=_dense),
         "temporal": partial(networks, train=_temporal),
+        "forecast": forecast,
     },
 }
 """Heads of each contract, by the name that rows carry."""

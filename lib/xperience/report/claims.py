@@ -19,7 +19,9 @@ from xperience.evaluation.records import (
     POOLED,
     POOLED_GAP,
     PRESENT_KNOWN,
+    ROLLING,
     SCALING,
+    STITCHED,
     WITHIN,
 )
 from xperience.features.blocks import CONTRACTS
@@ -673,6 +675,23 @@ HEADS_COMPARED = Takeaway(
                         "them",
                         "the best trivial baseline ({rival})",
                     ),
+                )
+            },
+        ),
+        Claim(
+            "velocity_beats_resting",
+            "a forecaster that sees the hands' velocity beats zero velocity",
+            {
+                place: Rule(
+                    Compares(
+                        Ask(section, "mpjpe", task, "forecast", variant, "zero_velocity"),
+                        rival_variant=floor,
+                    ),
+                    erring("The forecast from the hands' velocity", "zero velocity"),
+                )
+                for place, section, task, variant, floor in (
+                    (RUN_CORRECTED, NEURAL, HANDS, None, FLOOR),
+                    (RECORD_CORRECTED, NOTE, STITCHED, ROLLING, f"{ROLLING}_{FLOOR}"),
                 )
             },
         ),

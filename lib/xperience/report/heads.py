@@ -18,7 +18,7 @@ from xperience.report.tables import (
 )
 from xperience.tasks.task import Task
 
-HEAD_NAMES = ("linear", "neural", "temporal")
+HEAD_NAMES = ("linear", "neural", "temporal", "forecast")
 FLOOR = "floor"
 """Stands for the best trivial baseline of each task, whichever it is."""
 

@@ -80,7 +80,7 @@ from xperience.text import as_markdown
 
 NAME = "RESEARCH_TAKEAWAYS"
 """Of the files that takeaways are written to, without ending."""
-HEADS = {LINEAR_HEAD, NEURAL_HEAD, "temporal", "ridge"}
+HEADS = {LINEAR_HEAD, NEURAL_HEAD, "temporal", "forecast", "ridge"}
 """Rivals that are no baselines: their own scores have the variant of the head's."""
 FAR = 2.0
 """A score counts as far from another's if it is this many times as large, or as small."""

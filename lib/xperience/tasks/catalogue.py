@@ -226,7 +226,8 @@ def tasks_of(contract: str, tasks: Sequence[Task] = (*TASKS, ALL_FEATURE_ACTION)
     Features may reach `HISTORY_WINDOWS` back, so that heads with and without a memory are trained
     and tested on the same samples; equal candidates tie; a target made of feature blocks is in
     units of training SD; hand forecasts start from the present pose; and the local split holds out
-    contiguous segments.
+    contiguous segments. Hand forecasts may read how the hands moved
+    in as many frames as are asked for.
     """
     asked = [task for task in tasks if contract in task.contracts]
     return [_corrected(task) for task in asked] if contract == "corrected" else asked
@@ -235,6 +236,7 @@ def tasks_of(contract: str, tasks: Sequence[Task] = (*TASKS, ALL_FEATURE_ACTION)
 def _corrected(task: Task) -> Task:
     history = HISTORY_WINDOWS if task.remembers else 1
     span = replace(task.feature_span, first=task.feature_span.first - STRIDE_FRAMES * (history - 1))
+    forecast = task.target is targets.future_hands
     judged = {measures.RANKS: measures.TIED_RANKS, measures.VECTORS: measures.SCALED_VECTORS}
     pieces = task.pieces
     if task.target_streams == _CAPTIONS:
@@ -251,6 +253,8 @@ def _corrected(task: Task) -> Task:
             *(measures.BALANCED if task.classes else ()),
             *judged.get(task.measures, task.measures),
         ),
+        recent=targets.past_hands if forecast else None,
+        recent_frames=targets.FORECAST_FRAMES + 1 if forecast else 0,
         anchor="zero_velocity" if "zero_velocity" in task.naive else task.anchor,
         split="local_blocks" if task.split == "local" else task.split,
     )

@@ -6,7 +6,7 @@ makes the problems of one recording. A problem that can't be asked is made too: 
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,15 @@ from xperience.models import baselines, gram
 from xperience.models.conditioning import Moments
 from xperience.recording.recording import Recording
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
-from xperience.tasks.splits import Samples, Split, blocked_folds, draw, purge, split_samples
+from xperience.tasks.splits import (
+    Samples,
+    Split,
+    blocked_folds,
+    draw,
+    purge,
+    rolling_origin,
+    split_samples,
+)
 from xperience.tasks.task import Piece, Task
 from xperience.tasks.truth import Truth
 
@@ -30,6 +38,8 @@ REST = "rest"
 """In a variant's blocks: everything that the task is given but one modality; see `with_blocks`."""
 VALIDATION_FOLD = 2
 """The fold that decides when a network stops."""
+INNER_ORIGIN = (0.5, 2)
+"""Of the rolling origin inside the training part: share that is only learned from, parts."""
 
 
 class Blocks:
@@ -235,6 +245,12 @@ class Problem:
         return blocked_folds(self.samples.frames[self.split.train])
 
     @property
+    def later_folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Folds of training samples (to fit on, held out) that hold out what comes later."""
+        splits = rolling_origin(self.samples.frames[self.split.train], *INNER_ORIGIN)
+        return [(one.train, one.test) for one in splits if len(one.train) and len(one.test)]
+
+    @property
     def validation(self) -> tuple[np.ndarray, np.ndarray]:
         """The fold that decides when a network stops."""
         return self.folds[VALIDATION_FOLD % len(self.folds)]
@@ -288,6 +304,25 @@ class Problem:
         """Return one of the task's naive forecasts, of the test samples by default."""
         places = self.split.test if places is None else places
         return self.task.naive[name](self.truth, self.samples.members[places])
+
+    @cached_property
+    def motion(self) -> tuple[np.ndarray, np.ndarray]:
+        """How joints that are forecast moved from frame to frame, of training and test samples.
+
+        Float arrays (n, n_steps, n_joints, 3), metres, the last step first.
+        """
+        sides = self.split.train, self.split.test
+        return tuple(self._steps(self.truth, self.samples.members[side]) for side in sides)
+
+    def _steps(self, truth: Truth, members: np.ndarray) -> np.ndarray:
+        recent = self.task.recent(truth, members, self.task.recent_frames)
+        return recent[:, :-1] - recent[:, 1:]
+
+    def onward(self, forecaster: Callable[..., np.ndarray], *given: Any) -> np.ndarray:
+        """Return predictions of the test targets by a forecaster of `xperience.models.forecast`."""
+        steps, asked = self.motion
+        ahead = self.to_fit.reshape(-1, *self.task.value_shape)
+        return self.forecast(forecaster(steps, ahead, asked, *given).reshape(len(asked), -1))
 
     def train_mean(self) -> np.ndarray:
         """Return the mean training target, for every test sample, float64 (n_test, n_values)."""

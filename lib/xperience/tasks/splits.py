@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from xperience.errors import ParamsError, did_you_mean
-from xperience.tasks.task import SPLITS, Task
+from xperience.tasks.task import SPLITS, Span, Task
 from xperience.tasks.truth import Truth
 
 TRAIN_SHARE = 0.7
@@ -80,6 +81,9 @@ def touched(task: Task, truth: Truth, members: np.ndarray) -> np.ndarray:
     used |= {piece.minus for piece in task.pieces if piece.minus is not None}
     starts = truth.starts
     spans = [task.feature_span.frames(starts[members[:, k]], truth.n_frames) for k in sorted(used)]
+    if task.recent is not None:
+        recent = Span("end", 1 - task.recent_frames, "end")
+        spans.append(recent.frames(starts[members[:, 0]], truth.n_frames))
     if task.target_span is not None:
         spans.append(task.target_span.frames(starts[members[:, 0]], truth.n_frames))
     return np.stack(spans, axis=1)
@@ -158,6 +162,23 @@ def blocked_folds(
         split = purge(Split(np.setdiff1d(order, held), held), frames)
         folds.append((split.train, split.test))
     return folds
+
+
+def rolling_origin(frames: np.ndarray, first_share: float, n_parts: int) -> list[Split]:
+    """Return purged splits in which later parts test and all before them trains.
+
+    Parameters
+    ----------
+    frames : int array, shape (n, n_spans, 2)
+        What samples touch; they stand in the order of time.
+    first_share : float
+        Share of the samples that is never tested.
+    n_parts : int
+        Equal parts that the rest is tested in.
+    """
+    edges = [round(share * len(frames)) for share in np.linspace(first_share, 1, n_parts + 1)]
+    splits = [Split(np.arange(start), np.arange(start, stop)) for start, stop in pairwise(edges)]
+    return [purge(split, frames) for split in splits]
 
 
 def split_samples(name: str, samples: Samples) -> Split:

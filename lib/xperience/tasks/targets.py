@@ -129,6 +129,19 @@ def coasting_hands(truth: Truth, members: np.ndarray) -> np.ndarray:
     return constant_velocity(present, before, FORECAST_FRAMES).reshape(len(members), -1)
 
 
+def past_hands(truth: Truth, members: np.ndarray, n_frames: int) -> np.ndarray:
+    """Return the hands in the window's last frames, the last one first, (n, n_frames, 42, 3).
+
+    Seen as `future_hands` are. Where a hand is lost it stands where it is found again.
+    """
+    ends = truth.ends[members[:, 0]]
+    hands = truth.hands_at(np.maximum(ends[:, None] - np.arange(n_frames), 0), ends)
+    for ago in range(1, n_frames):
+        lost = np.isnan(hands[:, ago])
+        hands[:, ago][lost] = hands[:, ago - 1][lost]
+    return hands
+
+
 def any_contact(truth: Truth, members: np.ndarray) -> list[str | None]:
     """Return "contact" where any body part touches something during the window.
 

@@ -105,6 +105,11 @@ class Task:
     anchor : str, optional
         Name of the naive forecast that heads of the corrected contract start from: they predict
         what to add to it.
+    recent : callable (truth, members, n_frames) -> float array (n, n_frames, ...), optional
+        What is forecast, in the last frames of the sample's first window, the last one first:
+        input beside the blocks, for heads and baselines that are made for it.
+    recent_frames : int
+        How many frames that is; the purge counts them as touched.
     remembers : bool
         Whether windows before the sample's own may be read; not if they would give the answer away.
     history : int
@@ -140,6 +145,8 @@ class Task:
     needs_classes: int = 2
     naive: Mapping[str, Target] = field(default_factory=dict)
     anchor: str | None = None
+    recent: Callable[[Truth, np.ndarray, int], np.ndarray] | None = None
+    recent_frames: int = 0
     remembers: bool = True
     history: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -1,15 +1,18 @@
 """Section 3: what heads gain, how networks learn, and forecast hands beside true ones."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
+from xperience.evaluation.evaluate import SPEEDS
 from xperience.evaluation.predictions import Prediction, Predictions, joint_errors
 from xperience.evaluation.records import Record
-from xperience.recording.geometry import MANO_BONES
+from xperience.models.forecast import damped_velocity
 from xperience.report.figures.style import (
     BLACK,
     BLUE,
@@ -19,6 +22,8 @@ from xperience.report.figures.style import (
     MUTED,
     ORANGE,
     PURPLE,
+    RED,
+    SKY,
     Picture,
     empty_panel,
     new_figure,
@@ -29,26 +34,30 @@ from xperience.report.heads import FLOOR, HEAD_NAMES, difference_of, gained, sco
 from xperience.report.quantities import counted, place_at
 from xperience.report.tables import Rows, Verdict, capital, described, number, readable, verdict
 from xperience.tasks.problem import Problem
+from xperience.tasks.targets import past_hands
 from xperience.tasks.task import Task
 
-HEAD_LOOKS = {"linear": (ORANGE, "s"), "neural": (BLUE, "o"), "temporal": (PURPLE, "D")}
+HEAD_LOOKS = {"linear": (ORANGE, "s"), "neural": (BLUE, "o"), "temporal": (PURPLE, "D"),
+              "forecast": (GREEN, "^")}  # fmt: skip
 FORECAST_LOOKS = {
     "zero_velocity": (BLACK, "zero velocity"),
     "constant_velocity": (MUTED, "constant velocity"),
+    "damped_velocity": (RED, "damped velocity"),
     "linear": (ORANGE, "linear"),
     "neural": (BLUE, "neural"),
     "temporal": (PURPLE, "temporal"),
+    "forecast": (GREEN, "forecast"),
 }
-TRUE_HAND = GREEN
-N_JOINTS = 21
+TRUE_HAND = SKY
+WRISTS = [0, 21]
 SAMPLES = {"median": 0.5, "fast": 0.9, "fastest": 1.0}
 """Test samples that are drawn, by the quantile of how far the hands move."""
-_FAR = 1.0
-"""Gains beyond the way from floor to perfection, downwards, are drawn at the edge."""
+_FAR, _FURTHEST = 1.0, 2.5
+"""Gains are drawn this far, in ways from floor to perfection; those over a rival that may be worse
+than the floor as far as they reach, within limits."""
 _MM = 1000
 _ZONES = {"near": "within 0.5 s", "middle": "0.5 to 2 s", "far": "beyond 2 s"}
 _NAIVE = "velocity"
-_VIEWS = {"from the side": (0, 2), "from above": (0, 1)}
 
 Studied = Mapping[str, tuple[Sequence[Record], Mapping[str, Task]]]
 """Contract -> its rows and its tasks by name."""
@@ -81,11 +90,11 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
     )
     set_title(canvas, title, subtitle)
     panels = canvas.subplots(1, len(studied), sharey=True, squeeze=False)[0]
-    gains = []
+    gains, far = [], _reach(studied, rival)
     for ax, (contract, (rows, tasks)) in zip(panels, studied.items(), strict=True):
         shown = {names.index(name): task for name, task in tasks.items()}
-        gains += _gain_panel(ax, Rows(rows), shown, rival)
-        ax.set(title=contract, xlabel="gain", xlim=(-_FAR - 0.12, _FAR + 0.12))
+        gains += _gain_panel(ax, Rows(rows), shown, rival, far)
+        ax.set(title=contract, xlabel="gain", xlim=(-far - 0.12, far + 0.12))
     panels[0].set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6))
     panels[0].set_yticklabels([name.replace("_", " ") for name in names])
     handles = [
@@ -97,33 +106,56 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
     return Picture(canvas, title, f"{title}. {'; '.join(gains) or 'There is nothing to draw'}.")
 
 
-def _gain_panel(ax: Axes, rows: Rows, tasks: Mapping[int, Task], rival: str) -> list[str]:
+def _gain_of(
+    rows: Rows, task: Task, head: str, rival: str
+) -> tuple[Record, tuple[float, float | None, float | None]] | None:
+    """Return a head's difference from a rival, and the gain that it is, or None."""
+    row, mine = difference_of(rows, task, head, rival), score_of(rows, task, head)
+    if row is None or row.value is None or mine.floor is None or mine.skill is None:
+        return None
+    return row, gained(row, mine.floor, task)
+
+
+def _reach(studied: Studied, rival: str) -> float:
+    """Return how far gains are drawn: all of them, if none is too far."""
+    if rival == FLOOR:
+        return _FAR
+    found = [_gain_of(Rows(rows), task, head, rival) for rows, tasks in studied.values()
+             for task in tasks.values() for head in HEAD_NAMES]  # fmt: skip
+    ends = [abs(end) for one in found if one for end in one[1] if end is not None]
+    return min(max([_FAR, *ends]), _FURTHEST)
+
+
+def _gain_panel(
+    ax: Axes, rows: Rows, tasks: Mapping[int, Task], rival: str, far: float
+) -> list[str]:
     """Draw a contract's gains, each task at its place; return them in words."""
     gains = []
     heads = [name for name in HEAD_NAMES if name != rival]
     for place, task in tasks.items():
         for shift, head in zip(np.linspace(-0.24, 0.24, len(heads)), heads, strict=True):
-            row, mine = difference_of(rows, task, head, rival), score_of(rows, task, head)
-            if row is None or row.value is None or mine.floor is None or mine.skill is None:
+            if (one := _gain_of(rows, task, head, rival)) is None:
                 continue
-            gain, (found, _) = gained(row, mine.floor, task), verdict(row)
+            (row, gain), (found, _) = one, verdict(one[0])
             filled = found in (Verdict.BETTER, Verdict.WORSE)
-            _mark(ax, place + shift, gain, HEAD_LOOKS[head], filled)
-            gains.append(f"{mine.contract} {task.name} {head} {gain[0]:+.2f} ({found})")
+            _mark(ax, place + shift, gain, HEAD_LOOKS[head], filled, far)
+            gains.append(f"{row.contract} {task.name} {head} {gain[0]:+.2f} ({found})")
     ax.axvline(0, color=INK, linewidth=0.9)
     ax.grid(axis="x", color=FAINT, linewidth=0.6)
     ax.tick_params(axis="y", length=0)
     return gains
 
 
-def _mark(ax: Axes, at: float, gain: tuple, look: tuple[str, str], filled: bool) -> None:
+def _mark(
+    ax: Axes, at: float, gain: tuple, look: tuple[str, str], filled: bool, far: float
+) -> None:
     value, low, high = gain
     colour, marker = look
     if low is not None:
-        ax.plot(np.clip([low, high], -_FAR, _FAR), [at, at], color=colour, linewidth=1.6)
+        ax.plot(np.clip([low, high], -far, far), [at, at], color=colour, linewidth=1.6)
     face = {"color": colour} if filled else {"facecolor": "white", "edgecolor": colour}
-    shape = "<" if value < -_FAR else ">" if value > _FAR else marker
-    edge = _FAR + 0.04
+    shape = "<" if value < -far else ">" if value > far else marker
+    edge = far + 0.04
     ax.scatter(np.clip(value, -edge, edge), at, marker=shape, s=20, zorder=3, linewidth=1.1, **face)
 
 
@@ -229,6 +261,8 @@ def forecasts(answered: Answered) -> tuple[Problem, dict[str, Predictions]] | No
     for problem, heads in answered:
         if problem.task.value_shape is not None and any(heads.values()):
             naive = {n: [Prediction(np.asarray(problem.naive(n)))] for n in problem.task.naive}
+            if problem.task.recent is not None:
+                naive["damped_velocity"] = [Prediction(problem.onward(damped_velocity))]
             return problem, naive | {head: one for head, one in heads.items() if one}
     return None
 
@@ -282,10 +316,9 @@ def _errors(answered: Answered, place: int | None = None) -> dict[str, np.ndarra
 
 def _error_lines(ax: Axes, errors: Mapping[str, np.ndarray]) -> None:
     for name, by_frame in errors.items():
-        dash = (0, (4, 1.5)) if name.endswith(_NAIVE) else "-"
         frames = np.arange(1, len(by_frame) + 1)
         colour = FORECAST_LOOKS.get(name, (TRUE_HAND, name))[0]
-        ax.plot(frames, _MM * by_frame, color=colour, linestyle=dash, label=_shown(name))
+        ax.plot(frames, _MM * by_frame, color=colour, linestyle=_dash(name), label=_shown(name))
     ax.grid(color=FAINT, linewidth=0.6)
 
 
@@ -304,8 +337,68 @@ def _horizon_title(errors: Mapping[str, Mapping[str, np.ndarray]]) -> str:
 
 
 @styled
+def draw_by_speed(rows: Sequence[Record], task: str) -> Picture:
+    """Return the mean joint error on thirds of the test samples, by how fast hands move.
+
+    Parameters
+    ----------
+    rows : sequence of Record
+        Of one contract.
+    task : str
+        Whose rows have variants ``speed=slow`` and so on.
+    """
+    found = {
+        name: Rows(rows).all(task=task, metric="mpjpe", variant=f"speed={name}", against=None)
+        for name in SPEEDS
+    }
+    errors = {name: {row.head: row for row in each if row.head in FORECAST_LOOKS}
+              for name, each in found.items()}  # fmt: skip
+    errors = {name: each for name, each in errors.items() if each}
+    title = _speed_title(errors)
+    canvas = new_figure(3.0)
+    small = "Mean joint error on thirds of the test samples, by hand speed at present; 95 % "
+    set_title(canvas, title, f"{small}intervals where they can be trusted.")
+    ax = canvas.subplots()
+    if not errors:
+        empty_panel(ax, "no head answered the hand task")
+        return Picture(canvas, title, title)
+    heads = [head for head in FORECAST_LOOKS if any(head in each for each in errors.values())]
+    for place, each in enumerate(errors.values()):
+        for shift, head in zip(np.linspace(-0.3, 0.3, len(heads)), heads, strict=True):
+            if head in each:
+                row, colour = each[head], FORECAST_LOOKS[head][0]
+                if row.ci_low is not None:
+                    ends = [_MM * max(row.ci_low, 1e-5), _MM * row.ci_high]
+                    ax.plot([place + shift] * 2, ends, color=colour, linewidth=1.6)
+                ax.scatter(place + shift, _MM * row.value, color=colour, s=22, zorder=3)
+    ax.set(xticks=range(len(errors)), xticklabels=errors, yscale="log", ylabel="error (mm)")
+    ax.yaxis.set_major_formatter(LogFormatter())
+    ax.grid(axis="y", color=FAINT, linewidth=0.6)
+    looks = [FORECAST_LOOKS[head] for head in heads]
+    handles = [Line2D([], [], color=colour, marker="o", ls="", markersize=4.5, label=label)
+               for colour, label in looks]  # fmt: skip
+    canvas.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=7.5)
+    said = [f"{name}: {_in_words({head: row.value for head, row in each.items()})}"
+            for name, each in errors.items()]  # fmt: skip
+    return Picture(canvas, title, f"{title}. {'; '.join(said)}.")
+
+
+def _speed_title(errors: Mapping[str, Mapping[str, Record]]) -> str:
+    sides = {
+        name: [_MM * each[head].value for head in ("forecast", "zero_velocity")]
+        for name, each in errors.items()
+        if {"zero_velocity", "forecast"} <= set(each)
+    }
+    if not sides:
+        return "No forecast by speed"
+    parts = (f"{mine:.1f} mm, zero velocity's {still:.1f}, where hands are {name}"
+             for name, (mine, still) in sides.items() if name != "middle")  # fmt: skip
+    return f"The forecast head's error is {'; '.join(parts)}"
+
+
+@styled
 def draw_hands(answered: Answered) -> Picture:
-    """Return true and forecast hands at the horizon's end, a column per sample, two views each.
+    """Return the path of a wrist and the errors over time, a column per sample.
 
     Parameters
     ----------
@@ -319,32 +412,39 @@ def draw_hands(answered: Answered) -> Picture:
     moved = joint_errors(problem, predictions["zero_velocity"][0]).mean(axis=1)
     order = np.argsort(moved, kind="stable")
     places = {name: int(order[place_at(share, len(order))]) for name, share in SAMPLES.items()}
-    errors = {
-        name: {who: joint_errors(problem, one[0])[place].mean() for who, one in predictions.items()}
-        for name, place in places.items()
-    }
-    title = _hands_title(errors)
-    canvas = new_figure(5.0)
-    set_title(canvas, title, "The hands half a second after the window, seen from the body, in "
-              "millimetres. Samples: the median, the 90th percentile and the highest of how far "
-              "the hands move within the horizon.")  # fmt: skip
-    panels = canvas.subplots(len(_VIEWS), len(places), squeeze=False)
+    errors = {name: _errors(answered, place) for name, place in places.items()}
+    means = {name: {who: one.mean() for who, one in each.items()} for name, each in errors.items()}
+    title = _hands_title(means)
+    canvas = new_figure(5.2)
+    set_title(canvas, title, "Above: path of the wrist that moves more, seen from the body. Below: "
+              "mean error of 42 joints. Samples: the median, the 90th percentile and the highest "
+              "of how far the hands move within the horizon.")  # fmt: skip
+    panels = canvas.subplots(2, len(places), squeeze=False)
     for column, (name, place) in enumerate(places.items()):
-        for ax, (view, axes) in zip(panels[:, column], _VIEWS.items(), strict=True):
-            _draw_skeletons(ax, problem, predictions, place, axes)
-            ax.set_xlabel("forward (mm)" if ax in panels[-1] else "")
-            if column == 0:
-                ax.set_ylabel(f"{view}\n{'up' if axes[1] == 2 else 'left'} (mm)")
+        _draw_wrist(panels[0, column], problem, predictions, place)
         panels[0, column].set_title(f"{name}: {_MM * moved[place]:.0f} mm", fontsize=8)
-    handles = [Line2D([], [], color=TRUE_HAND, linewidth=2, label="true")]
-    drawn = [FORECAST_LOOKS[name] for name in predictions if name in _DRAWN]
-    handles += [Line2D([], [], color=colour, label=label) for colour, label in drawn]
-    canvas.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=7.5)
-    parts = [f"{name}: {_in_words(by_head)}" for name, by_head in errors.items()]
+        _error_lines(panels[1, column], errors[name])
+        panels[1, column].set(xlabel="frames ahead", ylim=(0, None))
+    panels[1, 0].set_ylabel("error (mm)")
+    _forecast_legend(canvas, predictions)
+    parts = [f"{name}: {_in_words(by_head)}" for name, by_head in means.items()]
     return Picture(canvas, title, f"{title}. Mean joint errors: {'; '.join(parts)}.")
 
 
-_DRAWN = tuple(name for name in FORECAST_LOOKS if name != "constant_velocity")
+def _forecast_legend(canvas: Canvas, predictions: Mapping[str, Predictions]) -> None:
+    handles = [Line2D([], [], color=MUTED, marker=".", ls=":", label="before"),
+               Line2D([], [], color=TRUE_HAND, linewidth=2.4, label="true")]  # fmt: skip
+    handles += [_line_of(name) for name in predictions]
+    canvas.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=7.5)
+
+
+def _line_of(name: str) -> Line2D:
+    colour, label = FORECAST_LOOKS.get(name, (MUTED, _shown(name)))
+    return Line2D([], [], color=colour, linestyle=_dash(name), label=label)
+
+
+def _dash(name: str) -> Any:
+    return (0, (4, 1.5)) if name.endswith(_NAIVE) else "-"
 
 
 def _in_words(errors: Mapping[str, float]) -> str:
@@ -360,39 +460,43 @@ def _hands_title(errors: Mapping[str, Mapping[str, float]]) -> str:
     return f"Some head is nearer than zero velocity in {n_won} of {len(errors)} samples drawn"
 
 
-def _draw_skeletons(
-    ax: Axes, problem: Problem, predictions: Mapping[str, Predictions], place: int, axes: tuple
+def _draw_wrist(
+    ax: Axes, problem: Problem, predictions: Mapping[str, Predictions], place: int
 ) -> None:
-    """Draw true and forecast hands of a test sample at the horizon's end; the first seed's."""
+    """Draw the wrist that moves more, in the plane that shows most of it; the first seeds'."""
     shape = problem.task.value_shape
+    member = problem.samples.members[problem.split.test[[place]]]
+    before = past_hands(problem.truth, member, shape[0] + 1)[0, ::-1, WRISTS]  # joints first
+    true = np.reshape(problem.test_targets[place], shape)[:, WRISTS]
+    hand = int(np.linalg.norm(true[-1] - before[:, -1], axis=-1).argmax())
+    before, true = before[hand], true[:, hand]
+    across, up = sorted(np.ptp(np.concatenate([before, true]), axis=0).argsort()[1:])
+    present = before[-1:]
+
+    def path(points: np.ndarray, **look: Any) -> None:
+        ax.plot(_MM * points[:, across], _MM * points[:, up], **look)
+
+    path(before, color=MUTED, marker=".", markersize=3, linestyle=":")
+    path(np.concatenate([present, true]), color=TRUE_HAND, linewidth=2.4)
     for name, each in predictions.items():
-        if name in _DRAWN:
-            joints = np.reshape(each[0].predicted[place], shape)[-1]
-            _skeleton(ax, joints, axes, FORECAST_LOOKS[name][0], 0.9)
-    _skeleton(ax, np.reshape(problem.test_targets[place], shape)[-1], axes, TRUE_HAND, 1.8)
+        ahead = np.reshape(each[0].predicted[place], shape)[:, WRISTS[hand]]
+        path(np.concatenate([present, ahead]), color=FORECAST_LOOKS[name][0],
+             linestyle=_dash(name), linewidth=1.1)  # fmt: skip
+    path(present, color=BLACK, marker="o", markersize=4)
+    ways = ("forward (mm)", "left (mm)", "up (mm)")
+    ax.set(xlabel=ways[across], ylabel=ways[up])
     ax.set_aspect("equal", adjustable="datalim")
     ax.tick_params(labelsize=6.5)
 
 
-def _skeleton(ax: Axes, joints: np.ndarray, axes: tuple, colour: str, width: float) -> None:
-    """Draw both hands as one line that is interrupted between bones: one is drawn fast."""
-    gap = np.full((1, 2), np.nan)
-    bones = [
-        np.concatenate([_MM * hand[list(bone)][:, axes], gap])
-        for hand in (joints[:N_JOINTS], joints[N_JOINTS:])
-        for bone in MANO_BONES
-    ]
-    ax.plot(*np.concatenate(bones).T, color=colour, linewidth=width, solid_capstyle="round")
-
-
 @styled
 def draw_hand_window(answered: Answered, share: float) -> Picture:
-    """Return the hands after one test window, true and forecast, and the errors.
+    """Return the path of a wrist after one test window, true and forecast, and the errors.
 
     Parameters
     ----------
     answered : sequence of (Problem, {head: predictions})
-        Of the corrected contract: positions in metres, x forward, y left, z up.
+        Of one contract.
     share : float
         How far along the test windows, 0 to 1.
     """
@@ -403,20 +507,15 @@ def draw_hand_window(answered: Answered, share: float) -> Picture:
     here = int(problem.by_time[place_at(share, problem.n_test)])
     errors = _errors(answered, here)
     title = _hand_window_title(errors)
-    figure = new_figure(3.3)
-    small = "Hands at the horizon's end, seen from the body; of several seeds the first."
-    set_title(figure, title, f"{small} Right: mean errors.")
-    *views, over = figure.subplots(1, len(_VIEWS) + 1)
-    for ax, (view, axes) in zip(views, _VIEWS.items(), strict=True):
-        _draw_skeletons(ax, problem, predictions, here, axes)
-        ax.set(title=view, xlabel="forward (mm)", ylabel="up (mm)" if axes[1] == 2 else "left (mm)")
+    figure = new_figure(3.5)
+    small = "Left: path of the wrist that moves more, of several seeds the first."
+    set_title(figure, title, f"{small} Right: mean error of 42 joints.")
+    wrist, over = figure.subplots(1, 2)
+    _draw_wrist(wrist, problem, predictions, here)
     _error_lines(over, errors)
-    over.set(title="error (mm)", xlabel="frames ahead", ylim=(0, None))
+    over.set(xlabel="frames ahead", ylabel="error (mm)", ylim=(0, None))
     over.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    handles, names = over.get_legend_handles_labels()
-    true = over.plot([], [], color=TRUE_HAND, linewidth=2)
-    figure.legend([*true, *handles], ["true", *names], loc="outside lower center", ncols=6,
-                  fontsize=7.5)  # fmt: skip
+    _forecast_legend(figure, predictions)
     means = _in_words({name: one.mean() for name, one in errors.items()})
     return Picture(figure, title, f"{title}. Mean errors over the horizon: {means}.")
 

@@ -293,6 +293,7 @@ _FORECASTS = {
     "ridge_shared": GREEN,
     "ridge_joint": SKY,
     "temporal": PURPLE,
+    "forecast": BLUE,
 }
 _MM = 1000
 

@@ -184,6 +184,20 @@ class CohortProblem(Problem):
         return joined([say(part.recording.truth, part.samples.members) for part in parts])
 
     @property
+    def later_folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The one fold: what is judged by lies in other recordings."""
+        return self.folds
+
+    @cached_property
+    def motion(self) -> tuple[np.ndarray, np.ndarray]:
+        """How joints that are forecast moved, of learning and of test samples."""
+        return tuple(
+            np.concatenate([self._steps(part.recording.truth, part.samples.members)
+                            for side in sides for part in self.parts[side]])
+            for sides in (LEARN, (TEST,))
+        )  # fmt: skip
+
+    @property
     def to_fit(self) -> np.ndarray:
         """What is fitted: targets minus where the forecast starts, if it starts somewhere."""
         values = np.asarray(self.train_targets, dtype=np.float64)

@@ -13,7 +13,6 @@ even with hands at rest. Zero velocity predicts that none of these happens.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from xperience.evaluation.intervals import difference, difference_fields
 from xperience.evaluation.metrics import Positions
 from xperience.evaluation.predictions import Prediction, Predictions
 from xperience.evaluation.records import ROLLING, STITCHED, Record
+from xperience.models import forecast as forecasting
 from xperience.models import penalised
 from xperience.models.conditioning import Inputs, Moments
 from xperience.models.goals import Goal, Validation
@@ -37,8 +37,8 @@ from xperience.models.temporal import TEMPORAL, Sequences, Steps, temporal
 from xperience.studies.record.predictions import HANDS, Unpublished, comparison_rows
 from xperience.studies.record.record import PublishedRecord, PublishedRecordError
 from xperience.tasks.catalogue import TASKS_BY_NAME, tasks_of
-from xperience.tasks.problem import Blocks, Problem, build
-from xperience.tasks.splits import Split, blocked_folds, purge
+from xperience.tasks.problem import INNER_ORIGIN, Blocks, Problem, build
+from xperience.tasks.splits import Split, blocked_folds, rolling_origin
 from xperience.tasks.targets import FORECAST_FRAMES, N_HAND_JOINTS
 from xperience.tasks.task import WINDOW, Piece
 from xperience.tasks.truth import Truth
@@ -46,8 +46,6 @@ from xperience.tasks.truth import Truth
 ZERO = "zero_velocity"
 FIRST_SHARE, N_PARTS = 0.3, 4
 """Of the rolling origin: share that is learned from first, parts that are tested."""
-MEMORIES, DAMPINGS = (1, 2, 3, 5), tuple(round(0.1 * k, 1) for k in range(11))
-"""What the damped forecast chooses from: steps that its velocity averages, share kept a frame."""
 STRIDE = 3
 """Every third training sample is enough: those in between share nearly all their frames."""
 HISTORY_STEPS, JOINT_STEPS = 10, 5
@@ -178,27 +176,26 @@ Forecaster = Callable[[Histories], list[Prediction]]
 
 
 def damped(histories: Histories) -> list[Prediction]:
-    """Forecast that hands go on as they did, slower every frame.
+    """Forecast that hands go on as they did, slower every frame."""
+    train, test = histories.split.train, histories.split.test
+    ahead = histories.ahead[train]
+    memory, damping = forecasting.damping_of(histories.steps[train], ahead)
+    predicted = forecasting.damped(histories.steps[test], memory, damping, ahead.shape[1])
+    return [Prediction(predicted, facts={"memory_steps": memory, "damping": damping})]
 
-    How many steps the velocity averages and how much of it is kept a frame is what served the
-    training part best.
-    """
-    n_ahead = histories.ahead.shape[1]
-    judged = histories.split.train
 
-    def forecast(samples: np.ndarray, memory: int, damping: float) -> np.ndarray:
-        velocity = histories.steps[samples, :memory].mean(axis=1)
-        kept = np.cumsum(damping ** np.arange(1, n_ahead + 1))
-        return kept[:, None, None] * velocity[:, None]
-
-    def error(memory: int, damping: float) -> float:
-        gone = forecast(judged, memory, damping) - histories.ahead[judged]
-        return float(np.linalg.norm(gone, axis=-1).mean())
-
-    choices = [(memory, damping) for memory in MEMORIES for damping in DAMPINGS]
-    memory, damping = min(choices, key=lambda choice: error(*choice))
-    facts = {"memory_steps": memory, "damping": damping}
-    return [Prediction(forecast(histories.split.test, memory, damping), facts=facts)]
+def chosen(histories: Histories) -> list[Prediction]:
+    """Forecast with what a rolling origin inside the training part chooses."""
+    train, test = histories.split.train, histories.split.test
+    folds = rolling_origin(histories.frames[train], *INNER_ORIGIN)
+    predicted, name = forecasting.forecast(
+        histories.steps[train],
+        histories.ahead[train],
+        histories.steps[test],
+        [(one.train, one.test) for one in folds],
+    )
+    facts = {f"chose_{one}": float(one == name) for one in forecasting.FORECASTERS}
+    return [Prediction(predicted, facts=facts)]
 
 
 def ridge_shared(histories: Histories) -> list[Prediction]:
@@ -263,9 +260,10 @@ FORECASTERS: dict[str, Forecaster] = {
     "ridge_shared": ridge_shared,
     "ridge_joint": ridge_joint,
     "temporal": recurrent,
+    "forecast": chosen,
 }
 """Forecasters by the name that rows carry; add an entry to add one."""
-WALKERS = ("damped_velocity", "ridge_shared", "ridge_joint")
+WALKERS = ("damped_velocity", "ridge_shared", "ridge_joint", "forecast")
 """Forecasters that are fitted fast enough to be fitted again for every part."""
 
 
@@ -285,7 +283,7 @@ def _predictions(problem: Problem, found: Predictions) -> Predictions:
     return [replace(one, predicted=start + one.predicted.reshape(len(start), -1)) for one in found]
 
 
-def rolling_origin(
+def walk_forward(
     problem: Problem, forecasters: Mapping[str, Forecaster], base: Mapping[str, Any]
 ) -> Comparison:
     """Return forecasts of successive parts, each learned from all that came before it.
@@ -294,7 +292,7 @@ def rolling_origin(
     movement.
     """
     histories = Histories.of(problem)
-    splits = rolling_splits(histories)
+    splits = rolling_origin(histories.frames, FIRST_SHARE, N_PARTS)
     tested = np.concatenate([split.test for split in splits])
     whole = replace(problem, split=Split(splits[0].train, tested))
     heads = {}
@@ -307,14 +305,6 @@ def rolling_origin(
         heads[name] = Scores.of(whole, _predictions(whole, seeds))
     naive = {n: Scores.of(whole, [Prediction(whole.naive(n))]) for n in problem.task.naive}
     return Comparison(whole, heads, naive, base_of(whole, base) | {"variant": ROLLING})
-
-
-def rolling_splits(histories: Histories) -> list[Split]:
-    """Return purged splits of a rolling origin: later parts test, all before them trains."""
-    n = len(histories.ahead)
-    edges = [round(share * n) for share in np.linspace(FIRST_SHARE, 1, N_PARTS + 1)]
-    splits = [Split(np.arange(start), np.arange(start, stop)) for start, stop in pairwise(edges)]
-    return [purge(split, histories.frames) for split in splits]
 
 
 # --- rows -------------------------------------------------------------------------------------
@@ -340,7 +330,7 @@ def forecast_rows(hands: Trajectory, problem: Problem, run: str, section: str) -
     if problem.ok:
         rows += _rows_by_frame(problem, predictions, base)
         walkers = {name: FORECASTERS[name] for name in WALKERS}
-        rows += comparison_rows(rolling_origin(problem, walkers, base), f"{ROLLING}_floor")
+        rows += comparison_rows(walk_forward(problem, walkers, base), f"{ROLLING}_floor")
     return rows
 
 
