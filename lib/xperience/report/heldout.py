@@ -33,7 +33,7 @@ from xperience.report.tables import (
     score,
     verdict,
 )
-from xperience.tasks.catalogue import TASKS_BY_NAME
+from xperience.tasks.catalogue import TASKS_BY_NAME, tasks_of
 from xperience.text import as_markdown
 
 Rows = Sequence[Record]
@@ -41,8 +41,8 @@ CONTRACT = "corrected"
 
 
 def primary_of(task: str) -> str:
-    """Return the name of a task's primary measure."""
-    return TASKS_BY_NAME[task].primary.name
+    """Return the name of a task's primary measure under the contract that the section follows."""
+    return tasks_of("corrected", [TASKS_BY_NAME[task]])[0].primary.name
 
 
 def find(
