@@ -205,9 +205,10 @@ for head in heads:
 # ## What each modality gives
 #
 # Every task is asked again with one modality alone, and with all but one. A variant is a list of
-# blocks, of which a task keeps those that it is given anyway: no task is shown its own answer. The
-# point cloud and the calibration belong to no modality; they stay where one is left out. The
-# samples, the target and the linear head stay as they are, so that differences are paired.
+# blocks, of which a task keeps those that it is given anyway: no task is shown its own answer, and
+# what captions tell is asked of the sensors alone. The point cloud and the calibration belong to no
+# modality; they stay where one is left out. The samples, the target and the linear head stay as
+# they are, so that differences are paired.
 #
 # There are eleven variants for each task. Windows of 20 frames start every 5 frames: here heads
 # learn from every fourth window, so that no two of a recording share a frame, in some of the folds.
