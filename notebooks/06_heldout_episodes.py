@@ -242,7 +242,7 @@ for variant in variants:
 # A modality that does well alone may add nothing to the others, and one that adds something may do
 # little alone. Differences are significant after correction for the number of tasks (Holm).
 
-# %% tags=["front"]
+# %%
 show(draw_ablation(rows), pictures / "06_ablation.png")
 
 # %% [markdown]
