@@ -28,6 +28,7 @@ from xperience.report.tables import (
     capital,
     difference,
     floor,
+    listed,
     number,
     readable,
     score,
@@ -38,11 +39,13 @@ from xperience.text import as_markdown
 
 Rows = Sequence[Record]
 CONTRACT = "corrected"
+PRIMARY = {task.name: task.primary.name for task in tasks_of(CONTRACT)}
+"""The measure that each task is judged by."""
 
 
 def primary_of(task: str) -> str:
-    """Return the name of a task's primary measure under the contract that the section follows."""
-    return tasks_of("corrected", [TASKS_BY_NAME[task]])[0].primary.name
+    """Return the name of a task's primary measure."""
+    return PRIMARY[task]
 
 
 def find(
@@ -222,7 +225,8 @@ def ablation_title(rows: Rows) -> str:
             (costs if worse else free).append(f"{name} {worse} of {n}" if worse else name)
     if not costs + free:
         return "Too few recordings to test what each modality adds"
-    rest = f"leaving out {' or '.join(free)} costs none significantly" if free else ""
+    left = listed(free).replace(" and ", " or ")
+    rest = f"leaving out {left} costs none significantly" if free else ""
     said = f"tasks that get significantly worse without: {', '.join(costs)}" if costs else ""
     return capital("; ".join(filter(None, (said, rest))))
 

@@ -319,8 +319,8 @@ def draw_ablation(rows: Sequence[Record]) -> Picture:
     canvas = new_figure(1.9 + ROW_IN * len(tasks))
     note = (
         "Skill: 0 is the best trivial baseline, 1 is perfect. ▲ significantly better, ▼ worse: "
-        "left than that baseline, right than with everything (95 % interval over recordings, Holm "
-        "over tasks). Empty: the task is not given this modality, or compares it with another."
+        "left than that baseline, right than with everything (intervals over sessions, Holm over "
+        "tasks). Empty: the task is not given this modality, or compares it with another."
     )
     set_title(canvas, title, note)
     if not tasks:
@@ -376,13 +376,13 @@ def draw_scaling(rows: Sequence[Record]) -> Picture:
         Of the section on held-out episodes.
     """
     title, sizes = scaling_title(rows), sizes_in(rows)
-    tasks = list(dict.fromkeys(r.task for r in rows if r.variant == f"{SCALING}1" and r.task))
+    tasks = [one for one in tasks_in(rows) if find(rows, one, "linear", f"{SCALING}1")]
     n_lines = -(-max(len(tasks), 1) // _COLUMNS)
     canvas = new_figure(1.3 + 1.55 * n_lines)
     note = (
-        "The same held-out recordings are tested. Bars: 95 % interval over recordings. Open: as "
+        "The same held-out recordings are tested. Bars: 95 % interval over sessions. Open: as "
         "many training windows as one recording has, spread over more recordings. Dotted: the "
-        "best trivial baseline."
+        "best trivial baseline. ↓: less is better."
     )
     set_title(canvas, title, note)
     if not tasks:
@@ -422,7 +422,7 @@ def _sizes(ax: Axes, task: str, row: Record, sizes: Sequence[int]) -> None:
     if row.floor is not None:
         ax.axhline(row.floor, color=MUTED, linewidth=1, linestyle=":")
     unit = {"1": "", "m": ", mm"}.get(row.unit, f", {row.unit}")
-    less = "" if row.higher_is_better else " (less is better)"
+    less = "" if row.higher_is_better else " ↓"
     ax.set_title(f"{readable(task)}\n{readable(row.metric)}{unit}{less}", fontsize=7.5)
     ax.set_xscale("log")
     ax.set_xticks(sizes, sizes)
