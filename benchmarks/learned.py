@@ -99,8 +99,10 @@ def pooled(
         for (head, task), problem in zip(asked, problems, strict=True):
             one = across.fold_scores(problem, {head: predict(problem, "linear")}, gap=False)
             first = of_fold.setdefault(task.name, one)
-            if one is not first and same_samples(one, first):
+            if same_samples(one, first):
                 of_fold[task.name] = replace(first, heads=first.heads | one.heads)
+            elif isinstance(one, across.Fold):
+                print(f"fold {number}: {task.name}, {head} is left out: it has other samples")
         for name, one in of_fold.items():
             found[name].append(one)
         show("folds", number, n_folds)

@@ -18,7 +18,7 @@ from xperience.project import at_root
 from xperience.report.entries import entries_page, entry_lines, read_entries
 from xperience.report.pages import tasks_page
 from xperience.tasks.catalogue import TASKS, TASKS_BY_NAME
-from xperience.tasks.problem import problems_of, with_blocks
+from xperience.tasks.problem import problems_of, with_modality
 
 
 def code_of(page: str) -> list[str]:
@@ -103,7 +103,7 @@ def test_features_are_one_function(episode, windows, tmp_path, monkeypatch):
     for block in code_of("your-own-features"):
         exec(block, names)
     n_features = [
-        with_blocks(names["problem"], blocks, "visual").n_features
+        with_modality(names["problem"], blocks, "visual").n_features
         for blocks in names["variants"].values()
     ]
     assert np.diff(n_features)[0] == n_features[-1] == names["BLOCK"].dim

@@ -26,7 +26,7 @@ from xperience.features.learned import (
 from xperience.features.table import TableError, WindowTable
 from xperience.recording.media import read_rgb
 from xperience.studies.learned import suite_rows
-from xperience.tasks.catalogue import TASKS, TEXT
+from xperience.tasks.catalogue import ALL, TASKS, TEXT
 from xperience.tasks.problem import problems_of
 
 COLOUR = "frames_colour"
@@ -125,6 +125,7 @@ def test_the_suite_says_what_a_block_gains_where_a_task_is_given_its_modality(
     add_learned(table, whole_tiny, [COLOUR])
     problems = problems_of(whole_tiny, WindowTable(table), tasks=TASKS)
     plain = list(suite_rows(problems, ["linear"], 1, "tiny", {}))
+    assert problems[0].with_blocks(ALL).ok, "a block that is known is not one that is left out"
     rows = list(suite_rows(problems, ["linear"], 1, "tiny", {COLOUR: "visual"}))
     assert [row for row in rows if COLOUR not in str(row.head)] == plain
 

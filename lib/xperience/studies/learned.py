@@ -18,7 +18,7 @@ from xperience.evaluation.evaluate import (
 from xperience.evaluation.predictions import Predictions, predict_heads
 from xperience.evaluation.records import Record
 from xperience.features.blocks import BLOCKS_BY_NAME
-from xperience.tasks.problem import REST, Problem, with_blocks, with_target
+from xperience.tasks.problem import REST, Problem, with_modality, with_target
 from xperience.tasks.task import Task
 
 BESIDE, INSTEAD = "+", "→"
@@ -68,7 +68,7 @@ def _variants(problem: Problem, added: Mapping[str, str]) -> dict[str, Problem]:
     task, found = problem.task, {}
     for name, modality in added.items():
         blocks = (REST, *own_blocks(task, modality), name)
-        found[BESIDE + name] = with_blocks(problem, blocks, modality)
+        found[BESIDE + name] = with_modality(problem, blocks, modality)
         if problem.ok and retrieves(task, modality):
             found[INSTEAD + name] = with_target(problem, name)
     return found

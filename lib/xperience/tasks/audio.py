@@ -22,7 +22,7 @@ from xperience.models import gram
 from xperience.recording.recording import Recording
 from xperience.tasks import measures
 from xperience.tasks.catalogue import AUDIO, TASKS
-from xperience.tasks.problem import REST, Blocks, Problem, problems_of, with_blocks
+from xperience.tasks.problem import REST, Blocks, Problem, problems_of, with_modality
 from xperience.tasks.task import Target, Task
 
 UNLABELLED = "N/A"
@@ -63,7 +63,7 @@ def published_variants(contract: str) -> dict[str, tuple[str, ...]]:
     }
 
 
-with_sound = partial(with_blocks, modality="audio")
+with_sound = partial(with_modality, modality="audio")
 """(problem, blocks) -> the same problem with other blocks of sound."""
 
 

@@ -35,7 +35,7 @@ from xperience.tasks.task import Piece, Task
 from xperience.tasks.truth import Truth
 
 REST = "rest"
-"""In a variant's blocks: everything that the task is given but one modality; see `with_blocks`."""
+"""In a variant's blocks: all that the task is given but one modality; see `with_modality`."""
 VALIDATION_FOLD = 2
 """The fold that decides when a network stops."""
 INNER_ORIGIN = (0.5, 2)
@@ -394,7 +394,7 @@ class Problem:
         return self.with_split(purge(self.split, self.samples.frames, embargo_frames))
 
 
-def with_blocks(problem: Problem, blocks: Sequence[str], modality: str) -> Problem:
+def with_modality(problem: Problem, blocks: Sequence[str], modality: str) -> Problem:
     """Return the same problem with other blocks of a modality: a variant of an ablation.
 
     ``blocks`` take the place of the problem's own ones of that modality, beside ``REST`` unless
