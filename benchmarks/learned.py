@@ -69,20 +69,21 @@ def with_learned(manifest: SplitManifest, run: Path, names: list[str], show: Cal
     return folder
 
 
-def variants(tasks: list[Task], added: Mapping[str, str]) -> list[tuple[str, Task]]:
-    """Return (head, task) of every task as it is and with each learned block.
+def variants(tasks: list[Task], added: Mapping[str, str]) -> list[tuple[str, str, Task]]:
+    """Return (task's name, head, task) of every task as it is and with each learned block.
 
-    Tasks are as declared; whether one is given a modality is what the corrected contract says.
+    Variants have names of their own, as a cohort asks. Tasks are as declared; whether one is given
+    a modality is what the corrected contract says.
     """
-    found = [("linear", task) for task in tasks]
+    found = [(task.name, "", task) for task in tasks]
     for name, modality in added.items():
         for task, asked in zip(tasks, tasks_of(CONTRACT, tasks), strict=True):
             if own := own_blocks(asked, modality):
                 pieces = in_place(task.pieces, (*own, name), modality)
-                found.append((f"linear{BESIDE}{name}", replace(task, pieces=pieces)))
+                found.append((task.name, BESIDE + name, replace(task, pieces=pieces)))
             if retrieves(task, modality):
-                found.append((f"linear{INSTEAD}{name}", replace(task, target_blocks=(name,))))
-    return found
+                found.append((task.name, INSTEAD + name, replace(task, target_blocks=(name,))))
+    return [(name, f"linear{way}", replace(task, name=name + way)) for name, way, task in found]
 
 
 def pooled(
@@ -94,19 +95,19 @@ def pooled(
     asked = variants(tasks, added)
     found = {task.name: [] for task in tasks}
     for number, split in enumerate(across.folds(manifest, n_folds), 1):
-        problems = across.cohort_problems(cohort.on_sides_of(split), [task for _, task in asked])
+        problems = across.cohort_problems(cohort.on_sides_of(split), [task for *_, task in asked])
         of_fold = {}
-        for (head, task), problem in zip(asked, problems, strict=True):
+        for (name, head, _), problem in zip(asked, problems, strict=True):
             one = across.fold_scores(problem, {head: predict(problem, "linear")}, gap=False)
-            first = of_fold.setdefault(task.name, one)
+            first = of_fold.setdefault(name, one)
             if same_samples(one, first):
-                of_fold[task.name] = replace(first, heads=first.heads | one.heads)
+                of_fold[name] = replace(first, heads=first.heads | one.heads)
             elif isinstance(one, across.Fold):
-                print(f"fold {number}: {task.name}, {head} is left out: it has other samples")
+                print(f"fold {number}: {name}, {head} is left out: it has other samples")
         for name, one in of_fold.items():
             found[name].append(one)
         show("folds", number, n_folds)
-    for task in tasks:
+    for task in tasks_of(CONTRACT, tasks):
         yield from across.pooled_rows(task, found[task.name], "learned")
 
 
