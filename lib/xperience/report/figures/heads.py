@@ -373,6 +373,7 @@ def draw_by_speed(rows: Sequence[Record], task: str) -> Picture:
                 ax.scatter(place + shift, _MM * row.value, color=colour, s=22, zorder=3)
     ax.set(xticks=range(len(errors)), xticklabels=errors, yscale="log", ylabel="error (mm)")
     ax.yaxis.set_major_formatter(LogFormatter())
+    ax.yaxis.set_minor_formatter(LogFormatter())
     ax.grid(axis="y", color=FAINT, linewidth=0.6)
     looks = [FORECAST_LOOKS[head] for head in heads]
     handles = [Line2D([], [], color=colour, marker="o", ls="", markersize=4.5, label=label)
