@@ -386,6 +386,7 @@ class Pooled:
 
     groups: np.ndarray
     sessions: np.ndarray
+    task: Task
 
     contract = CONTRACT
 
@@ -501,7 +502,7 @@ def _pooled_problem(problems: Sequence[Any]) -> Pooled:
             number = np.unique(getattr(problem, name), return_inverse=True)[1]
             numbers.append(first + number)
             first += int(number.max()) + 1
-    return Pooled(*(np.concatenate(numbers) for numbers in found.values()))
+    return Pooled(*(np.concatenate(numbers) for numbers in found.values()), problems[0].task)
 
 
 def _merged(each: Sequence[Any]) -> Any:
