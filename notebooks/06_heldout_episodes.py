@@ -39,7 +39,7 @@ n_study: int = 128  # episodes of the study that the note plans
 n_dataset: int = 12102  # complete episodes of the dataset
 frames_per_episode: int = 5821  # length of a real episode: that of the public sample
 n_seeds: int = 5  # seeds of the networks
-n_turns_inputs: int = 3  # of the folds, those that are asked with other inputs
+n_turns_inputs: int = 2  # of the folds, those that are asked with other inputs
 n_turns_sizes: int = 2  # of the folds, those that learn from fewer recordings
 n_draws: int = 2  # random parts of the training recordings, of each size
 

@@ -317,7 +317,7 @@ def test_a_reconstruction_has_one_unit_within_and_across_recordings(cohort, answ
     assert np.abs(within.predicted).max() <= MAX_SCORE
     assert np.median(np.abs(within.predicted - within.truth)) < 1
     folds_of = folded["modality_reconstruction"]
-    pooled = folds._pooled([fold.heads for fold in folds_of])["linear"]
+    pooled = folds.pooled_scores([fold.heads for fold in folds_of])["linear"]
     assert len(pooled.draws[0][0]) == sum(len(f.heads["linear"].draws[0][0]) for f in folds_of)
 
 

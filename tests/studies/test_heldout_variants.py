@@ -157,6 +157,7 @@ def test_pooled_over_folds_scores_and_intervals_are_those_of_the_samples(compare
     assert row.value == pytest.approx(own.score(one.primary).value)
     assert row.ci_low == pytest.approx(own.interval(one.primary).low)
     assert row.ci_high == pytest.approx(own.interval(one.primary).high)
+    assert row.reason == "folds: 8"
     assert row.floor == one.scores[FLOOR].score(one.primary).value
 
     gain = compared_rows(found, ("good", "poor"), BASE)[0]

@@ -161,7 +161,8 @@ def _over(each: Sequence[_Asked], ok: bool) -> _Asked:
         return lost or _Asked(each[0].task, {}, (), "skipped", "not asked in every fold")
     counts = {"n_train": round(np.mean([one.counts["n_train"] for one in each])),
               "n_test": sum(one.counts["n_test"] for one in each)}  # fmt: skip
-    return _Asked(each[0].task, counts, tuple(dict.fromkeys(n for one in each for n in one.notes)))
+    notes = dict.fromkeys(note for one in each for note in one.notes)
+    return _Asked(each[0].task, counts, (f"folds: {len(each)}", *notes))
 
 
 def compared_rows(
