@@ -191,12 +191,13 @@ def _jackknife_error(score_of: WeightedScore, segment: np.ndarray) -> float:
 def _constant(value: float, q: int, level: float, bounds: tuple[float, float]) -> Interval:
     """Return what q segments that all score the same allow to be said.
 
-    A share of segments that was never seen in q of them is below the exact binomial bound; each
-    could score anything within the bounds. A difference in all segments has the sign test's p.
+    Of a score at a bound, such as all right: a share of segments that was never seen in q of them
+    is below the exact binomial bound, and could score anything. A difference in all segments has
+    the sign test's p.
     """
     p = 1.0 if value == 0 else 2.0 ** (1 - q)
     span = bounds[1] - bounds[0]
-    if not math.isfinite(span):
+    if not math.isfinite(span) or value not in bounds:
         reason = "every sample scores the same: a width of zero would not be certainty"
         status = IntervalStatus.NO_VARIATION
         return Interval(value, p=p, n_segments=q, status=status, reason=reason)
