@@ -29,6 +29,7 @@ from xperience.report.claims import (
     Rule,
     Same,
     Settles,
+    Signs,
     Tally,
 )
 from xperience.report.takeaways import HEADS, Evidence, judge, say
@@ -142,6 +143,13 @@ def _(test: Clears, place: Place, outcome: Outcome) -> list[Record]:
     }
     score = found.model_copy(update={**moved, **bound})
     return [score] if test.bound is None else [score, row(place, test.bound, value=1.0)]
+
+
+@rows_for.register
+def _(test: Signs, place: Place, outcome: Outcome) -> list[Record]:
+    if outcome is OPEN:
+        return [row(place, test.ask, status="skipped", reason="it was not tried")]
+    return [row(place, test.ask, value={YES: test.n, NO: 0.0, NEITHER: test.n / 2}[outcome])]
 
 
 @rows_for.register

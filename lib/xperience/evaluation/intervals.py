@@ -11,9 +11,9 @@ One method for every score and every difference, so that an interval and a p-val
 - *Student's t* with one degree of freedom less than segments: few segments make wide intervals
   instead of none (Ibragimov and Müller, Journal of Business & Economic Statistics 28, 2010).
 
-How often intervals hold the truth, and how often a difference is found that isn't there, was
-simulated for 100 to 400 samples whose neighbours are correlated 0.5 to 0.95: docs/reading.md has the
-figures, tests/evaluation/test_intervals.py the simulation.
+How often intervals hold the truth, and how often a difference is found that is none, was
+simulated for 100 to 400 samples whose neighbours are correlated 0.5 to 0.95: docs/reading.md has
+the figures, tests/evaluation/test_intervals.py the simulation.
 """
 
 import math

@@ -15,6 +15,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scipy.stats import binomtest
+
 from xperience.errors import XperienceError, did_you_mean
 from xperience.evaluation.records import (
     ALPHA,
@@ -54,6 +56,7 @@ from xperience.report.claims import (
     Rule,
     Same,
     Settles,
+    Signs,
     Tally,
     Test,
     sections_of,
@@ -491,6 +494,20 @@ def _tally(test: Tally, evidence: Evidence, place: Place) -> Judgement:
     return Judgement(outcome, tuple(rows), _tallied(tasks, len(asks)), why)
 
 
+def _signs(test: Signs, evidence: Evidence, place: Place) -> Judgement:
+    found = evidence.find(place, test.ask)
+    words = {"mine": found.shown, "n": str(test.n), "p": UNKNOWN, "figures": ""}
+    why = found.lacking
+    if not why and not 0 <= found.row.value <= test.n:
+        why = f"{found.shown} is no count of {test.n} tasks"
+    if why:
+        return Judgement(OPEN, _known((found,)), words, why)
+    p = float(binomtest(round(found.row.value), test.n).pvalue)
+    words |= {"p": number(p), "figures": f"{found.shown} of {test.n} tasks"}
+    better = YES if 2 * found.row.value > test.n else NO
+    return Judgement(better if p <= ALPHA else NEITHER, _known((found,)), words)
+
+
 def _was_scored(evidence: Evidence, place: Place, ask: Ask) -> bool:
     """Return whether the head that is asked about was scored at all, in whatever measure."""
     rows, _ = evidence.rows(place.column, ask.section)
@@ -609,6 +626,7 @@ _JUDGES = {
     Aligned: _aligned,
     Clears: _clears,
     Tally: _tally,
+    Signs: _signs,
     Fact: _fact,
     Same: _same,
     Every: _every,

@@ -85,7 +85,7 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
     over = "the best trivial baseline" if rival == FLOOR else "the linear head"
     subtitle = (
         f"Gain over {over}, as a share of the way from the best baseline to perfection. Filled: "
-        "better or worse by its 95\N{NO-BREAK SPACE}% interval; hollow: no verdict of that kind. "
+        "significantly better or worse; hollow: not. Bars: 95\N{NO-BREAK SPACE}% intervals. "
         "An arrow: further than is drawn."
     )
     set_title(canvas, title, subtitle)
@@ -355,30 +355,32 @@ def draw_by_speed(rows: Sequence[Record], task: str) -> Picture:
               for name, each in found.items()}  # fmt: skip
     errors = {name: each for name, each in errors.items() if each}
     title = _speed_title(errors)
-    canvas = new_figure(3.0)
+    canvas = new_figure(3.2)
     small = "Mean joint error on thirds of the test samples, by hand speed at present; 95 % "
-    set_title(canvas, title, f"{small}intervals where they can be trusted.")
+    set_title(canvas, title, f"{small}intervals.")
     ax = canvas.subplots()
     if not errors:
         empty_panel(ax, "no head answered the hand task")
         return Picture(canvas, title, title)
     heads = [head for head in FORECAST_LOOKS if any(head in each for each in errors.values())]
+    least = min(row.value for each in errors.values() for row in each.values())
     for place, each in enumerate(errors.values()):
         for shift, head in zip(np.linspace(-0.3, 0.3, len(heads)), heads, strict=True):
             if head in each:
                 row, colour = each[head], FORECAST_LOOKS[head][0]
                 if row.ci_low is not None:
-                    ends = [_MM * max(row.ci_low, 1e-5), _MM * row.ci_high]
+                    ends = [_MM * max(row.ci_low, least / 2), _MM * row.ci_high]
                     ax.plot([place + shift] * 2, ends, color=colour, linewidth=1.6)
                 ax.scatter(place + shift, _MM * row.value, color=colour, s=22, zorder=3)
     ax.set(xticks=range(len(errors)), xticklabels=errors, yscale="log", ylabel="error (mm)")
+    ax.set_ylim(bottom=_MM * least / 2)
     ax.yaxis.set_major_formatter(LogFormatter())
     ax.yaxis.set_minor_formatter(LogFormatter())
     ax.grid(axis="y", color=FAINT, linewidth=0.6)
     looks = [FORECAST_LOOKS[head] for head in heads]
     handles = [Line2D([], [], color=colour, marker="o", ls="", markersize=4.5, label=label)
                for colour, label in looks]  # fmt: skip
-    canvas.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=7.5)
+    canvas.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=7.5)
     said = [f"{name}: {_in_words({head: row.value for head, row in each.items()})}"
             for name, each in errors.items()]  # fmt: skip
     return Picture(canvas, title, f"{title}. {'; '.join(said)}.")
@@ -559,7 +561,9 @@ def draw_near_changes(rows: Sequence[Record], tasks: Sequence[str]) -> Picture:
                 drawn.append(row)
             n = next((row.n_test for row in found), 0)
             ax.text(at, 1.06, f"{n}", ha="center", fontsize=7.5, color=MUTED)
-        ax.set(title=task, xticks=range(len(_ZONES)), xlim=(-0.5, 2.5), ylim=(-0.03, 1.14))
+        ax.set(
+            title=readable(task), xticks=range(len(_ZONES)), xlim=(-0.5, 2.5), ylim=(-0.03, 1.14)
+        )
         ax.set_xticklabels(_ZONES.values())
         ax.grid(axis="y", color=FAINT, linewidth=0.6)
     panels[0].set_ylabel("accuracy")
