@@ -55,6 +55,8 @@ WORDS = {
     "same_subtask": "its subtask",
 }
 
+IN_MM = FuncFormatter(lambda metres, _: f"{1000 * metres:g}")
+
 
 @styled
 def draw_across(rows: Sequence[Record], heads: Sequence[str] = ("linear", "neural")) -> Picture:
@@ -139,8 +141,11 @@ def _scores(ax: Axes, found: Sequence[tuple[str, dict[str, _Drawn]]], label: str
             ax.plot([first.floor] * 2, [place - 0.36, place + 0.36], color=MUTED, linewidth=3)
         for (head, one), step in zip(told.items(), steps, strict=True):
             _score(ax, place + step, head, one)
-        names.append(f"{task} ({first.metric})")
+        names.append(f"{task} ({readable(first.metric)})")
     _tasks(ax, names)
+    if {_unit(one) for one in found} == {"m"}:
+        ax.xaxis.set_major_formatter(IN_MM)
+        label = "mm, less is better"
     ax.set_xlabel(label)
     ax.margins(x=0.03)
 
@@ -208,11 +213,15 @@ def _beside(pair: Sequence[Axes], found: Sequence[tuple[str, Sides]], unit: str)
         if sides.gap is not None:
             _gap(gaps, place, sides.gap)
     gaps.axvline(0, color=INK, linewidth=0.8)
-    _tasks(scores, [f"{task} ({primary_of(task)})" for task, _ in found])
+    _tasks(scores, [f"{task} ({readable(primary_of(task))})" for task, _ in found])
     _tasks(gaps, [""] * len(found))
     for ax in pair:
         ax.xaxis.set_major_locator(MaxNLocator(4))
     label = unit or ", ".join(dict.fromkeys(sides.gap.unit for _, sides in found if sides.gap))
+    if label == "m":
+        label = "mm"
+        for ax in pair:
+            ax.xaxis.set_major_formatter(IN_MM)
     scores.set_xlabel(label)
     gaps.set_xlabel(f"{label} (here less is better)" if _less(found) else label)
 
@@ -429,5 +438,5 @@ def _sizes(ax: Axes, task: str, row: Record, sizes: Sequence[int]) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_locator(MaxNLocator(4))
     if row.unit == "m":
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{1000 * y:g}"))
+        ax.yaxis.set_major_formatter(IN_MM)
     ax.grid(axis="y", color=FAINT, linewidth=0.6)
