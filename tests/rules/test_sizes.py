@@ -27,7 +27,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "models": (2_170, 1_180),
     "qwen": (4_300, 2_120),
     "recording": (3_560, 2_220),
-    "report": (11_560, 3_430),
+    "report": (11_600, 3_440),
     "rules": (0, 750),
     "run": (1_760, 1_300),
     "site": (0, 850),

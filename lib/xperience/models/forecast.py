@@ -9,6 +9,7 @@ its square. Which of them is used is chosen by a rolling origin inside the train
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ HIDDEN, UPDATES, BATCH, RATE, DROPPED = 32, 750, 64, 3e-3, 0.3
 JOINT_STRIDE = 4
 """A batch shows a quarter of the joints, drawn anew: those of a hand move nearly alike."""
 NETWORK_SEEDS = (7, 8)
+_ONE_GENERATOR = Lock()
+"""PyTorch draws the weights of new layers from one generator, which threads share."""
 
 
 def mean_distance(predicted: np.ndarray, ahead: np.ndarray) -> float:
@@ -158,7 +161,7 @@ def _trained(
     n_features, n_velocities = learned[0].shape[-1], learned[1].shape[1]
     scale = torch.arange(1, n_ahead + 1) / 3
     rng = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
+    with _ONE_GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = nn.Sequential(
             nn.Linear(n_features, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN), nn.SiLU(),
