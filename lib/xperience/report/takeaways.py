@@ -531,13 +531,15 @@ def _tallied(tasks: Mapping[Verdict, Sequence[str]], n: int) -> dict[str, str]:
         name: f"{len(found)} of {n} tasks ({listed(found)})" if found else "no task"
         for name, found in zip(names, tasks.values(), strict=True)
     }
+    untold = len(tasks[Verdict.NOT_TESTED])
+    words["untested"] = f", {untold} not tested" if untold else ""
     disagree = tasks[Verdict.BETTER] and tasks[Verdict.WORSE]
     words["case"] = "Tasks disagree" if disagree else "Too few tasks show it"
-    called = ("better", "worse", str(Verdict.NO_DIFFERENCE), "without a verdict")
+    called = ("better", "worse", str(Verdict.NO_DIFFERENCE), "not tested")
     shown = ", ".join(f"{one} {name}" for one, name in zip(numbers.values(), called, strict=True))
     words["figures"] = f"{shown} of {n} tasks" if n > 1 else ""
-    told = len(tasks[Verdict.NOT_TESTED]) < n
-    words["seen"] = f" (better on {words['better']}, worse on {words['worse']})" if told else ""
+    seen = f" (better on {words['better']}, worse on {words['worse']})"
+    words["seen"] = seen if untold < n else ""
     return words | numbers
 
 
