@@ -14,6 +14,7 @@ ONE_SEED = MEAN.model_copy(update={"n_seeds": 1, "seed": 7, "ci_low": None, "ci_
 AGREED = MEAN.model_copy(update={"spread": 0.0, "ci_low": None, "ci_high": None})
 ALONE = ONE_SEED.model_copy(update={"spread": None})
 LOOSE = SCORE.model_copy(update={"no_verdict": "unstable: float32 and float64 differ"})
+SURE = SCORE.model_copy(update={"metric": "calibration_error"})
 HOURS = Record(**OF, metric="wall_time", unit="h", value=1.5)
 SKIPPED = Record(**OF, metric="f1", higher_is_better=True, status="skipped", reason="no sound")
 
@@ -44,7 +45,10 @@ def test_the_kind_of_a_row_follows_from_what_its_numbers_rest_on(row, kind):
         (MEAN, {"value": 0.59, "spread": 0.5}, "different"),  # the reference's spread counts
         (AGREED, {"value": 0.4, "spread": 0.1}, "within tolerance"),  # the other's seeds tell
         (AGREED, {"value": 0.4}, "different"),
-        (MEAN, {"ci_low": 0.3}, "different"),
+        (MEAN, {"ci_low": 0.3}, "within tolerance"),  # it follows its score
+        (SCORE, {"p_holm": 0.2}, "within tolerance"),  # of all its family; the verdict is compared
+        (SURE, {"value": 0.51}, "within tolerance"),  # near ties tip
+        (SURE, {"value": 0.53}, "different"),
         (MEAN, {"ci_low": None, "ci_high": None}, "within tolerance"),  # verdicts tell of it
         (MEAN, {"floor": 0.21}, "different"),
         (MEAN, {"n_seeds": 4}, "different"),

@@ -23,12 +23,15 @@ LEAST_SHARE = 0.01
 MEASURED_UNITS = {"h", "CPU s"}
 """Hours of work and seconds of a processor are measured, and differ from run to run."""
 _DERIVED = 1e-3
-"""Of effective samples and p: ratios of sums of small differences, shown with few digits."""
+"""Of intervals' ends (as a share of the farther one), effective samples and p: sums of small
+differences, shown with few digits."""
+BINNED, TIPPED = ("calibration_error", "selective_accuracy_50", "selective_accuracy_80"), 0.02
+"""Metrics that put samples in order by probability: near ties tip, and move them by so much."""
 _EXACT = ("run", "section", "contract", "task", "head", "variant", "against", "metric", "seed",
           "unit", "higher_is_better", "status", "n_seeds", "n_train", "n_test")  # fmt: skip
-_OF_TEST = ("n_effective", "p", "p_holm")
-_NUMBERS = ("value", "ci_low", "ci_high", "spread", "floor", "skill", "ceiling", *_OF_TEST)
-_OF_SCORE = ("value", "ci_low", "ci_high")
+_ENDS, _OF_TEST = ("ci_low", "ci_high"), ("n_effective", "p")
+_SCORES = ("value", "spread", "floor", "skill", "ceiling")
+_NUMBERS = (*_SCORES, *_ENDS, *_OF_TEST)
 
 
 class Kind(StrEnum):
@@ -79,12 +82,14 @@ def compare_rows(reference: Record, row: Record) -> Agreement:
 
     Notes
     -----
-    Reasons aren't compared, and a network's interval, spread and effective samples only follow its
-    score: whether it has an interval at all decides verdicts, and those are compared as such.
+    Reasons aren't compared. A network's interval, spread and effective samples only follow its
+    score, and a p that is corrected for its family hangs on all of the family: both decide
+    verdicts, and those are compared as such.
     """
     if any(getattr(reference, name) != getattr(row, name) for name in _EXACT):
         return Agreement.DIFFERENT
-    if all(getattr(reference, name) == getattr(row, name) for name in (*_NUMBERS, "floor_name")):
+    numbers = (*_NUMBERS, "p_holm", "floor_name")
+    if all(getattr(reference, name) == getattr(row, name) for name in numbers):
         return Agreement.EQUAL
     kind = kind_of(reference)
     if kind in (Kind.UNSTABLE, Kind.MEASURED) or Kind.UNSTABLE is kind_of(row):
@@ -98,6 +103,8 @@ def compare_rows(reference: Record, row: Record) -> Agreement:
         if reference.spread is None or spread is None:
             return Agreement.NOT_COMPARED
         near = _near_network(reference, row, spread)
+    elif reference.metric in BINNED and None not in (reference.value, row.value):
+        near = abs(reference.value - row.value) <= TIPPED
     else:
         same = reference.floor_name == row.floor_name
         near = same and all(_close(reference, row, name) for name in _NUMBERS)
@@ -108,6 +115,9 @@ def _close(reference: Record, row: Record, name: str) -> bool:
     was, now = getattr(reference, name), getattr(row, name)
     if was is None or now is None:
         return was is now
+    if name in _ENDS:
+        far = max(abs(getattr(reference, end) or 0.0) for end in _ENDS)
+        return abs(was - now) <= _DERIVED * far + ABSOLUTE
     relative = _DERIVED if name in _OF_TEST else RELATIVE
     return math.isclose(was, now, rel_tol=relative, abs_tol=ABSOLUTE)
 
@@ -117,6 +127,6 @@ def _near_network(reference: Record, row: Record, spread: float) -> bool:
     size = max(abs(reference.value or 0.0), abs(reference.floor or 0.0))
     seeds = N_SPREADS * spread * math.sqrt(SEEDS / reference.n_seeds)
     allowed = seeds + LEAST_SHARE * size
-    pairs = [(getattr(reference, name), getattr(row, name)) for name in _OF_SCORE]
-    moved = all(abs(was - now) <= allowed for was, now in pairs if None not in (was, now))
+    both = None not in (reference.value, row.value)
+    moved = not both or abs(reference.value - row.value) <= allowed
     return moved and all(_close(reference, row, name) for name in ("floor", "ceiling"))
