@@ -1,7 +1,7 @@
 """Heads on other instruction sets and threads: the same verdicts, numbers within tolerance.
 
-A network may lose its verdict, never get another: in 45 seconds there are about as few segments as
-an interval needs, and one of five seeds may lie next to 0. Verdicts of other heads stay.
+A network may gain or lose a verdict, never turn it: 45 seconds are few segments, and one of five
+seeds may lie next to 0. Verdicts of other heads stay.
 """
 
 import os
@@ -81,7 +81,7 @@ def test_another_processor_gives_the_same_verdicts(threads, variables, rows_on, 
     pairs = {key: (verdict(reference[key])[0], verdict(row)[0])
              for key, row in rows.items() if row.against is not None}  # fmt: skip
     apart = {key: pair for key, pair in pairs.items() if pair[0] is not pair[1]}
-    assert all(Verdict.NOT_TESTED in pair for pair in apart.values()), apart
+    assert {Verdict.BETTER, Verdict.WORSE} not in map(set, apart.values()), apart
     assert {kind_of(reference[key]) for key in apart} <= {Kind.NETWORK}
     same = [was for key, (was, now) in pairs.items()
             if was is now and kind_of(reference[key]) is Kind.NETWORK]  # fmt: skip
