@@ -85,6 +85,13 @@ def test_adjusted_p_values_are_holms(p_values):
     assert holm(rows) == rows
 
 
+def test_what_hangs_on_rounding_is_none_of_the_family():
+    rows = [gap(place, p) for place, p in enumerate((0.01, 0.02, 0.03))]
+    rows[0] = rows[0].model_copy(update={"no_verdict": "unstable: otherwise in single precision"})
+    rows[1] = rows[1].model_copy(update={"no_verdict": "seeds disagree: 4 of 5"})
+    assert [row.p_holm for row in holm(rows)] == [None, 0.04, 0.04]
+
+
 def test_a_family_is_one_comparison_over_tasks_whichever_baseline_is_best():
     names = {"against": ("majority", "zero_velocity", "linear", "linear"), "p": (0.01,) * 4}
     tasks, variants = ("a", "b", "a", "b"), (None, None, None, "seen")

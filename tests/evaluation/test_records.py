@@ -2,14 +2,11 @@ import math
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from xperience.evaluation.records import (
     Record,
     RecordError,
-    finite_or_none,
     read_records,
     records_table,
     write_records,
@@ -74,10 +71,3 @@ def test_a_file_that_holds_no_rows_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(RecordError, match=r"01.json"):
         read_records(path)
-
-
-@given(st.none() | st.floats())
-def test_a_number_is_finite_or_none(value):
-    kept = finite_or_none(value)
-    assert kept is None or math.isfinite(kept)
-    assert (kept is None) == (value is None or not math.isfinite(value))

@@ -3,7 +3,7 @@
 This is the one place that scores and compares. A `Comparison` holds a problem's heads and trivial
 baselines, scored on the same test samples; `evaluate` writes it out as rows. Samples stand in time
 order, so that neighbours form segments; in a problem of several recordings (it has ``groups``)
-each is a segment, and ranks are taken within each.
+sessions are segments, and ranks are taken within each recording.
 """
 
 import re
@@ -27,7 +27,7 @@ from xperience.evaluation.intervals import (
 )
 from xperience.evaluation.metrics import Boundaries, Detections, Ranks, Score
 from xperience.evaluation.predictions import Prediction, Predictions
-from xperience.evaluation.records import DISAGREE, MIN_SEEDS, Record
+from xperience.evaluation.records import DISAGREE, FLOOR, MIN_SEEDS, Record
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.models import baselines
 from xperience.models.forecast import damped_velocity
@@ -35,9 +35,9 @@ from xperience.tasks.measures import CONFIDENCE, Measure, measure
 from xperience.tasks.problem import Problem
 from xperience.tasks.targets import boundary_frames
 
-FLOOR, SEEN, AT_CHANGES = "floor", "seen_classes", "at_changes"
-"""Variants of rows: a trivial baseline's own score; test samples of classes that were trained, and
-those whose label is another than the window's, where the label that persists is always wrong."""
+SEEN, AT_CHANGES = "seen_classes", "at_changes"
+"""Variants of rows: test samples of classes that were trained, and those whose label is another
+than the window's, where the label that persists is always wrong."""
 CHANGES = {
     "timeline_action": "action",
     "timeline_subtask": "subtask",
@@ -140,13 +140,13 @@ class Scores:
         """Which test samples count as one piece of evidence."""
         if self.problem.sessions is not None:
             return Segmentation(groups=self.problem.sessions)
-        return Segmentation(min_length=self.problem.min_block)
+        return Segmentation(min_length=self.problem.min_segment)
 
     def interval(self, one: Measure) -> Interval:
         """Return the interval of a measure's mean score over seeds."""
         if refusal := self.refusal(one):
             status = IntervalStatus.UNDEFINED
-            return Interval(None, n_samples=self.n(one), status=status, reason=refusal)
+            return Interval(None, status=status, reason=refusal)
         return interval(self.weighted(one), self.n(one), self.segmentation, one.metric.bounds)
 
     def minus(self, other: "Scores", one: Measure) -> Interval:

@@ -18,7 +18,7 @@ the figures, tests/evaluation/test_intervals.py the simulation.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -36,6 +36,8 @@ LEAST, MOST = 5, 16
 """Segments that a recording is cut into: fewer have no power, more are less independent."""
 FEWEST = 3
 """Segments or recordings below which nothing is said."""
+LEVEL = 0.95
+"""Share of intervals that should hold the truth."""
 CHUNK = 256
 
 
@@ -49,13 +51,10 @@ class Segmentation:
         Shortest segment, in samples: window frames / stride, times the samples a window gives.
     groups : array, shape (n,), optional
         Recording (or session) of each sample: each is one segment.
-    level : float
-        Share of intervals that should hold the truth.
     """
 
     min_length: int = WINDOW_OVERLAP
     groups: np.ndarray | None = None
-    level: float = 0.95
 
 
 class IntervalStatus(StrEnum):
@@ -75,7 +74,6 @@ class Interval:
     low: float | None = None  # None unless the status is ok
     high: float | None = None
     p: float | None = None  # two-sided, of the estimate being 0
-    n_samples: int = 0
     n_effective: float | None = None  # independent samples, or recordings, that they are worth
     n_segments: int = 0
     status: IntervalStatus = IntervalStatus.OK
@@ -102,7 +100,7 @@ def interval(
     n : int
         Number of samples, in time order.
     segmentation : Segmentation, optional
-        Shortest segment, or recordings; level.
+        Shortest segment, or recordings.
     bounds : pair of float
         Possible values of the score; the ends stay inside.
 
@@ -115,23 +113,22 @@ def interval(
     estimate = float(score_of(np.ones((1, n)))[0]) if n else math.nan
     if math.isnan(estimate):
         reason = "no samples" if not n else "the score is undefined"
-        return Interval(None, n_samples=n, status=IntervalStatus.UNDEFINED, reason=reason)
+        return Interval(None, status=IntervalStatus.UNDEFINED, reason=reason)
     segment, n_effective, unit = _segments_of(score_of, n, how)
     q = int(segment.max()) + 1
     if q < FEWEST:
         reason = f"{q} {unit}, at least {FEWEST} are needed"
         status = IntervalStatus.TOO_FEW_SEGMENTS
-        return Interval(estimate, None, None, None, n, n_effective, q, status, reason)
+        return Interval(estimate, None, None, None, n_effective, q, status, reason)
     error = _jackknife_error(score_of, segment)
     if not error > 1e-9 * max(1.0, abs(estimate)):
-        return replace(_constant(estimate, q, how.level, bounds), n_samples=n)
-    half = float(t.ppf((1 + how.level) / 2, q - 1)) * error
+        return _constant(estimate, q, bounds)
+    half = float(t.ppf((1 + LEVEL) / 2, q - 1)) * error
     return Interval(
         estimate,
         float(np.clip(estimate - half, *bounds)),
         float(np.clip(estimate + half, *bounds)),
         2 * float(t.sf(abs(estimate) / error, q - 1)),
-        n,
         n_effective,
         q,
     )
@@ -188,7 +185,7 @@ def _jackknife_error(score_of: WeightedScore, segment: np.ndarray) -> float:
     return float(without.std() * math.sqrt(q - 1)) if q > 1 else math.nan
 
 
-def _constant(value: float, q: int, level: float, bounds: tuple[float, float]) -> Interval:
+def _constant(value: float, q: int, bounds: tuple[float, float]) -> Interval:
     """Return what q segments that all score the same allow to be said.
 
     Of a score at a bound, such as all right: a share of segments that was never seen in q of them
@@ -201,7 +198,7 @@ def _constant(value: float, q: int, level: float, bounds: tuple[float, float]) -
         reason = "every sample scores the same: a width of zero would not be certainty"
         status = IntervalStatus.NO_VARIATION
         return Interval(value, p=p, n_segments=q, status=status, reason=reason)
-    half = span * (1 - ((1 - level) / 2) ** (1 / q))
+    half = span * (1 - ((1 - LEVEL) / 2) ** (1 / q))
     low, high = max(bounds[0], value - half), min(bounds[1], value + half)
     return Interval(value, low, high, p, n_segments=q)
 

@@ -5,7 +5,6 @@ A metrics file is a JSON list of rows, so ``pandas.read_json(path)`` reads it. W
 """
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 Status = Literal["ok", "skipped", "degenerate"]
 KEY = ("run", "section", "contract", "task", "head", "variant", "against", "metric", "seed")
 
+FLOOR = "floor"
+"""Variant, or its end, of a trivial baseline's own score."""
 ALPHA = 0.05
 """Greatest corrected p of a difference that is called better or worse."""
 MIN_SEEDS = 5
@@ -156,6 +157,14 @@ class Record(BaseModel):
         return self
 
     @property
+    def tells(self) -> bool:
+        """Whether something follows from the row: it has seeds enough and doesn't hang on rounding.
+
+        Seeds that disagree tell that there is no clear difference.
+        """
+        return self.no_verdict is None or self.no_verdict.startswith(DISAGREE)
+
+    @property
     def key(self) -> tuple[Any, ...]:
         """What tells this row from every other in its file."""
         return tuple(getattr(self, name) for name in KEY)
@@ -172,15 +181,16 @@ def holm(rows: Iterable[Record]) -> list[Record]:
     A family is the same comparison (head, variant, and rival: another head, or whichever trivial
     baseline is best) over the tasks of a section and contract. Calling better or worse what stays
     at or below 5 % makes any false one among them at most 5 % likely, however the tests depend on
-    each other (S. Holm, Scandinavian Journal of Statistics 6, 1979). Rows that are adjusted already
-    are adjusted anew.
+    each other (S. Holm, Scandinavian Journal of Statistics 6, 1979). A row from which nothing
+    follows is none of the family: a p that hangs on rounding must not move its neighbours'. Rows
+    that are adjusted already are adjusted anew.
     """
     rows = list(rows)
-    trivial = {row.head for row in rows if (row.variant or "").endswith("floor")}
+    trivial = {row.head for row in rows if (row.variant or "").endswith(FLOOR)}
     families: dict[tuple[Any, ...], list[int]] = {}
     for place, row in enumerate(rows):
-        if row.p is not None and row.task is not None:
-            rival = "floor" if row.against in trivial else row.against
+        if row.p is not None and row.task is not None and row.tells:
+            rival = FLOOR if row.against in trivial else row.against
             key = row.run, row.section, row.contract, row.head, row.variant, rival, row.seed
             families.setdefault(key, []).append(place)
     for places in families.values():
@@ -190,11 +200,6 @@ def holm(rows: Iterable[Record]) -> list[Record]:
             least = max(least, min(1.0, (len(ordered) - rank) * rows[place].p))
             rows[place] = rows[place].model_copy(update={"p_holm": least})
     return rows
-
-
-def finite_or_none(value: float | None) -> float | None:
-    """Return a number as a row can hold it: NaN and infinity are no score."""
-    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def write_records(

@@ -77,7 +77,7 @@ class Ranking:
             problem.samples.centers[places],
             truth,
             tuple(actions),
-            Segmentation(min_length=problem.min_block),
+            Segmentation(min_length=problem.min_segment),
         )
 
     def __len__(self) -> int:

@@ -21,7 +21,7 @@ from xperience.evaluation.intervals import (
     interval_fields,
 )
 from xperience.evaluation.metrics import METRICS, Metric, Score, skill
-from xperience.evaluation.records import Record
+from xperience.evaluation.records import FLOOR, Record
 from xperience.models.baselines import best_constant_set
 from xperience.qwen.predictions import AnsweredWindow, AnswerFile
 from xperience.qwen.schema import FAULTS, UNKNOWN
@@ -29,7 +29,6 @@ from xperience.qwen.schema import FAULTS, UNKNOWN
 PUBLISHED, HONEST = "published", "corrected"
 """Contracts that rows belong to: the evaluator of the published note, and what we would defend."""
 PREFIX = "published_"
-FLOOR = "floor"
 PARSED, STRICT, ANSWERABLE = "parsed", "strict", "answerable"
 """Variants: what could be read from an answer counts; only answers that are valid whole count; only
 windows count whose true label may be said."""

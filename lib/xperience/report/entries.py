@@ -12,8 +12,6 @@ from xperience.tasks.task import SPLITS
 from xperience.text import as_markdown
 
 COLUMNS = ("task", "entry", "metric", "score", "best floor", "minus floor", "minus linear")
-
-
 _HEAD = """# Entries
 
 Heads that others submitted, beside the run's own, on the same test samples.

@@ -1,11 +1,11 @@
 """How rows are found, judged and written for readers: one finder, one verdict, one formatter."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import pandas as pd
 
-from xperience.evaluation.records import ALPHA, DISAGREE, Record
+from xperience.evaluation.records import ALPHA, Record
 from xperience.text import as_markdown
 
 UNKNOWN = "–"
@@ -67,7 +67,7 @@ def _untested(row: Record | None) -> str:
         return "there is no such row"
     if row.value is not None and row.unit == MIXED:
         return "its mean adds up scores of different units"
-    if row.value is not None and row.no_verdict and not row.no_verdict.startswith(DISAGREE):
+    if row.value is not None and not row.tells:
         return row.no_verdict
     if row.value is None or (row.p is None and row.ci_low is None):
         return reason_of(row)
@@ -77,11 +77,18 @@ def _untested(row: Record | None) -> str:
     return "" if holds else "its interval does not hold its value"
 
 
+def moved(row: Record, change: Callable[[float], float]) -> Record:
+    """Return a row with its value and interval moved or turned round; what p told is lost."""
+    names = ("value", "ci_low", "ci_high")
+    found = {n: None if getattr(row, n) is None else change(getattr(row, n)) for n in names}
+    if None not in found.values():
+        found["ci_low"], found["ci_high"] = sorted((found["ci_low"], found["ci_high"]))
+    return row.model_copy(update=found | {"p": None, "p_holm": None})
+
+
 def minus(row: Record, bound: float) -> Record:
     """Return a score as its difference from a bound that has no uncertainty of its own."""
-    ends = {"value": row.value, "ci_low": row.ci_low, "ci_high": row.ci_high}
-    moved = {k: None if v is None else v - bound for k, v in ends.items()}
-    return row.model_copy(update=moved | {"p": None, "p_holm": None})
+    return moved(row, lambda value: value - bound)
 
 
 class Rows:

@@ -70,6 +70,8 @@ from xperience.report.tables import (
     ends,
     lacks_verdict,
     listed,
+    minus,
+    moved,
     number,
     readable,
     reason_of,
@@ -378,7 +380,7 @@ def _compared(
     metric = readable(named.metric if named else None)
     against = readable(gap.against if gap else None)
     if turned:
-        mine, rival, gap = rival, mine, gap and _moved(gap, lambda value: -value)
+        mine, rival, gap = rival, mine, gap and moved(gap, lambda value: -value)
     words = _scores(mine.value if mine else None, rival.value if rival else None, unit)
     pair = f"{metric} {words['mine']} against {words['other']}"
     both = mine and rival and None not in (mine.value, rival.value)
@@ -417,17 +419,6 @@ def _scores(score: float | None, other: float | None, unit: str) -> dict[str, st
     }
 
 
-def _moved(row: Record, change: Any) -> Record:
-    """Return a row with its value and interval moved, or turned round."""
-    moved = {
-        name: None if getattr(row, name) is None else change(getattr(row, name))
-        for name in ("value", "ci_low", "ci_high")
-    }
-    if None not in moved.values():
-        moved["ci_low"], moved["ci_high"] = sorted((moved["ci_low"], moved["ci_high"]))
-    return row.model_copy(update=moved | {"p": None, "p_holm": None})
-
-
 def _clears(test: Clears, evidence: Evidence, place: Place) -> Judgement:
     score = evidence.find(place, test.ask)
     printed = evidence.find(place, test.bound) if test.bound else Found(None)
@@ -435,7 +426,7 @@ def _clears(test: Clears, evidence: Evidence, place: Place) -> Judgement:
     bound, why, outcome = None, score.why or printed.why, OPEN
     if not why:
         bound, lacking = _bound(test, row, printed)
-        beyond = row if bound is None else _moved(row, lambda value: value - bound)
+        beyond = row if bound is None else minus(row, bound)
         found, why = verdict(beyond)
         why = why or lacking
         outcome = OPEN if why else _OUTCOMES[found]

@@ -264,8 +264,8 @@ class Problem:
         return (*self.blocks.notes(self.input_blocks, stand_in), *lost)
 
     @property
-    def min_block(self) -> int:
-        """Shortest block of test samples that holds all that share a sample's own frames."""
+    def min_segment(self) -> int:
+        """Shortest segment of test samples that holds all that share a sample's own frames."""
         members = self.samples.members
         starts = self.truth.starts[members]
         extent = int((starts.max(axis=1) - starts.min(axis=1)).max(initial=0)) + WINDOW_FRAMES
