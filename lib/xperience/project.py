@@ -9,8 +9,8 @@ from pathlib import Path
 from xperience.errors import ParamsError
 
 BASE_RUN = "standin"
-REFERENCE = "reference"
-"""The folder in ``artifacts/`` that holds the committed results of runs."""
+REFERENCE, ENTRIES = "reference", "entries"
+"""Folders in ``artifacts/`` that hold what is committed: results of runs, predictions of others."""
 LONGEST_NAME = 48
 """Characters of a recording's name; with what is put to it, a file name holds 255 bytes."""
 ROOT_VARIABLE = "XPERIENCE_ROOT"
@@ -75,7 +75,7 @@ def own_name(episode: Path | str) -> str:
 
 def run_folder(run: str) -> Path:
     """Return the folder that a run writes to; a name that leads elsewhere is a ParamsError."""
-    if run != Path(run).name or run in ("..", REFERENCE):
+    if run != Path(run).name or run in ("..", REFERENCE, ENTRIES):
         raise ParamsError(
             "run", f"is {run!r}", "a run's name, no path", "Runs are folders in artifacts/."
         )
@@ -119,7 +119,7 @@ def windows_path(run: str, episode: Path | str, contract: str = "published") -> 
 
 def entries_folder(run: str) -> Path:
     """Return where the entries of a run's table are committed: scored predictions of others."""
-    return at_root("entries") / run_folder(run).name
+    return run_folder(run).parent / ENTRIES / run
 
 
 def metrics_path(run: str, section: str) -> Path:

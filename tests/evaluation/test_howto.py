@@ -80,12 +80,15 @@ def test_the_page_on_submissions_is_run_as_it_stands(episode, windows, tmp_path,
     for call in calls:
         done = CliRunner().invoke(app, call)
         assert done.exit_code == 0, done.output
-    rows, entries = read_records("mine.json"), read_entries(tmp_path / "entries" / "standin")
+    rows, entries = (
+        read_records("mine.json"),
+        read_entries(tmp_path / "artifacts" / "entries" / "standin"),
+    )
     assert {row.head for row in rows if row.variant is None} == {"middle"}
     assert {row.head for row in entries} == {"middle-label"}
     assert {row.task for row in entries} == {row.task for row in rows} == set(names["names"])
     assert len(entry_lines(rows)) == 3
-    digests = json.loads((tmp_path / "entries/standin/middle-label.json").read_text())
+    digests = json.loads((tmp_path / "artifacts/entries/standin/middle-label.json").read_text())
     assert len(digests["predictions"]) == 64
     ours = [row.model_copy(update={"head": "linear"}) for row in rows]
     shown = entries_page(ours, entries)
