@@ -43,7 +43,7 @@ n_published_seeds: int = 1  # seeds of the published network, which is larger; i
 import pandas as pd
 from IPython.display import Markdown, display
 
-from xperience.evaluation.evaluate import compute_rows, evaluate
+from xperience.evaluation.evaluate import size_rows, evaluate
 from xperience.evaluation.predictions import HEADS, predict_heads, predictions_table
 from xperience.evaluation.records import holm, records_table
 from xperience.project import run_folder
@@ -112,7 +112,7 @@ rows = {
 }  # fmt: skip
 for contract, found in answered.items():
     base = {"run": run, "section": notebook, "contract": contract}
-    rows[contract] += compute_rows(found, base)
+    rows[contract] += size_rows(found, base)
 tasks = {
     contract: {problem.task.name: problem.task for problem, _ in found}
     for contract, found in answered.items()
@@ -197,8 +197,7 @@ sure.round(3).astype(object).fillna("–")
 # ### What they cost
 #
 # Numbers that are fitted from one seed, all tasks together; of the linear heads, one for each axis
-# or feature and output. What the processor took, all seeds together, is in the rows (`cpu_time`):
-# it is that of this machine, and no two runs agree in it.
+# or feature and output. `benchmarks/suite.py --heads` measures what they take of a processor.
 
 # %%
 sizes = records_table(row for found in rows.values() for row in found)

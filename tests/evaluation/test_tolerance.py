@@ -23,7 +23,6 @@ SKIPPED = Record(**OF, metric="f1", higher_is_better=True, status="skipped", rea
     ("row", "kind"),
     [(COUNT, Kind.COUNT), (SCORE, Kind.DETERMINISTIC), (MEAN, Kind.NETWORK),
      (ONE_SEED, Kind.NETWORK), (LOOSE, Kind.UNSTABLE), (HOURS, Kind.MEASURED),
-     (HOURS.model_copy(update={"unit": "CPU s"}), Kind.MEASURED),
      (SCORE.model_copy(update={"value": 1.0}), Kind.DETERMINISTIC)],
 )  # fmt: skip
 def test_the_kind_of_a_row_follows_from_what_its_numbers_rest_on(row, kind):

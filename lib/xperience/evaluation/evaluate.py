@@ -799,10 +799,10 @@ def descriptions(problem: Problem, predictions: Predictions) -> Iterator[dict[st
         yield mine | fields | {"value": float(value), "seed": first.seed, "spread": spread}
 
 
-def compute_rows(
+def size_rows(
     answered: Iterable[tuple[Problem, Mapping[str, Predictions]]], base: Mapping[str, Any]
 ) -> Iterator[Record]:
-    """Yield what each head took over all tasks: processor time of all seeds, parameters of one.
+    """Yield how many numbers each head fits from one seed, over all tasks.
 
     Parameters
     ----------
@@ -816,16 +816,11 @@ def compute_rows(
         for head, each in predictions.items():
             found.setdefault(head, []).extend([each] if each else [])
     for head, tasks in found.items():
-        times = [one.cpu_s for each in tasks for one in each]
         sizes = [each[0].n_parameters for each in tasks]
-        for metric, unit, values in (
-            ("cpu_time", "CPU s", times),
-            ("n_parameters", "parameter", sizes),
-        ):
-            said = {"value": None, "status": "skipped", "reason": "the head doesn't tell"}
-            if None not in values:
-                said = {"value": float(sum(values))}
-            yield Record(**base, head=head, metric=metric, unit=unit, **said)
+        said = {"value": None, "status": "skipped", "reason": "the head doesn't tell"}
+        if None not in sizes:
+            said = {"value": float(sum(sizes))}
+        yield Record(**base, head=head, metric="n_parameters", unit="parameter", **said)
 
 
 def _counts(problem: Problem, one: Prediction) -> dict[str, tuple[str, float]]:

@@ -6,7 +6,6 @@ a head.
 
 import hashlib
 import os
-import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -60,8 +59,6 @@ class Prediction:
         Whether they were published as they are, so that no other seed can be drawn.
     n_parameters : int, optional
         Numbers that were fitted.
-    cpu_s : float, optional
-        Processor time that it took, an equal share of what was computed together.
     """
 
     predicted: Sequence[Any]
@@ -72,7 +69,6 @@ class Prediction:
     no_verdict: str | None = None
     recorded: bool = False
     n_parameters: int | None = None
-    cpu_s: float | None = None
 
 
 Predictions = Sequence[Prediction]
@@ -146,10 +142,7 @@ def predict_heads(
     ]
 
     def answered(places: list[int], answer: Head) -> list[tuple[int, Predictions]]:
-        start = time.thread_time()
-        made = list(answer([problems[place] for place in places], seeds))
-        each = (time.thread_time() - start) / max(1, sum(len(one) for _, one in made))
-        return [(place, [replace(one, cpu_s=each) for one in some]) for place, some in made]
+        return list(answer([problems[place] for place in places], seeds))
 
     with _pool(workers) as pool:
         answers = [pool.submit(answered, places, answer) for places, _, answer in jobs]

@@ -20,8 +20,8 @@ N_SPREADS, SEEDS = 4.0, MIN_SEEDS
 """A mean of `SEEDS` seeds may move by so many spreads; one of n seeds by √(5 / n) as many."""
 LEAST_SHARE = 0.01
 """A network's score may move by this share of itself though its seeds agree: few samples tip."""
-MEASURED_UNITS = {"h", "CPU s"}
-"""Hours of work and seconds of a processor are measured, and differ from run to run."""
+MEASURED_UNITS = {"h"}
+"""Hours of work are measured, and differ from run to run."""
 _DERIVED = 1e-3
 """Of intervals' ends (as a share of the farther one), effective samples and p: sums of small
 differences, shown with few digits."""
