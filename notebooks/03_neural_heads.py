@@ -43,7 +43,7 @@ n_published_seeds: int = 1  # seeds of the published network, which is larger; i
 import pandas as pd
 from IPython.display import Markdown, display
 
-from xperience.evaluation.evaluate import size_rows, evaluate
+from xperience.evaluation.evaluate import evaluate, size_rows
 from xperience.evaluation.predictions import HEADS, predict_heads, predictions_table
 from xperience.evaluation.records import holm, records_table
 from xperience.project import run_folder

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from xperience.evaluation import predictions as heads
-from xperience.evaluation.evaluate import Scores, size_rows, deviation, evaluate, floors
+from xperience.evaluation.evaluate import Scores, deviation, evaluate, floors, size_rows
 from xperience.evaluation.predictions import (
     COLUMNS,
     Prediction,
