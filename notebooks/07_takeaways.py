@@ -22,12 +22,13 @@
 # *Reads* the metric files of the run's other notebooks (among them the published record's), and
 # those of a run of held-out episodes if it is there.<br>
 # *Writes* `artifacts/<run>/RESEARCH_TAKEAWAYS.md` and `.json`,
-# `artifacts/<run>/metrics/07_takeaways.json` and the figures `artifacts/<run>/figures/07_*.png`.
+# `artifacts/<run>/metrics/07_takeaways.json` and the figure `artifacts/<run>/figures/07_glance.png`.
 #
 # No sentence below was written about a result. A *claim* is decided by a rule over metric rows, and
-# each outcome that the rule can have has its own sentence: *supported*, *not supported*,
-# *contradicted*, *can't tell*. Numbers come in from rows. Change a number past a threshold, and its
-# sentence changes; take a file away, and the sentence says that it isn't there.
+# each outcome has its own sentence: *supported*, *contradicted*, *no significant difference*,
+# *mixed*, *not tested*. Headlines are made of claims. Numbers come in from rows: change one past a
+# threshold, and its sentence and headline change; take a file away, and the sentence says that it
+# isn't there.
 
 # %% tags=["parameters"]
 run: str = "standin"  # the run's name, its folder under artifacts/
@@ -43,13 +44,12 @@ from IPython.display import Markdown, display
 from xperience.evaluation.records import write_records
 from xperience.project import metrics_path, run_folder
 from xperience.report.figures import show
-from xperience.report.figures.takeaways import draw_evidence, draw_glance
+from xperience.report.figures.takeaways import draw_glance
 from xperience.report.provenance import provenance
 from xperience.report.takeaways import (
     assemble,
     check_takeaways,
     column_names,
-    glance_table,
     open_evidence,
     outcome_rows,
     takeaway_text,
@@ -75,7 +75,17 @@ pd.crosstab([claims["column"].replace(names), claims["contract"]], claims["outco
 # %% [markdown]
 # ## Look
 #
-# ### At a glance
+# ### The six takeaways
+#
+# Each with its sentences and the note's own metrics: as printed, as recomputed from the published
+# record, and as they are in the run.
+
+# %%
+for number, one in enumerate(content["takeaways"], 1):
+    display(Markdown(f"### {number}. {one['headline']}\n\n{takeaway_text(one, names)}"))
+
+# %% [markdown]
+# ### All claims at a glance
 #
 # One line per claim, one column per contract of a run, or of the published record. An empty place
 # is one where the claim can't be asked.
@@ -84,28 +94,11 @@ pd.crosstab([claims["column"].replace(names), claims["contract"]], claims["outco
 show(draw_glance(content), pictures / "07_glance.png")
 
 # %% [markdown]
-# The same with the figures that decide: the record and the run side by side, claim by claim.
-
-# %%
-Markdown(glance_table(content))
-
-# %% [markdown]
-# ### The six takeaways
-#
-# Each with its sentences, the rows that they rest on, and its scores. The contract's rows are
-# counts, which need no picture.
-
-# %%
-for number, one in enumerate(content["takeaways"], 1):
-    display(Markdown(f"### {number}. {one['title']}\n\n{takeaway_text(one, names)}"))
-    if one["name"] != "contract":
-        show(draw_evidence(one, names), pictures / f"07_{one['name']}.png")
-
-# %% [markdown]
 # ## Check
 
 # %%
 assert len(content["takeaways"]) == 6, "the note has six takeaways"
+assert sum(len(one["metrics"]) for one in content["takeaways"]) == 29, "all rows of the note"
 assert claims["sentence"].all(), "each claim says something"
 for claim in claims.to_dict("records"):
     assert {row["contract"] for row in claim["rows"]} <= {claim["contract"]}, claim["claim"]

@@ -23,8 +23,10 @@ from xperience.report.claims import (
     Compares,
     Every,
     Fact,
+    Largest,
     Matches,
     Outcome,
+    Parts,
     Place,
     Rule,
     Same,
@@ -134,9 +136,10 @@ def _compared(ask: Ask, place: Place, outcome: Outcome) -> tuple[Record, Record]
 
 @rows_for.register
 def _(test: Clears, place: Place, outcome: Outcome) -> list[Record]:
-    found = difference(place, test.ask, outcome)
-    bound = {"floor": test.constant, "floor_name": "chance"} if test.bound is None else {}
-    level = 1.0 if test.bound is not None else test.constant
+    found = difference(place, test.ask, TURNED[outcome] if test.turned else outcome)
+    constant = None if test.bound or test.zero else test.constant
+    bound = {} if constant is None else {"floor": constant, "floor_name": "chance"}
+    level = 1.0 if test.bound else constant or 0.0
     moved = {
         name: None if getattr(found, name) is None else getattr(found, name) + level
         for name in ("value", "ci_low", "ci_high")
@@ -150,6 +153,22 @@ def _(test: Signs, place: Place, outcome: Outcome) -> list[Record]:
     if outcome is OPEN:
         return [row(place, test.ask, status="skipped", reason="it was not tried")]
     return [row(place, test.ask, value={YES: test.n, NO: 0.0, NEITHER: test.n / 2}[outcome])]
+
+
+@rows_for.register
+def _(test: Parts, place: Place, outcome: Outcome) -> list[Record]:
+    first, second, *others = test.asks
+    each = {YES: (YES, NO), NEITHER: (YES, YES), OPEN: (YES, OPEN)}[outcome]
+    rows = [difference(place, ask, one) for ask, one in zip((first, second), each, strict=True)]
+    return rows + [difference(place, ask, NEITHER) for ask in others]
+
+
+@rows_for.register
+def _(test: Largest, place: Place, outcome: Outcome) -> list[Record]:
+    first, *others = (row(place, ask, value=0.2) for ask in test.asks)
+    if outcome is OPEN:
+        return [row(place, test.asks[0], status="skipped", reason="it was not tried"), *others]
+    return [first.model_copy(update={"value": 0.3 if outcome is YES else 0.1}), *others]
 
 
 @rows_for.register
@@ -209,7 +228,9 @@ def decisive(test: object, rows: Iterable[Record]) -> list[Record]:
     rows = list(rows)
     if isinstance(test, Tally):
         return [one for one in rows if one.ci_low is not None]
-    return rows
+    if isinstance(test, Parts):
+        return rows[:2]
+    return rows[:1] if isinstance(test, Largest) else rows
 
 
 def past_the_threshold(one: Record) -> Record:

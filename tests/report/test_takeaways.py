@@ -40,7 +40,7 @@ from xperience.report.claims import (
     Tally,
     sections_of,
 )
-from xperience.report.figures.takeaways import draw_evidence, draw_glance
+from xperience.report.figures.takeaways import draw_glance
 from xperience.report.tables import number, share, signed
 from xperience.report.takeaways import FAR, OPEN_SENTENCE, Evidence, assemble, judge, say
 
@@ -121,6 +121,7 @@ def test_no_number_stands_in_a_sentence():
     texts += [claim.text for one in TAKEAWAYS for claim in one.claims]
     texts += [template for _, _, rule in RULES for template in rule.said.values()]
     texts += [template for template, _ in EXTENTS.values()]
+    texts += [text for one in TAKEAWAYS for clause in one.headline for text in clause.said.values()]
     assert [text for text in texts if any(letter.isnumeric() for letter in text)] == []
 
 
@@ -418,28 +419,80 @@ def supported():
     return assemble(made.all_supported())
 
 
-def test_a_page_shows_every_claim_with_its_outcome_figures_source_and_scope(supported):
+def test_the_page_has_the_notes_form_and_the_table_every_claim(supported):
     page = takeaways.to_markdown(supported)
-    glance = takeaways.glance_table(supported).splitlines()
     names = takeaways.column_names(supported)
+    head, lines = takeaways.claims_table(supported)
+    assert len(lines) == len(RULES)
+    assert {len(line) for line in lines} == {len(head)}
     for one in supported["takeaways"]:
-        assert one["title"] in page
-        assert one["scope"] in page
-        assert len(takeaways.evidence_table(one, names).splitlines()) > len(one["claims"])
+        assert f". {one['headline']}\n" in page
+        assert f"Current scope: {one['scope']}" in page
+        assert 2 <= len(takeaways.leading(one)) <= 3
+        assert all(claim["sentence"] in page for claim in takeaways.leading(one))
+        assert 3 <= len(one["metrics"]) <= 7
+        assert all(f"| `{metric['metric']}`" in page for metric in one["metrics"])
         for claim in one["claims"]:
-            assert claim["sentence"] in page
+            assert any(claim["sentence"] == line[-1] for line in lines)
             assert all(f"`{section}.json`" in page for section in claim["sections"])
-            (line,) = (line for line in glance if f"| {claim['text']} |" in line)
-            cell = "<br>".join(filter(None, (takeaways.mark(claim["outcome"]), claim["figures"])))
-            assert f"| {cell} |" in line
-            digits = {part for part in claim["figures"].split() if part[0].isdigit()}
-            assert digits or claim["claim"] in ("sound_helps", "other_account_helps")
     assert "## How to read" in page
-    assert f"run {made.RUN}, `published`" in page
-    assert "published record, `published`" in page
+    assert takeaways.whose({"column": RUN, "contract": "corrected"}, names).endswith("`corrected`")
     rows = takeaways.outcome_rows(supported, "07_takeaways")
     assert sum(row.value for row in rows) == len(RULES)
     assert len({row.key for row in rows}) == len(rows)
+
+
+def test_a_headline_follows_its_claims_and_is_withdrawn_with_them():
+    rules = {(claim.name, place): rule for claim, place, rule in RULES}
+    for takeaway in TAKEAWAYS:
+        assert {*takeaway.leads} <= rules.keys()
+        for clause in takeaway.headline:
+            rule = rules[clause.claim, clause.place]
+            assert clause.said.keys() == rule.outcomes - {OPEN}
+            said = {}
+            for outcome in rule.outcomes:
+                rows = made.rows_for(rule.test, clause.place, outcome)
+                evidence = made.evidence_of(clause.place, rows)
+                found = assemble(evidence)["takeaways"][TAKEAWAYS.index(takeaway)]
+                said[outcome] = found["headline"]
+            assert len(set(said.values())) == len(said), "every outcome has its own headline"
+            assert said[OPEN] == takeaways.WITHDRAWN.format(title=takeaway.title)
+
+
+def metric_of(name, *rows, **made_from):
+    (metric,) = (m for one in TAKEAWAYS for m in one.metrics if m.name == name)
+    of_note = [made.row(claims.THE_RECORD, claims.note(name, variant), **fields)
+               for variant, fields in made_from.items()]  # fmt: skip
+    given = {(RECORD, NOTE): of_note}
+    for ask, value in zip(metric.asks, rows, strict=False):
+        found = made.row(metric.place, ask, value=value)
+        given.setdefault((metric.place.column, ask.section), []).append(found)
+    content = assemble(Evidence(made.RUN, made.COHORT, given))
+    (one,) = (one for one in content["takeaways"]
+              if name in {m["metric"] for m in one["metrics"]})  # fmt: skip
+    table = takeaways.metrics_table(one, takeaways.column_names(content))
+    (line,) = (line for line in table.splitlines() if line.startswith(f"| `{name}`"))
+    return [cell.strip() for cell in line.split("|")[2:-1]], table
+
+
+def test_the_notes_metrics_stand_as_printed_as_recomputed_and_as_they_are_here():
+    unit = {"unit": "m"}
+    cells, _ = metric_of("hand_mpjpe_neural", 0.0662, note={"value": 0.1079} | unit,
+                         recomputed={"value": 0.10794, "reason": "exact"} | unit)  # fmt: skip
+    assert cells == ["0.1079", "0.1079", "0.0662", "exact"]
+    unit = {"unit": "frame"}
+    cells, _ = metric_of("frames", 400.0, note={"value": 5821.0} | unit,
+                         at_least={"value": 5820.0, "reason": "derived"} | unit,
+                         at_most={"value": 5824.0, "reason": "derived"} | unit)  # fmt: skip
+    assert cells == ["5,821", "5,820–5,824", "400", "derived"]
+    lost = {"status": "skipped", "reason": "it was not published"}
+    cells, table = metric_of("retrieval_mrr_neural", note={"value": 0.13}, recomputed=lost)
+    assert cells == ["0.1300", "–", "–", "not recomputable"]
+    assert "`retrieval_mrr_neural`: it was not published." in table
+    cells, _ = metric_of("hand_mpjpe_relative_improvement", 0.5, 0.1)
+    assert cells[2:] == ["0.8000", "not computed"]
+    cells, _ = metric_of("selected_episodes", 16.0, 4.0, 4.0, note={"value": 128.0} | unit)
+    assert cells == ["128", "–", "24", "not computed"]
 
 
 def test_the_scope_says_how_much_there_is():
@@ -462,19 +515,12 @@ def test_an_unknown_fact_leaves_a_whole_page_and_pictures(monkeypatch, tmp_path)
     assert "no run of held-out episodes was named" in page
     assert f"nobody/metrics/{CONTRACT}.json is not there" in page
     assert all("not known" in text for text in content["extents"].values())
-    names = takeaways.column_names(content)
-    for one in content["takeaways"]:
-        assert one["question"] in takeaways.takeaway_text(one, names)
-        assert "No score is there" in draw_evidence(one, names).alt
+    for one, takeaway in zip(content["takeaways"], TAKEAWAYS, strict=True):
+        assert one["headline"] == takeaways.WITHDRAWN.format(title=takeaway.title)
     assert "not tested" in draw_glance(content).alt
 
 
-def test_pictures_show_each_score_once_with_its_verdict(supported):
-    names = takeaways.column_names(supported)
-    for one in supported["takeaways"]:
-        picture = draw_evidence(one, names)
-        assert picture.figure.axes
-        assert "supported" in picture.alt
+def test_the_picture_counts_the_verdicts(supported):
     outcomes = [claim["outcome"] for one in supported["takeaways"] for claim in one["claims"]]
     n_yes = outcomes.count(Outcome.SUPPORTED)
     assert n_yes > len(outcomes) / 2

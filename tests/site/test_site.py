@@ -13,6 +13,7 @@ from xperience.evaluation.records import Record, write_records
 from xperience.features.blocks import BLOCKS
 from xperience.report.explorer import explorer_files
 from xperience.report.pages import (
+    FIGURES,
     landing_table,
     reproduction_page,
     results_pages,
@@ -144,45 +145,45 @@ def test_building_again_changes_no_file_and_a_faulty_page_is_named_each_time(
     assert content(site) == before
 
 
-def claims() -> list[dict]:
-    claim = {"claim": "x", "contract": "corrected", "column": "run", "outcome": "supported"}
-    claim["sections"] = ["05_audio", "09_elsewhere"]
-    return [
-        claim | {"sentence": "Open, alas.", "outcome": "not tested"},
-        claim | {"sentence": "It holds."},
-        claim | {"sentence": "Of the other contract.", "contract": "published"},
-        claim | {"sentence": "Of the record.", "column": "record"},
-    ]
-
-
-@pytest.mark.parametrize("figure", ["05_forest", "07_audio"])
-def test_a_takeaway_has_its_verdicts_its_figure_and_its_sources(tmp_path, figure):
+def test_a_takeaway_has_its_headline_its_figure_and_its_sources(tmp_path):
     cell = code_cell("draw()", shown(text_html=f'<img alt="a [bar]" src="base64,{png()}">'))
     write_executed(tmp_path, "05_audio", cell)
+    claim = {"claim": "x", "contract": "corrected", "column": "run", "outcome": "supported"}
+    claim["sections"] = ["05_audio", "09_elsewhere"]
+    claims = [
+        claim | {"sentence": "Open, alas.", "outcome": "not tested"},
+        claim | {"sentence": "It **holds**."},
+        claim | {"sentence": "Of the record.", "column": "record"},
+    ]
+    one = {"name": "audio", "title": "Sound, or not", "headline": "Sound helps", "leads": [1, 0]}
+    one |= {"question": "Does it?", "claims": claims}
+    other = one | {"name": "heldout", "headline": "Held out", "claims": [], "leads": []}
+    content = {"run": "tiny", "heldout": None, "takeaways": [one, other]}
 
-    def landing() -> tuple[str, bytes | None]:
+    def pages() -> tuple[str, str, bytes | None]:
         files = staged_run(tmp_path, ["05_audio"])
-        return files["_run/landing.md"].decode(), files.get("_run/takeaway_audio.png")
+        texts = (files[f"_run/{name}.md"].decode() for name in ("landing", "claims"))
+        return *texts, files.get("_run/takeaway_audio.png")
 
-    assert "no takeaways yet" in landing()[0]
-    one = {"name": "audio", "title": "Sound, or not", "question": "Does it?", "claims": claims()}
-    other = one | {"name": "heldout", "title": "Held out", "claims": []}
-    (tmp_path / "RESEARCH_TAKEAWAYS.json").write_text(json.dumps({"takeaways": [one, other]}))
-    assert landing()[1] is None, "no picture without words for it"
+    assert "no takeaways yet" in pages()[0]
+    assert "has drawn none" in pages()[1]
+    (tmp_path / "RESEARCH_TAKEAWAYS.json").write_text(json.dumps(content))
+    assert pages()[2] is None, "no picture without words for it"
     (tmp_path / "figures").mkdir()
     picture = staged_run(tmp_path, ["05_audio"])["_run/figure.png"]
-    (tmp_path / "figures" / f"{figure}.png").write_bytes(picture)
-    text, seen = landing()
+    (tmp_path / "figures" / f"{FIGURES['audio']}.png").write_bytes(picture)
+    text, table, seen = pages()
     assert seen == picture
+    assert "### 1. Sound helps" in text
+    assert "### 2. Held out" in text
     assert ":alt: a [bar]" in text
     assert ":target: _run/notebooks/05_audio.html#cell-2" in text
-    assert "(_run/takeaways.html#sound-or-not)" in text
     assert "[Section 05_audio](_run/notebooks/05_audio.ipynb)" in text
     assert "09_elsewhere" not in text, "a link to a notebook that isn't on the site"
-    assert "[✔ 3 supported]{.verdict .supported} [? 1 not tested]" in text
-    assert text.index("It holds.") < text.index("Open, alas.")
-    assert "Of the other contract." not in text
-    assert "Nothing can be told yet." in text
+    assert "[✔ 2 supported]{.verdict .supported} [? 1 not tested]" in text
+    assert text.index("It **holds**.") < text.index("Open, alas.")
+    assert "Of the record." not in text, "it doesn't lead"
+    assert all(said in table for said in ("<td>It holds.</td>", "<td>Of the record.</td>"))
 
 
 def score(head: str, **values) -> Record:

@@ -1,16 +1,10 @@
 """How well a figure that was recomputed agrees with a published one."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-Status = Literal["exact", "within tolerance", "differs", "not recomputable", "skipped"]
-STATUSES: tuple[Status, ...] = (
-    "exact",
-    "within tolerance",
-    "differs",
-    "not recomputable",
-    "skipped",
-)
+Status = Literal["exact", "within tolerance", "derived", "differs", "not recomputable", "skipped"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True)
@@ -31,6 +25,8 @@ class Figure:
         One of ``STATUSES``.
     reason : str, optional
         Why there is nothing to compare, or what the figure was compared with instead.
+    bounds : (float, float), optional
+        Of a figure that is derived: the least and the most that what was published allows.
     """
 
     name: str
@@ -42,6 +38,7 @@ class Figure:
     recomputed: float | None
     status: Status
     reason: str | None = None
+    bounds: tuple[float, float] | None = None
 
 
 def agreement(published: float, recomputed: float, digits: int, tolerance: float = 0.0) -> Status:
@@ -60,3 +57,10 @@ def agreement(published: float, recomputed: float, digits: int, tolerance: float
     if off <= 0.5 * 10.0**-digits * (1 + 1e-9):
         return "exact"
     return "within tolerance" if off <= tolerance else "differs"
+
+
+def agreement_of_bounds(published: float, bounds: tuple[float, float], digits: int) -> Status:
+    """Return whether a printed figure lies within what was derived, its rounding allowed for."""
+    half = 0.5 * 10.0**-digits * (1 + 1e-9)
+    least, most = bounds
+    return "derived" if least - half <= published <= most + half else "differs"

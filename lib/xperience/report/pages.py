@@ -21,19 +21,24 @@ from xperience.features.blocks import (
     streams_needed,
 )
 from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
-from xperience.report.claims import HELDOUT, RUN, Outcome
+from xperience.report.claims import Outcome
 from xperience.report.tables import Verdict, number, readable, verdict
-from xperience.report.takeaways import MARKS, NAME
+from xperience.report.takeaways import (
+    MARKS,
+    NAME,
+    claims_table,
+    column_names,
+    leading,
+    whose,
+)
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
 from xperience.tasks.splits import LOCAL_TEST_SHARE, TRAIN_SHARE
 from xperience.tasks.task import Span, Task
 from xperience.text import as_markdown, visible
 
-N_SENTENCES, N_LANDING_ROWS = 3, 48
+N_LANDING_ROWS = 48
 FRONT = "front"
 """Tag of the cell whose figure stands on the landing page."""
-PREFERRED = ("corrected", "published")
-"""Contracts, the one that we would defend first."""
 RECORD = "08_published_record"
 SIMULATED = ("standin", "family", "smoke", "smoke-family")
 """Runs of the repository whose recordings are made here."""
@@ -141,24 +146,23 @@ def _origin(given: Landing) -> str:
 
 
 def _findings(given: Landing) -> tuple[str, dict[str, bytes]]:
-    """Return a run's takeaways, each with verdicts, figure and sources, and their pictures."""
-    path = given.run / f"{NAME}.json"
-    if not path.is_file():
+    """Return a run's takeaways, each with sentences, figure and sources, and their pictures."""
+    content = _takeaways(given.run)
+    if not content:
         return "", {}
-    takeaways = json.loads(path.read_text(encoding="utf-8"))["takeaways"]
-    counts = Counter(claim["outcome"] for one in takeaways for claim in one["claims"])
-    told = " ".join(_outcome(one, f"{counts[one]} ") for one in Outcome if counts[one])
-    tally = f"Verdicts on all claims, on all data and contracts: {told}" if told else ""
-    shown, parts = {}, [tally]
-    for place, one in enumerate(takeaways, 1):
+    names, shown, parts = column_names(content), {}, [outcomes_line(content)]
+    for place, one in enumerate(content["takeaways"], 1):
         picture, figure = _picture(one["name"], given), ""
         if picture:
             name = f"_run/takeaway_{one['name']}.png"
             shown[name] = picture.png
             figure = _figure(name, picture, "", given.titles)
-        said = [f"- {_outcome(Outcome(c['outcome']))} {c['sentence']}" for c in _claims_shown(one)]
-        anchor = re.sub(r"[^a-z0-9]+", "-", one["title"].lower()).strip("-")  # as Sphinx has it
-        links = [f"[All claims and their rows](_run/takeaways.html#{anchor}){{.external}}"]
+        said = "\n".join(
+            f"- {_outcome(Outcome(claim['outcome']))} {claim['sentence']} "
+            f"[{whose(claim, names)}]{{.whose}}"
+            for claim in leading(one)
+        )
+        links = ["[The note's numbers](_run/takeaways.md)", "[All claims](_run/claims.md)"]
         sections = dict.fromkeys(name for claim in one["claims"] for name in claim["sections"])
         links += [
             f"[{given.titles[name]}](_run/notebooks/{name}.ipynb)"
@@ -166,11 +170,36 @@ def _findings(given: Landing) -> tuple[str, dict[str, bytes]]:
             if name in given.titles
         ]
         where = f":::{{div}} where\n{' · '.join(links)}\n:::"
-        words = "\n".join(said) or "Nothing can be told yet."
-        words = f"*{one['question']}*\n\n{words}\n\n{where}"
-        parts.append(f"### {place}. {one['title']}")
-        parts.append(f":::::{{div}} finding\n::::{{div}} words\n{words}\n::::\n\n{figure}\n:::::")
+        parts.append(f"### {place}. {one['headline']}")
+        parts.append(
+            f":::::{{div}} finding\n::::{{div}} words\n{said}\n\n{where}\n::::\n\n{figure}\n:::::"
+        )
     return "\n\n".join(parts), shown
+
+
+def _takeaways(run: Path) -> dict[str, Any]:
+    """Return the assembled takeaways that a run has written; empty if there are none."""
+    path = run / f"{NAME}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def outcomes_line(content: Mapping[str, Any]) -> str:
+    """Return how many claims have each outcome, as a line of marks."""
+    counts = Counter(claim["outcome"] for one in content["takeaways"] for claim in one["claims"])
+    told = " ".join(_outcome(one, f"{counts[one]} ") for one in Outcome if counts[one])
+    return f"All claims, on all data and contracts: {told}" if told else ""
+
+
+def claims_page(run: Path) -> str:
+    """Return the page of all claims of a run, each with its outcome and its sentence."""
+    title, content = f"# All claims of the run {_plain(run.name)}", _takeaways(run)
+    if not content:
+        return f"{title}\n\nThis run has drawn none.\n"
+    head, lines = claims_table(content)
+    lines = [[*cells, sentence.replace("**", "")] for *cells, sentence in lines]
+    lines = [[cell.replace("`", "") for cell in line] for line in lines]
+    where = f"The rows that a claim rests on are in `{NAME}.json`; {_HOW}"
+    return "\n\n".join([title, outcomes_line(content), where, html_table(head, lines)]) + "\n"
 
 
 def _outcome(outcome: Outcome, before: str = "") -> str:
@@ -179,25 +208,13 @@ def _outcome(outcome: Outcome, before: str = "") -> str:
     return f"[{MARKS[outcome]} {before}{outcome}]{{.verdict .{look}}}"
 
 
-def _claims_shown(one: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Return a few of a takeaway's claims about the run, of the contract that says most."""
-    for column in (RUN, HELDOUT):
-        for contract in PREFERRED:
-            of = (column, contract)
-            found = [c for c in one["claims"] if (c["column"], c["contract"]) == of]
-            if found:
-                return sorted(found, key=lambda c: c["outcome"] == Outcome.NOT_TESTED)[:N_SENTENCES]
-    return ()
-
-
 def _picture(name: str, given: Landing) -> NotebookFigure | None:
     """Return the figure of a takeaway that some notebook shows too: there are words for it."""
     known = {picture.png: picture for picture in given.pictures}
-    for figure in (FIGURES.get(name, ""), f"07_{name}"):
-        for folder in (given.run, *given.companions):
-            path = folder / "figures" / f"{figure}.png"
-            if path.is_file() and path.read_bytes() in known:
-                return known[path.read_bytes()]
+    for folder in (given.run, *given.companions):
+        path = folder / "figures" / f"{FIGURES.get(name, name)}.png"
+        if path.is_file() and path.read_bytes() in known:
+            return known[path.read_bytes()]
     return None
 
 

@@ -25,6 +25,7 @@ from xperience.report.entries import entries_page, read_entries
 from xperience.report.explorer import explorer_files, explorer_page
 from xperience.report.pages import (
     Landing,
+    claims_page,
     landing_pages,
     pictures_of,
     reproduction_page,
@@ -147,6 +148,7 @@ def staged_run(
     entries = [row for run in runs for row in read_entries(entries_folder(run))]
     pages["entries"] = entries_page(rows, entries)
     pages["reproduction"] = reproduction_page(run_folder)
+    pages["claims"] = claims_page(run_folder)
     pages["takeaways"] = takeaways.read_text(encoding="utf-8") if takeaways.is_file() else none
     files |= {f"_run/{name}.md": page.encode() for name, page in pages.items()}
     for name, notebook in executed.items():

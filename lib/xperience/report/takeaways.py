@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +41,7 @@ from xperience.report.claims import (
     RUN,
     SECTIONS,
     TAKEAWAYS,
+    THE_RECORD,
     YES,
     Aligned,
     Ask,
@@ -50,25 +50,32 @@ from xperience.report.claims import (
     Compares,
     Every,
     Fact,
+    Largest,
     Matches,
+    Metric,
     Outcome,
+    Parts,
     Place,
     Rule,
     Same,
     Settles,
     Signs,
+    Takeaway,
     Tally,
     Test,
+    note,
     sections_of,
 )
 from xperience.report.provenance import shown_path
 from xperience.report.quantities import counted
 from xperience.report.tables import (
+    MIXED as MIXED_UNITS,
+)
+from xperience.report.tables import (
     UNKNOWN,
     Rows,
     Verdict,
     ends,
-    lacks_verdict,
     listed,
     minus,
     moved,
@@ -90,32 +97,28 @@ HEADS = {LINEAR_HEAD, NEURAL_HEAD, "temporal", "forecast", "ridge"}
 FAR = 2.0
 """A score counts as far from another's if it is this many times as large, or as small."""
 MARKS = {YES: "✔", NEITHER: "○", MIXED: "◐", NO: "✘", OPEN: "?"}
-MAX_TABLE_ROWS = 40
+MOST_NAMED = 4
+"""So many tasks at most are called by their names."""
 OPEN_SENTENCE = "Not tested is whether {claim}{seen}: {why}."
 SCOPE = (
     "Everything below follows from metric files by rules, and nothing else is said. Runs named "
-    "standin, smoke and family are simulated: their numbers say what the pipeline and the tasks "
-    "do, not what people do. The published record is of the real public sample, as far as it was "
-    "published. A run is one recording unless it is a cohort, so that no sentence about it speaks "
-    "for other people or places."
+    "standin, smoke and family are simulated: they show what the tasks ask, not what people do. "
+    "The published record is of the real public sample, as far as it was published."
 )
 HOW_TO_READ = (
-    "**supported**: the rows bear the claim out. **contradicted**: they bear out its opposite. "
-    "**no significant difference**: it was tested, and may be either. **mixed**: some tasks bear "
-    "it out, too few or against others. **not tested**: a file or a row is lacking, or nothing "
-    "follows from it, and the sentence says why.",
-    "*Better* and *worse* need a p of at most {alpha}, after Holm's correction for the tasks of "
-    "the same comparison. Where a bound is a printed or a constant number, the interval of the "
-    "score must exclude it. *Far* means {far} times or more. A claim over most tasks is supported "
-    "if it holds on more than half of the tasks that are asked and its opposite on none; where "
-    "tasks that were not tested could still bring that about, it is not tested.",
-    "A network is called better or worse if it was trained from {seeds} seeds or more and all of "
-    "them are on the side of their mean. A head whose predictions hang on rounding, called "
-    "*unstable*, is not tested.",
-    "Rows of one contract are never compared with rows of another: `published` reproduces the "
-    "note, `corrected` is what we would defend. *floor* is the best trivial baseline, *ceiling* "
-    "the best that the split allows.",
+    "*note* is what was printed, *recomputed* what follows from the published record: **exact** in "
+    "all printed digits, **derived** as bounds, or **not recomputable**. The last number is the "
+    "same quantity of a run under `published`, the note's own pipeline with its flaws; `corrected` "
+    "mends them.",
+    "Each sentence is a claim: **supported**, **contradicted**, **no significant difference**, "
+    "**mixed** (tasks differ) or **not tested**. *Better* and *worse* need a p of at most {alpha} "
+    "after Holm's correction for the tasks of the comparison, and {seeds} seeds of a network that "
+    "agree; *far* is {far} times or more.",
+    "A headline is made of claims: other numbers give another headline, and what is not tested is "
+    "left out of it. All claims and their rows are in `RESEARCH_TAKEAWAYS.json`, and on the site.",
 )
+WITHDRAWN = "{title}: nothing was tested"
+"""The headline where all its claims are open."""
 _GENERATED = (
     "<!-- Made from metric files by `make reproduce` (`xperience takeaways`); a test refuses a "
     "change by hand. -->"
@@ -312,7 +315,8 @@ def _compares(test: Compares, evidence: Evidence, place: Place) -> Judgement:
     words = _compared(mine.row, difference.row, rival.row, turned=test.turned)
     rows = _known((mine, difference, rival))
     if difference.row is None:
-        return Judgement(OPEN, rows, words, difference.why)
+        unscored = mine.row is not None and mine.row.value is None
+        return Judgement(OPEN, rows, words, mine.lacking if unscored else difference.why)
     found, told = verdict(difference.row)
     why = told if found is Verdict.NOT_TESTED else ""
     why = why or mine.why or rival.why or _unlike(mine.row, difference.row, rival.row)
@@ -430,6 +434,7 @@ def _clears(test: Clears, evidence: Evidence, place: Place) -> Judgement:
         found, why = verdict(beyond)
         why = why or lacking
         outcome = OPEN if why else _OUTCOMES[found]
+        outcome = _TURNED.get(outcome, outcome) if test.turned else outcome
     unit, value = (row.unit, row.value) if row else ("1", None)
     metric, interval = readable(row.metric if row else None), ends(row, with_sign=False)
     words = _scores(value, bound, unit) | {"metric": metric, "ends": interval}
@@ -445,6 +450,8 @@ def _bound(test: Clears, score: Record, printed: Found) -> tuple[float | None, s
         same = printed.row.unit == score.unit
         why = printed.lacking or ("" if same else "the units differ")
         return (None, why) if why else (printed.row.value, "")
+    if test.zero:
+        return 0.0, ""
     if score.floor is None:
         return None, "there is nothing to clear"
     same = score.floor == test.constant
@@ -461,6 +468,32 @@ def _tally(test: Tally, evidence: Evidence, place: Place) -> Judgement:
     asks = test.asks
     if test.otherwise and not any(_was_scored(evidence, place, ask) for ask in asks):
         asks = test.otherwise
+    tasks, rows, reasons = _counted(asks, evidence, place)
+    better, worse, _, untold = (len(tasks[side]) for side in Verdict)
+    most = HALF * len(asks)
+    outcome, why = MIXED if better or worse else NEITHER, ""
+    if better > most and not worse:
+        outcome = YES
+    elif worse > most and not better:
+        outcome = NO
+    elif (not worse and better + untold > most) or (not better and worse + untold > most):
+        outcome, why = OPEN, _undecided(untold, len(asks), reasons)
+    return Judgement(outcome, rows, _tallied(tasks, len(asks)), why)
+
+
+def _parts(test: Parts, evidence: Evidence, place: Place) -> Judgement:
+    tasks, rows, reasons = _counted(test.asks, evidence, place)
+    better, worse, _, untold = (len(tasks[side]) for side in Verdict)
+    outcome, why = YES if better and worse else NEITHER, ""
+    if outcome is NEITHER and untold and bool(better) + bool(worse) + untold >= 2:
+        outcome, why = OPEN, _undecided(untold, len(test.asks), reasons)
+    return Judgement(outcome, rows, _tallied(tasks, len(test.asks)), why)
+
+
+def _counted(
+    asks: Sequence[Ask], evidence: Evidence, place: Place
+) -> tuple[dict[Verdict, list[str]], tuple[Record, ...], list[str]]:
+    """Return the tasks of each verdict, the rows that say so, and why some have none."""
     tasks: dict[Verdict, list[str]] = {side: [] for side in Verdict}
     rows, reasons = [], {}
     for ask in asks:
@@ -471,18 +504,30 @@ def _tally(test: Tally, evidence: Evidence, place: Place) -> Judgement:
             rows.append(found.row)
         if side is Verdict.NOT_TESTED:
             reasons[why] = None
-    better, worse, _, untold = (len(tasks[side]) for side in Verdict)
-    most = HALF * len(asks)
-    outcome, why = MIXED if better or worse else NEITHER, ""
-    if better > most and not worse:
-        outcome = YES
-    elif worse > most and not better:
-        outcome = NO
-    elif (not worse and better + untold > most) or (not better and worse + untold > most):
-        outcome, why = OPEN, _few(list(reasons))
-        if untold < len(asks):
-            why = f"{counted(untold, 'task')} without a verdict could decide it ({why})"
-    return Judgement(outcome, tuple(rows), _tallied(tasks, len(asks)), why)
+    return tasks, tuple(rows), list(reasons)
+
+
+def _undecided(untold: int, n: int, reasons: Sequence[str]) -> str:
+    """Return why tasks without a verdict leave a claim about all of them open."""
+    why = _few(reasons)
+    return (
+        why
+        if untold == n
+        else f"{counted(untold, 'task')} without a verdict could decide it ({why})"
+    )
+
+
+def _largest(test: Largest, evidence: Evidence, place: Place) -> Judgement:
+    found = [evidence.find(place, ask) for ask in test.asks]
+    words = {"first": readable(test.asks[0].task), "mine": found[0].shown, "figures": ""}
+    words |= {"next": "another", "other": UNKNOWN}
+    if lacking := next((one.lacking for one in found if one.lacking), ""):
+        return Judgement(OPEN, _known(found), words, lacking)
+    first, *others = (one.row for one in found)
+    top = max(others, key=lambda row: row.value)
+    words |= {"mine": signed(first.value), "next": readable(top.task), "other": signed(top.value)}
+    words["figures"] = f"{words['mine']} against {words['other']} ({words['next']})"
+    return Judgement(YES if first.value > top.value else NO, _known(found), words)
 
 
 def _signs(test: Signs, evidence: Evidence, place: Place) -> Judgement:
@@ -512,16 +557,20 @@ def _few(reasons: Sequence[str], n_shown: int = 2) -> str:
     return "; ".join([*reasons[:n_shown], *more])
 
 
+def _tasks(found: Sequence[str], n: int) -> str:
+    """Return how many tasks these are, and which if they are few."""
+    if not found:
+        return "no task"
+    return f"{len(found)} of {n} tasks" + f" ({listed(found)})" * (len(found) <= MOST_NAMED)
+
+
 def _tallied(tasks: Mapping[Verdict, Sequence[str]], n: int) -> dict[str, str]:
     """Return what sentences about counted tasks are filled with."""
     names = ("better", "worse", "open", "untold")
     numbers = {
         f"n_{name}": str(len(found)) for name, found in zip(names, tasks.values(), strict=True)
     }
-    words = {
-        name: f"{len(found)} of {n} tasks ({listed(found)})" if found else "no task"
-        for name, found in zip(names, tasks.values(), strict=True)
-    }
+    words = {name: _tasks(found, n) for name, found in zip(names, tasks.values(), strict=True)}
     untold = len(tasks[Verdict.NOT_TESTED])
     words["untested"] = f", {untold} not tested" if untold else ""
     disagree = tasks[Verdict.BETTER] and tasks[Verdict.WORSE]
@@ -531,7 +580,7 @@ def _tallied(tasks: Mapping[Verdict, Sequence[str]], n: int) -> dict[str, str]:
     words["figures"] = f"{shown} of {n} tasks" if n > 1 else ""
     seen = f" (better on {words['better']}, worse on {words['worse']})"
     words["seen"] = seen if untold < n else ""
-    return words | numbers
+    return words | numbers | {"n": str(n)}
 
 
 def _fact(test: Fact, evidence: Evidence, place: Place) -> Judgement:
@@ -619,7 +668,9 @@ _JUDGES = {
     Aligned: _aligned,
     Clears: _clears,
     Tally: _tally,
+    Parts: _parts,
     Signs: _signs,
+    Largest: _largest,
     Fact: _fact,
     Same: _same,
     Every: _every,
@@ -650,20 +701,58 @@ def assemble(evidence: Evidence) -> dict[str, Any]:
         "heldout": evidence.heldout,
         "sources": evidence.sources() if evidence.given is None else {},
         "extents": {place.column: _extent(evidence, place) for place in EXTENTS},
-        "takeaways": [
-            {
-                "name": one.name,
-                "title": one.title,
-                "question": one.question,
-                "scope": one.scope,
-                "claims": [
-                    decide(evidence, claim, place) for claim in one.claims for place in claim.rules
-                ],
-            }
-            for one in TAKEAWAYS
-        ],
+        "takeaways": [_takeaway(evidence, one) for one in TAKEAWAYS],
     }
     return content | {"digest": value_digest(content)}
+
+
+def _takeaway(evidence: Evidence, one: Takeaway) -> dict[str, Any]:
+    """Return a takeaway: its headline, the claims that lead, the note's metrics, all claims."""
+    claims = {
+        (claim.name, place): decide(evidence, claim, place)
+        for claim in one.claims
+        for place in claim.rules
+    }
+    rules = {claim.name: claim.rules for claim in one.claims}
+    said = []
+    for clause in one.headline:
+        judgement = judge(rules[clause.claim][clause.place].test, evidence, clause.place)
+        said.append(clause.said.get(judgement.outcome, "").format(**judgement.words))
+    headline = _capital("; ".join(filter(None, said))) or WITHDRAWN.format(title=one.title)
+    return {
+        "name": one.name,
+        "title": one.title,
+        "question": one.question,
+        "scope": one.scope,
+        "headline": headline,
+        "leads": [list(claims).index(lead) for lead in one.leads],
+        "metrics": [_measured(evidence, metric) for metric in one.metrics],
+        "claims": list(claims.values()),
+    }
+
+
+def _measured(evidence: Evidence, metric: Metric) -> dict[str, Any]:
+    """Return a metric of the note: as printed, as recomputed, how well they agree, and here."""
+    printed, again, least, most = (
+        evidence.find(THE_RECORD, note(metric.name, variant)).row
+        for variant in ("note", "recomputed", "at_least", "at_most")
+    )
+    here = [evidence.find(metric.place, ask).row for ask in metric.asks]
+    values = [row.value if row else None for row in here]
+    told = again or least
+    known = [row.value for row in (again, least, most) if row is not None and row.value is not None]
+    agreed = (told.reason or UNKNOWN) if known else "not recomputable" if told else "not computed"
+    lacking = [row.reason for row in (printed, told) if row is not None and row.value is None]
+    return {
+        "metric": metric.name,
+        "unit": printed.unit if printed else "1",
+        "column": metric.place.column,
+        "note": printed.value if printed else None,
+        "recomputed": known,
+        "verdict": agreed,
+        "why": next(filter(None, lacking), ""),
+        "here": None if None in values else float(metric.made(values)),
+    }
 
 
 def decide(evidence: Evidence, claim: Claim, place: Place) -> dict[str, Any]:
@@ -679,7 +768,7 @@ def decide(evidence: Evidence, claim: Claim, place: Place) -> dict[str, Any]:
         "sentence": say(claim, rule, judgement),
         "figures": judgement.words.get("figures", ""),
         "sections": sorted(sections_of(rule.test)),
-        "rows": [row.model_dump(mode="json") for row in judgement.rows],
+        "rows": [row.model_dump(mode="json", exclude_none=True) for row in judgement.rows],
     }
 
 
@@ -728,14 +817,91 @@ def to_markdown(content: Mapping[str, Any]) -> str:
         f"# Research takeaways: run {as_markdown(content['run'])}",
         _GENERATED,
         f"## Scope\n\n{SCOPE}\n\n{extents}",
-        f"## At a glance\n\n{glance_table(content)}",
         *(
-            f"## {n}. {one['title']}\n\n{takeaway_text(one, names)}\n\n*Scope:* {one['scope']}"
+            f"## {n}. {one['headline']}\n\n{takeaway_text(one, names)}"
             for n, one in enumerate(content["takeaways"], 1)
         ),
-        "## How to read\n\n" + "\n\n".join(how),
+        "## How to read\n\n" + "\n".join(f"- {text}" for text in how),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def takeaway_text(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Return a takeaway below its headline: sentences, the note's metrics, source and scope.
+
+    Parameters
+    ----------
+    one : mapping
+        One of the assembled takeaways.
+    names : mapping of {column: name}
+        See `column_names`.
+    """
+    lines = [
+        f"- {mark(claim['outcome'])}, {whose(claim, names)}: {claim['sentence']}"
+        for claim in leading(one)
+    ]
+    files: dict[str, dict[str, None]] = {}
+    for claim in one["claims"]:
+        of = names[RUN if claim["column"] == RECORD else claim["column"]]
+        files.setdefault(of, {}).update({f"`{name}.json`": None for name in claim["sections"]})
+    sources = "; ".join(f"{', '.join(found)} of {of}" for of, found in files.items())
+    parts = ["\n".join(lines), metrics_table(one, names), f"Source: {sources}."]
+    return "\n\n".join([*parts, f"Current scope: {one['scope']}"])
+
+
+def whose(claim: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Return of which data a claim is, and under which contract unless it is the note's."""
+    corrected = claim["contract"] != "published"
+    return names[claim["column"]] + f", `{claim['contract']}`" * corrected
+
+
+def leading(one: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the claims whose sentences stand below a takeaway's headline."""
+    return [one["claims"][place] for place in one["leads"]]
+
+
+def metrics_table(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Return the note's metrics as a Markdown table, and why some have no number."""
+    lines, reasons = [], {}
+    for metric in one["metrics"]:
+        shown = [_printed(value, metric["unit"]) for value in metric["recomputed"]]
+        here = _printed(metric["here"], metric["unit"])
+        name, unit = f"`{metric['metric']}`", " (m)" if metric["unit"] == "m" else ""
+        printed = "n/a" if metric["note"] is None else _printed(metric["note"], metric["unit"])
+        cells = ("–".join(dict.fromkeys(shown)) or UNKNOWN, here, metric["verdict"])
+        lines.append([name + unit, printed, *cells])
+        if metric["why"]:
+            reasons.setdefault(metric["why"], []).append(name)
+    (column,) = {metric["column"] for metric in one["metrics"]}
+    head = ["metric", "note", "recomputed", names[column], "verdict"]
+    told = [
+        f"{listed(some) if len(some) < 3 else f'{len(some)} of these'}: {as_markdown(why)}."
+        for why, some in reasons.items()
+    ]
+    return "\n\n".join([_table(head, lines), *([" ".join(told)] if told else [])])
+
+
+def _printed(value: float | None, unit: str) -> str:
+    """Return a number with the note's decimals."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:.4f}" if unit in ("1", "m", "sd", MIXED_UNITS) else f"{value:,.0f}"
+
+
+def claims_table(content: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return all claims as the head and the lines of a table: outcome, whose, and sentence."""
+    names = column_names(content)
+    lines = [
+        [
+            one["title"],
+            whose(claim, names),
+            mark(claim["outcome"]),
+            claim["sentence"],
+        ]
+        for one in content["takeaways"]
+        for claim in one["claims"]
+    ]
+    return ["takeaway", "data, contract", "outcome", "what the evidence says"], lines
 
 
 def column_names(content: Mapping[str, Any]) -> dict[str, str]:
@@ -759,85 +925,6 @@ def places_of(content: Mapping[str, Any]) -> list[Place]:
 def mark(outcome: str) -> str:
     """Return an outcome with its mark."""
     return f"{MARKS[Outcome(outcome)]} {outcome}"
-
-
-def glance_table(content: Mapping[str, Any]) -> str:
-    """Return each claim's outcome with the figures that decide it, one column a place."""
-    names, places = column_names(content), places_of(content)
-    head = ["takeaway", "claim"] + [f"{names[p.column]}, `{p.contract}`" for p in places]
-    lines = []
-    for one in content["takeaways"]:
-        title = one["title"]
-        for text, group in groupby(one["claims"], key=lambda claim: claim["text"]):
-            found = {
-                Place(claim["column"], claim["contract"]): "<br>".join(
-                    filter(None, (mark(claim["outcome"]), claim["figures"]))
-                )
-                for claim in group
-            }
-            lines.append([title, text, *(found.get(place, "") for place in places)])
-            title = ""
-    return _table(head, lines)
-
-
-def takeaway_text(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Return a takeaway's sentences, the rows they rest on and their files, as Markdown.
-
-    Parameters
-    ----------
-    one : mapping
-        One of the assembled takeaways.
-    names : mapping of {column: name}
-        See `column_names`.
-    """
-    parts, sources = [f"*{one['question']}*"], []
-    for column, name in names.items():
-        claims = [claim for claim in one["claims"] if claim["column"] == column]
-        lines = [
-            f"- {MARKS[Outcome(claim['outcome'])]} {claim['sentence']} "
-            f"*({claim['outcome']}, `{claim['contract']}`)*"
-            for claim in claims
-        ]
-        if lines:
-            parts.append(f"### {_capital(name)}\n\n" + "\n".join(lines))
-        of = names[RUN if column == RECORD else column]
-        files = sorted({section for claim in claims for section in claim["sections"]})
-        sources += [f"`{section}.json` of {of}" for section in files]
-    return "\n\n".join([*parts, evidence_table(one, names), f"*Source:* {', '.join(sources)}."])
-
-
-def evidence_table(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Return the rows that a takeaway rests on as a Markdown table, each once."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for claim in one["claims"]:
-        for fields in claim["rows"]:
-            row = Record.model_validate(fields)
-            found.setdefault(
-                (claim["column"], repr(row.key)), [names[claim["column"]], *_cells(row)]
-            )
-    if not found:
-        return "No row was found."
-    head = ["whose", "contract", "task", "head", "variant", "minus", "metric", "value",
-            "interval", "floor", "ceiling", "tested", "file"]  # fmt: skip
-    rest = len(found) - MAX_TABLE_ROWS
-    tail = f"\n\n{rest} more rows are in `{NAME}.json`." if rest > 0 else ""
-    return _table(head, list(found.values())[:MAX_TABLE_ROWS]) + tail
-
-
-def _cells(row: Record) -> list[str]:
-    names = (row.task, row.head, row.variant, row.against, row.metric)
-    lacking = f"{row.status}: {as_markdown(row.reason or '')}"
-    interval = ends(row, with_sign=row.against is not None)
-    return [
-        row.contract,
-        *(as_markdown(readable(name)) for name in names),
-        lacking if row.value is None else number(row.value, row.unit),
-        lacks_verdict(row) or interval or (row.ci_reason or "").partition(":")[0],
-        "" if row.floor is None else f"{number(row.floor, row.unit)} {readable(row.floor_name)}",
-        "" if row.ceiling is None else number(row.ceiling, row.unit),
-        "" if row.n_test is None else f"{row.n_test:,}",
-        f"`{row.section}.json`",
-    ]
 
 
 def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

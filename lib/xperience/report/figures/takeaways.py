@@ -1,29 +1,21 @@
-"""The evidence of a takeaway at a glance: outcomes by place, and each score beside its bounds."""
+"""The outcomes of all claims at a glance."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from matplotlib.axes import Axes
-
-from xperience.evaluation.records import Record
 from xperience.report.claims import Outcome, Place
 from xperience.report.figures.style import (
-    BLACK,
     FAINT,
     GREEN,
-    INK,
     MUTED,
     RED,
     Picture,
-    empty_panel,
     new_figure,
     set_title,
     styled,
     wrap,
 )
 from xperience.report.quantities import counted
-from xperience.report.tables import ends, number, readable, signed
 from xperience.report.takeaways import MARKS, column_names, places_of
 
 COLOURS = {
@@ -33,17 +25,7 @@ COLOURS = {
     Outcome.CONTRADICTED: RED,
     Outcome.NOT_TESTED: "#C6CACE",
 }
-_COLOUR_NAMES = {
-    Outcome.SUPPORTED: "green:",
-    Outcome.CONTRADICTED: "red:",
-    Outcome.NO_DIFFERENCE: "dark grey:",
-    Outcome.MIXED: "dark grey:",
-    Outcome.NOT_TESTED: "light grey:",
-}
-ROW_IN, GLANCE_IN = 0.56, 0.27
-MAX_ROWS = 14
-_SCALES = {"1": 1.0, "m": 1000.0}
-"""Units that are drawn, and what their values are multiplied with: metres as millimetres."""
+GLANCE_IN = 0.27
 
 
 @styled
@@ -76,97 +58,3 @@ def draw_glance(content: Mapping[str, Any]) -> Picture:
         for one in claims
     )
     return Picture(canvas, title, f"{title}. {alt}.")
-
-
-@styled
-def draw_evidence(takeaway: Mapping[str, Any], names: Mapping[str, str]) -> Picture:
-    """Return a takeaway's scores: value with its interval, floor and ceiling, each on its own axis.
-
-    Parameters
-    ----------
-    takeaway : mapping
-        One of the assembled takeaways.
-    names : mapping of {column: name}
-        From `xperience.report.takeaways.column_names`.
-    """
-    found = _shown(takeaway, names)
-    told = sum(claim["outcome"] == Outcome.SUPPORTED for claim in takeaway["claims"])
-    title = f"{takeaway['title']}: {told} of {counted(len(takeaway['claims']), 'verdict')} support"
-    more = f" The first {MAX_ROWS} of {len(found)}." if len(found) > MAX_ROWS else ""
-    legend = ", ".join(f"{name} {outcome}" for outcome, name in _COLOUR_NAMES.items())
-    note = f"Dot: value with its interval ({legend}). Bar: its bound, or zero. Dashes: ceiling."
-    found = found[:MAX_ROWS]
-    canvas = new_figure(1.1 + ROW_IN * max(len(found), 2))
-    set_title(canvas, title, note + more)
-    if not found:
-        empty_panel(canvas.subplots(), "no claim of it rests on a score that is there")
-        return Picture(canvas, title, f"{title}. No score is there.")
-    axes = canvas.subplots(len(found), 1, squeeze=False)[:, 0]
-    for ax, shown in zip(axes, found, strict=True):
-        _bullet(ax, shown)
-    alt = "; ".join(f"{' '.join(shown.label.split())}: {_said(shown)}" for shown in found)
-    return Picture(canvas, title, f"{title}. {alt}.")
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """A score with its bound and the verdict that it decides."""
-
-    label: str
-    outcome: Outcome
-    row: Record
-    bound: float | None
-
-
-def _shown(takeaway: Mapping[str, Any], names: Mapping[str, str]) -> list[_Shown]:
-    """Return the score that decides each claim; counts over tasks only if there is nothing else."""
-    single, counted_ = [], []
-    for claim in takeaway["claims"]:
-        rows = [Record.model_validate(fields) for fields in claim["rows"]]
-        rows = [row for row in rows if row.value is not None and row.unit != "mixed"]
-        differences = [row for row in rows if row.against is not None]
-        chosen = differences or rows[:1]
-        kept = single if len(chosen) == 1 else counted_
-        printed = next((row.value for row in rows[1:] if row.unit == rows[0].unit), None)
-        kept += [_labelled(row, claim, names, printed) for row in chosen if row.unit in _SCALES]
-    return single or counted_
-
-
-def _labelled(
-    row: Record, claim: Mapping[str, Any], names: Mapping[str, str], printed: float | None
-) -> _Shown:
-    what = " ".join(filter(None, (readable(row.task), readable(row.metric))))
-    minus = f" − {readable(row.against)}" if row.against else ""
-    whose = f"{names[claim['column']]}, {row.contract}"
-    label = f"{wrap(what + minus, 54, 2)}\n{' '.join(filter(None, (readable(row.head), whose)))}"
-    bound = 0.0 if row.against else row.floor if row.floor is not None else printed
-    return _Shown(label, Outcome(claim["outcome"]), row, bound)
-
-
-def _bullet(ax: Axes, shown: _Shown) -> None:
-    row, scale = shown.row, _SCALES[shown.row.unit]
-    colour = COLOURS[shown.outcome]
-    if shown.bound is not None:
-        ax.axvline(scale * shown.bound, color=BLACK, linewidth=2, ymin=0.15, ymax=0.85)
-    if row.ceiling is not None:
-        ax.axvline(scale * row.ceiling, color=RED, linewidth=1, linestyle="--")
-    if row.ci_low is not None and row.ci_high is not None:
-        ax.plot([scale * row.ci_low, scale * row.ci_high], [0, 0], color=colour, linewidth=2.4)
-    ax.scatter([scale * row.value], [0], color=colour, s=34, zorder=3)
-    ax.set(yticks=[0], ylim=(-1, 1))
-    ax.set_yticklabels([shown.label], fontsize=7)
-    ax.tick_params(axis="x", labelsize=6.5, pad=1)
-    ax.spines["left"].set_visible(False)
-    ax.margins(x=0.12)
-    if row.unit == "1" and row.against is None:
-        ax.set_xlim(-0.03, 1.03)
-    text = signed(row.value, row.unit) if row.against else number(row.value, row.unit)
-    place = {"transform": ax.transAxes, "fontsize": 7, "color": INK, "va": "center"}
-    ax.text(1.01, 0.5, text, **place)
-
-
-def _said(shown: _Shown) -> str:
-    row = shown.row
-    bound = "" if shown.bound is None else f", bound {number(shown.bound, row.unit)}"
-    found = f"{number(row.value, row.unit)} {ends(row, with_sign=row.against is not None)}".strip()
-    return f"{found}{bound}, {shown.outcome}"

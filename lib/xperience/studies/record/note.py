@@ -8,9 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from xperience.evaluation.agreement import STATUSES, Figure, Status, agreement
+from xperience.evaluation.agreement import (
+    STATUSES,
+    Figure,
+    Status,
+    agreement,
+    agreement_of_bounds,
+)
 from xperience.evaluation.records import Record
 from xperience.features.blocks import BLOCKS
+from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.studies.record.answers import answer_rows, answered
 from xperience.studies.record.audio import UNKNOWN, logmel_rows, published_logmel
 from xperience.studies.record.hands import hand_rows
@@ -22,6 +29,8 @@ from xperience.tasks.truth import Truth
 
 NOTE, RECOMPUTED = "note", "recomputed"
 """Variants of the two rows of a figure."""
+AT_LEAST, AT_MOST = "at_least", "at_most"
+"""Variants of the rows of one that is derived, in place of the second."""
 
 LOGMEL_SECTION = "audio study, log-mel alone"
 NEAR_CHANCE = 0.02
@@ -54,6 +63,15 @@ def _own_scores(rows: Iterable[Record]) -> dict[tuple[str | None, ...], Record]:
 
 
 def _figure(entry: dict[str, Any], record: PublishedRecord, scores: dict) -> Figure:
+    named = {key: entry[key] for key in ("name", "section", "what", "unit", "digits")}
+    if "derived" in entry and not record.absence:
+        bounds = DERIVED[entry["derived"]](record, scores)
+        if bounds is not None:
+            status = agreement_of_bounds(entry["value"], bounds, entry["digits"])
+            least, most = (f"{bound:,.{entry['digits']}f}" for bound in bounds)
+            reason = f"what was published bounds it: {least} to {most}"
+            known = {"published": float(entry["value"]), "recomputed": None, "reason": reason}
+            return Figure(**named, **known, status=status, bounds=bounds)
     value, reason = (None, record.absence) if record.absence else _recomputed(entry, record, scores)
     status: Status = "skipped" if record.absence else "not recomputable"
     printed = entry["value"]
@@ -61,8 +79,7 @@ def _figure(entry: dict[str, Any], record: PublishedRecord, scores: dict) -> Fig
         known = entry["evaluated"] if printed is None else printed
         status = agreement(known, value, entry["digits"])
         if printed is None:
-            reason = f"the note prints n/a; compared with the published evaluation, {known}"
-    named = {key: entry[key] for key in ("name", "section", "what", "unit", "digits")}
+            reason = "the note prints n/a; compared with the published evaluation"
     published = None if printed is None else float(printed)
     return Figure(**named, published=published, recomputed=value, status=status, reason=reason)
 
@@ -142,13 +159,13 @@ def _episodes(record: PublishedRecord, split: str) -> int:
 
 _PRESENT, _RAW = (AS_IS, WITHOUT), (REPLACED, AS_IS)
 FACTS: dict[str, Callable[[PublishedRecord], float]] = {
-    "n_windows": lambda record: len(record.table("windows")),
+    "windows": lambda record: len(record.table("windows")),
     "feature_dim": _feature_dim,
     "audio_helps": lambda record: (audio_deltas(record, *_PRESENT) > 0).sum(),
     "audio_mean_delta": lambda record: audio_deltas(record, *_PRESENT).mean(),
     "raw_helps": lambda record: (audio_deltas(record, *_RAW) > 0).sum(),
     "raw_mean_delta": lambda record: audio_deltas(record, *_RAW).mean(),
-    "reconstruction_audio_delta": lambda record: audio_deltas(record, *_PRESENT)[
+    "reconstruction_current_audio_delta": lambda record: audio_deltas(record, *_PRESENT)[
         "modality_reconstruction"
     ],
     "objects_audio_delta": lambda record: audio_deltas(record, *_PRESENT)["object_relevance"],
@@ -163,6 +180,30 @@ FACTS: dict[str, Callable[[PublishedRecord], float]] = {
 """Figures of the note that follow from the record without a head, by the name in its params."""
 
 
+def _frames(record: PublishedRecord, _: dict) -> tuple[float, float]:
+    """Return how long a recording of so many windows is at least, and at most."""
+    least = (len(record.table("windows")) - 1) * STRIDE_FRAMES + WINDOW_FRAMES
+    return least, least + STRIDE_FRAMES - 1
+
+
+def _error_saved(record: PublishedRecord, scores: dict) -> tuple[float, float] | None:
+    """Return what the neural head saves of the linear error as printed, as far as it is rounded."""
+    row = scores.get(("hand_trajectory_forecast", "neural", "mpjpe"))
+    if row is None or row.value is None:
+        return None
+    printed = next(e for e in record.note["figures"] if e["name"] == "hand_mpjpe_minimal")
+    half = 0.5 * 10.0 ** -printed["digits"]
+    least, most = (1 - row.value / (printed["value"] + off) for off in (-half, half))
+    return least, most
+
+
+DERIVED: dict[str, Callable[[PublishedRecord, dict], tuple[float, float] | None]] = {
+    "frames_of_windows": _frames,
+    "error_saved": _error_saved,
+}
+"""Figures that what was published bounds: the least and the most, by the name in its params."""
+
+
 # --- rows -------------------------------------------------------------------------------------
 
 
@@ -175,7 +216,8 @@ def note_rows(
 ) -> list[Record]:
     """Return two rows per figure of the note, as printed and as recomputed, and how many agree.
 
-    Then how many scores in the record's own list of metrics come out, to full precision.
+    Then how many scores in the record's own list of metrics come out, to full precision; and what
+    sound adds to each task by the scores of the published audio study.
 
     Parameters
     ----------
@@ -186,9 +228,12 @@ def note_rows(
     run, section : str
     """
     base = {"run": run, "section": section, "contract": "published"}
-    found = []
+    found = list(_audio_gains(record, base)) if record.has("audio_rows") else []
     for one in figures:
-        told = ((NOTE, one.published, None), (RECOMPUTED, one.recomputed, one.status))
+        told = [(NOTE, one.published, None), (RECOMPUTED, one.recomputed, one.status)]
+        if one.bounds:
+            ends = zip((AT_LEAST, AT_MOST), one.bounds, strict=True)
+            told[1:] = [(variant, value, one.status) for variant, value in ends]
         for variant, value, said in told:
             row = base | {"metric": one.name, "unit": one.unit, "variant": variant}
             how = {"status": "ok", "reason": said}
@@ -218,6 +263,19 @@ def note_rows(
               "report_scores_exact": same}  # fmt: skip
     found += [Record(**base, metric=name, unit="score", value=n) for name, n in counts.items()]
     return found
+
+
+def _audio_gains(record: PublishedRecord, base: dict[str, Any]) -> Iterator[Record]:
+    for variant, against in (_PRESENT, _RAW):
+        gains = audio_deltas(record, variant, against)
+        for task in tasks_of("published", TASKS):
+            primary = asked_as_published(task).primary
+            own = {"task": task.name, "head": "ridge", "variant": variant, "against": against}
+            how = {"unit": primary.metric.unit, "higher_is_better": True}
+            value, why = float(gains[task.name]), "not_published: only the scores are published"
+            yield Record(
+                **base, **own, **how, metric=f"{primary.name}_gain", value=value, ci_reason=why
+            )
 
 
 # --- the section, part by part ------------------------------------------------------------------
