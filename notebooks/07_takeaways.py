@@ -22,7 +22,8 @@
 # *Reads* the metric files of the run's other notebooks (among them the published record's), and
 # those of a run of held-out episodes if it is there.<br>
 # *Writes* `artifacts/<run>/RESEARCH_TAKEAWAYS.md` and `.json`,
-# `artifacts/<run>/metrics/07_takeaways.json` and the figure `artifacts/<run>/figures/07_glance.png`.
+# `artifacts/<run>/metrics/07_takeaways.json` and the figure
+# `artifacts/<run>/figures/07_findings.png`.
 #
 # No sentence below was written about a result. A *claim* is decided by a rule over metric rows, and
 # each outcome has its own sentence: *supported*, *contradicted*, *no significant difference*,
@@ -44,7 +45,7 @@ from IPython.display import Markdown, display
 from xperience.evaluation.records import write_records
 from xperience.project import metrics_path, run_folder
 from xperience.report.figures import show
-from xperience.report.figures.takeaways import draw_glance
+from xperience.report.figures.takeaways import draw_findings
 from xperience.report.provenance import provenance
 from xperience.report.takeaways import (
     assemble,
@@ -75,6 +76,12 @@ pd.crosstab([claims["column"].replace(names), claims["contract"]], claims["outco
 # %% [markdown]
 # ## Look
 #
+# ### At a glance
+
+# %%
+show(draw_findings(content), pictures / "07_findings.png")
+
+# %% [markdown]
 # ### The six takeaways
 #
 # Each with its sentences and the note's own metrics: as printed, as recomputed from the published
@@ -83,15 +90,6 @@ pd.crosstab([claims["column"].replace(names), claims["contract"]], claims["outco
 # %%
 for number, one in enumerate(content["takeaways"], 1):
     display(Markdown(f"### {number}. {one['headline']}\n\n{takeaway_text(one, names)}"))
-
-# %% [markdown]
-# ### All claims at a glance
-#
-# One line per claim, one column per contract of a run, or of the published record. An empty place
-# is one where the claim can't be asked.
-
-# %%
-show(draw_glance(content), pictures / "07_glance.png")
 
 # %% [markdown]
 # ## Check

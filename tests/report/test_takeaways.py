@@ -40,7 +40,7 @@ from xperience.report.claims import (
     Tally,
     sections_of,
 )
-from xperience.report.figures.takeaways import draw_glance
+from xperience.report.figures.takeaways import draw_findings
 from xperience.report.tables import number, share, signed
 from xperience.report.takeaways import FAR, OPEN_SENTENCE, Evidence, assemble, judge, say
 
@@ -517,11 +517,12 @@ def test_an_unknown_fact_leaves_a_whole_page_and_pictures(monkeypatch, tmp_path)
     assert all("not known" in text for text in content["extents"].values())
     for one, takeaway in zip(content["takeaways"], TAKEAWAYS, strict=True):
         assert one["headline"] == takeaways.WITHDRAWN.format(title=takeaway.title)
-    assert "not tested" in draw_glance(content).alt
+    assert "not tested" in draw_findings(content).alt
 
 
 def test_the_picture_counts_the_verdicts(supported):
     outcomes = [claim["outcome"] for one in supported["takeaways"] for claim in one["claims"]]
     n_yes = outcomes.count(Outcome.SUPPORTED)
     assert n_yes > len(outcomes) / 2
-    assert draw_glance(supported).title == f"{n_yes} of {len(outcomes)} verdicts support the claim"
+    title = f"{n_yes} of {len(outcomes)} verdicts support their claim"
+    assert draw_findings(supported).title == title

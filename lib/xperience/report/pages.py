@@ -199,7 +199,8 @@ def claims_page(run: Path) -> str:
     lines = [[*cells, sentence.replace("**", "")] for *cells, sentence in lines]
     lines = [[cell.replace("`", "") for cell in line] for line in lines]
     where = f"The rows that a claim rests on are in `{NAME}.json`; {_HOW}"
-    return "\n\n".join([title, outcomes_line(content), where, html_table(head, lines)]) + "\n"
+    table = f'<div class="claims">\n{html_table(head, lines)}\n</div>'
+    return "\n\n".join([title, outcomes_line(content), where, table]) + "\n"
 
 
 def _outcome(outcome: Outcome, before: str = "") -> str:

@@ -110,10 +110,10 @@ HOW_TO_READ = (
     "all printed digits, **derived** as bounds, or **not recomputable**. The last number is the "
     "same quantity of a run under `published`, the note's own pipeline with its flaws; `corrected` "
     "mends them.",
-    "Each sentence is a claim: **supported**, **contradicted**, **no significant difference**, "
-    "**mixed** (tasks differ) or **not tested**. *Better* and *worse* need a p of at most {alpha} "
-    "after Holm's correction for the tasks of the comparison, and {seeds} seeds of a network that "
-    "agree; *far* is {far} times or more.",
+    "Each sentence says what became of a claim: **supported**, **contradicted**, **no "
+    "significant difference**, **mixed** (tasks differ) or **not tested**. *Better* and *worse* "
+    "need a p of at most {alpha} after Holm's correction for the tasks of the comparison, and "
+    "{seeds} seeds of a network that agree; *far* is {far} times or more.",
     "A headline is made of claims: other numbers give another headline, and what is not tested is "
     "left out of it. All claims and their rows are in `RESEARCH_TAKEAWAYS.json`, and on the site.",
 )
@@ -889,11 +889,11 @@ def _printed(value: float | None, unit: str) -> str:
 
 
 def claims_table(content: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return all claims as the head and the lines of a table: outcome, whose, and sentence."""
+    """Return all claims as the head and the lines of a table: claim, data, outcome, sentence."""
     names = column_names(content)
     lines = [
         [
-            one["title"],
+            _capital(claim["text"]),
             whose(claim, names),
             mark(claim["outcome"]),
             claim["sentence"],
@@ -901,7 +901,7 @@ def claims_table(content: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
         for one in content["takeaways"]
         for claim in one["claims"]
     ]
-    return ["takeaway", "data, contract", "outcome", "what the evidence says"], lines
+    return ["claim", "data, contract", "outcome", "what the evidence says"], lines
 
 
 def column_names(content: Mapping[str, Any]) -> dict[str, str]:
@@ -912,14 +912,6 @@ def column_names(content: Mapping[str, Any]) -> dict[str, str]:
         RECORD: "published record",
         HELDOUT: f"run {as_markdown(heldout)}" if heldout else "held-out episodes",
     }
-
-
-def places_of(content: Mapping[str, Any]) -> list[Place]:
-    """Return the places where some claim is asked, in reading order."""
-    claims = [claim for one in content["takeaways"] for claim in one["claims"]]
-    places = {Place(one["column"], one["contract"]) for one in claims}
-    order = list(SECTIONS)
-    return sorted(places, key=lambda p: (order.index(p.column), p.contract != "published"))
 
 
 def mark(outcome: str) -> str:

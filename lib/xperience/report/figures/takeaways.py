@@ -1,12 +1,13 @@
-"""The outcomes of all claims at a glance."""
+"""The six takeaways at a glance: their headlines and the outcomes of their claims."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from xperience.report.claims import Outcome, Place
+from xperience.report.claims import Outcome
 from xperience.report.figures.style import (
-    FAINT,
     GREEN,
+    INK,
     MUTED,
     RED,
     Picture,
@@ -16,7 +17,7 @@ from xperience.report.figures.style import (
     wrap,
 )
 from xperience.report.quantities import counted
-from xperience.report.takeaways import MARKS, column_names, places_of
+from xperience.report.takeaways import MARKS
 
 COLOURS = {
     Outcome.SUPPORTED: GREEN,
@@ -25,36 +26,31 @@ COLOURS = {
     Outcome.CONTRADICTED: RED,
     Outcome.NOT_TESTED: "#C6CACE",
 }
-GLANCE_IN = 0.27
+ROW_IN, MARK_IN, WRAP = 0.62, 0.19, 84
 
 
 @styled
-def draw_glance(content: Mapping[str, Any]) -> Picture:
-    """Return the outcome of every claim of assembled takeaways in every place."""
-    names = column_names(content)
-    claims = [claim for one in content["takeaways"] for claim in one["claims"]]
-    places = places_of(content)
-    texts = list(dict.fromkeys(one["text"] for one in claims))
-    told = sum(one["outcome"] == Outcome.SUPPORTED for one in claims)
-    title = f"{told} of {counted(len(claims), 'verdict')} support the claim"
-    canvas = new_figure(1.5 + GLANCE_IN * len(texts))
-    legend = ", ".join(f"{MARKS[outcome]} {outcome}" for outcome in Outcome)
-    set_title(canvas, title, f"Each mark is one rule's verdict: {legend}.")
+def draw_findings(content: Mapping[str, Any]) -> Picture:
+    """Return the headline of each assembled takeaway above a mark for each of its verdicts."""
+    takeaways = content["takeaways"]
+    claims = [claim for one in takeaways for claim in one["claims"]]
+    counts = Counter(Outcome(claim["outcome"]) for claim in claims)
+    title = f"{counts[Outcome.SUPPORTED]} of {counted(len(claims), 'verdict')} support their claim"
+    legend = ", ".join(f"{MARKS[one]} {counts[one]} {one}" for one in Outcome)
+    canvas = new_figure(0.9 + ROW_IN * len(takeaways))
+    set_title(canvas, title, f"One mark is one claim on one kind of data: {legend}.")
     ax = canvas.subplots()
-    for one in claims:
-        x, y = places.index(Place(one["column"], one["contract"])), texts.index(one["text"])
-        outcome = Outcome(one["outcome"])
-        look = {"color": COLOURS[outcome], "ha": "center", "va": "center", "fontsize": 11}
-        ax.text(x, y, MARKS[outcome], **look)
-    labels = [f"{wrap(names[one.column], 10, 2)}\n{one.contract}" for one in places]
-    ax.set(xticks=range(len(places)), xticklabels=labels, xlim=(-0.5, len(places) - 0.5))
-    ax.set(yticks=range(len(texts)), yticklabels=[wrap(text, 58, 2) for text in texts])
-    ax.set_ylim(len(texts) - 0.4, -0.6)
-    ax.tick_params(axis="both", labelsize=6.5)
-    ax.grid(axis="y", color=FAINT, linewidth=0.6)
-    ax.xaxis.tick_top()
-    alt = "; ".join(
-        f"{one['text']} ({names[one['column']]}, {one['contract']}): {one['outcome']}"
-        for one in claims
-    )
-    return Picture(canvas, title, f"{title}. {alt}.")
+    width_in = canvas.get_size_inches()[0]
+    ax.set(xlim=(0, width_in / MARK_IN), ylim=(len(takeaways) - 0.1, -0.35))
+    ax.axis("off")
+    told = []
+    for y, one in enumerate(takeaways):
+        found = Counter(Outcome(claim["outcome"]) for claim in one["claims"])
+        headline = wrap(f"{y + 1}. {one['headline']}", WRAP, 2)
+        ax.text(0, y, headline, va="bottom", fontsize=8.5, fontweight="bold", color=INK)
+        look = {"ha": "center", "va": "center", "fontsize": 11}
+        for x, outcome in enumerate(one for one in Outcome for _ in range(found[one])):
+            ax.text(x + 0.6, y + 0.28, MARKS[outcome], color=COLOURS[outcome], **look)
+        said = ", ".join(f"{found[outcome]} {outcome}" for outcome in Outcome if found[outcome])
+        told.append(f"{one['headline']}: {said}")
+    return Picture(canvas, title, f"{title}. {'. '.join(told)}.")
