@@ -46,14 +46,13 @@ from xperience.evaluation.records import write_records
 from xperience.project import metrics_path, run_folder
 from xperience.report.figures import show
 from xperience.report.figures.takeaways import draw_findings
+from xperience.report.note import column_names, takeaway_text
 from xperience.report.provenance import provenance
 from xperience.report.takeaways import (
     assemble,
     check_takeaways,
-    column_names,
     open_evidence,
     outcome_rows,
-    takeaway_text,
     write_takeaways,
 )
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xperience.evaluation.records import ALPHA, read_records
 from xperience.project import at_root
-from xperience.report import claims, takeaways
+from xperience.report import claims, note, takeaways
 from xperience.report.claims import (
     AUDIO,
     CONTRACT,
@@ -41,8 +41,9 @@ from xperience.report.claims import (
     sections_of,
 )
 from xperience.report.figures.takeaways import draw_findings
+from xperience.report.note import FAR, HEADLINES, LEADS, METRICS
 from xperience.report.tables import number, share, signed
-from xperience.report.takeaways import FAR, OPEN_SENTENCE, Evidence, assemble, judge, say
+from xperience.report.takeaways import OPEN_SENTENCE, Evidence, assemble, judge, say
 
 from . import takeaway_rows as made
 from .takeaway_rows import RULES, changed, judged, named, of, rows_of, said, told
@@ -116,12 +117,12 @@ def test_what_is_said_hangs_on_every_row_and_on_no_other(entry):
 
 
 def test_no_number_stands_in_a_sentence():
-    texts = [OPEN_SENTENCE, takeaways.SCOPE, *takeaways.HOW_TO_READ]
+    texts = [OPEN_SENTENCE, note.SCOPE, *note.HOW_TO_READ]
     texts += [text for one in TAKEAWAYS for text in (one.title, one.question, one.scope)]
     texts += [claim.text for one in TAKEAWAYS for claim in one.claims]
     texts += [template for _, _, rule in RULES for template in rule.said.values()]
     texts += [template for template, _ in EXTENTS.values()]
-    texts += [text for one in TAKEAWAYS for clause in one.headline for text in clause.said.values()]
+    texts += [text for parts in HEADLINES.values() for *_, said in parts for text in said.values()]
     assert [text for text in texts if any(letter.isnumeric() for letter in text)] == []
 
 
@@ -420,23 +421,23 @@ def supported():
 
 
 def test_the_page_has_the_notes_form_and_the_table_every_claim(supported):
-    page = takeaways.to_markdown(supported)
-    names = takeaways.column_names(supported)
-    head, lines = takeaways.claims_table(supported)
+    page = note.to_markdown(supported)
+    names = note.column_names(supported)
+    head, lines = note.claims_table(supported)
     assert len(lines) == len(RULES)
     assert {len(line) for line in lines} == {len(head)}
     for one in supported["takeaways"]:
         assert f". {one['headline']}\n" in page
         assert f"Current scope: {one['scope']}" in page
-        assert 2 <= len(takeaways.leading(one)) <= 3
-        assert all(claim["sentence"] in page for claim in takeaways.leading(one))
+        assert 2 <= len(note.leading(one)) <= 3
+        assert all(claim["sentence"] in page for claim in note.leading(one))
         assert 3 <= len(one["metrics"]) <= 7
         assert all(f"| `{metric['metric']}`" in page for metric in one["metrics"])
         for claim in one["claims"]:
             assert any(claim["sentence"] == line[-1] for line in lines)
             assert all(f"`{section}.json`" in page for section in claim["sections"])
     assert "## How to read" in page
-    assert takeaways.whose({"column": RUN, "contract": "corrected"}, names).endswith("`corrected`")
+    assert note.whose({"column": RUN, "contract": "corrected"}, names).endswith("`corrected`")
     rows = takeaways.outcome_rows(supported, "07_takeaways")
     assert sum(row.value for row in rows) == len(RULES)
     assert len({row.key for row in rows}) == len(rows)
@@ -445,22 +446,21 @@ def test_the_page_has_the_notes_form_and_the_table_every_claim(supported):
 def test_a_headline_follows_its_claims_and_is_withdrawn_with_them():
     rules = {(claim.name, place): rule for claim, place, rule in RULES}
     for takeaway in TAKEAWAYS:
-        assert {*takeaway.leads} <= rules.keys()
-        for clause in takeaway.headline:
-            rule = rules[clause.claim, clause.place]
-            assert clause.said.keys() == rule.outcomes - {OPEN}
+        assert {*LEADS[takeaway.name]} <= rules.keys()
+        for claim, place, words in HEADLINES[takeaway.name]:
+            rule = rules[claim, place]
+            assert words.keys() == rule.outcomes - {OPEN}
             said = {}
             for outcome in rule.outcomes:
-                rows = made.rows_for(rule.test, clause.place, outcome)
-                evidence = made.evidence_of(clause.place, rows)
+                evidence = made.evidence_of(place, made.rows_for(rule.test, place, outcome))
                 found = assemble(evidence)["takeaways"][TAKEAWAYS.index(takeaway)]
                 said[outcome] = found["headline"]
             assert len(set(said.values())) == len(said), "every outcome has its own headline"
-            assert said[OPEN] == takeaways.WITHDRAWN.format(title=takeaway.title)
+            assert said[OPEN] == note.WITHDRAWN.format(title=takeaway.title)
 
 
 def metric_of(name, *rows, **made_from):
-    (metric,) = (m for one in TAKEAWAYS for m in one.metrics if m.name == name)
+    (metric,) = (m for metrics in METRICS.values() for m in metrics if m.name == name)
     of_note = [made.row(claims.THE_RECORD, claims.note(name, variant), **fields)
                for variant, fields in made_from.items()]  # fmt: skip
     given = {(RECORD, NOTE): of_note}
@@ -470,7 +470,7 @@ def metric_of(name, *rows, **made_from):
     content = assemble(Evidence(made.RUN, made.COHORT, given))
     (one,) = (one for one in content["takeaways"]
               if name in {m["metric"] for m in one["metrics"]})  # fmt: skip
-    table = takeaways.metrics_table(one, takeaways.column_names(content))
+    table = note.metrics_table(one, note.column_names(content))
     (line,) = (line for line in table.splitlines() if line.startswith(f"| `{name}`"))
     return [cell.strip() for cell in line.split("|")[2:-1]], table
 
@@ -511,12 +511,12 @@ def test_an_unknown_fact_leaves_a_whole_page_and_pictures(monkeypatch, tmp_path)
     content = assemble(Evidence("nobody", None))
     outcomes = {claim["outcome"] for one in content["takeaways"] for claim in one["claims"]}
     assert outcomes == {str(OPEN)}
-    page = takeaways.to_markdown(content)
+    page = note.to_markdown(content)
     assert "no run of held-out episodes was named" in page
     assert f"nobody/metrics/{CONTRACT}.json is not there" in page
     assert all("not known" in text for text in content["extents"].values())
     for one, takeaway in zip(content["takeaways"], TAKEAWAYS, strict=True):
-        assert one["headline"] == takeaways.WITHDRAWN.format(title=takeaway.title)
+        assert one["headline"] == note.WITHDRAWN.format(title=takeaway.title)
     assert "not tested" in draw_findings(content).alt
 
 

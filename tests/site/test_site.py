@@ -148,7 +148,8 @@ def test_building_again_changes_no_file_and_a_faulty_page_is_named_each_time(
 def test_a_takeaway_has_its_headline_its_figure_and_its_sources(tmp_path):
     cell = code_cell("draw()", shown(text_html=f'<img alt="a [bar]" src="base64,{png()}">'))
     write_executed(tmp_path, "05_audio", cell)
-    claim = {"claim": "x", "contract": "corrected", "column": "run", "outcome": "supported"}
+    claim = {"claim": "x", "text": "it holds", "contract": "corrected", "column": "run"}
+    claim["outcome"] = "supported"
     claim["sections"] = ["05_audio", "09_elsewhere"]
     claims = [
         claim | {"sentence": "Open, alas.", "outcome": "not tested"},

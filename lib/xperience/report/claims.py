@@ -5,7 +5,7 @@ test that decides it and a sentence for every outcome that the test can have. No
 sentence: numbers come in from rows. `xperience.report.takeaways` decides and writes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -355,38 +355,6 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Clause:
-    """A part of a headline: what it says for each outcome of a claim.
-
-    A claim that is not tested withdraws it.
-    """
-
-    claim: str
-    place: Place
-    said: Sentences
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric of the note, and where the same quantity of a run is.
-
-    Parameters
-    ----------
-    name : str
-        As the note has it.
-    asks : tuple of Ask
-        The rows that it is made from.
-    made : callable
-        Takes their values.
-    """
-
-    name: str
-    place: Place
-    asks: tuple[Ask, ...]
-    made: Callable[[Sequence[float]], float] = sum
-
-
-@dataclass(frozen=True)
 class Takeaway:
     """One of the six subjects that the research comes down to.
 
@@ -394,12 +362,6 @@ class Takeaway:
     ----------
     question, scope : str
         What it answers, and what its evidence doesn't reach.
-    headline : tuple of Clause
-        What the evidence says, in one line.
-    leads : tuple of (claim, Place)
-        Whose sentences stand below it.
-    metrics : tuple of Metric
-        The note's own numbers.
     """
 
     name: str
@@ -407,9 +369,6 @@ class Takeaway:
     question: str
     scope: str
     claims: tuple[Claim, ...]
-    headline: tuple[Clause, ...]
-    leads: tuple[tuple[str, Place], ...]
-    metrics: tuple[Metric, ...]
 
 
 # Places, and names as they stand in metric files
@@ -574,33 +533,6 @@ BENCHMARK = Takeaway(
             },
         ),
     ),
-    headline=(
-        Clause(
-            "whole_windows",
-            RUN_PUBLISHED,
-            {
-                YES: "One recording becomes a whole benchmark",
-                NO: "The recording lacks blocks of the benchmark",
-            },
-        ),
-        Clause(
-            "note_reproduced",
-            THE_RECORD,
-            {
-                YES: "the note's figures come out",
-                NO: "some of the note's figures do not come out",
-            },
-        ),
-    ),
-    leads=(("whole_windows", RUN_PUBLISHED), ("note_reproduced", THE_RECORD)),
-    metrics=tuple(
-        Metric(name, RUN_PUBLISHED, (Ask(CONTRACT, mine),))
-        for name, mine in (
-            ("frames", "n_frames"),
-            ("windows", "n_windows"),
-            ("feature_dim", "feature_dim"),
-        )
-    ),
 )
 
 
@@ -723,50 +655,6 @@ LABEL_SHIFT = Takeaway(
             },
         ),
     ),
-    headline=(
-        Clause(
-            "copying_suffices",
-            THE_RECORD,
-            {
-                YES: "Copying the nearest label explains the local split",
-                NO: "On the local split the head beats copying the nearest label",
-                NEITHER: "On the local split the head is not significantly different from copying "
-                "the nearest label",
-            },
-        ),
-        Clause(
-            "most_unseen",
-            THE_RECORD,
-            {
-                YES: "most of the chronological test was never trained",
-                NO: "most of the chronological test was trained",
-            },
-        ),
-    ),
-    leads=tuple(
-        (name, THE_RECORD) for name in ("copying_suffices", "most_unseen", "forward_beats_floor")
-    ),
-    metrics=tuple(
-        Metric(name, RUN_PUBLISHED, (ask,))
-        for name, ask in (
-            (
-                "all_feature_action_macro_f1",
-                Ask(SHIFT, "macro_f1", ACTION, LINEAR_HEAD, LOCAL),
-            ),
-            (
-                "suite_action_macro_f1",
-                Ask(SHIFT, "macro_f1", ACTION, LINEAR_HEAD, CHRONOLOGICAL),
-            ),
-            (
-                "suite_subtask_macro_f1",
-                Ask(NEURAL, "macro_f1", "timeline_subtask", LINEAR_HEAD),
-            ),
-            (
-                "unseen_action_test_classes",
-                Ask(NEURAL, "unseen_test_classes", ACTION, LINEAR_HEAD),
-            ),
-        )
-    ),
 )
 
 
@@ -789,14 +677,6 @@ def _pairs(task: str, against: str, subject: str, rival: str) -> dict[Place, Rul
         for place, section in _BY_NEURAL.items()
         for metric in [PRIMARY[place.contract][task]]
     }
-
-
-def _both_heads(name: str, section: str, metric: str, task: str) -> tuple[Metric, ...]:
-    """Return the note's metric of the linear head and that of the neural head."""
-    return tuple(
-        Metric(f"{name}_{ending}", RUN_PUBLISHED, (Ask(section, metric, task, head),))
-        for ending, head in (("minimal", LINEAR_HEAD), ("neural", NEURAL_HEAD))
-    )
 
 
 def _all_tasks(against: str, rival: str) -> dict[Place, Rule]:
@@ -929,51 +809,6 @@ HEADS_COMPARED = Takeaway(
             },
         ),
     ),
-    headline=(
-        Clause(
-            "order_beats_floor",
-            THE_RECORD,
-            {
-                YES: "The neural head tells temporal order",
-                NO: "The neural head tells temporal order worse than a constant answer",
-                NEITHER: "The neural head tells temporal order no better than a constant answer",
-            },
-        ),
-        Clause(
-            "hands_beat_resting",
-            THE_RECORD,
-            {
-                YES: "it forecasts hands better than zero velocity",
-                NO: "it forecasts hands worse than trivial baselines",
-                NEITHER: "it forecasts hands no better than trivial baselines",
-            },
-        ),
-        Clause(
-            "velocity_beats_resting",
-            RECORD_CORRECTED,
-            {
-                YES: "a forecaster that sees velocity beats zero velocity",
-                NO: "a forecaster that sees velocity is worse than zero velocity",
-                NEITHER: "nor does one that sees velocity beat zero velocity",
-            },
-        ),
-    ),
-    leads=(
-        ("hands_beat_resting", THE_RECORD),
-        ("velocity_beats_resting", RECORD_CORRECTED),
-        ("synchrony_beats_floor", THE_RECORD),
-    ),
-    metrics=(
-        *_both_heads("hand_mpjpe", NEURAL, "mpjpe", HANDS),
-        Metric(
-            "hand_mpjpe_relative_improvement",
-            RUN_PUBLISHED,
-            tuple(Ask(NEURAL, "mpjpe", HANDS, head) for head in (LINEAR_HEAD, NEURAL_HEAD)),
-            made=lambda errors: 1 - errors[1] / errors[0],
-        ),
-        *_both_heads("temporal_order_f1", NEURAL, "f1", ORDER),
-        *_both_heads("misalignment_f1", NEURAL, "f1", MISALIGNED),
-    ),
 )
 
 
@@ -1092,34 +927,6 @@ RETRIEVED = Takeaway(
                 )
             },
         ),
-    ),
-    headline=(
-        Clause(
-            "retrieval_beats_chance",
-            RUN_CORRECTED,
-            {
-                YES: "Retrieval across modalities beats chance in this run",
-                NEITHER: "Retrieval across modalities does not beat chance in this run",
-            },
-        ),
-        Clause(
-            "rebuilt_beats_mean",
-            RUN_CORRECTED,
-            {
-                YES: "reconstruction beats a trivial baseline",
-                NO: "reconstruction is worse than a trivial baseline",
-                NEITHER: "reconstruction is no better than a trivial baseline",
-            },
-        ),
-    ),
-    leads=tuple(
-        (name, RUN_CORRECTED)
-        for name in ("retrieval_beats_chance", "linear_retrieves_better", "rebuilt_below_zero")
-    ),
-    metrics=(
-        *_both_heads("retrieval_mrr", NEURAL, "mrr", RETRIEVING),
-        _both_heads("retrieval_top5", NEURAL, "top5_accuracy", RETRIEVING)[0],
-        *_both_heads("reconstruction_r2", NEURAL, "r2", REBUILDING),
     ),
 )
 
@@ -1240,51 +1047,6 @@ HEARD = Takeaway(
             },
         ),
     ),
-    headline=(
-        Clause(
-            "sound_helps",
-            THE_RECORD,
-            {
-                YES: "Audio helps more of the note's tasks than by chance",
-                NO: "Audio hurts more of the note's tasks than by chance",
-                NEITHER: "Audio helps the note's tasks no more often than by chance",
-            },
-        ),
-        Clause(
-            "sound_rebuilds",
-            THE_RECORD,
-            {
-                YES: "its largest gain is in reconstruction",
-                NO: "its largest gain is not in reconstruction",
-            },
-        ),
-    ),
-    leads=(
-        ("sound_helps", THE_RECORD),
-        ("sound_rebuilds", THE_RECORD),
-        ("sound_helps_some", RUN_CORRECTED),
-    ),
-    metrics=tuple(
-        Metric(name, RUN_PUBLISHED, (Ask(AUDIO, metric, task, "ridge", variant, against),))
-        for name, metric, task, (variant, against) in (
-            ("tasks_where_current_audio_improves", "tasks_with_gain", None, (AS_IS, WITHOUT)),
-            ("mean_current_audio_delta", "mean_gain_mixed_units", None, (AS_IS, WITHOUT)),
-            ("tasks_where_raw_replacement_improves", "tasks_with_gain", None, (REPLACED, AS_IS)),
-            (
-                "mean_raw_replacement_delta_vs_current",
-                "mean_gain_mixed_units",
-                None,
-                (REPLACED, AS_IS),
-            ),
-            ("reconstruction_current_audio_delta", "mae_gain", REBUILDING, (AS_IS, WITHOUT)),
-            (
-                "object_relevance_current_audio_delta",
-                "micro_f1_gain",
-                "object_relevance",
-                (AS_IS, WITHOUT),
-            ),
-        )
-    ),
 )
 
 
@@ -1312,7 +1074,7 @@ def _recordings(ending: str, subject: str) -> dict[Place, Rule]:
     return {THE_FAMILY: Rule(Tally(asks), said)}
 
 
-_SIDES = ("train", "val", "test")
+SIDES = ("train", "val", "test")
 
 
 def _valid(head: str, yes: str, no: str) -> dict[Place, Rule]:
@@ -1498,50 +1260,6 @@ HELD_OUT = Takeaway(
             },
         ),
     ),
-    headline=(
-        Clause(
-            "linear_across_beats_floor",
-            THE_FAMILY,
-            dict.fromkeys(
-                (YES, MIXED, NEITHER),
-                "On unseen recordings a linear head beats its floor on {n_better} of {n} tasks",
-            )
-            | {
-                NO: "On unseen recordings a linear head is worse than its floor on {n_worse} of "
-                "{n} tasks"
-            },
-        ),
-        Clause(
-            "answers_meet_target",
-            THE_RECORD,
-            {
-                YES: "the published answers meet the note's JSON target",
-                NO: "the published answers miss the note's JSON target",
-                NEITHER: "the published answers neither clearly meet nor miss the note's JSON "
-                "target",
-            },
-        ),
-    ),
-    leads=(
-        ("answers_meet_target", THE_RECORD),
-        ("answers_beat_floor", THE_RECORD),
-        ("linear_across_beats_floor", THE_FAMILY),
-    ),
-    metrics=tuple(
-        Metric(name, THE_FAMILY, asks)
-        for name, asks in (
-            (
-                "selected_episodes",
-                tuple(Ask(EPISODES, "recordings", variant=side) for side in _SIDES),
-            ),
-            ("held_out_test_windows", (Ask(EPISODES, "windows", variant=_SIDES[-1]),)),
-            ("json_validity_rate", (Ask(EPISODES, "lenient_validity", head=CONSTRAINED),)),
-            (
-                "action_macro_f1",
-                (Ask(EPISODES, "macro_f1_present", "action", CONSTRAINED, STRICT),),
-            ),
-        )
-    ),
 )
 
 TAKEAWAYS = (BENCHMARK, LABEL_SHIFT, HEADS_COMPARED, RETRIEVED, HEARD, HELD_OUT)
@@ -1564,7 +1282,7 @@ EXTENTS: Mapping[Place, tuple[str, Mapping[str, Ask]]] = {
     ),
     THE_FAMILY: (
         "{train} recordings to train on, {val} to choose on, {test} to test on",
-        {side: Ask(EPISODES, "recordings", variant=side) for side in _SIDES},
+        {side: Ask(EPISODES, "recordings", variant=side) for side in SIDES},
     ),
 }
 """How much a column's evidence is of: what is said, and the rows that it is said from."""

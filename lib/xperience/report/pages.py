@@ -22,15 +22,9 @@ from xperience.features.blocks import (
 )
 from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
 from xperience.report.claims import Outcome
+from xperience.report.note import MARKS, claims_table, column_names, leading, whose
 from xperience.report.tables import Verdict, number, readable, verdict
-from xperience.report.takeaways import (
-    MARKS,
-    NAME,
-    claims_table,
-    column_names,
-    leading,
-    whose,
-)
+from xperience.report.takeaways import NAME
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
 from xperience.tasks.splits import LOCAL_TEST_SHARE, TRAIN_SHARE
 from xperience.tasks.task import Span, Task

@@ -6,7 +6,6 @@ of a run into one JSON-like object, and everything for readers is made from that
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,7 +18,6 @@ from scipy.stats import binomtest
 from xperience.errors import XperienceError, did_you_mean
 from xperience.evaluation.records import (
     ALPHA,
-    MIN_SEEDS,
     UNSTABLE,
     Record,
     RecordError,
@@ -37,8 +35,6 @@ from xperience.report.claims import (
     NEURAL_HEAD,
     NO,
     OPEN,
-    RECORD,
-    RUN,
     SECTIONS,
     TAKEAWAYS,
     THE_RECORD,
@@ -52,7 +48,6 @@ from xperience.report.claims import (
     Fact,
     Largest,
     Matches,
-    Metric,
     Outcome,
     Parts,
     Place,
@@ -66,15 +61,22 @@ from xperience.report.claims import (
     note,
     sections_of,
 )
+from xperience.report.note import (
+    FAR,
+    HEADLINES,
+    LEADS,
+    METRICS,
+    WITHDRAWN,
+    Metric,
+    to_markdown,
+)
 from xperience.report.provenance import shown_path
 from xperience.report.quantities import counted
-from xperience.report.tables import (
-    MIXED as MIXED_UNITS,
-)
 from xperience.report.tables import (
     UNKNOWN,
     Rows,
     Verdict,
+    capital,
     ends,
     listed,
     minus,
@@ -88,41 +90,14 @@ from xperience.report.tables import (
     verdict,
 )
 from xperience.storage import digest_state, file_digest, value_digest, write_text
-from xperience.text import as_markdown
 
 NAME = "RESEARCH_TAKEAWAYS"
 """Of the files that takeaways are written to, without ending."""
 HEADS = {LINEAR_HEAD, NEURAL_HEAD, "temporal", "forecast", "ridge"}
 """Rivals that are no baselines: their own scores have the variant of the head's."""
-FAR = 2.0
-"""A score counts as far from another's if it is this many times as large, or as small."""
-MARKS = {YES: "✔", NEITHER: "○", MIXED: "◐", NO: "✘", OPEN: "?"}
 MOST_NAMED = 4
 """So many tasks at most are called by their names."""
 OPEN_SENTENCE = "Not tested is whether {claim}{seen}: {why}."
-SCOPE = (
-    "Everything below follows from metric files by rules, and nothing else is said. Runs named "
-    "standin, smoke and family are simulated: they show what the tasks ask, not what people do. "
-    "The published record is of the real public sample, as far as it was published."
-)
-HOW_TO_READ = (
-    "*note* is what was printed, *recomputed* what follows from the published record: **exact** in "
-    "all printed digits, **derived** as bounds, or **not recomputable**. The last number is the "
-    "same quantity of a run under `published`, the note's own pipeline with its flaws; `corrected` "
-    "mends them.",
-    "Each sentence says what became of a claim: **supported**, **contradicted**, **no "
-    "significant difference**, **mixed** (tasks differ) or **not tested**. *Better* and *worse* "
-    "need a p of at most {alpha} after Holm's correction for the tasks of the comparison, and "
-    "{seeds} seeds of a network that agree; *far* is {far} times or more.",
-    "A headline is made of claims: other numbers give another headline, and what is not tested is "
-    "left out of it. All claims and their rows are in `RESEARCH_TAKEAWAYS.json`, and on the site.",
-)
-WITHDRAWN = "{title}: nothing was tested"
-"""The headline where all its claims are open."""
-_GENERATED = (
-    "<!-- Made from metric files by `make reproduce` (`xperience takeaways`); a test refuses a "
-    "change by hand. -->"
-)
 _KEYS = {"run", "heldout", "sources", "extents", "takeaways", "digest"}
 _TOLERANCE = 1e-6
 """Scores of neural heads are float32."""
@@ -683,7 +658,7 @@ def say(claim: Claim, rule: Rule, judgement: Judgement) -> str:
     template = rule.said.get(judgement.outcome, OPEN_SENTENCE)
     why = judgement.why.rstrip(".") or "the rows don't say"
     text = template.format(**{"seen": "", **judgement.words, "claim": claim.text, "why": why})
-    return _capital(" ".join(text.split()).replace(" .", ".").replace(" ,", ","))
+    return capital(" ".join(text.split()).replace(" .", ".").replace(" ,", ","))
 
 
 # All takeaways of a run
@@ -715,18 +690,18 @@ def _takeaway(evidence: Evidence, one: Takeaway) -> dict[str, Any]:
     }
     rules = {claim.name: claim.rules for claim in one.claims}
     said = []
-    for clause in one.headline:
-        judgement = judge(rules[clause.claim][clause.place].test, evidence, clause.place)
-        said.append(clause.said.get(judgement.outcome, "").format(**judgement.words))
-    headline = _capital("; ".join(filter(None, said))) or WITHDRAWN.format(title=one.title)
+    for name, place, words in HEADLINES[one.name]:
+        judgement = judge(rules[name][place].test, evidence, place)
+        said.append(words.get(judgement.outcome, "").format(**judgement.words))
+    headline = capital("; ".join(filter(None, said))) or WITHDRAWN.format(title=one.title)
     return {
         "name": one.name,
         "title": one.title,
         "question": one.question,
         "scope": one.scope,
         "headline": headline,
-        "leads": [list(claims).index(lead) for lead in one.leads],
-        "metrics": [_measured(evidence, metric) for metric in one.metrics],
+        "leads": [list(claims).index(lead) for lead in LEADS[one.name]],
+        "metrics": [_measured(evidence, metric) for metric in METRICS[one.name]],
         "claims": list(claims.values()),
     }
 
@@ -801,135 +776,6 @@ def outcome_rows(content: Mapping[str, Any], section: str) -> list[Record]:
         for column, contract in dict.fromkeys((one["column"], one["contract"]) for one in claims)
         for outcome in Outcome
     ]
-
-
-# For readers
-
-
-def to_markdown(content: Mapping[str, Any]) -> str:
-    """Return the page of assembled takeaways, fresh or read back from their JSON."""
-    names = column_names(content)
-    extents = "\n".join(
-        f"- {_capital(names[column])}: {text}." for column, text in content["extents"].items()
-    )
-    how = [text.format(far=f"{FAR:g}", alpha=f"{ALPHA:g}", seeds=MIN_SEEDS) for text in HOW_TO_READ]
-    parts = [
-        f"# Research takeaways: run {as_markdown(content['run'])}",
-        _GENERATED,
-        f"## Scope\n\n{SCOPE}\n\n{extents}",
-        *(
-            f"## {n}. {one['headline']}\n\n{takeaway_text(one, names)}"
-            for n, one in enumerate(content["takeaways"], 1)
-        ),
-        "## How to read\n\n" + "\n".join(f"- {text}" for text in how),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def takeaway_text(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Return a takeaway below its headline: sentences, the note's metrics, source and scope.
-
-    Parameters
-    ----------
-    one : mapping
-        One of the assembled takeaways.
-    names : mapping of {column: name}
-        See `column_names`.
-    """
-    lines = [
-        f"- {mark(claim['outcome'])}, {whose(claim, names)}: {claim['sentence']}"
-        for claim in leading(one)
-    ]
-    files: dict[str, dict[str, None]] = {}
-    for claim in one["claims"]:
-        of = names[RUN if claim["column"] == RECORD else claim["column"]]
-        files.setdefault(of, {}).update({f"`{name}.json`": None for name in claim["sections"]})
-    sources = "; ".join(f"{', '.join(found)} of {of}" for of, found in files.items())
-    parts = ["\n".join(lines), metrics_table(one, names), f"Source: {sources}."]
-    return "\n\n".join([*parts, f"Current scope: {one['scope']}"])
-
-
-def whose(claim: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Return of which data a claim is, and under which contract unless it is the note's."""
-    corrected = claim["contract"] != "published"
-    return names[claim["column"]] + f", `{claim['contract']}`" * corrected
-
-
-def leading(one: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the claims whose sentences stand below a takeaway's headline."""
-    return [one["claims"][place] for place in one["leads"]]
-
-
-def metrics_table(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Return the note's metrics as a Markdown table, and why some have no number."""
-    lines, reasons = [], {}
-    for metric in one["metrics"]:
-        shown = [_printed(value, metric["unit"]) for value in metric["recomputed"]]
-        here = _printed(metric["here"], metric["unit"])
-        name, unit = f"`{metric['metric']}`", " (m)" if metric["unit"] == "m" else ""
-        printed = "n/a" if metric["note"] is None else _printed(metric["note"], metric["unit"])
-        cells = ("–".join(dict.fromkeys(shown)) or UNKNOWN, here, metric["verdict"])
-        lines.append([name + unit, printed, *cells])
-        if metric["why"]:
-            reasons.setdefault(metric["why"], []).append(name)
-    (column,) = {metric["column"] for metric in one["metrics"]}
-    head = ["metric", "note", "recomputed", names[column], "verdict"]
-    told = [
-        f"{listed(some) if len(some) < 3 else f'{len(some)} of these'}: {as_markdown(why)}."
-        for why, some in reasons.items()
-    ]
-    return "\n\n".join([_table(head, lines), *([" ".join(told)] if told else [])])
-
-
-def _printed(value: float | None, unit: str) -> str:
-    """Return a number with the note's decimals."""
-    if value is None:
-        return UNKNOWN
-    return f"{value:.4f}" if unit in ("1", "m", "sd", MIXED_UNITS) else f"{value:,.0f}"
-
-
-def claims_table(content: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return all claims as the head and the lines of a table: claim, data, outcome, sentence."""
-    names = column_names(content)
-    lines = [
-        [
-            _capital(claim["text"]),
-            whose(claim, names),
-            mark(claim["outcome"]),
-            claim["sentence"],
-        ]
-        for one in content["takeaways"]
-        for claim in one["claims"]
-    ]
-    return ["claim", "data, contract", "outcome", "what the evidence says"], lines
-
-
-def column_names(content: Mapping[str, Any]) -> dict[str, str]:
-    """Return what readers call each column."""
-    heldout = content["heldout"]
-    return {
-        RUN: f"run {as_markdown(content['run'])}",
-        RECORD: "published record",
-        HELDOUT: f"run {as_markdown(heldout)}" if heldout else "held-out episodes",
-    }
-
-
-def mark(outcome: str) -> str:
-    """Return an outcome with its mark."""
-    return f"{MARKS[Outcome(outcome)]} {outcome}"
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)
-
-
-def _cell(text: str) -> str:
-    return re.sub(r"(?<!\\)\|", r"\\|", text).replace("\n", " ")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 # On disk

@@ -16,8 +16,8 @@ from xperience.report.figures.style import (
     styled,
     wrap,
 )
+from xperience.report.note import MARKS
 from xperience.report.quantities import counted
-from xperience.report.takeaways import MARKS
 
 COLOURS = {
     Outcome.SUPPORTED: GREEN,
