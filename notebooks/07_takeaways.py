@@ -60,7 +60,7 @@ from xperience.report.takeaways import (
 notebook, pictures = "07_takeaways", run_folder(run) / "figures"
 evidence = open_evidence(run, heldout_run)
 absent = [name for name, digest in evidence.sources().items() if digest is None]
-lacking = f"Not there, so that some claims can't be told: {', '.join(absent)}."
+lacking = f"Not there, so that some claims are not tested: {', '.join(absent)}."
 Markdown(lacking if absent else "Every metrics file that claims rest on is there.")
 
 # %% [markdown]

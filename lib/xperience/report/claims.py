@@ -721,7 +721,7 @@ HEADS_COMPARED = Takeaway(
             },
         ),
         Claim(
-            "hands_beat_resting",
+            "hands_beat_floor",
             "the neural head forecasts hands better than a trivial baseline such as zero velocity",
             _hands(FLOOR, "the best trivial baseline ({rival})")
             | {
@@ -736,7 +736,7 @@ HEADS_COMPARED = Takeaway(
             },
         ),
         Claim(
-            "velocity_beats_resting",
+            "velocity_beats_zero",
             "a forecaster that sees the hands' velocity beats zero velocity",
             {
                 place: Rule(
@@ -965,7 +965,7 @@ def _gains(head: str, measures: Mapping[str, str], section: str = AUDIO) -> tupl
     return each(section, head, WITHOUT, gains, AS_IS)
 
 
-HEARD = Takeaway(
+SOUND = Takeaway(
     "audio",
     "Audio",
     "What does sound add to the other sensors, and what does it say alone?",
@@ -983,7 +983,7 @@ HEARD = Takeaway(
             ),
         ),
         Claim(
-            "other_account_helps",
+            "alternative_audio_helps",
             "alternative audio features in place of the handcrafted ones help on most tasks and "
             "hurt on none",
             _audio(
@@ -1262,7 +1262,7 @@ HELD_OUT = Takeaway(
     ),
 )
 
-TAKEAWAYS = (BENCHMARK, LABEL_SHIFT, HEADS_COMPARED, RETRIEVED, HEARD, HELD_OUT)
+TAKEAWAYS = (BENCHMARK, LABEL_SHIFT, HEADS_COMPARED, RETRIEVED, SOUND, HELD_OUT)
 """All takeaways in reading order."""
 
 EXTENTS: Mapping[Place, tuple[str, Mapping[str, Ask]]] = {

@@ -107,7 +107,7 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
             },
         ),
         (
-            "hands_beat_resting",
+            "hands_beat_floor",
             THE_RECORD,
             {
                 YES: "it forecasts hands better than zero velocity",
@@ -116,7 +116,7 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
             },
         ),
         (
-            "velocity_beats_resting",
+            "velocity_beats_zero",
             RECORD_CORRECTED,
             {
                 YES: "a forecaster that sees velocity beats zero velocity",
@@ -202,8 +202,8 @@ LEADS: Mapping[str, tuple[tuple[str, Place], ...]] = {
         ("forward_beats_floor", THE_RECORD),
     ),
     "neural_heads": (
-        ("hands_beat_resting", THE_RECORD),
-        ("velocity_beats_resting", RECORD_CORRECTED),
+        ("hands_beat_floor", THE_RECORD),
+        ("velocity_beats_zero", RECORD_CORRECTED),
         ("synchrony_beats_floor", THE_RECORD),
     ),
     "retrieval": (
