@@ -7,7 +7,7 @@ import typer
 
 from xperience.cohort import verbs as cohort_verbs
 from xperience.console import FOLDER, Verbs, say
-from xperience.errors import ParamsError
+from xperience.errors import ParamsError, validated
 from xperience.export import verbs as exports_verbs
 from xperience.progress import progress_bars
 from xperience.project import BASE_RUN
@@ -226,8 +226,7 @@ def standin(
 
     with progress_bars() as show:
         asked = {"frames": frames, "size_px": size and _size(size), "seed": seed}
-        given = {key: value for key, value in asked.items() if value is not None}
-        settings = StandinSettings.checked(**given)
+        settings = validated(StandinSettings, asked, "standin")
         typer.echo(str(write_episode(out, settings, on_progress=show)))
 
 

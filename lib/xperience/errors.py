@@ -2,8 +2,14 @@
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Model = TypeVar("Model", bound="BaseModel")
 
 
 class XperienceError(ValueError):
@@ -114,6 +120,33 @@ def unreadable(error: Exception) -> str:
         return "cannot be read (there is no such file)"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"cannot be read ({' '.join(said.split())})"
+
+
+def validated(
+    model: type[Model],
+    values: Mapping[str, Any],
+    place: str,
+    kind: type[XperienceError] = ParamsError,
+    way_out: str = "Change that value.",
+) -> Model:
+    """Return a user's values as a pydantic model; None keeps a default.
+
+    The first that is wrong is an error of the kind given, at its name below ``place``.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415 - whoever has a model has loaded it
+
+    try:
+        return model.model_validate({k: one for k, one in values.items() if one is not None})
+    except ValidationError as fault:
+        first = fault.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        found, expected = f"is {first['input']!r}", first["msg"]
+        if first["type"] == "missing":
+            found, expected = "is missing", "a value"
+        elif first["type"] == "extra_forbidden":
+            found, expected = "is no setting", "a setting"
+            way_out = did_you_mean(name, model.model_fields)
+        raise kind(f"{place}: {name or 'settings'}", found, expected, way_out) from fault
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

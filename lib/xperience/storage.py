@@ -57,6 +57,27 @@ def whole_file(path: Path | str, *, in_recording: bool = False) -> Iterator[Path
         scratch.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a scratch folder beside ``path`` that takes its place only if the block succeeds.
+
+    A folder that is there by then is replaced; whether it may be is for the caller to see.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        old = scratch.with_suffix(".old")
+        with suppress(FileNotFoundError):
+            path.rename(old)
+        scratch.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def remove_folder(path: Path | str) -> None:
     """Remove a folder of ours with all that is in it; with a recording, that is an OutputError."""
     check_output(path, emptied=True)

@@ -55,7 +55,7 @@ def test_what_is_written_is_read(entries, tmp_path_factory):
         ("a,a,é,train\nb,b,e\u0301,test", "is written 'é'"),
         ("a,a,s,train\nb,./x/../a/,t,test", "the same folder"),
         ("a,a,s,dev", "line 2: side: is 'dev'"),
-        ("a,a,s,", "line 2: side: is missing, expected a value in"),
+        ("a,a,s,", "line 2: side: is missing, expected a value"),
         ("../a,a,s,train", "line 2: episode: is '../a'"),
         (None, "episodes.csv: cannot be read (there is no"),
     ],

@@ -14,10 +14,10 @@ from pathlib import Path
 import h5py
 from pydantic import BaseModel, ConfigDict, Field
 
-from xperience.cohort.manifest import COLUMNS, read_manifest, validated
+from xperience.cohort.manifest import COLUMNS, read_manifest
 from xperience.cohort.selection import ListingError, read_listing
 from xperience.cohort.shards import BULK, recording_bytes, tables_of
-from xperience.errors import EpisodeError, ParamsError, TextError, XperienceError
+from xperience.errors import EpisodeError, ParamsError, TextError, XperienceError, validated
 from xperience.evaluation.records import Record
 from xperience.features.blocks import CONTRACTS
 from xperience.features.extract import extract

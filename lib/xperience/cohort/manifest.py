@@ -5,20 +5,19 @@ import io
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from xperience.errors import TextError, XperienceError, unreadable
+from xperience.errors import TextError, XperienceError, unreadable, validated
 from xperience.outputs import ANNOTATION
 from xperience.storage import known_digest, write_text
 from xperience.text import read_table
 
 SIDES = ("train", "val", "test")
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class ManifestError(XperienceError):
@@ -169,37 +168,16 @@ def read_manifest(path: Path | str) -> SplitManifest:
         ) from error
     way_out = f"The columns are {', '.join(COLUMNS)}."
     entries = [
-        validated(Entry, row, f"{path.name}: line {number}", ManifestError, way_out)
+        validated(
+            Entry,
+            {name: value for name, value in row.items() if value},
+            f"{path.name}: line {number}",
+            ManifestError,
+            way_out,
+        )
         for number, row in rows
     ]
     return make_manifest(entries, path.parent, path.name)
-
-
-def validated(
-    model: type[Model],
-    row: Mapping[str, Any],
-    place: str,
-    error: type[XperienceError],
-    way_out: str,
-) -> Model:
-    """Return a row of a user's file as a model; an empty value counts as none.
-
-    Raises
-    ------
-    XperienceError
-        Of the class ``error``, about the first value that is wrong.
-    """
-    try:
-        return model.model_validate({k: v for k, v in row.items() if v not in ("", None)})
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        absent = first["type"] == "missing"
-        raise error(
-            f"{place}: {'.'.join(map(str, first['loc']))}",
-            "is missing" if absent else f"is {first['input']!r}",
-            "a value in every row" if absent else first["msg"],
-            way_out,
-        ) from fault
 
 
 def write_manifest(path: Path | str, manifest: SplitManifest) -> None:

@@ -26,9 +26,15 @@ from xperience.cohort.manifest import (
     ManifestError,
     SplitManifest,
     make_manifest,
+)
+from xperience.errors import (
+    ParamsError,
+    TextError,
+    XperienceError,
+    did_you_mean,
+    unreadable,
     validated,
 )
-from xperience.errors import ParamsError, TextError, XperienceError, did_you_mean, unreadable
 from xperience.hub.source import RemoteEpisode, RemoteFile, group_episodes
 from xperience.recording.layout import ANNOTATION
 from xperience.text import read_json, read_table
@@ -140,7 +146,7 @@ def read_listing(path: Path | str) -> list[Listed]:
     found: list[Any] = [
         validated(
             model,
-            {name: row[name] for name in row.keys() & names},
+            {name: row[name] for name in row.keys() & names if row[name] != ""},
             f"{path.name}: row {number}",
             ListingError,
             _LISTING,

@@ -60,18 +60,13 @@ def choose(
 
 
 def _dataset(name: str, licence: str, prefix: str = "") -> "SampleSource":
-    from pydantic import ValidationError
-
-    from xperience.errors import ParamsError
+    from xperience.errors import validated
     from xperience.hub.source import SampleSource
 
     repo_id, _, revision = name.partition("@")
-    try:
-        return SampleSource(repo_id=repo_id, revision=revision or "main", licence=licence)
-    except ValidationError as error:
-        raise ParamsError(
-            "dataset", f"is {prefix}{name}", f"{prefix}owner/name[@revision]", "Correct the name."
-        ) from error
+    asked = {"repo_id": repo_id, "revision": revision or "main", "licence": licence}
+    way_out = f"Write {prefix}owner/name[@revision]."
+    return validated(SampleSource, asked, f"dataset {prefix}{name}", way_out=way_out)
 
 
 @app.command()

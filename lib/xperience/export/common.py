@@ -1,9 +1,5 @@
 """What all exports share: optional packages, folders that are whole or absent, absent streams."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,33 +27,14 @@ def need(package: str) -> Any:
         ) from error
 
 
-@contextmanager
-def whole_folder(path: Path | str) -> Iterator[Path]:
-    """Yield a scratch folder that becomes ``path`` only if the block succeeds.
-
-    Raises
-    ------
-    ExportError
-        If there is something under ``path`` already.
-    OutputError
-        If it would lie in a recording.
-    """
+def check_new(path: Path | str) -> None:
+    """Refuse a folder to write to that holds something, or that would lie in a recording."""
     path = Path(path)
     check_output(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ExportError(
             path.name, "is there already", "a new folder", "Name another, or move it."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        if path.exists():
-            path.rmdir()
-        scratch.rename(path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def absent_streams(episode: Recording) -> dict[str, str]:

@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xperience.export.common import ExportError, absent_streams, whole_folder
+from xperience.export.common import ExportError, absent_streams, check_new
 from xperience.export.remux import colours, put_on_grid, size_px
 from xperience.features.posture import Postures
 from xperience.recording import layout
 from xperience.recording.captions import is_labelled
 from xperience.recording.geometry import Points
 from xperience.recording.recording import Recording
-from xperience.storage import write_json, write_text
+from xperience.storage import whole_folder, write_json, write_text
 
 VERSION = "v3.0"
 CHUNK_FILES, DATA_FILE_MB, VIDEO_FILE_MB = 1000, 100, 200
@@ -89,6 +89,7 @@ def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str,
     ``observation.known`` says which parts are. A frame without a picture is black, since LeRobot
     asks for one; ``observation.pictured`` says which have one. Statistics are those of known rows.
     """
+    check_new(out)
     with ExitStack() as stack, whole_folder(out) as folder:
         opened = [stack.enter_context(Recording(episode)) for episode in episodes]
         plan = _plan(opened)

@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from xperience.export.common import ExportError, need, whole_folder
+from xperience.export.common import ExportError, check_new, need
 from xperience.features.blocks import BLOCKS, N_FEATURES
 from xperience.features.table import WindowTable
 from xperience.features.windows import STRIDE_FRAMES, WINDOW_FRAMES
-from xperience.storage import file_digest, write_json, write_text
+from xperience.storage import file_digest, whole_folder, write_json, write_text
 from xperience.text import as_markdown, visible
 
 CARD, CROISSANT = "README.md", "croissant.json"
@@ -59,6 +59,7 @@ def export_windows(
     """
     opened = [WindowTable(table) for table in tables]
     contract = _check(opened)
+    check_new(out)
     with whole_folder(out) as folder:
         (folder / "data").mkdir()
         for table in opened:

@@ -18,9 +18,8 @@ from itertools import groupby
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from xperience.errors import ParamsError, did_you_mean
 from xperience.features.windows import WINDOW_FRAMES, window_starts
 from xperience.qwen.schema import UNKNOWN
 from xperience.recording.captions import is_labelled
@@ -52,20 +51,6 @@ class ExportSettings(BaseModel):
         if self.tile_px[0] % 2:
             raise ValueError("a tile's width must be even, the video codec halves the colours")
         return self
-
-    @classmethod
-    def checked(cls, **values: Any) -> "ExportSettings":
-        """Return settings from plain values, or a ParamsError; None keeps a default."""
-        try:
-            return cls(**{name: value for name, value in values.items() if value is not None})
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            name = ".".join(map(str, first["loc"])) or "settings"
-            unknown = first["type"] == "extra_forbidden"
-            way_out = did_you_mean(name, cls.model_fields) if unknown else "Change that value."
-            raise ParamsError(
-                f"export: {name}", f"is {first['input']!r}", first["msg"], way_out
-            ) from error
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,7 @@ what a model can be taught to say: the same, with "unknown" for a label that is 
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -225,16 +222,3 @@ def check_key(found: dict[str, Any], key: dict[str, Any], what: str) -> None:
             "results of the same model, data and settings",
             "Name another --out, or move that one away.",
         )  # fmt: skip
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield a scratch folder that becomes ``path``, which must not exist, if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        scratch.replace(path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from xperience.outputs import check_output
 from xperience.qwen.model import PADDING, TURN_END, TURN_START, require
 from xperience.qwen.schema import AnswersError, read_options
-from xperience.qwen.supervised import open_export, whole_folder
-from xperience.storage import write_json
+from xperience.qwen.supervised import open_export
+from xperience.storage import whole_folder, write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, Qwen3OmniMoeThinkerConfig

@@ -29,9 +29,8 @@ from xperience.qwen.supervised import (
     check_key,
     open_export,
     told_key,
-    whole_folder,
 )
-from xperience.storage import file_digest, write_json, write_text
+from xperience.storage import file_digest, whole_folder, write_json, write_text
 
 ATTENTION = r".*language_model\.layers\.\d+\.self_attn\.[qkvo]_proj"
 """The text model's attention: not the experts, which are held as blocks, and not the towers."""

@@ -35,14 +35,14 @@ def export(
 ) -> None:
     """Write supervised records: six-view clips, sound, questions and answers."""
     from xperience.cohort.manifest import SIDES, read_manifest
+    from xperience.errors import validated
     from xperience.progress import progress_bars
     from xperience.qwen.clips import ExportSettings
     from xperience.qwen.export import export_records
 
     with progress_bars() as show:
-        settings = ExportSettings.checked(
-            per_episode=per_episode, fps=fps, lead_s=lead_s, tile_px=tile, seed=seed
-        )
+        asked = {"per_episode": per_episode, "fps": fps, "lead_s": lead_s, "tile_px": tile}
+        settings = validated(ExportSettings, asked | {"seed": seed}, "export")
         cohort = read_manifest(manifest)
         found = export_records(cohort, out, settings, side or SIDES, workers, show)
     written = found.manifest

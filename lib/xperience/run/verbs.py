@@ -193,6 +193,7 @@ def publish(run: Run = BASE_RUN) -> None:
     from xperience.report.takeaways import NAME
     from xperience.run.fresh import stale
     from xperience.run.plan import RESULTS
+    from xperience.storage import whole_folder
 
     plan = _plan(run)
     old = [str(entry) for entry in stale(plan) if not plan.kept(entry.notebook)]
@@ -200,15 +201,13 @@ def publish(run: Run = BASE_RUN) -> None:
         found = f"is out of date ({'; '.join(old)})" if old else "has not run here"
         way_out = f"make reproduce RUN={run}"
         raise ParamsError(f"run {run}", found, "executed notebooks that are fresh", way_out)
-    committed, scratch = plan.reference.folder, plan.reference.folder.with_suffix(".part")
-    shutil.rmtree(scratch, ignore_errors=True)
-    for part in RESULTS:
-        if (plan.folder / part).is_dir():
-            shutil.copytree(plan.folder / part, scratch / part)
-    for page in plan.folder.glob(f"{NAME}.*"):
-        shutil.copy(page, scratch)
-    shutil.rmtree(committed, ignore_errors=True)
-    scratch.rename(committed)
+    committed = plan.reference.folder
+    with whole_folder(committed) as scratch:
+        for part in RESULTS:
+            if (plan.folder / part).is_dir():
+                shutil.copytree(plan.folder / part, scratch / part)
+        for page in plan.folder.glob(f"{NAME}.*"):
+            shutil.copy(page, scratch)
     typer.echo(f"The reference of run {run} is what it says now: {plan.shown(committed)}")
 
 

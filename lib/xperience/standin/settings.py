@@ -1,19 +1,9 @@
 """What can be asked of the simulator: one episode, or a family of them."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
-
-from xperience.errors import ParamsError, did_you_mean
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 _PARAMS = Path(__file__).resolve().parents[3] / "params"
 DEFAULT_ACTIVITIES = _PARAMS / "activities"
@@ -49,27 +39,6 @@ class StandinSettings(BaseModel):
     imu_offset_s: float = Field(0.0, ge=-5, le=5)  # how much too late inertial samples are stamped
     clock_drift_ppm: float = Field(0.0, ge=-10_000, le=10_000)  # how much faster their clock runs
     workers: int = Field(2, ge=1, le=64)  # threads that draw videos; no result depends on it
-
-    @classmethod
-    def checked(cls, **values: Any) -> "StandinSettings":
-        """Return settings from plain values.
-
-        Raises
-        ------
-        ParamsError
-            If a name is unknown or a value is out of bounds.
-        """
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0])
-            place = f"standin: {name}"
-            if first["type"] == "extra_forbidden":
-                hint = did_you_mean(name, cls.model_fields)
-                raise ParamsError(place, "is no setting", "a setting", hint) from error
-            found = f"is {first['input']!r}"
-            raise ParamsError(place, found, first["msg"], "Change that value.") from error
 
     @property
     def duration_s(self) -> float:

@@ -2,11 +2,8 @@
 
 import io
 import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
@@ -26,7 +23,7 @@ from xperience.standin.raycast import Renderer, compile_caster
 from xperience.standin.scene import Scene, build_scene
 from xperience.standin.script import captions, load_script
 from xperience.standin.settings import SOUND_RATE_HZ, StandinSettings
-from xperience.storage import file_url
+from xperience.storage import file_url, whole_folder
 
 DEPTH_MIN_M, DEPTH_MAX_M = 0.2, 4.0
 GENERATOR = "xperience.standin"
@@ -66,7 +63,7 @@ def write_episode(
     tell("scene", 0, 1)
     scene = build_scene(settings)
     tell("scene", 1, 1)
-    with _whole_folder(folder) as scratch:
+    with whole_folder(folder) as scratch:
         _write_files(scratch, scene, settings, tell)
         if fault is not None:
             fault(scratch)
@@ -104,25 +101,6 @@ def _write_files(folder: Path, scene: Scene, settings: StandinSettings, tell: On
         except BaseException:
             stop.set()
             raise
-
-
-@contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """Yield a scratch folder beside ``folder`` that takes its place only if the block succeeds."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        if folder.is_dir():
-            old = scratch.with_suffix(".old")
-            folder.rename(old)
-            scratch.rename(folder)
-            shutil.rmtree(old)
-        else:
-            scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 # -- annotation --------------------------------------------------------------------------------
