@@ -250,7 +250,7 @@ show(samples, pictures / "01_samples.png")
 # %% [markdown]
 # ### What the features look like over time
 #
-# Each block's z-scored columns, boiled down to their three main directions. Stretches of one colour
+# Each block's z-scored columns, boiled down to their three main directions. Segments of one colour
 # that end where the action changes are what a classifier can use; fine stripes are motion or noise.
 # The number beside a block is the share of its variance that the three directions carry.
 
@@ -277,7 +277,7 @@ assert [row.variant for row in rows if row.metric == "clocks_in_step"] == list(P
 # %% [markdown]
 # ## Save
 #
-# One row a number, with its unit, its status and, where there is no number, the reason. Below
+# One row per number, with its unit, its status and, where there is no number, the reason. Below
 # are the rows of the recording as a whole; those of streams and blocks lie beside them in the file.
 
 # %%

@@ -248,7 +248,7 @@ display(Markdown(words.purge_text(rows)))
 # A score over all test windows mixes two things: how well known actions are recognised, and how
 # many actions were unknown. `corrected` gives both. Its classes come from the training part alone,
 # the *open set* is the share of test windows whose class that part lacks, and the score on seen
-# classes leaves those windows out. Where only one class is left, there is nothing to tell apart,
+# classes leaves those windows out. Where only one class is left, there is nothing to classify,
 # hence no score.
 
 # %%

@@ -33,7 +33,7 @@
 #
 # Both contracts are shown side by side, with their linear head. `published` compares values in
 # their raw units, with a fixed penalty. `corrected` chooses the penalty inside the training part,
-# drops training windows that touch test frames, and compares in training deviations.
+# drops training windows that touch test frames, and compares in units of training SD.
 
 # %% tags=["parameters"]
 run: str = "standin"  # the run's name, its folder under artifacts/
@@ -276,7 +276,7 @@ show(draw_reconstruction(rows), pictures / "04_reconstruction.png")
 #
 # An R² over all columns is a mean of the columns' own R² in which each weighs as much as it varies.
 # In raw units (`published`) a value in metres outweighs a share of pixels, and a level outweighs a
-# step, by the size of their numbers alone. In training deviations (`corrected`) columns weigh
+# step, by the size of their numbers alone. In units of training SD (`corrected`) columns weigh
 # about the same.
 
 # %%

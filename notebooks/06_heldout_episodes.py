@@ -127,8 +127,8 @@ print("\n\n".join(cost.text for cost in costs))
 # ## Work
 #
 # Features are brought into a few coordinates that are fitted on training recordings alone. A head
-# is fitted on the training side, its penalty or number of epochs is chosen on the validation side,
-# and then it is fitted anew on both. The test side is predicted once.
+# is fitted on the training split, its penalty or number of epochs is chosen on the validation
+# split, and then it is fitted anew on both. The test split is predicted once.
 
 # %%
 cohort = open_cohort(manifest, tables_in(folder / "windows"))

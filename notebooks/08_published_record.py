@@ -81,7 +81,7 @@ Markdown(record.absence or f"The record holds {len(record.files())} files of {re
 #
 # Scores then get what the note left out: the interval that overlapping windows allow, the best
 # trivial floor, and, between two heads, the paired difference. The published network was trained
-# from one seed, which can't be drawn again: what is said of it holds for that one. The published
+# from one seed and can't be trained again: what is said of it holds for that one. The published
 # linear head on pairs of windows *may be unstable*: on simulated recordings the same descent
 # predicts otherwise in single precision than in double, so nothing is said of it here.
 
@@ -144,7 +144,7 @@ Markdown(words.beyond_sentences(scored))
 #
 # **What rests in these numbers.** A published position is a joint in the *camera's* axes minus the
 # body's root in the *world's*. Head motion moves it with the hands at rest, and so does walking.
-# "Zero velocity" says that hands keep still relative to the camera while the root keeps still in
+# "Zero velocity" says that hands don't move relative to the camera while the root doesn't move in
 # the room. Neither the camera's path nor the root was published, so this can't be mended here; on
 # recordings that have both, `corrected` forecasts hands relative to the body.
 
@@ -224,7 +224,7 @@ assert count["figures_differs"] == 0
 # %% [markdown]
 # ## Save
 #
-# One row a number; the note's own figures stand beside ours as variants `note` and `recomputed`.
+# One row per number; the note's own figures stand beside ours as variants `note` and `recomputed`.
 
 # %%
 origin = provenance(notebook, {"run": run}, [NOTE]) | {"source": record.note["source"]}

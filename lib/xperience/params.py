@@ -31,7 +31,7 @@ class RunParams(BaseModel):
     sample: SampleSource | None = None  #: Where the recording is downloaded from, if it is.
     n_shards: int = Field(default=4, ge=1)  #: Parts that the work on a cohort is divided into.
     discard: bool = False  #: Whether a cohort's depth, cloud and videos are dropped once used.
-    n_turns: int = Field(default=0, ge=0)  #: Rotations of a cohort's splits, 0 for none.
+    n_turns: int = Field(default=0, ge=0)  #: Folds of cross-validation over a cohort, 0 for none.
     n_turns_inputs: int = Field(default=2, ge=1)  #: Of them, those asked with other inputs.
     n_turns_sizes: int = Field(default=2, ge=1)  #: Of them, those that learn from fewer recordings.
     n_draws: int = Field(default=2, ge=1)  #: Random parts of the training recordings, of each size.

@@ -13,7 +13,7 @@ def quiet(step: str, done: int, total: int) -> None:
 
 @contextmanager
 def progress_bars() -> Iterator[OnProgress]:
-    """Yield a function (step, done, total) that draws one bar a step on stderr.
+    """Yield a function (step, done, total) that draws one bar per step on stderr.
 
     Where stderr is no terminal, the bars are printed once, as they stand at the end.
     """

@@ -93,7 +93,7 @@ def test_validity_is_told_by_both_rules_and_options_of_the_test_side_are_said_to
     assert faults["not_an_option"] > 0.2
     found = one(rows("openness"), "truth_in_options_share")
     assert found.value == 1
-    assert "test side" in found.reason
+    assert "test split" in found.reason
     assert one(rows("openness"), "open_set_share").value == pytest.approx(317 / 448)
     assert one(rows("openness"), "next_action_is_action_share").value == 442 / 448
 

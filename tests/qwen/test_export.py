@@ -96,7 +96,7 @@ def decoded(path):
 
 def test_records_are_what_the_labels_say_and_files_hold_what_records_say(exported):
     assert exported.manifest["records"] == {"train": 10, "val": 5, "test": 5}
-    assert set(exported.manifest["digests"]) == {"records", "options", "settings", "roster"}
+    assert set(exported.manifest["digests"]) == {"records", "options", "settings", "manifest"}
     assert read_options(exported.folder / OPTIONS) == exported.options
     records = list(exported.records())
     assert len({one.id for one in records}) == len(records) == 20

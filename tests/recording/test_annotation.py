@@ -90,7 +90,7 @@ def a_file(folder: Path, builder: ModuleType) -> None:
         (lambda folder, builder: builder.put(folder, calibration=3.0), "has no group 'calib"),
         (
             lambda folder, builder: builder.put(folder, **dict.fromkeys(FRAME_GROUPS)),
-            "has no group with one row a frame",
+            "has no group with one row per frame",
         ),
     ],
 )

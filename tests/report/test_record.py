@@ -103,7 +103,7 @@ def test_a_score_is_claimed_above_its_floor_by_its_interval_only(low, high, clai
     assert title.startswith("1 of 2 published scores lie above their best floor")
     assert claimed in title
     said = beyond_sentences(pair(0.8, low, high))
-    assert ("better than it" if low > 0 else "not told apart from it") in said
+    assert ("better than it" if low > 0 else "no significant difference") in said
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from xperience.standin.mark import MARK, is_simulated
 
 PATHS_READ = {
     "adapter", "episode", "episodes", "listing", "manifest", "measured", "model", "options",
-    "predictions", "records", "roster", "run", "sources", "tables", "windows",
+    "predictions", "records", "run", "sources", "tables", "windows",
 }  # fmt: skip
 """Parameters that name what is read, or a run; any other text or path is an output or a setting."""
 
@@ -32,11 +32,11 @@ CALLS = {
     "evaluate": ["TABLE", "--options", "EP/annotation.hdf5", "--out", "OUT"],
     "standin": ["OUT", "--frames", "60", "--size", "32x24"],
     "cohort choose": ["EP/annotation.hdf5", "--out", "OUT"],
-    "cohort rebalance": ["ROSTER", "--out", "OUT"],
-    "cohort overlap": ["ROSTER", "--out", "OUT"],
+    "cohort rebalance": ["MANIFEST", "--out", "OUT"],
+    "cohort overlap": ["MANIFEST", "--out", "OUT"],
     "cohort measure": ["EP", "--out", "OUT"],
-    "cohort shard": ["ROSTER", "--out", "OUT"],
-    "answers export": ["ROSTER", "--out", "OUT"],
+    "cohort shard": ["MANIFEST", "--out", "OUT"],
+    "answers export": ["MANIFEST", "--out", "OUT"],
     "answers baseline": ["EP", "--out", "OUT"],
     "answers tiny": ["OUT", "--records", "EP"],
     "answers train": ["EP", "--model", "EP", "--out", "OUT"],
@@ -81,10 +81,10 @@ def place(tiny, whole_table, tmp_path, monkeypatch):
     """Return a function that runs a call with an output, in a folder beside the recording."""
     monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    roster = tmp_path / "episodes.csv"
-    roster.write_text(f"episode,folder,session,side\na,{tiny.name},s,train\n")
+    manifest = tmp_path / "episodes.csv"
+    manifest.write_text(f"episode,folder,session,side\na,{tiny.name},s,train\n")
     shutil.copy(whole_table.path, tmp_path / "table.parquet")
-    names = {"EP": str(tiny), "TABLE": "table.parquet", "ROSTER": str(roster), "FREE": "free"}
+    names = {"EP": str(tiny), "TABLE": "table.parquet", "MANIFEST": str(manifest), "FREE": "free"}
 
     def call(verb: str, out: object):
         words = [word.replace("EP", str(tiny)) if "EP/" in word else word for word in CALLS[verb]]

@@ -43,7 +43,7 @@ def test_sides_sessions_and_activities_are_as_asked(planned):
     tested = {m.activity for m in planned if m.side == "test"}
     assert len(trained) >= 5
     assert tested & trained
-    assert tested - trained, "the test side has an activity that nobody trained on"
+    assert tested - trained, "the test split has an activity that nobody trained on"
 
 
 def labels(member):

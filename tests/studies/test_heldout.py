@@ -437,7 +437,7 @@ def test_predictions_are_kept_window_by_window(answered, tmp_path):
 
 
 def test_axes_take_no_more_memory_of_more_recordings(cohort, monkeypatch):
-    """What is held of the training side is the sample; that stays the same size."""
+    """What is held of the training split is the sample; that stays the same size."""
     monkeypatch.setattr(axes, "MAX_WINDOWS", 48)
     train = cohort.on("train") * 4
     blocks = [("body_joints", "imu_accel_gyro"), ("imu_accel_gyro",)]

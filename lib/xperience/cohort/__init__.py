@@ -1,1 +1,1 @@
-"""Many recordings: which to take, on which side each stands, and the work on each of them."""
+"""Many recordings: which to take, which split each is in, and the work on each of them."""

@@ -136,7 +136,7 @@ def read_listing(path: Path | str) -> list[Listed]:
     if isinstance(rows, Mapping):
         rows = rows.get("files")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise ListingError(path.name, "is no list of objects", "one object a row", _LISTING)
+        raise ListingError(path.name, "is no list of objects", "one object per row", _LISTING)
     if not rows:
         raise ListingError(path.name, "lists nothing", "files or episodes", _LISTING)
     rows = [{ALIASES.get(name, name): value for name, value in row.items()} for row in rows]

@@ -51,7 +51,7 @@ def agreement(published: float, recomputed: float, digits: int, tolerance: float
     digits : int
         Decimals that were printed: rounding to them makes no difference.
     tolerance : float
-        How far off a figure may be and still be told apart from one that differs.
+        The largest error of a figure that is still close, not different.
     """
     off = abs(published - recomputed)
     if off <= 0.5 * 10.0**-digits * (1 + 1e-9):

@@ -81,7 +81,7 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether a difference may be claimed: there is an interval and 0 is outside."""
+        """Whether a difference is significant: there is an interval and it excludes 0."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 

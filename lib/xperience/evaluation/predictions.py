@@ -350,7 +350,7 @@ Train = Callable[[Problem, Goal, Sequence[int]], Sequence[Fit]]
 def networks(
     problems: Sequence[Problem], seeds: Sequence[int], train: Train
 ) -> Iterator[tuple[int, Predictions]]:
-    """Predict with networks; one training serves problems that a network can't tell apart.
+    """Predict with networks; one training serves problems that are the same to a network.
 
     Ranking the true vectors and rebuilding them are two questions to the same forecast.
     """

@@ -2,8 +2,8 @@
 
 One R² over thousands of columns is a weighted mean of the columns' own, and the weights are how
 much each varies. In raw units a column of metres outweighs a column of colours by its size alone;
-in training deviations every column weighs about the same. So the two contracts' numbers differ for
-two reasons, the unit and the fit, and both are told apart by scoring both fits in both units.
+in units of training SD every column weighs about the same. So the two contracts' numbers differ for
+two reasons, the unit and the fit, and scoring both fits in both units separates the two.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ from xperience.tasks.problem import Problem
 R2 = measure("r2")
 STATS = ("mean", "std", "min", "max", "last - first", "mean step", "std of steps")
 """The seven statistics of a window, in the order of its columns."""
-RAW, SCALED = UNITS = ("raw units", "training deviations")
+RAW, SCALED = UNITS = ("raw units", "training SD")
 WHOLE = "all columns"
 
 

@@ -118,7 +118,7 @@ class Ranking:
     def curve_ceiling(self, depths: np.ndarray) -> np.ndarray:
         """Return the best share found among the first k that equal true vectors allow, (n_depths,).
 
-        Of m windows that nobody can tell apart, k are among the first k at best.
+        Of m windows with equal features, k are among the first k at best.
         """
         return np.array([np.minimum(1, k / self.twins).mean() for k in depths])
 

@@ -62,7 +62,7 @@ def read_submission(path: Path) -> pd.DataFrame:
         there = did_you_mean(name, map(str, table.columns))
         place_of = f"{place}: column {name!r}"
         _expect(name in table, place_of, "is absent", f"it, as in {FORMAT}", there)
-    _expect(len(table) > 0, place, "holds no rows", "a row a sample", f"See {FORMAT}.")
+    _expect(len(table) > 0, place, "holds no rows", "one row per sample", f"See {FORMAT}.")
     if "contract" not in table:
         table = table.assign(contract="corrected")
     whole = pd.api.types.is_integer_dtype(table["window"])

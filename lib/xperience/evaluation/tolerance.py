@@ -5,7 +5,7 @@ the recording don't change at all, and a fit with one solution changes in its la
 ends elsewhere, as if it had been trained from other seeds: its mean over n seeds, compared with
 another mean over n seeds of spread s, has the deviation s·√(2/n). `N_SPREADS` is 4 for the mean of
 `SEEDS` seeds, which is 6.3 such deviations: where a spread is estimated from five seeds (Student's
-t with 4 degrees of freedom), a network drawn anew altogether passes it 3 times in 1,000. Without
+t with 4 degrees of freedom), an independently seeded network passes it 3 times in 1,000. Without
 AVX means were seen to move by 0.2 spreads (median) and by 1.3 at most.
 """
 

@@ -84,8 +84,8 @@ def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str,
     Notes
     -----
     Row i of an episode is at i / fps seconds, as LeRobot asks, and so is the picture of frame i;
-    ``observation.device_time`` says when it really was. Videos with one picture a frame are copied
-    without decoding, others are coded anew. A value that isn't known is NaN, never zero;
+    ``observation.device_time`` says when it really was. Videos with one picture per frame are
+    copied without decoding, others are coded anew. A value that isn't known is NaN, never zero;
     ``observation.known`` says which parts are. A frame without a picture is black, since LeRobot
     asks for one; ``observation.pictured`` says which have one. Statistics are those of known rows.
     """

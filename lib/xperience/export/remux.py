@@ -28,7 +28,7 @@ def put_on_grid(
     """Write a camera's pictures without its sound, that of frame i at exactly i / fps seconds.
 
     The MP4 file ``out`` covers the first ``n_frames`` of the recording. Where the camera's file
-    holds one picture a frame and nothing else before them, they are copied as they are. Otherwise
+    holds one picture per frame and nothing else before them, they are copied as they are. Otherwise
     they are decoded and coded anew, and a frame without a picture is black.
 
     Returns

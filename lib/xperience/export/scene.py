@@ -136,7 +136,7 @@ class _Log:
         self.rr.log(entity, *parts, static=True, recording=self.stream)
 
     def by_frame(self, entity: str, frames: np.ndarray, columns: Any) -> None:
-        """Log one row a frame, on both timelines."""
+        """Log one row per frame, on both timelines."""
         indexes = [
             self.rr.TimeColumn(TIMELINE, duration=self.episode.frame_times_s[frames]),
             self.rr.TimeColumn(FRAMES, sequence=frames),
@@ -144,7 +144,7 @@ class _Log:
         self.rr.send_columns(entity, indexes, columns, recording=self.stream)
 
     def by_time(self, entity: str, times_s: np.ndarray, columns: Any) -> None:
-        """Log one row a moment that is no frame's."""
+        """Log one row per moment that is no frame's."""
         index = self.rr.TimeColumn(TIMELINE, duration=times_s)
         self.rr.send_columns(entity, [index], columns, recording=self.stream)
 

@@ -30,7 +30,7 @@ def extract(
     workers: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> TableInfo:
-    """Turn an episode into a Parquet table with one row a window and one column a block.
+    """Turn an episode into a Parquet table with one row per window and one column per block.
 
     Parameters
     ----------

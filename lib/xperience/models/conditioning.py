@@ -1,6 +1,6 @@
 """Inputs of the corrected contract: z-scores that cannot explode, in few coordinates.
 
-Under the published contract a column whose training deviation is rounding noise turns into values
+Under the published contract a column whose training SD is rounding noise turns into values
 of thousands as soon as it moves in the test part, and one such column can carry a whole prediction.
 Here
 

@@ -32,7 +32,7 @@ ANGLES = ((0, 1), (0, 2), (2, 3), (2, 4), (2, 6), (6, 9), (0, 4), (5, 8), (6, 7)
 """Pairs of those velocities whose angle the gain network sees."""
 HIDDEN, UPDATES, BATCH, RATE, DROPPED = 32, 750, 64, 3e-3, 0.3
 JOINT_STRIDE = 4
-"""A batch shows a quarter of the joints, drawn anew: those of a hand move nearly alike."""
+"""A batch shows a quarter of the joints, resampled: those of a hand move nearly alike."""
 NETWORK_SEEDS = (7, 8)
 _ONE_GENERATOR = Lock()
 """PyTorch draws the weights of new layers from one generator, which threads share."""

@@ -51,7 +51,7 @@ class Goal:
             raise ParamsError(
                 "goal",
                 f"holds values of shape {shape}",
-                f"a row a sample for {self.n_outputs} outputs of kind {self.kind!r}",
+                f"one row per sample for {self.n_outputs} outputs of kind {self.kind!r}",
                 "Give codes as (n,), sets and vectors as (n, n_outputs).",
             )
         if self.kind == "classify" and shape[0]:

@@ -128,7 +128,7 @@ def _is_current(told: Path, what: Path, key: dict[str, Any]) -> bool:
 
 
 def summary(rows: Iterable[Record]) -> str:
-    """Return a short table of an evaluation, one line a score, in plain text."""
+    """Return a short table of an evaluation, one line per score, in plain text."""
     lines = [("", "score", "value", "95 %", "floor", "")]
     for row in rows:
         own = row.against is None and not (row.variant or "").endswith(scores.FLOOR)

@@ -1,9 +1,9 @@
 """Supervised records of a cohort: clips, questions and answers, for training and for evaluation.
 
 First the labels of every episode are read and the options fixed, from training episodes alone; then
-each episode's videos are decoded once and its clips written; then the records, in the roster's
-order. A call that was stopped goes on where it was: clips that are there and whole are kept. The
-manifest, written last, holds the digests that evaluations can be keyed by.
+each episode's videos are decoded once and its clips written; then the records, in the split
+manifest's order. A call that was stopped goes on: clips that are there and whole are kept. The
+export's manifest, written last, holds the digests that evaluations can be keyed by.
 
 No prompt sees an answer. The system message holds the same for every record: the rules and, while
 they are few, the options. The user message says what is shown. Neither names a label of the record
@@ -56,16 +56,16 @@ CONTRACT = "corrected"
 
 _RULES = f"""\
 You watch short clips from cameras and a microphone that a person wears while doing something.
-Each clip ends with the stretch that you are asked about; what comes before is lead-in.
+Each clip ends with the segment that you are asked about; what comes before is lead-in.
 Answer with one JSON object on one line and nothing else. Its fields, in this order:
-"action": what the wearer does in that stretch.
+"action": what the wearer does in that segment.
 "subtask": the larger step that this belongs to.
 "objects": a list of the things that matter in it, at most {MAX_OBJECTS}, none twice.
 "contact": "yes" if a part of the wearer's body touches something in it, else "no".
 "transition": "yes" if one action gives way to another around its middle, else "no".
-"next_action": what the wearer does one such stretch after the clip has ended.
+"next_action": what the wearer does one such segment after the clip has ended.
 "evidence_window": {{"start_frame", "end_frame"}}, the first and the last frame of the video, \
-counted from 0, between which that action goes on without a break up to the stretch's own frames; \
+counted from 0, between which that action goes on without a break up to the segment's own frames; \
 it may begin in the lead-in.
 Where you cannot tell, or no option fits, say "{UNKNOWN}"."""
 
@@ -82,7 +82,7 @@ class _Planned:
 
 
 def export_records(
-    roster: SplitManifest,
+    cohort: SplitManifest,
     out: Path | str,
     settings: ExportSettings | None = None,
     sides: Iterable[str] = SIDES,
@@ -93,14 +93,14 @@ def export_records(
 
     Parameters
     ----------
-    roster : SplitManifest
+    cohort : SplitManifest
         Whose folders hold recordings with their videos.
     out : path
         Folder for ``records.jsonl``, ``options.json``, ``manifest.json`` and ``media/``.
     settings : ExportSettings, optional
         How records are made.
     sides : iterable of str
-        Sides to write records of; options come from the training side in any case.
+        Splits to write records of; options come from the training split in any case.
     workers : int
         Episodes worked on at a time; no result depends on it.
     on_episode : callable (stage, done, total), optional
@@ -109,20 +109,20 @@ def export_records(
     Raises
     ------
     AnswersError
-        If a side is unknown, no training episode has labels, or nothing can be exported. An episode
-        that cannot be used is named in the manifest with its reason, and the others go on.
+        If a split is unknown, no training episode has labels, or nothing can be exported. An
+        episode that cannot be used is named in the manifest with its reason; the others go on.
     OutputError
         If the folder holds one of the recordings, or lies in one.
     """
     out, settings, asked = Path(out), settings or ExportSettings(), tuple(sides)
     for side in asked:
         if side not in SIDES:
-            raise AnswersError("side", f"is {side!r}", "a side", did_you_mean(side, SIDES))
-    check_output(out, map(roster.folder, roster), emptied=True)
-    read, lost, entries = [], {}, [one for one in roster if one.side in {*asked, "train"}]
+            raise AnswersError("side", f"is {side!r}", "a split", did_you_mean(side, SIDES))
+    check_output(out, map(cohort.folder, cohort), emptied=True)
+    read, lost, entries = [], {}, [one for one in cohort if one.side in {*asked, "train"}]
     for number, entry in enumerate(entries, 1):
         try:
-            read.append(_read(entry, roster.folder(entry), settings))
+            read.append(_read(entry, cohort.folder(entry), settings))
         except (EpisodeError, OSError) as error:
             lost[entry.episode] = " ".join(str(error).split())
         on_episode("labels", number, len(entries))
@@ -143,7 +143,7 @@ def export_records(
             if not counts:
                 why = [f"{name}: {reason}" for name, reason in lost.items()][:2]
                 raise AnswersError(
-                    "roster", f"gives no record ({'; '.join(why) or 'no episode'})",
+                    "split manifest", f"gives no record ({'; '.join(why) or 'no episode'})",
                     "at least one", "Mend the recordings, or choose others.",
                 )  # fmt: skip
     finally:
@@ -159,7 +159,7 @@ def export_records(
             "records": file_digest(out / RECORDS),
             "options": file_digest(out / OPTIONS),
             "settings": value_digest(chosen),
-            "roster": value_digest([entry.model_dump() for entry in roster]),
+            "manifest": value_digest([entry.model_dump() for entry in cohort]),
         },
         "sides": [side for side in SIDES if side in asked],
     }

@@ -67,7 +67,7 @@ def generate(
     source : ModelSource
         The model, perhaps with an adapter.
     out : path
-        Predictions to write, one JSON object a line; beside it ``<name>.key.json`` says what they
+        Predictions to write, one JSON object per line; beside it ``<name>.key.json`` says what they
         rest on. Until all are there, they are kept in a hidden folder beside it.
     decoding : Decoding
         How answers are written.
@@ -79,7 +79,7 @@ def generate(
     Raises
     ------
     AnswersError
-        If anything cannot be read, no record is on these sides, or predictions or parts that lie
+        If anything cannot be read, no record is in these splits, or predictions or parts that lie
         there rest on other data.
     """
     out, export = Path(out), open_export(records)

@@ -131,7 +131,7 @@ class AnswerFile:
 
 
 def read_predictions(path: Path | str, options: Options) -> AnswerFile:
-    """Read a file of predictions, one JSON object a line.
+    """Read a file of predictions, one JSON object per line.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def read_predictions(path: Path | str, options: Options) -> AnswerFile:
             path.name, unreadable(error), "a file of predictions", "Name another file."
         ) from error
     if not items:
-        raise AnswersError(path.name, "holds no line", "one line a window", "Predict again.")
+        raise AnswersError(path.name, "holds no line", "one line per window", "Predict again.")
     return AnswerFile(items, options)
 
 
@@ -186,7 +186,7 @@ def _line(place: str, raw: str) -> _Line:
     except TextError as error:
         cut = "is no JSON" if raw.endswith("\n") else "is cut off"
         raise AnswersError(
-            place, f"{cut} ({error})", "one JSON object a line",
+            place, f"{cut} ({error})", "one JSON object per line",
             "Let the predictions be finished, or drop the line.",
         ) from error  # fmt: skip
     except ValidationError as error:

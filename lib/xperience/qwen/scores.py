@@ -231,7 +231,7 @@ def validity_rows(answers: AnswerFile, base: Base) -> Iterator[Record]:
 
 
 def openness_rows(answers: AnswerFile, base: Base) -> Iterator[Record]:
-    """Yield what bounds the scores: labels never trained, options taken from the test side."""
+    """Yield what bounds the scores: labels never trained, options taken from the test split."""
     items = [one for one in answers.items if one.truth["action"] != UNKNOWN]
     if not items:
         return
@@ -243,7 +243,7 @@ def openness_rows(answers: AnswerFile, base: Base) -> Iterator[Record]:
     if trained is not None and in_options > trained:
         reason = (
             f"only {trained:.1%} of the true labels were trained: the options hold labels of the "
-            "test side"
+            "test split"
         )
     yield Record(**fields, metric="truth_in_options_share", value=in_options, reason=reason)
     if trained is not None:
@@ -268,7 +268,7 @@ def field_rows(answers: AnswerFile, base: Base, field: str) -> Iterator[Record]:
     metric = METRICS[OBJECT_METRIC if field == OBJECTS else LABEL_METRICS[0]]
 
     def no_score(reason: str, n_test: int, *variants: str) -> Iterator[Record]:
-        """Yield why there is no score, a row a variant: each stands where the score would."""
+        """Yield why there is no score, one row per variant: each stands where the score would."""
         fields = base | {"task": field, "n_test": n_test, "reason": reason, **named(metric)}
         return (Record(**fields, variant=one, status="degenerate") for one in variants)
 
@@ -456,7 +456,7 @@ def official_figures(answers: AnswerFile) -> dict[str, float | None]:
 
 
 def official_rows(answers: AnswerFile, base: Base) -> Iterator[Record]:
-    """Yield a row a figure of the published evaluator, names prefixed ``published_``."""
+    """Yield one row per figure of the published evaluator, names prefixed ``published_``."""
     base = base | {"contract": PUBLISHED}
     units = dict.fromkeys(("num_samples", "num_unseen_label_samples"), "sample")
     units["held_out_episode_count"] = "episode"

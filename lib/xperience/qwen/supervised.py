@@ -115,7 +115,7 @@ class Export:
         return json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
 
     def records(self, *sides: str) -> Iterator[Supervised]:
-        """Yield the records of some sides, or all, in the file's order.
+        """Yield the records of some splits, or all, in the file's order.
 
         A line that is not a record is an AnswersError at ``file:line``.
         """
@@ -132,11 +132,11 @@ class Export:
                 yield record
 
     def some(self, *sides: str) -> list[Supervised]:
-        """Return the records of some sides; an AnswersError if there is none."""
+        """Return the records of some splits; an AnswersError if there is none."""
         if not (found := list(self.records(*sides))):
             raise AnswersError(
                 RECORDS, f"has no record of {', '.join(sides)}", "at least one",
-                "Name another side, or export it.",
+                "Name another split, or export it.",
             )  # fmt: skip
         return found
 

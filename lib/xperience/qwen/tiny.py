@@ -84,7 +84,7 @@ def make_tiny(folder: Path | str, texts: Iterable[str], seed: int = 0) -> Path:
 def words_of(records: Path | None = None, options: Path | None = None) -> list[str]:
     """Return texts whose words a tokenizer should know.
 
-    They are the options, and prompts and targets of the training side, of a finished export, or
+    They are the options, and prompts and targets of the training split, of a finished export, or
     those of a file of options. If neither or both are named, that is an AnswersError.
     """
     if (records is None) == (options is None):

@@ -77,7 +77,7 @@ class TrainingSettings:
         return self.learning_rate * (1 + cos(pi * done)) / 2
 
     def records_of(self, step: int, n_records: int) -> list[int]:
-        """Return which records a step sees: all before any again, in an order drawn anew."""
+        """Return which records a step sees: all before any again, in a new random order."""
         found = []
         for place in range(step * self.batch, (step + 1) * self.batch):
             epoch, within = divmod(place, n_records)
@@ -100,7 +100,7 @@ def train(
     settings: TrainingSettings = USUAL,
     watch: Callable[[dict[str, Any]], None] = lambda line: None,
 ) -> Path:
-    """Train an adapter on the training side; go on where an earlier call was stopped.
+    """Train an adapter on the training split; go on where an earlier call was stopped.
 
     Started by ``accelerate launch``, several processes share each step's records. What is returned
     is the adapter of least validation loss; the last, where nothing validates.
@@ -108,11 +108,11 @@ def train(
     Parameters
     ----------
     records : path
-        A finished export. Its validation side, if there is one, chooses the checkpoint.
+        A finished export. Its validation split, if there is one, chooses the checkpoint.
     source : ModelSource
         The model; it stays as it is.
     out : path
-        Folder of the run: ``key.json`` (what it rests on), ``log.jsonl`` (a line a step),
+        Folder of the run: ``key.json`` (what it rests on), ``log.jsonl`` (one line per step),
         ``checkpoints/``, and at the end ``adapter/`` and ``training.json``.
     settings : TrainingSettings
         How it is trained.
@@ -220,7 +220,7 @@ class RunFolder:
 
 
 class Trainer:
-    """A model that is being taught the training side of an export."""
+    """A model that is being taught the training split of an export."""
 
     def __init__(self, export: Export, source: ModelSource, settings: TrainingSettings):
         from accelerate import Accelerator  # noqa: PLC0415

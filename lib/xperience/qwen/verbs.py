@@ -20,10 +20,10 @@ def export(
         Path, typer.Option(help="Folder for records, options, manifest and media."), FOLDER
     ],
     side: Annotated[
-        list[str] | None, typer.Option(help="Side to export; say it again for more. Default: all.")
+        list[str] | None, typer.Option(help="Split to export; say it again for more. Default: all.")
     ] = None,
-    per_episode: Annotated[int | None, typer.Option(help="Records an episode.")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames a second of the clips.")] = None,
+    per_episode: Annotated[int | None, typer.Option(help="Records per episode.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second of the clips.")] = None,
     lead_s: Annotated[
         tuple[float, float] | None, typer.Option(help="Least and most seconds before a window.")
     ] = None,
@@ -58,7 +58,7 @@ def baseline(
     records: Annotated[Path, typer.Argument(help="Folder of exported records.")],
     out: Annotated[Path, typer.Option(help="Predictions to write, JSON lines.")],
     kind: Annotated[str, typer.Option(help="majority, linear or oracle.")] = "majority",
-    side: Annotated[str, typer.Option(help="Side to answer.")] = "test",
+    side: Annotated[str, typer.Option(help="Split to answer.")] = "test",
     predictions: Annotated[
         Path | None, typer.Option(help="For linear: heads' predictions across recordings, Parquet.")
     ] = None,
@@ -158,7 +158,7 @@ def train(
         int | None, typer.Option(help="Draws the adapter, the order, the dropout.")
     ] = None,
 ) -> None:
-    """Train a LoRA adapter on the training side; several processes with `accelerate launch`."""
+    """Train a LoRA adapter on the training split; several processes with `accelerate launch`."""
     from xperience.qwen.model import ModelSource
     from xperience.qwen.train import TrainingSettings
     from xperience.qwen.train import train as train_on
@@ -188,7 +188,8 @@ def generate(
     device_map: DeviceOption = None,
     most_pixels: PixelsOption = MOST_PIXELS,
     side: Annotated[
-        list[str] | None, typer.Option(help="Side to answer; say it again for more. Default: test.")
+        list[str] | None,
+        typer.Option(help="Split to answer; say it again for more. Default: test."),
     ] = None,
     constrained: Annotated[
         bool, typer.Option("--constrained/--free", help="By the grammar of valid answers, or not.")

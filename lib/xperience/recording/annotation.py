@@ -74,7 +74,7 @@ class Annotation:
     ------
     EpisodeError
         If the file is absent, is not HDF5, is cut off, has no calibration or no group with one row
-        a frame.
+        per frame.
     """
 
     def __init__(self, path: Path):
@@ -118,7 +118,7 @@ class Annotation:
         if not names:
             raise EpisodeError(
                 self.place,
-                "has no group with one row a frame",
+                "has no group with one row per frame",
                 f"'{layout.FRAME_NAMES}' or one of hands, body, contacts, IMU keyframes, depth",
                 "Export the recording again; calibration alone is not an episode.",
             )

@@ -56,7 +56,7 @@ class EpisodeReport:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row a stream."""
+        """Return one row per stream."""
         return pd.DataFrame([asdict(stream) for stream in self.streams]).set_index("stream")
 
     def to_text(self) -> str:

@@ -100,7 +100,7 @@ class Timeline:
         return (self.middle_s[known[changed]] + self.middle_s[known[changed + 1]]) / 2
 
     def steps(self) -> pd.DataFrame:
-        """Return one row a step: its number from 1, name, start, windows, actions within it."""
+        """Return one row per step: its number from 1, name, start, windows, actions within it."""
         rows = []
         for number, name in enumerate(self.subtasks):
             inside = self.subtask == number
@@ -186,7 +186,7 @@ def _block_rows(own: Mapping[str, str], block: Block, table: WindowTable) -> lis
 
 
 def stream_table(report: EpisodeReport) -> pd.DataFrame:
-    """Return one row a stream for readers: its state, shape, rate, span and coverage."""
+    """Return one row per stream for readers: its state, shape, rate, span and coverage."""
     rows = [
         {
             "stream": stream.stream,
@@ -203,7 +203,7 @@ def stream_table(report: EpisodeReport) -> pd.DataFrame:
 
 
 def fault_table(report: EpisodeReport) -> pd.DataFrame:
-    """Return one row a fault: the stream and what is odd about it."""
+    """Return one row per fault: the stream and what is odd about it."""
     rows = [(stream.stream, fault) for stream in report.streams for fault in stream.faults]
     return pd.DataFrame(rows, columns=["stream", "fault"]).set_index("stream")
 
@@ -341,7 +341,7 @@ def _range_row(
 
 
 def sync_table(audit: SyncAudit) -> pd.DataFrame:
-    """Return one row a pair of clocks for readers: verdict, offset and drift with intervals.
+    """Return one row per pair of clocks for readers: verdict, offset and drift with intervals.
 
     "Blind below" is the smallest steady offset that would have been called off.
     """

@@ -74,7 +74,7 @@ def manifest_table(manifest: SplitManifest) -> pd.DataFrame:
 
 
 def score_table(rows: Rows, head: str) -> pd.DataFrame:
-    """Return a head's primary scores: on the test side, and pooled over folds with intervals."""
+    """Return a head's primary scores: on the test split, and pooled over folds with intervals."""
     found = []
     for task in tasks_in(rows):
         across, pooled = find(rows, task, head, ACROSS), find(rows, task, head, POOLED)
@@ -83,7 +83,7 @@ def score_table(rows: Rows, head: str) -> pd.DataFrame:
             {
                 "task": task,
                 "measure": readable(primary_of(task)),
-                "test side": score(across),
+                "test split": score(across),
                 "every recording": score(pooled),
                 "best floor": floor(best),
             }
@@ -107,7 +107,7 @@ class Sides:
 
 
 def sides_of(rows: Rows, task: str, head: str) -> Sides:
-    """Return a task's scores within and across: over every recording, else on the test side."""
+    """Return a task's scores within and across: over every recording, else on the test split."""
     pooled = find(rows, task, head, POOLED_GAP, WITHIN)
     if pooled is not None and pooled.value is not None:
         within = find(rows, task, "linear", POOLED_WITHIN)

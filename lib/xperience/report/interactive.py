@@ -99,7 +99,7 @@ def explore(
 
 
 def panel(draw: Callable[..., Picture], choices: Mapping[str, Choice]) -> VBox:
-    """Return controls with the picture of what is chosen below them, drawn anew at each move."""
+    """Return controls with the picture of what is chosen below them, updated at each move."""
     controls = {name: choice.control(name) for name, choice in choices.items()}
     drawn = HTML()
 

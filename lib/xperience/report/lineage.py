@@ -391,9 +391,9 @@ def _recording_folder(table: Path, parameters: Mapping[str, Any]) -> Path | None
     name = table.stem.removesuffix(".corrected")
     if parameters.get("episodes"):
         path = at_root(parameters["episodes"])
-        roster = read_manifest(path) if path.is_file() else None
-        entries = [entry for entry in roster or () if entry.episode == name]
-        return roster.folder(entries[0]) if roster is not None and entries else None
+        manifest = read_manifest(path) if path.is_file() else None
+        entries = [entry for entry in manifest or () if entry.episode == name]
+        return manifest.folder(entries[0]) if manifest is not None and entries else None
     given = (value for value in parameters.values() if isinstance(value, str))
     folders = [at_root(value) for value in given if episode_name(value) == name]
     return next((folder for folder in folders if folder.is_dir()), None)

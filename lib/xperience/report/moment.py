@@ -164,7 +164,7 @@ def _row(episode: Recording, path: str, stream: str, frame: int) -> np.ndarray:
     check_usable(episode, stream)
     rows = episode.read(path, frame, frame + 1)
     if not len(rows):
-        raise EpisodeError(stream, f"ends before frame {frame}", "one row a frame", "")
+        raise EpisodeError(stream, f"ends before frame {frame}", "one row per frame", "")
     return rows[0]
 
 

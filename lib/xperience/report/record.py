@@ -153,7 +153,7 @@ def _claim(found: Record | None) -> str:
         return "no interval for the difference"
     ends = f"{found.ci_low:+.3f} to {found.ci_high:+.3f}"
     if found.ci_low <= 0 <= found.ci_high:
-        return f"not told apart from it ({ends})"
+        return f"no significant difference ({ends})"
     better = (found.value > 0) == (found.higher_is_better is not False)
     return f"{'better' if better else 'worse'} than it ({ends})"
 
@@ -273,14 +273,14 @@ def trajectory_sentence(rows: Iterable[Record]) -> str:
 
 
 def scores_table(rows: Iterable[Record], contract: str = "published") -> pd.DataFrame:
-    """Return the primary score of every published head as a table, one row a task and head."""
+    """Return the primary score of every published head as a table, one row per task and head."""
     wanted = {TASKS_BY_NAME[name].primary.name for name in TASKS_BY_NAME}
     heads = [row for row in rows if row.head in HEADS and row.contract == contract]
     return _table(heads, {None, PRESENT_KNOWN}, wanted, "head")
 
 
 def logmel_table(rows: Iterable[Record]) -> pd.DataFrame:
-    """Return the primary scores of log-mel alone as a table, one row a task and contract."""
+    """Return the primary scores of log-mel alone as a table, one row per task and contract."""
     wanted = {*PRIMARY.values(), "mpjpe", "mae", "r2", "real_logmel"}
     return _table([row for row in rows if row.head or not row.task], {RAW_ONLY, None}, wanted,
                   "contract")  # fmt: skip

@@ -43,7 +43,7 @@ def asked_words(answer: ClipAnswer, options: Options) -> str:
 
 
 def field_table(answer: ClipAnswer, options: Options) -> pd.DataFrame:
-    """Return one row a field of an answer: ``field``, ``truth``, ``said`` and ``counts as``.
+    """Return one row per field of an answer: ``field``, ``truth``, ``said`` and ``counts as``.
 
     What is not valid is wrong in every field, as it is where validity counts. A label that is no
     option can't be hit. Sets of objects and segments of frames may be partly right.

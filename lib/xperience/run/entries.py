@@ -68,7 +68,7 @@ def _problems(
         raise ParamsError(
             f"run {plan.params.run}", f"was asked for {asked}", "its test recordings", way_out
         )
-    cohort = open_cohort(read_manifest(plan.roster), tables_in(plan.folder / "windows"))
+    cohort = open_cohort(read_manifest(plan.manifest), tables_in(plan.folder / "windows"))
     yield from cohort_problems(cohort, tasks)
 
 

@@ -64,7 +64,7 @@ class RunPlan:
         plan = cls(load_params(run, episode))
         check_output(plan.folder)
         for part in (*DATA, *RESULTS):
-            given = plan.roster if plan.is_cohort else plan.episode
+            given = plan.manifest if plan.is_cohort else plan.episode
             check_output(plan.folder / part, [given], emptied=True)
         return plan
 
@@ -94,14 +94,14 @@ class RunPlan:
         return self.params.episodes is not None
 
     @property
-    def roster(self) -> Path:
-        """The roster of a cohort."""
+    def manifest(self) -> Path:
+        """The split manifest of a cohort."""
         return at_root(str(self.params.episodes))
 
     @property
     def episode(self) -> Path:
-        """The recording's folder, or that of a cohort's roster."""
-        return self.roster.parent if self.is_cohort else at_root(str(self.params.episode))
+        """The recording's folder, or that of a cohort's split manifest."""
+        return self.manifest.parent if self.is_cohort else at_root(str(self.params.episode))
 
     def stamp(self, what: str) -> Path:
         """Return the file that says that "episode", "recording" or "site" is whole."""
@@ -117,11 +117,11 @@ class RunPlan:
         return [self.stamp("episode" if self.makes_episode else "recording")]
 
     def stamp_recording(self) -> None:
-        """Write how large and old the files of an existing recording, or a roster, are."""
+        """Write how large and old the files of an existing recording, or a manifest, are."""
         if self.makes_episode:
             return
         if self.is_cohort:
-            found = {str(path): file_digest(path) for path in [self.roster] if path.is_file()}
+            found = {str(path): file_digest(path) for path in [self.manifest] if path.is_file()}
         else:
             stats = {name: path.stat() for name, path in recording_files(self.episode).items()}
             found = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
@@ -146,9 +146,9 @@ class RunPlan:
             unchanged = self.episode.is_dir()
         else:
             simulated = [self.episode / name for name in read_mark(self.episode) or ()]
-            made = [self.roster] if self.is_cohort else simulated
+            made = [self.manifest] if self.is_cohort else simulated
             unchanged = bool(made) and all(map(is_marked, made))
-            check_replaceable(self.roster if self.is_cohort else self.episode)
+            check_replaceable(self.manifest if self.is_cohort else self.episode)
         stamp = self.stamp("episode")
         if not (unchanged and stamp.is_file() and stamp.read_text() == self.episode_state()):
             stamp.unlink(missing_ok=True)
@@ -170,11 +170,11 @@ class RunPlan:
         """Return the data files whose content notebooks follow from, as far as they are there."""
         if not self.is_cohort:
             return self.tables()
-        if not self.roster.is_file():
+        if not self.manifest.is_file():
             return []
-        entries = read_manifest(self.roster)
+        entries = read_manifest(self.manifest)
         tables = (path for entry in entries for path in tables_of(self.folder, entry.episode))
-        return [self.roster, *(path for path in tables if path.is_file())]
+        return [self.manifest, *(path for path in tables if path.is_file())]
 
     def source(self, notebook: str) -> Path:
         """Return a notebook's ``.py`` half."""

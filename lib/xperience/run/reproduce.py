@@ -112,12 +112,12 @@ def _forced(plan: RunPlan) -> list[str]:
 def _changed(plan: RunPlan) -> list[str]:
     """Return the tables, or a cohort's shards, of recordings that have changed, saying which.
 
-    The graph goes by file times, which a copy can set back, and of a cohort knows the roster alone;
-    tables and shards remember what they were made from.
+    The graph goes by file times, which a copy can set back, and of a cohort knows its manifest
+    alone; tables and shards remember what they were made from.
     """
     changed = []
     if plan.is_cohort:
-        entries = read_manifest(plan.roster) if plan.roster.is_file() else None
+        entries = read_manifest(plan.manifest) if plan.manifest.is_file() else None
         found = changed_episodes(entries, plan.folder) if entries is not None else {}
         for shard, episodes in found.items():
             _say(f"Changed since shard {shard}: {', '.join(episodes)}")

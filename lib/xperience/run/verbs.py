@@ -84,11 +84,11 @@ def episode(run: Run) -> None:
             from xperience.standin.family import write_family
             from xperience.standin.mark import check_replaceable, write_mark
 
-            check_replaceable(plan.roster)
+            check_replaceable(plan.manifest)
             rows = write_family(plan.episode, params.family, on_progress=show)
             entries = (Entry.model_validate(row) for row in rows)
-            write_manifest(plan.roster, make_manifest(entries, plan.episode))
-            write_mark(plan.episode, plan.roster.name)
+            write_manifest(plan.manifest, make_manifest(entries, plan.episode))
+            write_mark(plan.episode, plan.manifest.name)
         elif params.standin:
             from xperience.standin.write import write_episode
 
@@ -128,9 +128,9 @@ def shard(run: Run, shard: int) -> None:
 
     plan = _plan(run)
     with _step(plan, f"work on shard {shard}", plan.tables()[shard]):
-        work, roster = Work(plan.folder, plan.params.discard), read_manifest(plan.roster)
+        work, manifest = Work(plan.folder, plan.params.discard), read_manifest(plan.manifest)
         with progress_bars() as show:
-            report = run_shard(roster, shard, plan.params.n_shards, work, on_progress=show)
+            report = run_shard(manifest, shard, plan.params.n_shards, work, on_progress=show)
         for one in report.failed:
             print(f"failed: {one.episode}: {one.reason}", flush=True)
 

@@ -2,7 +2,7 @@
 
 What a family has that one recording has not: sessions of one or two episodes, each with a wearer,
 a kitchen and an annotator of its own; activities that come back in other sessions, and one that
-only the test side has; episodes with another frame rate or an injected fault: without a modality,
+only the test split has; episodes with another frame rate or an injected fault: without a modality,
 with a video that stops early or a body that is lost for a while, as in any large collection.
 """
 
@@ -51,7 +51,7 @@ class Member:
 
 
 def plan_family(settings: FamilySettings) -> list[Member]:
-    """Return every episode that a family will have, train side first."""
+    """Return every episode that a family will have, train split first."""
     rng = np.random.default_rng([settings.seed, 20])
     files, words = activities(settings.activities), read_words(settings.activities)
     order = [files[place] for place in rng.permutation(len(files))]

@@ -103,7 +103,7 @@ class _Assembly:
         self.skin = tuple(np.array([0.80, 0.58, 0.46]) * rng.uniform(0.6, 1.15))
 
     def add(self, owner: str, kind: int, ends: tuple, radii: Any, looks: tuple) -> None:
-        """Add a solid; ends and radii are constant or hold one row a frame."""
+        """Add a solid; ends and radii are constant or hold one row per frame."""
         geometry = np.empty((len(self.time_s), 8), dtype=np.float32)
         geometry[:, :3], geometry[:, 3:6] = ends
         geometry[:, 6:] = radii

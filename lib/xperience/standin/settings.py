@@ -64,7 +64,7 @@ class FamilySettings(BaseModel):
     @model_validator(mode="after")
     def _ordered(self) -> "FamilySettings":
         if min(self.sides) < 1:
-            raise ValueError("each side needs an episode")
+            raise ValueError("each split needs an episode")
         if not 40 <= self.frames[0] <= self.frames[1] <= 200_000:
             raise ValueError("frames go from at least 40 up")
         return self

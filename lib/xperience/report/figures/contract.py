@@ -153,7 +153,7 @@ _TWO_COLOURS = (BLUE, ORANGE)
 
 @styled
 def draw_timeline(table: WindowTable) -> Picture:
-    """Return the timeline of an episode: steps above, one row an action, unlabelled windows grey.
+    """Return the timeline of an episode: steps above, one row per action, unlabelled windows grey.
 
     Parameters
     ----------
@@ -290,7 +290,7 @@ _N_DIRECTIONS, _MAX_WINDOWS, _SMALLEST_STD, _LIMIT = 3, 1500, 1e-6, 2.5
 
 @styled
 def draw_structure(table: WindowTable) -> Picture:
-    """Return each block's first three principal components over time, one row a component.
+    """Return each block's first three principal components over time, one row per component.
 
     Parameters
     ----------
@@ -606,7 +606,7 @@ _NUMBERS = ("no", "one", "two", "three", "all four")
 
 @styled
 def draw_sync(audit: SyncAudit) -> Picture:
-    """Return a row a pair of clocks: where they fit best, and how far they are apart over time.
+    """Return one row per pair of clocks: where they fit best, and how far they are apart over time.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ def draw_across(rows: Sequence[Record], heads: Sequence[str] = ("linear", "neura
     canvas = new_figure(1.5 + 1.25 * ROW_IN * (len(shares) + len(rest) + 1.5))
     note = (
         "Markers: score with 95 % interval over recordings, filled where it is better than the "
-        "best trivial baseline (bar). Without interval: asked of the test side alone."
+        "best trivial baseline (bar). Without interval: asked of the test split alone."
     )
     set_title(canvas, title, note)
     if not found:
@@ -104,7 +104,7 @@ class _Drawn:
 
 
 def _told(rows: Sequence[Record], task: str, heads: Sequence[str]) -> dict[str, _Drawn]:
-    """Return each head's score over every recording if there is one, else on the test side."""
+    """Return each head's score over every recording if there is one, else on the test split."""
     found = {}
     for head in heads:
         tries = (find(rows, task, head, variant) for variant in (POOLED, ACROSS))
@@ -273,7 +273,7 @@ def draw_words(table: pd.DataFrame) -> Picture:
     known = table[table["comparison"].isin(WORDS)].dropna(subset=["value"])
     tasks = list(dict.fromkeys(known["task"]))
     canvas = new_figure(3.1)
-    note = "Share of test windows, on the test side alone."
+    note = "Share of test windows, on the test split alone."
     set_title(canvas, title, note)
     if not tasks:
         reasons = "; ".join(dict.fromkeys(table["reason"].dropna())) or "no label was compared"

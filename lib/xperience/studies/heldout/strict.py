@@ -62,7 +62,7 @@ def answer_of(answered: Answered, author: str) -> ClipAnswer:
 
 
 def answer_records(
-    roster: SplitManifest,
+    manifest: SplitManifest,
     predictions: pd.DataFrame,
     folder: Path,
     settings: ExportSettings = SETTINGS,
@@ -71,7 +71,7 @@ def answer_records(
 
     Parameters
     ----------
-    roster : SplitManifest
+    manifest : SplitManifest
         Whose recordings are asked about.
     predictions : table
         See `xperience.studies.heldout.folds.predictions_by_window`.
@@ -87,7 +87,7 @@ def answer_records(
         exported at all, that is an AnswersError.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    export = export_records(roster, folder / "records", settings, ("train", "test"))
+    export = export_records(manifest, folder / "records", settings, ("train", "test"))
     test = list(export.records("test"))
     ask = {
         MAJORITY: lambda: baselines.majority_json(export.some("train"), test),

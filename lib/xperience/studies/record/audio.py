@@ -31,7 +31,7 @@ def logmel_problems(record: PublishedRecord, truth: Truth, contract: str) -> lis
     Raises
     ------
     PublishedRecordError
-        If the features are absent or not one row a window.
+        If the features are absent or not one row per window.
     """
     values = record.vectors("logmel")["features"]
     if values.shape != (len(truth.starts), len(LOGMEL_COLUMNS)):

@@ -5,7 +5,7 @@ of them. On it a task of its own is asked: from the last frames, forecast the ne
 purged chronological split, under the `corrected` contract in all but the coordinates.
 
 **What is forecast is no place in a room.** As published, each position is a joint in the *camera's*
-axes minus the body's root in the *world's*. The two can't be told apart afterwards, since neither
+axes minus the body's root in the *world's*. The two can't be separated afterwards, since neither
 the camera's path nor the root was published. It stands still where the hand rests relative to the
 camera while the body's root rests in the world; it moves when the head turns or the person walks,
 even with hands at rest. Zero velocity predicts that none of these happens.
@@ -57,7 +57,7 @@ VALIDATION_FOLD = 2
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Hands over a stretch of frames.
+    """Hands over consecutive frames.
 
     Parameters
     ----------

@@ -164,7 +164,7 @@ def frame_labels(
     Notes
     -----
     The last window before a change that still has the old label holds it in ``share`` of its
-    frames, which are its first ones: so the change is found to the frame. It takes every stretch
+    frames, which are its first ones: so the change is found to the frame. It takes every segment
     to be as long as a window, and every frame to be labelled; the caller checks what comes out.
     """
     known = [place for place, label in enumerate(labels) if label]
