@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,14 +16,9 @@ Model = TypeVar("Model", bound="BaseModel")
 class XperienceError(ValueError):
     """Bad input, named so that its owner can mend it.
 
-    Parameters
-    ----------
-    place : str
-        File and the path inside it, or the setting, that is at fault.
-    found, expected : str
-        What is there, as a verb phrase ("has shape (400, 20, 3)"), and what should be.
-    way_out : str
-        What the reader can do about it, a full sentence.
+    The place is the file and the path inside it, or the setting, that is at fault; ``found`` is
+    what is there, as a verb phrase ("has shape (400, 20, 3)"), ``expected`` what should be, and
+    ``way_out`` what the reader can do about it, a full sentence.
     """
 
     def __init__(self, place: str, found: str, expected: str, way_out: str):
@@ -82,12 +78,7 @@ _REFUSALS = {
 def file_error(error: OSError, place: str | os.PathLike = "") -> FileError:
     """Return what the system refused as an error with a place and a way out.
 
-    Parameters
-    ----------
-    error : OSError
-        Its own file name is the place where none is given.
-    place : str or path, optional
-        The file, or what stands for it.
+    The place is the file, or what stands for it; the error's own file name where none is given.
     """
     named = place or error.filename2 or error.filename or "a file or the console"
     shown = os.fsdecode(named) if isinstance(named, bytes | os.PathLike) else str(named)
@@ -147,6 +138,22 @@ def validated(
             found, expected = "is no setting", "a setting"
             way_out = did_you_mean(name, model.model_fields)
         raise kind(f"{place}: {name or 'settings'}", found, expected, way_out) from fault
+
+
+@contextmanager
+def reading(
+    place: str,
+    expected: str,
+    kind: type[XperienceError] = ParamsError,
+    way_out: str = "Name another file.",
+) -> Iterator[None]:
+    """Turn what keeps a file from being read inside the block into an error of the kind given."""
+    try:
+        yield
+    except XperienceError:
+        raise
+    except (OSError, ValueError) as error:
+        raise kind(place, unreadable(error), expected, way_out) from error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

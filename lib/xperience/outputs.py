@@ -26,22 +26,11 @@ def check_output(
 ) -> None:
     """Refuse a place to write to where a recording or another input would be changed.
 
-    Parameters
-    ----------
-    out : path
-        File or folder to be written, there or not.
-    inputs : iterable of path, optional
-        Files and folders that the caller reads. Any recording is guarded whether it is named or
-        not; absent inputs, and those in which ``out`` has no part, cost nothing.
-    emptied : bool, optional
-        Whether ``out`` is a folder whose content may be replaced or removed: then no input and no
-        recording may lie in it.
-
-    Raises
-    ------
-    OutputError
-        If ``out`` is an input or lies in one or in a recording's folder, under whatever spelling,
-        through links of either kind, or where the file system folds case.
+    If ``out``, a file or folder that need not be there, is an input or lies in one or in a
+    recording's folder, under whatever spelling, through links of either kind, or where the file
+    system folds case, that is an OutputError. Any recording is guarded whether it is named or not;
+    absent inputs, and those in which ``out`` has no part, cost nothing. In a folder whose content
+    may be replaced or removed, one to be ``emptied``, no input and no recording may lie.
     """
     out = Path(out)
     for place in _places(out):
@@ -66,11 +55,8 @@ def check_output(
 def check_writable(path: Path | str, *, folder: bool = False) -> None:
     """Make sure that an output can be written, before any time is spent on what goes into it.
 
-    Raises
-    ------
-    FileError
-        If it can't: a folder in place of a file or a file in place of a folder, a link to nowhere,
-        a read-only or full disk, no permission, a name that is too long.
+    If it can't: a folder in place of a file or a file in place of a folder, a link to nowhere, a
+    read-only or full disk, no permission, a name that is too long, that is a FileError.
     """
     path = Path(path)
     found = None

@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from xperience.errors import ParamsError, TextError, did_you_mean, unreadable
+from xperience.errors import ParamsError, did_you_mean
 from xperience.hub.source import SampleSource
 from xperience.project import BASE_RUN, at_root, own_name, project_root
 from xperience.standin.settings import FamilySettings, StandinSettings
-from xperience.text import read_text
+from xperience.text import read_yaml
 
 NESTED = {"standin": StandinSettings, "sample": SampleSource, "family": FamilySettings}
 _NO_SIGNS = r"^[^./{}<>\x00-\x1f][^/{}<>\x00-\x1f]*$"  # {} <> are Snakemake's
@@ -70,21 +69,11 @@ class RunParams(BaseModel):
 
 
 def load_params(run: str = BASE_RUN, episode: str | None = None) -> RunParams:
-    """Return the checked settings of a run.
+    """Return the checked settings of a run, a file in ``params/``.
 
-    Parameters
-    ----------
-    run : str
-        Name of a file in ``params/``.
-    episode : str, optional
-        Folder of a recording of one's own. The run then takes all other settings from ``run``,
-        but nothing about how the recording came to be, and has a name of its own.
-
-    Raises
-    ------
-    ParamsError
-        If the file is absent (the nearest name is suggested) or a key or value in it is not as
-        declared.
+    With a recording of one's own the run takes all other settings from that file, but nothing about
+    how the recording came to be, and has a name of its own. If the file is absent (the nearest name
+    is suggested) or a key or value in it is not as declared, that is a ParamsError.
     """
     path = at_root("params") / f"{run}.yaml"
     if not path.is_file():
@@ -108,25 +97,10 @@ def load_params(run: str = BASE_RUN, episode: str | None = None) -> RunParams:
 def read_values(path: Path | str) -> dict[str, Any]:
     """Return the keys and values of a params file, unchecked.
 
-    Raises
-    ------
-    ParamsError
-        If the file is not a YAML mapping.
+    If the file is not a YAML mapping, that is a ParamsError.
     """
     path = Path(path)
-    try:
-        values = yaml.safe_load(read_text(path))
-    except TextError as error:
-        raise ParamsError(
-            _shown(path), unreadable(error), "YAML in UTF-8", "Save it as UTF-8."
-        ) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "cannot be parsed"
-        reason = f"{problem}, line {mark.line + 1}, column {mark.column + 1}" if mark else problem
-        raise ParamsError(
-            _shown(path), f"is not YAML ({reason})", "key: value lines", "Mend that line."
-        ) from error
+    values = read_yaml(path, _shown(path))
     if not isinstance(values, dict):
         raise ParamsError(
             _shown(path), "holds no keys", "key: value lines", "See params/standin.yaml."
@@ -137,10 +111,7 @@ def read_values(path: Path | str) -> dict[str, Any]:
 def check_params(values: dict[str, Any], place: str) -> RunParams:
     """Return typed settings from plain values.
 
-    Raises
-    ------
-    ParamsError
-        For the first unknown key, missing key or value of the wrong type; ``place`` is named.
+    The first unknown key, missing key or value of the wrong type is a ParamsError at the place.
     """
     try:
         return RunParams.model_validate(values)

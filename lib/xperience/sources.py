@@ -13,18 +13,9 @@ LIBRARY = Path(__file__).parent
 def sources_of(*starts: Path | str, library: Path = LIBRARY) -> list[Path]:
     """Return the library files that are imported, directly or not, sorted by path.
 
-    Parameters
-    ----------
-    *starts : path or str
-        A ``.py`` file (a notebook's text half; it isn't listed itself) or the dotted name of a
-        module. A package's name stands for all of its modules.
-    library : Path
-        The package's folder; the import name is the folder's name.
-
-    Returns
-    -------
-    list of Path
-        Files under ``library``, the ``__init__`` of each package on the way included.
+    One starts from ``.py`` files (a notebook's text half; it isn't listed itself) and dotted names
+    of modules; a package's name stands for all of its modules. Files are those in the package's
+    folder ``library``, the ``__init__`` of each package on the way included.
     """
     waiting: list[Path] = []
     for start in starts:

@@ -25,17 +25,10 @@ def whole_file(path: Path | str, *, in_recording: bool = False) -> Iterator[Path
     """Yield a scratch path beside ``path`` that becomes ``path`` only if the block succeeds.
 
     A reader never meets a half-written file: the scratch file is synced, then moved into place in
-    one step; after an error or a kill there is no file under ``path`` but the old one.
-
-    The scratch path has the same suffix and folder; parents are made.
-
-    Parameters
-    ----------
-    path : path
-        Where the finished file belongs.
-    in_recording : bool, optional
-        Whether it is the caller's work to write a recording: a download, or the discarding of what
-        it brought. For all others a place in a recording is an OutputError.
+    one step; after an error or a kill there is no file under ``path`` but the old one. The scratch
+    path has the same suffix and folder; parents are made. A place in a recording is an OutputError,
+    unless it is the caller's work to write one (``in_recording``): a download, or the discarding of
+    what it brought.
     """
     path = Path(path)
     if not in_recording:

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from xperience.errors import TextError
+from xperience.errors import ParamsError, TextError, reading
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -51,13 +51,8 @@ _KANA = re.compile(r"[\u3041-\u30ff]")
 def decode(raw: bytes, line: int = 1) -> str:
     """Return the text that bytes hold, without its byte-order mark.
 
-    Parameters
-    ----------
-    raw : bytes
-        UTF-8, or UTF-16 or UTF-32 that starts with a byte-order mark. Anything else is a TextError
-        with the byte, the line and the likely encoding.
-    line : int, optional
-        The line that they begin in, for errors.
+    They are UTF-8, or UTF-16 or UTF-32 that starts with a byte-order mark. Anything else is a
+    TextError with the byte, the line (the bytes begin in ``line``) and the likely encoding.
     """
     mark, encoding = next((pair for pair in _MARKS if raw.startswith(pair[0])), (b"", "utf-8"))
     body = raw[len(mark) :]
@@ -137,10 +132,8 @@ def parse_json(text: str, doubled: set[str] | None = None) -> Any:
 
     ``doubled`` takes up the keys that some object writes more than once; the last one counts.
 
-    Raises
-    ------
-    TextError
-        If it is no JSON, is nested too deeply, or escapes half a character (``"\ud83d"``).
+    If it is no JSON, is nested too deeply, or escapes half a character (``"\ud83d"``), that is a
+    TextError.
     """
 
     def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -174,16 +167,30 @@ def read_json(path: Path | str) -> Any:
     return parse_json(read_text(path))
 
 
+def read_yaml(path: Path | str, place: str) -> Any:
+    """Return the value in a YAML file, or raise a ParamsError that names the place."""
+    import yaml  # noqa: PLC0415 - few commands read any
+
+    with reading(place, "YAML in UTF-8", way_out="Name a text file in UTF-8."):
+        text = read_text(path)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "cannot be parsed"
+        reason = f"{problem}, line {mark.line + 1}, column {mark.column + 1}" if mark else problem
+        found, expected = f"is not YAML ({reason})", "key: value lines"
+        raise ParamsError(place, found, expected, "Mend that line.") from error
+
+
 def read_table(path: Path | str) -> list[tuple[int, dict[str, str]]]:
     """Return the rows of a CSV file by the names in its first line, each with the line it ends in.
 
     Columns are parted by commas, semicolons or tabs: by what stands most often in the first line,
     outside quotes. Empty lines are passed over.
 
-    Raises
-    ------
-    TextError
-        If it is no text or no CSV, or a line has more values than the first has names.
+    If it is no text or no CSV, or a line has more values than the first has names, that is a
+    TextError.
     """
     text = read_text(path)
     first = re.sub(r'"[^"]*"', "", text.lstrip().split("\n", 1)[0])

@@ -17,7 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from xperience.cohort.manifest import COLUMNS, read_manifest
 from xperience.cohort.selection import ListingError, read_listing
 from xperience.cohort.shards import BULK, recording_bytes, tables_of
-from xperience.errors import EpisodeError, ParamsError, TextError, XperienceError, validated
+from xperience.errors import (
+    EpisodeError,
+    ParamsError,
+    TextError,
+    XperienceError,
+    reading,
+    validated,
+)
 from xperience.evaluation.records import Record
 from xperience.features.blocks import CONTRACTS
 from xperience.features.extract import extract
@@ -56,32 +63,18 @@ class MeasurementError(XperienceError):
 
 
 class MeasuredCost(BaseModel):
-    """What one episode cost.
-
-    Parameters
-    ----------
-    bytes_read : int
-        Of the recording's files.
-    seconds : float
-        From opening the recording to its finished tables.
-    core_seconds : float, optional
-        Processor time; ``seconds`` times ``workers`` where it was not taken.
-    workers : int
-        Processes that shared the work.
-    table_bytes, slim_bytes : int, optional
-        Of its windows tables, and of its annotation without depth and point cloud.
-    """
+    """What one episode cost."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     episode: str
     n_frames: int = Field(gt=0)
-    bytes_read: int = Field(gt=0)
-    seconds: float = Field(gt=0)
-    core_seconds: float | None = Field(default=None, gt=0)
-    workers: int = Field(default=1, ge=1)
-    table_bytes: int | None = Field(default=None, ge=0)
-    slim_bytes: int | None = Field(default=None, ge=0)
+    bytes_read: int = Field(gt=0)  # of the recording's files
+    seconds: float = Field(gt=0)  # from opening the recording to its finished tables
+    core_seconds: float | None = Field(default=None, gt=0)  # processor time, where it was taken
+    workers: int = Field(default=1, ge=1)  # processes that shared the work
+    table_bytes: int | None = Field(default=None, ge=0)  # of its windows tables
+    slim_bytes: int | None = Field(default=None, ge=0)  # of its annotation without its bulk
 
     @property
     def core_s(self) -> float:
@@ -94,10 +87,7 @@ def measure(
 ) -> MeasuredCost:
     """Make the tables of an episode under every contract, and take the time; keep nothing.
 
-    Raises
-    ------
-    EpisodeError
-        If it cannot be opened or is shorter than a window.
+    If it cannot be opened or is shorter than a window, that is an EpisodeError.
     """
     folder, workers = Path(folder), workers or os.cpu_count() or 1
     with Recording(folder) as episode:
@@ -161,10 +151,8 @@ def read_rates(path: Path | str) -> Rates:
 
     Of a run, the sizes of what it keeps are taken from its tables and annotations.
 
-    Raises
-    ------
-    MeasurementError
-        If there is no such file, it is of another form, or no episode in it was measured.
+    If there is no such file, it is of another form, or no episode in it was measured, that is a
+    MeasurementError.
     """
     path = Path(path)
     files = sorted((path / "shards").glob("shard-*.json")) if path.is_dir() else [path]
@@ -177,8 +165,13 @@ def read_rates(path: Path | str) -> Rates:
         )  # fmt: skip
     episodes = []
     for row in done:
-        place = f"{path.name}: {row.get('episode')}"
-        kept = _kept_by(path, str(row.get("episode"))) if path.is_dir() else {}
+        name, kept = str(row.get("episode")), {}
+        tables, annotation = tables_of(path, name), path / "episodes" / name / ANNOTATION
+        if all(table.is_file() for table in tables):
+            kept["table_bytes"] = sum(table.stat().st_size for table in tables)
+        if annotation.is_file():
+            kept["slim_bytes"] = slim_bytes(annotation)
+        place = f"{path.name}: {name}"
         episodes.append(validated(MeasuredCost, kept | row, place, MeasurementError, _WAY_OUT))
     frames, read = (Rates("", episodes).total(name) for name in ("n_frames", "bytes_read"))
     return Rates(
@@ -189,26 +182,12 @@ def read_rates(path: Path | str) -> Rates:
 
 
 def _rows(file: Path) -> list[dict]:
-    try:
-        rows = read_json(file)["episodes"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MeasurementError(
-            file.name, f"is no file of measurements ({error!r})", "JSON with `episodes`", _WAY_OUT
-        ) from error
+    with reading(file.name, "JSON with `episodes`", MeasurementError, _WAY_OUT):
+        found = read_json(file)
+    rows = found.get("episodes") if isinstance(found, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise MeasurementError(file.name, "has no list `episodes`", "a list of objects", _WAY_OUT)
     return rows
-
-
-def _kept_by(run: Path, episode: str) -> dict[str, int]:
-    """Return the sizes of what a run keeps of an episode, as far as it is there."""
-    tables, annotation = tables_of(run, episode), run / "episodes" / episode / ANNOTATION
-    kept = {}
-    if all(table.is_file() for table in tables):
-        kept["table_bytes"] = sum(table.stat().st_size for table in tables)
-    if annotation.is_file():
-        kept["slim_bytes"] = slim_bytes(annotation)
-    return kept
 
 
 # What that means for a cohort
@@ -216,22 +195,12 @@ def _kept_by(run: Path, episode: str) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of turning a cohort's recordings into windows tables under both contracts.
-
-    Parameters
-    ----------
-    basis : str
-        What the cost rests on: where sizes and lengths come from, and what was measured.
-    values : dict of {metric: bytes or hours}
-        See `METRICS`; None where the measurements don't tell.
-    text : str
-        For people.
-    """
+    """The cost of turning a cohort's recordings into windows tables under both contracts."""
 
     n_episodes: int
-    basis: str
-    values: dict[str, float | None]
-    text: str
+    basis: str  # where sizes and lengths come from, and what was measured
+    values: dict[str, float | None]  # bytes or hours, see `METRICS`; None where nothing tells
+    text: str  # for people
 
 
 def cost_of(
@@ -245,20 +214,10 @@ def cost_of(
 ) -> Cost:
     """Extrapolate measured rates to a cohort.
 
-    Parameters
-    ----------
-    rates : Rates
-        Serves for what is not known otherwise.
-    episodes : path, optional
-        A split manifest or listing, whose sizes count; else episodes are as large as measured ones.
-    n_episodes : int, optional
-        As many episodes, each of the mean size; all those of the manifest or listing without.
-    frames_per_episode : float, optional
-        Mean length; that of the measured episodes without.
-    cores : int
-        Over all machines; they are taken to share the work without loss.
-    mbit_per_s : float
-        Bandwidth of the download, 10⁶ bits a second.
+    Episodes are those of a split manifest or listing, whose sizes count, or ``n_episodes`` as large
+    as measured ones; both scale the first to the second. ``frames_per_episode`` is the mean length,
+    that of the measured episodes without. ``cores`` are over all machines, taken to share the work
+    without loss; the download's bandwidth is in 10⁶ bits per second.
     """
     for name, value in (("cores", cores), ("bandwidth", mbit_per_s)):
         if not value > 0:
@@ -314,13 +273,11 @@ each of {_short(heavier / longer)} times the bytes"""
 
 def _volume(path: Path) -> tuple[int, int, str]:
     """Return the number of episodes in a manifest or listing, their bytes, and a note."""
-    is_manifest = False
-    if path.suffix != ".json" and path.is_file():
-        try:
-            rows = read_table(path)
-            is_manifest = bool(rows) and set(COLUMNS[:4]) <= rows[0][1].keys()
-        except (OSError, TextError):
-            is_manifest = False  # the reader of listings says what is wrong with it
+    try:
+        rows = [] if path.suffix == ".json" else read_table(path)
+    except (OSError, TextError):
+        rows = []  # the reader of listings says what is wrong with it
+    is_manifest = bool(rows) and set(COLUMNS[:4]) <= rows[0][1].keys()
     found = read_manifest(path) if is_manifest else read_listing(path)
     sizes = [one.size_bytes for one in found if not getattr(one, "missing", ())]
     known = [size for size in sizes if size]

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from xperience.errors import TextError, XperienceError, unreadable, validated
+from xperience.errors import XperienceError, reading, validated
 from xperience.outputs import ANNOTATION
 from xperience.storage import known_digest, write_text
 from xperience.text import read_table
@@ -25,35 +25,18 @@ class ManifestError(XperienceError):
 
 
 class Entry(BaseModel):
-    """One episode of a cohort.
-
-    Parameters
-    ----------
-    episode : str
-        Its name, unique in the manifest; also the stem of its windows tables.
-    folder : str
-        Relative to the manifest's own folder, or inside the dataset while it is not downloaded.
-    session : str
-        The recording session; no session is in two splits.
-    side : {"train", "val", "test"}
-        Its split.
-    activity : str, optional
-        What the wearer does, as the captions say; empty while they are unread.
-    size_bytes : int, optional
-        Of all its files; 0 while unknown.
-    size_band : str, optional
-        The size band that it was chosen from.
-    """
+    """One episode of a cohort."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    episode: str = Field(pattern=r"^\w[\w.-]*$")
+    episode: str = Field(pattern=r"^\w[\w.-]*$")  # unique; also the stem of its windows tables
     folder: str = Field(min_length=1)
-    session: str = Field(min_length=1)
-    side: Literal["train", "val", "test"]
-    activity: str = ""
-    size_bytes: int = Field(default=0, ge=0)
-    size_band: str = ""
+    """Relative to the manifest's own folder, or inside the dataset while it is not downloaded."""
+    session: str = Field(min_length=1)  # of recording; none is in two splits
+    side: Literal["train", "val", "test"]  # its split
+    activity: str = ""  # what the wearer does, as the captions say; empty while they are unread
+    size_bytes: int = Field(default=0, ge=0)  # of all its files; 0 while unknown
+    size_band: str = ""  # that it was chosen from
 
 
 COLUMNS = tuple(Entry.model_fields)
@@ -86,11 +69,8 @@ def make_manifest(
 ) -> SplitManifest:
     """Return a checked split manifest.
 
-    Raises
-    ------
-    ManifestError
-        If there is no episode, a name or a recording stands twice, a session is in two splits, or
-        two differ only by case, spaces or letter forms. The error names ``place``.
+    If there is no episode, a name or a recording stands twice, a session is in two splits, or two
+    differ only by case, spaces or letter forms, that is a ManifestError. The error names ``place``.
     """
     manifest = SplitManifest(tuple(entries), Path(root))
     if not manifest.entries:
@@ -154,18 +134,11 @@ def _check_recordings(manifest: SplitManifest, place: str) -> None:
 def read_manifest(path: Path | str) -> SplitManifest:
     """Read a split manifest: CSV with the columns of `Entry`, of which optional ones may be absent.
 
-    Raises
-    ------
-    ManifestError
-        If the file cannot be read, or a row is not as declared.
+    If the file cannot be read, or a row is not as declared, that is a ManifestError.
     """
     path = Path(path)
-    try:
+    with reading(path.name, "a CSV file of episodes", ManifestError):
         rows = read_table(path)
-    except (OSError, TextError) as error:
-        raise ManifestError(
-            path.name, unreadable(error), "a CSV file of episodes", "Name another file."
-        ) from error
     way_out = f"The columns are {', '.join(COLUMNS)}."
     entries = [
         validated(

@@ -11,7 +11,7 @@ import numpy as np
 
 from xperience.cohort.manifest import ManifestError, SplitManifest
 from xperience.errors import EpisodeError, ParamsError, XperienceError, did_you_mean
-from xperience.evaluation.intervals import Segmentation, interval
+from xperience.evaluation.intervals import Segmentation, interval, interval_fields
 from xperience.evaluation.metrics import SHARE
 from xperience.evaluation.records import Record
 from xperience.features.windows import WINDOW_FRAMES, window_label, window_starts
@@ -36,30 +36,17 @@ KeyOf = Callable[[str], Hashable | None]
 
 @dataclass(frozen=True)
 class CohortLabels:
-    """The labels of a cohort, as far as its captions can be read.
+    """The labels of a cohort, as far as its captions can be read."""
 
-    Parameters
-    ----------
-    manifest : SplitManifest
-        The episodes that could be read, with their activities.
-    counts : dict of {episode: LabelCounts}
-        Windows by label, of each of them.
-    left_out : dict of {episode: reason}
-        Those that could not.
-    """
-
-    manifest: SplitManifest
-    counts: Mapping[str, LabelCounts]
-    left_out: Mapping[str, str]
+    manifest: SplitManifest  # the episodes that could be read, with their activities
+    counts: Mapping[str, LabelCounts]  # windows by label, of each of them
+    left_out: Mapping[str, str]  # why the others could not
 
 
 def read_labels(manifest: SplitManifest, on_progress: OnProgress | None = None) -> CohortLabels:
     """Read the captions of each episode; its recording must be on disk, at least the annotation.
 
-    Raises
-    ------
-    ManifestError
-        If none can be read. A single one that can't is named in ``left_out``.
+    If none can be read, that is a ManifestError. A single one that can't is named in ``left_out``.
     """
     counts, left_out, entries = {}, {}, []
     for done, entry in enumerate(manifest, 1):
@@ -119,24 +106,12 @@ def count_labels(said: FrameLabels, n_frames: int) -> LabelCounts:
 # When two labels count as one
 
 
-def _words(label: str) -> Hashable | None:
-    return tuple(labels.words_of(label)) or None
-
-
-def _verb_and_noun(label: str) -> Hashable | None:
-    parts = labels.split(label)
-    return (parts.verb, parts.noun) if parts.verb and parts.noun else None
-
-
-def _head(name: str) -> Hashable | None:
-    return labels.split(f"see {name}").noun  # the rule for labels wants a verb in front
-
-
 MATCHES: dict[str, tuple[KeyOf, KeyOf | None]] = {
     "as_written": (str, str),
-    "same_text": (_words, _words),
-    "same_verb_and_noun": (_verb_and_noun, None),
-    "same_noun": (lambda label: labels.split(label).noun, _head),
+    "same_text": (lambda x: tuple(labels.words_of(x)) or None,) * 2,
+    "same_verb_and_noun": (lambda label: labels.split(label).both, None),
+    # the rule for labels wants a verb in front of an object's name
+    "same_noun": (lambda label: labels.split(label).noun, lambda x: labels.split(f"see {x}").noun),
     "same_verb": (lambda label: labels.split(label).verb, None),
 }
 """When two labels count as one, from the strictest to the loosest: the key of a label that is a
@@ -156,10 +131,7 @@ def _missing(match: str) -> str | None:
 def key_named(match: str) -> KeyOf:
     """Return the key of labels that are a verb with its object, by the name of a match.
 
-    Raises
-    ------
-    ParamsError
-        If there is none, or what it needs is not installed.
+    If there is none, or what it needs is not installed, that is a ParamsError.
     """
     if match not in MATCHES:
         known = did_you_mean(match, MATCHES)
@@ -178,14 +150,10 @@ def key_named(match: str) -> KeyOf:
 def overlap_rows(cohort: CohortLabels, run: str, section: str) -> Iterator[Record]:
     """Yield how much of each kind of label in validation and test occurs in training.
 
-    Yields
-    ------
-    Record
-        ``task`` is the kind of label and ``variant`` is ``<split>_<match>``. A metric each for
-        windows (with an interval over recordings) and for distinct labels; ``n_train`` counts
-        distinct labels in training, ``n_test`` what the share is of (for objects, windows are pairs
-        of a window and an object). A match that lacks a package, or a split without such labels, is
-        a row with its reason.
+    ``task`` is the kind of label and ``variant`` is ``<split>_<match>``. A metric each for windows
+    (with an interval over recordings) and for distinct labels; ``n_train`` counts distinct labels
+    in training, ``n_test`` what the share is of (for objects, windows are pairs of a window and an
+    object). A match that lacks a package, or a split without such labels, is a row with its reason.
     """
     for kind, (match, keys), side in product(KINDS, MATCHES.items(), ("val", "test")):
         if (key_of := keys[kind == "objects"]) is None:
@@ -227,11 +195,8 @@ def _shares(cohort: CohortLabels, kind: str, side: str, key_of: KeyOf) -> tuple[
         return np.divide(weights @ seen, total, out=unknown, where=total > 0)
 
     over = interval(share, len(asked), Segmentation(groups=np.arange(len(asked))), SHARE)
-    of_windows = base | {"n_test": int(windows.sum()), "value": seen.sum() / windows.sum()}
-    if over.low is None or over.high is None:
-        of_windows["ci_reason"] = f"{over.status}: {over.reason}"
-    else:
-        of_windows |= {"ci_low": over.low, "ci_high": over.high}
+    of_windows = base | interval_fields(over) | {"n_effective": None}
+    of_windows |= {"n_test": int(windows.sum()), "value": seen.sum() / windows.sum()}
     return of_windows, base | {"n_test": len(here), "value": len(here & known) / len(here)}
 
 

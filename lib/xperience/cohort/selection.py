@@ -27,14 +27,7 @@ from xperience.cohort.manifest import (
     SplitManifest,
     make_manifest,
 )
-from xperience.errors import (
-    ParamsError,
-    TextError,
-    XperienceError,
-    did_you_mean,
-    unreadable,
-    validated,
-)
+from xperience.errors import ParamsError, XperienceError, did_you_mean, reading, validated
 from xperience.hub.source import RemoteEpisode, RemoteFile, group_episodes
 from xperience.recording.layout import ANNOTATION
 from xperience.text import read_json, read_table
@@ -69,27 +62,15 @@ class ChoiceError(XperienceError):
 
 
 class Listed(BaseModel):
-    """One listed episode.
-
-    Parameters
-    ----------
-    folder : str
-        Inside the dataset.
-    session : str, optional
-        The recording session that it is a part of; the first part of its folder by default.
-    annotation_bytes, size_bytes : int
-        Of the annotation, and of all files that an episode needs.
-    missing : tuple of str
-        Files of an episode that are not there.
-    """
+    """One listed episode."""
 
     model_config = ConfigDict(frozen=True)
 
-    folder: str = Field(min_length=1)
-    session: str
+    folder: str = Field(min_length=1)  # inside the dataset
+    session: str  # of recording; the first part of the folder where none is given
     annotation_bytes: int = Field(ge=0)
-    size_bytes: int = Field(ge=0)
-    missing: tuple[str, ...] = ()
+    size_bytes: int = Field(ge=0)  # of all files that an episode needs
+    missing: tuple[str, ...] = ()  # files of an episode that are not there
 
     @model_validator(mode="before")
     @classmethod
@@ -122,17 +103,13 @@ def read_listing(path: Path | str) -> list[Listed]:
     ``annotation_bytes``, ``size_bytes``), which then counts as complete; other columns are passed
     over.
 
-    Raises
-    ------
-    ListingError
-        If the file cannot be read, a value is missing or no number, or an episode stands twice.
+    If the file cannot be read, a value is missing or no number, or an episode stands twice, that is
+    a ListingError.
     """
     path = Path(path)
-    try:
+    with reading(path.name, "CSV or JSON", ListingError, _LISTING):
         is_json = path.suffix == ".json"
         rows: Any = read_json(path) if is_json else [row for _, row in read_table(path)]
-    except (OSError, TextError) as error:
-        raise ListingError(path.name, unreadable(error), "CSV or JSON", _LISTING) from error
     if isinstance(rows, Mapping):
         rows = rows.get("files")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
@@ -178,38 +155,18 @@ def choose(
 ) -> tuple[SplitManifest, str]:
     """Choose episodes; by the rules of the published selection by default.
 
-    The order of the listing has no say: each draw follows from the seed and the episode's own
-    folder.
+    Episodes that lack files are left out, and then the smallest, by `DROP_SHARE`. ``sides`` counts
+    the episodes for training, validation and test; ``root`` is what folders of the manifest are
+    relative to. Of a size band those nearest to its middle are taken, as published, or with
+    ``pick`` "random" any: the first gives recordings of a few typical lengths, the second a sample
+    of the dataset. The order of the listing has no say: each draw follows from the seed and the
+    episode's own folder.
 
-    Parameters
-    ----------
-    listing : iterable of Listed
-        Those that lack files are left out, and then the smallest.
-    sides : sequence of three int
-        Episodes for training, validation and test.
-    seed : int
-        Seeds every draw.
-    pick : {"middle", "random"}
-        Which episodes of a band are taken: those nearest to its middle size, as published, or any.
-        The first gives recordings of a few typical lengths, the second a sample of the dataset.
-    drop_share : float
-        See `DROP_SHARE`.
-    root : path
-        What folders of the manifest are relative to.
-
-    Returns
-    -------
-    SplitManifest
-        One episode per session. The bands' counts differ by at most one unless a band runs out;
-        then the others share what is missing. In each split the bands stand in the proportion of
-        their counts, to within one episode (two in training).
-    str
-        What was chosen from what, and one line per band.
-
-    Raises
-    ------
-    ChoiceError
-        If there are fewer sessions with a suitable episode than episodes are asked for.
+    There is one episode per session. The bands' counts differ by at most one unless a band runs
+    out; then the others share what is missing. In each split the bands stand in the proportion of
+    their counts, to within one episode (two in training). The text says what was chosen from what,
+    one line per band. If there are fewer sessions with a suitable episode than episodes are asked
+    for, that is a ChoiceError.
     """
     if pick not in PICKS:
         raise ParamsError("--pick", f"is {pick!r}", "a way to pick", did_you_mean(pick, PICKS))
@@ -360,10 +317,7 @@ def parse_sides(text: str | None, n_episodes: int | None) -> tuple[int, int, int
 
     Without the text the proportions are those of the published splits.
 
-    Raises
-    ------
-    ChoiceError
-        If the text is something else, or its sum another number.
+    If the text is something else, or its sum another number, that is a ChoiceError.
     """
     if text is None:
         total = sum(PUBLISHED_SIDES) if n_episodes is None else n_episodes
@@ -398,30 +352,15 @@ def rebalance(
 
     Each split gets its share of every activity, as nearly as whole sessions allow; activities too
     rare to be shared out go to the splits in proportion, so that each has its share of the rare
-    ones too. The splits keep their sizes as long as every session has one episode.
+    ones too. The splits have ``sizes``, or keep theirs, as long as every session has one episode.
+    Two activities count as one if ``same`` gives the same for them. If no episode has an activity,
+    since captions have not been read, that is a ManifestError.
 
-    Parameters
-    ----------
-    manifest : SplitManifest
-        With activities.
-    same : function
-        Activity to what must be equal for two of them to count as one.
-    seed : int
-        Seeds the order in which sessions of one activity are assigned.
-    sizes : sequence of three int, optional
-        Episodes in each split; as they are by default.
-
-    Raises
-    ------
-    ManifestError
-        If no episode has an activity: the captions have not been read.
-
-    Notes
-    -----
-    Sessions are assigned one by one, frequent activities and long sessions first, each to the split
-    that is furthest behind: by what it lacks of the session's activities, and by what it lacks of
-    all that has been assigned so far, which carries over what the first leaves of rare activities.
-    Both are counted in episodes times the size of the cohort, so that all is in whole numbers.
+    Sessions are assigned one by one, frequent activities and long sessions first, those of one
+    activity in an order drawn from the seed, each to the split that is furthest behind: by what it
+    lacks of the session's activities, and by what it lacks of all that has been assigned so far,
+    which carries over what the first leaves of rare activities. Both are counted in episodes times
+    the size of the cohort, so that all is in whole numbers.
     """
     if not any(entry.activity for entry in manifest):
         raise ManifestError(

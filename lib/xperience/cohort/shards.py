@@ -41,43 +41,23 @@ class ShardError(XperienceError):
 
 
 class Done(BaseModel):
-    """What became of one episode.
-
-    Parameters
-    ----------
-    reason : str
-        Why it failed.
-    bytes_read, bytes_freed : int
-        Of its files when windows were made; of depth, cloud and videos that were discarded.
-    seconds : float
-        Wall time of featurising, when it was done.
-    workers : int
-        Processes that shared it.
-    table_bytes : int
-        Of its windows tables.
-    missing : dict of {block: reason}
-        Feature blocks that the recording doesn't have.
-    key : tuple of str
-        What the windows were made from: files (before and after discarding) and code.
-    code : str
-        The code alone: all that can be compared once files are discarded.
-    """
+    """What became of one episode."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     episode: str
     status: Literal["ok", "failed"]
-    reason: str = ""
+    reason: str = ""  # why it failed
     n_frames: int = 0
     n_windows: int = 0
-    bytes_read: int = 0
-    bytes_freed: int = 0
-    seconds: float = 0.0
-    workers: int = 1
-    table_bytes: int = 0
-    missing: dict[str, str] = {}
-    key: tuple[str, ...] = ()
-    code: str = ""
+    bytes_read: int = 0  # of its files when windows were made
+    bytes_freed: int = 0  # of depth, cloud and videos that were discarded
+    seconds: float = 0.0  # wall time of featurising, when it was done
+    workers: int = 1  # processes that shared it
+    table_bytes: int = 0  # of its windows tables
+    missing: dict[str, str] = {}  # feature blocks that the recording lacks, and why
+    key: tuple[str, ...] = ()  # of files (before and after discarding) and code of the windows
+    code: str = ""  # the code alone: all that can be compared once files are discarded
 
 
 class ShardReport(BaseModel):
@@ -98,10 +78,7 @@ class ShardReport(BaseModel):
 def split_shards(manifest: SplitManifest, n_shards: int) -> list[list[Entry]]:
     """Return the episodes of every shard: about the same bytes each, the same every time.
 
-    Raises
-    ------
-    ShardError
-        If there are fewer episodes than shards.
+    If there are fewer episodes than shards, that is a ShardError.
     """
     if not 1 <= n_shards <= len(manifest):
         raise ShardError(
@@ -139,25 +116,14 @@ def stage_from(dataset: SampleSource, say: Callable[[str], None] = print) -> Sta
 
 @dataclass(frozen=True)
 class Work:
-    """How episodes are worked on.
+    """How episodes are worked on."""
 
-    Parameters
-    ----------
-    out : Path
-        The run's folder: tables go to ``windows/``, reports to ``shards/``.
-    discard : bool
-        Whether to drop depth, cloud and videos of an episode whose windows are made. Only what was
-        downloaded or simulated is dropped; any other recording stays whole.
-    stage : callable (entry, folder), optional
-        Brings an episode that is not there; without it such an episode is a failed one.
-    workers : int
-        Processes a recording.
-    """
-
-    out: Path
+    out: Path  # the run's folder: tables go to ``windows/``, reports to ``shards/``
     discard: bool = False
-    stage: Stage | None = None
-    workers: int = 1
+    """Whether to drop depth, cloud and videos of an episode whose windows are made. Only what was
+    downloaded or simulated is dropped; any other recording stays whole."""
+    stage: Stage | None = None  # without it an episode that is not there is a failed one
+    workers: int = 1  # processes per recording
 
 
 def run_shard(
@@ -169,12 +135,8 @@ def run_shard(
 ) -> ShardReport:
     """Work on the episodes of one shard, counted from 0, and write its report.
 
-    Raises
-    ------
-    ShardError
-        If there is no such shard.
-    OutputError
-        If a recording lies where tables, reports or the cache would be.
+    If there is no such shard, that is a ShardError; if a recording lies where tables, reports or
+    the cache would be, an OutputError.
     """
     if not 0 <= shard < n_shards:
         raise ShardError("shard", f"is {shard}", f"0 to {n_shards - 1}", "Count from 0.")
@@ -190,7 +152,8 @@ def run_shard(
         if one is None:
             one = _worked(folder, entry, work, code)
             _write_done(work.out, one)
-        if work.discard and one.status == "ok" and _may_be_slim(folder):
+        can_be_had_again = is_slim, is_own_download, is_simulated
+        if work.discard and one.status == "ok" and any(of(folder) for of in can_be_had_again):
             slim(folder)  # after it was written that windows count, for fear of a kill
             key = _key(folder, one.code)
             if key not in one.key:
@@ -309,11 +272,6 @@ def is_slim(episode: Path) -> bool:
         return False  # absent or broken: others tell
 
 
-def _may_be_slim(episode: Path) -> bool:
-    """Return whether a recording can be had again: it was downloaded or simulated, or is slim."""
-    return is_slim(episode) or is_own_download(episode) or is_simulated(episode)
-
-
 def slim(episode: Path) -> None:
     """Drop depth, cloud and videos of a recording in place; labels, poses, hands and body stay.
 
@@ -356,10 +314,7 @@ def _copy_slim(source: h5py.Group, target: h5py.Group, above: str = "") -> None:
 def read_reports(out: Path) -> list[ShardReport]:
     """Return the reports of all shards that are done.
 
-    Raises
-    ------
-    ShardError
-        If a report cannot be read.
+    If a report cannot be read, that is a ShardError.
     """
     found = []
     for path in sorted((Path(out) / "shards").glob("shard-*.json")):
@@ -377,10 +332,7 @@ def changed_episodes(manifest: SplitManifest, out: Path) -> dict[int, list[str]]
 
     One that failed counts only if its files have changed since: it would fail again otherwise.
 
-    Raises
-    ------
-    ShardError
-        If a report cannot be read.
+    If a report cannot be read, that is a ShardError.
     """
     folders = {entry.episode: manifest.folder(entry) for entry in manifest}
 

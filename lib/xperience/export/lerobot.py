@@ -69,20 +69,10 @@ class WrittenEpisode:
 def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str, str]:
     """Write recordings of one frame rate as a LeRobot dataset, whole or not at all.
 
-    Returns
-    -------
-    dict of {stream: reason}
-        Streams that are left out because an episode lacks them; ``README.md`` says so too.
+    Returned are the streams that are left out because an episode lacks them, with the reason;
+    ``README.md`` says so too. If a recording can't be opened, that is an EpisodeError; if there is
+    none, frame rates differ, or the folder is there already, an ExportError.
 
-    Raises
-    ------
-    EpisodeError
-        If a recording can't be opened.
-    ExportError
-        If there is none, frame rates differ, or the folder is there already.
-
-    Notes
-    -----
     Row i of an episode is at i / fps seconds, as LeRobot asks, and so is the picture of frame i;
     ``observation.device_time`` says when it really was. Videos with one picture per frame are
     copied without decoding, others are coded anew. A value that isn't known is NaN, never zero;
@@ -272,17 +262,10 @@ def _write_rows(path: Path, columns: dict[str, np.ndarray]) -> None:
 
 
 def statistics(rows: np.ndarray, place: str = "column") -> Statistics:
-    """Return the statistics of each column over the rows without a NaN.
+    """Return the statistics of each column of (n, d) rows, over those without a NaN, arrays (d,).
 
-    Parameters
-    ----------
-    rows : array, shape (n, d)
-        At least one row is known; else an error names ``place``.
-
-    Returns
-    -------
-    dict of {name: array (d,)}
-        min, max, mean, std, quantiles; ``count``, shape (1,), is the number of known rows.
+    They are min, max, mean, std and quantiles; ``count``, shape (1,), is the number of known rows.
+    If no row is known, that is an ExportError at the place.
     """
     rows = np.asarray(rows, dtype=np.float64)
     known = rows[np.isfinite(rows).all(axis=1)]

@@ -31,14 +31,8 @@ def put_on_grid(
     holds one picture per frame and nothing else before them, they are copied as they are. Otherwise
     they are decoded and coded anew, and a frame without a picture is black.
 
-    Returns
-    -------
-    dict
-        LeRobot's description of the video.
-    bool array, shape (n_frames,)
-        Which frames have a picture.
-    bool
-        Whether pictures are copies, bit for bit.
+    Returned are LeRobot's description of the video, which frames have a picture, bool (n_frames,),
+    and whether pictures are copies, bit for bit.
     """
     pictures = episode.clock(camera).pictures[:n_frames]
     is_plain = shows_all(episode, camera) and bool((pictures == np.arange(n_frames)).all())

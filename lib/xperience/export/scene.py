@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from xperience.errors import EpisodeError, unreadable
+from xperience.errors import EpisodeError, reading
 from xperience.export.common import ExportError, absent_streams, need
 from xperience.export.remux import Sound, put_on_grid, shows_all, sound_as_it_is
 from xperience.features.posture import Postures
@@ -62,24 +61,12 @@ def export_rerun(
 ) -> dict[str, str]:
     """Write a recording as a Rerun file (``.rrd``) with a blueprint, whole or not at all.
 
-    Parameters
-    ----------
-    predictions : path, optional
-        A run's ``predictions/<section>.parquet``; the first seed of each head is shown.
-    depth_every : int
-        Every how many frames a depth map is kept: they are most of the file.
+    Predictions are a run's ``predictions/<section>.parquet``, of which the first seed of each head
+    is shown. Of depth, most of the file, one map in ``depth_every`` frames is kept. Returned are
+    the streams that are not in the file, with the reason; the file says so itself, at ``notes``.
 
-    Returns
-    -------
-    dict of {stream: reason}
-        Streams that are not in the file. The file says so itself, at ``notes``.
-
-    Raises
-    ------
-    EpisodeError
-        If the recording can't be opened.
-    ExportError
-        If the extra is not installed, or the predictions are no such table.
+    If the recording can't be opened, that is an EpisodeError; if the extra is not installed, or the
+    predictions are no such table, an ExportError.
     """
     rr = need("rerun")
     if depth_every < 1:
@@ -93,7 +80,12 @@ def export_rerun(
         stream.set_log_time_enabled(False)
         stream.set_log_tick_enabled(False)
         log = _Log(rr, stream, opened, absent_streams(opened))
-        videos, sound = _videos(log, Path(recoded)), _sound(log)
+        videos, sound = {}, _sound(log)
+        for camera in (one for one in layout.CAMERAS if one not in log.absent):
+            try:
+                videos[camera] = _video(log, camera, Path(recoded))
+            except (RuntimeError, ValueError) as error:
+                log.absent[camera] = f"Rerun cannot read this video ({error})"
         postures = Postures.of(opened)
         views = _blueprint(log, postures, list(videos), predicted, is_heard=bool(sound))
         stream.save(scratch, default_blueprint=views)  # first: a viewer decides at once
@@ -101,7 +93,11 @@ def export_rerun(
         _log_world(log, postures)
         for camera in layout.CAMERAS:
             if camera in videos:
-                _log_video(log, camera, *videos[camera])
+                asset, shown, shown_ns = videos[camera]
+                log.still(f"cameras/{camera}", asset)
+                columns, every = rr.VideoFrameReference.columns_nanos(shown_ns), log.frames
+                there = np.isin(every, shown).astype(int)
+                log.by_frame(f"cameras/{camera}", every, columns.partition(there))
             _log_camera(log, camera)
         for first in range(0, opened.n_frames, _FRAMES_AT_ONCE):
             frames = np.arange(first, min(first + _FRAMES_AT_ONCE, opened.n_frames))
@@ -130,6 +126,11 @@ class _Log:
     stream: Any
     episode: Recording
     absent: dict[str, str]
+
+    @property
+    def frames(self) -> np.ndarray:
+        """Every frame of the recording, int (n_frames,)."""
+        return np.arange(self.episode.n_frames)
 
     def still(self, entity: str, *parts: Any) -> None:
         """Log what holds at all times."""
@@ -342,25 +343,11 @@ def _frustum(model: CameraModel) -> list[np.ndarray]:
 # Videos, sound and sensors
 
 
-def _videos(log: _Log, recoded: Path) -> dict[str, tuple[Any, np.ndarray, np.ndarray]]:
-    """Return the videos that can go into the file, by camera; note those that can't.
-
-    Each is what Rerun reads, the frames that have a picture, and when in the video it is, ns.
-    """
-    videos = {}
-    for camera in layout.CAMERAS:
-        if camera not in log.absent:
-            try:
-                videos[camera] = _video(log, camera, recoded)
-            except (RuntimeError, ValueError) as error:
-                log.absent[camera] = f"Rerun cannot read this video ({error})"
-    return videos
-
-
 def _video(log: _Log, camera: str, recoded: Path) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Return a video as it is, or coded anew if it holds pictures that are not to be seen.
+    """Return a video as Rerun reads it, the frames that have a picture, and its time in it, ns.
 
-    Rerun knows neither edit lists nor rotation.
+    It is as it is, or coded anew if it holds pictures that are not to be seen: Rerun knows neither
+    edit lists nor rotation.
     """
     episode, clock = log.episode, log.episode.clock(camera)
     asset = log.rr.AssetVideo(path=episode.video_path(camera))
@@ -372,16 +359,6 @@ def _video(log: _Log, camera: str, recoded: Path) -> tuple[Any, np.ndarray, np.n
     _, there, _ = put_on_grid(episode, camera, path, round(episode.fps), episode.n_frames)
     frames, asset = np.flatnonzero(there), log.rr.AssetVideo(path=path)
     return asset, frames, asset.read_frame_timestamps_nanos()[frames]
-
-
-def _log_video(
-    log: _Log, camera: str, asset: Any, frames: np.ndarray, shown_ns: np.ndarray
-) -> None:
-    """Log a camera's video, and which of its pictures each frame shows; nothing where none."""
-    entity, every = f"cameras/{camera}", np.arange(log.episode.n_frames)
-    log.still(entity, asset)
-    columns = log.rr.VideoFrameReference.columns_nanos(shown_ns)
-    log.by_frame(entity, every, columns.partition(np.isin(every, frames).astype(int)))
 
 
 def _sound(log: _Log) -> list[Sound]:
@@ -406,12 +383,12 @@ def _log_sound(log: _Log, sound: list[Sound]) -> None:
             blob=[piece.data for piece in sound], media_type=["audio/mp4"] * len(sound)
         )
         log.by_time("sound/heard", times_s, heard)
-    frames = np.arange(log.episode.n_frames)
-    levels = np.array([_level_db(one) for one in log.episode.sound(frames, frames + 1)])
+    sounds = log.episode.sound(log.frames, log.frames + 1)
+    levels = np.array([_level_db(one) for one in sounds])
     log.still("sound/level", log.rr.SeriesLines(names=["level, dB"]))
     there = np.isfinite(levels)
     columns = log.rr.Scalars.columns(scalars=levels[there])
-    log.by_frame("sound/level", frames, columns.partition(there.astype(int)))
+    log.by_frame("sound/level", log.frames, columns.partition(there.astype(int)))
 
 
 def _level_db(samples: np.ndarray) -> float:
@@ -487,7 +464,7 @@ def _log_labels(log: _Log) -> None:
     A label that says nothing, such as ``N/A``, ends the one before it. What is going on is a page
     that changes with the cursor.
     """
-    said, every = log.episode.labels_of("corrected"), np.arange(log.episode.n_frames)
+    said, every = log.episode.labels_of("corrected"), log.frames
     for name in ("action", "subtask"):
         labels = [label if is_labelled(label) else None for label in getattr(said, name)]
         log.states(f"labels/{name}", every, labels)
@@ -534,10 +511,8 @@ def _log_notes(log: _Log) -> None:
 def _read_predictions(path: Path, episode: Recording) -> pd.DataFrame:
     """Return what heads predicted of this recording, of a cohort's table its rows alone."""
     place, way_out = Path(path).name, "Give artifacts/<run>/predictions/<section>.parquet."
-    try:
+    with reading(place, "a Parquet table", ExportError, way_out):
         table = pd.read_parquet(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ExportError(place, unreadable(error), "a Parquet table", way_out) from error
     lost = [name for name in NEEDED if name not in table]
     if lost:
         raise ExportError(place, f"has no column {lost[0]!r}", "a table of predictions", way_out)

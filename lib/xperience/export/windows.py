@@ -35,27 +35,13 @@ def export_windows(
 ) -> dict[str, str]:
     """Write windows tables as a folder that Hugging Face `datasets` and Croissant readers load.
 
-    Parameters
-    ----------
-    tables : sequence of path
-        Windows tables of one contract; they are copied unchanged to ``data/``.
-    out : path
-        The folder; it must not be there yet.
-    name, licence : str
-        Name of the data set, and identifier of the recordings' licence.
+    The tables, of one contract, are copied unchanged to ``data/``; the licence is the recordings'
+    identifier. Returned are the blocks that hold nothing but nulls in a table, with the reason; the
+    card says so too.
 
-    Returns
-    -------
-    dict of {block: reason}
-        Blocks that hold nothing but nulls in a table. The card says so too.
-
-    Raises
-    ------
-    XperienceError
-        If a file is no windows table.
-    ExportError
-        If there is none, contracts differ, two share a file name, the extra is not installed, or
-        the folder is there already.
+    If a file is no windows table, that is an XperienceError; if there is none, contracts differ,
+    two share a file name, the extra is not installed, or the folder is there already, an
+    ExportError.
     """
     opened = [WindowTable(table) for table in tables]
     contract = _check(opened)
@@ -77,10 +63,7 @@ def export_windows(
 def check_croissant(folder: Path | str, at_most: int | None = None) -> int:
     """Validate a folder's Croissant metadata; return how many windows it leads to, up to a limit.
 
-    Raises
-    ------
-    ExportError
-        If the metadata is invalid.
+    If the metadata is invalid, that is an ExportError.
     """
     mlc = need("mlcroissant")
     path = Path(folder) / CROISSANT

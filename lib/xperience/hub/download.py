@@ -63,13 +63,9 @@ class UnreachableError(DownloadError):
 def list_episodes(source: SampleSource) -> list[RemoteEpisode]:
     """Return the episodes of a dataset, or of one folder, sorted, unusable ones included.
 
-    Raises
-    ------
-    UnreachableError
-        If the hub does not answer.
-    DownloadError
-        If the dataset or revision is missing or closed, or the listing cannot be trusted: another
-        commit than the pinned one, a file without size or hash, a path that would leave its folder.
+    If the hub does not answer, that is an UnreachableError. If the dataset or revision is missing
+    or closed, or the listing cannot be trusted (another commit than the pinned one, a file without
+    size or hash, a path that would leave its folder), it is a DownloadError.
     """
     commit, _ = resolve(source.repo_id, source.revision)
     return group_episodes(list_files(source.repo_id, commit, source.folder))
@@ -86,13 +82,9 @@ def download_episode(
     file that is there is replaced or removed. With a full commit hash as revision and nothing
     changed, the network is not used at all. ``say`` takes each line for the user.
 
-    Raises
-    ------
-    UnreachableError
-        If the hub does not answer or breaks off.
-    DownloadError
-        If the hub refuses, there is no such episode, a file is not as listed, the disk is full, or
-        the folder holds something else.
+    If the hub does not answer or breaks off, that is an UnreachableError. If it refuses, there is
+    no such episode, a file is not as listed, the disk is full, or the folder holds something else,
+    it is a DownloadError.
     """
     old = read_receipt(out)
     if old and COMMIT.fullmatch(source.revision) and old.answers(source, out):

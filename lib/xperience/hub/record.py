@@ -92,25 +92,12 @@ def download_record(
 
     Shows the licence first. Each file is asked of one source after the other until one has it with
     the listed size and SHA-256. What is there already is kept, an interrupted file goes on where it
-    stopped, and the files appear in their places once all have arrived.
+    stopped, and the files appear in their places once all have arrived. The note's parameters hold
+    ``source``, ``files`` and ``sources``; ``say`` takes each line for the user.
 
-    Parameters
-    ----------
-    note : mapping
-        What the note's parameters hold: ``source``, ``files`` and ``sources``.
-    files : sequence of RemoteFile
-        What to bring.
-    out : Path
-        Folder that holds nothing else.
-    say : callable
-        Takes each line for the user.
-
-    Raises
-    ------
-    UnreachableError
-        If no source that answered has a file, and another one did not answer.
-    DownloadError
-        If no source has a file as listed, or the folder holds something else in its place.
+    If no source that answered has a file, and another one did not answer, that is an
+    UnreachableError. If no source has it as listed, or the folder holds something else in its
+    place, it is a DownloadError.
     """
     absent = absent_files(out, {file.path: file for file in files})
     if not absent and (out / RECEIPT).is_file():

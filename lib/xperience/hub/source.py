@@ -33,26 +33,15 @@ def _safe_folder(folder: str | None) -> str | None:
 
 
 class SampleSource(BaseModel):
-    """Where an episode comes from: one dataset, pinned.
-
-    Parameters
-    ----------
-    repo_id : str
-        ``owner/name`` of the dataset on the hub.
-    revision : str
-        Commit hash (best: the same files for ever), tag or branch.
-    folder : str or None
-        Folder of the episode inside the dataset, "" for its top; None takes the only episode.
-    licence : str
-        Identifier of the licence, shown before the download.
-    """
+    """Where an episode comes from: one dataset, pinned."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    repo_id: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
-    revision: str = Field(min_length=1)
+    repo_id: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")  # ``owner/name`` on the hub
+    revision: str = Field(min_length=1)  # commit hash (best: the same files for ever), tag, branch
     folder: Annotated[str | None, AfterValidator(_safe_folder)] = None
-    licence: str = Field(min_length=1)
+    """Of the episode inside the dataset, "" for its top; None takes the only episode."""
+    licence: str = Field(min_length=1)  # its identifier, shown before the download
 
 
 class RemoteFile(BaseModel):

@@ -85,11 +85,8 @@ def linear_json(guesses: Guesses, asked: Iterable[Supervised], options: Options)
     run of windows up to the one in question that are given the same action; without the windows
     before, it is that window.
 
-    Raises
-    ------
-    AnswersError
-        If no head has spoken of a record's window, or a class of contact or transition is none that
-        heads have.
+    If no head has spoken of a record's window, or a class of contact or transition is none that
+    heads have, that is an AnswersError.
     """
     for record in asked:
         start = record.window.start_frame

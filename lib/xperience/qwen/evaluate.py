@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from xperience.errors import unreadable
+from xperience.errors import reading
 from xperience.evaluation.records import Record, holm, read_records, write_records
 from xperience.outputs import check_output
 from xperience.project import episode_name, provenance_path
@@ -49,15 +49,8 @@ def evaluate(
 
     They are figures of the published evaluator (contract "published", names prefixed
     ``published_``), then honest scores with floors and intervals over recordings (contract
-    "corrected").
-
-    Parameters
-    ----------
-    predictions, options : path
-        See `xperience.qwen.predictions.read_predictions` and
-        `xperience.qwen.schema.read_options`; what they refuse is an AnswersError.
-    model : str, optional
-        Name of who answered, the rows' head; the name of the predictions' folder without.
+    "corrected"). Files are read by `read_predictions` and `read_options`; what they refuse is an
+    AnswersError. The rows' head is the model, by default the name of the predictions' folder.
     """
     found, base = read_predictions(predictions, read_options(options)), _base(predictions, model)
     return holm(row for part in PARTS.values() for row in part(found, base))
@@ -75,13 +68,11 @@ def evaluate_to(
     out, base = Path(out), _base(predictions, model)
     for written in (out, provenance_path(out)):
         check_output(written, [predictions, options])
-    try:
-        digests = {"predictions": file_digest(predictions), "options": file_digest(options)}
-    except OSError as error:
-        raise AnswersError(
-            Path(error.filename).name, unreadable(error), "a file", "Name another one."
-        ) from error
-    key = {"data": {**digests, "model": base["head"]}, "tools": _tools()}
+    data = {"model": base["head"]}
+    for what, path in (("predictions", predictions), ("options", options)):
+        with reading(Path(path).name, "a file", AnswersError):
+            data[what] = file_digest(path)
+    key = {"data": data, "tools": _tools()}
     if out.exists() and _is_current(provenance_path(out), out, key):
         return read_records(out)
     parts = out.parent / f".{out.stem}.parts"

@@ -89,30 +89,16 @@ def export_records(
     workers: int = 1,
     on_episode: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Export:
-    """Write the supervised records of a cohort.
+    """Write the supervised records of a cohort whose recordings have their videos.
 
-    Parameters
-    ----------
-    cohort : SplitManifest
-        Whose folders hold recordings with their videos.
-    out : path
-        Folder for ``records.jsonl``, ``options.json``, ``manifest.json`` and ``media/``.
-    settings : ExportSettings, optional
-        How records are made.
-    sides : iterable of str
-        Splits to write records of; options come from the training split in any case.
-    workers : int
-        Episodes worked on at a time; no result depends on it.
-    on_episode : callable (stage, done, total), optional
-        Told of each episode that is done.
+    In the folder come ``records.jsonl``, ``options.json``, ``manifest.json`` and ``media/``.
+    Records are of the splits named in ``sides``; options come from the training split in any case.
+    No result depends on the number of workers. ``on_episode`` takes (stage,
+    done, total).
 
-    Raises
-    ------
-    AnswersError
-        If a split is unknown, no training episode has labels, or nothing can be exported. An
-        episode that cannot be used is named in the manifest with its reason; the others go on.
-    OutputError
-        If the folder holds one of the recordings, or lies in one.
+    If a split is unknown, no training episode has labels, or nothing can be exported, that is an
+    AnswersError; if the folder holds one of the recordings, or lies in one, an OutputError. An
+    episode that cannot be used is named in the manifest with its reason, and the others go on.
     """
     out, settings, asked = Path(out), settings or ExportSettings(), tuple(sides)
     for side in asked:

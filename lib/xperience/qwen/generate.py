@@ -58,29 +58,14 @@ def generate(
     sides: Sequence[str] = ("test",),
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Let a model answer records; write predictions for `xperience evaluate`, return how many.
+    """Let a model answer the records of some splits; write predictions, return how many.
 
-    Parameters
-    ----------
-    records : path
-        A finished export.
-    source : ModelSource
-        The model, perhaps with an adapter.
-    out : path
-        Predictions to write, one JSON object per line; beside it ``<name>.key.json`` says what they
-        rest on. Until all are there, they are kept in a hidden folder beside it.
-    decoding : Decoding
-        How answers are written.
-    sides : sequence of str
-        Whose records are asked.
-    watch : callable, optional
-        Told after each batch how many records are done, and of how many.
+    They are written for `xperience evaluate`, one JSON object per line; beside them
+    ``<name>.key.json`` says what they rest on. Until all are there, they are kept in a hidden
+    folder beside it. ``watch`` is told after each batch how many records are done, and of how many.
 
-    Raises
-    ------
-    AnswersError
-        If anything cannot be read, no record is in these splits, or predictions or parts that lie
-        there rest on other data.
+    If anything cannot be read, no record is in these splits, or predictions or parts that lie there
+    rest on other data, that is an AnswersError.
     """
     out, export = Path(out), open_export(records)
     asked = export.some(*sides)

@@ -135,18 +135,10 @@ def write_mp4(
     *,
     key_every: int = _NO_MORE_KEYS,
 ) -> None:
-    """Write pictures as H.264 in an MP4, whole or not at all; one that is there is replaced.
+    """Write RGB pictures as H.264 in an MP4, whole or not at all; one that is there is replaced.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    pictures : iterable of uint8 array, shape (height, width, 3)
-        RGB, at least one.
-    fps, crf : float and int
-        Frames a second; quality, 0 (best) to 51.
-    key_every : int, optional
-        Pictures from one that is told without others to the next; by default only the first is.
+    At least one picture, uint8 (height, width, 3); quality goes from 0 (best) to 51. The first
+    picture is stored without others, and every ``key_every`` th after it where that is given.
     """
     rate, pictures = Fraction(fps).limit_denominator(1001), iter(pictures)
     first = next(pictures)

@@ -133,20 +133,11 @@ class AnswerFile:
 def read_predictions(path: Path | str, options: Options) -> AnswerFile:
     """Read a file of predictions, one JSON object per line.
 
-    Parameters
-    ----------
-    path : path
-        Each line has ``id``, ``episode_id``, ``raw_prediction`` (all that the model wrote) and
-        ``true_json``; ``predicted_label``, ``pred_json`` and ``true_label_seen_in_train`` are used
-        where they are there. Read one line at a time; the texts themselves are not kept.
-    options : Options
-        Labels that may be said.
-
-    Raises
-    ------
-    AnswersError
-        If the file is missing, empty, cut off or not UTF-8, a line lacks something, or an id
-        stands twice. The place is ``file:line``.
+    Each line has ``id``, ``episode_id``, ``raw_prediction`` (all that the model wrote) and
+    ``true_json``; ``predicted_label``, ``pred_json`` and ``true_label_seen_in_train`` are used
+    where they are there. One line is read at a time; the texts themselves are not kept. If the file
+    is missing, empty, cut off or not UTF-8, a line lacks something, or an id stands twice, that is
+    an AnswersError at ``file:line``.
     """
     path = Path(path)
     try:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xperience.errors import TextError, XperienceError, unreadable
+from xperience.errors import XperienceError, reading
 from xperience.text import read_json
 
 UNKNOWN = "unknown"
@@ -124,12 +124,8 @@ def read_options(path: Path | str) -> Options:
     label twice, that is an AnswersError.
     """
     path = Path(path)
-    try:
+    with reading(path.name, "a JSON list of labels", AnswersError):
         value = read_json(path)
-    except (OSError, TextError) as error:
-        raise AnswersError(
-            path.name, unreadable(error), "a JSON list of labels", "Name another file."
-        ) from error
     lists = {"action": value} if isinstance(value, list) else value
     if not isinstance(lists, dict) or "action" not in lists or not lists.keys() <= {*LISTS}:
         is_object = isinstance(lists, dict)

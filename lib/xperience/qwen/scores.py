@@ -76,14 +76,9 @@ def count_labels(
 ) -> LabelCounts:
     """Count labels recording by recording.
 
-    Parameters
-    ----------
-    truth, said : sequence of sets of labels, length n
-        One label a sample, or none where nothing usable was said, or any number of names.
-    episodes : int array, shape (n,)
-        Number of each sample's recording.
-    options : iterable of labels, optional
-        Labels that could have been chosen, whether or not they occur.
+    Truth and answers are sets, n of each: one label per sample, or none where nothing usable was
+    said, or any number of names. Episodes, int (n,), number each sample's recording. Options are
+    labels that could have been chosen, whether or not they occur.
     """
     place = {name: i for i, name in enumerate(dict.fromkeys(n for s in (*truth, *said) for n in s))}
     shape = (int(episodes.max()) + 1, len(place))
@@ -99,16 +94,10 @@ def count_labels(
 def share(
     hits: np.ndarray, episodes: np.ndarray, counted: np.ndarray | None = None
 ) -> WeightedScore:
-    """Return the mean of per-sample values as a function of weights of recordings.
+    """Return the mean of per-sample values, float (n,), as a function of weights of recordings.
 
-    Parameters
-    ----------
-    hits : float array, shape (n,)
-        Usually 0 or 1.
-    episodes : int array, shape (n,)
-        Number of each sample's recording.
-    counted : bool array, shape (n,), optional
-        Samples that count, all if not given; the mean is NaN where none does.
+    Episodes, int (n,), number each sample's recording. Only the samples counted, bool (n,), have a
+    say, all if not given; the mean is NaN where none does.
     """
     keep = np.ones(len(hits), dtype=bool) if counted is None else counted
     n_episodes = int(episodes.max()) + 1

@@ -47,17 +47,9 @@ FEATURES = {
 def make_tiny(folder: Path | str, texts: Iterable[str], seed: int = 0) -> Path:
     """Write a tiny thinker of the Qwen3-Omni architecture with its tokenizer; return its folder.
 
-    It holds weights (safetensors), configuration, tokenizer and feature settings. The same
-    arguments give the same files.
-
-    Parameters
-    ----------
-    folder : path
-        Folder to make; one that exists is an AnswersError.
-    texts : iterable of str
-        What the tokenizer learns its merges from: prompts, options, answers.
-    seed : int
-        Seeds the weights.
+    It holds weights (safetensors), drawn from the seed, configuration, tokenizer and feature
+    settings. The tokenizer learns its merges from the texts: prompts, options, answers. The same
+    arguments give the same files. A folder that exists is an AnswersError.
     """
     require()
     import torch  # noqa: PLC0415

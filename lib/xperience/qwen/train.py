@@ -103,27 +103,12 @@ def train(
     """Train an adapter on the training split; go on where an earlier call was stopped.
 
     Started by ``accelerate launch``, several processes share each step's records. What is returned
-    is the adapter of least validation loss; the last, where nothing validates.
+    is the adapter of least validation loss; the last, where nothing validates. The run's folder
+    holds ``key.json`` (what it rests on), ``log.jsonl`` (one line per step, which ``watch`` is told
+    too, in the main process), ``checkpoints/``, and at the end ``adapter/`` and ``training.json``.
 
-    Parameters
-    ----------
-    records : path
-        A finished export. Its validation split, if there is one, chooses the checkpoint.
-    source : ModelSource
-        The model; it stays as it is.
-    out : path
-        Folder of the run: ``key.json`` (what it rests on), ``log.jsonl`` (one line per step),
-        ``checkpoints/``, and at the end ``adapter/`` and ``training.json``.
-    settings : TrainingSettings
-        How it is trained.
-    watch : callable, optional
-        Told each line of the log, in the main process.
-
-    Raises
-    ------
-    AnswersError
-        If anything cannot be read, the source has an adapter, a run with another key lies there,
-        or the batch cannot be cut over the processes.
+    If anything cannot be read, the source has an adapter, a run with another key lies there, or the
+    batch cannot be cut over the processes, that is an AnswersError.
     """
     require()
     if source.adapter is not None:

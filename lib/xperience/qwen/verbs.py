@@ -65,7 +65,7 @@ def baseline(
     head: Annotated[str, typer.Option(help="For linear: which head of that table.")] = "linear",
 ) -> None:
     """Answer records without a language model, in the same format."""
-    from xperience.errors import ParamsError, did_you_mean, unreadable
+    from xperience.errors import ParamsError, did_you_mean, reading
     from xperience.qwen import baselines
     from xperience.qwen.schema import AnswersError
     from xperience.qwen.supervised import open_export, write_predictions
@@ -87,13 +87,10 @@ def baseline(
     else:
         import pyarrow.parquet as pq
 
-        try:
+        way_out = "Name the predictions of heads across recordings."
+        expected = "a Parquet table of predictions"
+        with reading(predictions.name, expected, AnswersError, way_out):
             table = pq.read_table(predictions).to_pandas()
-        except (OSError, ValueError) as error:
-            raise AnswersError(
-                predictions.name, unreadable(error), "a Parquet table of predictions",
-                "Name the predictions of heads across recordings.",
-            ) from error  # fmt: skip
         guesses = baselines.guesses_of(table, head, predictions.name)
         said = baselines.linear_json(guesses, asked, found.options)
     typer.echo(f"{write_predictions(out, said)} answers")

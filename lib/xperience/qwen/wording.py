@@ -62,7 +62,8 @@ def comparisons() -> dict[str, LabelComparison]:
         ("normalised", "The same words in the same order, whatever case, punctuation and articles.",
          _by_key(lambda label: tuple(labels.words_of(label)) or None), None),
         ("same_words", "The same lemmas in any order.", _by_key(lambda x: parts(x).words), split),
-        ("same_verb_and_noun", "The same verb and the same head noun.", _by_key(_both), split),
+        ("same_verb_and_noun", "The same verb and the same head noun.",
+         _by_key(lambda x: parts(x).both), split),
         ("same_noun", "The same head noun.", _by_key(lambda x: parts(x).noun), split),
         ("same_verb", "The same verb.", _by_key(lambda x: parts(x).verb), split),
         ("same_meaning", f"Sentence vectors with a cosine of {ALIKE} or more.",
@@ -73,11 +74,6 @@ def comparisons() -> dict[str, LabelComparison]:
         name: LabelComparison(share_metric(f"wording_{name}", rule), compare, needs)
         for name, rule, compare, needs in rows
     }
-
-
-def _both(label: str) -> tuple[str, str] | None:
-    parts = labels.split(label)
-    return (parts.verb, parts.noun) if parts.verb and parts.noun else None
 
 
 def _by_key(key_of: Callable[[str], Hashable]) -> Compare:
@@ -106,9 +102,7 @@ def missing_packages() -> list[str]:
     return [name for name in SENTENCE_PACKAGES if importlib.util.find_spec(name) is None]
 
 
-@lru_cache(maxsize=1)
-def _embedded(sentences: tuple[str, ...]) -> np.ndarray:
-    return sentence_vectors(sentences)
+_embedded = lru_cache(maxsize=1)(sentence_vectors)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,11 @@ class LabelParts:
     noun: str | None
     words: tuple[str, ...]  # all but articles, in order of the alphabet
 
+    @property
+    def both(self) -> tuple[str, str] | None:
+        """Verb and head noun; None where one of them lacks."""
+        return (self.verb, self.noun) if self.verb and self.noun else None
+
 
 def words_of(label: str) -> list[str]:
     """Return a label's words in lower case, without punctuation and articles.

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import av
@@ -70,22 +71,18 @@ def plan_family(settings: FamilySettings) -> list[Member]:
                 activity = withheld if first_of_test else known[len(members) % len(known)]
                 wearer = int(rng.integers(2**31)) if number == 0 else members[-1].settings.seed
                 script = _paced(worded(activity, spoken), rng)
-                own = _own_settings(settings, wearer, rng)
+                own = StandinSettings(
+                    frames=int(rng.integers(settings.frames[0], settings.frames[1] + 1)),
+                    size_px=settings.size_px,
+                    depth_size_px=settings.depth_size_px,
+                    seed=wearer,
+                    variety=VARIETY,
+                    workers=1,
+                )
                 name = f"{session}__ep{number + 1}"
                 members.append(Member(name, session, side, activity, script, own))
             todo -= size
     return _with_faults(members, rng) if settings.inject_faults else members
-
-
-def _own_settings(family: FamilySettings, seed: int, rng: np.random.Generator) -> StandinSettings:
-    return StandinSettings(
-        frames=int(rng.integers(family.frames[0], family.frames[1] + 1)),
-        size_px=family.size_px,
-        depth_size_px=family.depth_size_px,
-        seed=seed,
-        variety=VARIETY,
-        workers=1,
-    )
 
 
 def _paced(script: Script, rng: np.random.Generator) -> Script:
@@ -115,18 +112,9 @@ def write_family(
 ) -> list[dict[str, str | int]]:
     """Write a family of simulated episodes, each whole or not at all; return its split manifest.
 
-    Each episode gets a folder in ``folder``; simulated ones that are there are replaced.
-
-    Returns
-    -------
-    list of dict
-        One row per episode: the columns of `xperience.cohort.manifest.Entry`, folders relative to
-        ``folder``.
-
-    Raises
-    ------
-    ParamsError
-        If activities or words cannot be used, or a folder holds something else.
+    Each episode gets a folder in ``folder``; simulated ones that are there are replaced. Rows have
+    the columns of `xperience.cohort.manifest.Entry`, their folders relative to ``folder``. If
+    activities or words cannot be used, or a folder holds something else, that is a ParamsError.
     """
     folder, tell = Path(folder), on_progress or quiet
     folder.mkdir(parents=True, exist_ok=True)
@@ -173,26 +161,14 @@ def _row(folder: Path, member: Member) -> dict[str, str | int]:
 # -- fault injection ---------------------------------------------------------------------------
 
 
-def _without_group(name: str) -> Callable[[Path], None]:
-    def remove(episode: Path) -> None:
-        with h5py.File(episode / layout.ANNOTATION, "r+") as file:
-            del file[name]
-
-    return remove
-
-
-def _without_camera(episode: Path) -> None:
-    (episode / f"{layout.CAMERAS[3]}.mp4").unlink()
+def _without_group(episode: Path, name: str) -> None:
+    with h5py.File(episode / layout.ANNOTATION, "r+") as file:
+        del file[name]
 
 
 def _without_sound(episode: Path) -> None:
     for camera in layout.CAMERAS:
         _copy_pictures(episode / f"{camera}.mp4")
-
-
-def _video_stops(episode: Path) -> None:
-    """Let one camera's video, with its sound, end early."""
-    _copy_pictures(episode / f"{layout.CAMERAS[1]}.mp4", _STOPS_AT)
 
 
 def _body_lost(episode: Path) -> None:
@@ -219,11 +195,11 @@ def _copy_pictures(path: Path, share: float = 1.0) -> None:
 
 
 FAULTS: dict[str, Callable[[Path], None]] = {
-    "without_depth": _without_group("depth"),
-    "without_imu": _without_group("imu"),
-    "without_camera": _without_camera,
+    "without_depth": partial(_without_group, name="depth"),
+    "without_imu": partial(_without_group, name="imu"),
+    "without_camera": lambda episode: (episode / f"{layout.CAMERAS[3]}.mp4").unlink(),
     "without_sound": _without_sound,
-    "video_stops": _video_stops,
+    "video_stops": lambda episode: _copy_pictures(episode / f"{layout.CAMERAS[1]}.mp4", _STOPS_AT),
     "body_lost": _body_lost,
 }
 """What may be injected into an episode of a family, by name."""

@@ -44,13 +44,7 @@ def is_simulated(folder: Path) -> bool:
 
 
 def check_replaceable(path: Path) -> None:
-    """Refuse a folder or file that is there and that the simulator did not write.
-
-    Raises
-    ------
-    ParamsError
-        Naming it.
-    """
+    """Refuse, by a ParamsError, what is there and the simulator did not write, folder or file."""
     is_ours = is_simulated if path.is_dir() else is_marked
     is_there = path.is_symlink() or (any(path.iterdir()) if path.is_dir() else path.exists())
     if is_there and not is_ours(path):

@@ -6,7 +6,6 @@ from string import Formatter
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -17,9 +16,9 @@ from pydantic import (
     model_validator,
 )
 
-from xperience.errors import ParamsError, TextError, did_you_mean, unreadable
+from xperience.errors import ParamsError, did_you_mean
 from xperience.standin.kitchen import FIXED, KITCHEN
-from xperience.text import read_text
+from xperience.text import read_yaml
 
 UNLABELLED = "N/A"
 WORDS = "words.yaml"
@@ -135,27 +134,14 @@ class Script(_Strict):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _load_yaml(path: Path, expected: str) -> Any:
-    try:
-        return yaml.safe_load(read_text(path))
-    except (OSError, TextError) as error:
-        way_out = "Name an existing file."
-        raise ParamsError(str(path), unreadable(error), expected, way_out) from error
-    except yaml.YAMLError as error:
-        found = f"is not YAML ({error})"
-        raise ParamsError(str(path), found, expected, "Mend its syntax.") from error
-
-
 def load_script(path: Path) -> Script:
     """Return the script in a timeline file.
 
-    Raises
-    ------
-    ParamsError
-        If there is no such file, it is not YAML, or it names what the simulator does not know.
+    If there is no such file, it is not YAML, or it names what the simulator does not know, that is
+    a ParamsError.
     """
     try:
-        return Script.model_validate(_load_yaml(path, "a timeline file"))
+        return Script.model_validate(read_yaml(path, str(path)))
     except ValidationError as error:
         first = error.errors()[0]
         place = "/".join(str(part) for part in first["loc"] if not str(part)[:1].isupper())
@@ -204,10 +190,7 @@ def _segment(number: int, spans: list[FrameSpan], names: list[str]) -> dict[str,
 def activities(folder: Path) -> list[Path]:
     """Return the activity files of a folder, by name.
 
-    Raises
-    ------
-    ParamsError
-        If there is none.
+    If there is none, that is a ParamsError.
     """
     found = sorted(path for path in Path(folder).glob("*.yaml") if path.name != WORDS)
     if not found:
@@ -220,13 +203,10 @@ def activities(folder: Path) -> list[Path]:
 def read_words(folder: Path) -> dict[str, list[str]]:
     """Return the words that annotators choose from, by the name in braces.
 
-    Raises
-    ------
-    ParamsError
-        If ``words.yaml`` is missing or is not a list of words for each name.
+    If ``words.yaml`` is missing or is not a list of words for each name, that is a ParamsError.
     """
     path = Path(folder) / WORDS
-    words = _load_yaml(path, "words by name")
+    words = read_yaml(path, str(path))
     whole = isinstance(words, dict) and all(
         isinstance(some, list) and some and all(isinstance(word, str) and word for word in some)
         for some in words.values()
@@ -246,10 +226,7 @@ def choose_words(words: dict[str, list[str]], rng: np.random.Generator) -> dict[
 def worded(activity: Path, words: dict[str, str]) -> Script:
     """Return an activity, whose texts may hold names in braces, as one annotator words it.
 
-    Raises
-    ------
-    ParamsError
-        If the file cannot be used or has a name without words.
+    If the file cannot be used or has a name without words, that is a ParamsError.
     """
     return Script.model_validate(_with_words(load_script(activity).document(), words, activity))
 

@@ -37,8 +37,6 @@ class Camera:
 def cameras(settings: StandinSettings) -> dict[str, Camera]:
     """Return the six cameras of the rig, in the layout's order.
 
-    Notes
-    -----
     Fisheye 0 and 1 look ahead and down, side by side; 2 and 3 look to the left and to the right.
     The stereo pair are pinhole views from the very places of fisheye 0 and 1, with the same axes,
     so ``cam01/T_c0_b`` equals ``cam0/T_c_b`` and the right camera is ``cam1/T_c_b``. Pixel
@@ -75,8 +73,6 @@ def frame_stamps_ns(settings: StandinSettings) -> np.ndarray:
 def inertial(scene: Scene, settings: StandinSettings) -> dict[str, np.ndarray]:
     """Return what an inertial unit on the rig measures, by the annotation's paths.
 
-    Notes
-    -----
     200 Hz, from 50 ms before the first frame to 50 ms after the last. Accelerometer, shape (n, 3):
     specific force along the rig's axes, m/s² (at rest +9.81 upwards); gyroscope, shape (n, 3): body
     rates, rad/s; both with white noise and a constant bias. Stamps share the frames' device clock,
@@ -118,8 +114,6 @@ def contacts(scene: Scene) -> np.ndarray:
     wrists (last two columns) stand for whole hands: a joint or the middle of a bone of the hand
     within 16 mm of a surface. Hips touch when the wearer leans against the table.
 
-    Notes
-    -----
     The floor does not count. Someone who stands touches it in every frame, and then "does any
     part touch something" would have one answer for the whole episode; `floor_contacts` tells
     when each foot is down.

@@ -87,8 +87,11 @@ def soundtrack(events: list[SoundEvent], settings: StandinSettings) -> np.ndarra
     rng = np.random.default_rng([settings.seed, 6])
     out = _ROOM * band(rng.normal(0, 2, n_samples), 0, 900)
     for number, event in enumerate(events):
-        own = np.random.default_rng([settings.seed, 7, number])
-        _lay(out, _heard(event, own), event.start_s + settings.audio_offset_s)
+        sound = _heard(event, np.random.default_rng([settings.seed, 7, number]))
+        first = round((event.start_s + settings.audio_offset_s) * SOUND_RATE_HZ)
+        piece, place = sound[max(-first, 0) :], out[max(first, 0) :]
+        n_heard = min(len(piece), len(place))
+        place[:n_heard] += piece[:n_heard]
     return (np.tanh(1.2 * out) / 1.2).astype(np.float32)
 
 
@@ -97,14 +100,6 @@ def _heard(event: SoundEvent, rng: np.random.Generator) -> np.ndarray:
     if event.name in _RING:
         return ring(rng, event.name)
     return hum(length_s) if event.name == "hum" else rush(rng, event.name, length_s)
-
-
-def _lay(out: np.ndarray, sound: np.ndarray, start_s: float) -> None:
-    first = round(start_s * SOUND_RATE_HZ)
-    skip, room = max(-first, 0), len(out) - max(first, 0)
-    if room > 0 and skip < len(sound):
-        piece = sound[skip : skip + room]
-        out[max(first, 0) : max(first, 0) + len(piece)] += piece
 
 
 def sound_events(events: list[SoundEvent], fps: float, duration_s: float) -> list[dict]:

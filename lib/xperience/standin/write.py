@@ -45,17 +45,12 @@ def write_episode(
 ) -> Path:
     """Write a simulated episode: ``annotation.hdf5`` and six videos with sound.
 
-    It appears, or replaces an older simulated episode, only when everything in it is written.
-    Equal settings give equal files, whatever the number of workers. ``on_progress`` may be called
-    from any thread; ``fault`` changes the folder before it is in place, as in `family.FAULTS`.
+    It appears, or replaces an older simulated episode, only when everything in it is written. Equal
+    settings give equal files, whatever the number of workers. ``on_progress`` may be called from
+    any thread; ``fault`` changes the folder before it is in place, as in `family.FAULTS`.
 
-    Raises
-    ------
-    ParamsError
-        If the folder holds anything but an episode that bears the simulator's mark, or the script
-        is unusable.
-    OutputError
-        If the folder lies in a recording.
+    If the folder holds anything but an episode that bears the simulator's mark, or the script is
+    unusable, that is a ParamsError; if it lies in a recording, an OutputError.
     """
     folder, tell = Path(folder), on_progress or quiet
     check_replaceable(folder)
@@ -109,8 +104,6 @@ def _write_files(folder: Path, scene: Scene, settings: StandinSettings, tell: On
 def write_annotation(path: Path, scene: Scene, settings: StandinSettings) -> None:
     """Write everything but depth into a new file; equal settings give equal arrays.
 
-    Notes
-    -----
     Hands are in the axes of camera 0 of ``cam01`` (which is fisheye camera 0), bodies in world
     axes. Poses lead from world to rig; the rig is the inertial unit: x ahead, y left, z up.
     """

@@ -193,8 +193,6 @@ class ClockPair:
     def judged(self, misalignment: Misalignment) -> "ClockPair":
         """Return the pair with a measured misalignment and the verdict that it calls for.
 
-        Notes
-        -----
         "Off": in the middle the offset is more than half a frame and its interval excludes 0, or so
         it is at the start or the end and the drift is known; or some frame strays by more than a
         frame from what the line says. "Synchronised": none of this, and all three intervals lie
@@ -261,23 +259,13 @@ def audit_episode(
 ) -> SyncAudit:
     """Return whether the streams of a recording are synchronised; no label is needed.
 
-    The episode is only read; videos and sound are streamed. A pair that cannot be judged (a stream
-    is missing, silent or motionless, the recording is too short, the signals unlike each other)
-    says so and why, and holds no offset.
+    The episode is only read; videos and sound are streamed. Only the ``pairs`` named are looked at;
+    the seed draws the resamples behind the intervals. A pair that cannot be judged (a stream is
+    missing, silent or motionless, the recording is too short, the signals unlike each other) says
+    so and why, and holds no offset.
 
-    Parameters
-    ----------
-    pairs : sequence of str
-        Names in `PAIRS`; only these are looked at.
-    seed : int
-        Draws the resamples behind the intervals.
-
-    Raises
-    ------
-    EpisodeError
-        If there is no usable annotation.
-    ParamsError
-        If there is no pair of a name.
+    If there is no usable annotation, that is an EpisodeError; if there is no pair of a name, a
+    ParamsError.
     """
     if unknown := [name for name in pairs if name not in PAIRS]:
         hint = did_you_mean(unknown[0], PAIRS)

@@ -131,13 +131,8 @@ def _least_squares(sums: np.ndarray) -> Line:
 def measure_lag(late: np.ndarray, reference: np.ndarray, seed: int = 0) -> Lag:
     """Return how much later what two signals share comes in ``late`` than in ``reference``.
 
-    Parameters
-    ----------
-    late, reference : float array, shape (n,) or (n, n_channels)
-        At `RATE_HZ`, of at least `SHORTEST_S`; NaN where unknown. Both vary. Of several channels,
-        each is compared with its own.
-    seed : int
-        Draws the resamples.
+    Both are float (n,) or (n, n_channels), at `RATE_HZ`, of at least `SHORTEST_S`, and vary; NaN
+    where unknown. Of several channels, each is compared with its own. The seed draws the resamples.
     """
     late, scale_late = _centred(late)
     reference, scale_reference = _centred(reference)

@@ -171,15 +171,10 @@ def camera_motion(episode: Recording, time_s: np.ndarray) -> np.ndarray:
 def picture_px_s(pictures: Iterable[np.ndarray | None], time_s: np.ndarray) -> np.ndarray:
     """Return how parts of the picture move, from phase correlation of small grey frames.
 
-    Pictures are uint8 RGB, one a frame, streamed; None where a frame has none. No more of them are
-    read than there are frame times.
-
-    Returns
-    -------
-    float array, shape (n_frames - 1, 12)
-        Pixels of a picture of 96 x 64 per second, to the right and downwards, for 3 x 2 tiles; NaN
-        beside a frame without a picture, where time stands still and where a tile shows nothing to
-        follow.
+    Pictures are uint8 RGB, one per frame, streamed; None where a frame has none. No more of them
+    are read than there are frame times. Motion, float (n_frames - 1, 12), is in pixels of a picture
+    of 96 x 64 per second, to the right and downwards, for 3 x 2 tiles; NaN beside a frame without a
+    picture, where time stands still and where a tile shows nothing to follow.
     """
     cv2.setNumThreads(1)
     window = cv2.createHanningWindow((_TILE_PX, _TILE_PX), cv2.CV_32F)
@@ -213,8 +208,6 @@ def matched(moved: np.ndarray, motion: np.ndarray) -> tuple[np.ndarray, np.ndarr
     deviation of what the prediction leaves over, so that the parts that follow the camera count
     most. Both are cut off at a few of them, so that a few fast turns don't outvote the rest.
 
-    Notes
-    -----
     How a camera sits on the rig, its lens and how far the scene is away are not asked for: a linear
     map is fitted, at whichever whole number of frames between the two it fits best. Each half of
     the segments is predicted by the map of the other half, so that signals which have nothing to
@@ -298,13 +291,9 @@ _QUIET_SHARE = 95  # percentile: only what rises above most of the recording cou
 class OnsetTrack:
     """Onset strength of a whole sound track, read as a stream.
 
-    Attributes
-    ----------
-    time_s, strength_db : float array, shape (n,)
-        Every 5 ms of the file's time that has sound: mean rise of the mel bands, in dB. A sudden
-        sound's rises lie about the instant at which it begins.
-    peak : float
-        Greatest amplitude, 0 to 1.
+    Every 5 ms of the file's time that has sound: ``time_s`` and ``strength_db``, the mean rise of
+    the mel bands, float (n,). A sudden sound's rises lie about the instant at which it begins.
+    ``peak`` is the greatest amplitude, 0 to 1.
     """
 
     def __init__(self, path: Path):
@@ -430,13 +419,8 @@ def stops(xyz_m: np.ndarray, fps: float) -> np.ndarray:
 
     Positions have shape (n_frames, 3), along axes that don't move; NaN where unknown.
 
-    Raises
-    ------
-    EpisodeError
-        If the frame rate is not above 0.
+    If the frame rate is not above 0, that is an EpisodeError.
 
-    Notes
-    -----
     People bring their limbs to rest smoothly, with the least jerk: at a share u of the time, speed
     is 16 u² (1 - u)² of its top. So √(1 - √(speed / top)) rises along a straight line that is 1 at
     the end of the movement, and the line tells the end from the frames before it. A hand that hits
