@@ -152,8 +152,8 @@ def test_a_run_is_read_from_the_reports_of_its_shards(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is no file of measurements"),
-        ("[]", "is no file of measurements"),
+        ("{", "cannot be read"),
+        ("[]", "has no list"),
         ('{"episodes": [1]}', "has no list `episodes`"),
         ('{"episodes": []}', "holds no measured episode"),
         (json.dumps({"episodes": [row(status="failed")]}), "1 files, 1 episodes"),

@@ -60,7 +60,10 @@ def majority_json(train: Sequence[Supervised], asked: Iterable[Supervised]) -> S
     for name in TEXT_FIELDS:
         counts = Counter(one.taught[name] for one in train if one.taught[name] != UNKNOWN)
         constant[name] = min(counts, key=lambda x: (-counts[x], x), default=UNKNOWN)
-    constant["objects"] = _usual_objects([one.taught["objects"] for one in train])
+    named = [one.taught["objects"] for one in train]
+    often = Counter(name for names in named for name in names)
+    best = best_constant_set(list(map(frozenset, named))) if often else ()
+    constant["objects"] = sorted(best, key=lambda name: (-often[name], name))[:MAX_OBJECTS]
     known = [one for one in train if one.truth["action"] != UNKNOWN] or train
     true = np.array([evidence_of(one.truth) for one in known])
     length = best_length(np.array([one.media.n_frames for one in known]), true, ending)
@@ -68,14 +71,6 @@ def majority_json(train: Sequence[Supervised], asked: Iterable[Supervised]) -> S
         first, last = ending(record.media.n_frames, length)
         evidence = {"start_frame": int(first), "end_frame": int(last)}
         yield record, answer_text(constant | {"evidence_window": evidence})
-
-
-def _usual_objects(named: Sequence[Sequence[str]]) -> list[str]:
-    if not any(named):
-        return []
-    counts = Counter(name for names in named for name in names)
-    best = best_constant_set(list(map(frozenset, named)))
-    return sorted(best, key=lambda name: (-counts[name], name))[:MAX_OBJECTS]
 
 
 def linear_json(guesses: Guesses, asked: Iterable[Supervised], options: Options) -> Said:

@@ -187,11 +187,6 @@ class Rules:
         allowed[self._marks] = False
         return allowed
 
-    def accepts(self, text: str) -> bool:
-        """Return whether a text is a whole answer by the grammar, objects apart."""
-        matcher = self.matcher()
-        return matcher.accept_string(text) and matcher.is_completed()
-
     def fits(self, text: bytes, n_left: int | None = None) -> bool:
         """Return whether a beginning that the grammar takes names no object twice and can end.
 

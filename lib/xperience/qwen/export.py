@@ -93,8 +93,7 @@ def export_records(
 
     In the folder come ``records.jsonl``, ``options.json``, ``manifest.json`` and ``media/``.
     Records are of the splits named in ``sides``; options come from the training split in any case.
-    No result depends on the number of workers. ``on_episode`` takes (stage,
-    done, total).
+    No result depends on the number of workers. ``on_episode`` takes (stage, done, total).
 
     If a split is unknown, no training episode has labels, or nothing can be exported, that is an
     AnswersError; if the folder holds one of the recordings, or lies in one, an OutputError. An

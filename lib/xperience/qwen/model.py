@@ -137,10 +137,12 @@ def load(source: ModelSource) -> LoadedModel:
         raise
     except (OSError, ValueError) as error:
         raise _unloadable(source.model, error) from error
+    if source.adapter is not None:
+        model = _adapted(model, source.adapter)
     patcher = FramePatcher.of(model.config.vision_config, features, source.most_pixels)
     hearing = WhisperFeatureExtractor.from_dict(features)
     return LoadedModel(
-        model=_adapted(model, source.adapter).eval(),
+        model=model.eval(),
         prompter=Prompter(tokenizer, patcher, hearing),
         end_token=tokenizer.convert_tokens_to_ids(TURN_END),
         vocabulary=model.config.text_config.vocab_size,
@@ -170,9 +172,7 @@ def _thinker(source: ModelSource, config: Any) -> "PreTrainedModel":
     )  # fmt: skip
 
 
-def _adapted(model: "PreTrainedModel", adapter: Path | None) -> "PreTrainedModel":
-    if adapter is None:
-        return model
+def _adapted(model: "PreTrainedModel", adapter: Path) -> "PreTrainedModel":
     from peft import PeftModel  # noqa: PLC0415
 
     if not (adapter / "adapter_model.safetensors").exists():

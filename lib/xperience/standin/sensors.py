@@ -93,18 +93,16 @@ def inertial(scene: Scene, settings: StandinSettings) -> dict[str, np.ndarray]:
     gyro += rng.normal(0, GYRO_NOISE_RAD_S, gyro.shape) + rng.normal(0, GYRO_BIAS_RAD_S, 3)
     clock_s = time_s * (1 + settings.clock_drift_ppm * 1e-6) + settings.imu_offset_s
     stamp_ns = FIRST_STAMP_NS + np.round(clock_s * 1e9).astype(np.int64)
+    wanted = frame_stamps_ns(settings)
+    right = np.clip(np.searchsorted(stamp_ns, wanted), 1, n_samples - 1)
+    left = right - 1
+    is_left = wanted - stamp_ns[left] <= stamp_ns[right] - wanted
     return {
         layout.IMU_STAMPS: stamp_ns,
-        layout.IMU_KEYFRAMES: _nearest(stamp_ns, frame_stamps_ns(settings)),
+        layout.IMU_KEYFRAMES: np.where(is_left, left, right),
         layout.IMU_ACCEL: force,
         layout.IMU_GYRO: gyro,
     }
-
-
-def _nearest(stamps: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    right = np.clip(np.searchsorted(stamps, wanted), 1, len(stamps) - 1)
-    left = right - 1
-    return np.where(wanted - stamps[left] <= stamps[right] - wanted, left, right)
 
 
 def contacts(scene: Scene) -> np.ndarray:
@@ -142,16 +140,11 @@ def sparse_map(scene: Scene, seed: int, n_points: int = 4000) -> np.ndarray:
     rng = np.random.default_rng([seed, 4])
     boxes = [(np.array(s.a), np.array(s.b)) for s in FURNITURE if not any(s.radius_m)]
     boxes.append((np.array([-1.9, -1.9, 0.0]), np.array([1.9, 1.1, 2.6])))
-    pick = rng.choice(len(boxes), n_points, p=_shares(boxes))
+    weights = np.sqrt(np.array([np.prod(np.sort(high - low)[1:]) for low, high in boxes]))
+    pick = rng.choice(len(boxes), n_points, p=weights / weights.sum())
     low, high = (np.stack([box[k] for box in boxes])[pick] for k in (0, 1))
     points = low + rng.random((n_points, 3)) * (high - low)
     face, side = rng.integers(0, 3, n_points), rng.random(n_points) < 0.5
     rows = np.arange(n_points)
     points[rows, face] = np.where(side, low[rows, face], high[rows, face])
     return (points + rng.normal(0, 0.003, points.shape)).astype(np.float32)
-
-
-def _shares(boxes: list) -> np.ndarray:
-    areas = [np.prod(np.sort(high - low)[1:]) for low, high in boxes]
-    weights = np.sqrt(np.array(areas))
-    return weights / weights.sum()

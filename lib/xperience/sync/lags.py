@@ -143,6 +143,12 @@ def measure_lag(late: np.ndarray, reference: np.ndarray, seed: int = 0) -> Lag:
     best = Line(float(line.offset_s[0]), float(line.drift[0]))
     weights = _block_weights(search.n_segments, seed)
     resampled, _ = search.best(curves, weights)
+    # few blocks call for resamples further from the best line
+    tail, n_blocks = (1 - LEVEL) / 2, search.n_segments / _BLOCK
+    factor = t.isf(tail, n_blocks - 1) / norm.isf(tail) * np.sqrt(n_blocks / (n_blocks - 1))
+    drift = best.drift + factor * (resampled.drift - best.drift)
+    offset_s = best.offset_s + factor * (resampled.offset_s - best.offset_s)
+    widened = Line(offset_s, np.clip(drift, -MAX_DRIFT, MAX_DRIFT))
     far = round(2 * MAX_OFFSET_S * RATE_HZ)
     wrong = np.zeros(_N_WRONG)
     for number, by in enumerate(np.linspace(far, len(late) - far, _N_WRONG).astype(int)):
@@ -151,7 +157,7 @@ def measure_lag(late: np.ndarray, reference: np.ndarray, seed: int = 0) -> Lag:
     wrong = wrong / scale
     return Lag(
         best,
-        _widened(best, resampled, search.n_segments / _BLOCK),
+        widened,
         length_s,
         search.n_segments,
         float(peak),
@@ -179,16 +185,6 @@ def _block_weights(n: int, seed: int) -> np.ndarray:
     drawn += n * np.arange(_N_RESAMPLES)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=n * _N_RESAMPLES)
     return counts.reshape(_N_RESAMPLES, n).astype(float)
-
-
-def _widened(best: Line, resampled: Line, n_blocks: float) -> Line:
-    """Return resamples further from the best line, as few blocks call for."""
-    tail = (1 - LEVEL) / 2
-    factor = t.isf(tail, n_blocks - 1) / norm.isf(tail) * np.sqrt(n_blocks / (n_blocks - 1))
-    return Line(
-        best.offset_s + factor * (resampled.offset_s - best.offset_s),
-        np.clip(best.drift + factor * (resampled.drift - best.drift), -MAX_DRIFT, MAX_DRIFT),
-    )
 
 
 class _LineSearch:
