@@ -86,7 +86,7 @@ seeds = {"published": n_published_seeds, "corrected": n_seeds}
 # Under `corrected` training windows that touch test frames are purged, columns that hardly vary in
 # training are dropped, and samples are written in the principal axes of the training part. The
 # **linear** head chooses its penalty on held-out segments of time inside the training part. The
-# **neural** head, a small network, stops by them, and is then trained anew on the whole training
+# **neural** head, a small network, stops by them, and is then retrained on the whole training
 # part for as long. The **temporal** head does the same and reads the windows that lead up to the
 # sample as well, oldest first; where the order of two windows is asked for, it reads just those
 # two. Networks start at random, so each is trained from several seeds; its score is the mean over

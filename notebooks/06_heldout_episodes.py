@@ -128,7 +128,7 @@ print("\n\n".join(cost.text for cost in costs))
 #
 # Features are brought into a few coordinates that are fitted on training recordings alone. A head
 # is fitted on the training split, its penalty or number of epochs is chosen on the validation
-# split, and then it is fitted anew on both. The test split is predicted once.
+# split, and then it is refitted on both. The test split is predicted once.
 
 # %%
 cohort = open_cohort(manifest, tables_in(folder / "windows"))

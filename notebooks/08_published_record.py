@@ -93,7 +93,7 @@ words.scores_table(scored)
 # ### The real sound, heard by our heads
 #
 # The published audio study fitted ridge heads to log-mel features alone. Those features and all
-# labels are in the record, so its rows can be fitted anew, and asked once more as `corrected` asks:
+# labels are in the record, so its rows can be refitted, and asked once more as `corrected` asks:
 # purged split, penalty chosen inside the training part, floors, intervals.
 
 # %%

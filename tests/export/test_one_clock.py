@@ -279,7 +279,7 @@ def test_a_row_of_lerobot_has_the_picture_of_its_frame(case, planted, tmp_path):
     if copied:
         stored = decoded(str(planted / f"{CAMERA}.mp4"))
         assert all((one == two).all() for one, two in zip(pictures, stored, strict=True))
-    assert (f"Coded anew: {CAMERA}" in readme) == (not copied)
+    assert (f"Re-encoded: {CAMERA}" in readme) == (not copied)
     assert f"({there.count(False)} frames without a picture)" in readme or copied or all(there)
     stats = json.loads((out / "meta" / "stats.json").read_text())
     whole = stats[f"observation.images.{CAMERA}"]

@@ -13,6 +13,7 @@ WRITE = {  # what nobody writes, as a pattern of whole words: what to write
     r"contestants?|entrants?|arenas?": "predictions, comparison, result",
     r"rosters?": "split manifest",
     r"(drawn|drew|draws?) (again|anew)|redrawn|dealt out": "resampled, permuted, assigned",
+    r"(coded|fitted|trained) anew": "re-encoded, refitted, retrained",
     r"stretch(es)?": "contiguous segment, run",
     r"(keep|keeps|kept|hold|holds|held) still": "zero velocity",
     r"walk(s|ed)? forward": "rolling origin",

@@ -62,7 +62,7 @@ class WrittenEpisode:
     row: dict[str, Any]  # of ``meta/episodes``
     columns: dict[str, tuple[str, int]]  # dtype and width
     videos: dict[str, dict[str, Any]]  # what LeRobot wants to know, by camera
-    coded_anew: dict[str, int]  # cameras whose videos are no copies: frames without a picture
+    re_encoded: dict[str, int]  # cameras whose videos are no copies: frames without a picture
     stats: dict[str, Statistics]  # of columns and videos
 
 
@@ -75,7 +75,7 @@ def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str,
 
     Row i of an episode is at i / fps seconds, as LeRobot asks, and so is the picture of frame i;
     ``observation.device_time`` says when it really was. Videos with one picture per frame are
-    copied without decoding, others are coded anew. A value that isn't known is NaN, never zero;
+    copied without decoding, others are re-encoded. A value that isn't known is NaN, never zero;
     ``observation.known`` says which parts are. A frame without a picture is black, since LeRobot
     asks for one; ``observation.pictured`` says which have one. Statistics are those of known rows.
     """
@@ -214,7 +214,7 @@ def _write_episode(
         if end >= episode.n_frames - SHORT_FRAMES:
             n = min(n, end)
     columns = _columns(episode, number, first, n, plan)
-    videos, stats, coded_anew, pictured = {}, {}, {}, []
+    videos, stats, re_encoded, pictured = {}, {}, {}, []
     for camera in plan.cameras:
         path = folder / VIDEO_PATH.format(video_key=VIDEO + camera, **place)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -223,7 +223,7 @@ def _write_episode(
         stats[VIDEO + camera] = _picture_statistics(seen)
         pictured.append(there)
         if not is_copied:
-            coded_anew[camera] = int(np.sum(~there))
+            re_encoded[camera] = int(np.sum(~there))
     if pictured:
         columns[PICTURED] = np.stack(pictured, axis=1)
     _write_rows(folder / DATA_PATH.format(**place), columns)
@@ -245,7 +245,7 @@ def _write_episode(
     row |= {f"videos/{VIDEO}{camera}/{k}": v for camera in videos for k, v in shown.items()}
     row |= {f"stats/{name}/{k}": v.tolist() for name, of in stats.items() for k, v in of.items()}
     declared = {name: (str(values.dtype), values.shape[1]) for name, values in columns.items()}
-    return WrittenEpisode(row, declared, videos, coded_anew, stats)
+    return WrittenEpisode(row, declared, videos, re_encoded, stats)
 
 
 def _write_rows(path: Path, columns: dict[str, np.ndarray]) -> None:
@@ -370,9 +370,9 @@ def _readme(plan: DatasetPlan, written: list[WrittenEpisode]) -> str:
     sources = ", ".join(one.row["source"] for one in written)
     notes = [f"- Left out: {name} ({reason})" for name, reason in plan.absent.items()]
     notes += [
-        f"- Coded anew: {camera} of {one.row['source']} ({n} frames without a picture)"
+        f"- Re-encoded: {camera} of {one.row['source']} ({n} frames without a picture)"
         for one in written
-        for camera, n in one.coded_anew.items()
+        for camera, n in one.re_encoded.items()
     ]
     text = f"""\
 ---

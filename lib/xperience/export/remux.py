@@ -19,7 +19,7 @@ _TICKS = 512
 """Ticks of the clock a picture: room for decoding times between pictures."""
 _MAX_PICTURES = 100
 CRF = 10
-"""Quality of pictures that are coded anew: hardly to be told from the recording's."""
+"""Quality of pictures that are re-encoded: hardly to be told from the recording's."""
 
 
 def put_on_grid(
@@ -29,7 +29,7 @@ def put_on_grid(
 
     The MP4 file ``out`` covers the first ``n_frames`` of the recording. Where the camera's file
     holds one picture per frame and nothing else before them, they are copied as they are. Otherwise
-    they are decoded and coded anew, and a frame without a picture is black.
+    they are decoded and encoded again, and a frame without a picture is black.
 
     Returned are LeRobot's description of the video, which frames have a picture, bool (n_frames,),
     and whether pictures are copies, bit for bit.
@@ -40,7 +40,7 @@ def put_on_grid(
         _copy(episode.video_path(camera), out, fps)
         there = np.ones(n_frames, dtype=bool)
     else:
-        there = _code_anew(episode, camera, out, fps, n_frames)
+        there = _re_encode(episode, camera, out, fps, n_frames)
     with av.open(file_url(out)) as container:
         stream = container.streams.video[0]
         described = {
@@ -86,7 +86,7 @@ def _copy(source: Path, out: Path, fps: int) -> None:
             write.mux(packet)
 
 
-def _code_anew(episode: Recording, camera: str, out: Path, fps: int, n_frames: int) -> np.ndarray:
+def _re_encode(episode: Recording, camera: str, out: Path, fps: int, n_frames: int) -> np.ndarray:
     """Write pictures and black where there are none; return which frames have one."""
     there = np.zeros(n_frames, dtype=bool)
 

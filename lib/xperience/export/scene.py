@@ -346,7 +346,7 @@ def _frustum(model: CameraModel) -> list[np.ndarray]:
 def _video(log: _Log, camera: str, recoded: Path) -> tuple[Any, np.ndarray, np.ndarray]:
     """Return a video as Rerun reads it, the frames that have a picture, and its time in it, ns.
 
-    It is as it is, or coded anew if it holds pictures that are not to be seen: Rerun knows neither
+    It is as it is, or re-encoded if it holds pictures that are not to be seen: Rerun knows neither
     edit lists nor rotation.
     """
     episode, clock = log.episode, log.episode.clock(camera)

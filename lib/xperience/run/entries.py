@@ -40,7 +40,7 @@ def score_submission(
         In place of each task's own: "chronological", "local" or "local_blocks". Its name is then
         the rows' variant.
     heads : sequence of str
-        Ours, predicted anew.
+        Ours, predicted again.
     """
     table = read_submission(path)
     base = {"run": plan.params.run, "section": SECTION} | ({"variant": split} if split else {})

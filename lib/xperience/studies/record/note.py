@@ -87,7 +87,7 @@ def _figure(entry: dict[str, Any], record: PublishedRecord, scores: dict) -> Fig
 def _recomputed(
     entry: dict[str, Any], record: PublishedRecord, scores: dict
 ) -> tuple[float | None, str | None]:
-    """Return a figure anew, or why not and whether the record at least repeats it."""
+    """Return a figure recomputed, or why not and whether the record at least repeats it."""
     if "fact" in entry:
         try:
             return float(FACTS[entry["fact"]](record)), None
