@@ -73,7 +73,7 @@ def features(
         Path | None, typer.Option(help="Folder of finished streams; default: beside the table.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: one a core.")
+        int | None, typer.Option(min=1, help="Processes; default: one per core.")
     ] = None,
     blocks: Annotated[
         str, typer.Option(help="Learned blocks to add, separated by commas (extra: learned).")
@@ -169,7 +169,7 @@ def audio(
 @app.command()
 def evaluate(
     predictions: Annotated[
-        Path, typer.Argument(help="Predictions of tasks (.parquet), or JSON answers, one a line.")
+        Path, typer.Argument(help="Predictions of tasks (.parquet), or JSON answers, one per line.")
     ],
     out: OutOption,
     options: Annotated[

@@ -1,12 +1,13 @@
 """Files that are whole or absent, and digests by which a file is known again."""
 
+import csv
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -87,6 +88,12 @@ def write_json(path: Path | str, value: Any, *, in_recording: bool = False) -> N
     """Write readable JSON, whole or not at all; NaN and infinity are a ValueError."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(path, f"{text}\n", in_recording=in_recording)
+
+
+def write_table(path: Path | str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a CSV file, whole or not at all."""
+    with whole_file(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
 
 
 def file_url(path: Path | str) -> str:

@@ -1,7 +1,5 @@
 """The split manifest: a CSV with one row per episode, its session and its split."""
 
-import csv
-import io
 import os
 import unicodedata
 from collections import Counter
@@ -14,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from xperience.errors import XperienceError, reading, validated
 from xperience.outputs import ANNOTATION
-from xperience.storage import known_digest, write_text
+from xperience.storage import known_digest, write_table
 from xperience.text import read_table
 
 SIDES = ("train", "val", "test")
@@ -155,8 +153,4 @@ def read_manifest(path: Path | str) -> SplitManifest:
 
 def write_manifest(path: Path | str, manifest: SplitManifest) -> None:
     """Write a split manifest as CSV, whole or not at all."""
-    text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(entry.model_dump() for entry in manifest)
-    write_text(path, text.getvalue())
+    write_table(path, COLUMNS, (entry.model_dump().values() for entry in manifest))

@@ -132,7 +132,7 @@ def measure(
     episode: Annotated[Path, typer.Argument(help="Folder of a recording; only read.")],
     out: Annotated[Path, typer.Option("--out", help="Measurements to write, JSON.")],
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: one a core.")
+        int | None, typer.Option(min=1, help="Processes; default: one per core.")
     ] = None,
 ) -> None:
     """Featurise an episode under both contracts, say what it took, and keep nothing else."""
@@ -160,7 +160,7 @@ def cost(
         int | None, typer.Option(min=1, help="How many; default: all of the manifest or listing.")
     ] = None,
     frames: Annotated[
-        float | None, typer.Option(min=1, help="Frames an episode; default: as measured.")
+        float | None, typer.Option(min=1, help="Frames per episode; default: as measured.")
     ] = None,
     cores: Annotated[int, typer.Option(min=1, help="Cores, over all machines.")] = 1,
     mbit: Annotated[float, typer.Option(help="Bandwidth of the download, Mbit/s.")] = 1000,
@@ -189,7 +189,7 @@ def shard(
     licence: Annotated[
         str | None, typer.Option(help="The dataset's licence, shown before a download.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes a recording.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes per recording.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any episode failed.")] = False,
 ) -> None:
     """Stage and featurise the episodes of one shard; what is done is not done again.

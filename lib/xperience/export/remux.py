@@ -19,7 +19,7 @@ _TICKS = 512
 """Ticks of the clock a picture: room for decoding times between pictures."""
 _MAX_PICTURES = 100
 CRF = 10
-"""Quality of pictures that are re-encoded: hardly to be told from the recording's."""
+"""Quality of pictures that are re-encoded: hardly distinguishable from the recording's."""
 
 
 def put_on_grid(

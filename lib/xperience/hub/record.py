@@ -5,8 +5,6 @@ repository says how long each file is and what its SHA-256 is, so it doesn't mat
 from: what arrives is the published file or is refused.
 """
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +16,7 @@ from huggingface_hub import hf_hub_url
 from huggingface_hub.utils import build_hf_headers
 from pydantic import BaseModel, ConfigDict
 
-from xperience.errors import DownloadError, FileError
+from xperience.errors import DownloadError, FileError, reading
 from xperience.hub.download import (
     LICENCES,
     UnreachableError,
@@ -32,7 +30,8 @@ from xperience.hub.download import (
 )
 from xperience.hub.source import RECEIPT, RemoteFile
 from xperience.project import NOTE, RECORD_FILES, RECORD_VARIABLE
-from xperience.storage import file_digest, write_text
+from xperience.storage import file_digest, write_table
+from xperience.text import read_table
 
 Places = Mapping[str, Sequence[str]]
 """Places of files by name, as ``files`` of the note's parameters; one may hold ``{task}``."""
@@ -186,28 +185,17 @@ def list_record(folder: Path, places: Places) -> list[RemoteFile]:
 
 def write_list(path: Path, files: Iterable[RemoteFile]) -> None:
     """Write a list of files with their sizes and hashes, as CSV."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    rows.writerows((one.path, one.size, one.digest.removeprefix("sha256:")) for one in files)
-    write_text(path, text.getvalue())
+    rows = ((one.path, one.size, one.digest.removeprefix("sha256:")) for one in files)
+    write_table(path, COLUMNS, rows)
 
 
 def read_list(path: Path) -> list[RemoteFile]:
     """Return what `write_list` wrote; anything else is a FileError."""
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            return [
-                RemoteFile(path=row["path"], size=row["bytes"], digest=f"sha256:{row['sha256']}")
-                for row in csv.DictReader(lines)
-            ]
-    except (KeyError, ValueError) as fault:
-        raise FileError(
-            str(path),
-            f"is not a list of files ({type(fault).__name__})",
-            f"a CSV file with the columns {', '.join(COLUMNS)}",
-            "Restore it from the repository, or make it anew: xperience run record --list FOLDER.",
-        ) from fault
+    expected = f"a CSV file with the columns {', '.join(COLUMNS)}"
+    way_out = "Restore it from the repository, or make it: xperience run record --list FOLDER."
+    with reading(str(path), expected, FileError, way_out):
+        found = [[row.get(name) for name in COLUMNS] for _, row in read_table(path)]
+        return [RemoteFile(path=p, size=n, digest=f"sha256:{digest}") for p, n, digest in found]
 
 
 def check_record(files: Iterable[RemoteFile], folder: Path) -> None:

@@ -30,8 +30,8 @@ def export(
     tile: Annotated[
         tuple[int, int] | None, typer.Option(help="Width and height of a view, pixels.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Draws the lead-ins.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Episodes worked on at a time.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Seeds the lead-ins' lengths.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, one per episode.")] = 1,
 ) -> None:
     """Write supervised records: six-view clips, sound, questions and answers."""
     from xperience.cohort.manifest import SIDES, read_manifest
@@ -105,9 +105,9 @@ RecordsArgument = Annotated[Path, typer.Argument(help="Folder of exported record
 RevisionOption = Annotated[str | None, typer.Option(help="Commit of a model on the hub.")]
 DtypeOption = Annotated[str, typer.Option(help="Weights: float32, bfloat16 or float16.")]
 DeviceOption = Annotated[
-    str | None, typer.Option(help="Where weights go, e.g. auto, cuda:0; as transformers reads it.")
+    str | None, typer.Option(help="Device map of transformers, e.g. auto or cuda:0.")
 ]
-PixelsOption = Annotated[int, typer.Option(help="Larger frames are made smaller.")]
+PixelsOption = Annotated[int, typer.Option(help="Pixels of a frame; larger ones are scaled down.")]
 
 
 @app.command()
@@ -117,7 +117,7 @@ def tiny(
         Path | None, typer.Option(help="Exported records whose words its tokenizer learns.")
     ] = None,
     options: Annotated[Path | None, typer.Option(help="Options instead: options.json.")] = None,
-    seed: Annotated[int, typer.Option(help="Draws the weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seeds the weights.")] = 0,
 ) -> None:
     """Make a tiny Qwen3-Omni with random weights, which loads like the real one."""
     from xperience.qwen.tiny import make_tiny, words_of
@@ -138,13 +138,11 @@ def train(
     device_map: DeviceOption = None,
     most_pixels: PixelsOption = MOST_PIXELS,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-    batch: Annotated[
-        int | None, typer.Option(help="Records of a step, over all processes.")
-    ] = None,
-    piece: Annotated[int | None, typer.Option(help="Records through a model at once.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Its peak.")] = None,
-    rank: Annotated[int | None, typer.Option(help="Of the adapter.")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Of the adapter's input.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Records per step, over all processes.")] = None,
+    piece: Annotated[int | None, typer.Option(help="Records per forward pass.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak of the learning rate.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Rank of the adapter.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Dropout on the adapter's input.")] = None,
     targets: Annotated[str | None, typer.Option(help="Pattern of the layers adapted.")] = None,
     save_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16.")] = False,
@@ -152,7 +150,7 @@ def train(
         bool, typer.Option("--recompute", help="Save memory, take longer.")
     ] = False,
     seed: Annotated[
-        int | None, typer.Option(help="Draws the adapter, the order, the dropout.")
+        int | None, typer.Option(help="Seeds the adapter, the order, the dropout.")
     ] = None,
 ) -> None:
     """Train a LoRA adapter on the training split; several processes with `accelerate launch`."""
@@ -189,14 +187,14 @@ def generate(
         typer.Option(help="Split to answer; say it again for more. Default: test."),
     ] = None,
     constrained: Annotated[
-        bool, typer.Option("--constrained/--free", help="By the grammar of valid answers, or not.")
+        bool, typer.Option("--constrained/--free", help="Grammar-constrained decoding, or free.")
     ] = True,
     limit: Annotated[
         int | None, typer.Option(help="Tokens of an answer; default: what every valid one fits in.")
     ] = None,
     temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token.")] = 0.0,
-    batch: Annotated[int, typer.Option(min=1, help="Records at once.")] = 4,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 7,
+    batch: Annotated[int, typer.Option(min=1, help="Records per batch.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seeds the sampling of tokens.")] = 7,
 ) -> None:
     """Let a model answer records; the same call goes on where it was stopped."""
     from xperience.progress import progress_bars
