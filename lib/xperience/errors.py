@@ -131,7 +131,8 @@ def validated(
     except ValidationError as fault:
         first = fault.errors(include_url=False)[0]
         name = ".".join(map(str, first["loc"]))
-        found, expected = f"is {first['input']!r}", first["msg"]
+        found = f"is {first['input']!r}" if name else "contradicts itself"
+        expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         if first["type"] == "missing":
             found, expected = "is missing", "a value"
         elif first["type"] == "extra_forbidden":
