@@ -88,7 +88,7 @@ def test_clock_faults_touch_the_stamps_alone() -> None:
         (StandinSettings, {"frames": 3}, "frames"),
         (StandinSettings, {"size_px": (33, 24)}, "even"),
         (StandinSettings, {"workers": 0}, "workers"),
-        (FamilySettings, {"sides": (1, 0, 1)}, "side"),
+        (FamilySettings, {"sides": (1, 0, 1)}, "each split"),
         (FamilySettings, {"frames": (30, 60)}, "frames"),
         (FamilySettings, {"frames": (90, 60)}, "frames"),
         (FamilySettings, {"size_px": (33, 24)}, "even"),
