@@ -226,7 +226,7 @@ LEADS: Mapping[str, tuple[tuple[str, Place], ...]] = {
 
 
 @dataclass(frozen=True)
-class Metric:
+class NoteMetric:
     """A metric of the note, and where the same quantity of a run is.
 
     Parameters
@@ -245,11 +245,11 @@ class Metric:
     made: Callable[[Sequence[float]], float] = sum
 
 
-def _of_run(name: str, *asks: Ask, **made: Any) -> Metric:
-    return Metric(name, RUN_PUBLISHED, asks, **made)
+def _of_run(name: str, *asks: Ask, **made: Any) -> NoteMetric:
+    return NoteMetric(name, RUN_PUBLISHED, asks, **made)
 
 
-def _both(name: str, metric: str, task: str) -> tuple[Metric, Metric]:
+def _both(name: str, metric: str, task: str) -> tuple[NoteMetric, NoteMetric]:
     """Return the note's metric of the linear head and that of the neural head."""
     heads = {"minimal": LINEAR_HEAD, "neural": NEURAL_HEAD}
     return tuple(
@@ -258,11 +258,13 @@ def _both(name: str, metric: str, task: str) -> tuple[Metric, Metric]:
     )
 
 
-def _gain(name: str, metric: str, variant: str, against: str, task: str | None = None) -> Metric:
+def _gain(
+    name: str, metric: str, variant: str, against: str, task: str | None = None
+) -> NoteMetric:
     return _of_run(name, Ask(AUDIO, metric, task, "ridge", variant, against))
 
 
-METRICS: Mapping[str, tuple[Metric, ...]] = {
+METRICS: Mapping[str, tuple[NoteMetric, ...]] = {
     "contract": (
         _of_run("frames", Ask(CONTRACT, "n_frames")),
         _of_run("windows", Ask(CONTRACT, "n_windows")),
@@ -308,7 +310,7 @@ METRICS: Mapping[str, tuple[Metric, ...]] = {
         ),
     ),
     "heldout": tuple(
-        Metric(name, THE_FAMILY, asks)
+        NoteMetric(name, THE_FAMILY, asks)
         for name, asks in {
             "selected_episodes": tuple(Ask(EPISODES, "recordings", variant=side) for side in SIDES),
             "held_out_test_windows": (Ask(EPISODES, "windows", variant=SIDES[-1]),),

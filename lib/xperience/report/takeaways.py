@@ -67,7 +67,7 @@ from xperience.report.note import (
     LEADS,
     METRICS,
     WITHDRAWN,
-    Metric,
+    NoteMetric,
     to_markdown,
 )
 from xperience.report.provenance import shown_path
@@ -706,7 +706,7 @@ def _takeaway(evidence: Evidence, one: Takeaway) -> dict[str, Any]:
     }
 
 
-def _measured(evidence: Evidence, metric: Metric) -> dict[str, Any]:
+def _measured(evidence: Evidence, metric: NoteMetric) -> dict[str, Any]:
     """Return a metric of the note: as printed, as recomputed, how well they agree, and here."""
     printed, again, least, most = (
         evidence.find(THE_RECORD, note(metric.name, variant)).row
@@ -798,7 +798,7 @@ def write_takeaways(evidence: Evidence) -> dict[str, Any]:
 def check_takeaways(run: str) -> None:
     """Refuse takeaways that aren't what the run's metric files and the rules say.
 
-    Metric files of another run that aren't there are not held against the takeaways.
+    NoteMetric files of another run that aren't there are not held against the takeaways.
 
     Raises
     ------
