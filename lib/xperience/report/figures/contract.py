@@ -86,14 +86,7 @@ _WORDS = ("no value", "some frames", "every frame")
 
 @styled
 def draw_coverage(episode: Recording, report: EpisodeReport) -> Picture:
-    """Return a strip for each stream with gaps, and one for all that have none.
-
-    Parameters
-    ----------
-    episode : Recording
-    report : EpisodeReport
-        Of the same episode.
-    """
+    """Return a strip for each stream with gaps, and one for all that have none."""
     partial = [row for row in report.streams if row.status != "ok" or row.coverage < 1]
     n_whole = len(report.streams) - len(partial)
     strips = [_strip(episode, row) for row in partial]
@@ -170,16 +163,9 @@ _GAP = {"facecolor": "#F1F2F3", "edgecolor": "#B8BDC2", "hatch": MISSING_HATCH, 
 
 @styled
 def draw_timeline(table: WindowTable) -> Picture:
-    """Return the timeline of an episode: steps above, one row an action, unlabelled windows grey.
+    """Return the timeline of an episode: steps above, one row per action, unlabelled windows grey.
 
-    Parameters
-    ----------
-    table : WindowTable
-
-    Returns
-    -------
-    Picture
-        With the chronological cut, and the actions that only come after it in another colour.
+    Actions that only come after the chronological cut have another colour.
     """
     line = Timeline.of(table)
     if not line.actions:
@@ -280,12 +266,7 @@ def _timeline_alt(line: Timeline, title: str) -> str:
 
 @styled
 def draw_blocks(table: WindowTable) -> Picture:
-    """Return the blocks as bars, as long as they have features; missing ones are hatched.
-
-    Parameters
-    ----------
-    table : WindowTable
-    """
+    """Return the blocks as bars, as long as they have features; missing ones are hatched."""
     info = table.info
     figure = new_figure(5.0, NARROW_IN)
     dims = Counter()
@@ -336,17 +317,9 @@ _SIGNAL_COLOURS = dict(zip(SIGNALS, (BLUE, GREEN, ORANGE), strict=True))
 def draw_samples(
     episode: Recording, table: WindowTable, n: int = 5, camera: str | None = None
 ) -> Picture:
-    """Return labelled windows evenly spread over an episode, one a row.
+    """Return n labelled windows evenly spread over an episode, one per row.
 
-    Parameters
-    ----------
-    episode : Recording
-    table : WindowTable
-        Of the same episode.
-    n : int
-        How many.
-    camera : str or None
-        Whose pictures; the first usable one by default.
+    Pictures are those of the first usable camera, unless one is named.
     """
     camera = camera or next(iter(episode.videos), layout.CAMERAS[0])
     samples = read_samples(episode, table, n, camera)
@@ -357,7 +330,7 @@ def draw_samples(
     text += f"over those with a label. Picture: {named(camera)}. One scale per column."
     set_title(figure, title, text)
     grid = figure.subplots(len(samples), 5, width_ratios=(1, 1.4, 1, 1, 1), squeeze=False)
-    tops = {name: _top(samples, name) for name in SIGNALS}
+    tops = {name: 1.08 * max(_peak(one, name) for one in samples) or 1.0 for name in SIGNALS}
     for axes, sample in zip(grid, samples, strict=True):
         _draw_image(axes[0], sample)
         _draw_label(axes[1], sample, table.info.fps)
@@ -384,10 +357,6 @@ def _samples_title(samples: list[Sample]) -> str:
             parts.append(f"{most} in “{elide(best.action, 28)}”")
     shown = counted(len(samples), "window")
     return f"Of {shown} {', '.join(parts)}" if parts else f"{shown} without label or signal"
-
-
-def _top(samples: list[Sample], name: str) -> float:
-    return 1.08 * max(_peak(sample, name) for sample in samples) or 1.0
 
 
 def _draw_image(ax: Axes, sample: Sample) -> None:
@@ -445,13 +414,7 @@ _NUMBERS = ("no", "one", "two", "three", "all four")
 
 @styled
 def draw_sync(audit: SyncAudit) -> Picture:
-    """Return the offset of each pair of clocks with its interval; below, how well signals fit.
-
-    Parameters
-    ----------
-    audit : SyncAudit
-        From `audit_episode`.
-    """
+    """Return the offset of each pair of clocks with its interval; below, how well signals fit."""
     curves = [pair for pair in audit.pairs if pair.curve is not None]
     figure = new_figure(4.3 if curves else 3.0, NARROW_IN)
     title = _sync_title(audit)
@@ -522,23 +485,10 @@ _DEPTH_MAP = "viridis_r"
 
 @styled
 def draw_moment(episode: Recording, frame: int) -> Picture:
-    """Return one frame in six views with what is known of it projected into them.
+    """Return one frame, counted from 0, in six views with what is known of it projected into them.
 
-    Parameters
-    ----------
-    episode : Recording
-    frame : int
-        From 0.
-
-    Returns
-    -------
-    Picture
-        A view that is missing, or can't be projected into, says why.
-
-    Raises
-    ------
-    EpisodeError
-        If the episode has no such frame.
+    A view that is missing, or can't be projected into, says why. A frame that the episode doesn't
+    have is an EpisodeError.
     """
     moment = read_moment(episode, frame)
     figure = new_figure(5.7, NARROW_IN)
@@ -546,20 +496,15 @@ def draw_moment(episode: Recording, frame: int) -> Picture:
     set_title(figure, title, subtitle)
     axes = figure.subplots(3, 3).ravel()
     near_m, far_m = moment.depth_range_m
-    norm = mpl.colors.Normalize(near_m, _far_m(moment, far_m))
+    if moment.depth_m is not None:  # colours end not far beyond what is there
+        far_m = max(min(far_m, 1.1 * float(np.nanpercentile(moment.depth_m, 98))), 0.1)
+    norm = mpl.colors.Normalize(near_m, far_m)
     for ax, view in zip(axes, moment.views, strict=False):
         _draw_view(ax, view, norm)
     _draw_depth(figure, axes[6], moment, norm)
     _draw_world(axes[7], moment)
     _draw_legend(axes[8], moment)
     return Picture(figure, title, _moment_alt(moment, title, subtitle))
-
-
-def _far_m(moment: Moment, far_m: float) -> float:
-    """Return where the depth colours end: not far beyond what is there."""
-    if moment.depth_m is None:
-        return far_m
-    return max(min(far_m, 1.1 * float(np.nanpercentile(moment.depth_m, 98))), 0.1)
 
 
 def _moment_title(moment: Moment) -> str:
@@ -636,7 +581,8 @@ def _draw_world(ax: Axes, moment: Moment) -> None:
     """Draw the skeletons from the side of the wearer that shows them best, world coordinates."""
     ax.set_title("in world coordinates", fontsize=8)
     if not moment.shapes:
-        empty_panel(ax, _why_no_skeleton(moment))
+        kinds = [kind for kind in ("pose", *_MOMENT_COLOURS) if kind in moment.problems]
+        empty_panel(ax, "; ".join(f"{kind}: {moment.problems[kind]}" for kind in kinds))
         ax.set_box_aspect(0.75)
         return
     joints = np.concatenate([shape.joints.xyz for shape in moment.shapes.values()])
@@ -668,12 +614,6 @@ def _best_side(joints: np.ndarray) -> tuple[int, int]:
     up = int(np.argmax(extent))
     across = max((axis for axis in range(3) if axis != up), key=lambda axis: extent[axis])
     return across, up
-
-
-def _why_no_skeleton(moment: Moment) -> str:
-    problems = moment.problems
-    kinds = ("pose", "body", "left hand", "right hand")
-    return "; ".join(f"{kind}: {problems[kind]}" for kind in kinds if kind in problems)
 
 
 def _draw_legend(ax: Axes, moment: Moment) -> None:

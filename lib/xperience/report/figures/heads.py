@@ -203,10 +203,7 @@ def _gains_title(studied: Studied, rival: str) -> str:
 def draw_curves(answered: Answered) -> Picture:
     """Return losses by epoch, a panel per head, a thin line per task and seed.
 
-    Parameters
-    ----------
-    answered : sequence of (Problem, {head: predictions})
-        Heads that aren't trained step by step are passed over.
+    Heads that aren't trained step by step are passed over.
     """
     shown: dict[str, list] = {}
     for _, heads in answered:
@@ -217,7 +214,7 @@ def draw_curves(answered: Answered) -> Picture:
     title = _curves_title(shown, turns)
     canvas = new_figure(3.2, NARROW_IN)
     text = "Loss as a multiple of that of the first epoch, a line per task and seed. Coloured: "
-    set_title(canvas, title, f"{text}held-out segments, with the chosen epoch; grey: training.")
+    set_title(canvas, title, f"{text}held-out segments, with the chosen epoch; dotted: training.")
     panels = canvas.subplots(1, max(1, len(shown)), sharey=True, squeeze=False)[0]
     if not shown:
         empty_panel(panels[0], "no head was trained step by step on held-out segments")
@@ -227,11 +224,12 @@ def draw_curves(answered: Answered) -> Picture:
             epochs, turn = [point.epoch for point in curve], _turn(curve)
             train, held = (np.array([getattr(point, name) for point in curve])
                            for name in ("train_loss", "validation_loss"))  # fmt: skip
-            ax.plot(epochs, train / train[0], color=MUTED, linewidth=0.5, alpha=0.25)
+            ax.plot(epochs, train / train[0], ":", color=MUTED, linewidth=0.6, alpha=0.35)
             ax.plot(epochs, held / held[0], color=colour, linewidth=0.7, alpha=0.5)
             ax.scatter(epochs[turn], held[turn] / held[0], color=colour, s=8, zorder=3)
         middle = counted(int(np.median(turns[head])), "epoch")
-        ax.set(title=f"{head}: least after {middle} (median)", xlabel="epoch", yscale="log")
+        ax.set(title=f"{head}: {middle} (median)", xlabel="epoch", yscale="log")
+        _plain_log(ax)
         ax.grid(axis="y", color=FAINT, linewidth=0.6)
     if shown:
         panels[0].set_ylabel("loss / first loss")
@@ -312,8 +310,8 @@ def draw_horizon(answered: Mapping[str, Answered]) -> Picture:
 
 
 def _plain_log(ax: Axes) -> None:
-    """Write the numbers of a logarithmic axis as they are."""
-    ax.yaxis.set_major_formatter(LogFormatter())
+    """Write the numbers of a logarithmic axis as they are, not as powers."""
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.yaxis.set_minor_formatter(LogFormatter())
 
 
@@ -411,7 +409,7 @@ def _speed_title(errors: Mapping[str, Mapping[str, Record]]) -> str:
     }
     if not sides:
         return "No forecast by speed"
-    parts = (f"{mine:.1f} mm (zero velocity {still:.1f}) where hands are {name}"
+    parts = (f"{mine:.1f} mm (zero velocity {still:.1f}) for {name} hands"
              for name, (mine, still) in sides.items() if name != "middle")  # fmt: skip
     return f"Forecast head's error: {', '.join(parts)}"
 

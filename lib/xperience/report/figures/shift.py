@@ -41,7 +41,7 @@ from xperience.tasks.problem import Problem
 
 MARKS = {
     "linear": (BLUE, "o"),
-    "linear_with_text": (PURPLE, "s"),
+    "linear_with_text": (PURPLE, "P"),
     "linear_sensors_only": (SKY, "s"),
     "linear_text_only": (GREEN, "D"),
     "time_only": (ORANGE, "^"),
@@ -323,7 +323,7 @@ def _scores_title(rows: Sequence[Record]) -> str:
         return "Not every split of this recording can be scored"
     local, late, copied = (tables.number(row.value) for row in found)
     return (
-        f"Local split: linear head {local}, copying the nearest window's label {copied}; "
+        f"Local split: linear head {local}, nearest window's label {copied}; "
         f"chronological split: linear head {late}"
     )
 
