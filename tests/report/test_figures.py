@@ -87,11 +87,6 @@ def said_below(picture) -> str:
     return picture.figure.texts[1].get_text().replace("\n", " ")
 
 
-def test_the_timeline_counts_actions_after_the_cut(make_table):
-    picture = draw_timeline(make_table(["pour"] * 8 + ["sip"] * 2))
-    assert "1 of the 2 actions lie wholly after it" in picture.alt
-
-
 def test_a_stream_with_gaps_has_a_strip_of_its_own(episode, folder):
     report = inspect_episode(folder)
     picture = draw_coverage(episode, report)

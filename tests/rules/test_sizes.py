@@ -27,7 +27,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "models": (2_170, 1_180),
     "qwen": (4_300, 2_120),
     "recording": (3_560, 2_220),
-    "report": (11_990, 3_500),
+    "report": (11_990, 3_530),
     "rules": (0, 800),
     "run": (1_760, 1_300),
     "site": (0, 850),

@@ -91,7 +91,7 @@ def draw_coverage(episode: Recording, report: EpisodeReport) -> Picture:
     n_whole = len(report.streams) - len(partial)
     strips = [_strip(episode, row) for row in partial]
     names = [named(row.stream) for row in partial]
-    sides = [row.status if not row.shape else percent(row.coverage) for row in partial]
+    sides = [_covers(row) for row in partial]
     if n_whole:
         strips.append(np.full(_BINS, _ALL))
         names.append(f"{n_whole} other streams" if partial else counted(n_whole, "stream"))
@@ -136,7 +136,8 @@ def _strip(episode: Recording, row: StreamReport) -> np.ndarray:
 
 
 def _covers(row: StreamReport) -> str:
-    return row.status if row.status in ("missing", "broken") else percent(row.coverage)
+    lost = row.status in ("missing", "broken")
+    return row.status if lost or row.coverage >= 1 else percent(row.coverage)
 
 
 def _coverage_title(partial: list[StreamReport], n: int) -> str:
