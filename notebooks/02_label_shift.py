@@ -52,6 +52,8 @@ from xperience.evaluation.evaluate import class_rows, evaluate, leak_rows, paire
 from xperience.evaluation.predictions import copy_nearest, only_time, predict
 from xperience.evaluation.records import holm, records_table
 from xperience.project import run_folder
+
+# %%
 from xperience.report import shift as words
 from xperience.report.figures import show
 from xperience.report.figures.shift import (

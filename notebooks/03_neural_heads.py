@@ -47,6 +47,8 @@ from xperience.evaluation.evaluate import evaluate, size_rows
 from xperience.evaluation.predictions import HEADS, predict_heads, predictions_table
 from xperience.evaluation.records import holm, records_table
 from xperience.project import run_folder
+
+# %%
 from xperience.report.figures import show
 from xperience.report.figures.heads import (
     draw_by_speed,
