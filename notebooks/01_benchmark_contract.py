@@ -68,7 +68,6 @@ from xperience.report.figures.contract import (
     draw_coverage,
     draw_moment,
     draw_samples,
-    draw_structure,
     draw_sync,
     draw_timeline,
 )
@@ -94,11 +93,11 @@ display(
 )
 
 # %% [markdown]
-# ## Work: look the recording over, count what the contract makes of it
+# ## Work: inspect the recording, count what the contract makes of it
 #
 # Inspecting reads every estimated stream once, looks at the depth of a few frames, and counts the
-# videos' frames without decoding them. Nothing is repaired, and nothing is silently skipped: what
-# is missing or odd gets a name, which follows it into the metrics file.
+# videos' frames without decoding them. Nothing is repaired or silently skipped: each fault gets a
+# name, which follows it into the metrics file.
 
 # %%
 report = inspect_episode(recording.folder)
@@ -110,8 +109,9 @@ stream_table(report)
 #
 # ### Coverage of every stream
 #
-# A number that isn't there can look like a number that is: trackers write zeros or NaN when they
-# lose a hand, and a video may end early. The strips show where each stream really says something.
+# A missing value can look like a value: trackers write zeros or NaN when they lose a hand, and a
+# video may end early. Each stream with gaps has a strip that shows where it has values; all streams
+# without a gap share one.
 
 # %%
 show(draw_coverage(recording, report), pictures / "01_coverage.png")
@@ -121,25 +121,23 @@ faults = fault_table(report)
 faults if len(faults) else Markdown("The inspection found no fault in any stream.")
 
 # %% [markdown]
-# ### Do the clocks agree?
+# ### Are the streams synchronised?
 #
-# Every feature that joins two sensors trusts that they were aligned. Nobody labelled that, but it
-# can be heard and seen: when the head turns, the gyroscope, the SLAM poses and the picture must
-# turn with it; when a foot lands or a cup is put down, a microphone should hear it; and a video
-# file's frames should come as fast as the device took them.
+# Every feature that joins two sensors assumes that they are aligned. No label says so, but signals
+# can be compared. When the head turns, the gyroscope, the SLAM poses and the picture turn with it.
+# When a foot lands or a cup is put down, a microphone should hear it. And a video file's frames
+# should come as fast as the device took them.
 #
 # Each pair of signals is shifted until it fits best, with one offset and one drift for the whole
-# recording. **Offset** is what the first is late by at the middle of the recording, **drift** how
-# much that grows, a microsecond a second being one part in a million (ppm). The interval comes from
-# resampling segments of the recording, and from what no recording is long enough to resolve: how a
-# head moves between two frames, or where between them a foot is heard. Each pair says below which
-# offset it would have noticed nothing. A pair is *synchronised* if it is off by no more than half a
-# frame from start to end, and where a stream is missing, silent or still, or the recording is too
-# short for the interval to settle it, the audit says that it cannot tell.
+# recording. **Offset** is how late the first is at the middle of the recording, **drift** how much
+# that grows, in parts per million (ppm). The interval comes from resampling segments of the
+# recording, and from what no recording resolves: how a head moves between two frames, or where
+# between them a foot is heard. *Blind below* is the smallest offset that would be noticed. A pair
+# is *synchronised* if it is off by no more than half a frame from start to end. Where a stream is
+# missing, silent or still, or the interval is too wide to decide, the audit says that it can't tell.
 #
-# Sound has the least to go by: most movements make no noise, and a hand slows down before it
-# touches. Its correlation is small; what counts is how far it stands above the same signals paired
-# at the wrong time.
+# For sound the correlation is small: most movements make no noise, and a hand slows down before it
+# touches. What counts is how far its peak stands above the same signals paired at the wrong time.
 
 # %%
 audit = audit_episode(recording.folder)
@@ -152,14 +150,14 @@ sync_table(audit)
 # %% [markdown]
 # ### Windows, and the timeline of actions over them
 #
-# A **window** is a short run of neighbouring frames, and the sample that every task is about.
-# Windows start at regular steps shorter than themselves, so **neighbouring windows share most of
-# their frames**. They aren't independent samples, and a random split into train and test would put
-# the same frames on both sides. That's why the benchmark's main split is *chronological*: the
-# earlier labelled windows train, the later ones test.
+# A **window** is a short run of neighbouring frames, and the sample of every task. Windows start at
+# regular steps shorter than themselves, so **neighbouring windows share most of their frames**.
+# They aren't independent samples, and a random split would put the same frames into training and
+# test. That's why the benchmark's main split is *chronological*: the earlier labelled windows
+# train, the later ones test.
 #
-# A chronological cut has a price of its own. In a recording of one task from start to end, some
-# actions only happen after the cut, and no classifier can name what it never saw.
+# A chronological cut has a cost. In a recording of one task from start to end, some actions only
+# happen after the cut, and no classifier can name a class that it was never trained on.
 
 # %%
 display(
@@ -177,11 +175,10 @@ timeline = Timeline.of(table)
 timeline.steps() if timeline.subtasks else Markdown("No window has a step.")
 
 # %% [markdown]
-# Two things to know about these labels. Annotators leave gaps between actions; the contract fills
-# gaps inside a step from the action before and carries the last label on, so a label can outlive
-# what it names. And a class list made from the whole recording, as `published` makes it, already
-# knows the test set's labels; `corrected` takes its list from the training part and reports the
-# unseen share.
+# Two notes on these labels. Annotators leave gaps between actions; the contract fills gaps inside a
+# step from the action before and carries the last label on, so a label can last longer than its
+# action. And `published` makes its class list from the whole recording, so it knows the test
+# labels; `corrected` takes its list from the training part and reports the unseen share.
 
 # %% [markdown]
 # ### One moment in all six views
@@ -224,7 +221,7 @@ explore(lambda at: draw_moment(recording, at), {"at": times}, pictures / "01_mom
 show(draw_blocks(table), pictures / "01_blocks.png")
 
 # %% [markdown]
-# Side by side the blocks make one row of the feature matrix *X*.
+# Side by side, the blocks make one row of the feature matrix *X*.
 
 # %%
 n_columns = sum(block.dim for block in BLOCKS)
@@ -241,21 +238,11 @@ display(
 # %% [markdown]
 # ### Sample windows
 #
-# What a head has to name: a second or so of pictures, motion and sound.
+# This is what a head classifies: about a second of pictures, motion and sound.
 
 # %%
 samples = draw_samples(recording, table, n_sample_windows)
 show(samples, pictures / "01_samples.png")
-
-# %% [markdown]
-# ### What the features look like over time
-#
-# Each block's z-scored columns, boiled down to their three main directions. Segments of one colour
-# that end where the action changes are what a classifier can use; fine stripes are motion or noise.
-# The number beside a block is the share of its variance that the three directions carry.
-
-# %%
-show(draw_structure(table), pictures / "01_structure.png")
 
 # %% [markdown]
 # ## Check
@@ -277,8 +264,8 @@ assert [row.variant for row in rows if row.metric == "clocks_in_step"] == list(P
 # %% [markdown]
 # ## Save
 #
-# One row per number, with its unit, its status and, where there is no number, the reason. Below
-# are the rows of the recording as a whole; those of streams and blocks lie beside them in the file.
+# One row per number, with its unit, its status and, where there is no number, the reason. Below are
+# the rows of the whole recording; those of streams and blocks are in the same file.
 
 # %%
 names = ("run", "contract", "moment_frame", "n_sample_windows")

@@ -31,8 +31,8 @@
 # - **Label shift.** If the recording is cut in time, its end tests. Actions that happen only there
 #   were never trained, and no choice among known classes can name them.
 #
-# This notebook takes the two apart: it asks the same questions on splits that differ in nothing
-# else, and sets beside the head some *probes* that sense nothing at all.
+# This notebook separates the two: the same tasks on splits that differ in nothing else, and beside
+# the head *probes* that use no sensor at all.
 
 # %% tags=["parameters"]
 run: str = "standin"  # the run's name, its folder under artifacts/
@@ -52,6 +52,8 @@ from xperience.evaluation.evaluate import class_rows, evaluate, leak_rows, paire
 from xperience.evaluation.predictions import copy_nearest, only_time, predict
 from xperience.evaluation.records import holm, records_table
 from xperience.project import run_folder
+
+# %%
 from xperience.report import shift as words
 from xperience.report.figures import show
 from xperience.report.figures.shift import (
@@ -77,15 +79,15 @@ info, pictures = tables["published"].info, run_folder(run) / "figures"
 #
 # The splits:
 #
-# - **local**: a quarter of each class's windows, drawn one by one at random, tests. This is the
-#   published all-feature reference's split.
+# - **local**: a random quarter of each class's windows tests. This is the published all-feature
+#   reference's split.
 # - **local segments, purged**: a quarter of each class's windows tests too, but as one contiguous
 #   segment at a random place, and training windows that share a frame with it are left out.
 # - **chronological**: the earlier labelled windows train, the later ones test.
 # - **chronological, purged**: the same, without training windows that share frames with the test.
 #
-# `published` features and heads are asked on all four, so that only the split changes.
-# `corrected` purges by definition and is asked on the two purged splits; its features may reach
+# `published` features and heads are evaluated on all four, so that only the split changes.
+# `corrected` purges by definition and is evaluated on the two purged splits; its features may reach
 # some windows back in time, so it purges more.
 
 # %%
@@ -96,13 +98,13 @@ splits = {
 without_shared_frames = ("local_blocks", "chronological_purged")
 
 # %% [markdown]
-# Who predicts: the contract's **linear head**. Under `published` it has all features; under
-# `corrected` the **sensors** alone, without the words that annotators wrote about objects and
-# hands. Beside it the same head with those words or without them, whichever the contract doesn't
-# do, and on the **words** alone: they are the annotators' own, and so is the label. And two probes
-# that know nothing but *when* a window is. One takes the label of the **nearest** training window
-# in time, the other lets training windows **vote**, the nearer the louder. What they score is no
-# skill at seeing: it is what the split, or the annotator, gives away.
+# The predictions come from the contract's **linear head**. Under `published` it has all features;
+# under `corrected` the **sensors** alone, without the words that annotators wrote about objects and
+# hands. Beside it stands the same head with or without those words, whichever the contract doesn't
+# do, and on the **words** alone, which come from the annotators as the label does. Two probes know
+# only *when* a window is. One takes the label of the **nearest** training window in time; the other
+# takes a **vote** of training windows, weighted by nearness. Their score shows what the split or
+# the annotations give away, not perception.
 
 # %%
 with_and_without = {
@@ -139,7 +141,7 @@ for contract, names in splits.items():
         problems[key] = problem.purged() if key[-1] in without_shared_frames else problem
 
 # %% [markdown]
-# The loop: every head predicts, and what it predicts is scored. Beside the scores stand what the
+# The loop: every head predicts, and its predictions are scored. Beside the scores stand what the
 # split leaks and the linear head's recall of each class.
 
 # %%
@@ -189,32 +191,27 @@ words.split_table(rows, info.fps)
 # %% [markdown]
 # ### The classes over time
 #
-# Each row is a class, drawn where its action happens. An action that happens only after the cut is
-# tested on the chronological split without ever having been trained: its name is red.
+# Each row is a class, drawn where its action happens, and each panel a split. An action that happens
+# only after the chronological cut is tested without ever having been trained. With a contiguous
+# segment of every class held out and no frame shared, a tested class is also trained, unless the
+# purge took all of its other windows.
 
 # %% tags=["front"]
-linear = {split: predictions["published", "timeline_action", split]["linear"] for split in action}
-picture = draw_class_times(action["chronological"], linear["chronological"], "chronological", info)
-show(picture, pictures / "02_classes.png")
+compared = {split: action[split] for split in ("chronological", "local_blocks")}
+linear = {split: predictions["published", "timeline_action", split]["linear"] for split in compared}
+show(draw_class_times(compared, linear, info), pictures / "02_classes.png")
 display(Markdown(words.shift_text(rows)))
 
 # %% [markdown]
-# The same with a segment of every class held out and no frame shared. Now a class that is tested is
-# also trained, unless the purge took all of its other windows.
-
-# %%
-picture = draw_class_times(action["local_blocks"], linear["local_blocks"], "local_blocks", info)
-show(picture, pictures / "02_stretches.png")
-
-# %% [markdown]
-# ### What the splits are worth
+# ### Scores by split
 #
-# Each panel is a task under a contract. The dotted line is the best trivial baseline, the solid one
-# the ceiling that untrained classes impose. A point without a bar has no interval: its score rests
-# on too few independent segments of time, or all its windows score the same.
+# Each row is a split under a contract. The dotted line is the best trivial baseline, the solid one
+# the ceiling that untrained classes impose. Bars are 95 % intervals from a jackknife over segments
+# of time. A point without a bar has none: its score rests on too few independent segments, or all
+# its windows score the same. The tables below hold every number, and those of the steps.
 
 # %%
-show(draw_split_scores(rows), pictures / "02_scores.png")
+show(draw_split_scores(rows, "timeline_action"), pictures / "02_scores.png")
 
 # %%
 words.score_table(rows, "timeline_action")
@@ -231,12 +228,12 @@ words.score_table(rows, "timeline_subtask")
 display(Markdown(words.unsensed_text(rows, "timeline_action")))
 
 # %% [markdown]
-# Segments held out and purged share no frame with the training part, and yet time alone can tell
-# much about them where a class lies in one place: the nearest training window is then still of the
-# same class. A purge takes away copies of a moment, not the order of a recording. What remains can
-# only be tested on another recording.
+# Purged segments share no frame with the training part, and yet time alone predicts them well where
+# a class lies in one place: the nearest training window is then still of the same class. A purge
+# removes copies of a moment, not the order of a recording. Only another recording can test what
+# remains.
 #
-# **What the purge changes** on the chronological split, whose published form doesn't ask whether
+# **What the purge changes** on the chronological split, whose published form doesn't check whether
 # the windows on either side of the cut share frames:
 
 # %%
@@ -248,8 +245,7 @@ display(Markdown(words.purge_text(rows)))
 # A score over all test windows mixes two things: how well known actions are recognised, and how
 # many actions were unknown. `corrected` gives both. Its classes come from the training part alone,
 # the *open set* is the share of test windows whose class that part lacks, and the score on seen
-# classes leaves those windows out. Where only one class is left, there is nothing to classify,
-# hence no score.
+# classes leaves those windows out. Where only one class is left, there is no score.
 
 # %%
 seen = words.seen_table(rows)
@@ -259,10 +255,10 @@ seen if len(seen) else Markdown(nowhere)
 # %% [markdown]
 # ### A distance between training and test
 #
-# If a score falls as training windows are moved away from the test windows, is it because they are
-# farther, or because there are fewer of them? A control answers: the same head, trained on as many
-# windows drawn at random from all. Distance takes away whole classes too, where all that is left of
-# one lies near its test windows: the dotted line is the ceiling that this leaves.
+# If a score falls as training windows near the test windows are removed, is it because the others
+# are farther away, or because there are fewer? A control answers: the same head, trained on as many
+# windows sampled at random from all. Distance removes whole classes too, where all windows of one
+# lie near its test windows: the dotted line is the ceiling that this leaves.
 #
 # An embargo is a purge with a distance in frames; below 0, that many frames may be shared.
 

@@ -26,9 +26,9 @@
 #
 # A score alone says little, so every head is asked three questions here. Does it beat the **best
 # trivial baseline** of its task: the most frequent class, the label that persists, hands at zero
-# velocity? Does it beat the **linear head**? And is that difference significant, when neighbouring
-# windows resemble each other and twelve tasks are asked? Only then is it called better or worse; a
-# network only if it was trained from five seeds and all of them are on that side.
+# velocity? Does it beat the **linear head**? And is that difference significant, given that
+# neighbouring windows resemble each other and many tasks are tested? Only then is it called better
+# or worse; a network only if it was trained from five seeds and all of them are on that side.
 
 # %% tags=["parameters"]
 run: str = "standin"  # the run's name, its folder under artifacts/
@@ -47,13 +47,14 @@ from xperience.evaluation.evaluate import evaluate, size_rows
 from xperience.evaluation.predictions import HEADS, predict_heads, predictions_table
 from xperience.evaluation.records import holm, records_table
 from xperience.project import run_folder
+
+# %%
 from xperience.report.figures import show
 from xperience.report.figures.heads import (
     draw_by_speed,
     draw_curves,
     draw_gains,
     draw_hand_window,
-    draw_hands,
     draw_horizon,
     draw_near_changes,
 )
@@ -122,17 +123,17 @@ studied = {contract: (rows[contract], tasks[contract]) for contract in rows}
 # %% [markdown]
 # ## Look
 #
-# ### What is gained over knowing nothing
+# ### Gains over trivial baselines
 #
-# Tasks have different units, so gains are put on one scale without a unit: 0 is the best trivial
-# baseline of the task, 1 is perfection. The interval is that of the *paired* difference: head and
-# baseline are scored on the same windows.
+# Tasks have different units, so gains share a scale without a unit: 0 is the best trivial baseline
+# of the task, 1 is perfection. The interval is that of the *paired* difference: head and baseline
+# are scored on the same windows.
 
 # %% tags=["front"]
 show(draw_gains(studied), pictures / "03_gains.png")
 
 # %% [markdown]
-# ### What networks gain over the linear head
+# ### Gains of networks over the linear head
 
 # %%
 shown = draw_gains(studied, rival="linear")
@@ -142,10 +143,10 @@ show(shown, pictures / "03_over_linear.png")
 # ### Every task
 #
 # A score is followed by its standard deviation over seeds (±) and its interval. *Seeds needed*:
-# fewer than five were trained; the published network is a parity check, so its scores are shown and
-# nothing is said of them. *Seeds disagree*: not all are on the side of their mean. *Unstable*: the
-# published descent takes steps so long that it predicts otherwise in single precision than in
-# double, so its score says nothing.
+# fewer than five were trained; the published network is a parity check, so its scores are shown but
+# not tested. *Seeds disagree*: not all are on the side of their mean. *Unstable*: the published
+# gradient descent takes steps so long that single and double precision give different predictions,
+# so nothing follows from its score.
 
 # %%
 heads_table(rows["published"], tasks["published"])
@@ -154,11 +155,11 @@ heads_table(rows["published"], tasks["published"])
 heads_table(rows["corrected"], tasks["corrected"])
 
 # %% [markdown]
-# ### Which actions are taken for which
+# ### Which actions are confused
 #
-# The most frequent confusions, all heads and seeds together; a share is that of all predictions of
-# the task. On the chronological split most true actions were never trained, so that no head can
-# name them; `all_feature_action` holds out a segment of each action instead.
+# The most frequent confusions, all heads and seeds together; shares are of all predictions of the
+# task. On the chronological split a true action may never have been trained, so that no head can
+# name it; `all_feature_action` holds out a segment of each action instead.
 
 # %%
 said = predictions_table(answered["corrected"])
@@ -173,19 +174,19 @@ counts.sort_values("count", ascending=False).groupby("task").head(6).set_index("
 # ### Near a change of the action
 #
 # Is a window misclassified because its action was never trained, or because it lies where one
-# action turns into the next, which annotators place by a frame that others would place elsewhere?
+# action turns into the next, where annotators would place the change at different frames?
 
 # %%
-near = ["all_feature_action", "timeline_action", "timeline_subtask"]
+near = ["all_feature_action", "timeline_action"]
 show(draw_near_changes(rows["corrected"], near), pictures / "03_near_changes.png")
 
 # %% [markdown]
-# ### Do heads know when they are wrong?
+# ### Confidence
 #
-# *Open-set AUROC*: how well the probability of the predicted class tells windows of trained classes
-# from those of classes that were never trained; 0.5 is chance. *Calibration error* and *Brier
-# score*: how far probabilities are from what comes true; a calibrated head may still know little.
-# *Selective accuracy*: that of the 50 or 80 % of windows with the highest probability.
+# *Open-set AUROC*: how well the probability of the predicted class separates windows of trained
+# classes from those of untrained ones; 0.5 is chance. *Calibration error* and *Brier score*: how far
+# probabilities are from the outcomes; a calibrated head may still be inaccurate. *Selective
+# accuracy*: that of the 50 or 80 % of windows with the highest probability.
 
 # %%
 names = [one.name for one in CONFIDENCE]
@@ -194,10 +195,10 @@ sure = sure.pivot_table("value", ["task", "head"], "metric", sort=False).reindex
 sure.round(3).astype(object).fillna("–")
 
 # %% [markdown]
-# ### What they cost
+# ### Parameters
 #
-# Numbers that are fitted from one seed, all tasks together; of the linear heads, one for each axis
-# or feature and output. `benchmarks/suite.py --heads` measures what they take of a processor.
+# Fitted parameters of one seed, summed over tasks; of the linear heads, one for each axis or feature
+# and output. `benchmarks/suite.py --heads` measures processor time.
 
 # %%
 sizes = records_table(row for found in rows.values() for row in found)
@@ -205,10 +206,10 @@ sizes = sizes[sizes["metric"] == "n_parameters"].pivot_table("value", "head", "c
 sizes.map("{:,.0f}".format, na_action="ignore").fillna("–")
 
 # %% [markdown]
-# ### How they learn
+# ### Learning curves
 #
-# Training loss falls as long as one likes. What counts is the loss on segments of time that the
-# network doesn't train on: where it turns, training stops. The published network has no such part.
+# Training loss keeps falling. What counts is the loss on held-out segments of time: training stops
+# where it is least. The published network has no held-out part.
 
 # %%
 show(draw_curves(answered["corrected"]), pictures / "03_curves.png")
@@ -216,11 +217,11 @@ show(draw_curves(answered["corrected"]), pictures / "03_curves.png")
 # %% [markdown]
 # ### Hands, true and forecast
 #
-# Hands hardly move within the half second that is forecast, so the first thing to beat is zero
-# velocity. Under `published` positions mix two coordinate frames and heads forecast them
-# from scratch; under `corrected` hands are seen from the body, in metres, and heads forecast what
-# to add to the present pose. What heads read of a window are means and spreads over it, so most
-# don't see in which direction a hand is moving at its end; the forecast head does.
+# Hands move little within the half second that is forecast, so the first baseline to beat is zero
+# velocity. Under `published` positions mix two coordinate frames and heads forecast absolute
+# positions; under `corrected` hands are given relative to the body, and heads forecast what to add
+# to the present pose. Most heads read means and spreads over a window, which don't show in which
+# direction a hand is moving at its end; the forecast head reads the motion itself.
 
 # %%
 show(draw_horizon(answered), pictures / "03_horizon.png")
@@ -229,11 +230,8 @@ show(draw_horizon(answered), pictures / "03_horizon.png")
 shown = draw_by_speed(rows["corrected"], "hand_trajectory_forecast")
 show(shown, pictures / "03_by_speed.png")
 
-# %%
-show(draw_hands(answered["corrected"]), pictures / "03_hands.png")
-
 # %% [markdown]
-# Go along the test windows: when are the hands still, and when do heads foresee their motion?
+# One test window at a time: the path of a wrist, and the error by frames ahead.
 
 # %%
 explore(
@@ -243,7 +241,7 @@ explore(
 )
 
 # %% [markdown]
-# ### What may be said of the note's claims
+# ### The note's claims on this recording
 #
 # The note reports that neural heads help hand forecasting and the order of windows. On this
 # recording:

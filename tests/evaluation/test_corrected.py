@@ -21,7 +21,6 @@ from xperience.models.stacked import StackedSettings
 from xperience.report.figures.heads import (
     draw_by_speed,
     draw_hand_window,
-    draw_hands,
     draw_horizon,
     forecasts,
 )
@@ -357,7 +356,6 @@ def test_forecast_hands_are_drawn_with_the_message_of_the_numbers(answered):
     picture = draw_horizon({"corrected": answered})
     ratio = joint_errors(problem, predictions["linear"][0]).mean()
     ratio /= joint_errors(problem, predictions["zero_velocity"][0]).mean()
-    assert f"{ratio:.1f} times that of zero velocity under corrected" in picture.title
-    assert "samples drawn" in draw_hands(answered).title
-    for picture in (draw_hands([]), draw_horizon({"corrected": []}), draw_hand_window([], 0.5)):
+    assert f"{ratio:.1f} times zero velocity's under corrected" in picture.title
+    for picture in (draw_horizon({"corrected": []}), draw_hand_window([], 0.5)):
         assert picture.title == "No hands were forecast"

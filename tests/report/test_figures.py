@@ -1,3 +1,4 @@
+import html
 import io
 import shutil
 
@@ -17,7 +18,6 @@ from xperience.report.figures.contract import (
     draw_coverage,
     draw_moment,
     draw_samples,
-    draw_structure,
     draw_timeline,
 )
 from xperience.report.figures.style import elide, png_bytes, wrap
@@ -26,7 +26,6 @@ from xperience.report.quantities import percent
 FROM_TABLE = {
     "timeline": draw_timeline,
     "blocks": draw_blocks,
-    "structure": draw_structure,
 }
 FROM_EPISODE = {
     "coverage": lambda episode, table: draw_coverage(episode, inspect_episode(episode.folder)),
@@ -40,7 +39,7 @@ def _check(picture):
     assert len(picture.alt) > 60
     assert picture.title in picture.alt
     image = Image.open(io.BytesIO(png_bytes(picture.figure)))
-    assert image.width == round(style.WIDTH_IN * style.DPI)
+    assert image.width == round(style.NARROW_IN * style.DPI)
     assert len(np.unique(np.asarray(image))) > 5
 
 
@@ -70,16 +69,37 @@ def test_a_broken_episode_makes_a_picture_that_says_so(draw, folder, table, tmp_
     assert any(word in picture.alt for word in ("is not there", "missing", "Missing"))
 
 
-def test_the_timelines_title_follows_the_labels(make_table):
-    few = draw_timeline(make_table(["pour"] * 6 + [None] * 2 + ["stir"] * 2))
-    assert few.title == "2 actions in 1 step; 80 % of the windows carry a label"
-    more = draw_timeline(make_table(["pour", "stir", "sip", "stir"] * 2))
-    assert more.title == "3 actions in 1 step; 100 % of the windows carry a label"
+@pytest.mark.parametrize(
+    ("actions", "title", "text"),
+    [
+        (["pour"] * 6 + [None] * 2 + ["stir"] * 2, "1 of 2 actions can only be tested", "80 % of"),
+        (["pour", "stir", "sip", "stir"] * 2, "None of 3 actions can only be tested", "100 % of"),
+        (["pour"] + [None] * 9, "1 action: too few labels to cut training", "10 % of"),
+    ],
+)
+def test_the_timelines_words_follow_the_labels(actions, title, text, make_table):
+    picture = draw_timeline(make_table(actions))
+    assert picture.title.startswith(title)
+    assert f"1 step, numbered and in two colours; {text}" in said_below(picture)
 
 
-def test_the_timeline_counts_actions_after_the_cut(make_table):
-    picture = draw_timeline(make_table(["pour"] * 8 + ["sip"] * 2))
-    assert "1 of the 2 actions lie wholly after it" in picture.alt
+def said_below(picture) -> str:
+    return picture.figure.texts[1].get_text().replace("\n", " ")
+
+
+def test_a_stream_with_gaps_has_a_strip_of_its_own(episode, folder):
+    report = inspect_episode(folder)
+    picture = draw_coverage(episode, report)
+    partial = [row for row in report.streams if row.status != "ok" or row.coverage < 1]
+    names = [label.get_text() for label in picture.figure.axes[0].get_yticklabels()]
+    assert len(names) == len(partial) + 1
+    assert names[-1].startswith(f"{17 - len(partial)} ")
+
+
+def test_sample_windows_are_labelled_ones_and_the_title_names_the_liveliest(episode, table):
+    picture = draw_samples(episode, table, 3)
+    assert "no label" not in picture.alt
+    assert "hands move fastest in “" in picture.title
 
 
 def test_no_label_at_all_is_said(make_table):
@@ -89,10 +109,10 @@ def test_no_label_at_all_is_said(make_table):
 
 def test_missing_blocks_leave_the_title_and_stay_in_the_figure(make_table):
     whole = draw_blocks(make_table(["pour"] * 4))
-    assert whole.title == f"A window is {N_FEATURES:,} features in 18 blocks"
+    assert whole.title.startswith(f"Of a window's {N_FEATURES:,} features 60 % come from cameras")
     lost = draw_blocks(make_table(["pour"] * 4, missing=["depth_confidence"]))
-    assert f"{N_FEATURES - 980:,} of {N_FEATURES:,}" in lost.title
-    assert "depth_confidence" in lost.alt
+    assert lost.title.startswith(f"{N_FEATURES - 980:,} of a window's {N_FEATURES:,} features")
+    assert "Hatched as missing: depth and confidence." in lost.alt
 
 
 def test_a_moment_outside_the_episode_is_refused(episode):
@@ -112,7 +132,7 @@ def test_show_saves_and_describes(table, tmp_path, monkeypatch):
     show(picture, tmp_path / "deep" / "blocks.png")
     assert (tmp_path / "deep" / "blocks.png").read_bytes().startswith(b"\x89PNG")
     assert shown[0]["text/plain"] == picture.alt
-    assert f'alt="{picture.alt}"' in shown[0]["text/html"]
+    assert f'alt="{html.escape(picture.alt)}"' in shown[0]["text/html"]
     assert max(map(len, shown[0]["text/html"].splitlines())) < 3000
 
 

@@ -92,21 +92,32 @@ def studied(*heads) -> dict:
 
 def test_the_figure_s_title_follows_the_rows():
     won = studied(("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.6, (0.3, 0.5), (0.1, 0.4)))
-    assert "in 1 of 1 task under corrected" in draw_gains(won).title
+    assert "in 1 of 1 task (corrected)" in draw_gains(won).title
     assert "in 1 of 1 task" in draw_gains(won, rival="linear").title
     lost = studied(("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.1, (-0.3, 0.5), (-0.4, 0.1)))
     assert "in none of 1 task" in draw_gains(lost).title
     assert "neural -0.12 (no significant difference)" in draw_gains(lost).alt
 
 
-def test_a_task_of_one_contract_has_a_line_of_its_own():
+def test_a_task_of_one_contract_has_a_line_of_its_own_and_the_largest_gain_comes_first():
     rows, tasks = studied(("linear", 0.6, (0.3, 0.5), None))["corrected"]
     canvas = draw_gains({"published": ([], {HANDS.name: HANDS}), "corrected": (rows, tasks)}).figure
     published, corrected = canvas.axes
     labels = [text.get_text() for text in published.get_yticklabels()]
-    assert labels == [name.replace("_", " ") for name in (HANDS.name, ACTION.name)]
+    assert labels == ["timeline action", "hand trajectory forecast"]
     ((_, at),) = corrected.collections[0].get_offsets()
-    assert round(at) == 1, "on the line of its own name"
+    assert round(at) == 0, "on the line of its own name"
+
+
+def test_a_contract_whose_differences_are_not_tested_has_no_panel():
+    heads = ("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.6, (0.3, 0.5), (0.1, 0.4))
+    rows, tasks = studied(*heads)["corrected"]
+    few = [
+        one.model_copy(update={"no_verdict": "1 seed; 5 needed", "tells": False}) for one in rows
+    ]
+    picture = draw_gains({"published": (few, tasks), "corrected": (rows, tasks)}, rival="linear")
+    assert [ax.get_title(loc="left") for ax in picture.figure.axes] == ["corrected"]
+    assert picture.title.endswith("in 1 of 1 task (corrected), not tested under published")
 
 
 def test_the_table_has_one_row_per_task_and_one_verdict_per_head():
@@ -131,21 +142,25 @@ def trained(held) -> list:
 
 def test_learning_curves_tell_where_they_turn():
     picture = draw_curves(trained([3, 2, 1, 2, 3]))
-    assert "least after 3 epochs" in picture.title
-    assert "1 of 1 curve rise" in picture.title
+    assert picture.title.startswith("Networks soon overfit: held-out loss is least after 3 epochs")
+    assert picture.title.endswith("then rises in 1 of 1 run")
+    assert draw_curves(trained([3, 2, 1])).title.startswith("Held-out loss is least after 3 epochs")
     picture = draw_curves(trained([None, None]))
     assert picture.title == "No learning curve was judged on held-out segments"
     assert "No learning" in draw_curves([]).title
 
 
 def test_the_title_of_distances_names_the_nearest_and_the_farthest_zone_that_has_a_score():
-    def zone(name, value, head="linear"):
+    def zone(name, value, head="linear", ends=None):
         told = {"status": "ok" if value is not None else "degenerate", "reason": "no samples"}
         fields = {"metric": "accuracy", "unit": "1", "variant": f"boundary={name}", **told}
-        return row(ACTION, head, value, n_test=4, **fields)
+        return row(ACTION, head, value, ends=ends, n_test=4, **fields)
 
     rows = [zone("near", None), zone("middle", 0.25), zone("far", 0.75), zone("far", 1, "neural")]
     picture = draw_near_changes(rows, [ACTION.name])
-    assert picture.title.endswith("accuracy 0.250 0.5 to 2 s from a change, 0.750 beyond 2 s")
+    assert picture.title.endswith("25 % correct 0.5 to 2 s from a change, 75 % beyond 2 s")
     assert "far, accuracy: 1" in picture.alt
     assert draw_near_changes(rows[:2], [ACTION.name]).title.startswith("No accuracy")
+    for high, said in ((0.8, "overlap"), (0.6, "lie apart")):
+        rows = [zone("near", 0.25, ends=(0, high)), zone("far", 0.75, ends=(0.7, 1))]
+        assert draw_near_changes(rows, [ACTION.name]).title.endswith(f"; the intervals {said}")

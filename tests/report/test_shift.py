@@ -223,8 +223,8 @@ def subtitle(picture) -> str:
 def test_figures_can_be_drawn(draw, rows):
     given = {
         draw_splits: (PROBLEMS, rows, INFO),
-        draw_class_times: (PROBLEMS["local"], SAID["local"], "local", INFO),
-        draw_split_scores: (rows,),
+        draw_class_times: (PROBLEMS, SAID, INFO),
+        draw_split_scores: (rows, ACTION.name),
         draw_embargo: (curve(-0.4, -0.5, -0.2),),
     }
     image = Image.open(io.BytesIO(png_bytes(check(draw(*given[draw])).figure)))
@@ -233,32 +233,33 @@ def test_figures_can_be_drawn(draw, rows):
 
 def test_the_strips_say_what_is_shared(rows):
     shared = check(draw_splits(PROBLEMS, rows, INFO))
-    assert shared.title.startswith("100 % of the local split's test windows share frames")
+    assert shared.title.startswith("100 % of test windows share frames with training on the local")
+    assert shared.title.endswith("split, 50 % on chronological")
     assert "11 training, 6 test, 3 purged windows; 0 % of test windows" in shared.alt
     assert "no captions" in check(draw_splits({"local": LOST}, [], INFO)).alt
 
 
 def test_class_times_follow_the_classes():
-    late = PROBLEMS["chronological"]
-    unseen = check(draw_class_times(late, SAID["chronological"], "chronological", INFO))
-    assert unseen.title.endswith(
-        "1 of 1 tested classes were never trained, 100 % of the test windows"
-    )
-    assert "sip: 0 training windows, recall 0 %" in unseen.alt
-    half = check(draw_class_times(PROBLEMS["local"], [Prediction(["fill"] * 5)], "local", INFO))
-    assert half.title.endswith("40 % of test windows correctly classified")
-    silent = check(draw_class_times(PROBLEMS["local"], (), "local", INFO))
-    assert silent.title.endswith("there are no predictions")
+    splits = ("chronological", "local")
+    said = {"chronological": SAID["chronological"], "local": [Prediction(["fill"] * 5)]}
+    both = check(draw_class_times({split: PROBLEMS[split] for split in splits}, said, INFO))
+    assert both.title == "Chronological: 1 of 1 tested classes never trained; local: 0 of 3"
+    assert "chronological, sip: 0 training windows, recall 0 %" in both.alt
+    panels = [ax.get_title(loc="left") for ax in both.figure.axes]
+    assert panels == [
+        "chronological\n0 % of test windows correct",
+        "local\n40 % of test windows correct",
+    ]
+    silent = check(draw_class_times({"local": PROBLEMS["local"]}, {"local": ()}, INFO))
+    assert silent.figure.axes[0].get_title(loc="left").endswith("no predictions")
     assert "recall unknown" in silent.alt
-    assert "no captions" in check(draw_class_times(LOST, (), "chronological", INFO)).alt
+    assert "no captions" in check(draw_class_times({"chronological": LOST}, {}, INFO)).alt
 
 
 @pytest.mark.parametrize(
     ("local", "late", "said"),
     [
-        (0.9, 0.2, "falls from 0.900 to 0.200"),
-        (0.3, 0.5, "rises from 0.300 to 0.500"),
-        (0.3, 0.3, "stays at 0.300"),
+        (0.9, 0.2, "label 0.950; chronological split: linear head 0.200"),
         (0.3, None, "Not every split of this recording can be scored"),
     ],
 )
@@ -268,7 +269,7 @@ def test_the_scores_title_follows_the_scores(local, late, said):
         row("linear", "chronological", late),
         row("copy_nearest", "local", 0.95),
     ]
-    picture = check(draw_split_scores(found))
+    picture = check(draw_split_scores(found, ACTION.name))
     assert said in picture.title
     n = 3 if late is not None else 2
     assert f"{n - 1} of {n} scores have none" in subtitle(picture)
@@ -284,22 +285,22 @@ def curve(value: float, low: float | None, high: float | None) -> list[Record]:
 @pytest.mark.parametrize(
     ("ends", "said"),
     [
-        ((-0.4, -0.5, -0.2), "lowers the score significantly beyond what fewer windows do: -0.400"),
-        ((0.3, 0.1, 0.5), "teach significantly more than as many at random: +0.300"),
-        ((-0.4, -0.5, 0.1), "No significant cost of distance"),
-        ((-0.4, None, None), "No significant cost of distance"),
+        ((-0.4, -0.5, -0.2), "40 frames costs 0.400 [0.200, 0.500] macro-F1 beyond what fewer"),
+        ((0.3, 0.1, 0.5), "40 frames teaches 0.300 [0.100, 0.500] macro-F1 more than as many"),
+        ((-0.4, -0.5, 0.1), "40 frames has no significant cost beyond"),
+        ((-0.4, None, None), "40 frames has no significant cost beyond"),
     ],
 )
 def test_the_embargos_title_claims_what_its_interval_allows(ends, said):
     picture = check(draw_embargo(curve(*ends)))
     assert said in picture.title
-    assert "contiguous segments, 40 frames apart" in subtitle(picture)
+    assert "The title is of contiguous test segments" in subtitle(picture)
 
 
 def test_an_embargo_without_scores_says_so():
     near = row("linear", "local/embargo=-5", -0.1, against="linear_thinned")
     shared = draw_embargo([row("linear", "local/embargo=-5", 0.5), near])
-    assert "sharing at most 5 frames" in subtitle(shared)
+    assert shared.title.startswith("Sharing at most 5 frames has no significant cost")
     nothing = [row("linear", f"{split}/embargo=0", None) for split in ("local", "local_blocks")]
     assert check(draw_embargo(nothing)).title == "No distance can be scored"
     alone = [row("linear", "local/embargo=-15", 0.9)]

@@ -27,7 +27,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "models": (2_170, 1_180),
     "qwen": (4_040, 2_120),
     "recording": (3_560, 2_220),
-    "report": (12_000, 3_500),
+    "report": (11_990, 3_530),
     "rules": (0, 870),
     "run": (1_760, 1_300),
     "site": (0, 850),

@@ -93,12 +93,6 @@ class Timeline:
             for a, b in edges.reshape(-1, 2)
         ]
 
-    def changes_s(self) -> np.ndarray:
-        """Return when the action changes, seconds; windows without a label are passed over."""
-        known = np.flatnonzero(self.action >= 0)
-        changed = np.flatnonzero(np.diff(self.action[known]))
-        return (self.middle_s[known[changed]] + self.middle_s[known[changed + 1]]) / 2
-
     def steps(self) -> pd.DataFrame:
         """Return one row per step: its number from 1, name, start, windows, actions within it."""
         rows = []
@@ -225,10 +219,15 @@ class Sample:
 
 
 def read_samples(episode: Recording, table: WindowTable, n: int, camera: str) -> list[Sample]:
-    """Return at most n windows evenly spread over an episode, with pictures of a camera."""
-    n = min(n, len(table))
-    chosen = np.unique(np.linspace(0, len(table) - 1, n + 2)[1:-1].round().astype(int))
-    return [_sample(episode, row, camera) for row in table.labels.iloc[chosen].itertuples()]
+    """Return at most n windows evenly spread over the labelled ones, with pictures of a camera.
+
+    Without any label they are spread over all windows.
+    """
+    labels = table.labels[table.labels["action"].notna()]
+    labels = labels if len(labels) else table.labels
+    n = min(n, len(labels))
+    chosen = np.unique(np.linspace(0, len(labels) - 1, n + 2)[1:-1].round().astype(int))
+    return [_sample(episode, row, camera) for row in labels.iloc[chosen].itertuples()]
 
 
 def _sample(episode: Recording, row: Any, camera: str) -> Sample:

@@ -89,7 +89,7 @@ _SAID = {
     Verdict.BETTER: "is **better** than {rival}",
     Verdict.WORSE: "is **worse** than {rival}",
     Verdict.NO_DIFFERENCE: "does not differ significantly from {rival}",
-    Verdict.NOT_TESTED: "can't be tested against {rival}",
+    Verdict.NOT_TESTED: "is not tested against {rival}",
 }
 
 

@@ -22,9 +22,9 @@ SPLIT_NAMES = {
 }
 HEAD_NAMES = {
     "linear": "linear head, the contract's inputs",
-    "linear_with_text": "linear head, sensors and annotators' words",
+    "linear_with_text": "linear head, sensors and words",
     "linear_sensors_only": "linear head, sensors only",
-    "linear_text_only": "linear head, annotators' words only",
+    "linear_text_only": "linear head, words only",
     "time_only": "time alone, smooth vote",
     "copy_nearest": "time alone, nearest window's label",
     "linear_thinned": "linear head, as many windows at random",

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal, Stroke
-from scipy.linalg import eigh
 
-from xperience.features.blocks import BLOCKS, Block
-from xperience.features.table import TableInfo, WindowTable
+from xperience.features.blocks import BLOCKS, N_FEATURES, N_STATS
+from xperience.features.table import WindowTable
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.recording import layout
+from xperience.recording.geometry import LEFT_WRIST, RIGHT_WRIST
 from xperience.recording.inspect import EpisodeReport, StreamReport
 from xperience.recording.recording import Recording
 from xperience.report.contract import SIGNALS, Sample, Timeline, frame_validity, read_samples
@@ -30,11 +30,11 @@ from xperience.report.figures.style import (
     MISSING_HATCH,
     MODALITY_COLOURS,
     MUTED,
+    NARROW_IN,
     ORANGE,
     PAPER,
     RED,
     RIGHT_HAND,
-    SKY,
     Picture,
     elide,
     empty_panel,
@@ -46,44 +46,79 @@ from xperience.report.figures.style import (
 )
 from xperience.report.moment import Moment, View, read_moment
 from xperience.report.quantities import counted, percent
-from xperience.sync.audit import ClockPair, SyncAudit, SyncVerdict
+from xperience.sync.audit import SyncAudit, SyncVerdict
 from xperience.tasks.splits import TRAIN_SHARE
 
+_NAMES = {
+    "hand_left": "left hand",
+    "hand_right": "right hand",
+    "hand_left_joints": "left hand's joints",
+    "hand_right_joints": "right hand's joints",
+    "imu": "inertial unit",
+    "imu_accel_gyro": "inertial unit",
+    "audio": "sound",
+    "point_cloud": "SLAM map",
+    "slam_point_cloud": "SLAM map",
+    "depth_confidence": "depth and confidence",
+    "caption_objects_interaction_text": "annotators' words",
+    "stereo_left": "left stereo camera",
+    "stereo_right": "right stereo camera",
+}
+
+
+def named(name: str) -> str:
+    """Return the name of a stream, a camera or a feature block for readers.
+
+    >>> named("video_fisheye_cam0"), named("stereo_left"), named("body_joints")
+    ('fisheye camera 0', 'left stereo camera', 'body joints')
+    """
+    if name.startswith("audio_"):
+        return _NAMES["audio"]
+    name = name.removeprefix("video_")
+    return _NAMES.get(name, name.replace("fisheye_cam", "fisheye camera ").replace("_", " "))
+
+
 _BINS = 400
-_NONE, _SOME, _ALL, _STATIC = range(4)
-_SHADES = ("#F1F2F3", ORANGE, BLUE, SKY)
-_WORDS = ("no value", "some frames", "every frame", "does not change over time")
+_NONE, _SOME, _ALL = range(3)
+_SHADES = ("#F1F2F3", ORANGE, BLUE)
+_WORDS = ("no value", "some frames", "every frame")
 
 
 @styled
 def draw_coverage(episode: Recording, report: EpisodeReport) -> Picture:
-    """Return a strip a stream: where it has values, and where it has not.
-
-    Parameters
-    ----------
-    episode : Recording
-    report : EpisodeReport
-        Of the same episode.
-    """
-    strips = np.array([_strip(episode, row) for row in report.streams])
-    figure = new_figure(1.6 + 0.215 * len(strips))
-    title = _coverage_title(report)
+    """Return a strip for each stream with gaps, and one for all that have none."""
+    partial = [row for row in report.streams if row.status != "ok" or row.coverage < 1]
+    n_whole = len(report.streams) - len(partial)
+    strips = [_strip(episode, row) for row in partial]
+    names = [named(row.stream) for row in partial]
+    sides = [_covers(row) for row in partial]
+    if n_whole:
+        strips.append(np.full(_BINS, _ALL))
+        names.append(f"{n_whole} other streams" if partial else counted(n_whole, "stream"))
+        sides.append("100 %")
+    figure = new_figure(1.75 + 0.24 * len(strips), NARROW_IN)
+    title = _coverage_title(partial, len(report.streams))
     set_title(figure, title, _coverage_subtitle(report))
     ax = figure.subplots()
-    cmap = mpl.colors.ListedColormap(_SHADES)
-    length_s = episode.n_frames / episode.fps
-    extent = (0, length_s, len(strips) - 0.5, -0.5)
-    look = {"cmap": cmap, "vmin": -0.5, "vmax": 3.5, "interpolation": "nearest"}
-    ax.imshow(strips, aspect="auto", extent=extent, **look)
-    for row in range(1, len(strips)):
+    extent = (0, episode.n_frames / episode.fps, len(strips) - 0.5, -0.5)
+    look = {"cmap": mpl.colors.ListedColormap(_SHADES), "vmin": -0.5, "vmax": 2.5}
+    ax.imshow(np.array(strips), aspect="auto", extent=extent, interpolation="nearest", **look)
+    for row, text in enumerate(sides):
         ax.axhline(row - 0.5, color=PAPER, linewidth=3.5)
+        place = {"transform": ax.get_yaxis_transform(), "va": "center", "clip_on": False}
+        ax.text(1.012, row, text, color=INK if text.endswith("%") else RED, fontsize=8, **place)
     time_axis(ax, episode.n_frames, episode.fps)
-    ax.set(yticks=range(len(strips)), yticklabels=[row.stream for row in report.streams])
+    ax.set(yticks=range(len(strips)), yticklabels=names)
     ax.tick_params(axis="y", length=0)
     ax.spines[:].set_visible(False)
-    _annotate(ax, report, length_s)
-    _coverage_legend(ax, strips)
-    return Picture(figure, title, _coverage_alt(report, title))
+    handles = [
+        Patch(facecolor=_SHADES[kind], edgecolor=MUTED, linewidth=0.4, label=_WORDS[kind])
+        for kind in (_ALL, _SOME, _NONE)
+    ]
+    figure.legend(handles=handles, handlelength=1.2, loc="outside lower center", ncols=3)
+    alt = [f"One strip over time for each stream with gaps. {title}."]
+    alt += [f"{named(row.stream)}: {_covers(row)}." for row in partial]
+    return Picture(figure, title, " ".join(alt))
 
 
 def _strip(episode: Recording, row: StreamReport) -> np.ndarray:
@@ -91,8 +126,8 @@ def _strip(episode: Recording, row: StreamReport) -> np.ndarray:
     if row.status in ("missing", "broken"):
         return np.full(_BINS, _NONE)
     valid = frame_validity(episode, row.stream)
-    if valid is None:
-        return np.full(_BINS, _STATIC)
+    if valid is None:  # it does not change over time
+        return np.full(_BINS, _ALL)
     edges = np.linspace(0, len(valid), _BINS + 1)
     first, last = np.floor(edges[:-1]).astype(int), np.ceil(edges[1:]).astype(int)
     total = np.r_[0, np.cumsum(valid)]
@@ -100,12 +135,17 @@ def _strip(episode: Recording, row: StreamReport) -> np.ndarray:
     return np.where(good == last - first, _ALL, np.where(good == 0, _NONE, _SOME))
 
 
-def _coverage_title(report: EpisodeReport) -> str:
-    whole = sum(row.status == "ok" and row.coverage >= 1 for row in report.streams)
-    n = len(report.streams)
-    if whole == n:
+def _covers(row: StreamReport) -> str:
+    lost = row.status in ("missing", "broken")
+    return row.status if lost or row.coverage >= 1 else percent(row.coverage)
+
+
+def _coverage_title(partial: list[StreamReport], n: int) -> str:
+    if not partial:
         return f"All {n} streams cover the whole episode"
-    return f"{whole} of {counted(n, 'stream')} cover the whole episode"
+    least = min(partial, key=lambda row: row.coverage)
+    rest = f"{named(least.stream)}: {_covers(least)}"
+    return f"{n - len(partial)} of {counted(n, 'stream')} cover the whole episode; {rest}"
 
 
 def _coverage_subtitle(report: EpisodeReport) -> str:
@@ -117,82 +157,46 @@ def _coverage_subtitle(report: EpisodeReport) -> str:
     return f"{counts}; {counted(faults, 'fault')} named in the table below."
 
 
-def _annotate(ax: Axes, report: EpisodeReport, length_s: float) -> None:
-    for number, row in enumerate(report.streams):
-        lost = row.status in ("missing", "broken")
-        text = row.status if lost else percent(row.coverage)
-        note = "" if lost or row.status == "ok" else f"  {row.status}"
-        colour = RED if lost else INK if row.status == "ok" else "#8A5A00"
-        place = {"va": "center", "clip_on": False, "fontsize": 8}
-        ax.text(1.012 * length_s, number, text + note, color=colour, **place)
-
-
-def _coverage_legend(ax: Axes, strips: np.ndarray) -> None:
-    kinds = [kind for kind in (_ALL, _SOME, _NONE, _STATIC) if (strips == kind).any()]
-    handles = [
-        Patch(facecolor=_SHADES[kind], edgecolor=MUTED, linewidth=0.4, label=_WORDS[kind])
-        for kind in kinds
-    ]
-    spot = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "ncols": 4, "columnspacing": 1.4}
-    ax.legend(handles=handles, handlelength=1.2, **spot)
-
-
-def _coverage_alt(report: EpisodeReport, title: str) -> str:
-    parts = [f"One strip over time for each of {counted(len(report.streams), 'stream')}. {title}."]
-    for row in report.streams:
-        if row.status in ("missing", "broken"):
-            parts.append(f"{row.stream} is {row.status}.")
-        elif row.coverage < 1:
-            parts.append(f"{row.stream} covers {percent(row.coverage)}.")
-    return " ".join(parts)
-
-
-_MAX_ROWS, _LABEL_CHARS = 28, 34
+_MAX_ROWS, _LABEL_CHARS = 28, 27
 _TWO_COLOURS = (BLUE, ORANGE)
+_GAP = {"facecolor": "#F1F2F3", "edgecolor": "#B8BDC2", "hatch": MISSING_HATCH, "lw": 0}
 
 
 @styled
 def draw_timeline(table: WindowTable) -> Picture:
     """Return the timeline of an episode: steps above, one row per action, unlabelled windows grey.
 
-    Parameters
-    ----------
-    table : WindowTable
-
-    Returns
-    -------
-    Picture
-        With the chronological cut, and the actions that only come after it in another colour.
+    Actions that only come after the chronological cut have another colour.
     """
     line = Timeline.of(table)
     if not line.actions:
         return _nothing_labelled(table)
     rows = min(len(line.actions), _MAX_ROWS)
-    figure = new_figure(1.75 + 0.185 * rows)
-    title = _timeline_title(line)
-    set_title(figure, title, _timeline_subtitle(line))
+    figure = new_figure(2.0 + 0.185 * rows, NARROW_IN)
+    n, late = len(line.actions), len(line.late_actions)
+    title = f"{counted(n, 'action')}: too few labels to cut training from test windows"
+    if line.cut_s is not None:
+        title = f"{late or 'None'} of {counted(n, 'action')} can only be tested, never trained"
+    steps = f"{counted(len(line.subtasks), 'step')}, numbered and in two colours; "
+    text = f"{steps if line.subtasks else ''}{percent(line.labelled_share)} of the windows have a "
+    text += (
+        f"label. Training ends where {percent(TRAIN_SHARE)} of those have passed; red: after it."
+    )
+    set_title(figure, title, text)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.3, rows + 1])
     _draw_steps(above, line)
     _draw_actions(below, line, rows)
-    _draw_cut(above, below, line)
+    if line.cut_s is not None:
+        for ax in (above, below):
+            ax.axvline(line.cut_s, color=RED, linewidth=1.4, linestyle=(0, (4, 2)))
+        place = {"va": "bottom", "color": RED, "fontsize": 8, "clip_on": False}
+        above.text(line.cut_s, 1.12, "← training  ", ha="right", **place)
+        above.text(line.cut_s, 1.12, "  test →", ha="left", **place)
+    if (line.action < 0).any():
+        spot = {"loc": "upper right", "frameon": True, "framealpha": 0.9, "edgecolor": "none"}
+        below.legend([Patch(**_GAP)], ["no label"], borderaxespad=0.2, **spot)
     time_axis(below, line.n_frames, line.fps)
     return Picture(figure, title, _timeline_alt(line, title))
-
-
-def _timeline_title(line: Timeline) -> str:
-    steps = f" in {counted(len(line.subtasks), 'step')}" if line.subtasks else ""
-    share = percent(line.labelled_share)
-    return f"{counted(len(line.actions), 'action')}{steps}; {share} of the windows carry a label"
-
-
-def _timeline_subtitle(line: Timeline) -> str:
-    colours = "Numbers name the steps, two colours tell neighbours apart."
-    if line.cut_s is None:
-        return colours
-    late = len(line.late_actions)
-    if not late:
-        return f"{colours} Every action occurs before the cut."
-    return f"{colours} Red: {counted(late, 'action')} only after the cut."
 
 
 def _draw_steps(ax: Axes, line: Timeline) -> None:
@@ -201,73 +205,49 @@ def _draw_steps(ax: Axes, line: Timeline) -> None:
         colour = _TWO_COLOURS[number % 2]
         ax.broken_barh(spans, (0, 1), facecolor=colour, edgecolor=PAPER, linewidth=0.6)
         start_s, length_s = max(spans, key=lambda span: span[1])
-        if length_s > 0.014 * len(str(number + 1)) * line.n_frames / line.fps:
+        if length_s > 0.018 * len(str(number + 1)) * line.n_frames / line.fps:
             place = (start_s + length_s / 2, 0.46)
             white = {"ha": "center", "va": "center", "color": PAPER}
             ax.text(*place, str(number + 1), fontsize=8, fontweight="bold", **white)
     _draw_gaps(ax, line, line.subtask)
     ax.set(yticks=[0.5], yticklabels=["step"], ylim=(0, 1))
-    _bare(ax)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
 
 
 def _draw_actions(ax: Axes, line: Timeline, rows: int) -> None:
-    late = set(line.late_actions)
-    steps = line.step_of_action
-    for row in range(rows):
+    steps, names = line.step_of_action, []
+    for row, label in enumerate(line.actions[:rows]):
         colour = _TWO_COLOURS[max(steps[row], 0) % 2]
         ax.broken_barh(line.spans(line.action, row), (row - 0.37, 0.74), facecolor=colour)
         ax.axhline(row, color=FAINT, linewidth=0.6, zorder=0)
+        number = f"  {steps[row] + 1}" if steps[row] >= 0 else ""
+        names.append(elide(label, _LABEL_CHARS) + number)
     _draw_gaps(ax, line, line.action)
-    names = [_row_name(label, steps[row]) for row, label in enumerate(line.actions[:rows])]
     ax.set(yticks=range(rows), yticklabels=names, ylim=(rows - 0.4, -0.6))
+    late = set(line.late_actions)
     for tick, label in zip(ax.get_yticklabels(), line.actions, strict=False):
         tick.set_color(RED if label in late else tick.get_color())
     if len(line.actions) > rows:
         more = f"and {counted(len(line.actions) - rows, 'action')} more, not drawn"
         ax.text(1, 0, more, transform=ax.transAxes, ha="right", va="bottom", color=MUTED)
-    _bare(ax)
-
-
-def _row_name(label: str, step: int) -> str:
-    return elide(label, _LABEL_CHARS) + (f"  {step + 1}" if step >= 0 else "")
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
 
 
 def _draw_gaps(ax: Axes, line: Timeline, numbers: np.ndarray) -> None:
     for start_s, length_s in line.spans(numbers, -1):
-        bounds = (start_s, start_s + length_s)
-        ax.axvspan(*bounds, facecolor="#F1F2F3", edgecolor="#B8BDC2", hatch=MISSING_HATCH, lw=0)
-
-
-def _draw_cut(above: Axes, below: Axes, line: Timeline) -> None:
-    if line.cut_s is not None:
-        for ax in (above, below):
-            ax.axvline(line.cut_s, color=RED, linewidth=1.4, linestyle=(0, (4, 2)))
-        place = {"va": "bottom", "color": RED, "fontsize": 8, "clip_on": False}
-        train = f"train: first {percent(TRAIN_SHARE)} of the labelled windows  ←  "
-        above.text(line.cut_s, 1.12, train, ha="right", **place)
-        above.text(line.cut_s, 1.12, "  →  test", ha="left", **place)
-    if (line.action < 0).any():
-        handle = Patch(facecolor="#F1F2F3", edgecolor="#B8BDC2", hatch=MISSING_HATCH, lw=0)
-        spot = {"loc": "upper right", "frameon": True, "framealpha": 0.9, "edgecolor": "none"}
-        below.legend([handle], ["no label"], borderaxespad=0.2, **spot)
-
-
-def _bare(ax: Axes) -> None:
-    ax.tick_params(axis="y", length=0)
-    ax.spines[["left", "top", "right"]].set_visible(False)
-    if ax.get_subplotspec().rowspan.start == 0:
-        ax.spines["bottom"].set_visible(False)
-        ax.tick_params(axis="x", length=0)
+        ax.axvspan(start_s, start_s + length_s, **_GAP)
 
 
 def _nothing_labelled(table: WindowTable) -> Picture:
-    figure = new_figure(1.9)
+    figure = new_figure(1.9, NARROW_IN)
     title = f"No labels: none of the {counted(len(table), 'window')} has an action"
     set_title(figure, title)
     ax = figure.subplots()
     lost = {**table.info.missing_blocks, **table.info.partial_blocks}
     reason = lost.get("caption_objects_interaction_text", "the captions name no action")
-    empty_panel(ax, reason, width=80)
+    empty_panel(ax, reason, width=60)
     return Picture(figure, title, f"An empty panel. {title}. The reason: {reason}.")
 
 
@@ -285,241 +265,73 @@ def _timeline_alt(line: Timeline, title: str) -> str:
     return " ".join(parts)
 
 
-_N_DIRECTIONS, _MAX_WINDOWS, _SMALLEST_STD, _LIMIT = 3, 1500, 1e-6, 2.5
-
-
-@styled
-def draw_structure(table: WindowTable) -> Picture:
-    """Return each block's first three principal components over time, one row per component.
-
-    Parameters
-    ----------
-    table : WindowTable
-
-    Notes
-    -----
-    Columns are z-scored, near-constant ones left out; missing and static blocks have no rows. Of a
-    long episode, evenly spread windows are drawn.
-    """
-    chosen = np.unique(np.linspace(0, len(table) - 1, min(len(table), _MAX_WINDOWS)).astype(int))
-    found = {block: _directions(table.block(block.name)[chosen]) for block in BLOCKS}
-    found = {block: pair for block, pair in found.items() if pair is not None}
-    line = Timeline.of(table)
-    rows = [pair[0] for pair in found.values()]
-    figure = new_figure(max(1.5 + 0.093 * sum(map(len, rows)), 3.2))
-    title = _structure_title(found)
-    left_out = [block.name for block in BLOCKS if block not in found]
-    set_title(figure, title, _structure_subtitle(left_out))
-    ax = figure.subplots()
-    if rows:
-        _draw_rows(figure, ax, np.concatenate(rows), line)
-    _name_blocks(ax, found, line)
-    return Picture(figure, title, _structure_alt(found, left_out, title))
-
-
-def _directions(values: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """Return the main directions of a block over time and their share of its variance.
-
-    Returns
-    -------
-    float array, shape (at most 3, n_windows)
-        Each scaled to unit variance, its sign chosen so that the largest value is positive; NaN
-        for windows that the block doesn't cover.
-    float
-        Share of the z-scored block's variance that they carry.
-    """
-    there = np.isfinite(values).all(axis=1)
-    if there.sum() < _N_DIRECTIONS + 1:
-        return None
-    x = values[there].astype(np.float64)
-    std = x.std(axis=0)
-    x = (x - x.mean(axis=0))[:, std > _SMALLEST_STD] / std[std > _SMALLEST_STD]
-    if not x.shape[1]:
-        return None
-    scores, share = _components(x)
-    largest = np.take_along_axis(scores, np.abs(scores).argmax(1)[:, None], axis=1)
-    result = np.full((len(scores), len(values)), np.nan)
-    result[:, there] = scores * np.sign(largest)
-    return result, share
-
-
-def _components(x: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the first principal components of centred columns, unit variance, (n, n_windows).
-
-    The smaller of the two Gram matrices is enough, and only its largest eigenvalues are computed.
-    """
-    tall = len(x) > x.shape[1]
-    gram = x.T @ x if tall else x @ x.T
-    last = [max(len(gram) - _N_DIRECTIONS, 0), len(gram) - 1]
-    values, vectors = eigh(gram, subset_by_index=last)
-    kept = np.flatnonzero(values > 1e-9 * values[-1])[::-1]
-    scores = (x @ vectors if tall else vectors)[:, kept].T  # (n, n_windows)
-    share = float(values[kept].sum() / np.trace(gram))
-    return scores / scores.std(axis=1, keepdims=True), min(share, 1.0)
-
-
-def _structure_title(found: dict[Block, tuple[np.ndarray, float]]) -> str:
-    if not found:
-        return "No block changes over time"
-    shares = [share for _, share in found.values()]
-    low, high = percent(min(shares)), percent(max(shares))
-    return f"Three directions carry {low} to {high} of what a block varies"
-
-
-def _structure_subtitle(left_out: list[str]) -> str:
-    text = "First three principal components of each z-scored block. Red ticks: the action changes."
-    return f"{text} Without rows: {', '.join(left_out)}." if left_out else text
-
-
-def _draw_rows(figure: Figure, ax: Axes, rows: np.ndarray, line: Timeline) -> None:
-    extent = (0, line.n_frames / line.fps, len(rows), 0)
-    limits = {"vmin": -_LIMIT, "vmax": _LIMIT, "interpolation": "nearest"}
-    cmap = mpl.colormaps["PuOr"].with_extremes(bad="#E4E6E8")
-    picture = ax.imshow(rows, cmap=cmap, aspect="auto", extent=extent, **limits)
-    place = {"location": "bottom", "shrink": 0.5, "aspect": 40, "pad": 0.02, "anchor": (1.0, 1.0)}
-    bar = figure.colorbar(picture, ax=ax, **place)
-    bar.set_label("standard deviations from the mean")
-    bar.outline.set_visible(False)
-    top = {"transform": ax.get_xaxis_transform(), "clip_on": False, "color": RED, "linewidth": 1.2}
-    for moment_s in line.changes_s():
-        ax.plot([moment_s, moment_s], [1.004, 1.024], **top)
-
-
-def _name_blocks(ax: Axes, found: dict[Block, tuple[np.ndarray, float]], line: Timeline) -> None:
-    top, middles = 0, []
-    for rows, share in found.values():
-        middle = top + len(rows) / 2
-        middles.append(middle)
-        place = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 8}
-        ax.text(1.012, middle, percent(share), color=MUTED, clip_on=False, **place)
-        top += len(rows)
-        ax.axhline(top, color=PAPER, linewidth=2)
-    head = {"transform": ax.transAxes, "color": MUTED, "fontsize": 8, "va": "bottom"}
-    ax.text(1.012, 1.004, "variance", clip_on=False, **head)
-    ax.set_yticks(middles, [block.name for block in found])
-    for tick, block in zip(ax.get_yticklabels(), found, strict=True):
-        tick.set_color(MODALITY_COLOURS[block.modality] if block.modality != "visual" else INK)
-    ax.tick_params(axis="y", length=0)
-    ax.spines[:].set_visible(False)
-    time_axis(ax, line.n_frames, line.fps)
-
-
-def _structure_alt(
-    found: dict[Block, tuple[np.ndarray, float]], left_out: list[str], title: str
-) -> str:
-    parts = [f"Heat map over time with three rows for each of {counted(len(found), 'block')}."]
-    parts.append(f"{title}.")
-    parts += [f"{block.name}: {percent(share)}." for block, (_, share) in found.items()]
-    if left_out:
-        parts.append(f"Left out, as they are static or missing: {', '.join(left_out)}.")
-    return " ".join(parts)
-
-
 @styled
 def draw_blocks(table: WindowTable) -> Picture:
-    """Return the blocks as bars, as long as they have features; missing ones are hatched.
-
-    Parameters
-    ----------
-    table : WindowTable
-    """
+    """Return the blocks as bars, as long as they have features; missing ones are hatched."""
     info = table.info
-    figure = new_figure(5.2)
-    title = _blocks_title(info)
-    set_title(figure, title, _blocks_subtitle(info))
+    figure = new_figure(5.0, NARROW_IN)
+    dims = Counter()
+    for block in BLOCKS:
+        dims[block.modality] += block.dim
+    title = (
+        f"Of a window's {N_FEATURES:,} features {percent(dims['visual'] / N_FEATURES)} come from "
+        f"cameras and depth, {percent(dims['audio'] / N_FEATURES)} from sound"
+    )
+    if lost := [block for block in BLOCKS if block.name in info.missing_blocks]:
+        there = N_FEATURES - sum(block.dim for block in lost)
+        title = f"{there:,} of a window's {N_FEATURES:,} features are there: "
+        title += f"{len(lost)} of {len(BLOCKS)} blocks missing"
+    text = (
+        f"{len(BLOCKS)} blocks. Features: values in a frame × {N_STATS} statistics over the window."
+    )
+    set_title(figure, title, text)
     ax = figure.subplots()
     for row, block in enumerate(BLOCKS):
-        _draw_bar(ax, row, block, info)
-    ax.set(yticks=range(len(BLOCKS)), yticklabels=[block.name for block in BLOCKS])
-    ax.set(ylim=(len(BLOCKS) - 0.4, -0.6), xlabel="features a window")
-    ax.set_xlim(0, 1.3 * max(block.dim for block in BLOCKS))
+        colour, missing = MODALITY_COLOURS[block.modality], block in lost
+        look = {"facecolor": PAPER, "hatch": MISSING_HATCH} if missing else {"facecolor": colour}
+        ax.barh(row, block.dim, height=0.72, edgecolor=colour, linewidth=0.8, **look)
+        ways = f" = {block.per_frame} × {N_STATS}" if block.per_frame else ", static"
+        note = ", missing" if missing else ", partial" if block.name in info.partial_blocks else ""
+        ax.text(block.dim + 12, row, f"{block.dim:,}{ways}{note}", va="center", fontsize=8)
+    ax.set(yticks=range(len(BLOCKS)), yticklabels=[named(block.name) for block in BLOCKS])
+    ax.set(ylim=(len(BLOCKS) - 0.4, -0.6), xlabel="features of a window")
+    ax.set_xlim(0, 1.45 * max(block.dim for block in BLOCKS))
     ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", color=FAINT, linewidth=0.6)
-    ax.set_axisbelow(True)
     ax.spines["left"].set_visible(False)
-    _blocks_legend(ax, info)
-    return Picture(figure, title, _blocks_alt(info, title))
-
-
-def _blocks_title(info: TableInfo) -> str:
-    total = f"{sum(block.dim for block in BLOCKS):,} features in {counted(len(BLOCKS), 'block')}"
-    if not info.missing_blocks:
-        return f"A window is {total}"
-    there = sum(block.dim for block in BLOCKS if block.name not in info.missing_blocks)
-    return f"{there:,} of {total} are there; {counted(len(info.missing_blocks), 'block')} missing"
-
-
-def _blocks_subtitle(info: TableInfo) -> str:
-    modalities = dict.fromkeys(MODALITY_COLOURS, 0)
-    for block in BLOCKS:
-        modalities[block.modality] += block.dim
-    sums = ", ".join(f"{dim:,} {name}" for name, dim in modalities.items())
-    return f"By modality: {sums}. Grey: values × statistics."
-
-
-def _draw_bar(ax: Axes, row: int, block: Block, info: TableInfo) -> None:
-    colour = MODALITY_COLOURS[block.modality]
-    missing, partial = block.name in info.missing_blocks, block.name in info.partial_blocks
-    look = {"facecolor": PAPER, "hatch": MISSING_HATCH} if missing else {"facecolor": colour}
-    ax.barh(row, block.dim, height=0.72, edgecolor=colour, linewidth=0.8, **look)
-    ways = f"{block.per_frame} × 7" if block.per_frame else "static"
-    note = "  missing" if missing else "  partial" if partial else ""
-    ax.text(block.dim + 12, row, f"{block.dim:,}", va="center", fontsize=8.5, color=INK)
-    offset = 30 + 20 * len(f"{block.dim:,}")
-    style = {"va": "center", "fontsize": 8, "color": MUTED}
-    ax.text(block.dim + offset, row, f"{ways}{note}", **style)
-
-
-def _blocks_legend(ax: Axes, info: TableInfo) -> None:
     handles = [Patch(facecolor=colour, label=name) for name, colour in MODALITY_COLOURS.items()]
-    if info.missing_blocks:
-        hatched = {"facecolor": PAPER, "edgecolor": MUTED, "hatch": MISSING_HATCH}
-        handles.append(Patch(label="missing", **hatched))
-    spot = {"loc": "lower left", "bbox_to_anchor": (-0.01, 0.995), "columnspacing": 1.4}
-    ax.legend(handles=handles, ncols=len(handles), handlelength=1.2, **spot)
-
-
-def _blocks_alt(info: TableInfo, title: str) -> str:
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, handlelength=1.2)
     ranked = sorted(BLOCKS, key=lambda block: -block.dim)
-    parts = [
+    alt = [
         f"Bar chart of the feature blocks. {title}.",
-        f"The largest is {ranked[0].name} with {ranked[0].dim:,} features, "
-        f"the smallest {ranked[-1].name} with {ranked[-1].dim}.",
+        f"The largest is {named(ranked[0].name)} with {ranked[0].dim:,} features, "
+        f"the smallest {named(ranked[-1].name)} with {ranked[-1].dim}.",
     ]
-    if info.missing_blocks:
-        parts.append(f"Hatched as missing: {', '.join(info.missing_blocks)}.")
-    return " ".join(parts)
+    if lost:
+        alt.append(f"Hatched as missing: {', '.join(named(block.name) for block in lost)}.")
+    return Picture(figure, title, " ".join(alt))
 
 
-_SAMPLES_WIDTHS = (1.15, 1.6, 1.25, 1.25, 1.25)
-_SAMPLES_COLOURS = dict(zip(SIGNALS, (BLUE, GREEN, ORANGE), strict=True))
+_SIGNAL_COLOURS = dict(zip(SIGNALS, (BLUE, GREEN, ORANGE), strict=True))
 
 
 @styled
 def draw_samples(
     episode: Recording, table: WindowTable, n: int = 5, camera: str | None = None
 ) -> Picture:
-    """Return windows evenly spread over an episode, one a row.
+    """Return n labelled windows evenly spread over an episode, one per row.
 
-    Parameters
-    ----------
-    episode : Recording
-    table : WindowTable
-        Of the same episode.
-    n : int
-        How many.
-    camera : str or None
-        Whose pictures; the first usable one by default.
+    Pictures are those of the first usable camera, unless one is named.
     """
     camera = camera or next(iter(episode.videos), layout.CAMERAS[0])
     samples = read_samples(episode, table, n, camera)
-    figure = new_figure(1.0 + 0.93 * len(samples))
-    title = _samples_title(samples, table)
+    figure = new_figure(1.3 + 0.8 * len(samples), NARROW_IN)
+    title = _samples_title(samples)
     window_s = WINDOW_FRAMES / table.info.fps
-    subtitle = f"Each row is {WINDOW_FRAMES} frames, {window_s:.2g} s. Picture: {camera}, centre."
-    set_title(figure, title, f"{subtitle} One scale a column.")
-    grid = figure.subplots(len(samples), 5, width_ratios=_SAMPLES_WIDTHS, squeeze=False)
-    tops = {name: _top(samples, name) for name in SIGNALS}
+    text = f"{len(samples)} of {counted(len(table), 'window')} of {window_s:.2g} s, evenly spread "
+    text += f"over those with a label. Picture: {named(camera)}. One scale per column."
+    set_title(figure, title, text)
+    grid = figure.subplots(len(samples), 5, width_ratios=(1, 1.4, 1, 1, 1), squeeze=False)
+    tops = {name: 1.08 * max(_peak(one, name) for one in samples) or 1.0 for name in SIGNALS}
     for axes, sample in zip(grid, samples, strict=True):
         _draw_image(axes[0], sample)
         _draw_label(axes[1], sample, table.info.fps)
@@ -527,30 +339,30 @@ def draw_samples(
             _draw_signal(ax, sample, name, tops[name])
     for ax, (name, unit) in zip(grid[0][2:], SIGNALS.items(), strict=True):
         ax.set_title(f"{name}\n({unit})", loc="left", fontsize=8)
-    for ax in grid[-1][2:]:
-        first, last = ax.set_xticks([0, 1], ["0 s", f"{window_s:.2g} s"])
-        first.label1.set_ha("left")
-        last.label1.set_ha("right")
     return Picture(figure, title, _samples_alt(samples, title))
 
 
-def _samples_title(samples: list[Sample], table: WindowTable) -> str:
-    labels = {sample.action for sample in samples if sample.action}
-    shown = f"{counted(len(samples), 'window')} of {len(table):,}"
-    if not labels:
-        return f"{shown}; none of them labelled"
-    return f"{shown}, evenly spread, show {counted(len(labels), 'action')}"
+def _peak(sample: Sample, name: str) -> float:
+    values = sample.signals[name]
+    return float(np.nanmax(values)) if len(values) else 0.0
 
 
-def _top(samples: list[Sample], name: str) -> float:
-    values = [sample.signals[name] for sample in samples if len(sample.signals[name])]
-    top = float(np.nanmax(np.concatenate(values))) if values else 1.0
-    return 1.08 * top if top > 0 else 1.0
+def _samples_title(samples: list[Sample]) -> str:
+    parts = []
+    for name, most in {
+        "hand speed": "hands move fastest",
+        "sound level": "sound is loudest",
+    }.items():
+        best = max(samples, key=lambda sample: _peak(sample, name))
+        if best.action and _peak(best, name):
+            parts.append(f"{most} in “{elide(best.action, 28)}”")
+    shown = counted(len(samples), "window")
+    return f"Of {shown} {', '.join(parts)}" if parts else f"{shown} without label or signal"
 
 
 def _draw_image(ax: Axes, sample: Sample) -> None:
     if sample.image is None:
-        empty_panel(ax, sample.problems["image"], width=17, n_lines=4)
+        empty_panel(ax, sample.problems["image"], width=14, n_lines=4)
         return
     ax.imshow(sample.image)
     ax.set(xticks=[], yticks=[])
@@ -560,37 +372,34 @@ def _draw_image(ax: Axes, sample: Sample) -> None:
 def _draw_label(ax: Axes, sample: Sample, fps: float) -> None:
     ax.axis("off")
     minutes, seconds = divmod(sample.start_frame / fps, 60)
-    head = f"window {sample.window:,} at {minutes:.0f}:{seconds:04.1f}"
-    action = wrap(sample.action or "no label", 25, 2)
+    action = wrap(sample.action or "no label", 20, 3)
     look = {"transform": ax.transAxes, "va": "top", "fontsize": 8}
-    ax.text(0, 1, head, color=MUTED, **look)
+    ax.text(0, 1, f"at {minutes:.0f}:{seconds:04.1f}", color=MUTED, **look)
     weight = "bold" if sample.action else "normal"
-    ax.text(0, 0.79, action, fontweight=weight, color=None if sample.action else MUTED, **look)
-    lower = 0.79 - 0.21 * len(action.splitlines()) - 0.02
-    ax.text(0, lower, wrap(sample.subtask or "", 27, 2), color=MUTED, **look)
+    ax.text(0, 0.76, action, fontweight=weight, color=None if sample.action else MUTED, **look)
 
 
 def _draw_signal(ax: Axes, sample: Sample, name: str, top: float) -> None:
     values = sample.signals[name]
     ax.set(xlim=(0, 1), ylim=(0, top), xticks=[])
     if not len(values):
-        empty_panel(ax, sample.problems[name], width=16, n_lines=4)
+        empty_panel(ax, sample.problems[name], width=14, n_lines=4)
         return
     time = (np.arange(len(values)) + 0.5) / len(values)
-    ax.fill_between(time, values, color=_SAMPLES_COLOURS[name], alpha=0.22, linewidth=0)
-    ax.plot(time, values, color=_SAMPLES_COLOURS[name], linewidth=1.4)
+    ax.fill_between(time, values, color=_SIGNAL_COLOURS[name], alpha=0.22, linewidth=0)
+    ax.plot(time, values, color=_SIGNAL_COLOURS[name], linewidth=1.4)
     ax.grid(axis="y", color=FAINT, linewidth=0.6)
     ax.tick_params(axis="y", length=0, labelcolor=MUTED)
-    ax.locator_params(axis="y", nbins=3)
+    ax.locator_params(axis="y", nbins=2)
     ax.spines["left"].set_visible(False)
 
 
 def _samples_alt(samples: list[Sample], title: str) -> str:
     parts = [f"A row for each window with a picture, its label and three small curves. {title}."]
     for sample in samples:
-        fastest = sample.signals["hand speed"]
-        speed = f", hands up to {np.nanmax(fastest):.2f} m/s" if len(fastest) else ""
-        parts.append(f"Window {sample.window}: {sample.action or 'no label'}{speed}.")
+        speed = _peak(sample, "hand speed")
+        moves = f", hands up to {speed:.2f} m/s" if speed else ""
+        parts.append(f"Window {sample.window}: {sample.action or 'no label'}{moves}.")
     lost = {name: why for sample in samples for name, why in sample.problems.items()}
     parts += [f"Missing somewhere: {name}, {why}." for name, why in lost.items()]
     return " ".join(parts)
@@ -606,38 +415,35 @@ _NUMBERS = ("no", "one", "two", "three", "all four")
 
 @styled
 def draw_sync(audit: SyncAudit) -> Picture:
-    """Return one row per pair of clocks: where they fit best, and how far they are apart over time.
-
-    Parameters
-    ----------
-    audit : SyncAudit
-        From `audit_episode`.
-    """
-    figure = new_figure(1.0 + 1.45 * len(audit.pairs))
+    """Return the offset of each pair of clocks with its interval; below, how well signals fit."""
+    curves = [pair for pair in audit.pairs if pair.curve is not None]
+    figure = new_figure(4.3 if curves else 3.0, NARROW_IN)
     title = _sync_title(audit)
-    half_ms = audit.frame_ms / 2
-    subtitle = (
-        "Left: correlation at each offset, drift taken out. Right: offset over the recording with "
-        f"its 95 % interval; grey is what one may be off by, half a frame ({half_ms:.0f} ms)."
+    text = (
+        "Above: offset at the start, middle and end of the recording with 95 % intervals; grey: "
+        f"half a frame ({audit.frame_ms / 2:.0f} ms) either way."
     )
-    set_title(figure, title, subtitle)
-    grid = figure.subplots(len(audit.pairs), 2, width_ratios=(1.0, 1.25), squeeze=False)
-    for (left, right), pair in zip(grid, audit.pairs, strict=True):
-        left.set_title(f"{pair.late} – {pair.reference}", fontweight="bold")
-        headline = pair.headline if pair.misalignment else str(pair.verdict)
-        right.set_title(wrap(headline, 58, 2), color=_SYNC_COLOURS[pair.verdict])
-        _draw_curve(left, pair)
-        _draw_offset(right, pair, audit.length_s)
-    _label_lowest(grid[:, 0], "offset (ms)")
-    _label_lowest(grid[:, 1], "time in the recording (min:s)")
-    return Picture(figure, title, _sync_alt(audit, title))
-
-
-def _label_lowest(column: np.ndarray, label: str) -> None:
-    """Put the label below the lowest of a column's axes that has a scale."""
-    scaled = [ax for ax in column if len(ax.get_xticks())]
-    for ax in scaled:
-        ax.set_xlabel(label if ax is scaled[-1] else "")
+    if curves:
+        text += " Below: correlation of the two signals at each offset."
+    set_title(figure, title, text)
+    heights = (2.2, 1) if curves else (1,)
+    grid = figure.add_gridspec(len(heights), max(len(curves), 1), height_ratios=heights)
+    _draw_offsets(figure.add_subplot(grid[0, :]), audit)
+    for place, pair in enumerate(curves):
+        ax = figure.add_subplot(grid[1, place])
+        offset_ms, height = pair.curve
+        ax.axvline(0, color=FAINT, linewidth=1, zorder=0)
+        ax.plot(offset_ms, height, color=BLUE, linewidth=1.1)
+        if pair.misalignment:
+            at_ms = pair.misalignment.offset_ms.value
+            ax.plot(at_ms, np.interp(at_ms, offset_ms, height), "o", color=ORANGE, markersize=4.5)
+        ax.set(xlim=(offset_ms[0], offset_ms[-1]), xlabel="offset (ms)", title=pair.late)
+        ax.locator_params(nbins=3)
+    alt = [f"Offsets of {len(audit.pairs)} pairs of clocks with intervals. {title}."]
+    for pair in audit.pairs:
+        middle = f", middle {pair.misalignment.offset_ms} ms" if pair.misalignment else ""
+        alt.append(f"{pair.late} against {pair.reference}: {pair.headline}{middle}.")
+    return Picture(figure, title, " ".join(alt))
 
 
 def _sync_title(audit: SyncAudit) -> str:
@@ -651,47 +457,26 @@ def _sync_title(audit: SyncAudit) -> str:
     return "; ".join(parts)
 
 
-def _draw_curve(ax: Axes, pair: ClockPair) -> None:
-    """Draw correlation against offset, or say what was compared instead."""
-    if pair.curve is None:
-        empty_panel(ax, pair.evidence or "not compared", width=44)
-        return
-    offset_ms, height = pair.curve
-    ax.axvline(0, color=FAINT, linewidth=1, zorder=0)
-    ax.plot(offset_ms, height, color=BLUE, linewidth=1.1)
-    if pair.misalignment:
-        at_ms = pair.misalignment.offset_ms.value
-        ax.plot(at_ms, np.interp(at_ms, offset_ms, height), "o", color=ORANGE, markersize=4.5)
-    ax.set(xlim=(offset_ms[0], offset_ms[-1]), ylabel="correlation")
-
-
-def _draw_offset(ax: Axes, pair: ClockPair, length_s: float) -> None:
-    """Draw the offset and its interval from the start to the end of the recording."""
-    found, colour = pair.misalignment, _SYNC_COLOURS[pair.verdict]
-    if found is None:
-        empty_panel(ax, pair.reason or "", width=52)
-        return
-    time_s = np.array([0, length_s / 2, length_s])
-    low, value, high = (
-        [getattr(at, name) for at in found.moments] for name in ("low", "value", "high")
-    )
-    half_ms = pair.frame_ms / 2
-    ax.axhspan(-half_ms, half_ms, color=FAINT, linewidth=0, zorder=0)
-    ax.fill_between(time_s, low, high, color=colour, alpha=0.3, linewidth=0)
-    ax.plot(time_s, value, color=colour, linewidth=1.4)
-    reach_ms = max(pair.frame_ms, 1.1 * np.abs([low, high]).max())
-    ax.set(ylim=(-reach_ms, reach_ms), ylabel="offset (ms)")
-    time_axis(ax, round(length_s), 1.0)
-
-
-def _sync_alt(audit: SyncAudit, title: str) -> str:
-    parts = [f"Two panels for each of {len(audit.pairs)} pairs of clocks. {title}."]
-    for pair in audit.pairs:
-        text = f"{pair.late} against {pair.reference}: {pair.headline}"
-        if pair.misalignment:
-            text += f", middle {pair.misalignment.offset_ms} ms"
-        parts.append(f"{text}.")
-    return " ".join(parts)
+def _draw_offsets(ax: Axes, audit: SyncAudit) -> None:
+    """Draw a row per pair: what was found, and its offset at three moments where it is known."""
+    half_ms, reach_ms = audit.frame_ms / 2, audit.frame_ms
+    ax.axvspan(-half_ms, half_ms, color=FAINT, linewidth=0, zorder=0)
+    for row, pair in enumerate(audit.pairs):
+        text = elide(f"{pair.late} – {pair.reference}: {pair.headline}", 84)
+        place = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 8}
+        ax.text(0, row - 0.55, text, **place)
+        if pair.misalignment is None:
+            continue
+        colour = _SYNC_COLOURS[pair.verdict]
+        for y, at in zip(
+            (row - 0.25, row - 0.05, row + 0.15), pair.misalignment.moments, strict=True
+        ):
+            ax.plot([at.low, at.high], [y, y], color=colour, linewidth=1.6)
+            ax.plot(at.value, y, "o", color=colour, markersize=3.5)
+            reach_ms = max(reach_ms, 1.1 * abs(at.low), 1.1 * abs(at.high))
+    ax.set(yticks=[], ylim=(len(audit.pairs) - 0.5, -0.8), xlim=(-reach_ms, reach_ms))
+    ax.set_xlabel("offset (ms)")
+    ax.spines["left"].set_visible(False)
 
 
 _MOMENT_COLOURS = {"body": BODY, "left hand": LEFT_HAND, "right hand": RIGHT_HAND}
@@ -701,31 +486,20 @@ _DEPTH_MAP = "viridis_r"
 
 @styled
 def draw_moment(episode: Recording, frame: int) -> Picture:
-    """Return one frame in six views with what is known of it projected into them.
+    """Return one frame, counted from 0, in six views with what is known of it projected into them.
 
-    Parameters
-    ----------
-    episode : Recording
-    frame : int
-        From 0.
-
-    Returns
-    -------
-    Picture
-        A view that is missing, or can't be projected into, says why.
-
-    Raises
-    ------
-    EpisodeError
-        If the episode has no such frame.
+    A view that is missing, or can't be projected into, says why. A frame that the episode doesn't
+    have is an EpisodeError.
     """
     moment = read_moment(episode, frame)
-    figure = new_figure(6.75)
+    figure = new_figure(5.7, NARROW_IN)
     title, subtitle = _moment_title(moment), _moment_subtitle(moment)
     set_title(figure, title, subtitle)
     axes = figure.subplots(3, 3).ravel()
     near_m, far_m = moment.depth_range_m
-    norm = mpl.colors.Normalize(near_m, _far_m(moment, far_m))
+    if moment.depth_m is not None:  # colours end not far beyond what is there
+        far_m = max(min(far_m, 1.1 * float(np.nanpercentile(moment.depth_m, 98))), 0.1)
+    norm = mpl.colors.Normalize(near_m, far_m)
     for ax, view in zip(axes, moment.views, strict=False):
         _draw_view(ax, view, norm)
     _draw_depth(figure, axes[6], moment, norm)
@@ -734,37 +508,35 @@ def draw_moment(episode: Recording, frame: int) -> Picture:
     return Picture(figure, title, _moment_alt(moment, title, subtitle))
 
 
-def _far_m(moment: Moment, far_m: float) -> float:
-    """Return where the depth colours end: not far beyond what is there."""
-    if moment.depth_m is None:
-        return far_m
-    return max(min(far_m, 1.1 * float(np.nanpercentile(moment.depth_m, 98))), 0.1)
-
-
 def _moment_title(moment: Moment) -> str:
-    seen = sum(view.image is not None for view in moment.views)
+    seen = [view for view in moment.views if view.image is not None]
     if not seen:
         return "One moment that no camera shows"
-    views = "all six views" if seen == len(layout.CAMERAS) else f"{seen} of six views"
-    drawn = [view for view in moment.views if view.n_bones_seen]
+    drawn = [view for view in seen if view.n_bones_seen]
     who = [name for name in _MOMENT_COLOURS if any(name in view.lines_px for view in drawn)]
     if not who:
-        return f"One moment in {views}, with no skeleton to project"
+        return f"One moment in {counted(len(seen), 'view')}, with no skeleton to project"
     if {"left hand", "right hand"} <= set(who):
         who = [*who[:-2], "both hands"]
-    return f"One moment in {views}: {' and '.join(who)} projected into {len(drawn)} of them"
+    views = "all six views" if len(drawn) == len(layout.CAMERAS) else f"{len(drawn)} of six views"
+    return f"{' and '.join(who).capitalize()} are found in {views} of one moment"
 
 
 def _moment_subtitle(moment: Moment) -> str:
     minutes, seconds = divmod(moment.time_s, 60)
-    when = f"Frame {moment.frame:,} at {minutes:.0f}:{seconds:04.1f}"
     what = f"“{moment.action}”" if moment.action else "without an action label"
-    step = f" in “{moment.subtask}”" if moment.subtask else ""
-    return f"{when}: {what}{step}."
+    text = f"Frame {moment.frame:,} at {minutes:.0f}:{seconds:04.1f}: {what}."
+    shapes = moment.shapes
+    wrists = {"left hand": LEFT_WRIST, "right hand": RIGHT_WRIST}
+    if "body" in shapes and (hands := set(wrists) & set(shapes)):
+        body = shapes["body"].joints.xyz
+        gap_m = max(np.linalg.norm(shapes[one].joints.xyz[0] - body[wrists[one]]) for one in hands)
+        text += f" Hands begin at most {1000 * gap_m:.1f} mm from the body's wrists."
+    return text
 
 
 def _draw_view(ax: Axes, view: View, norm: mpl.colors.Normalize) -> None:
-    ax.set_title(view.camera)
+    ax.set_title(named(view.camera), fontsize=8)
     if view.image is None:
         empty_panel(ax, view.problem)
         ax.set_box_aspect(0.75)
@@ -774,7 +546,9 @@ def _draw_view(ax: Axes, view: View, norm: mpl.colors.Normalize) -> None:
     ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
     ax.spines[:].set_visible(False)
     if view.problem:
-        _note(ax, f"nothing projected: {view.problem}")
+        box = {"facecolor": PAPER, "alpha": 0.88, "edgecolor": "none", "pad": 2}
+        text = wrap(f"nothing projected: {view.problem}", 26, 4)
+        ax.text(0.02, 0.03, text, transform=ax.transAxes, va="bottom", fontsize=8, bbox=box)
     look = {"s": 6, "c": view.dots_m, "cmap": _DEPTH_MAP, "norm": norm, "linewidths": 0}
     ax.scatter(*view.dots_px.T, alpha=0.85, **look)
     for name, lines_px in view.lines_px.items():
@@ -789,14 +563,8 @@ def _draw_bones(ax: Axes, lines: np.ndarray, name: str) -> None:
     ax.add_collection(LineCollection(list(whole), capstyle="round", **look), autolim=False)
 
 
-def _note(ax: Axes, text: str) -> None:
-    box = {"facecolor": PAPER, "alpha": 0.88, "edgecolor": "none", "pad": 2}
-    place = {"transform": ax.transAxes, "ha": "left", "va": "bottom", "bbox": box}
-    ax.text(0.02, 0.03, wrap(text, 34, 3), fontsize=8, **place)
-
-
 def _draw_depth(figure: Figure, ax: Axes, moment: Moment, norm: mpl.colors.Normalize) -> None:
-    ax.set_title("depth map (m)")
+    ax.set_title("depth (m)", fontsize=8)
     if moment.depth_m is None:
         empty_panel(ax, moment.problems.get("depth", "no depth"))
         ax.set_box_aspect(0.75)
@@ -812,9 +580,10 @@ def _draw_depth(figure: Figure, ax: Axes, moment: Moment, norm: mpl.colors.Norma
 
 def _draw_world(ax: Axes, moment: Moment) -> None:
     """Draw the skeletons from the side of the wearer that shows them best, world coordinates."""
-    ax.set_title("skeletons in world coordinates")
+    ax.set_title("in world coordinates", fontsize=8)
     if not moment.shapes:
-        empty_panel(ax, _why_no_skeleton(moment))
+        kinds = [kind for kind in ("pose", *_MOMENT_COLOURS) if kind in moment.problems]
+        empty_panel(ax, "; ".join(f"{kind}: {moment.problems[kind]}" for kind in kinds))
         ax.set_box_aspect(0.75)
         return
     joints = np.concatenate([shape.joints.xyz for shape in moment.shapes.values()])
@@ -848,12 +617,6 @@ def _best_side(joints: np.ndarray) -> tuple[int, int]:
     return across, up
 
 
-def _why_no_skeleton(moment: Moment) -> str:
-    problems = moment.problems
-    kinds = ("pose", "body", "left hand", "right hand")
-    return "; ".join(f"{kind}: {problems[kind]}" for kind in kinds if kind in problems)
-
-
 def _draw_legend(ax: Axes, moment: Moment) -> None:
     ax.axis("off")
     edge = [Stroke(linewidth=3.6, foreground=INK, alpha=0.75), Normal()]
@@ -874,22 +637,22 @@ def _draw_legend(ax: Axes, moment: Moment) -> None:
         lines.append(("interaction", moment.interaction))
     lost = [name for name in (*_MOMENT_COLOURS, "pose") if name in moment.problems]
     lines += [(f"no {name}", moment.problems[name]) for name in lost]
-    top = 0.98 - 0.105 * len(handles)
+    top = 0.95 - 0.13 * len(handles)
     look = {"fontsize": 8, "va": "top", "transform": ax.transAxes}
     for head, body in lines[:3]:
-        text = textwrap.fill(elide(body, 90), 34)
+        text = textwrap.fill(elide(body, 90), 30)
         ax.text(0.0, top, head, color=MUTED, **look)
-        ax.text(0.0, top - 0.09, text, **look)
-        top -= 0.13 + 0.09 * len(text.splitlines())
+        ax.text(0.0, top - 0.11, text, **look)
+        top -= 0.15 + 0.11 * len(text.splitlines())
 
 
 def _moment_alt(moment: Moment, title: str, subtitle: str) -> str:
     parts = [f"Six camera views, a depth map and a drawing of the skeletons. {title}. {subtitle}"]
     for view in moment.views:
         if view.image is None:
-            parts.append(f"{view.camera} is empty: {view.problem}.")
+            parts.append(f"{named(view.camera)} is empty: {view.problem}.")
         elif view.problem:
-            parts.append(f"Nothing is projected into {view.camera}: {view.problem}.")
+            parts.append(f"Nothing is projected into {named(view.camera)}: {view.problem}.")
     if moment.depth_m is None:
         parts.append(f"There is no depth map: {moment.problems.get('depth', '')}.")
     else:

@@ -20,7 +20,9 @@ from xperience.report.figures.style import (
     GREEN,
     INK,
     MUTED,
+    NARROW_IN,
     ORANGE,
+    PAPER,
     PURPLE,
     RED,
     SKY,
@@ -32,7 +34,7 @@ from xperience.report.figures.style import (
 )
 from xperience.report.heads import FLOOR, HEAD_NAMES, difference_of, gained, score_of
 from xperience.report.quantities import counted, place_at
-from xperience.report.tables import Rows, Verdict, capital, described, number, readable, verdict
+from xperience.report.tables import Rows, Verdict, capital, described, readable, share, verdict
 from xperience.tasks.problem import Problem
 from xperience.tasks.targets import past_hands
 from xperience.tasks.task import Task
@@ -50,8 +52,6 @@ FORECAST_LOOKS = {
 }
 TRUE_HAND = SKY
 WRISTS = [0, 21]
-SAMPLES = {"median": 0.5, "fast": 0.9, "fastest": 1.0}
-"""Test samples that are drawn, by the quantile of how far the hands move."""
 _FAR, _FURTHEST = 1.0, 2.5
 """Gains are drawn this far, in ways from floor to perfection; those over a rival that may be worse
 than the floor as far as they reach, within limits."""
@@ -80,30 +80,48 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
     The axis has no unit: 0 is the rival's score, 1 the way from the best floor to perfection.
     """
     title = _gains_title(studied, rival)
-    names = list(dict.fromkeys(name for _, tasks in studied.values() for name in tasks))
-    canvas = new_figure(2.1 + 0.33 * len(names))
+    tested = {contract: one for contract, one in studied.items() if _tested(*one, rival)} or studied
+    names = _in_order(tested, rival)
+    canvas = new_figure(2.3 + 0.3 * len(names), NARROW_IN)
     over = "the best trivial baseline" if rival == FLOOR else "the linear head"
     subtitle = (
-        f"Gain over {over}, as a share of the way from the best baseline to perfection. Filled: "
-        "significantly better or worse; hollow: not. Bars: 95\N{NO-BREAK SPACE}% intervals. "
-        "An arrow: further than is drawn."
+        f"Gain over {over}: 1 is the way from the best baseline to perfection. Filled: "
+        "significant; hollow: not. Bars: 95\N{NO-BREAK SPACE}% intervals. Arrow: beyond the panel."
     )
     set_title(canvas, title, subtitle)
-    panels = canvas.subplots(1, len(studied), sharey=True, squeeze=False)[0]
-    gains, far = [], _reach(studied, rival)
-    for ax, (contract, (rows, tasks)) in zip(panels, studied.items(), strict=True):
+    panels = canvas.subplots(1, len(tested), sharey=True, squeeze=False)[0]
+    gains, far = [], _reach(tested, rival)
+    for ax, (contract, (rows, tasks)) in zip(panels, tested.items(), strict=True):
         shown = {names.index(name): task for name, task in tasks.items()}
         gains += _gain_panel(ax, Rows(rows), shown, rival, far)
         ax.set(title=contract, xlabel="gain", xlim=(-far - 0.12, far + 0.12))
     panels[0].set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6))
-    panels[0].set_yticklabels([name.replace("_", " ") for name in names])
+    panels[0].set_yticklabels([readable(name) for name in names])
     handles = [
         Line2D([], [], color=colour, marker=marker, linewidth=1.6, markersize=4.5, label=head)
         for head, (colour, marker) in HEAD_LOOKS.items()
         if head != rival
     ]
-    canvas.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7.5)
+    canvas.legend(handles=handles, loc="outside lower center", ncols=4)
     return Picture(canvas, title, f"{title}. {'; '.join(gains) or 'There is nothing to draw'}.")
+
+
+def _tested(rows: Sequence[Record], tasks: Mapping[str, Task], rival: str) -> bool:
+    """Return whether some difference from a rival was tested, or there is none at all."""
+    found = [difference_of(Rows(rows), task, head, rival) for task in tasks.values()
+             for head in HEAD_NAMES if head != rival]  # fmt: skip
+    told = {verdict(row)[0] for row in found if row is not None}
+    return told != {Verdict.NOT_TESTED}
+
+
+def _in_order(studied: Studied, rival: str) -> list[str]:
+    """Return the tasks' names, the largest gain under the last contract first."""
+    best = {name: float("-inf") for _, tasks in studied.values() for name in tasks}
+    rows, tasks = list(studied.values())[-1]
+    for name, task in tasks.items():
+        found = [_gain_of(Rows(rows), task, head, rival) for head in HEAD_NAMES if head != rival]
+        best[name] = max((one[1][0] for one in found if one), default=best[name])
+    return sorted(best, key=best.get, reverse=True)
 
 
 def _gain_of(
@@ -162,18 +180,18 @@ def _mark(
 def _gains_title(studied: Studied, rival: str) -> str:
     parts, untested = [], []
     for contract, (rows, tasks) in studied.items():
-        found = Rows(rows)
-        heads = [name for name in HEAD_NAMES if name != rival]
-        rows_of = {name: [difference_of(found, task, head, rival) for head in heads]
-                   for name, task in tasks.items()}  # fmt: skip
-        told = [verdict(row)[0] for each in rows_of.values() for row in each if row is not None]
-        if told and set(told) == {Verdict.NOT_TESTED}:
+        if not _tested(rows, tasks, rival):
             untested.append(contract)
             continue
-        won = sum(any(verdict(row)[0] is Verdict.BETTER for row in each)
-                  for each in rows_of.values())  # fmt: skip
-        parts.append(f"{won or 'none'} of {counted(len(tasks), 'task')} under {contract}")
-    over = "its best trivial baseline" if rival == FLOOR else "the linear head"
+        won = sum(
+            any(
+                verdict(difference_of(Rows(rows), task, head, rival))[0] is Verdict.BETTER
+                for head in HEAD_NAMES
+            )
+            for task in tasks.values()
+        )
+        parts.append(f"{won or 'none'} of {counted(len(tasks), 'task')} ({contract})")
+    over = "trivial baselines" if rival == FLOOR else "the linear head"
     who = "A head" if rival == FLOOR else "A network"
     rest = f"not tested under {' and '.join(untested)}" if untested else ""
     if not parts:
@@ -183,71 +201,60 @@ def _gains_title(studied: Studied, rival: str) -> str:
 
 @styled
 def draw_curves(answered: Answered) -> Picture:
-    """Return training and held-out losses by epoch, a panel per task, a thin line per seed.
+    """Return losses by epoch, a panel per head, a thin line per task and seed.
 
-    Parameters
-    ----------
-    answered : sequence of (Problem, {head: predictions})
-        Heads that aren't trained step by step are passed over.
+    Heads that aren't trained step by step are passed over.
     """
-    shown: dict[str, dict[str, list]] = {}
-    for problem, heads in answered:
+    shown: dict[str, list] = {}
+    for _, heads in answered:
         for head, predictions in heads.items():
-            if curves := [one.curve for one in predictions if one.curve]:
-                shown.setdefault(problem.task.name, {})[head] = curves
-    title = _curves_title(shown)
-    n_rows = max(1, -(-len(shown) // 4))
-    canvas = new_figure(1.3 + 1.25 * n_rows)
-    set_title(canvas, title, "Loss by epoch, each panel on its own scale: held-out segments of "
-              "time (solid) and training (dotted). One line per seed; the mark is the epoch that "
-              "was chosen.")  # fmt: skip
-    panels = canvas.subplots(n_rows, 4, squeeze=False).ravel()
-    for ax, (name, heads) in zip(panels, shown.items(), strict=False):
-        for head, curves in heads.items():
-            _curve_lines(ax, curves, HEAD_LOOKS[head][0])
-        ax.set_title(name.replace("_", " "), fontsize=7)
-        ax.tick_params(labelsize=6.5)
-    for ax in panels[len(shown) :]:
-        ax.set_axis_off()
+            if curves := [one.curve for one in predictions if one.curve and _judged(one.curve)]:
+                shown.setdefault(head, []).extend(curves)
+    turns = {head: [_turn(curve) + 1 for curve in curves] for head, curves in shown.items()}
+    title = _curves_title(shown, turns)
+    canvas = new_figure(3.2, NARROW_IN)
+    text = "Loss as a multiple of that of the first epoch, a line per task and seed. Coloured: "
+    set_title(canvas, title, f"{text}held-out segments, with the chosen epoch; dotted: training.")
+    panels = canvas.subplots(1, max(1, len(shown)), sharey=True, squeeze=False)[0]
     if not shown:
-        empty_panel(panels[0], "no head was trained step by step")
-    named = dict.fromkeys(head for heads in shown.values() for head in heads)
-    handles = [Line2D([], [], color=HEAD_LOOKS[head][0], label=head) for head in named]
-    if handles:
-        canvas.legend(handles=handles, loc="lower right", ncols=2, fontsize=7.5)
-    seeds = "; ".join(
-        f"{name}, {head}: {counted(len(curves), 'seed')}"
-        for name, heads in shown.items()
-        for head, curves in heads.items()
-    )
-    return Picture(canvas, title, f"{title}. {seeds}")
+        empty_panel(panels[0], "no head was trained step by step on held-out segments")
+    for ax, (head, curves) in zip(panels, shown.items(), strict=False):
+        colour = HEAD_LOOKS[head][0]
+        for curve in curves:
+            epochs, turn = [point.epoch for point in curve], _turn(curve)
+            train, held = (np.array([getattr(point, name) for point in curve])
+                           for name in ("train_loss", "validation_loss"))  # fmt: skip
+            ax.plot(epochs, train / train[0], ":", color=MUTED, linewidth=0.6, alpha=0.35)
+            ax.plot(epochs, held / held[0], color=colour, linewidth=0.7, alpha=0.5)
+            ax.scatter(epochs[turn], held[turn] / held[0], color=colour, s=8, zorder=3)
+        middle = counted(int(np.median(turns[head])), "epoch")
+        ax.set(title=f"{head}: {middle} (median)", xlabel="epoch", yscale="log")
+        _plain_log(ax)
+        ax.grid(axis="y", color=FAINT, linewidth=0.6)
+    if shown:
+        panels[0].set_ylabel("loss / first loss")
+    runs = "; ".join(f"{head}: {counted(len(curves), 'run')}" for head, curves in shown.items())
+    return Picture(canvas, title, f"{title}. {runs}")
 
 
-def _curve_lines(ax: Axes, curves: Sequence, colour: str) -> None:
-    for curve in curves:
-        epochs = [point.epoch for point in curve]
-        ax.plot(epochs, [p.train_loss for p in curve], ":", color=colour, lw=0.7, alpha=0.6)
-        held = [point.validation_loss for point in curve]
-        if all(loss is not None for loss in held):
-            ax.plot(epochs, held, color=colour, linewidth=0.8, alpha=0.8)
-            best = int(np.argmin(held))
-            ax.scatter(epochs[best], held[best], color=colour, s=9, zorder=3, linewidth=0)
+def _judged(curve: Sequence) -> bool:
+    return all(point.validation_loss is not None for point in curve)
 
 
-def _curves_title(shown: Mapping[str, Mapping[str, list]]) -> str:
-    minima = []  # (epoch of least held-out loss, epochs run)
-    for curve in (one for heads in shown.values() for curves in heads.values() for one in curves):
-        held = [point.validation_loss for point in curve]
-        if held and all(loss is not None for loss in held):
-            minima.append((int(np.argmin(held)) + 1, len(held)))
-    if not minima:
+def _turn(curve: Sequence) -> int:
+    return int(np.argmin([point.validation_loss for point in curve]))
+
+
+def _curves_title(shown: Mapping[str, list], turns: Mapping[str, list[int]]) -> str:
+    every = [turn for each in turns.values() for turn in each]
+    if not every:
         return "No learning curve was judged on held-out segments"
-    middle = int(np.median([best for best, _ in minima]))
-    n_rising = sum(best < n for best, n in minima)
-    return (
-        f"Held-out loss is least after {counted(middle, 'epoch')} (median); then "
-        f"{n_rising} of {counted(len(minima), 'curve')} rise"
-    )
+    lengths = [len(curve) for curves in shown.values() for curve in curves]
+    n_rising = sum(turn < n for turn, n in zip(every, lengths, strict=True))
+    middle = counted(int(np.median(every)), "epoch")
+    found = f"held-out loss is least after {middle} (median), then rises in {n_rising} of "
+    found += counted(len(every), "run")
+    return f"Networks soon overfit: {found}" if 2 * n_rising > len(every) else found.capitalize()
 
 
 def forecasts(answered: Answered) -> tuple[Problem, dict[str, Predictions]] | None:
@@ -269,7 +276,7 @@ def forecasts(answered: Answered) -> tuple[Problem, dict[str, Predictions]] | No
 
 def _without_forecast(height_in: float) -> Picture:
     title = "No hands were forecast"
-    canvas = new_figure(height_in)
+    canvas = new_figure(height_in, NARROW_IN)
     set_title(canvas, title)
     empty_panel(canvas.subplots(), "no head answered the hand task")
     return Picture(canvas, title, title)
@@ -280,7 +287,7 @@ def draw_horizon(answered: Mapping[str, Answered]) -> Picture:
     """Return the mean joint error by frames ahead, a panel per contract."""
     errors = {contract: _errors(found) for contract, found in answered.items()}
     title = _horizon_title(errors)
-    canvas = new_figure(2.9)
+    canvas = new_figure(3.5, NARROW_IN)
     set_title(canvas, title, "Mean error of 42 hand joints by frames ahead, means over seeds.")
     panels = canvas.subplots(1, len(errors), squeeze=False, sharey=True)[0]
     for ax, (contract, found) in zip(panels, errors.items(), strict=True):
@@ -289,16 +296,23 @@ def draw_horizon(answered: Mapping[str, Answered]) -> Picture:
             empty_panel(ax, "no head answered the hand task")
             continue
         _error_lines(ax, found)
-        ax.set(xlabel="frames ahead", ylabel="error (mm)", yscale="log")
-        ax.yaxis.set_major_formatter(LogFormatter())
-        ax.yaxis.set_minor_formatter(LogFormatter())
-        ax.legend(fontsize=7)
+        ax.set(xlabel="frames ahead", yscale="log")
+        _plain_log(ax)
+    panels[0].set_ylabel("error (mm)")
+    names = dict.fromkeys(name for found in errors.values() for name in found)
+    canvas.legend(handles=[_line_of(name) for name in names], loc="outside lower center", ncols=4)
     means = [
         f"{contract}, {_shown(name)}: {_MM * by_frame.mean():.1f} mm"
         for contract, found in errors.items()
         for name, by_frame in found.items()
     ]
     return Picture(canvas, title, f"{title}. Means over the horizon: {'; '.join(means)}.")
+
+
+def _plain_log(ax: Axes) -> None:
+    """Write the numbers of a logarithmic axis as they are, not as powers."""
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.yaxis.set_minor_formatter(LogFormatter())
 
 
 def _errors(answered: Answered, place: int | None = None) -> dict[str, np.ndarray]:
@@ -316,9 +330,10 @@ def _errors(answered: Answered, place: int | None = None) -> dict[str, np.ndarra
 
 def _error_lines(ax: Axes, errors: Mapping[str, np.ndarray]) -> None:
     for name, by_frame in errors.items():
-        frames = np.arange(1, len(by_frame) + 1)
-        colour = FORECAST_LOOKS.get(name, (TRUE_HAND, name))[0]
-        ax.plot(frames, _MM * by_frame, color=colour, linestyle=_dash(name), label=_shown(name))
+        frames, line = np.arange(1, len(by_frame) + 1), _line_of(name)
+        ax.plot(frames, _MM * by_frame, color=line.get_color(), ls=line.get_linestyle(),
+                marker=line.get_marker(), markersize=3, markevery=3)  # fmt: skip
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.grid(color=FAINT, linewidth=0.6)
 
 
@@ -332,7 +347,7 @@ def _horizon_title(errors: Mapping[str, Mapping[str, np.ndarray]]) -> str:
         heads = {name: e.mean() for name, e in found.items() if not name.endswith(_NAIVE)}
         if heads and "zero_velocity" in found:
             ratio = min(heads.values()) / found["zero_velocity"].mean()
-            parts.append(f"{ratio:.1f} times that of zero velocity under {contract}")
+            parts.append(f"{ratio:.1f} times zero velocity's under {contract}")
     return f"The best head's error is {', '.join(parts)}" if parts else "No hands were forecast"
 
 
@@ -355,9 +370,9 @@ def draw_by_speed(rows: Sequence[Record], task: str) -> Picture:
               for name, each in found.items()}  # fmt: skip
     errors = {name: each for name, each in errors.items() if each}
     title = _speed_title(errors)
-    canvas = new_figure(3.2)
-    small = "Mean joint error on thirds of the test samples, by hand speed at present; 95 % "
-    set_title(canvas, title, f"{small}intervals.")
+    canvas = new_figure(3.7, NARROW_IN)
+    small = "Mean error of hand joints on thirds of the test samples, by the hands' present speed; "
+    set_title(canvas, title, f"{small}95 % intervals.")
     ax = canvas.subplots()
     if not errors:
         empty_panel(ax, "no head answered the hand task")
@@ -367,20 +382,20 @@ def draw_by_speed(rows: Sequence[Record], task: str) -> Picture:
     for place, each in enumerate(errors.values()):
         for shift, head in zip(np.linspace(-0.3, 0.3, len(heads)), heads, strict=True):
             if head in each:
-                row, colour = each[head], FORECAST_LOOKS[head][0]
+                row, (colour, _) = each[head], FORECAST_LOOKS[head]
                 if row.ci_low is not None:
                     ends = [_MM * max(row.ci_low, least / 2), _MM * row.ci_high]
                     ax.plot([place + shift] * 2, ends, color=colour, linewidth=1.6)
-                ax.scatter(place + shift, _MM * row.value, color=colour, s=22, zorder=3)
+                marker, face = _mark_of(head)
+                ax.plot(place + shift, _MM * row.value, color=colour, marker=marker, mfc=face)
     ax.set(xticks=range(len(errors)), xticklabels=errors, yscale="log", ylabel="error (mm)")
     ax.set_ylim(bottom=_MM * least / 2)
-    ax.yaxis.set_major_formatter(LogFormatter())
-    ax.yaxis.set_minor_formatter(LogFormatter())
+    _plain_log(ax)
     ax.grid(axis="y", color=FAINT, linewidth=0.6)
-    looks = [FORECAST_LOOKS[head] for head in heads]
-    handles = [Line2D([], [], color=colour, marker="o", ls="", markersize=4.5, label=label)
-               for colour, label in looks]  # fmt: skip
-    canvas.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=7.5)
+    handles = [_line_of(head) for head in heads]
+    for handle, head in zip(handles, heads, strict=True):
+        handle.set(linestyle="", marker=_mark_of(head)[0], markerfacecolor=_mark_of(head)[1])
+    canvas.legend(handles=handles, loc="outside lower center", ncols=4)
     said = [f"{name}: {_in_words({head: row.value for head, row in each.items()})}"
             for name, each in errors.items()]  # fmt: skip
     return Picture(canvas, title, f"{title}. {'; '.join(said)}.")
@@ -394,56 +409,28 @@ def _speed_title(errors: Mapping[str, Mapping[str, Record]]) -> str:
     }
     if not sides:
         return "No forecast by speed"
-    parts = (f"{mine:.1f} mm, zero velocity's {still:.1f}, where hands are {name}"
+    parts = (f"{mine:.1f} mm (zero velocity {still:.1f}) for {name} hands"
              for name, (mine, still) in sides.items() if name != "middle")  # fmt: skip
-    return f"The forecast head's error is {'; '.join(parts)}"
-
-
-@styled
-def draw_hands(answered: Answered) -> Picture:
-    """Return the path of a wrist and the errors over time, a column per sample.
-
-    Parameters
-    ----------
-    answered : sequence of (Problem, {head: predictions})
-        Of the corrected contract: positions in metres, x forward, y left, z up.
-    """
-    found = forecasts(answered)
-    if found is None:
-        return _without_forecast(1.6)
-    problem, predictions = found
-    moved = joint_errors(problem, predictions["zero_velocity"][0]).mean(axis=1)
-    order = np.argsort(moved, kind="stable")
-    places = {name: int(order[place_at(share, len(order))]) for name, share in SAMPLES.items()}
-    errors = {name: _errors(answered, place) for name, place in places.items()}
-    means = {name: {who: one.mean() for who, one in each.items()} for name, each in errors.items()}
-    title = _hands_title(means)
-    canvas = new_figure(5.2)
-    set_title(canvas, title, "Above: path of the wrist that moves more, seen from the body. Below: "
-              "mean error of 42 joints. Samples: the median, the 90th percentile and the highest "
-              "of how far the hands move within the horizon.")  # fmt: skip
-    panels = canvas.subplots(2, len(places), squeeze=False)
-    for column, (name, place) in enumerate(places.items()):
-        _draw_wrist(panels[0, column], problem, predictions, place)
-        panels[0, column].set_title(f"{name}: {_MM * moved[place]:.0f} mm", fontsize=8)
-        _error_lines(panels[1, column], errors[name])
-        panels[1, column].set(xlabel="frames ahead", ylim=(0, None))
-    panels[1, 0].set_ylabel("error (mm)")
-    _forecast_legend(canvas, predictions)
-    parts = [f"{name}: {_in_words(by_head)}" for name, by_head in means.items()]
-    return Picture(canvas, title, f"{title}. Mean joint errors: {'; '.join(parts)}.")
+    return f"Forecast head's error: {', '.join(parts)}"
 
 
 def _forecast_legend(canvas: Canvas, predictions: Mapping[str, Predictions]) -> None:
     handles = [Line2D([], [], color=MUTED, marker=".", ls=":", label="before"),
                Line2D([], [], color=TRUE_HAND, linewidth=2.4, label="true")]  # fmt: skip
     handles += [_line_of(name) for name in predictions]
-    canvas.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=7.5)
+    canvas.legend(handles=handles, loc="outside lower center", ncols=3)
 
 
 def _line_of(name: str) -> Line2D:
     colour, label = FORECAST_LOOKS.get(name, (MUTED, _shown(name)))
-    return Line2D([], [], color=colour, linestyle=_dash(name), label=label)
+    marker = HEAD_LOOKS[name][1] if name in HEAD_LOOKS else ""
+    look = {"color": colour, "linestyle": _dash(name), "marker": marker}
+    return Line2D([], [], markersize=4, label=label, **look)
+
+
+def _mark_of(name: str) -> tuple[str, str]:
+    """Return the shape and face of a forecast's mark: hollow where nothing is learned."""
+    return ("o", PAPER) if name.endswith(_NAIVE) else (HEAD_LOOKS[name][1], HEAD_LOOKS[name][0])
 
 
 def _dash(name: str) -> Any:
@@ -452,15 +439,6 @@ def _dash(name: str) -> Any:
 
 def _in_words(errors: Mapping[str, float]) -> str:
     return ", ".join(f"{_shown(name)} {_MM * error:.0f} mm" for name, error in errors.items())
-
-
-def _hands_title(errors: Mapping[str, Mapping[str, float]]) -> str:
-    n_won = sum(
-        min(error for head, error in by_head.items() if not head.endswith(_NAIVE))
-        < by_head["zero_velocity"]
-        for by_head in errors.values()
-    )
-    return f"Some head is nearer than zero velocity in {n_won} of {len(errors)} samples drawn"
 
 
 def _draw_wrist(
@@ -489,7 +467,7 @@ def _draw_wrist(
     ways = ("forward (mm)", "left (mm)", "up (mm)")
     ax.set(xlabel=ways[across], ylabel=ways[up])
     ax.set_aspect("equal", adjustable="datalim")
-    ax.tick_params(labelsize=6.5)
+    ax.locator_params(nbins=5)
 
 
 @styled
@@ -510,14 +488,13 @@ def draw_hand_window(answered: Answered, share: float) -> Picture:
     here = int(problem.by_time[place_at(share, problem.n_test)])
     errors = _errors(answered, here)
     title = _hand_window_title(errors)
-    figure = new_figure(3.5)
-    small = "Left: path of the wrist that moves more, of several seeds the first."
-    set_title(figure, title, f"{small} Right: mean error of 42 joints.")
+    figure = new_figure(3.9, NARROW_IN)
+    small = f"Contract {problem.contract}. Left: path of the wrist that moves more, of several "
+    set_title(figure, title, f"{small}seeds the first. Right: mean error of 42 joints.")
     wrist, over = figure.subplots(1, 2)
     _draw_wrist(wrist, problem, predictions, here)
     _error_lines(over, errors)
     over.set(xlabel="frames ahead", ylabel="error (mm)", ylim=(0, None))
-    over.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     _forecast_legend(figure, predictions)
     means = _in_words({name: one.mean() for name, one in errors.items()})
     return Picture(figure, title, f"{title}. Mean errors over the horizon: {means}.")
@@ -546,7 +523,7 @@ def draw_near_changes(rows: Sequence[Record], tasks: Sequence[str]) -> Picture:
     tasks : sequence of str
         Those to draw, a panel each.
     """
-    canvas, drawn = new_figure(3.1), []
+    canvas, drawn = new_figure(3.3, NARROW_IN), []
     panels = canvas.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
     for ax, task in zip(panels, tasks, strict=True):
         for at, zone in enumerate(_ZONES):
@@ -560,16 +537,14 @@ def draw_near_changes(rows: Sequence[Record], tasks: Sequence[str]) -> Picture:
                 ax.scatter(at + shift, row.value, color=colour, marker=marker, s=22, zorder=3)
                 drawn.append(row)
             n = next((row.n_test for row in found), 0)
-            ax.text(at, 1.06, f"{n}", ha="center", fontsize=7.5, color=MUTED)
-        ax.set(
-            title=readable(task), xticks=range(len(_ZONES)), xlim=(-0.5, 2.5), ylim=(-0.03, 1.14)
-        )
-        ax.set_xticklabels(_ZONES.values())
+            ax.text(at, 1.06, f"{n}", ha="center", fontsize=8, color=MUTED)
+        ax.set(title=capital(readable(task)), xlim=(-0.5, 2.5), ylim=(-0.03, 1.14))
+        ax.set_xticks(range(len(_ZONES)), _ZONES.values())
         ax.grid(axis="y", color=FAINT, linewidth=0.6)
     panels[0].set_ylabel("accuracy")
     title = _changes_title(drawn, tasks[0])
-    text = "Accuracy by the distance of a window's centre from the nearest change of its label. "
-    text += "Grey: test windows. Bars: 95\N{NO-BREAK SPACE}% intervals, where there is one."
+    text = "Accuracy by the time from a window's centre to the nearest change of its label. Grey: "
+    text += "test windows. Bars: 95\N{NO-BREAK SPACE}% intervals. The title is of the linear head."
     set_title(canvas, title, text)
     heads = dict.fromkeys(row.head for row in drawn)
     handles = [
@@ -577,18 +552,20 @@ def draw_near_changes(rows: Sequence[Record], tasks: Sequence[str]) -> Picture:
         for head, (colour, marker) in HEAD_LOOKS.items()
         if head in heads
     ]
-    canvas.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7.5)
+    canvas.legend(handles=handles, loc="outside lower center", ncols=3)
     return Picture(canvas, title, f"Dot plot. {title}. {described(drawn)}")
 
 
 def _changes_title(rows: Sequence[Record], task: str) -> str:
-    """Return what the linear head's accuracy does from far away to near a change."""
-    found = {row.variant: row for row in rows if (row.task, row.head) == (task, "linear")}
-    zones = [zone for zone in _ZONES if f"boundary={zone}" in found]
+    """Return what the linear head's accuracy does from the nearest to the farthest zone."""
+    own = {row.variant: row for row in rows if (row.task, row.head) == (task, "linear")}
+    zones = [zone for zone in _ZONES if f"boundary={zone}" in own]
     if len(zones) < 2:
-        return "No accuracy can be told by the distance from a change"
-    told = [
-        f"{number(found[f'boundary={zone}'].value)} {_ZONES[zone]}"
-        for zone in (zones[0], zones[-1])
-    ]
-    return f"{capital(readable(task))}, linear head: accuracy {told[0]} from a change, {told[1]}"
+        return "No accuracy can be told by the time from a change"
+    near, far = (own[f"boundary={zone}"] for zone in (zones[0], zones[-1]))
+    told = f"{share(near.value)} correct {_ZONES[zones[0]]} from a change, "
+    told += f"{share(far.value)} {_ZONES[zones[-1]]}"
+    if near.ci_low is not None and far.ci_low is not None:
+        apart = near.ci_high < far.ci_low or far.ci_high < near.ci_low
+        told += f"; the intervals {'lie apart' if apart else 'overlap'}"
+    return f"{capital(readable(task))}: {told}"

@@ -21,8 +21,10 @@ from xperience.report.figures.style import (
     GREEN,
     INK,
     MUTED,
+    NARROW_IN,
     ORANGE,
     PAPER,
+    PURPLE,
     RED,
     SKY,
     Picture,
@@ -39,7 +41,7 @@ from xperience.tasks.problem import Problem
 
 MARKS = {
     "linear": (BLUE, "o"),
-    "linear_with_text": (SKY, "s"),
+    "linear_with_text": (PURPLE, "P"),
     "linear_sensors_only": (SKY, "s"),
     "linear_text_only": (GREEN, "D"),
     "time_only": (ORANGE, "^"),
@@ -55,12 +57,8 @@ _LOOKS = {
     "purged": (0.3, "#B8BDC2"),
 }
 """Height and colour of the windows of a class, by what they are for."""
-_COLUMNS = {"train": 1.055, "test": 1.11, "recall": 1.195}
-_MOST_CLASSES, _LABEL_CHARS = 28, 30
-_PANELS = {
-    "local": "single test windows at random places",
-    "local_blocks": "test windows in contiguous segments",
-}
+_MOST_CLASSES, _LABEL_CHARS = 28, 27
+_PANELS = {"local": "single test windows", "local_blocks": "contiguous test segments"}
 
 
 @styled
@@ -81,11 +79,12 @@ def draw_splits(
     if not there:
         return _nothing("No split: the task cannot be asked", next(iter(problems.values())))
     shares = {split: tables.share(_shared(rows, one, split)) for split, one in there.items()}
-    first, share = next(iter(shares.items()))
-    title = f"{share} of the {SPLIT_NAMES[first]} split's test windows share frames"
-    title += " with training windows"
-    figure = new_figure(1.75 + 0.34 * len(there))
-    text = "Right: share of test windows that share a frame with a training window."
+    (first, share), *others = shares.items()
+    title = f"{share} of test windows share frames with training on the {SPLIT_NAMES[first]} split"
+    if others:
+        title += f", {others[0][1]} on {SPLIT_NAMES[others[0][0]]}"
+    figure = new_figure(2.1 + 0.3 * len(there), NARROW_IN)
+    text = "Each strip is the recording. Right: share of test windows that share training frames."
     set_title(figure, title, text)
     ax = figure.subplots()
     strips = np.zeros((len(there), -(-info.n_frames // STRIDE_FRAMES)), dtype=int)
@@ -98,13 +97,13 @@ def draw_splits(
     for row, share in enumerate(shares.values()):
         ax.axhline(row - 0.5, color=PAPER, linewidth=7)
         place = {"transform": ax.get_yaxis_transform(), "va": "center", "clip_on": False}
-        ax.text(1.01, row, share, fontsize=8.5, **place)
+        ax.text(1.01, row, share, fontsize=8, **place)
     _name_rows(ax, [SPLIT_NAMES[split] for split in there])
     ax.spines[:].set_visible(False)
     time_axis(ax, info.n_frames, info.fps)
     names = {"train": "training window", "test": "test window", "purged": "purged"}
     handles = [Patch(facecolor=_PARTS[part], label=name) for part, name in names.items()]
-    ax.legend(handles=handles, ncols=3, loc="lower left", bbox_to_anchor=(-0.01, 0.98))
+    figure.legend(handles=handles, ncols=3, loc="outside lower center")
     alt = [f"Strips over time, one per split. {title}."]
     alt += [
         f"{SPLIT_NAMES[split]}: {one.n_train:,} training, {one.n_test:,} test, "
@@ -131,64 +130,79 @@ def _name_rows(ax: Axes, names: Sequence[str]) -> None:
 
 
 def _nothing(title: str, problem: Problem) -> Picture:
-    figure = new_figure(1.9)
+    figure = new_figure(1.9, NARROW_IN)
     set_title(figure, title)
-    empty_panel(figure.subplots(), problem.reason, width=80)
+    empty_panel(figure.subplots(), problem.reason, width=60)
     return Picture(figure, title, f"An empty panel. {title}. The reason: {problem.reason}.")
 
 
 @styled
 def draw_class_times(
-    problem: Problem, predictions: Predictions, split: str, info: TableInfo
+    problems: Mapping[str, Problem], predictions: Mapping[str, Predictions], info: TableInfo
 ) -> Picture:
-    """Return a row per class over time: training windows, and test windows by what was predicted.
+    """Return a row per class, a panel per split: what its windows are for, and what was predicted.
 
     Parameters
     ----------
-    problem : Problem
-    predictions : sequence of Prediction
+    problems : mapping of {split: Problem}
+        One task under one contract.
+    predictions : mapping of {split: sequence of Prediction}
         Of the linear head; empty if it has none.
-    split : str
-        The problem's.
     info : TableInfo
     """
-    name = SPLIT_NAMES[split].capitalize()
-    if problem.split is None:
-        return _nothing(f"{name}: no class can be placed", problem)
-    windows = _windows(problem, predictions)
-    classes = list(dict.fromkeys(windows["label"]))
+    there = {split: one for split, one in problems.items() if one.split is not None}
+    if not there:
+        return _nothing("No class can be placed", next(iter(problems.values())))
+    windows = {split: _windows(one, predictions[split]) for split, one in there.items()}
+    classes = list(dict.fromkeys(label for one in windows.values() for label in one["label"]))
     shown, left_out = classes[:_MOST_CLASSES], len(classes[_MOST_CLASSES:])
-    title = _class_title(problem, windows, name)
-    figure = new_figure(1.95 + 0.2 * len(shown))
-    text = f"{problem.task.name}, {problem.contract}, linear head on all features. "
-    text += "Red: never trained." + (f" Classes not drawn: {left_out}." if left_out else "")
-    set_title(figure, title, text)
-    ax = figure.subplots()
-    alt = [f"Timeline with a row per class and its windows by what they are for. {title}."]
-    _name_rows(ax, [elide(label, _LABEL_CHARS) for label in shown])
-    for row, label in enumerate(classes):
-        own = windows[windows["label"] == label]
-        n_train, n_test = ((own["part"] == part).sum() for part in ("train", "test"))
-        recall = tables.share(own["hit"].mean()) if n_test and predictions else ""
-        if n_test:
-            alt.append(f"{label}: {n_train} training windows, recall {recall or 'unknown'}.")
-        if label in shown:
-            texts = {"train": f"{n_train}", "test": f"{n_test}", "recall": recall}
-            _draw_class(ax, row, own, info.fps, texts)
-    ax.set_ylim(len(shown) - 0.4, -0.7)
-    time_axis(ax, info.n_frames, info.fps)
-    at = {"transform": ax.transAxes, "ha": "right", "va": "bottom", "fontsize": 8, "color": MUTED}
-    for column, x in _COLUMNS.items():
-        ax.text(x, 1.0, column, **at)
-    looks = {name: look for name, look in _LOOKS.items() if (windows["look"] == name).any()}
-    handles = [Patch(facecolor=colour, label=name) for name, (_, colour) in looks.items()]
-    spot = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.015)}
-    ax.legend(handles=handles, ncols=4, handlelength=1.2, columnspacing=1.2, **spot)
+    unseen = {split: set(one[one["unseen"]]["label"]) for split, one in windows.items()}
+    counts = [
+        f"{SPLIT_NAMES[split]}: {len(unseen[split])} of "
+        f"{one[one['part'] == 'test']['label'].nunique()}"
+        for split, one in windows.items()
+    ]
+    counts[0] = tables.capital(f"{counts[0]} tested classes never trained")
+    title = "; ".join(counts)
+    figure = new_figure(2.1 + 0.2 * len(shown), NARROW_IN)
+    first = next(iter(there.values()))
+    text = (
+        f"{tables.capital(tables.readable(first.task.name))}, {first.contract}, linear head on all "
+    )
+    text += "features. Right: recall of each tested class; red: never trained."
+    set_title(figure, title, text + (f" Classes not drawn: {left_out}." if left_out else ""))
+    panels = figure.subplots(1, len(windows), sharey=True, squeeze=False)[0]
+    alt = [f"Timeline with a row per class, a panel per split. {title}."]
+    for ax, (split, one) in zip(panels, windows.items(), strict=True):
+        ax.set_title(f"{SPLIT_NAMES[split]}\n{_correct(one)}", fontsize=8)
+        for row, label in enumerate(classes):
+            own = one[one["label"] == label]
+            hit, n_train = own["hit"].mean(), (own["part"] == "train").sum()
+            recall = "" if np.isnan(hit) else tables.share(hit)
+            if (own["part"] == "test").any():
+                told = f"{n_train} training windows, recall {recall or 'unknown'}"
+                alt.append(f"{SPLIT_NAMES[split]}, {label}: {told}.")
+            if label in shown:
+                _draw_class(ax, row, own, info.fps)
+                at = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 7.5}
+                ax.text(1.02, row, recall, color=RED if label in unseen[split] else MUTED, **at)
+        time_axis(ax, info.n_frames, info.fps, most=4)
+        ax.set_xlabel("time (min:s)")
+    _name_rows(panels[0], [elide(label, _LABEL_CHARS) for label in shown])
+    panels[0].set_ylim(len(shown) - 0.4, -0.7)
+    for ax in panels[1:]:
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+    drawn = {look for one in windows.values() for look in one["look"]}
+    handles = [
+        Patch(facecolor=colour, label=name) for name, (_, colour) in _LOOKS.items() if name in drawn
+    ]
+    figure.legend(handles=handles, ncols=2, handlelength=1.2, loc="outside lower center")
     return Picture(figure, title, " ".join(alt))
 
 
 def _windows(problem: Problem, predictions: Predictions) -> pd.DataFrame:
-    """Return one row per labelled window in time order: label, frame, part, hit, look.
+    """Return one row per labelled window in time order: label, frame, part, unseen, hit, look.
 
     ``hit`` is 1 or 0 for test windows, NaN for all else.
     """
@@ -198,7 +212,8 @@ def _windows(problem: Problem, predictions: Predictions) -> pd.DataFrame:
         table.loc[places, "part"] = name
     names = {"train": "training", "test": "test, no prediction"}
     table["look"] = table["part"].replace(names)
-    table["hit"] = np.nan
+    table["hit"], table["unseen"] = np.nan, False
+    table.loc[problem.split.test, "unseen"] = problem.unseen
     if predictions:
         pairs = zip(problem.test_targets, predictions[0].predicted, strict=True)
         hits = np.array([truth == said for truth, said in pairs])
@@ -208,35 +223,16 @@ def _windows(problem: Problem, predictions: Predictions) -> pd.DataFrame:
     return table.sort_values("frame", kind="stable")
 
 
-def _class_title(problem: Problem, windows: pd.DataFrame, name: str) -> str:
-    tested = windows[windows["part"] == "test"]
-    if problem.unseen.any():
-        unseen = {
-            one for one, lost in zip(problem.test_targets, problem.unseen, strict=True) if lost
-        }
-        return (
-            f"{name}: {len(unseen)} of {tested['label'].nunique()} tested classes were never "
-            f"trained, {tables.share(problem.unseen.mean())} of the test windows"
-        )
-    if tested["hit"].isna().all():
-        return f"{name}: every tested class was trained, but there are no predictions"
-    share = tables.share(tested["hit"].mean())
-    return f"{name}: every tested class was trained; {share} of test windows correctly classified"
+def _correct(windows: pd.DataFrame) -> str:
+    share = windows["hit"].mean()
+    return "no predictions" if np.isnan(share) else f"{tables.share(share)} of test windows correct"
 
 
-def _draw_class(
-    ax: Axes, row: int, windows: pd.DataFrame, fps: float, texts: Mapping[str, str]
-) -> None:
+def _draw_class(ax: Axes, row: int, windows: pd.DataFrame, fps: float) -> None:
     ax.axhline(row, color=FAINT, linewidth=0.6, zorder=0)
     for name, (height, colour) in _LOOKS.items():
         spans = _spans(windows.loc[windows["look"] == name, "frame"].to_numpy(), fps)
         ax.broken_barh(spans, (row - height / 2, height), linewidth=0, facecolor=colour)
-    unseen = texts["train"] == "0" and texts["test"] != "0"
-    ax.get_yticklabels()[row].set_color(RED if unseen else INK)
-    at = {"transform": ax.get_yaxis_transform(), "va": "center", "ha": "right", "fontsize": 8}
-    for column, text in texts.items():
-        colour = RED if unseen and column == "train" else MUTED
-        ax.text(_COLUMNS[column], row, text, color=colour, **at)
 
 
 def _spans(frames: np.ndarray, fps: float) -> list[tuple[float, float]]:
@@ -249,96 +245,86 @@ def _spans(frames: np.ndarray, fps: float) -> list[tuple[float, float]]:
 
 
 @styled
-def draw_split_scores(rows: Sequence[Record]) -> Picture:
-    """Return what heads score on each split: a row of panels per task, one per contract."""
-    own = [row for row in rows if row.metric == METRIC and row.variant in SPLIT_NAMES]
-    own = [row for row in own if row.head in MARKS and not row.against]
+def draw_split_scores(rows: Sequence[Record], task: str) -> Picture:
+    """Return what heads score on a task, a row per contract and split.
+
+    Parameters
+    ----------
+    rows : sequence of Record
+    task : str
+        The task's name.
+    """
+    own = [row for row in rows if (row.task, row.metric) == (task, METRIC) and not row.against]
+    own = [row for row in own if row.variant in SPLIT_NAMES and row.head in MARKS]
+    places = list(dict.fromkeys((row.contract, row.variant) for row in own))
+    heads = [head for head in MARKS if head in {row.head for row in own}]
+    figure = new_figure(2.3 + 0.14 * (len(heads) + 1) * len(places), NARROW_IN)
+    title, text = (
+        _scores_title(own),
+        f"{tables.capital(tables.readable(task))}. Bars: 95 % intervals.",
+    )
     scored = [row for row in own if row.value is not None]
-    contracts = list(dict.fromkeys(row.contract for row in own))
-    pairs = {(row.task, row.head) for row in own}
-    heads = {row.task: [one for one in MARKS if (row.task, one) in pairs] for row in own}
-    heights = [len(SPLIT_NAMES) * (len(some) * 0.135 + 0.17) + 0.35 for some in heads.values()]
-    figure = new_figure(1.9 + sum(heights))
-    title = _scores_title(own)
-    text = f"Title: {own[0].task}, published, linear head. Bars: 95 % block-bootstrap intervals."
     if lacking := sum(row.ci_low is None for row in scored):
         text += f" {lacking} of {len(scored)} scores have none: the rows say why."
     set_title(figure, title, text)
-    grid = figure.subplots(
-        len(heads), len(contracts), sharex=True, squeeze=False, height_ratios=heights
-    )
-    for task, axes in zip(heads, grid, strict=True):
-        for contract, ax in zip(contracts, axes, strict=True):
-            mine = [row for row in own if (row.task, row.contract) == (task, contract)]
-            _draw_scores(ax, mine, heads[task])
-            ax.set_title(f"{task}, {contract}")
-        for ax in axes[1:]:
-            ax.set_yticklabels([])
-    for ax in grid[-1]:
-        ax.set_xlabel(tables.readable(METRIC))
+    ax = figure.subplots()
+    for place, (contract, split) in enumerate(places):
+        mine = [row for row in own if (row.contract, row.variant) == (contract, split)]
+        _draw_scores(ax, place, mine)
+    ax.set(ylim=(len(places) - 0.5, -0.5), xlim=(-0.02, 1.03), xlabel=tables.readable(METRIC))
+    _name_rows(ax, [f"{SPLIT_NAMES[split]}\n({contract})" for contract, split in places])
+    ax.grid(axis="x", color=FAINT, linewidth=0.6)
+    ax.set_axisbelow(True)
     handles = [
-        Line2D([], [], color=colour, marker=shape, label=HEAD_NAMES[head], ls="", markersize=5)
-        for head, (colour, shape) in MARKS.items()
+        Line2D([], [], color=MARKS[head][0], marker=MARKS[head][1], label=HEAD_NAMES[head], ls="")
+        for head in heads
     ]
     handles += [
         Line2D([], [], color=MUTED, linestyle=":", label="best trivial baseline"),
         Line2D([], [], color=INK, label="ceiling: classes that were trained"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, columnspacing=1.6)
-    alt = [f"Dot plot of scores by split, task and contract. {title}."]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, columnspacing=1.0)
+    alt = [f"Dot plot of scores by contract and split. {title}."]
     alt += [
-        f"{row.task}, {row.contract}, {SPLIT_NAMES[row.variant]}: {HEAD_NAMES[row.head]} "
-        f"{tables.score(row)}."
+        f"{row.contract}, {SPLIT_NAMES[row.variant]}: {HEAD_NAMES[row.head]} {tables.score(row)}."
         for row in scored
         if row.head in ("linear", "copy_nearest")
     ]
     return Picture(figure, title, " ".join(alt))
 
 
-def _draw_scores(ax: Axes, rows: Sequence[Record], heads: list[str]) -> None:
-    for place, split in enumerate(SPLIT_NAMES):
-        if place:
-            ax.axhline(place - 0.5, color=FAINT, linewidth=0.8)
-        found = [row for row in rows if row.variant == split]
-        scored = [row for row in found if row.value is not None]
-        if not scored:
-            why = f"no score: {found[0].reason}" if found else "not asked: this contract purges"
-            ax.text(0.02, place, elide(why, 44), va="center", fontsize=7.5, color=MUTED)
-        for row in scored:
-            colour, shape = MARKS[row.head]
-            y = place - 0.34 + 0.68 * heads.index(row.head) / max(1, len(heads) - 1)
-            if row.ci_low is not None:
-                ax.plot([row.ci_low, row.ci_high], [y, y], color=colour, linewidth=1.4, zorder=2)
-            look = {"color": colour, "markeredgecolor": PAPER, "markeredgewidth": 0.5}
-            ax.plot(row.value, y, marker=shape, markersize=5, zorder=3, **look)
-        for row in scored[:1]:
-            look = {"linewidth": 1.2, "zorder": 1}
-            ends = (place - 0.45, place + 0.45)
-            if row.floor is not None:
-                ax.plot([row.floor] * 2, ends, color=MUTED, linestyle=":", **look)
-            if row.ceiling is not None:
-                ax.plot([row.ceiling] * 2, ends, color=INK, **look)
-    ax.set(ylim=(len(SPLIT_NAMES) - 0.5, -0.5), xlim=(-0.02, 1.03))
-    _name_rows(ax, list(SPLIT_NAMES.values()))
-    ax.grid(axis="x", color=FAINT, linewidth=0.6)
-    ax.set_axisbelow(True)
+def _draw_scores(ax: Axes, place: int, rows: Sequence[Record]) -> None:
+    if place:
+        ax.axhline(place - 0.5, color=FAINT, linewidth=0.8)
+    scored = [row for row in rows if row.value is not None]
+    if not scored:
+        why = elide(f"no score: {rows[0].reason}", 50)
+        ax.text(0.02, place, why, va="center", fontsize=8, color=MUTED)
+        return
+    scored.sort(key=lambda row: list(MARKS).index(row.head))
+    for y, row in zip(np.linspace(place - 0.34, place + 0.34, len(scored)), scored, strict=True):
+        colour, shape = MARKS[row.head]
+        if row.ci_low is not None:
+            ax.plot([row.ci_low, row.ci_high], [y, y], color=colour, linewidth=1.4, zorder=2)
+        look = {"color": colour, "markeredgecolor": PAPER, "markeredgewidth": 0.5}
+        ax.plot(row.value, y, marker=shape, markersize=5, zorder=3, **look)
+    ends = (place - 0.45, place + 0.45)
+    if scored[0].floor is not None:
+        ax.plot([scored[0].floor] * 2, ends, color=MUTED, ls=":", linewidth=1.2, zorder=1)
+    if scored[0].ceiling is not None:
+        ax.plot([scored[0].ceiling] * 2, ends, color=INK, linewidth=1.2, zorder=1)
 
 
 def _scores_title(rows: Sequence[Record]) -> str:
-    base, known = {"task": rows[0].task, "contract": "published"}, Rows(rows)
+    known = Rows(row for row in rows if row.contract == "published")
     wanted = (("local", "linear"), ("chronological", "linear"), ("local", "copy_nearest"))
-    found = [known.one(**base, variant=split, head=head) for split, head in wanted]
-    if any(row is None or row.value is None for row in found):
+    found = [known.scored(task=rows[0].task, variant=split, head=one) for split, one in wanted]
+    if None in found:
         return "Not every split of this recording can be scored"
     local, late, copied = (tables.number(row.value) for row in found)
-    change = f"rises from {local} to {late}"
-    if found[1].value < found[0].value:
-        change = f"falls from {local} to {late}"
-    if late == local:
-        change = f"stays at {local}"
     return (
-        f"From the local to the chronological split the score {change}; "
-        f"on the local one the nearest window's label alone scores {copied}"
+        f"Local split: linear head {local}, nearest window's label {copied}; "
+        f"chronological split: linear head {late}"
     )
 
 
@@ -352,7 +338,7 @@ def draw_embargo(rows: Sequence[Record]) -> Picture:
         With variants such as "local/embargo=5".
     """
     title, text = _embargo_title(rows)
-    figure = new_figure(4.6)
+    figure = new_figure(4.2, NARROW_IN)
     set_title(figure, title, text)
     axes = figure.subplots(1, len(_PANELS), sharey=True)
     alt = [f"Line plot of scores by the distance of training from test windows. {title}."]
@@ -364,17 +350,17 @@ def draw_embargo(rows: Sequence[Record]) -> Picture:
         else:
             empty_panel(ax, next((row.reason for row in mine), "no distance was asked for"))
         ax.set_title(name, pad=16)
-        ax.set_xlabel("frames between training and test windows\n(below 0: frames shared)")
+        ax.set_xlabel("frames from training to test\n(below 0: frames shared)")
         alt += [
             f"{name}, {_distance(row)} frames: {HEAD_NAMES[row.head]} {tables.score(row)}."
             for row in scored
-            if row.head in ("linear", "time_only")
+            if row.head in ("linear", "copy_nearest")
         ]
     axes[0].set_ylabel("macro-F1, published features")
     pairs = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in axes]
     named = {label: handle for pair in pairs for handle, label in pair}
     if named:
-        spot = {"loc": "outside lower center", "ncols": 2, "columnspacing": 1.6}
+        spot = {"loc": "outside lower center", "ncols": 2, "columnspacing": 1.0}
         figure.legend(named.values(), named.keys(), **spot)
     return Picture(figure, title, " ".join(alt))
 
@@ -386,7 +372,7 @@ def _distance(row: Record) -> int:
 def _draw_curves(ax: Axes, rows: list[Record]) -> None:
     """Draw each head's scores, the ceiling, and how many windows are left to train on."""
     rows = sorted(rows, key=_distance)
-    for head in ("linear", "linear_thinned", "time_only", "copy_nearest"):
+    for head in ("linear", "linear_thinned", "copy_nearest"):
         mine = [row for row in rows if row.head == head]
         colour, marker = MARKS.get(head, (MUTED, "x"))
         edge, line = (colour, "--") if head not in MARKS else (PAPER, "-")
@@ -419,13 +405,13 @@ def _embargo_title(rows: Sequence[Record]) -> tuple[str, str]:
         return "No distance beyond the split itself can be scored", text
     far = max(paired, key=lambda row: (parts_of(row)[0] == "local_blocks", _distance(row)))
     apart = _distance(far)
-    apart = f"{apart} frames apart" if apart >= 0 else f"sharing at most {-apart} frames"
-    text = f"Title: {_PANELS[parts_of(far)[0]]}, {apart}. {text}"
-    titles = {
-        Verdict.WORSE: "Distance lowers the score significantly beyond what fewer windows do:",
-        Verdict.BETTER: "Windows farther away teach significantly more than as many at random:",
-    }
-    start = titles.get(tables.verdict(far)[0])
-    if start is None:
-        return "No significant cost of distance beyond that of fewer training windows", text
-    return f"{start} {tables.signed(far.value)} {tables.ends(far)} macro-F1", text
+    apart = f"A distance of {apart} frames" if apart >= 0 else f"Sharing at most {-apart} frames"
+    text = f"The title is of {_PANELS[parts_of(far)[0]]}. {text}"
+    found, lost = tables.verdict(far)[0], tables.moved(far, lambda value: -value)
+    if found is Verdict.WORSE:
+        cost = f"{tables.number(lost.value)} {tables.ends(lost, with_sign=False)} macro-F1"
+        return f"{apart} costs {cost} beyond what fewer training windows cost", text
+    if found is Verdict.BETTER:
+        gain = f"{tables.number(far.value)} {tables.ends(far, with_sign=False)} macro-F1"
+        return f"{apart} teaches {gain} more than as many windows at random", text
+    return f"{apart} has no significant cost beyond that of fewer training windows", text
