@@ -1,7 +1,6 @@
 """The one style of all figures, and the way they reach a notebook, the site and a screen reader.
 
 Colours are those of Okabe and Ito, which stay apart for colour-blind readers and in grey print.
-Figures are 7.2 inches wide and meant to be read at 700 pixels or more.
 """
 
 import base64
@@ -31,7 +30,8 @@ from PIL import Image
 from xperience.storage import whole_file
 from xperience.text import visible
 
-WIDTH_IN = 7.2
+WIDTH_IN, NARROW_IN = 7.2, 5.6
+"""Width of a figure that is read at 700 pixels or more, and of one that a phone can show."""
 DPI = 180
 SHOWN_PX = 760
 
@@ -132,16 +132,16 @@ def styled(draw: Callable[Arguments, Picture]) -> Callable[Arguments, Picture]:
     return in_style
 
 
-def new_figure(height_in: float) -> Figure:
-    """Return an empty figure of the common width; it belongs to no window and needs no closing."""
-    return Figure(figsize=(WIDTH_IN, height_in), dpi=DPI)
+def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
+    """Return an empty figure; it belongs to no window and needs no closing."""
+    return Figure(figsize=(width_in, height_in), dpi=DPI)
 
 
 def set_title(figure: Figure, title: str, subtitle: str = "") -> None:
     """Put the message above a figure in bold, with a quieter line or two below it."""
-    main = textwrap.fill(title, 74)
-    small = textwrap.fill(subtitle, 112)
-    height_in = figure.get_size_inches()[1]
+    width_in, height_in = figure.get_size_inches()
+    main = textwrap.fill(title, int(10.3 * width_in))
+    small = textwrap.fill(subtitle, int(15.6 * width_in))
     line_in = 0.19
     room_in = line_in * (len(main.splitlines()) + 0.85 * len(small.splitlines())) + 0.10
     options = {"x": 0.012, "ha": "left", "va": "top", "transform": figure.transFigure}
