@@ -31,14 +31,14 @@
 # that belong to a window's motion and sound: the prediction is the query, the true vectors are the
 # candidates. **Reconstruction** scores the same prediction value by value.
 #
-# Both contracts are asked, with their linear head. `published` compares values in raw units, with a
+# Both contracts are run, with their linear head. `published` compares values in raw units, with a
 # fixed penalty. `corrected` chooses the penalty inside the training part, drops training windows
 # that share frames with test windows, and compares in units of training SD.
 
 # %% tags=["parameters"]
 run: str = "standin"  # the run's name, its folder under artifacts/
 episode: str = "artifacts/standin/episode"  # folder of the recording
-near_frames: int = 20  # an answer whose centre is this near in time is a near miss
+near_frames: int = 20  # a top result whose centre is this near in time is a near miss
 
 # %% [markdown]
 # ## Load
@@ -179,11 +179,11 @@ rows_table(
 # Intervals are a segment jackknife's. One is left out where the test part has too few independent
 # segments for it.
 #
-# ### How near in time the first answer is
+# ### How near in time the top result is
 #
-# Windows overlap, so the neighbour of the true window is nearly the same answer, and a strict rank
-# is unfair to a head that misses by one step. The curves show how far the first answer lies from
-# the true window. Chance is the distance between any two test windows. The saved rows also count
+# Windows overlap, so the neighbour of the true window is nearly the same, and a strict rank is
+# unfair to a head that misses by one step. The curves show how far the top result lies from the
+# true window. Chance is the distance between any two test windows. The saved rows also count
 # hits and ranks within a tolerance, beside those of a random order under the same tolerance.
 
 # %%
@@ -219,9 +219,9 @@ show(draw_actions(rows), pictures / "04_within_and_between.png")
 # %% [markdown]
 # ### Examples
 #
-# These queries were not picked by hand. A query's first answer is the window itself (*hit*), lies
+# These queries were not picked by hand. A query's top result is the window itself (*hit*), lies
 # nearby (*near miss*) or elsewhere (*failure*). Each row shows the median query of its kind,
-# ordered by the similarity of the first answer: the query's own window, then the best answers.
+# ordered by the similarity of the top result: the query's own window, then the top results.
 
 # %%
 judged = {task: one for (contract, task), one in rankings.items() if contract == "corrected"}
@@ -312,8 +312,7 @@ for unit in UNITS if of_blocks else ():
 # %% [markdown]
 # ## Save
 #
-# One row per number, with its interval and floor. Below are the rows of the retrieval analysis;
-# those of every block, statistic and action lie beside them in the file.
+# One row per number, with its interval and floor.
 
 # %%
 parameters = {"run": run, "near_frames": near_frames, "episode": shown_path(episode)}
@@ -321,7 +320,3 @@ saved = save_section(notebook, parameters, rows, tables.values())
 for opened_recording, _ in opened.values():
     opened_recording.close()
 saved
-
-# %%
-kept = [row for row in rows if row.task in retrievals and "action: " not in (row.variant or "")]
-rows_table(row for row in kept if row.variant is None or "within" not in row.variant)

@@ -17,7 +17,7 @@
 # %% [markdown]
 # # 5. Does sound help?
 #
-# Each task is asked again without the sound of its windows, and with other features of it.
+# Each task is predicted again without the sound of its windows, and with other features of it.
 #
 # *Reads* the recording in `episode` and its windows tables under both contracts,
 # `artifacts/<run>/windows/`.<br>
@@ -28,7 +28,7 @@
 # under both contracts.
 #
 # **As published**: one ridge head for every task, six variants of its input, a score each. The
-# mean over tasks is shown, and why it is no answer.
+# mean over tasks is shown, and why it says little.
 #
 # **Corrected**: every task has the head that suits it, its penalty chosen inside the training part,
 # which shares no frame with the test part. Every difference has an interval, and is significant
@@ -71,7 +71,7 @@ from xperience.report.figures import show
 from xperience.report.figures.audio import draw_audio_forest, draw_sound, draw_when
 from xperience.report.provenance import shown_path
 from xperience.report.section import open_inputs, save_section
-from xperience.report.tables import Verdict, verdict
+from xperience.report.tables import Verdict, readable, verdict
 from xperience.tasks.audio import OTHER, REST, audio_problems, with_sound
 from xperience.tasks.catalogue import AUDIO
 
@@ -162,9 +162,11 @@ for contract in CONTRACTS:
 # their unit at which the mean would be zero.
 
 # %%
+columns = {"size": "share of the size", "part": "part of the mean", "turning": "factor to zero"}
 for pair in (sound_helps, other_helps):
-    kinds = kinds_of(gains(rows, pair, "published"))
-    display(Markdown(mixed_mean_words(rows, pair)), kinds)
+    kinds = kinds_of(gains(rows, pair, "published")).rename(columns=columns)
+    shown = kinds.round(4).astype(object).where(kinds.notna(), "–")
+    display(Markdown(mixed_mean_words(rows, pair)), shown)
 
 # %% [markdown]
 # **A scale without units.** For each test window, which of the two predictions is better: right
@@ -248,4 +250,4 @@ for recording in recordings:
 saved = records_table([row for row in rows if row.task is None])
 own = ["contract", "variant", "against", "metric", "value", "unit", "status", "reason"]
 shown = saved[own].set_index(own[:4]).round(4).astype(object)
-shown.where(shown.notna(), "")
+shown.where(shown.notna(), "").rename(index=readable)

@@ -71,6 +71,7 @@ from xperience.report.figures.heldout import (
 )
 from xperience.report.provenance import provenance, shown_path
 from xperience.report.strict_answer import asked_words, field_table
+from xperience.report.tables import readable
 from xperience.studies.heldout import folds as across
 from xperience.studies.heldout.cohort import open_cohort, tables_in
 from xperience.studies.heldout.strict import LINEAR, answer_of, answer_records, strict_rows
@@ -100,7 +101,7 @@ words.manifest_table(manifest)
 
 # %%
 overlaps = list(overlap_rows(read_labels(manifest), run, notebook))
-overlap_table(overlaps).round(3).fillna("–")
+overlap_table(overlaps).round(3).fillna("–").rename(index=readable)
 
 # %% [markdown]
 # ## Scale

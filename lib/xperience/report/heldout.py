@@ -63,26 +63,26 @@ def tasks_in(rows: Iterable[Record]) -> list[str]:
 
 
 def manifest_table(manifest: SplitManifest) -> pd.DataFrame:
-    """Return how many episodes of each activity are on each side of the split."""
+    """Return how many episodes of each activity are in each split."""
     table = pd.DataFrame(
-        [{"activity": one.activity or "unknown", "side": one.side} for one in manifest]
+        [{"activity": one.activity or "unknown", "split": one.side} for one in manifest]
     )
-    sides = ["train", "val", "test"]
-    counts = pd.crosstab(table["activity"], table["side"]).reindex(columns=sides, fill_value=0)
-    return counts.sort_values(sides, ascending=False)
+    splits = ["train", "val", "test"]
+    counts = pd.crosstab(table["activity"], table["split"]).reindex(columns=splits, fill_value=0)
+    return counts.sort_values(splits, ascending=False)
 
 
 def score_table(rows: Rows, head: str) -> pd.DataFrame:
-    """Return a head's primary scores: on the test side, and pooled over folds with intervals."""
+    """Return a head's primary scores: on the test split, and pooled over folds with intervals."""
     found = []
     for task in tasks_in(rows):
         across, pooled = find(rows, task, head, ACROSS), find(rows, task, head, POOLED)
         best = pooled if pooled is not None and pooled.floor is not None else across
         found.append(
             {
-                "task": task,
+                "task": readable(task),
                 "measure": readable(primary_of(task)),
-                "test side": score(across),
+                "test split": score(across),
                 "every recording": score(pooled),
                 "best floor": floor(best),
             }
@@ -122,7 +122,7 @@ def gap_table(rows: Rows, head: str) -> pd.DataFrame:
         sides = sides_of(rows, task, head)
         if sides.within is None and sides.gap is None:
             continue
-        line = {"task": task, "measure": readable(primary_of(task))}
+        line = {"task": readable(task), "measure": readable(primary_of(task))}
         line |= {"within": score(sides.within), "across": score(sides.across)}
         reason = sides.gap.reason if sides.gap is not None and sides.gap.value is None else ""
         found.append(line | {"across minus within": difference(sides.gap), "note": reason})
@@ -182,7 +182,7 @@ def rival_table(rows: Rows, head: str, rival: str) -> pd.DataFrame:
     for task in tasks_in(rows):
         apart = find(rows, task, head, POOLED, rival)
         if apart is not None:
-            line = {"task": task, "measure": readable(primary_of(task))}
+            line = {"task": readable(task), "measure": readable(primary_of(task))}
             line |= {one: score(find(rows, task, one, POOLED)) for one in (rival, head)}
             found.append(line | {f"{head} minus {rival}": difference(apart)})
     return pd.DataFrame(found)

@@ -118,9 +118,7 @@ def draw_sound(table: WindowTable, sound: Spectrogram | None, reason: str = "") 
         title = f"“{names[0]}” is the loudest action, {apart:.0f} dB above “{names[1]}”"
     shown = [name for name in line.actions if name in list(levels)[:_MAX_ACTIONS]]
     figure = new_figure(3.4 + 0.19 * len(shown), NARROW_IN)
-    small = (
-        "Above: pitch over time, bright is loud. Below: actions, dark is loud; mean level."
-    )
+    small = "Above: pitch over time, bright is loud. Below: actions, dark is loud; mean level."
     set_title(figure, title, small)
     ratios = (2.0, max(0.19 * len(shown), 0.3))
     pitch, actions = figure.subplots(2, 1, sharex=True, height_ratios=ratios)

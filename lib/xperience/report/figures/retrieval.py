@@ -33,9 +33,9 @@ from xperience.report.figures import style
 from xperience.report.figures.points import draw_point, key, name_lines
 from xperience.report.figures.style import (
     FAINT,
-    INK,
     MUTED,
     NARROW_IN,
+    PAPER,
     Picture,
     empty_panel,
     styled,
@@ -197,9 +197,9 @@ def above_chance(ranking: Ranking, shifts: Ranks | None, rows: Rows) -> Verdict:
 
 @styled
 def draw_distances(rankings: Rankings, rows: Iterable[Record], fps: float) -> Picture:
-    """Return how far in time first answers lie from the true window, one panel per task.
+    """Return how far in time top results lie from the true window, one panel per task.
 
-    Each curve is the share of the queries whose first answer is at most so far away; chance is that
+    Each curve is the share of the queries whose top result is at most so far away; chance is that
     of all pairs of test windows.
     """
     rows, figure = Rows(rows), style.new_figure(3.7, NARROW_IN)
@@ -209,8 +209,8 @@ def draw_distances(rankings: Rankings, rows: Iterable[Record], fps: float) -> Pi
         away_s = np.median(ranking.first_distance_frames) / fps
         random_s = np.median(ranking.distance_frames) / fps
         said.append(f"{away_s:.1f} s ({readable(task)})")
-    title = f"Median distance of the first answer: {', '.join(said)}, {random_s:.1f} s at random"
-    small = "Share of first answers at most so far from the true window."
+    title = f"Median distance of the top result: {', '.join(said)}, {random_s:.1f} s at random"
+    small = "Share of queries whose top result is at most so far away."
     title = _titled(figure, rows, title, small)
     for task, contracts, ax in _panels(figure, rows):
         for name in contracts:
@@ -219,7 +219,7 @@ def draw_distances(rankings: Rankings, rows: Iterable[Record], fps: float) -> Pi
         ax.ecdf(rankings[name, task].distance_frames.ravel() / fps, label="chance", **CHANCE)
         ax.set(xlim=(0, None), xlabel="distance in time (s)")
         _shares(ax)
-    figure.axes[0].set_ylabel("first answers")
+    figure.axes[0].set_ylabel("queries")
     _legend(figure, figure.axes)
     shown = [row for row in rows if row.metric == "median_answer_distance"]
     return _picture(figure, title, "Rising curves over a distance in time.", rows, shown)
@@ -266,13 +266,13 @@ def draw_similarity(rankings: Rankings, rows: Iterable[Record], fps: float) -> P
 def _draw_matrix(
     ax: Axes, similarity: np.ndarray, ranking: Ranking, fps: float
 ) -> mpl.image.AxesImage:
-    look = {"cmap": "PuOr_r", "vmin": -_LIMIT, "vmax": _LIMIT, "interpolation": "nearest"}
+    look = {"cmap": "cividis", "vmin": -_LIMIT, "vmax": _LIMIT, "interpolation": "nearest"}
     image = ax.imshow(standard_rows(similarity), **look)
     n = len(ranking)
     for place in range(1, n):
         if ranking.actions[place] != ranking.actions[place - 1]:
-            ax.axhline(place - 0.5, color=INK, linewidth=0.5, alpha=0.6)
-            ax.axvline(place - 0.5, color=INK, linewidth=0.5, alpha=0.6)
+            ax.axhline(place - 0.5, color=PAPER, linewidth=0.4, alpha=0.5)
+            ax.axvline(place - 0.5, color=PAPER, linewidth=0.4, alpha=0.5)
     ticks = np.unique(np.linspace(0, n - 1, _N_TICKS).astype(int))
     names = [f"{int(s // 60)}:{int(s % 60):02d}" for s in ranking.centers[ticks] / fps]
     ax.set(xticks=ticks, xticklabels=names, yticks=ticks, yticklabels=names)
@@ -306,8 +306,7 @@ def draw_actions(rows: Iterable[Record]) -> Picture:
                            filled=sure or row.variant is not None)  # fmt: skip
         ax.axvline(AUC_CHANCE, **CHANCE)
         ax.axhline(0.5, color=MUTED, linewidth=0.6)
-        ax.set(xlim=(-0.04, 1.04), xticks=(0, 0.5, 1))
-        ax.xaxis.set_major_formatter(PERCENT)
+        ax.set(xlim=(-0.04, 1.04), xticks=(0, 0.5, 1), xticklabels=("0", "50 %", "100 %"))
         labels = ((name or "all actions").removeprefix("action: ") for name in names)
         name_lines(ax, [style.elide(label, 22) for label in labels])
     texts = {WITHIN: "within its action", BETWEEN: "between actions"}
@@ -352,8 +351,8 @@ def draw_hits(episode: Recording, ranking: Ranking, near_frames: int) -> Picture
     shares = [
         f"{percent(len(found[kind]) / len(ranking))} {_ANSWER_LOOKS[kind][0]}" for kind in KINDS
     ]
-    title = f"First answers of {readable(ranking.task)}: {', '.join(shares)}"
-    small = "The median query of each kind, by the cosine of its first answer."
+    title = f"Top results of {readable(ranking.task)}: {', '.join(shares)}"
+    small = "The median query of each kind, by the cosine of its top result."
     queries = {
         kind: int(alike[len(alike) // 2]) if len(alike) else None for kind, alike in found.items()
     }
@@ -381,7 +380,7 @@ def _draw_queries(
     figure = style.new_figure(0.8 + 1.75 * len(queries), NARROW_IN)
     small = f"Contract: {ranking.contract}. Near: within {near_frames} frames. {words[1]}".rstrip()
     style.set_title(figure, words[0], small)
-    alt = [f"A row of pictures for each kind of answer. {words[0]}."]
+    alt = [f"A row of pictures for each kind of result. {words[0]}."]
     parts = figure.subfigures(len(queries), 1, squeeze=False)[:, 0]
     for part, (kind, query) in zip(parts, queries.items(), strict=True):
         alt.append(_describe_query(part, episode, ranking, (kind, query)))
