@@ -192,7 +192,7 @@ words.answers_table(answered)
 
 # %%
 target = next(one.published for one in told if one.name == "json_validity_target")
-display(Markdown(f"The note's target is {target:.0%} of valid answers."))
+display(Markdown(f"The note aims at {100 * target:.0f} % valid answers."))
 shown = ("lenient_validity", "strict_validity", "open_set_share")
 rows_table(row for row in answered if row.metric in shown)
 
