@@ -105,8 +105,9 @@ Markdown(words.agreement_sentence(told))
 # ### Number by number
 #
 # *exact*: equal after rounding to the printed decimals. *within tolerance*: the order in which
-# float32 numbers are summed decides predictions near chance. *not recomputable*: the reason says
-# what wasn't published; such a number is never filled in from elsewhere.
+# float32 numbers are summed decides predictions near chance. *derived*: what was published only
+# bounds the number, and it lies within the bounds. *not recomputable*: the reason says what wasn't
+# published; such a number is never filled in from elsewhere.
 
 # %%
 show(draw_agreement(told), pictures / "08_agreement.png")

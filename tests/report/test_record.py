@@ -68,6 +68,9 @@ def test_the_agreement_follows_the_statuses():
     right = [figure("exact"), figure("not recomputable", recomputed=None, reason="it is lost")]
     assert check(draw_agreement(right)) == "1 of 1 recomputable number equals the note exactly"
     assert "none differs" in agreement_sentence(right)
+    bounded = [*right, figure("derived", recomputed=None)]
+    assert check(draw_agreement(bounded)).endswith("exactly, 1 within derived bounds")
+    assert "1 within the bounds that it allows and none differs" in agreement_sentence(bounded)
     wrong = [*right, figure("differs", recomputed=0.9)]
     assert "1 of 2 recomputable numbers differs from the note" in check(draw_agreement(wrong))
     assert "**1 differ**" in agreement_sentence(wrong)

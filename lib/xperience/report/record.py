@@ -91,8 +91,10 @@ def agreement_sentence(figures: Sequence[Figure]) -> str:
     for one in told:
         count[one.status] += 1
     known = len(told) - count.get("not recomputable", 0)
-    near, off = count.get("within tolerance", 0), count["differs"]
+    near, derived = count.get("within tolerance", 0), count.get("derived", 0)
     more = f", {near} within tolerance" if near else ""
+    more += f", {derived} within the bounds that it allows" if derived else ""
+    off = count["differs"]
     rest = f" and **{off} differ**" if off else " and none differs"
     return (
         f"Of {counted(len(told), 'number')}, {known} can be recomputed from what was published: "

@@ -256,7 +256,7 @@ def draw_ablation(rows: Sequence[Record]) -> Picture:
     canvas = new_figure(2.5 + 2 * ROW_IN * max(len(tasks), 2), NARROW_IN)
     note = (
         "Skill: 0 is the best trivial baseline, 1 is perfect. ▲ ▼ significantly better or worse, "
-        "above than with all modalities, below than that baseline. Empty: the task is not given it."
+        "above than with all modalities, below than that baseline. Empty: not given."
     )
     set_title(canvas, title, note)
     if not tasks:

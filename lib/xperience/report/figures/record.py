@@ -10,6 +10,7 @@ from xperience.report.figures.points import draw_point, key, name_lines, scale_o
 from xperience.report.figures.style import (
     BLACK,
     BLUE,
+    GREEN,
     INK,
     MUTED,
     NARROW_IN,
@@ -40,6 +41,7 @@ from xperience.report.tables import (
 _STATUS = {
     "exact": (BLUE, "o"),
     "within tolerance": (SKY, "s"),
+    "derived": (GREEN, "^"),
     "differs": (RED, "X"),
     "not recomputable": ("#A9AEB3", "D"),
     "skipped": ("#D5D8DB", "D"),
@@ -87,15 +89,14 @@ def _agreement_title(figures: Sequence[Figure]) -> str:
     told = [one for one in figures if one.status != "skipped"]
     if not told:
         return "No published record, nothing recomputed"
-    exact, near, off, lost = (
-        sum(one.status == name for one in told)
-        for name in ("exact", "within tolerance", "differs", "not recomputable")
-    )
-    whole = f"of {counted(len(told) - lost, 'recomputable number')}"
+    count = {name: sum(one.status == name for one in told) for name in _STATUS}
+    exact, off = count["exact"], count["differs"]
+    whole = f"of {counted(len(told) - count['not recomputable'], 'recomputable number')}"
     if off:
         return f"{off} {whole} differ{'s' if off == 1 else ''} from the note"
     equal = f"{exact} {whole} equal{'s' if exact == 1 else ''} the note exactly"
-    return equal + (f", {near} within tolerance" if near else "")
+    rest = {"within tolerance": "within tolerance", "derived": "within derived bounds"}
+    return ", ".join([equal, *(f"{count[k]} {words}" for k, words in rest.items() if count[k])])
 
 
 _HEADS = {"linear": (ORANGE, "s"), "neural": (BLUE, "o")}
