@@ -17,28 +17,28 @@
 # %% [markdown]
 # # 4. Retrieval and reconstruction
 #
-# Do the streams of a recording know of each other? Three tasks ask it without any class labels.
+# How much does one stream of a recording tell about another? Three tasks ask it without class
+# labels.
 #
 # *Reads* the recording in `episode` and its windows tables under both contracts,
 # `artifacts/<run>/windows/`.<br>
 # *Writes* `artifacts/<run>/metrics/04_retrieval_and_reconstruction.json` and the figures
 # `artifacts/<run>/figures/04_*.png`.
 #
-# **Caption grounding** looks for the window that a caption describes: a head predicts the text
-# block from all other blocks, and every true text (the query) ranks the predictions of all test
-# windows (the candidates) by their cosine. **Cross-modal retrieval** looks for the depth and video
-# that belong to a window's motion and sound: the prediction is the query and the true vectors are
-# the candidates. **Reconstruction** uses the very same prediction and asks how close it comes,
-# value by value.
+# **Caption grounding** looks for the window that a caption describes. A head predicts the text
+# block from all other blocks; every true text (the query) ranks the predictions of all test windows
+# (the candidates) by cosine similarity. **Cross-modal retrieval** looks for the depth and video
+# that belong to a window's motion and sound: the prediction is the query, the true vectors are the
+# candidates. **Reconstruction** scores the same prediction value by value.
 #
-# Both contracts are shown side by side, with their linear head. `published` compares values in
-# their raw units, with a fixed penalty. `corrected` chooses the penalty inside the training part,
-# drops training windows that touch test frames, and compares in units of training SD.
+# Both contracts are run, with their linear head. `published` compares values in raw units, with a
+# fixed penalty. `corrected` chooses the penalty inside the training part, drops training windows
+# that share frames with test windows, and compares in units of training SD.
 
 # %% tags=["parameters"]
 run: str = "standin"  # the run's name, its folder under artifacts/
 episode: str = "artifacts/standin/episode"  # folder of the recording
-near_frames: int = 20  # an answer whose centre is this near in time is a near miss
+near_frames: int = 20  # a top result whose centre is this near in time is a near miss
 
 # %% [markdown]
 # ## Load
@@ -72,12 +72,12 @@ from xperience.project import run_folder
 from xperience.report.figures import show
 from xperience.report.figures.retrieval import (
     draw_actions,
+    draw_distances,
     draw_hits,
     draw_query,
     draw_ranks,
     draw_reconstruction,
     draw_similarity,
-    draw_tolerance,
     draw_weights,
 )
 from xperience.report.interactive import Choice, explore
@@ -98,9 +98,9 @@ recording = opened["corrected"][0]
 # %% [markdown]
 # ## Problems and predictions
 #
-# Two retrievals, and the reconstruction from three inputs, under both contracts. The linear head
-# answers all of them. Cross-modal retrieval and the reconstruction from motion and audio are two
-# questions to the same prediction.
+# Two retrievals, and the reconstruction from three inputs, under both contracts, all by the linear
+# head. Cross-modal retrieval and the reconstruction from motion and audio score the same
+# prediction.
 
 # %%
 retrievals = ("caption_grounding", "cross_modal_retrieval")
@@ -140,26 +140,22 @@ rows = holm(rows)
 # ### How far up the true window ranks
 #
 # A **rank** of one means that the true window came first. The mean reciprocal rank (MRR) rewards
-# first places and hardly tells a tenth from a hundredth; the median rank tells what a typical query
-# gets. The curves show all of it: how many queries have found their window after looking at the
-# first *k* candidates.
+# first places and hardly tells a tenth from a hundredth; the median rank is that of a typical
+# query. The curves show both: how many queries find their window among the first *k* candidates.
 #
-# **Chance takes some care.** In random order the true window is equally likely to rank anywhere.
-# But neighbouring windows are nearly the same, in the query's stream and in the candidates', so
-# even unrelated streams give ranks in long runs, some of them lucky. The control that keeps those
-# runs is the **circular shift**: the same similarities with queries and candidates shifted against
-# each other in time. A retrieval is called better than chance if at most one in twenty shifts
-# scores as well.
+# **Chance.** In random order the true window is equally likely to rank anywhere. But neighbouring
+# windows are nearly the same, so even unrelated streams give long runs of good or bad ranks. The
+# control that keeps those runs is the **circular shift**: the same similarities, with queries and
+# candidates shifted against each other in time. A retrieval is significantly better than chance if
+# at most one in twenty shifts scores as well.
 #
-# **Equal candidates share their places.** A caption holds for many windows on end, and no head can
-# tell windows of one text apart by it: the dotted line is the best that is left. Under `published`
-# tied windows stand in the order of the recording; everything here gives them the mean over all
-# orders.
+# **Equal candidates share their ranks.** A caption holds for many consecutive windows, and no head
+# can tell windows of one text apart: the dotted line is the best that is possible. `published`
+# keeps tied windows in the order of the recording; here they get the mean over all orders.
 #
-# **The nearest window in time is no help here.** All test windows come after the training part, so
-# the nearest training window is the same one for all of them. As a query it ranks the candidates in
-# one order for all, and every rank occurs once: exactly chance. As a candidate it ties with all
-# others, and there is nothing to score.
+# **Copying the nearest training window is no baseline here.** All test windows come after the
+# training part, so the nearest training window is the same for all. As a query it ranks the
+# candidates in one order, which is exactly chance; as a candidate it ties with all others.
 
 # %%
 rankings, shifts = {}, {}
@@ -180,32 +176,29 @@ rows_table(
 )
 
 # %% [markdown]
-# An interval is left out where the test part is too short for one: blocks of time are resampled,
-# and one recording holds only a few blocks that don't depend on each other.
+# Intervals are a segment jackknife's. One is left out where the test part has too few independent
+# segments for it.
 #
-# ### Near in time
+# ### How near in time the top result is
 #
-# Windows overlap, so the neighbour of the true window is nearly the same answer, and a strict rank
-# is unfair to a head that misses by a single step. Let every window within a tolerance
-# count as a hit, and look at where the first of them ranks. Chance improves as well: the more
-# windows count, the sooner a random order meets one.
-#
-# Where the first answer isn't near, it may still be about the right thing, or it may be minutes
-# away. The title says which.
+# Windows overlap, so the neighbour of the true window is nearly the same, and a strict rank is
+# unfair to a head that misses by one step. The curves show how far the top result lies from the
+# true window. Chance is the distance between any two test windows. The saved rows also count
+# hits and ranks within a tolerance, beside those of a random order under the same tolerance.
 
 # %%
 tolerances_frames = (0, 5, 10, 20, 40, 80, 160, 320)
 for key, ranking in rankings.items():
     rows += tolerance_rows(ranking, tolerances_frames, bases[key])
-show(draw_tolerance(rankings, rows, recording.fps), pictures / "04_tolerance.png")
+show(draw_distances(rankings, rows, recording.fps), pictures / "04_distances.png")
 
 # %% [markdown]
 # ### Within-action and between-action retrieval
 #
-# Whoever recognises the spot where something goes on, from the posture of the head alone, can rank
-# all windows of an action before all others and tell none of them apart. In a matrix of
-# similarities such **memory of the scene shows as blocks**, and real **alignment in time shows as a
-# diagonal**. The last column shows how much of either the true vectors have among themselves.
+# A head that recognises only the place of an action can rank all windows of the action first and
+# tell none of them apart. In a similarity matrix such **memory of the scene shows as blocks**, and
+# **alignment in time shows as a diagonal**. The true targets among themselves show how much of
+# either is possible.
 
 # %%
 for key, ranking in rankings.items():
@@ -213,22 +206,22 @@ for key, ranking in rankings.items():
 show(draw_similarity(rankings, rows, recording.fps), pictures / "04_similarity.png")
 
 # %% [markdown]
-# In numbers: of the candidates of the *same* action, what share does the true window beat? That is
-# **within-action** retrieval. And of those of *other* actions? That is **between-action**
-# retrieval. Half of them is chance for both, whatever the number of candidates. Windows that share
-# frames with the true one are left out, since nobody should have to beat those.
+# In numbers: **within-action** retrieval is the share of the candidates of the *same* action that
+# rank below the true window, **between-action** retrieval that of the candidates of *other*
+# actions. Chance is one half for both, whatever the number of candidates. Windows that share frames
+# with the true one are left out.
 
 # %%
 for key, ranking in rankings.items():
     rows += action_rows(ranking, bases[key])
-show(draw_actions(rows), pictures / "04_place_and_moment.png")
+show(draw_actions(rows), pictures / "04_within_and_between.png")
 
 # %% [markdown]
 # ### Examples
 #
-# No hand picked these queries. Of all queries whose first answer is the window itself (*hit*), lies
-# nearby (*near miss*) or elsewhere (*failure*), each row shows the middle one, ordered by the
-# similarity of the first answer. Left, the query's own window; then the best answers.
+# These queries were not picked by hand. A query's top result is the window itself (*hit*), lies
+# nearby (*near miss*) or elsewhere (*failure*). Each row shows the median query of its kind,
+# ordered by the similarity of the top result: the query's own window, then the top results.
 
 # %%
 judged = {task: one for (contract, task), one in rankings.items() if contract == "corrected"}
@@ -236,7 +229,7 @@ for task, ranking in judged.items():
     show(draw_hits(recording, ranking, near_frames), pictures / f"04_hits_{task}.png")
 
 # %% [markdown]
-# Choose a retrieval and go along its queries.
+# Choose a retrieval and a query.
 
 # %%
 if judged:
@@ -249,18 +242,17 @@ if judged:
 # %% [markdown]
 # ## Reconstruction
 #
-# ### Which part of a picture can be told from motion and sound
+# ### Which part of the video motion and sound predict
 #
 # R² compares the squared error of a prediction with that of the test windows' own mean: one is
-# perfect, zero is no better than a mean that nobody knows beforehand. Two floors are known
-# beforehand: the training windows' mean, and the training window nearest in time. Both often lie
-# below zero, because a later part of a recording shows another part of the room.
+# perfect, zero is no better than that mean, which nobody knows beforehand. Two trivial baselines
+# are known beforehand: the training windows' mean, and the training window nearest in time. Both
+# are often below zero, because a later part of a recording shows another part of the room.
 #
-# Read the figure by rows. A *block* is a camera or the depth map. A *statistic* is what the window
-# keeps of every value: its level (mean, min, max), how much it varies (std, std of steps), where it
-# goes (last − first, and mean step, which is the same number divided by the steps). Moving one's
-# head moves the picture, so motion may well tell how much a picture *changes*; what it *shows*
-# depends on where one is.
+# A *block* is a camera or the depth map. A *statistic* is what the window keeps of every value: its
+# level (mean, min, max), its variation (std, std of steps), its trend (last − first, and mean step,
+# which is the same number divided by the steps). Head motion moves the picture, so motion may
+# predict how much a picture *changes*; what it *shows* depends on the place.
 
 # %%
 own_unit = {"published": RAW, "corrected": SCALED}
@@ -274,10 +266,9 @@ show(draw_reconstruction(rows), pictures / "04_reconstruction.png")
 # %% [markdown]
 # ### One R² of many units
 #
-# An R² over all columns is a mean of the columns' own R² in which each weighs as much as it varies.
-# In raw units (`published`) a value in metres outweighs a share of pixels, and a level outweighs a
-# step, by the size of their numbers alone. In units of training SD (`corrected`) columns weigh
-# about the same.
+# An R² over all columns is a mean of the columns' R², each weighted by its variance. In raw units
+# (`published`) a value in metres outweighs a share of pixels, and a level outweighs a step, by the
+# size of their numbers alone. In units of training SD (`corrected`) columns weigh about the same.
 
 # %%
 in_units = []
@@ -292,13 +283,14 @@ rows += in_units
 show(draw_weights(rows), pictures / "04_weights.png")
 
 # %% [markdown]
-# So the two contracts' numbers differ for two reasons, the unit and the fit. Scoring each
-# contract's predictions in both units tells them apart: read along a row for the unit, and compare
-# rows of the same name for the fit.
+# So the two contracts' numbers differ for two reasons, the unit and the fit. The table scores each
+# contract's predictions in both units: read along a row for the unit, and compare rows of the same
+# name for the fit.
 
 # %%
 fits = records_table(in_units)
 fits[["prediction", "unit"]] = fits["variant"].astype(str).str.extract("(.*), in (.*)")
+fits["unit"] = fits["unit"].replace(SCALED, "units of training SD")
 fits.pivot_table(index=["contract", "head", "prediction"], columns="unit", values="value").round(3)
 
 # %% [markdown]
@@ -320,8 +312,7 @@ for unit in UNITS if of_blocks else ():
 # %% [markdown]
 # ## Save
 #
-# One row per number, with its interval and floor. Below are the rows of the retrieval analysis;
-# those of every block, statistic and action lie beside them in the file.
+# One row per number, with its interval and floor.
 
 # %%
 parameters = {"run": run, "near_frames": near_frames, "episode": shown_path(episode)}
@@ -329,7 +320,3 @@ saved = save_section(notebook, parameters, rows, tables.values())
 for opened_recording, _ in opened.values():
     opened_recording.close()
 saved
-
-# %%
-kept = [row for row in rows if row.task in retrievals and "action: " not in (row.variant or "")]
-rows_table(row for row in kept if row.variant is None or "within" not in row.variant)

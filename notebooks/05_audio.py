@@ -17,22 +17,22 @@
 # %% [markdown]
 # # 5. Does sound help?
 #
-# Each task is asked again without the sound of its windows, and with other features of it.
+# Each task is predicted again without the sound of its windows, and with other features of it.
 #
 # *Reads* the recording in `episode` and its windows tables under both contracts,
 # `artifacts/<run>/windows/`.<br>
 # *Writes* `artifacts/<run>/metrics/05_audio.json` and the figures
 # `artifacts/<run>/figures/05_*.png`.
 #
-# The published note asked this question and answered with a mean: the gains of all tasks, added up
-# and divided. Here the study is repeated twice.
+# The published note answered with a mean of the gains of all tasks. Here the study is repeated
+# under both contracts.
 #
 # **As published**: one ridge head for every task, six variants of its input, a score each. The
-# mean over tasks is shown, and why it is no answer.
+# mean over tasks is shown, and why it says little.
 #
 # **Corrected**: every task has the head that suits it, its penalty chosen inside the training part,
-# which holds no window that touches a test frame. Every difference gets an interval, and is called
-# significant only after correction for the number of tasks.
+# which shares no frame with the test part. Every difference has an interval, and is significant
+# only after correction for the number of tasks.
 
 # %% tags=["parameters"]
 run: str = "standin"  # the run's name, its folder under artifacts/
@@ -44,7 +44,7 @@ episode: str = "artifacts/standin/episode"  # folder of the recording
 # %%
 import numpy as np
 import pandas as pd
-from IPython.display import display
+from IPython.display import Markdown, display
 
 from xperience.evaluation.ablation import (
     MIXED_MEAN,
@@ -62,20 +62,16 @@ from xperience.report.audio import (
     gains,
     kinds_of,
     loudness_table,
+    mixed_mean_words,
     most_wins,
     open_sound,
     score_table,
 )
 from xperience.report.figures import show
-from xperience.report.figures.audio import (
-    draw_audio_forest,
-    draw_mixed_mean,
-    draw_sound,
-    draw_when,
-)
+from xperience.report.figures.audio import draw_audio_forest, draw_sound, draw_when
 from xperience.report.provenance import shown_path
 from xperience.report.section import open_inputs, save_section
-from xperience.report.tables import Verdict, verdict
+from xperience.report.tables import Verdict, readable, verdict
 from xperience.tasks.audio import OTHER, REST, audio_problems, with_sound
 from xperience.tasks.catalogue import AUDIO
 
@@ -90,9 +86,9 @@ recordings = [recording for recording, _ in opened.values()]
 # %% [markdown]
 # ## What there is to hear
 #
-# Before asking what a head makes of the sound, look at it. The windows table keeps the level, the
-# zero crossings and a coarse spectrum of every frame. *Log-mel* keeps finer bands, and *librosa*
-# adds what speech and music research uses: cepstral coefficients, spectral shape, onsets.
+# The windows table keeps the level, the zero crossings and a coarse spectrum of every frame.
+# *Log-mel* keeps finer bands, and *librosa* adds what speech and music research uses: cepstral
+# coefficients, spectral shape, onsets.
 
 # %%
 sound, silence = open_sound(recordings[0], tables["published"])
@@ -100,17 +96,17 @@ picture = draw_sound(tables["published"], sound, silence)
 show(picture, pictures / "05_sound.png")
 
 # %% [markdown]
-# Sounds that last as long as an action (grinding, pouring) tell *what* is going on, and so do
-# pictures. Sounds that last for a moment (a cup put down) tell *when* something is touched, which
-# cameras see poorly. But what is learned in the training part helps only where the test part sounds
-# alike, and a recording of one procedure rarely repeats itself.
+# Sounds that last as long as an action (grinding, pouring) tell *what* is going on, and so does
+# video. Short sounds (a cup put down) tell *when* something is touched, which cameras see poorly.
+# But what is learnt in the training part helps only where the test part sounds alike, and a
+# recording of one procedure rarely repeats itself.
 #
 # ## Work: predict every task from every variant
 #
-# A variant is a list of blocks: `REST` is everything that the task is given but its sound, `AUDIO`
-# the handcrafted features of the windows table, `other` the alternative ones (log-mel under
-# `published`, librosa's under `corrected`). It changes the input and nothing else: the samples, the
-# split, the target and the head stay as they are, so scores can be compared sample by sample.
+# A variant is a list of blocks: `REST` is all input of the task except sound, `AUDIO` the
+# handcrafted features of the windows table, `other` the alternative audio features (log-mel under
+# `published`, librosa's under `corrected`). Only the input changes: the samples, the split, the
+# target and the head stay as they are, so scores can be compared sample by sample.
 
 # %%
 variants = {
@@ -142,9 +138,9 @@ for contract, (name, head) in AUDIO_HEADS.items():
         rows += comparison_rows(compared[contract].values(), pair, base)
 
 # %% [markdown]
-# Primary scores, `published` first. MAE is an error: less is better. A variant that doesn't even
-# reach the best trivial baseline knows less than somebody who didn't look or listen at all, and a
-# difference between two such variants is hardly worth an explanation.
+# Primary scores, `published` first. MAE is an error: less is better. A variant below the best
+# trivial baseline does worse than no input at all, and a difference between two such variants
+# means little.
 
 # %%
 for contract in CONTRACTS:
@@ -156,38 +152,35 @@ for contract in CONTRACTS:
 # ### The mean over mixed units
 #
 # The note's summary is a mean of differences of F1, of reciprocal ranks and of errors in units of
-# training SD. Each is a fair number on its own. Added up they are not: a difference of 0.01 is a
-# lot for a reciprocal rank of chance and nothing for an error, and whoever writes errors in another
-# unit gets another mean, possibly of the other sign. Every task also counts as one, no matter how
-# few test windows decide it.
-
-# %%
-show(draw_mixed_mean(rows), pictures / "05_mixed_mean.png")
-
-# %% [markdown]
-# What the mean is made of, for the question of sound and then for log-mel in its place: the tasks
-# of each kind of score, their share in the summed size of all gains, their part of the mean, and
-# the factor of their unit at which the mean would be zero.
-
-# %%
-for pair in (sound_helps, other_helps):
-    display(kinds_of(gains(rows, pair, "published")))
-
-# %% [markdown]
-# **A scale without units.** Compare the two predictions of each test window and count: which one is
-# right where the other is wrong, nearer, or ranks the true window higher? The share won minus the
-# share lost, *net wins*, means the same for every task, and no task can outweigh the others. It
-# says how often sound decides, not by how much; for that there is the gain in the task's own score.
+# training SD. Each is a fair number on its own, their mean is not: the same difference is large for
+# a reciprocal rank near chance and small for an error, and errors in another unit give another
+# mean, possibly of the other sign. Every task also counts as one, no matter how few test windows
+# decide it.
 #
-# Note that the two can differ in sign. Many small wins and a few large losses are net wins and a
-# lower score.
+# Below, for sound and then for log-mel in place of the handcrafted features: the tasks of each kind
+# of score, their share in the summed size of all gains, their part of the mean, and the factor of
+# their unit at which the mean would be zero.
+
+# %%
+columns = {"size": "share of the size", "part": "part of the mean", "turning": "factor to zero"}
+for pair in (sound_helps, other_helps):
+    kinds = kinds_of(gains(rows, pair, "published")).rename(columns=columns)
+    shown = kinds.round(4).astype(object).where(kinds.notna(), "–")
+    display(Markdown(mixed_mean_words(rows, pair)), shown)
+
+# %% [markdown]
+# **A scale without units.** For each test window, which of the two predictions is better: right
+# where the other is wrong, nearer, or with the true window ranked higher? The share won minus the
+# share lost, *net wins*, means the same for every task, and no task can outweigh the others. It
+# says how often sound decides; the gain in the task's own score says by how much. The two can
+# differ in sign: many small wins and a few large losses are net wins and a lower score.
 #
 # ### Which gains are significant
 #
-# Neighbouring windows overlap and resemble each other, so intervals come from contiguous segments
-# of the recording: few of them make wide intervals. And who compares many tasks finds something in
-# one of them by luck: a gain is significant only if its p-value, corrected by Holm's method for all
-# tasks of the same comparison, is at most 5 %.
+# Neighbouring windows overlap and resemble each other, so intervals come from a jackknife over
+# contiguous segments of the recording; few segments make wide intervals. Where many tasks are
+# compared, some gain appears by chance. So a gain is significant only if its p-value, corrected by
+# Holm's method for all tasks of the same comparison, is at most 5 %.
 
 # %% tags=["front"]
 show(draw_audio_forest(rows), pictures / "05_forest.png")
@@ -202,8 +195,8 @@ comparison_table(rows, sound_helps)
 # %% [markdown]
 # ### Other features of the same sound
 #
-# Would finer features do better than the handcrafted ones? The same question, asked the same way:
-# log-mel under `published`, librosa's features under `corrected`, in place of the handcrafted ones.
+# The same comparison for finer features in place of the handcrafted ones: log-mel under
+# `published`, librosa's under `corrected`.
 
 # %%
 comparison_table(rows, other_helps)
@@ -211,9 +204,9 @@ comparison_table(rows, other_helps)
 # %% [markdown]
 # ### When sound helps
 #
-# One mark per test sample, for the tasks in which sound matters most: significant ones first, then
-# those with the greatest net wins or losses. Runs of one colour are what blocks of time are for: a
-# run is one piece of luck or insight, not as many as it has windows.
+# One mark per test window, for the tasks in which sound matters most: significant ones first, then
+# those with the greatest net wins or losses. Runs of one colour are why intervals rest on segments:
+# a run is one piece of evidence, not as many as it has windows.
 
 # %%
 wins = most_wins(rows, compared["corrected"], sound_helps, 3)
@@ -257,4 +250,4 @@ for recording in recordings:
 saved = records_table([row for row in rows if row.task is None])
 own = ["contract", "variant", "against", "metric", "value", "unit", "status", "reason"]
 shown = saved[own].set_index(own[:4]).round(4).astype(object)
-shown.where(shown.notna(), "")
+shown.where(shown.notna(), "").rename(index=readable)

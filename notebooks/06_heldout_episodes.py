@@ -25,10 +25,10 @@
 # `artifacts/<run>/predictions/06_heldout_episodes.parquet` and the figures
 # `artifacts/<run>/figures/06_*.png`.
 #
-# One recording, however it is split, is one person on one day. The next unit of evidence is the
+# One recording, however it is split, is one person on one day. The independent unit is the
 # *session*: heads learn from the recordings of some sessions, their settings are chosen on others,
-# and they are tested on sessions that nobody has looked at. All of it follows the corrected
-# contract: features in the wearer's own coordinate frame are what can carry over.
+# and they are tested on sessions that were used for neither. All of it follows the corrected
+# contract, whose features are in the wearer's own coordinate frame.
 
 # %% tags=["parameters"]
 run: str = "family"  # the run's name, its folder under artifacts/
@@ -71,6 +71,7 @@ from xperience.report.figures.heldout import (
 )
 from xperience.report.provenance import provenance, shown_path
 from xperience.report.strict_answer import asked_words, field_table
+from xperience.report.tables import readable
 from xperience.studies.heldout import folds as across
 from xperience.studies.heldout.cohort import open_cohort, tables_in
 from xperience.studies.heldout.strict import LINEAR, answer_of, answer_records, strict_rows
@@ -88,19 +89,19 @@ heads = ["linear", "neural"]
 # %% [markdown]
 # ## Which session is in which split
 #
-# No session is in two splits. An activity may be: that a test recording shows something nobody
-# trained on is part of the question.
+# No session is in two splits. An activity may be; a test recording may also show one that was
+# never trained on.
 
 # %%
 words.manifest_table(manifest)
 
 # %% [markdown]
-# How much of what the other sides ask for does training ever show? Labels are compared as texts,
-# and by what they are about. What people wrote in their own words hardly repeats as a text.
+# How many labels of the validation and test splits does training ever show? Labels are compared as
+# text, and by meaning. Free text hardly repeats word for word.
 
 # %%
 overlaps = list(overlap_rows(read_labels(manifest), run, notebook))
-overlap_table(overlaps).round(3).fillna("–")
+overlap_table(overlaps).round(3).fillna("–").rename(index=readable)
 
 # %% [markdown]
 # ## Scale
@@ -112,10 +113,10 @@ overlap_table(overlaps).round(3).fillna("–")
 print(status_text(manifest, reports))
 
 # %% [markdown]
-# What would the note's study, and the whole dataset, take at these rates? Work grows with frames,
-# but a frame of a large video costs more than one of a small video: so the truth is expected
-# between the two figures of core-hours, the further apart the less the recordings here resemble
-# real ones.
+# What would the note's study, and the whole dataset, cost at these rates? Work grows with frames,
+# but a frame of a large video costs more than one of a small video. So the cost is expected between
+# the two numbers of core-hours; they are further apart the less the recordings here resemble real
+# ones.
 
 # %%
 rates = read_rates(folder)
@@ -126,8 +127,8 @@ print("\n\n".join(cost.text for cost in costs))
 # %% [markdown]
 # ## Work
 #
-# Features are brought into a few coordinates that are fitted on training recordings alone. A head
-# is fitted on the training split, its penalty or number of epochs is chosen on the validation
+# Features are projected to principal components that are fitted on training recordings alone. A
+# head is fitted on the training split, its penalty or number of epochs is chosen on the validation
 # split, and then it is refitted on both. The test split is predicted once.
 
 # %%
@@ -141,14 +142,13 @@ lost = "; ".join(f"{name}: {why}" for name, why in cohort.lost.items())
 Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 
 # %% [markdown]
-# A handful of test recordings cannot say how sure a score is: what is independent is the recording.
-# So the whole is repeated as a cross-validation: in every fold other sessions test, until each
-# recording was tested once. Intervals leave out whole sessions.
+# A few test recordings are too few for an interval, as recordings are the independent units. So the
+# study is a cross-validation: in every fold other sessions are the test split, until each recording
+# was tested once. Intervals come from a jackknife that leaves out whole sessions.
 #
-# Both heads are asked in every fold, on the same axes and inputs. The neural one is the small dense
-# network of section 3, started from several seeds in every fold: intervals tell how sure a score is
-# over recordings, and a verdict needs its seeds to agree. Reconstruction is scored in deviations of
-# each fold's training recordings, whichever head predicts it.
+# Both heads run in every fold, on the same inputs. The neural one is the multilayer perceptron of
+# section 3, trained from several seeds in every fold: a verdict needs its seeds to agree.
+# Reconstruction is scored in units of the SD of each fold's training recordings.
 
 # %%
 of_folds = {task.name: [] for task in TASKS}
@@ -161,10 +161,10 @@ for task in tasks_of("corrected", TASKS) if n_turns else ():
 rows = holm([*rows, *cost_rows(costs, run, notebook)])
 
 # %% [markdown]
-# ## Look: are heads of any use on unseen recordings?
+# ## Are heads better than trivial baselines on unseen recordings?
 #
-# Each score stands beside the best of several trivial baselines. What captions tell is asked of the
-# sensors alone: captions hold the answer's own words.
+# Each score stands beside the best of several trivial baselines. Tasks whose labels come from
+# captions get the sensors alone as input, for captions contain the answer.
 
 # %%
 show(draw_across(rows, heads), pictures / "06_across.png")
@@ -174,9 +174,8 @@ for head in heads:
     display(Markdown(f"**{head}**"), words.score_table(rows, head).style.hide(axis="index"))
 
 # %% [markdown]
-# Does the network hold across recordings where the linear head does not, or the other way round?
-# Both answered the same windows of every recording, so that their difference is paired; its
-# interval draws whole recordings.
+# The network against the linear head: both predicted the same windows of every recording, so their
+# difference is paired, and its interval leaves out whole sessions.
 
 # %%
 Markdown(words.rival_words(rows, "neural", "linear"))
@@ -187,12 +186,12 @@ words.rival_table(rows, "neural", "linear").style.hide(axis="index")
 # %% [markdown]
 # ## The generalisation gap
 #
-# The same windows, the ends of the test recordings, answered twice: by a head that has seen the
-# beginning of that very recording (*within*), and by one that has seen other recordings only
-# (*across*). Within, a head knows the person and the kitchen, but has little to learn from and may
-# never have seen the actions of the end. Across, it is the other way round. The difference is
-# paired, window by window, and its interval draws whole recordings. Within, the head is the linear
-# one in both tables.
+# The same windows, the ends of the test recordings, are predicted twice: by a head trained on the
+# beginning of that recording (*within*), and by one trained on other recordings only (*across*).
+# Within, a head knows the person and the kitchen, but has little training data and may never have
+# seen the actions of the end. Across, it is the other way round. The difference is paired, window
+# by window, and its interval leaves out whole sessions. Within, the head is the linear one in both
+# tables.
 
 # %%
 show(draw_gap(rows), pictures / "06_gap.png")
@@ -202,17 +201,15 @@ for head in heads:
     display(Markdown(f"**{head}**"), words.gap_table(rows, head).style.hide(axis="index"))
 
 # %% [markdown]
-# ## What each modality gives
+# ## Modality ablation
 #
-# Every task is asked again with one modality alone, and with all but one. A variant is a list of
-# blocks, of which a task keeps those that it is given anyway: no task is shown its own answer, and
-# what captions tell is asked of the sensors alone. The point cloud and the calibration belong to no
-# modality; they stay where one is left out. The samples, the target and the linear head stay as
-# they are, so that differences are paired.
+# Every task is predicted again from one modality alone, and from all but one. A variant is a list
+# of blocks, of which a task keeps those that it is given anyway, so no task gets its own answer.
+# The point cloud and the calibration belong to no modality; they stay where one is left out. The
+# samples, the target and the linear head stay as they are, so differences are paired.
 #
-# There are eleven variants for each task. Windows of 20 frames start every 5 frames: here heads
-# learn from every fourth window, so that no two of a recording share a frame, in some of the folds.
-# All test windows count.
+# To save time, heads learn from windows that share no frame (`step`), in some of the folds. All
+# test windows count.
 
 # %%
 blocks = {"all": ALL}
@@ -240,7 +237,7 @@ for variant in variants:
 
 # %% [markdown]
 # A modality that does well alone may add nothing to the others, and one that adds something may do
-# little alone. Differences are significant after correction for the number of tasks (Holm).
+# poorly alone. Differences are significant after correction for the number of tasks (Holm).
 
 # %%
 show(draw_ablation(rows), pictures / "06_ablation.png")
@@ -248,12 +245,12 @@ show(draw_ablation(rows), pictures / "06_ablation.png")
 # %% [markdown]
 # ## More windows, or more recordings?
 #
-# Heads learn from 1, 2, 4, 8 and 16 recordings that were drawn at random, smaller parts within
-# larger ones, and are tested on the same held-out recordings. Each is asked twice: with all windows
-# of the recordings, and with as many windows in all as one recording has (of n recordings, every
-# n-th window of each). The penalty is chosen on the last quarter of what is learnt from. If a head
-# of one recording lacks examples, windows of that recording would do. If it lacks other people and
-# kitchens, only other recordings do.
+# Heads learn from more and more recordings, drawn at random, smaller sets within larger ones, and
+# are tested on the same held-out recordings. Each number is tried twice: with all windows of the
+# recordings, and with as many windows in all as one recording has (of n recordings, every n-th
+# window of each). The penalty is chosen on the last quarter of the training windows. If a head
+# lacks examples, more windows help; if it lacks other people and kitchens, only other recordings
+# do.
 
 # %%
 of_folds = []
@@ -273,13 +270,12 @@ for pair in ((most, f"{SCALING}1"), (most + ONE_WORTH, f"{SCALING}1"), (most, mo
 show(draw_scaling(rows), pictures / "06_scaling.png")
 
 # %% [markdown]
-# ## Labels that people wrote
+# ## Free-text labels
 #
 # Every annotator has words of their own: one grabs the pitcher, another lifts the jug. An exact
-# match calls both wrong. Looser comparisons ask for the same words, the same noun or verb, the
-# same meaning, or whether the action belongs to the true subtask. A looser comparison is right more
-# often whatever a head knows, so each has its own floor: the commonest training label, said every
-# time.
+# match counts them as different. Looser comparisons ask for the same words, the same noun or verb,
+# the same meaning, or whether the action belongs to the true subtask. A looser comparison is right
+# more often whatever a head knows, so each has its own baseline: the most frequent training label.
 
 # %%
 worded = words.word_scores(rows, "linear")
@@ -290,14 +286,14 @@ show(draw_words(worded), pictures / "06_words.png")
 #
 # A language model is asked for one JSON object about a clip: its fields, and for labels only the
 # options that training recordings have. The whole text must parse, and every label must be an
-# option; else the answer is wrong in all its fields. Beside the model stand answers that need none:
-# what training says most often, what the linear heads say, and the truth itself, which options and
-# the length of lists hold back as well.
+# option; else the answer is wrong in all its fields. For comparison: the most frequent training
+# labels, the predictions of the linear heads, and the truth itself, which the options and the
+# length of lists limit as well.
 #
-# Real weights are not asked here. The model is a tiny one of the same architecture with random
-# weights. Decoded under a grammar made from the options, all that it says is valid, and nothing of
-# it is knowledge: validity alone proves nothing. `docs/howto/qwen3-omni.md` asks the real one, and
-# notebook 08 scores published answers of it about real held-out episodes.
+# The model here is a tiny one of the same architecture with random weights. Under
+# grammar-constrained decoding all its answers are valid, and none holds knowledge: validity alone
+# proves nothing. `docs/howto/qwen3-omni.md` runs the real model, and notebook 08 scores its
+# published answers on real held-out episodes.
 
 # %%
 said = across.write_by_window(predictions_path(run, notebook), predicted)
@@ -310,9 +306,9 @@ Markdown(words.strict_words(strict))
 words.strict_table(strict).style.hide(axis="index")
 
 # %% [markdown]
-# One of these answers in full, that about the clip in the middle of all test clips: what the linear
-# heads made of it, and what is counted of that. A label is a hit if it is the true one, letter by
-# letter; what the annotator wrote in words that training never showed can't be hit at all.
+# One of these answers in full, about the clip in the middle of all test clips: the linear heads'
+# predictions, and how they are scored. A label is a hit if it equals the true one, letter by
+# letter; a label that training never showed can't be hit.
 
 # %%
 one = answer_of(answered_json, LINEAR)

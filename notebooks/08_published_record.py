@@ -17,17 +17,17 @@
 # %% [markdown]
 # # 8. The published record
 #
-# Do the note's figures follow from what was published with them, and what do they say?
+# Do the note's numbers follow from what was published with them, and what do they mean?
 #
 # *Reads* the published record in `published` (predictions, labels, features; nothing of it is kept
-# here) and the note's figures in `params/published.yaml`.<br>
+# here) and the note's numbers in `params/published.yaml`.<br>
 # *Writes* `artifacts/<run>/metrics/08_published_record.json` and the figures
 # `artifacts/<run>/figures/08_*.png`.
 #
 # All other notebooks work on the run's own recording, by default a simulated one. This one is about
-# **the real public sample**: its raw recording can't be passed on, but predictions of its test
+# **the real public sample**: its raw recording can't be redistributed, but predictions of its test
 # windows, labels of all windows and log-mel features of its sound were published. They are enough
-# to recompute a good part of the note, and to ask of the real data what the note didn't.
+# to recompute a good part of the note, and to analyse the real data further.
 #
 # `make record` brings the record. *Without it* the notebook runs all the same: every row is skipped
 # with the reason.
@@ -48,11 +48,9 @@ from xperience.evaluation.records import holm, write_records
 from xperience.project import NOTE, metrics_path, run_folder
 from xperience.report import record as words
 from xperience.report.figures import show
-from xperience.report.figures.heads import draw_by_speed
 from xperience.report.figures.record import (
     draw_agreement,
     draw_answers,
-    draw_differences,
     draw_hand_forecasts,
     draw_scores,
 )
@@ -73,28 +71,28 @@ Markdown(record.absence or f"The record holds {len(record.files())} files of {re
 #
 # ### Published predictions, scored again
 #
-# Each published file is taken as the answer of a head to *our* task: the contract's split is drawn
+# Each published file is taken as a head's predictions for *our* task: the contract's split is made
 # from the real labels, and a file whose samples or true labels aren't exactly those of our test
-# part is refused. So what is checked is not a formula but the whole way from labels through split
-# to score. Frame labels were not published; they are rebuilt from the windows' labels and shares,
-# and must give back every window's label and every published boundary.
+# part is refused. So the whole way from labels through split to score is checked. Frame labels were
+# not published; they are rebuilt from the windows' labels and shares, and must give back every
+# window's label and every published boundary.
 #
 # Scores then get what the note left out: the interval that overlapping windows allow, the best
-# trivial floor, and, between two heads, the paired difference. The published network was trained
-# from one seed and can't be trained again: what is said of it holds for that one. The published
-# linear head on pairs of windows *may be unstable*: on simulated recordings the same descent
-# predicts otherwise in single precision than in double, so nothing is said of it here.
+# trivial baseline, and, between two heads, the paired difference. The published network was trained
+# from one seed and can't be trained again: verdicts hold for that seed. The published linear head
+# on pairs of windows *may be unstable*: on simulated recordings the same gradient descent predicts
+# differently in single and in double precision, so it is not tested here.
 
 # %%
-scored = part_rows(record, "published_scores", run, notebook)
+scored = holm(part_rows(record, "published_scores", run, notebook))
 words.scores_table(scored)
 
 # %% [markdown]
-# ### The real sound, heard by our heads
+# ### Our heads on the real sound
 #
 # The published audio study fitted ridge heads to log-mel features alone. Those features and all
-# labels are in the record, so its rows can be refitted, and asked once more as `corrected` asks:
-# purged split, penalty chosen inside the training part, floors, intervals.
+# labels are in the record, so its rows can be fitted again, as published and under `corrected`:
+# purged split, penalty chosen inside the training part, trivial baselines, intervals.
 
 # %%
 heard = part_rows(record, "real_logmel", run, notebook)
@@ -104,11 +102,12 @@ Markdown(words.agreement_sentence(told))
 # %% [markdown]
 # ## Look
 #
-# ### Figure by figure
+# ### Number by number
 #
-# *exact*: equal after rounding to the decimals that were printed. *within tolerance*: sums of
-# float32 numbers that come out on either side of chance. *not recomputable*: the reason says what
-# wasn't published; such a figure is never filled in from elsewhere.
+# *exact*: equal after rounding to the printed decimals. *within tolerance*: the order in which
+# float32 numbers are summed decides predictions near chance. *derived*: what was published only
+# bounds the number, and it lies within the bounds. *not recomputable*: the reason says what wasn't
+# published; such a number is never filled in from elsewhere.
 
 # %%
 show(draw_agreement(told), pictures / "08_agreement.png")
@@ -117,18 +116,15 @@ show(draw_agreement(told), pictures / "08_agreement.png")
 words.figures_table(told)
 
 # %% [markdown]
-# ### What the scores are worth
+# ### Scores beside trivial baselines
 #
-# A score means little without the score of somebody who knows nothing. The black mark is the best
-# trivial baseline of the task: the majority class, a random draw, always the same answer, chance,
-# or, for the next action, that the present one persists. The red mark is what a closed set of
-# trained classes allows at most.
+# The black mark is the best trivial baseline of the task: the majority class, a stratified random
+# draw, a constant, chance, zero velocity, or, for the next action, the present one. The red mark is
+# the best that a closed set of trained classes allows. Object relevance has no baseline: it needs
+# labels of training windows, which weren't published.
 
 # %%
 show(draw_scores(scored), pictures / "08_scores.png")
-
-# %%
-show(draw_differences(scored), pictures / "08_differences.png")
 
 # %%
 Markdown(words.beyond_sentences(scored))
@@ -137,15 +133,13 @@ Markdown(words.beyond_sentences(scored))
 # ### One real trajectory, and a forecast of it
 #
 # Targets of the hand forecast reach further than windows are apart, so neighbouring targets
-# overlap, and together they are one trajectory of both hands. That makes a small real data set of
-# its own: from the last frames, forecast the next ones, once on a purged chronological split, and
-# once with a
+# overlap, and together they are one trajectory of both hands. It is a small real data set: from the
+# last frames, forecast the next ones, once on a purged chronological split, and once with a
 # *rolling origin*, each later part forecast from everything before it.
 #
-# **What rests in these numbers.** A published position is a joint in the *camera's* axes minus the
-# body's root in the *world's*. Head motion moves it with the hands at rest, and so does walking.
-# "Zero velocity" says that hands don't move relative to the camera while the root doesn't move in
-# the room. Neither the camera's path nor the root was published, so this can't be mended here; on
+# **What these errors mix.** A published position is a joint in the *camera's* axes minus the body's
+# root in the *world's*. Head motion changes it while the hands are still, and so does walking.
+# Neither the camera's path nor the root was published, so this can't be corrected here; on
 # recordings that have both, `corrected` forecasts hands relative to the body.
 
 # %%
@@ -153,22 +147,17 @@ moved = part_rows(record, "real_hands", run, notebook)
 Markdown(words.trajectory_sentence(moved))
 
 # %%
-shown = draw_hand_forecasts([*scored, *moved])
-show(shown, pictures / "08_hand_forecasts.png")
+show(draw_hand_forecasts(moved), pictures / "08_hand_forecasts.png")
 
 # %%
 Markdown(words.forecast_verdict(moved))
 
-# %%
-show(draw_by_speed(moved, "stitched_hand_forecast"), pictures / "08_by_speed.png")
-
 # %% [markdown]
-# The forecasts, from simple to less so: **damped velocity** goes on as the hands did, slower every
-# frame; **ridge shared** is one regression that forecasts any coordinate from its own last steps,
-# **ridge joint** one from the last steps of all coordinates; **temporal** is the recurrent head,
-# the mean over its seeds; **forecast** is whichever of damped velocity, two autoregressions and a
-# small network of gains a rolling origin inside the training part chooses. All choose their
-# settings inside the training part.
+# **Damped velocity** continues the last motion, slower every frame; **ridge shared** is one
+# regression that forecasts any coordinate from its own last steps, **ridge joint** one from the
+# last steps of all coordinates; **temporal** is the recurrent head, the mean over its seeds;
+# **forecast** is the best of damped velocity, two autoregressions and a small gain network, chosen
+# by a rolling origin inside the training part. All choose their settings inside the training part.
 #
 # ### Sound alone
 #
@@ -180,31 +169,31 @@ words.logmel_table(heard)
 # %% [markdown]
 # ### Real answers on held-out episodes
 #
-# The note leaves its held-out figures open. The record has what they were to be computed from: a
-# fine-tuned Qwen3-Omni was asked for one JSON object about windows of episodes that nobody trained
-# on, and baselines that see metadata alone predicted some fields of the same windows. Each field
-# becomes a problem of several sessions, one an episode, which intervals leave out as a whole; an
-# answer without a usable field is wrong in it.
+# The note prints no held-out scores. The record has what they would be computed from: a fine-tuned
+# Qwen3-Omni was asked for one JSON object about windows of held-out episodes, and baselines that
+# see metadata alone predicted some fields of the same windows. Each field becomes a problem with
+# one group per episode; intervals leave out whole episodes. An answer without a usable field is
+# wrong in it.
 #
-# Labels of training windows were not published, so floors come from the test truth: the commonest
-# label, labels drawn with its shares, the constant set of objects that fits best. One more
-# comparison: the model's own answers *shuffled within each episode* know what an episode is about,
-# but not what happens when. What people wrote in their own words hardly repeats: so under
-# `corrected` actions are asked by their verb and by their noun.
+# Labels of training windows were not published, so trivial baselines come from the test labels: the
+# most frequent label, labels drawn with its shares, the best constant set of objects. The model's
+# own answers *shuffled within each episode* keep what an episode is about and lose what happens
+# when. Free-text labels hardly repeat, so under `corrected` actions are scored by verb and by noun.
 
 # %%
 answered = holm(part_rows(record, "real_answers", run, notebook))
-target = next(one.published for one in told if one.name == "json_validity_target")
-show(draw_answers(answered, target), pictures / "08_answers.png")
+show(draw_answers(answered), pictures / "08_answers.png")
 
 # %%
 words.answers_table(answered)
 
 # %% [markdown]
-# How many answers are valid, and how many windows ask for what training never had: an activity, an
-# action, a word of one.
+# The share of valid JSON answers, and of windows whose label training never had: an activity, an
+# action, its verb or noun.
 
 # %%
+target = next(one.published for one in told if one.name == "json_validity_target")
+display(Markdown(f"The note aims at {100 * target:.0f} % valid answers."))
 shown = ("lenient_validity", "strict_validity", "open_set_share")
 rows_table(row for row in answered if row.metric in shown)
 
@@ -224,7 +213,7 @@ assert count["figures_differs"] == 0
 # %% [markdown]
 # ## Save
 #
-# One row per number; the note's own figures stand beside ours as variants `note` and `recomputed`.
+# One row per number; the note's own stand beside ours as variants `note` and `recomputed`.
 
 # %%
 origin = provenance(notebook, {"run": run}, [NOTE]) | {"source": record.note["source"]}

@@ -19,6 +19,7 @@ from xperience.report.audio import (
     comparison_table,
     kinds_of,
     loudness_table,
+    mixed_mean_words,
     most_wins,
     open_sound,
     score_table,
@@ -27,7 +28,6 @@ from xperience.report.contract import Timeline
 from xperience.report.figures.audio import (
     action_levels,
     draw_audio_forest,
-    draw_mixed_mean,
     draw_sound,
     draw_when,
 )
@@ -82,10 +82,10 @@ NOTHING, MUTE = (OPEN,) * 4, ((None, None, 0.0),) * 4
         (
             NOTHING,
             HELPS,
-            "Audio improves no task significantly (published); improves contact prediction "
-            "significantly and worsens 1 (corrected)",
+            "Audio significantly improves no task (published); improves contact prediction and "
+            "worsens 1 (corrected)",
         ),
-        (NOTHING, NOTHING, "Audio improves no task significantly, under both contracts"),
+        (NOTHING, NOTHING, "Audio significantly improves no task, under both contracts"),
         (MUTE, MUTE, "Nothing can be compared: there is no sound"),
     ],
     ids=["helps", "open", "mute"],
@@ -111,24 +111,25 @@ def test_a_table_has_a_row_per_task_and_contract_with_its_finding():
 
 
 @pytest.mark.parametrize(
-    ("gains", "title"),
+    ("gains", "said"),
     [
         (
             (0.1, 0.1, -0.1, -0.9),
-            "One MAE task of 4 makes up 75 % of what the mixed mean sums; "
-            "another unit could turn its sign",
+            "The mean over 4 tasks is -0.200; 1 MAE task of 4 makes up 75 % of what it sums. "
+            "Another unit could turn its sign.",
         ),
         (
             (0.1, 0.1, 0.1, 0.1),
-            "No kind of score outweighs the others in the mixed mean; no unit turns its sign",
+            "The mean over 4 tasks is +0.100; no kind of score outweighs the others. "
+            "No unit turns its sign.",
         ),
-        ((0.0, 0.0, 0.0, 0.0), "Every gain is zero, in any unit"),
-        ((None,) * 4, "No task can be compared, so there is no mean"),
+        ((0.0, 0.0, 0.0, 0.0), "The mean over 4 tasks is +0.000: every gain is zero, in any unit."),
+        ((None,) * 4, "No task can be compared, so there is no mean."),
     ],
 )
-def test_the_mixed_means_title_says_which_unit_weighs(gains, title):
+def test_what_is_said_of_the_mixed_mean_names_the_unit_that_weighs(gains, said):
     rows = rows_of("published", *((gain, None, 0.0) for gain in gains))
-    assert drawn(draw_mixed_mean(rows)).title == title
+    assert mixed_mean_words(rows, WITH_SOUND) == said
 
 
 @settings(max_examples=30)
@@ -214,7 +215,7 @@ def test_wins_over_time_are_counted_in_the_title(whole_tiny, whole_table):
     n = len(one.won)
     assert one.won.tolist() == [1, 1] + [0] * (n - 2)
     assert (np.diff(one.window) > 0).all()
-    title = f"Sound decides 2 of {n} samples of transition detection (2 won, 0 lost)"
+    title = f"Sound decides 2 of {n} windows of transition detection (2 won, 0 lost)"
     assert drawn(draw_when(whole_table, [one], None)).title == title
     window_db = np.linspace(-60, -20, len(whole_table))
     louder = drawn(draw_when(whole_table, [one], window_db))

@@ -48,9 +48,13 @@ def sides(task, within, across, ends=None):
 
 @pytest.mark.parametrize(
     ("ends", "said"),
-    [((-0.3, -0.1), "helps in 0 and harms in 1 of 1"), ((-0.3, 0.1), "in 0 and harms in 0 of 1"),
-     ((0.1, 0.3), "helps in 1 and harms in 0 of 1"), (None, "Too few recordings")],
-)  # fmt: skip
+    [
+        ((-0.3, -0.1), "in 0 of 1 tasks, worse in 1"),
+        ((-0.3, 0.1), "in 0 of 1 tasks, worse in 0"),
+        ((0.1, 0.3), "in 1 of 1 tasks, worse in 0"),
+        (None, "Too few recordings"),
+    ],
+)
 def test_the_title_of_the_gap_needs_an_interval_without_zero(ends, said):
     value = 0.0 if ends is None else sum(ends) / 2
     rows = sides("timeline_action", 0.5, 0.5 + value, ends)
@@ -60,7 +64,7 @@ def test_the_title_of_the_gap_needs_an_interval_without_zero(ends, said):
 
 def test_less_error_is_better_across():
     rows = sides("hand_trajectory_forecast", 0.06, 0.04, (-0.03, -0.01))
-    assert "helps in 1 and harms in 0" in words.gap_title(rows, "linear")
+    assert "in 1 of 1 tasks, worse in 0" in words.gap_title(rows, "linear")
     assert "-20.0 mm" in draw_gap(rows).alt
 
 
@@ -83,8 +87,8 @@ def test_without_a_gap_the_figure_says_so():
 def test_scores_are_drawn_with_their_floor():
     rows = beside_floor("timeline_action", 0.5, (0.2, 0.4))
     picture = draw_across(rows)
-    assert picture.title.endswith("on unseen recordings: the linear head in 1 of 1 tasks")
-    assert "linear macro_f1 0.500 [0.400, 0.600], floor 0.200 (majority)" in picture.alt
+    assert picture.title.endswith("on unseen recordings: linear in 1 of 1 tasks")
+    assert "linear macro-F1 0.500 [0.400, 0.600], floor 0.200 (majority)" in picture.alt
     assert "every recording" in words.score_table(rows, "linear").columns
 
 
@@ -104,7 +108,7 @@ def test_each_head_is_counted_by_its_difference_from_the_floor_alone():
         *beside_floor("timeline_action", 0.3, (-0.1, 0.2), "neural"),
     ]
     title = words.floor_title(rows, ["linear", "neural"])
-    assert "the linear head in 1 of 1 tasks, the neural head in 0 of 1 tasks" in title
+    assert title.endswith("linear in 1 of 1, neural in 0 of 1 tasks")
     assert words.against_floor(rows, "timeline_action", "neural").against == "majority"
     assert "Too few" in words.floor_title(rows[:1], ["linear", "neural"])
 
@@ -138,7 +142,7 @@ def test_heads_that_were_not_asked_in_turns_have_no_line():
     rows = [row("timeline_action", ACROSS, 0.4), row("timeline_action", ACROSS, 0.5, head="neural")]
     assert words.rival_table(rows, "neural", "linear").empty
     assert "can't be tested" in words.rival_words(rows, "neural", "linear")
-    assert "neural macro_f1 0.500" in draw_across(rows).alt
+    assert "neural macro-F1 0.500" in draw_across(rows).alt
 
 
 def worded(comparison, value, floor):
@@ -151,7 +155,7 @@ def worded(comparison, value, floor):
 def test_looser_comparisons_are_told_beside_the_text():
     table = words.word_scores([worded("exact", 0.1, 0.05), worded("same_verb", 0.6, 0.5)], "linear")
     picture = draw_words(table)
-    assert "10 % of the action labels" in picture.title
+    assert "10 % of action labels" in picture.title
     assert "60 % have the right verb" in picture.title
     skipped = table.assign(value=None, reason="not installed: x")
     assert "not installed: x" in draw_words(skipped).alt
@@ -203,7 +207,7 @@ def gain(variant, against, value, p):
 @pytest.mark.parametrize(
     ("value", "p", "said"),
     [(-0.2, 0.01, "significantly worse without: motion 1 of 1"),
-     (-0.2, 0.2, "Leaving out motion costs none significantly")],
+     (-0.2, 0.2, "No task is significantly worse without motion")],
 )  # fmt: skip
 def test_what_leaving_out_costs_is_corrected_for_the_number_of_tasks(value, p, said):
     rows = [given("ablation/all", 0.55), given("ablation/only=motion", 0.46),
@@ -213,9 +217,9 @@ def test_what_leaving_out_costs_is_corrected_for_the_number_of_tasks(value, p, s
     picture = draw_ablation(rows)
     assert said in picture.title
     assert "timeline action without motion -0.22" in picture.alt
-    left, right = (axes.texts for axes in picture.figure.axes)
-    assert [text.get_text() for text in left] == ["0.50", "0.40 ▲"]
-    assert [text.get_text() for text in right] == ["-0.22" + (" ▼" if p < 0.05 else "")]
+    change, alone = (axes.texts for axes in picture.figure.axes)
+    assert [text.get_text() for text in alone] == ["0.50", "0.40 ▲"]
+    assert [text.get_text() for text in change] == ["-0.22" + (" ▼" if p < 0.05 else "")]
 
 
 def test_more_recordings_are_told_from_more_windows():
@@ -226,8 +230,8 @@ def test_more_recordings_are_told_from_more_windows():
     one, most = "scaling/recordings=1", "scaling/recordings=16"
     rows += [gain(most, one, 0.3, 0.001), gain(f"{most}/windows_of_one", one, 0.1, 0.3)]
     picture = draw_scaling(rows)
-    both = "1 of 1 with all their windows and 0 of 1 with as many windows in all"
-    assert picture.title == f"16 recordings beat one in {both}"
+    both = "in 1 of 1 tasks, with no more windows in 0 of 1 tasks"
+    assert picture.title == f"16 training recordings are significantly better than 1 {both}"
     assert "timeline action, 16 recordings: 0.500 [0.400, 0.600]" in picture.alt
 
 

@@ -26,12 +26,12 @@ from xperience.features.table import WindowTable
 from xperience.recording.recording import Recording
 from xperience.report.figures.retrieval import (
     draw_actions,
+    draw_distances,
     draw_hits,
     draw_query,
     draw_ranks,
     draw_reconstruction,
     draw_similarity,
-    draw_tolerance,
     draw_weights,
 )
 from xperience.report.figures.style import style
@@ -137,11 +137,11 @@ def test_the_reconstructions_figures_follow_their_rows(rows):
         row.model_copy(update={"variant": row.variant.replace("motion and audio", "motion")})
         for row in sure
     ]
-    assert "motion on 14" in check(draw_reconstruction(told)).title
+    assert "14 from motion, none from audio" in check(draw_reconstruction(told)).title
     title = check(draw_weights(rows)).title
     shares = {row.variant: row.value for row in rows if row.metric.endswith("_share")}
-    name = title.split(" holds")[0].lower().replace(" ", "_")
-    assert f"{100 * shares[f'{name}, in {RAW}']:.0f} % in raw units" in title
+    name = title.split(" is ")[0].lower().replace(" ", "_")
+    assert f"{100 * shares[f'{name}, in {RAW}']:.0f} % of its variance in raw units" in title
 
 
 def test_a_problem_that_cannot_be_asked_leaves_rows_and_figures_with_the_reason(answered):
@@ -152,7 +152,7 @@ def test_a_problem_that_cannot_be_asked_leaves_rows_and_figures_with_the_reason(
             skipped = skipped.with_inputs(*MOTION)
         rows += evaluate(skipped, {"linear": ()}, "r", "04")
     assert {row.task for row in rows if row.reason == WHY} == {*RETRIEVALS, REBUILT}
-    pictures = [draw_ranks({}, {}, rows), draw_tolerance({}, rows, 20.0), draw_actions(rows)]
+    pictures = [draw_ranks({}, {}, rows), draw_distances({}, rows, 20.0), draw_actions(rows)]
     pictures += [draw_similarity({}, rows, 20.0), draw_reconstruction(rows), draw_weights(rows)]
     assert all("stereo_left" in check(one).alt for one in pictures)
 

@@ -20,6 +20,7 @@ from xperience.report.tables import (
     floor,
     number,
     readable,
+    share,
     signed,
     verdict,
 )
@@ -33,6 +34,8 @@ from xperience.tasks.audio import (
     WITHOUT,
 )
 
+_OUTWEIGHS = 1.5
+"""Weight of a kind of score, as a multiple of its share of the tasks, that is worth a sentence."""
 Pair = tuple[str, str]
 """(variant, against)."""
 
@@ -146,6 +149,27 @@ def kinds_of(found: Sequence[Record]) -> pd.DataFrame:
     turns = np.sign(rest) * np.sign(kinds["part"]) < 0
     kinds["turning"] = (-rest / kinds["part"]).where(turns)
     return kinds
+
+
+def mixed_mean_words(rows: Iterable[Record], pair: Pair) -> str:
+    """Return what a mean over gains in different units is worth: what outweighs, what turns it."""
+    found = [one for one in gains(rows, pair, "published") if one.value is not None]
+    kinds, n = kinds_of(found), len(found)
+    if not n:
+        return "No task can be compared, so there is no mean."
+    said = f"The mean over {n} tasks is {signed(kinds['part'].sum())}"
+    if not kinds["size"].any():
+        return f"{said}: every gain is zero, in any unit."
+    turns = kinds["turning"].notna().any()
+    tail = "Another unit could turn its sign." if turns else "No unit turns its sign."
+    kind = (kinds["size"] / kinds["tasks"]).idxmax()
+    own, size = kinds.loc[kind, ["tasks", "size"]]
+    if size < _OUTWEIGHS * own / n:
+        return f"{said}; no kind of score outweighs the others. {tail}"
+    who = (
+        f"{own:.0f} {kind} task of {n} makes" if own == 1 else f"{own:.0f} {kind} tasks of {n} make"
+    )
+    return f"{said}; {who} up {share(size)} of what it sums. {tail}"
 
 
 # --- over time ---------------------------------------------------------------------------------

@@ -25,7 +25,6 @@ from xperience.report.quantities import percent
 from xperience.report.tables import (
     UNKNOWN,
     Verdict,
-    capital,
     difference,
     floor,
     listed,
@@ -64,13 +63,13 @@ def tasks_in(rows: Iterable[Record]) -> list[str]:
 
 
 def manifest_table(manifest: SplitManifest) -> pd.DataFrame:
-    """Return how many episodes of each activity are on each side of the split."""
+    """Return how many episodes of each activity are in each split."""
     table = pd.DataFrame(
-        [{"activity": one.activity or "unknown", "side": one.side} for one in manifest]
+        [{"activity": one.activity or "unknown", "split": one.side} for one in manifest]
     )
-    sides = ["train", "val", "test"]
-    counts = pd.crosstab(table["activity"], table["side"]).reindex(columns=sides, fill_value=0)
-    return counts.sort_values(sides, ascending=False)
+    splits = ["train", "val", "test"]
+    counts = pd.crosstab(table["activity"], table["split"]).reindex(columns=splits, fill_value=0)
+    return counts.sort_values(splits, ascending=False)
 
 
 def score_table(rows: Rows, head: str) -> pd.DataFrame:
@@ -81,7 +80,7 @@ def score_table(rows: Rows, head: str) -> pd.DataFrame:
         best = pooled if pooled is not None and pooled.floor is not None else across
         found.append(
             {
-                "task": task,
+                "task": readable(task),
                 "measure": readable(primary_of(task)),
                 "test split": score(across),
                 "every recording": score(pooled),
@@ -123,7 +122,7 @@ def gap_table(rows: Rows, head: str) -> pd.DataFrame:
         sides = sides_of(rows, task, head)
         if sides.within is None and sides.gap is None:
             continue
-        line = {"task": task, "measure": readable(primary_of(task))}
+        line = {"task": readable(task), "measure": readable(primary_of(task))}
         line |= {"within": score(sides.within), "across": score(sides.across)}
         reason = sides.gap.reason if sides.gap is not None and sides.gap.value is None else ""
         found.append(line | {"across minus within": difference(sides.gap), "note": reason})
@@ -146,8 +145,8 @@ def gap_title(rows: Rows, head: str) -> str:
     if not (n := _n_tested(counts)):
         return "Too few recordings to test what training on others costs or brings"
     return (
-        f"Training on other recordings helps in {counts[Verdict.BETTER]} and harms in "
-        f"{counts[Verdict.WORSE]} of {n} tasks, against a recording's own beginning"
+        f"Training on other recordings is significantly better than on the own beginning in "
+        f"{counts[Verdict.BETTER]} of {n} tasks, worse in {counts[Verdict.WORSE]}"
     )
 
 
@@ -163,10 +162,11 @@ def floor_title(rows: Rows, heads: Sequence[str]) -> str:
     for head in heads:
         counts = verdicts(against_floor(rows, task, head) for task in tasks_in(rows))
         if n := _n_tested(counts):
-            parts.append(f"the {head} head in {counts[Verdict.BETTER]} of {n} tasks")
+            parts.append(f"{head} in {counts[Verdict.BETTER]} of {n}")
     if not parts:
-        return "Too few recordings to test whether heads beat trivial baselines"
-    return f"Better than the best trivial baseline on unseen recordings: {', '.join(parts)}"
+        return "Too few recordings to test heads against trivial baselines"
+    where = f"{', '.join(parts)} tasks"
+    return f"Significantly better than trivial baselines on unseen recordings: {where}"
 
 
 def rival_table(rows: Rows, head: str, rival: str) -> pd.DataFrame:
@@ -182,7 +182,7 @@ def rival_table(rows: Rows, head: str, rival: str) -> pd.DataFrame:
     for task in tasks_in(rows):
         apart = find(rows, task, head, POOLED, rival)
         if apart is not None:
-            line = {"task": task, "measure": readable(primary_of(task))}
+            line = {"task": readable(task), "measure": readable(primary_of(task))}
             line |= {one: score(find(rows, task, one, POOLED)) for one in (rival, head)}
             found.append(line | {f"{head} minus {rival}": difference(apart)})
     return pd.DataFrame(found)
@@ -226,9 +226,10 @@ def ablation_title(rows: Rows) -> str:
     if not costs + free:
         return "Too few recordings to test what each modality adds"
     left = listed(free).replace(" and ", " or ")
-    rest = f"leaving out {left} costs none significantly" if free else ""
-    said = f"tasks that get significantly worse without: {', '.join(costs)}" if costs else ""
-    return capital("; ".join(filter(None, (said, rest))))
+    if not costs:
+        return f"No task is significantly worse without {left}"
+    said = f"Tasks significantly worse without: {', '.join(costs)}"
+    return f"{said}; none without {left}" if free else said
 
 
 def sizes_in(rows: Rows) -> list[int]:
@@ -241,15 +242,15 @@ def scaling_title(rows: Rows) -> str:
     """Return in how many tasks more recordings help, with more windows and with as many."""
     most = sizes_in(rows)[-1:] or [1]
     one, parts = f"{SCALING}1", []
-    for name, ending in (("all their windows", ""), ("as many windows in all", ONE_WORTH)):
+    for name, ending in (("in", ""), ("with no more windows in", ONE_WORTH)):
         found = list(findings(rows, f"{SCALING}{most[0]}{ending}", one).values())
         if n := len(found) - found.count(Verdict.NOT_TESTED):
             worse = found.count(Verdict.WORSE)
             harm = f" (worse in {worse})" if worse else ""
-            parts.append(f"{found.count(Verdict.BETTER)} of {n} with {name}{harm}")
+            parts.append(f"{name} {found.count(Verdict.BETTER)} of {n} tasks{harm}")
     if not parts:
         return "Too few recordings to test what more of them bring"
-    return f"{most[0]} recordings beat one in {' and '.join(parts)}"
+    return f"{most[0]} training recordings are significantly better than 1 {', '.join(parts)}"
 
 
 def word_scores(rows: Rows, head: str) -> pd.DataFrame:
@@ -275,7 +276,7 @@ def word_title(table: pd.DataFrame) -> str:
     if not {"exact", "same_verb"} <= set(action.index):
         return "How right labels are depends on how they are compared"
     return (
-        f"{percent(action['exact'])} of the action labels are right as texts, "
+        f"{percent(action['exact'])} of action labels are right as text, "
         f"{percent(action['same_verb'])} have the right verb"
     )
 

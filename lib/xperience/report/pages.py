@@ -40,7 +40,7 @@ FIGURES = {
     "contract": "01_timeline",
     "label_shift": "02_splits",
     "neural_heads": "03_horizon",
-    "retrieval": "04_place_and_moment",
+    "retrieval": "04_within_and_between",
     "audio": "05_forest",
     "heldout": "06_across",
 }

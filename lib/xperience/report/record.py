@@ -18,7 +18,20 @@ from xperience.evaluation.records import (
     Record,
 )
 from xperience.report.quantities import counted, percent
-from xperience.report.tables import Rows, difference, ends, floor, number, readable, score, signed
+from xperience.report.tables import (
+    Rows,
+    Verdict,
+    capital,
+    difference,
+    ends,
+    floor,
+    listed,
+    number,
+    readable,
+    score,
+    signed,
+    verdict,
+)
 from xperience.tasks.audio import RAW_ONLY
 from xperience.tasks.catalogue import TASKS_BY_NAME
 from xperience.text import as_markdown
@@ -39,17 +52,23 @@ PRIMARY = {
 """Tasks of the note that are scored by a share, and their primary metric."""
 
 
+def from_zero(rows: Rows, variant: str | None) -> list[Record]:
+    """Return how forecasts of the stitched trajectory differ from the zero-velocity baseline."""
+    found = rows.all(task=STITCHED, metric="mpjpe", against=ZERO, variant=variant)
+    return [row for row in found if row.value is not None]
+
+
 def winners(found: Sequence[Record]) -> list[Record]:
-    """Return the differences of errors whose whole interval lies below 0."""
-    return [row for row in found if row.ci_high is not None and row.ci_high < 0]
+    """Return the differences that are significantly better."""
+    return [row for row in found if verdict(row)[0] is Verdict.BETTER]
 
 
 def figures_table(figures: Sequence[Figure]) -> pd.DataFrame:
-    """Return the note's figures as a table for readers, one row each."""
+    """Return the note's numbers as a table for readers, one row each."""
     rows = [
         {
             "where": one.section,
-            "figure": one.what,
+            "number": one.what,
             **{
                 name: "–" if value is None else f"{value:,.{one.digits}f}"
                 for name, value in (("published", one.published), ("recomputed", one.recomputed))
@@ -59,26 +78,28 @@ def figures_table(figures: Sequence[Figure]) -> pd.DataFrame:
         }
         for one in figures
     ]
-    return pd.DataFrame(rows).set_index(["where", "figure"])
+    return pd.DataFrame(rows).set_index(["where", "number"])
 
 
 def agreement_sentence(figures: Sequence[Figure]) -> str:
-    """Return how many of the note's figures come out, and how well."""
+    """Return how many of the note's numbers come out, and how well."""
     told = [one for one in figures if one.status != "skipped"]
     if not told:
-        reason = figures[0].reason if figures else "there are no figures"
+        reason = figures[0].reason if figures else "there are no numbers"
         return f"Nothing could be recomputed: {as_markdown(reason)}."
     count = {one.status: 0 for one in told} | dict.fromkeys(("exact", "differs"), 0)
     for one in told:
         count[one.status] += 1
     known = len(told) - count.get("not recomputable", 0)
-    near, off = count.get("within tolerance", 0), count["differs"]
+    near, derived = count.get("within tolerance", 0), count.get("derived", 0)
     more = f", {near} within tolerance" if near else ""
+    more += f", {derived} within the bounds that it allows" if derived else ""
+    off = count["differs"]
     rest = f" and **{off} differ**" if off else " and none differs"
     return (
-        f"Of {counted(len(told), 'figure')}, {known} can be recomputed from what was published: "
+        f"Of {counted(len(told), 'number')}, {known} can be recomputed from what was published: "
         f"**{count['exact']} exactly**{more}{rest}. For the other {len(told) - known} the table "
-        f"says what is lacking."
+        f"says what is missing."
     )
 
 
@@ -90,21 +111,21 @@ def beyond_sentences(rows: Iterable[Record]) -> str:
 
 
 def _local(rows: Rows) -> str | None:
-    score = rows.scored(task="all_feature_action", head="linear", metric="macro_f1")
+    mine = rows.scored(task="all_feature_action", head="linear", metric="macro_f1")
     shared = rows.scored(task="all_feature_action", metric="test_windows_sharing_frames")
     frames = rows.scored(task="all_feature_action", metric="test_frames_trained_on")
     copied = rows.scored(
         task="all_feature_action", head="nearest_in_time", variant=FLOOR, metric="macro_f1"
     )
-    if None in (score, shared, frames, copied):
+    if None in (mine, shared, frames, copied):
         return None
-    verdict = "more than the model" if copied.value > score.value else "the model scores more"
+    end = "more than the model" if copied.value > mine.value else "the model scores more"
     return (
         f"**The local split tests what it trained on.** {percent(shared.value)} of its test "
         f"windows share frames with a training window, and {percent(frames.value)} of their frames "
         f"were trained on. Copying the label of the training window nearest in time, without "
         f"looking at a feature, gives macro-F1 {copied.value:.4f} where the model has "
-        f"{score.value:.4f}: {verdict}."
+        f"{mine.value:.4f}: {end}."
     )
 
 
@@ -114,8 +135,8 @@ def _unseen(rows: Rows) -> str | None:
         return None
     return (
         f"**Most of the action test can't be answered.** {percent(1 - row.ceiling)} of its windows "
-        f"show an action that no training window has; a closed set of classes can reach "
-        f"{row.ceiling:.1%} accuracy at most. The linear head has {row.value:.1%}."
+        f"show an action that no training window has, so a closed set of classes reaches an "
+        f"accuracy of {number(row.ceiling)} at most. The linear head has {number(row.value)}."
     )
 
 
@@ -149,13 +170,8 @@ def _pairs(rows: Rows) -> str | None:
 
 
 def _claim(found: Record | None) -> str:
-    if found is None or found.ci_low is None or found.ci_high is None:
-        return "no interval for the difference"
-    ends = f"{found.ci_low:+.3f} to {found.ci_high:+.3f}"
-    if found.ci_low <= 0 <= found.ci_high:
-        return f"no significant difference ({ends})"
-    better = (found.value > 0) == (found.higher_is_better is not False)
-    return f"{'better' if better else 'worse'} than it ({ends})"
+    said, why = verdict(found)
+    return f"{said} ({why or ends(found)})"
 
 
 def _resting(rows: Rows) -> str | None:
@@ -170,9 +186,10 @@ def _resting(rows: Rows) -> str | None:
     ratio = mine.value / still.value
     end = f"{ratio:.1f} times the error" if ratio > 1 else "less than that"
     return (
-        f"**Zero velocity.** On the {mine.n_test} test windows whose present pose is known, zero "
-        f"velocity errs by {still.value:.4f} m, constant velocity by {steady.value:.4f} m, and the "
-        f"published neural head by {mine.value:.4f} m: {end} of zero velocity."
+        f"**Zero velocity.** On the {mine.n_test} test windows whose present pose is known, the "
+        f"mean joint error of zero velocity is {number(still.value, 'm')}, of constant velocity "
+        f"{number(steady.value, 'm')}, and of the published neural head {number(mine.value, 'm')}: "
+        f"{end} of zero velocity."
     )
 
 
@@ -183,7 +200,7 @@ def _grounding(rows: Rows) -> str | None:
     found = rows.scored(task="caption_grounding", head="neural", metric="mrr", against="chance")
     return (
         f"**Grounding and chance.** Random rankings of the {mine.n_test} candidates have an MRR of "
-        f"{mine.floor:.4f}; the neural head's {mine.value:.4f} is {_claim(found)}."
+        f"{mine.floor:.4f}, the neural head {mine.value:.4f}: {_claim(found)}."
     )
 
 
@@ -198,58 +215,63 @@ def _contact(rows: Rows) -> str | None:
     )
 
 
-_BEYOND = (_local, _unseen, _persistence, _pairs, _resting, _grounding, _contact)
+def _rivals(rows: Rows) -> str | None:
+    found = [rows.one(contract="published", task=task, head="neural", metric=metric,
+                      against="linear") for task, metric in PRIMARY.items()]  # fmt: skip
+    sides = [verdict(row)[0] for row in found]
+    if not (n := len(sides) - sides.count(Verdict.NOT_TESTED)):
+        return None
+    better, worse = sides.count(Verdict.BETTER), sides.count(Verdict.WORSE)
+    return (
+        f"**Neural against linear.** Of {counted(n, 'task')} where the two published heads can be "
+        f"compared, the neural one is significantly better in {better or 'none'} and worse in "
+        f"{worse or 'none'}."
+    )
+
+
+_BEYOND = (_local, _unseen, _persistence, _pairs, _rivals, _resting, _grounding, _contact)
 
 
 def forecast_verdict(rows: Iterable[Record]) -> str:
-    """Return in words whether any forecast of the real hands beats doing nothing."""
+    """Return in words whether any forecast of the real hands beats the zero-velocity baseline."""
     rows = Rows(rows)
     parts = [_walked(rows), *_split(rows)]
     texts = [text for text in parts if text]
     return "\n\n".join(texts) or "There is no real trajectory to forecast."
 
 
-def _gains(rows: Rows, variant: str | None) -> list[Record]:
-    return [
-        row
-        for row in rows.all(task=STITCHED, metric="mpjpe", against=ZERO, variant=variant)
-        if row.value is not None
-    ]
-
-
 def _walked(rows: Rows) -> str | None:
-    found = _gains(rows, ROLLING)
+    found = from_zero(rows, ROLLING)
     if not found:
         return None
     n_test, won = found[0].n_test, winners(found)
     if not won:
         return (
-            f"**No forecast beats zero velocity.** With a rolling origin over {n_test:,} samples, "
-            f"none has an interval of its difference from zero velocity below 0."
+            f"**No forecast is significantly better than zero velocity** with a rolling origin "
+            f"over {n_test:,} samples."
         )
     texts = [
         f"{readable(row.head)} by {number(-row.value, row.unit)} ({_bounds(row)})" for row in won
     ]
     rest = [readable(row.head) for row in found if row not in won]
-    others = f" The interval of {' and '.join(rest)} holds 0." if rest else ""
+    others = f" {capital(listed(rest))}: no significant difference." if rest else ""
     return (
-        f"**Zero velocity is beaten, by little.** With a rolling origin over {n_test:,} samples, "
-        f"each part forecast from all before it, zero velocity is beaten by {', '.join(texts)}."
-        f"{others}"
+        f"**Significantly better than zero velocity,** with a rolling origin over {n_test:,} "
+        f"samples, each part forecast from all before it: {listed(texts)}.{others}"
     )
 
 
 def _split(rows: Rows) -> list[str]:
-    found = _gains(rows, None)
+    found = from_zero(rows, None)
     if not found:
         return []
     won = [readable(row.head) for row in winners(found)]
     best = min(found, key=lambda row: row.value)
-    verdict = f"{', '.join(won)} beat it" if won else "nothing beats it with an interval"
+    said = f"significantly better: {listed(won)}" if won else "none is significantly better"
     return [
-        f"On the one chronological split ({found[0].n_test:,} test samples) {verdict}; the nearest "
-        f"is {readable(best.head)}, {signed(best.value, best.unit)} from zero velocity "
-        f"({_bounds(best)})."
+        f"On the one chronological split ({found[0].n_test:,} test samples) {said}; the lowest "
+        f"error is that of {readable(best.head)}, {signed(best.value, best.unit)} from zero "
+        f"velocity ({_bounds(best)})."
     ]
 
 

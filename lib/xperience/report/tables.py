@@ -30,6 +30,8 @@ _NAMES = {
     "n_blocks_missing": "blocks missing",
     "figures_differs": "figures that differ",
     "within_action_auc": "share of other windows of the action that rank lower",
+    "across_action_auc": "share of windows of other actions that rank lower",
+    "tasks_with_claimed_gain": "tasks with a significant gain",
 }
 
 

@@ -1,23 +1,27 @@
 """Held-out episodes: scores across recordings with their floors, the gap, labels in other words."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from xperience.evaluation.evaluate import FLOOR
 from xperience.evaluation.records import ABLATION, ACROSS, ONE_WORTH, POOLED, SCALING, Record
 from xperience.report.figures.heads import HEAD_LOOKS
+from xperience.report.figures.points import draw_point, key, name_lines, scale_of
 from xperience.report.figures.style import (
+    BLACK,
     BLUE,
     FAINT,
     INK,
     MUTED,
+    NARROW_IN,
     ORANGE,
+    PAPER,
     Picture,
     empty_panel,
     new_figure,
@@ -40,22 +44,46 @@ from xperience.report.heldout import (
     tasks_in,
     word_title,
 )
-from xperience.report.tables import Verdict, floor, readable, score, signed, verdict
+from xperience.report.tables import (
+    Verdict,
+    difference,
+    floor,
+    number,
+    readable,
+    score,
+    verdict,
+)
 
 ROW_IN = 0.27
-SPREAD = 0.32
-"""Of the heads of a task, lines of a row apart."""
 WORDS = {
-    "exact": "the text",
-    "same_words": "its words",
+    "exact": "text",
+    "same_words": "words",
     "same_verb_and_noun": "verb and noun",
-    "same_noun": "the noun",
-    "same_verb": "the verb",
-    "same_meaning": "the meaning",
-    "same_subtask": "its subtask",
+    "same_noun": "noun",
+    "same_verb": "verb",
+    "same_meaning": "meaning",
+    "same_subtask": "subtask",
 }
 
 IN_MM = FuncFormatter(lambda metres, _: f"{1000 * metres:g}")
+
+
+def _panels(
+    canvas: Figure, tasks: Iterable[str], unit: Callable[[str], str]
+) -> list[tuple[Axes, list[str]]]:
+    """Return an axes for the tasks of each unit, their lines named: R² and mm have their own."""
+    groups: dict[str, list[str]] = {}
+    for task in tasks:
+        name = "R²" if primary_of(task) == "r2" else {"1": "score", "m": "mm"}.get(unit(task), "")
+        groups.setdefault(name, []).append(task)
+    order = sorted(groups, key=["score", "R²", "mm", ""].index)
+    ratios = [max(len(groups[name]), 1.2) for name in order]
+    axes = canvas.subplots(len(order), 1, squeeze=False, height_ratios=ratios)[:, 0]
+    for ax, name in zip(axes, order, strict=True):
+        name_lines(ax, [f"{readable(task)}\n{readable(primary_of(task))}" for task in groups[name]])
+        ax.set_xlabel(f"{name}, less is better" if name == "mm" else name)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+    return [(ax, groups[name]) for ax, name in zip(axes, order, strict=True)]
 
 
 @styled
@@ -69,106 +97,59 @@ def draw_across(rows: Sequence[Record], heads: Sequence[str] = ("linear", "neura
     heads : sequence of str
     """
     title = floor_title(rows, heads)
-    found = [(task, _told(rows, task, heads)) for task in tasks_in(rows)]
-    found = [(task, told) for task, told in found if told]
-    shares = [one for one in found if _unit(one) == "1"]
-    rest = [one for one in found if _unit(one) != "1"]
-    canvas = new_figure(1.5 + 1.25 * ROW_IN * (len(shares) + len(rest) + 1.5))
+    found = {task: _pooled(rows, task, heads) for task in tasks_in(rows)}
+    found = {task: scores for task, scores in found.items() if scores}
+    canvas = new_figure(2.3 + 0.4 * max(len(found), 2), NARROW_IN)
     note = (
-        "Markers: score with 95 % interval over recordings, filled where it is better than the "
-        "best trivial baseline (bar). Without interval: asked of the test split alone."
+        "95 % intervals over sessions. Filled: significantly better than the best trivial "
+        "baseline (black)."
     )
     set_title(canvas, title, note)
     if not found:
         empty_panel(canvas.subplots(), "no task was scored")
         return Picture(canvas, title, f"{title}. {note}")
-    upper, lower = canvas.subplots(
-        2, 1, height_ratios=(max(len(shares), 1), max(len(rest), 1)), squeeze=True
-    )
-    _scores(upper, shares, "shares: 1 is perfect")
-    _scores(lower, rest, "in the score's own unit, less is better")
-    names = [head for head in heads if any(head in told for _, told in found)]
-    canvas.legend(handles=[_key(head) for head in names], loc="outside lower right", ncols=2)
+    for ax, tasks in _panels(canvas, found, lambda task: found[task][0].unit):
+        for place, task in enumerate(tasks):
+            shifts = 0.32 * (np.arange(len(found[task])) - (len(found[task]) - 1) / 2)
+            for shift, row in zip(shifts, found[task], strict=True):
+                better = verdict(against_floor(rows, task, row.head))[0] is Verdict.BETTER
+                draw_point(ax, row, place + shift, HEAD_LOOKS[row.head], filled=better)
+            best = found[task][0]
+            if best.floor is not None:
+                span, look = [place - 0.36, place + 0.36], {"color": BLACK, "linewidth": 2.2}
+                ax.plot([scale_of(best) * best.floor] * 2, span, solid_capstyle="butt", **look)
+    drawn = [
+        head for head in heads if any(head == row.head for each in found.values() for row in each)
+    ]
+    handles = [key(head, HEAD_LOOKS[head]) for head in drawn]
+    handles.append(Line2D([], [], color=BLACK, linewidth=2.2, label="best trivial baseline"))
+    canvas.legend(handles=handles, loc="outside lower center", ncols=3)
     alt = "; ".join(
-        f"{task}: {head} {_said(told[head].score)}" for task, told in found for head in told
+        f"{readable(task)}: {row.head} {readable(row.metric)} {score(row)}, floor {floor(row)}"
+        for task, each in found.items()
+        for row in each
     )
     return Picture(canvas, title, f"{title}. {alt}.")
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """A head's score of a task, and whether it is better than the best trivial baseline."""
-
-    score: Record
-    is_better: bool
-
-
-def _told(rows: Sequence[Record], task: str, heads: Sequence[str]) -> dict[str, _Drawn]:
+def _pooled(rows: Sequence[Record], task: str, heads: Sequence[str]) -> list[Record]:
     """Return each head's score over every recording if there is one, else on the test split."""
-    found = {}
-    for head in heads:
-        tries = (find(rows, task, head, variant) for variant in (POOLED, ACROSS))
-        row = next((one for one in tries if one is not None and one.value is not None), None)
-        if row is not None:
-            better = verdict(against_floor(rows, task, head))[0] is Verdict.BETTER
-            found[head] = _Drawn(row, better)
-    return found
+    tries = [[find(rows, task, head, variant) for variant in (POOLED, ACROSS)] for head in heads]
+    known = [[row for row in each if row is not None and row.value is not None] for each in tries]
+    return [each[0] for each in known if each]
 
 
-def _unit(found: tuple[str, dict[str, _Drawn]]) -> str:
-    return next(iter(found[1].values())).score.unit
-
-
-def _key(head: str) -> Line2D:
-    colour, marker = HEAD_LOOKS[head]
-    return Line2D([], [], color=colour, marker=marker, linewidth=1.6, markersize=4.5, label=head)
-
-
-def _said(row: Record) -> str:
-    return f"{row.metric} {score(row)}, floor {floor(row)}"
-
-
-def _scores(ax: Axes, found: Sequence[tuple[str, dict[str, _Drawn]]], label: str) -> None:
-    """Draw one line per task: the floor as a bar, heads one below the other."""
-    if not found:
-        empty_panel(ax, "no task has such a score")
-        return
-    names = []
-    for place, (task, told) in enumerate(found):
-        steps = SPREAD * (np.arange(len(told)) - (len(told) - 1) / 2)
-        first = next(iter(told.values())).score
-        if first.floor is not None:
-            ax.plot([first.floor] * 2, [place - 0.36, place + 0.36], color=MUTED, linewidth=3)
-        for (head, one), step in zip(told.items(), steps, strict=True):
-            _score(ax, place + step, head, one)
-        names.append(f"{task} ({readable(first.metric)})")
-    _tasks(ax, names)
-    if {_unit(one) for one in found} == {"m"}:
-        ax.xaxis.set_major_formatter(IN_MM)
-        label = "mm, less is better"
-    ax.set_xlabel(label)
-    ax.margins(x=0.03)
-
-
-def _score(ax: Axes, height: float, head: str, drawn: _Drawn) -> None:
-    colour, marker = HEAD_LOOKS[head]
-    row = drawn.score
-    if row.ci_low is not None:
-        ax.plot([row.ci_low, row.ci_high], [height, height], color=colour, linewidth=1.6)
-    face = colour if drawn.is_better else "white"
-    ax.scatter(row.value, height, marker=marker, s=24, zorder=3, facecolor=face, edgecolor=colour)
-
-
-def _tasks(ax: Axes, labels: Sequence[str]) -> None:
-    names = [label.replace("_", " ") for label in labels]
-    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
-    ax.grid(axis="x", color="#E4E6E8", linewidth=0.6)
-    ax.set_axisbelow(True)
+_GAPS = {
+    Verdict.BETTER: ("significantly better", BLUE, "o"),
+    Verdict.WORSE: ("significantly worse", ORANGE, "s"),
+    Verdict.NO_DIFFERENCE: ("no significant difference", MUTED, "D"),
+    Verdict.NOT_TESTED: ("not tested", MUTED, "x"),
+}
 
 
 @styled
 def draw_gap(rows: Sequence[Record], head: str = "linear") -> Picture:
-    """Return each task's scores within and across recordings, and the generalisation gap.
+    """Return the generalisation gap of each task: its score across recordings minus within them.
 
     Parameters
     ----------
@@ -178,86 +159,38 @@ def draw_gap(rows: Sequence[Record], head: str = "linear") -> Picture:
         That was trained across recordings; within them it is the linear one.
     """
     title = gap_title(rows, head)
-    found = [(task, sides_of(rows, task, head)) for task in tasks_in(rows)]
-    known = [one for one in found if one[1].gap is not None and one[1].gap.value is not None]
-    shares = [one for one in known if one[1].gap.unit == "1"]
-    rest = [one for one in known if one[1].gap.unit != "1"]
-    canvas = new_figure(1.6 + ROW_IN * (max(len(shares), 2) + max(len(rest), 1) + 1))
+    found = {task: sides_of(rows, task, head) for task in tasks_in(rows)}
+    found = {
+        task: sides for task, sides in found.items() if sides.gap and sides.gap.value is not None
+    }
+    canvas = new_figure(2.5 + 0.37 * max(len(found), 2), NARROW_IN)
     note = (
-        "The same windows: the ends of recordings, by a head that learnt from their beginnings "
-        "(open) or from other recordings only (filled). Bars: 95 % interval over recordings."
+        "Scores on the ends of recordings, trained on other recordings minus trained on their own "
+        "beginnings; 95 % intervals over sessions. Right: from own to others."
     )
     set_title(canvas, title, note)
-    if not known:
+    if not found:
         empty_panel(canvas.subplots(), "no task has scores within and across recordings")
         return Picture(canvas, title, f"{title}. {note}")
-    ratios = (max(len(shares), 2), max(len(rest), 1))
-    panels = canvas.subplots(2, 2, height_ratios=ratios, width_ratios=(1.25, 1), squeeze=False)
-    for pair, some, unit in zip(panels, (shares, rest), ("share", ""), strict=True):
-        _beside(pair, some, unit)
-    panels[0, 0].set_title("score", loc="left")
-    panels[0, 1].set_title("across minus within", loc="left")
-    alt = "; ".join(f"{task}: {_change(sides.gap)}" for task, sides in known)
+    said = {task: verdict(sides.gap)[0] for task, sides in found.items()}
+    for ax, tasks in _panels(canvas, found, lambda task: found[task].gap.unit):
+        for place, task in enumerate(tasks):
+            _, *look = _GAPS[said[task]]
+            draw_point(ax, found[task].gap, place, tuple(look))
+            where = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 8}
+            ax.text(1.02, place, _from_to(found[task]), **where)
+        ax.axvline(0, color=INK, linewidth=0.9)
+        ax.set_xlabel(f"change in {ax.get_xlabel()}")
+    present = [look for one, look in _GAPS.items() if one in said.values()]
+    handles = [key(name, tuple(look)) for name, *look in present]
+    canvas.legend(handles=handles, loc="outside lower center", ncols=2)
+    alt = "; ".join(f"{readable(task)} {difference(sides.gap)}" for task, sides in found.items())
     return Picture(canvas, title, f"{title}. Gaps, across minus within: {alt}.")
 
 
-def _beside(pair: Sequence[Axes], found: Sequence[tuple[str, Sides]], unit: str) -> None:
-    """Draw scores to the left and gaps to the right, one line per task."""
-    if not found:
-        for ax in pair:
-            empty_panel(ax, "no task has such a score")
-        return
-    scores, gaps = pair
-    for place, (_, sides) in enumerate(found):
-        _two(scores, place, sides)
-        if sides.gap is not None:
-            _gap(gaps, place, sides.gap)
-    gaps.axvline(0, color=INK, linewidth=0.8)
-    _tasks(scores, [f"{task} ({readable(primary_of(task))})" for task, _ in found])
-    _tasks(gaps, [""] * len(found))
-    for ax in pair:
-        ax.xaxis.set_major_locator(MaxNLocator(4))
-    label = unit or ", ".join(dict.fromkeys(sides.gap.unit for _, sides in found if sides.gap))
-    if label == "m":
-        label = "mm"
-        for ax in pair:
-            ax.xaxis.set_major_formatter(IN_MM)
-    scores.set_xlabel(label)
-    gaps.set_xlabel(f"{label} (here less is better)" if _less(found) else label)
-
-
-def _less(found: Sequence[tuple[str, Sides]]) -> bool:
-    return all(sides.gap is not None and not sides.gap.higher_is_better for _, sides in found)
-
-
-def _two(ax: Axes, place: int, sides: Sides) -> None:
-    values = [None if row is None else row.value for row in (sides.within, sides.across)]
-    if None not in values:
-        ax.plot(values, [place, place], color=MUTED, linewidth=1.2, zorder=1)
-    if values[0] is not None:
-        ax.scatter(values[0], place, facecolor="white", edgecolor=INK, s=30, zorder=2)
-    if values[1] is not None:
-        ax.scatter(values[1], place, color=_colour(sides.gap), s=30, zorder=3)
-
-
-def _gap(ax: Axes, place: int, row: Record) -> None:
-    colour = _colour(row)
-    if row.ci_low is not None and row.ci_high is not None:
-        ax.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=1.8)
-    ax.scatter(row.value, place, color=colour, s=26, zorder=3)
-    ax.text(  # beside the panel, where no line crosses it
-        1.02, place, _change(row), transform=ax.get_yaxis_transform(), va="center",
-        fontsize=7.5, color=colour,
-    )  # fmt: skip
-    ax.margins(x=0.08)
-
-
-def _colour(row: Record | None) -> str:
-    return {Verdict.BETTER: BLUE, Verdict.WORSE: ORANGE}.get(verdict(row)[0], MUTED)
-
-
-def _change(row: Record | None) -> str:
-    return "unknown" if row is None else signed(row.value, row.unit)
+def _from_to(sides: Sides) -> str:
+    pair = (sides.within, sides.across)
+    return " → ".join("–" if row is None else number(row.value, row.unit) for row in pair)
 
 
 @styled
@@ -272,37 +205,32 @@ def draw_words(table: pd.DataFrame) -> Picture:
     title = word_title(table)
     known = table[table["comparison"].isin(WORDS)].dropna(subset=["value"])
     tasks = list(dict.fromkeys(known["task"]))
-    canvas = new_figure(3.1)
-    note = "Share of test windows, on the test split alone."
-    set_title(canvas, title, note)
+    canvas = new_figure(3.0, NARROW_IN)
+    set_title(canvas, title, "Share of test windows whose label is right in this respect.")
     if not tasks:
         reasons = "; ".join(dict.fromkeys(table["reason"].dropna())) or "no label was compared"
         empty_panel(canvas.subplots(), reasons)
         return Picture(canvas, title, f"{title}. {reasons}")
-    panels = canvas.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
-    for ax, task in zip(panels, tasks, strict=True):
-        _words(ax, known[known["task"] == task], task)
-    panels[0].set_ylabel("share that is right")
-    handles = [
-        Line2D([], [], color=BLUE, linewidth=6, label="head"),
-        Line2D([], [], color=INK, linewidth=2, label="most frequent label"),
-    ]
-    canvas.legend(handles=handles, loc="outside lower right", ncols=2)
-    rows = known[["task", "comparison", "value"]].itertuples(index=False)
-    alt = "; ".join(f"{task}, {WORDS[way]}: {value:.2f}" for task, way, value in rows)
-    return Picture(canvas, title, f"{title}. {alt}.")
-
-
-def _words(ax: Axes, known: pd.DataFrame, task: str) -> None:
     ways = [way for way in WORDS if way in set(known["comparison"])]
-    by_way = known.set_index("comparison")
-    for place, way in enumerate(ways):
-        row = by_way.loc[way]
-        ax.bar(place, row["value"], color=BLUE, width=0.62)
-        ax.plot([place - 0.36, place + 0.36], [row["floor"]] * 2, color=INK, linewidth=2)
-    ax.set_xticks(range(len(ways)), [WORDS[way] for way in ways], rotation=50, ha="right")
-    ax.set_title(task.replace("_", " "))
-    ax.set_ylim(0, 1)
+    panels = canvas.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+    for ax, (task, own) in zip(panels, known.groupby("task", sort=False), strict=True):
+        places = [ways.index(way) for way in own["comparison"]]
+        ax.barh(places, own["value"], color=BLUE, height=0.6)
+        marks = {"marker": "|", "markersize": 13, "markeredgewidth": 2.2, "linestyle": "none"}
+        ax.plot(own["floor"], places, color=BLACK, **marks)
+        ax.set_title(readable(task))
+        ax.set(xlim=(0, 1), xticks=(0, 0.5, 1), xticklabels=("0", "50 %", "100 %"))
+    for ax in panels:  # they share their lines
+        name_lines(ax, [WORDS[way] for way in ways])
+    handles = [
+        Line2D([], [], color=BLUE, linewidth=6, label="linear head"),
+        Line2D([], [], color=BLACK, linestyle="", marker="|", markersize=9, markeredgewidth=2.2,
+               label="most frequent label"),
+    ]  # fmt: skip
+    canvas.legend(handles=handles, loc="outside lower center", ncols=2)
+    rows = known[["task", "comparison", "value"]].itertuples(index=False)
+    alt = "; ".join(f"{readable(task)}, {WORDS[way]}: {value:.2f}" for task, way, value in rows)
+    return Picture(canvas, title, f"{title}. {alt}.")
 
 
 # Other inputs, and fewer recordings
@@ -310,7 +238,7 @@ def _words(ax: Axes, known: pd.DataFrame, task: str) -> None:
 _MARKS = {Verdict.BETTER: " ▲", Verdict.WORSE: " ▼"}
 _MOST_CHANGE = 0.2
 """Where the colours of what leaving a modality out changes end."""
-_COLUMNS = 4
+_COLUMNS = 3
 
 
 @styled
@@ -325,11 +253,10 @@ def draw_ablation(rows: Sequence[Record]) -> Picture:
     title, names = ablation_title(rows), modalities_in(rows)
     whole = f"{ABLATION}all"
     tasks = list(dict.fromkeys(row.task for row in rows if row.variant == whole and row.task))
-    canvas = new_figure(1.9 + ROW_IN * len(tasks))
+    canvas = new_figure(2.5 + 2 * ROW_IN * max(len(tasks), 2), NARROW_IN)
     note = (
-        "Skill: 0 is the best trivial baseline, 1 is perfect. ▲ significantly better, ▼ worse: "
-        "left than that baseline, right than with everything (intervals over sessions, Holm over "
-        "tasks). Empty: the task is not given this modality, or compares it with another."
+        "Skill: 0 is the best trivial baseline, 1 is perfect. ▲ ▼ significantly better or worse, "
+        "above than with all modalities, below than that baseline. Empty: not given."
     )
     set_title(canvas, title, note)
     if not tasks:
@@ -338,12 +265,11 @@ def draw_ablation(rows: Sequence[Record]) -> Picture:
     alone = [whole, *(f"{ABLATION}only={name}" for name in names)]
     without = [f"{ABLATION}without={name}" for name in names]
     change = _skills(rows, tasks, without) - _skills(rows, tasks, [whole])
-    left, right = canvas.subplots(1, 2, sharey=True, width_ratios=(len(alone), len(without)))
-    _heat(left, _skills(rows, tasks, alone), [findings(rows, v, FLOOR) for v in alone], tasks)
-    _heat(right, change, [findings(rows, v, whole) for v in without], tasks, _MOST_CHANGE)
-    left.set(xticks=range(len(alone)), xticklabels=["all", *names], title="skill with this alone")
-    left.set(yticks=range(len(tasks)), yticklabels=[readable(task) for task in tasks])
-    right.set(xticks=range(len(names)), xticklabels=names, title="change of skill without it")
+    above, below = canvas.subplots(2, 1)
+    _heat(above, change, [findings(rows, v, whole) for v in without], tasks, _MOST_CHANGE)
+    _heat(below, _skills(rows, tasks, alone), [findings(rows, v, FLOOR) for v in alone], tasks)
+    above.set(xticks=range(len(names)), xticklabels=names, title="change of skill without it")
+    below.set(xticks=range(len(alone)), xticklabels=["all", *names], title="skill with it alone")
     alt = "; ".join(
         f"{readable(tasks[y])} without {names[x]} {change[y, x]:+.2f}"
         for y, x in np.argwhere(np.isfinite(change))
@@ -369,8 +295,9 @@ def _heat(
     for y, x in np.argwhere(np.isfinite(values)):
         value = round(values[y, x], 2) + 0.0  # no "-0.00"
         mark = _MARKS.get(said[x].get(tasks[y]), "")
-        style = {"fontsize": 7, "color": "white" if abs(value) > 0.7 * most else INK}
+        style = {"color": "white" if abs(value) > 0.55 * most else INK}
         ax.text(x, y, f"{value:.2f}{mark}", ha="center", va="center", **style)
+    ax.set(yticks=range(len(tasks)), yticklabels=[readable(task) for task in tasks])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
 
@@ -387,10 +314,9 @@ def draw_scaling(rows: Sequence[Record]) -> Picture:
     title, sizes = scaling_title(rows), sizes_in(rows)
     tasks = [one for one in tasks_in(rows) if find(rows, one, "linear", f"{SCALING}1")]
     n_lines = -(-max(len(tasks), 1) // _COLUMNS)
-    canvas = new_figure(1.3 + 1.55 * n_lines)
+    canvas = new_figure(1.5 + 1.5 * n_lines, NARROW_IN)
     note = (
-        "The same held-out recordings are tested. Bars: 95 % interval over sessions. Open: as "
-        "many training windows as one recording has, spread over more recordings. Dotted: the "
+        "Scores by the number of training recordings, 95 % intervals over sessions. Dotted: the "
         "best trivial baseline. ↓: less is better."
     )
     set_title(canvas, title, note)
@@ -404,13 +330,16 @@ def draw_scaling(rows: Sequence[Record]) -> Picture:
             {n: row for n in sizes if (row := find(rows, task, "linear", f"{SCALING}{n}{ending}"))}
             for ending in ("", ONE_WORTH)
         )
-        _curve(ax, {1: whole[1]} | parts, ORANGE, "white", 1.07)
+        _curve(ax, {1: whole[1]} | parts, ORANGE, PAPER, 1.07)
         _curve(ax, whole, BLUE, BLUE)
         _sizes(ax, task, whole[1], sizes)
         told += [f"{readable(task)}, {n} recordings: {score(r)}" for n, r in whole.items()]
     for ax in panels[len(tasks) :]:
         ax.set_axis_off()
-    canvas.supxlabel("recordings that were learnt from", fontsize=8.5)
+    looks = {"all their windows": (BLUE, BLUE), "as many windows as one has": (ORANGE, PAPER)}
+    handles = [Line2D([], [], color=colour, marker="o", markerfacecolor=face, label=label)
+               for label, (colour, face) in looks.items()]  # fmt: skip
+    canvas.legend(handles=handles, loc="outside lower center", ncols=2)
     return Picture(canvas, title, f"{title}. {'; '.join(told)}.")
 
 
