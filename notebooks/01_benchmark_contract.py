@@ -134,7 +134,7 @@ faults if len(faults) else Markdown("The inspection found no fault in any stream
 # recording, and from what no recording resolves: how a head moves between two frames, or where
 # between them a foot is heard. *Blind below* is the smallest offset that would be noticed. A pair
 # is *synchronised* if it is off by no more than half a frame from start to end. Where a stream is
-# missing, silent or still, or the interval is too wide to decide, the audit says that it can't tell.
+# missing, silent or still, or the interval is too wide to decide, the audit says so.
 #
 # For sound the correlation is small: most movements make no noise, and a hand slows down before it
 # touches. What counts is how far its peak stands above the same signals paired at the wrong time.

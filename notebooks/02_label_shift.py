@@ -191,7 +191,7 @@ words.split_table(rows, info.fps)
 # %% [markdown]
 # ### The classes over time
 #
-# Each row is a class, drawn where its action happens, and each panel a split. An action that happens
+# Each row is a class, drawn where its action happens, each panel a split. An action that happens
 # only after the chronological cut is tested without ever having been trained. With a contiguous
 # segment of every class held out and no frame shared, a tested class is also trained, unless the
 # purge took all of its other windows.
