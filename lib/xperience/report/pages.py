@@ -37,7 +37,7 @@ RECORD = "08_published_record"
 SIMULATED = ("standin", "family", "smoke", "smoke-family")
 """Runs of the repository whose recordings are made here."""
 FIGURES = {
-    "contract": "01_timeline",
+    "contract": "01_blocks",
     "label_shift": "02_splits",
     "neural_heads": "03_horizon",
     "retrieval": "04_within_and_between",

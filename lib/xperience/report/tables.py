@@ -24,6 +24,7 @@ _NAMES = {
     "mpjpe": "mean joint error",
     "r2": "R²",
     "qwen3_omni": "Qwen3-Omni",
+    "all_feature_action": "action, local split",
     "n_frames": "frames",
     "n_windows": "windows",
     "feature_dim": "features",
