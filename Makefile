@@ -19,6 +19,9 @@ XPERIENCE := $(BIN)/python -m xperience.run
 quoted = '$(subst ','\'',$(value $(1)))'
 OWN = $(if $(value EPISODE),--episode=$(call quoted,EPISODE))
 
+# Containers often set it; then every process of hundreds would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup extras reproduce publish sample family record site lab pair test test-slow test-faults test-extras lint format bench clean
 

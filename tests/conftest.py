@@ -5,6 +5,7 @@ import os
 LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 os.environ |= {name: "1" for name in LIMITS if name not in os.environ}  # before NumPy is loaded:
 # two workers with two threads each wait for one another
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test starts compiles
 
 import fcntl
 import importlib.util
@@ -31,6 +32,7 @@ from xperience.storage import CACHE_VARIABLE, value_digest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+sys.dont_write_bytecode = False  # nor does pytest rewrite every test file again
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from xperience.features.blocks import CONTRACTS
 from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 
@@ -15,13 +16,15 @@ def episode(simulated: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def windows(episode: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def windows(episode: Path, made_once: Callable[..., Path]) -> dict[str, Path]:
     """The windows table of each contract."""
-    folder = tmp_path_factory.mktemp("windows")
-    paths = {name: folder / f"{name}.parquet" for name in ("published", "corrected")}
-    for contract, path in paths.items():
-        extract(episode, path, contract=contract, workers=1)
-    return paths
+
+    def make(folder: Path) -> None:
+        for contract in CONTRACTS:
+            extract(episode, folder / f"{contract}.parquet", contract=contract, workers=1)
+
+    folder = made_once(f"windows-{episode.parent.name}", make)
+    return {contract: folder / f"{contract}.parquet" for contract in CONTRACTS}
 
 
 @pytest.fixture(scope="session")
