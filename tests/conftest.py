@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from xperience.features.blocks import BLOCKS
+from xperience.features.blocks import BLOCKS, CONTRACTS
 from xperience.features.extract import extract
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
 from xperience.recording.files import recording_digests
@@ -129,6 +129,21 @@ def simulated(made_once: MadeOnce) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def tables_of(made_once: MadeOnce) -> Callable[[Path], dict[str, Path]]:
+    """Return a function (simulated episode) that gives its windows table under each contract."""
+
+    def tables(episode: Path) -> dict[str, Path]:
+        def make(folder: Path) -> None:
+            for contract in CONTRACTS:
+                extract(episode, folder / f"{contract}.parquet", contract=contract, workers=1)
+
+        folder = made_once(f"windows-of-{episode.parent.name}", make)
+        return {contract: folder / f"{contract}.parquet" for contract in CONTRACTS}
+
+    return tables
+
+
+@pytest.fixture(scope="session")
 def builder() -> ModuleType:
     """The module that writes tiny episodes and plants faults in them."""
     path = ROOT / "tests" / "recording" / "builder.py"
@@ -163,11 +178,11 @@ def expected(oracle: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def oracle_table(oracle: Path, tmp_path_factory: pytest.TempPathFactory) -> WindowTable:
+def oracle_table(oracle: Path, made_once: MadeOnce) -> WindowTable:
     """Our windows table of the oracle's episode."""
-    out = tmp_path_factory.mktemp("oracle") / "windows.parquet"
-    extract(oracle / "episode", out, workers=1)
-    return WindowTable(out)
+    name = "windows.parquet"
+    made = made_once("oracle", lambda at: extract(oracle / "episode", at / name, workers=1))
+    return WindowTable(made / name)
 
 
 @pytest.fixture

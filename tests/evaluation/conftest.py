@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from xperience.features.blocks import CONTRACTS
-from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 
 
@@ -16,15 +14,9 @@ def episode(simulated: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def windows(episode: Path, made_once: Callable[..., Path]) -> dict[str, Path]:
+def windows(episode: Path, tables_of: Callable[[Path], dict[str, Path]]) -> dict[str, Path]:
     """The windows table of each contract."""
-
-    def make(folder: Path) -> None:
-        for contract in CONTRACTS:
-            extract(episode, folder / f"{contract}.parquet", contract=contract, workers=1)
-
-    folder = made_once(f"windows-{episode.parent.name}", make)
-    return {contract: folder / f"{contract}.parquet" for contract in CONTRACTS}
+    return tables_of(episode)
 
 
 @pytest.fixture(scope="session")

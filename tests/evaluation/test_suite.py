@@ -13,10 +13,13 @@ import pytest
 import torch
 
 from xperience.errors import ParamsError
+from xperience.evaluation import records
 from xperience.evaluation.evaluate import evaluate
 from xperience.evaluation.predictions import one_by_one, predict, predict_all, predict_heads
 from xperience.evaluation.reconstruction import RAW, WHOLE, TargetColumns, group_rows, weight_rows
+from xperience.evaluation.tolerance import Kind, kind_of
 from xperience.features.table import TableError, WindowTable
+from xperience.report.tables import Verdict, verdict
 from xperience.tasks.catalogue import TASKS_BY_NAME, tasks_of
 from xperience.tasks.problem import Problem, problems_of
 
@@ -128,6 +131,16 @@ def test_counts_are_the_published_ones(name, rows, expected):
     want = expected["tasks"][name]
     kind = "samples" if "num_train_samples" in want else "windows"
     assert counts == {(want[f"num_train_{kind}"], want[f"num_test_{kind}"])}
+
+
+def test_pairs_alone_are_marked_unstable_and_nothing_is_said_of_them(rows):
+    of_head = [row for row in rows if row.head == "linear"]
+    marked = {row.task for row in of_head if (row.no_verdict or "").startswith(records.UNSTABLE)}
+    assert marked == {"temporal_order", "misalignment_detection"}
+    scores = [row for row in of_head if row.task in marked and row.higher_is_better is not None]
+    assert all(row.value is not None for row in scores), "the value stays: it is what parity asks"
+    assert {kind_of(row) for row in scores} == {Kind.UNSTABLE}
+    assert {verdict(row)[0] for row in scores if row.against} == {Verdict.NOT_TESTED}
 
 
 # --- the whole oracle -------------------------------------------------------------------------

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from xperience.features.blocks import BLOCKS
-from xperience.features.extract import extract
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
 from xperience.recording.inspect import inspect_episode
 from xperience.recording.recording import Recording
@@ -17,10 +16,8 @@ def folder(simulated):
 
 
 @pytest.fixture(scope="session")
-def table(folder, tmp_path_factory):
-    path = tmp_path_factory.mktemp("windows") / "tiny.parquet"
-    extract(folder, path, workers=1)
-    return WindowTable(path)
+def table(folder, tables_of):
+    return WindowTable(tables_of(folder)["published"])
 
 
 @pytest.fixture(scope="session")

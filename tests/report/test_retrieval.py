@@ -21,7 +21,6 @@ from xperience.evaluation.reconstruction import (
 )
 from xperience.evaluation.records import write_records
 from xperience.evaluation.retrieval import Ranking
-from xperience.features.extract import extract
 from xperience.features.table import WindowTable
 from xperience.recording.recording import Recording
 from xperience.report.figures.retrieval import (
@@ -49,12 +48,11 @@ def recorded(simulated):
 
 
 @pytest.fixture(scope="module")
-def answered(recorded, tmp_path_factory):
+def answered(recorded, tables_of):
     """Return {task: (problem, prediction)} under the corrected contract."""
-    path = tmp_path_factory.mktemp("retrieval") / "corrected.parquet"
-    extract(recorded, path, contract="corrected", workers=1)
+    table = WindowTable(tables_of(recorded)["corrected"])
     tasks = [TASKS_BY_NAME[name] for name in (*RETRIEVALS, REBUILT)]
-    problems = problems_of(recorded, WindowTable(path), "corrected", tasks)
+    problems = problems_of(recorded, table, "corrected", tasks)
     found = predict_all(problems)
     return {one.task.name: (one, made[0]) for one, made in zip(problems, found, strict=True)}
 

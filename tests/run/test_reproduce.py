@@ -160,8 +160,8 @@ def test_a_changed_parameter_reruns_the_notebooks_that_declare_it(clone):
     assert clone.reproduce("tiny")[0] == {FIRST, SECOND, SITE}
     with clone.edited("params/tiny.yaml", "run: tiny", "run: tiny\nmoment_frame: 3"):
         assert clone.planned() == {FIRST, SITE}
-    clone.edit("params/tiny.yaml", "seed: 7", "seed: 8")
-    assert clone.reproduce("tiny")[0] == {EPISODE, WINDOWS, FIRST, SECOND, SITE}
+    with clone.edited("params/tiny.yaml", "seed: 7", "seed: 8"):
+        assert clone.planned() == {EPISODE, WINDOWS, FIRST, SECOND, SITE}
 
 
 def test_a_lost_result_is_made_again(clone):
