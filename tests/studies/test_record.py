@@ -373,7 +373,7 @@ def test_a_trajectory_too_short_to_forecast_says_so():
 
 
 @pytest.mark.slow
-def test_the_whole_study_writes_a_metrics_file(record, tmp_path):
+def test_the_whole_study_writes_a_metrics_file(record, tmp_path, brief):
     rows = [row for part in PARTS_BY_NAME for row in part_rows(record, part, "test", SECTION)]
     figures = note_figures(record, rows)
     rows += note_rows(record, figures, rows, "test", SECTION)

@@ -272,7 +272,7 @@ def write_without_pictures(folder: Path, member: Member, knobs: dict[str, float]
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_intervals_hold_injected_offsets_whatever_is_done_in_the_recording(tmp_path):
-    family = FamilySettings(sides=(10, 1, 1), frames=(2000, 2400), inject_faults=False)
+    family = FamilySettings(sides=(6, 1, 1), frames=(2000, 2400), inject_faults=False)
     rng = np.random.default_rng(5)
     held: dict[str, list[bool]] = {"sound_body": [], "gyro_rotation": []}
     for member in plan_family(family):
@@ -292,5 +292,5 @@ def test_intervals_hold_injected_offsets_whatever_is_done_in_the_recording(tmp_p
             if np.abs(true_ms).max() > pair.frame_ms:
                 assert pair.verdict is not SyncVerdict.SYNCHRONISED, (knobs, pair.headline)
     for pair, found in held.items():
-        assert len(found) >= 3 * 12 / 2, f"{pair} could hardly ever be told"
+        assert len(found) >= 3 * 8 / 2, f"{pair} could hardly ever be told"
         assert np.mean(found) >= 0.93, pair
