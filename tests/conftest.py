@@ -26,6 +26,7 @@ from hypothesis import settings
 from xperience.features.blocks import BLOCKS, CONTRACTS
 from xperience.features.extract import extract
 from xperience.features.table import TableInfo, WindowRows, WindowTable, write_table
+from xperience.project import ROOT_VARIABLE
 from xperience.recording.files import recording_digests
 from xperience.storage import CACHE_VARIABLE, value_digest
 
@@ -40,6 +41,7 @@ ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("XPERIENCE_SHARED", ROOT.parent / "shared"))
 CACHE = tempfile.TemporaryDirectory(prefix="xperience-tests-")
 os.environ[CACHE_VARIABLE] = CACHE.name
+PARTS = ("lib", "docs", "profiles", "params", "notebooks", "Snakefile", "pyproject.toml")
 N_TINY = 60
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((found for name in BROWSERS if (found := shutil.which(name))), None)
@@ -60,6 +62,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     missing = sorted(name for name in needed if importlib.util.find_spec(name) is None)
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed: `make extras` brings it")
+
+
+def copy_repository(folder: Path, *without: str) -> Path:
+    """Copy what a run needs, without any result, into a folder."""
+    for part in PARTS:
+        if part not in without:
+            source = ROOT / part
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / part)
+    return folder
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return the environment of commands in a copied repository."""
+    own = {key: value for key, value in os.environ.items() if key != ROOT_VARIABLE}
+    return own | {"PYTHONPATH": str(folder / "lib")}
 
 
 def stamps(folder: Path) -> dict[Path, int]:

@@ -23,7 +23,8 @@ from xperience.standin.mark import write_mark
 from xperience.standin.settings import StandinSettings
 from xperience.standin.write import write_episode
 
-REPOSITORY = Path(__file__).parents[2]
+from ..conftest import copy_repository, environment_of
+
 N_EPISODES, N_SHARDS = 6, 3
 PARAMS = f"""
 run: tiny
@@ -168,9 +169,7 @@ def repository(tmp_path) -> Path:
     """A copy of the repository with a cohort of tiny recordings, one of them broken."""
     folder = tmp_path / "repository"
     folder.mkdir()
-    for part in ("lib", "docs", "profiles", "params", "notebooks", "Snakefile", "pyproject.toml"):
-        source = REPOSITORY / part
-        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / part)
+    copy_repository(folder)
     (folder / "params" / "tiny.yaml").write_text(PARAMS)
     recordings = folder / "recordings"
     settings = StandinSettings(frames=60, size_px=(32, 24), depth_size_px=(16, 16), workers=1)
@@ -196,12 +195,11 @@ def repository(tmp_path) -> Path:
 
 def shards_on_slurm(folder: Path) -> subprocess.CompletedProcess:
     """Run the shards; whatever happens, no process of theirs outlives the call."""
-    env = {key: value for key, value in os.environ.items() if key != "XPERIENCE_ROOT"}
     command = ["reproduce", "tiny", "--data", "--profile", "slurm", "--cores", "2"]
     running = subprocess.Popen(
         [sys.executable, "-m", "xperience.run", *command],
         cwd=folder,
-        env=env | {"PYTHONPATH": str(folder / "lib"), "OMP_NUM_THREADS": "1"},
+        env=environment_of(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

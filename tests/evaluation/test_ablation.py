@@ -104,16 +104,14 @@ def test_a_family_is_one_comparison_over_tasks_whichever_baseline_is_best():
     assert [row.p_holm for row in holm(rows + floors)[:4]] == [0.02, 0.02, 0.01, 0.01]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_twelve_comparisons_of_nothing_are_seldom_significant():
-    """5 % of studies should be; 12 % is two standard errors above that, for 40 studies."""
+    """5 % of studies should be; 10 % is two standard errors above that, for 100 studies."""
     rng = np.random.default_rng(5)
-    false, uncorrected, n_studies = 0, 0, 40
+    false, uncorrected, n_studies = 0, 0, 100
     for _ in range(n_studies):
         first, second = (dependent(rng, N_TASKS, correlation=0.8) for _ in range(2))
         found = [between(a, b) for a, b in zip(first, second, strict=True)]
         false += any(verdicts(found))
         uncorrected += any(one.gain.excludes_zero for one in found)
-    assert false / n_studies <= 0.12
+    assert false / n_studies <= 0.10
     assert uncorrected / n_studies > 0.25  # what comparing twelve times without correction does

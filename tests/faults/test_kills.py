@@ -5,7 +5,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +18,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-PARTS = ("lib", "docs", "profiles", "params", "notebooks", "Snakefile", "pyproject.toml")
+from ..conftest import copy_repository, environment_of
+
 RUN, MARK = "killed", "XPERIENCE_TEST_MARK"
 PARAMS = """
 run: killed
@@ -49,9 +48,7 @@ class Clone:
 
     @classmethod
     def at(cls, folder: Path) -> "Clone":
-        for part in PARTS:
-            source = REPOSITORY / part
-            (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / part)
+        copy_repository(folder)
         (folder / "params" / f"{RUN}.yaml").write_text(PARAMS)
         return cls(folder)
 
@@ -61,8 +58,7 @@ class Clone:
 
     def start(self, mark: str, *options: str) -> subprocess.Popen:
         """Start a run in a process group of its own; all its processes bear the mark."""
-        env = {key: value for key, value in os.environ.items() if key != "XPERIENCE_ROOT"}
-        env |= {"PYTHONPATH": str(self.folder / "lib"), MARK: mark}
+        env = environment_of(self.folder) | {MARK: mark}
         command = [sys.executable, "-m", "xperience.run", "reproduce", RUN, *options]
         with self.log(mark).open("w") as log:
             return subprocess.Popen(

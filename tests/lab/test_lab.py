@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from ..conftest import ROOT, copy_repository, environment_of
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-REPOSITORY = Path(__file__).parents[2]
-PARTS = ("notebooks", "params", "profiles", "lib", "Makefile", "Snakefile", "pyproject.toml")
 PATIENCE_S = 240
 START = ".jp-MarkdownViewer"
 SLIDER = ".jp-OutputArea [role=slider]"
@@ -47,14 +47,10 @@ IDLE = """() =>
 SCROLL = "place => window.jupyterapp.shell.currentWidget.content.scrollToItem(place, 'start')"
 
 
-def copy_repository(folder: Path) -> None:
+def write_repository(folder: Path) -> None:
     """Copy what `make lab` needs, with a recording of seconds in place of the default one."""
-    unwanted = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-    for source in (REPOSITORY / part for part in PARTS):
-        if source.is_dir():
-            shutil.copytree(source, folder / source.name, ignore=unwanted)
-        else:
-            shutil.copy2(source, folder / source.name)
+    copy_repository(folder, "docs")
+    shutil.copy2(ROOT / "Makefile", folder)
     smoke = (folder / "params" / "smoke.yaml").read_text()
     smoke = smoke.replace("artifacts/smoke/", "artifacts/standin/")
     (folder / "params" / "standin.yaml").write_text(smoke.replace("run: smoke", "run: standin"))
@@ -79,14 +75,16 @@ def lab(tmp_path_factory) -> Iterator[tuple[Path, str]]:
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    copy_repository(folder)
+    write_repository(folder)
     arguments = (
         f"LAB_ARGS=--no-browser --allow-root --ServerApp.port={port} --ServerApp.port_retries=0 "
         f"--IdentityProvider.token={token} --LabApp.expose_app_in_browser=True"
     )
-    env = {key: value for key, value in os.environ.items() if key != "XPERIENCE_ROOT"}
-    env |= {"HOME": str(folder), "JUPYTER_CONFIG_DIR": str(folder / "jupyter")}
-    env |= {"PYTHONPATH": str(folder / "lib"), "JUPYTER_RUNTIME_DIR": str(folder / "run")}
+    env = environment_of(folder) | {"HOME": str(folder)}
+    env |= {
+        "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "run"),
+    }
     with (folder / "lab.log").open("w") as log:
         process = subprocess.Popen(
             ["make", "-o", ".venv/.ready", "lab", arguments],

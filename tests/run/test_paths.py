@@ -10,7 +10,8 @@ import pytest
 
 from xperience.run.reproduce import GraphError, reproduce
 
-REPOSITORY = Path(__file__).parents[2]
+from ..conftest import ROOT, copy_repository
+
 ODD = "-2026-03-01T10:30:00 {x} 'q' \"d\" $HOME $(shell id) `id` %d #h * [1] é录 \\"
 NAMES = ["123", "1e5", "2026-03-01", "yes", "{a: b}", "[x]", ODD]
 PARAMS = """
@@ -25,7 +26,7 @@ notebooks: [01_benchmark_contract]
 def test_make_hands_values_on_as_they_are(tmp_path: Path, name: str) -> None:
     show = tmp_path / "show.py"
     show.write_text("import json, sys\nprint(json.dumps(sys.argv[1:]))\n")
-    make = ["make", "-s", "-f", REPOSITORY / "Makefile", "-o", ".venv/.ready"]
+    make = ["make", "-s", "-f", ROOT / "Makefile", "-o", ".venv/.ready"]
     settings = [f"XPERIENCE={sys.executable} {show}", f"RUN={name}", f"EPISODE={name}"]
     said = subprocess.run(
         [*make, *settings, "reproduce"],
@@ -40,9 +41,7 @@ def odd_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository in a folder of an odd name, with a profile that only plans."""
     root = tmp_path / ODD
     root.mkdir()
-    for part in ("docs", "profiles", "params", "notebooks", "Snakefile", "pyproject.toml"):
-        source = REPOSITORY / part
-        (shutil.copytree if source.is_dir() else shutil.copy2)(source, root / part)
+    copy_repository(root, "lib")
     profile = root / "profiles" / "plan" / "config.yaml"
     profile.parent.mkdir()
     profile.write_text("cores: 1\ndry-run: true\n")

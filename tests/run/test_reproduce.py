@@ -20,9 +20,9 @@ import pytest
 
 from xperience.features.table import WindowTable
 
+from ..conftest import copy_repository, environment_of
 from .conftest import HEADER
 
-REPOSITORY = Path(__file__).parents[2]
 PARAMS = """
 run: tiny
 episode: artifacts/tiny/episode
@@ -69,9 +69,7 @@ class Clone:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        for part in ("lib", "docs", "profiles", "params", "Snakefile", "pyproject.toml"):
-            source = REPOSITORY / part
-            (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / part)
+        copy_repository(folder, "notebooks")
         (folder / "notebooks").mkdir()
         (folder / "profiles" / "dry").mkdir()
         (folder / "profiles" / "dry" / "config.yaml").write_text("dry-run: true\nquiet: [host]\n")
@@ -81,11 +79,10 @@ class Clone:
             (folder / "notebooks" / f"{name}.py").write_text(text)
 
     def command(self, *arguments: str) -> dict:
-        env = {key: value for key, value in os.environ.items() if key != "XPERIENCE_ROOT"}
         return {
             "args": [sys.executable, "-m", "xperience.run", *arguments],
             "cwd": self.folder,
-            "env": env | {"PYTHONPATH": str(self.folder / "lib")},
+            "env": environment_of(self.folder),
             "stdout": subprocess.PIPE,
             "stderr": subprocess.STDOUT,
             "text": True,

@@ -1,6 +1,5 @@
 """Hands under the corrected contract: told from the body, whole or not at all."""
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -18,16 +17,9 @@ from xperience.recording.recording import Recording
 from xperience.tasks import targets
 from xperience.tasks.truth import Truth
 
+from ..features import worlds
+
 N, AHEAD, WRISTS = 120, 10, (0, 21)
-
-
-@pytest.fixture(scope="module")
-def worlds() -> ModuleType:
-    path = Path(__file__).parents[1] / "features" / "worlds.py"
-    spec = importlib.util.spec_from_file_location("worlds", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +29,7 @@ def walk(simulated: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
-def copy(walk: Path, worlds: ModuleType, tmp_path: Path) -> Path:
+def copy(walk: Path, tmp_path: Path) -> Path:
     """A copy of it, to change."""
     return worlds.copy(walk, tmp_path / "ep")
 
@@ -113,7 +105,7 @@ def test_standing_still_errs_by_as_much_in_the_world(
 
 @pytest.mark.parametrize("source", ["walk", "oracle"])
 def test_another_world_has_the_same_targets(
-    source: str, request: pytest.FixtureRequest, worlds: ModuleType, tmp_path: Path
+    source: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     folder = request.getfixturevalue(source)
     folder = folder if source == "walk" else folder / "episode"
