@@ -88,14 +88,6 @@ def test_ranks_at_a_tolerance_are_means_over_all_orders_of_ties(rows, tolerance)
 
 @given(similarities)
 @settings(max_examples=40)
-def test_without_tolerance_the_rank_is_the_windows_own(rows):
-    one = ranking(rows)
-    expected = one.ranks.expected, one.ranks.expected_top(1)
-    np.testing.assert_allclose(within_tolerance(one, 0), expected)
-
-
-@given(similarities)
-@settings(max_examples=40)
 def test_a_wider_tolerance_never_ranks_later(rows):
     one = ranking(rows)
     by_tolerance = [within_tolerance(one, frames)[0] for frames in (0, 5, 10, 20)]

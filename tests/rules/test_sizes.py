@@ -15,27 +15,27 @@ LIBRARY, TESTS = REPOSITORY / "lib" / "xperience", REPOSITORY / "tests"
 TOP = "(top)"
 """Modules and test files that are in no room."""
 BUDGETS = {  # room: (lines of the library, lines of tests)
-    TOP: (1_540, 300),
-    "cohort": (1_740, 1_350),
-    "console": (0, 300),
-    "evaluation": (4_420, 2_560),
+    TOP: (1_540, 310),
+    "cohort": (1_740, 1_320),
+    "console": (0, 270),
+    "evaluation": (4_420, 2_260),
     "export": (1_460, 1_290),
     "faults": (0, 1_600),
     "features": (2_650, 1_900),
     "hub": (780, 780),
-    "lab": (0, 200),
-    "models": (2_170, 1_180),
-    "qwen": (4_040, 2_120),
-    "recording": (3_560, 2_220),
+    "lab": (0, 180),
+    "models": (2_170, 1_110),
+    "qwen": (4_040, 2_080),
+    "recording": (3_560, 2_200),
     "report": (11_990, 3_530),
     "rules": (0, 870),
     "run": (1_760, 1_300),
     "site": (0, 850),
-    "standin": (3_150, 720),
+    "standin": (3_150, 700),
     "storage": (0, 250),
-    "studies": (3_300, 1_620),
+    "studies": (3_300, 1_600),
     "sync": (1_240, 800),
-    "tasks": (1_860, 720),
+    "tasks": (1_860, 700),
 }
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from xperience.cli import app
-from xperience.errors import ParamsError
 from xperience.evaluation.ablation import (
     MIXED_MEAN,
     ablations,
@@ -55,11 +55,12 @@ ROUNDING = 1e-5
 
 def rows_of(episode: Path, table: WindowTable, *options: str) -> pd.DataFrame:
     """Return the rows that the command writes."""
-    out = table.path.with_suffix(".json")
-    arguments = ["audio", str(episode), "--windows", str(table.path), "--out", str(out), *options]
-    done = CliRunner().invoke(app, arguments)
-    assert done.exit_code == 0, done.output
-    return records_table(read_records(out))
+    with TemporaryDirectory() as folder:
+        out = Path(folder) / "rows.json"
+        call = ["audio", str(episode), "--windows", str(table.path), "--out", str(out), *options]
+        done = CliRunner().invoke(app, call)
+        assert done.exit_code == 0, done.output
+        return records_table(read_records(out))
 
 
 @pytest.fixture(scope="module")
@@ -153,11 +154,6 @@ def test_variants_change_nothing_but_sound(variant, problems):
             assert changed.input_pieces == problem.task.pieces
 
 
-def test_a_misspelt_contract_is_refused(oracle, oracle_table):
-    with pytest.raises(ParamsError, match="contract"):
-        audio_problems(oracle / "episode", oracle_table, "publisht")
-
-
 def test_without_sound_its_rows_are_skipped_and_the_others_stand(tiny, builder, windows_of):
     builder.write_video(tiny / "fisheye_cam0.mp4", 60)
     table = windows_of(tiny)
@@ -216,8 +212,8 @@ def test_fits_that_problems_share_are_those_made_one_by_one(whole_tiny, whole_ta
 
 
 @pytest.mark.slow
-def test_under_corrected_no_mean_mixes_units(whole_oracle, tmp_path_factory):
-    path = tmp_path_factory.mktemp("corrected") / "windows.parquet"
+def test_under_corrected_no_mean_mixes_units(whole_oracle, tmp_path):
+    path = tmp_path / "windows.parquet"
     extract(whole_oracle / "episode", path, contract="corrected", workers=1)
     rows = rows_of(
         whole_oracle / "episode", WindowTable(path), "--contract", "corrected", "--details"
