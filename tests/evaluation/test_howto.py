@@ -76,7 +76,11 @@ def test_the_page_on_submissions_is_run_as_it_stands(episode, windows, tmp_path,
     monkeypatch.chdir(tmp_path)
     for block in code:
         exec(block, names)
-    calls = [shlex.split(line)[1:] for line in page.splitlines() if ".venv/bin/xperience" in line]
+    calls = [
+        shlex.split(line)[1:]
+        for line in page.splitlines()
+        if line.startswith(".venv/bin/xperience")
+    ]
     for call in calls:
         done = CliRunner().invoke(app, call)
         assert done.exit_code == 0, done.output
