@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from xperience.cli import app
 from xperience.errors import ParamsError
 from xperience.evaluation.records import Record
 from xperience.features import learned
@@ -107,16 +109,15 @@ def test_without_the_packages_the_way_out_is_named_before_any_work(whole_tiny, t
     assert learned.LEARNED[MINILM].needs == SENTENCE_PACKAGES
 
 
-def test_verbs_refuse_blocks_that_they_cannot_have(whole_tiny, table, command):
-    none = table.with_name("none.parquet")
-    done = command("features", whole_tiny, "--out", none, "--blocks", "captions")
-    assert done.returncode
-    assert "hf:MODEL@REVISION" in done.stderr
-    assert not none.exists()
-    rows = table.with_name("rows.json")
-    done = command("suite", whole_tiny, "--windows", table, "--out", rows, "--blocks", MINILM)
-    assert f"--blocks {MINILM}" in done.stderr
-    assert not rows.exists()
+def test_verbs_refuse_blocks_that_they_cannot_have(whole_tiny, table):
+    out = table.with_name("out")
+    read = {"features": ("captions", "hf:MODEL@REVISION"), "suite": (MINILM, f"--blocks {MINILM}")}
+    for verb, (block, told) in read.items():
+        call = [verb, str(whole_tiny), "--out", str(out), "--blocks", block]
+        call += ["--windows", str(table)] if verb == "suite" else []
+        done = CliRunner().invoke(app, call)
+        assert (done.exit_code, told in done.stderr) == (1, True), done.output
+        assert not out.exists()
 
 
 def test_the_suite_says_what_a_block_gains_where_a_task_is_given_its_modality(
