@@ -124,7 +124,9 @@ def test_building_again_changes_no_file_and_a_faulty_page_is_named_each_time(
     extensions = ["myst_parser", "xperience.report.reference"]
     conf = f'extensions = {extensions}\nexclude_patterns = ["_run"]\n'
     (docs / "conf.py").write_text(conf)
-    (docs / "index.md").write_text("# Title\n\n```{library} xperience.errors\n```\n")
+    modules = ("xperience.errors", "xperience.evaluation.agreement")
+    pages = "\n\n".join(f"## {name}\n\n```{{library}} {name}\n```" for name in modules)
+    (docs / "index.md").write_text(f"# Title\n\n{pages}\n")
     build_site(docs, tmp_path / "run", [], site)
     before = content(site)
     words = " ".join(re.sub(r"<[^>]+>", "", (site / "index.html").read_text()).split())
@@ -132,7 +134,7 @@ def test_building_again_changes_no_file_and_a_faulty_page_is_named_each_time(
         "exception xperience.errors.XperienceError(place, found, expected, way_out)",
         "exception xperience.errors.EpisodeError(place, found, expected, way_out)",
         "did_you_mean(name, known)",
-        "Parameters: place (str) – ",
+        "digits (int) – Decimals that were printed",
     ):
         assert said in words
     assert 'id="xperience.errors.XperienceError"' in (site / "index.html").read_text()
