@@ -317,7 +317,6 @@ def _aligned(test: Aligned, evidence: Evidence, place: Place) -> Judgement:
     words = {"metric": readable(test.ask.metric), "mine": score.shown, "other": UNKNOWN}
     words["other"] = number(row.floor if row else None, row.unit if row else "1")
     words["p"] = share(p.row.value, ALPHA) if p.row is not None else UNKNOWN
-    words["figures"] = "" if why else f"{words['metric']} {words['mine']}, p {number(p.row.value)}"
     outcome = OPEN if why else YES if p.row.value <= ALPHA else NEITHER
     return Judgement(outcome, _known((score, p)), words, why)
 
@@ -363,11 +362,9 @@ def _compared(
     words = _scores(mine.value if mine else None, rival.value if rival else None, unit)
     pair = f"{metric} {words['mine']} against {words['other']}"
     both = mine and rival and None not in (mine.value, rival.value)
-    interval = f", difference {ends(gap)}" if ends(gap) else ""
     return words | {
         "metric": metric,
         "seen": f" ({pair})" if both else "",
-        "figures": f"{pair}{interval}" if both else "",
         "rival": against,
         "gap": signed(gap.value if gap else None, unit),
         "ends": ends(gap),
@@ -411,11 +408,8 @@ def _clears(test: Clears, evidence: Evidence, place: Place) -> Judgement:
         outcome = OPEN if why else _OUTCOMES[found]
         outcome = _TURNED.get(outcome, outcome) if test.turned else outcome
     unit, value = (row.unit, row.value) if row else ("1", None)
-    metric, interval = readable(row.metric if row else None), ends(row, with_sign=False)
-    words = _scores(value, bound, unit) | {"metric": metric, "ends": interval}
-    told = value is not None and bound is not None
-    seen = f"{metric} {' '.join(filter(None, (words['mine'], interval)))}"
-    words["figures"] = f"{seen} against {words['other']}" if told else ""
+    words = _scores(value, bound, unit) | {"ends": ends(row, with_sign=False)}
+    words["metric"] = readable(row.metric if row else None)
     return Judgement(outcome, rows, words, why)
 
 
@@ -494,27 +488,25 @@ def _undecided(untold: int, n: int, reasons: Sequence[str]) -> str:
 
 def _largest(test: Largest, evidence: Evidence, place: Place) -> Judgement:
     found = [evidence.find(place, ask) for ask in test.asks]
-    words = {"first": readable(test.asks[0].task), "mine": found[0].shown, "figures": ""}
-    words |= {"next": "another", "other": UNKNOWN}
+    words = {"first": readable(test.asks[0].task), "mine": UNKNOWN, "next": "", "other": UNKNOWN}
     if lacking := next((one.lacking for one in found if one.lacking), ""):
         return Judgement(OPEN, _known(found), words, lacking)
     first, *others = (one.row for one in found)
     top = max(others, key=lambda row: row.value)
     words |= {"mine": signed(first.value), "next": readable(top.task), "other": signed(top.value)}
-    words["figures"] = f"{words['mine']} against {words['other']} ({words['next']})"
     return Judgement(YES if first.value > top.value else NO, _known(found), words)
 
 
 def _signs(test: Signs, evidence: Evidence, place: Place) -> Judgement:
     found = evidence.find(place, test.ask)
-    words = {"mine": found.shown, "n": str(test.n), "p": UNKNOWN, "figures": ""}
+    words = {"mine": found.shown, "n": str(test.n), "p": UNKNOWN}
     why = found.lacking
     if not why and not 0 <= found.row.value <= test.n:
         why = f"{found.shown} is no count of {test.n} tasks"
     if why:
         return Judgement(OPEN, _known((found,)), words, why)
     p = float(binomtest(round(found.row.value), test.n).pvalue)
-    words |= {"p": number(p), "figures": f"{found.shown} of {test.n} tasks"}
+    words["p"] = number(p)
     better = YES if 2 * found.row.value > test.n else NO
     return Judgement(better if p <= ALPHA else NEITHER, _known((found,)), words)
 
@@ -550,9 +542,6 @@ def _tallied(tasks: Mapping[Verdict, Sequence[str]], n: int) -> dict[str, str]:
     words["untested"] = f", {untold} not tested" if untold else ""
     disagree = tasks[Verdict.BETTER] and tasks[Verdict.WORSE]
     words["case"] = "Tasks disagree" if disagree else "Too few tasks show it"
-    called = ("better", "worse", str(Verdict.NO_DIFFERENCE), "not tested")
-    shown = ", ".join(f"{one} {name}" for one, name in zip(numbers.values(), called, strict=True))
-    words["figures"] = f"{shown} of {n} tasks" if n > 1 else ""
     seen = f" (better on {words['better']}, worse on {words['worse']})"
     words["seen"] = seen if untold < n else ""
     return words | numbers | {"n": str(n)}
@@ -563,11 +552,8 @@ def _fact(test: Fact, evidence: Evidence, place: Place) -> Judgement:
     others = {name: evidence.find(place, Ask(test.ask.section, name)) for name in test.also}
     row, value = found.row, found.row.value if found.row else None
     percent = share(value, test.bound) if 0 <= (value or 0) <= 1 else UNKNOWN
-    figures = ""
-    if row is not None and value is not None:
-        figures = percent if row.unit == "1" else f"{readable(row.metric)}: {found.shown}"
     n_test = UNKNOWN if row is None or row.n_test is None else f"{row.n_test:,}"
-    words = {"value": found.shown, "percent": percent, "n_test": n_test, "figures": figures}
+    words = {"value": found.shown, "percent": percent, "n_test": n_test}
     words |= {name: one.shown for name, one in others.items()}
     rows = _known((found, *others.values()))
     why = next(filter(None, (one.lacking for one in (found, *others.values()))), "")
@@ -592,8 +578,7 @@ def _same(test: Same, evidence: Evidence, place: Place) -> Judgement:
             lacking.append("the units differ")
         elif mine.row.value != other.row.value:
             apart.append(f"{readable(ask.metric)} {mine.shown} is {other.shown}")
-    told = ", ".join(f"{shown} {readable(metric)}" for metric, shown in words.items())
-    words |= {"apart": listed(apart), "figures": "" if lacking else told}
+    words["apart"] = listed(apart)
     outcome = NO if apart else OPEN if lacking else YES
     return Judgement(outcome, _known(seen), words, "; ".join(lacking) if outcome is OPEN else "")
 
@@ -614,8 +599,7 @@ def _every(test: Every, evidence: Evidence, place: Place) -> Judgement:
         for row in rows
         if row.value is not None and row.value != test.value
     ]
-    figures = f"{len(kept)} of {len(rows)}" if kept or off else ""
-    words = {"kept": listed(kept), "off": listed(off), "n": f"{len(rows):,}", "figures": figures}
+    words = {"kept": listed(kept), "off": listed(off), "n": f"{len(rows):,}"}
     if not rows:
         lacking = [why or f"{metric} under {place.contract} is not in {section}.json"]
     outcome = NO if off else OPEN if lacking else YES
@@ -628,7 +612,6 @@ def _settles(test: Settles, evidence: Evidence, place: Place) -> Judgement:
     rows = _known(found)
     off = [readable(r.task) for r in rows if (r.no_verdict or "").startswith(UNSTABLE)]
     words = {"off": listed(off), "n": str(len(found))}
-    words["figures"] = "" if lacking else f"{len(off)} of {len(found)} tasks unstable"
     outcome = NO if off else OPEN if lacking else YES
     return Judgement(outcome, rows, words, lacking if outcome is OPEN else "")
 
@@ -741,7 +724,6 @@ def decide(evidence: Evidence, claim: Claim, place: Place) -> dict[str, Any]:
         "contract": place.contract,
         "outcome": str(judgement.outcome),
         "sentence": say(claim, rule, judgement),
-        "figures": judgement.words.get("figures", ""),
         "sections": sorted(sections_of(rule.test)),
         "rows": [row.model_dump(mode="json", exclude_none=True) for row in judgement.rows],
     }
