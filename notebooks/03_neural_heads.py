@@ -184,8 +184,8 @@ show(draw_near_changes(rows["corrected"], near), pictures / "03_near_changes.png
 # ### Confidence
 #
 # *Open-set AUROC*: how well the probability of the predicted class separates windows of trained
-# classes from those of untrained ones; 0.5 is chance. *Calibration error* and *Brier score*: how far
-# probabilities are from the outcomes; a calibrated head may still be inaccurate. *Selective
+# classes from those of untrained ones; 0.5 is chance. *Calibration error* and *Brier score*: how
+# far probabilities are from the outcomes; a calibrated head may still be inaccurate. *Selective
 # accuracy*: that of the 50 or 80 % of windows with the highest probability.
 
 # %%
@@ -197,8 +197,8 @@ sure.round(3).astype(object).fillna("–")
 # %% [markdown]
 # ### Parameters
 #
-# Fitted parameters of one seed, summed over tasks; of the linear heads, one for each axis or feature
-# and output. `benchmarks/suite.py --heads` measures processor time.
+# Fitted parameters of one seed, summed over tasks; of the linear heads, one for each axis or
+# feature and output. `benchmarks/suite.py --heads` measures processor time.
 
 # %%
 sizes = records_table(row for found in rows.values() for row in found)
