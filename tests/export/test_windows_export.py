@@ -71,6 +71,20 @@ def test_datasets_loads_the_folder_by_its_card(tables, folder, tmp_path, monkeyp
     assert found[0][NOT_THERE] is not None
 
 
+def test_a_folder_that_came_meanwhile_is_left_as_it_is(tables, tmp_path, monkeypatch):
+    out = tmp_path / "set"
+
+    def described(*_):
+        out.mkdir()
+        (out / "own.txt").write_text("mine")
+        return {}
+
+    monkeypatch.setattr("xperience.export.windows._croissant", described)
+    with pytest.raises(ExportError, match="is there already"):
+        export_windows(tables, out, name="Tea", licence="cc-by-4.0")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["own.txt"]
+
+
 def test_the_card_has_a_header_and_says_what_is_not_there(folder):
     _, header, body = (folder / "README.md").read_text().split("---\n", 2)
     said = yaml.safe_load(header)

@@ -459,6 +459,12 @@ def test_a_headline_follows_its_claims_and_is_withdrawn_with_them():
             assert said[OPEN] == note.WITHDRAWN.format(title=takeaway.title)
 
 
+def test_the_least_loss_is_no_gain():
+    entry = named("sound_rebuilds")
+    rows = [row.model_copy(update={"value": row.value - 1}) for row in rows_of(entry)]
+    assert judged(entry, rows).outcome is NO
+
+
 def metric_of(name, *rows, **made_from):
     (metric,) = (m for metrics in METRICS.values() for m in metrics if m.name == name)
     of_note = [made.row(claims.THE_RECORD, claims.note(name, variant), **fields)
@@ -490,7 +496,10 @@ def test_the_notes_metrics_stand_as_printed_as_recomputed_and_as_they_are_here()
     assert cells == ["0.1300", "–", "–", "not recomputable"]
     assert "`retrieval_mrr_neural`: it was not published." in table
     cells, _ = metric_of("hand_mpjpe_relative_improvement", 0.5, 0.1)
+    assert cells[:2] == ["–", "–"], "nobody read the record"
     assert cells[2:] == ["0.8000", "not computed"]
+    cells, _ = metric_of("hand_mpjpe_relative_improvement", 0.0, 0.1)
+    assert cells[2] == "–", "nothing can be saved of no error"
     cells, _ = metric_of("selected_episodes", 16.0, 4.0, 4.0, note={"value": 128.0} | unit)
     assert cells == ["128", "–", "24", "not computed"]
 

@@ -88,6 +88,7 @@ def export_lerobot(episodes: Sequence[Path | str], out: Path | str) -> dict[str,
             written.append(_write_episode(folder, episode, number, first, plan))
             first = written[-1].row["dataset_to_index"]
         _write_meta(folder, plan, written)
+        check_new(out)  # it may have come meanwhile
     return plan.absent
 
 

@@ -53,6 +53,7 @@ def export_windows(
         write_text(folder / CARD, _card(opened, name, licence, contract))
         described = _croissant(folder, opened, name, licence)
         write_json(folder / CROISSANT, described)
+        check_new(out)  # it may have come meanwhile
     return {
         f"{table.path.stem}: {block}": reason
         for table in opened

@@ -506,7 +506,7 @@ BENCHMARK = Takeaway(
         ),
         Claim(
             "note_reproduced",
-            "the note's figures come out when they are recomputed",
+            "published numbers come out when they are recomputed",
             {
                 THE_RECORD: Rule(
                     Fact(
@@ -522,11 +522,11 @@ BENCHMARK = Takeaway(
                         given="figures_exact",
                     ),
                     {
-                        YES: "No figure of the note that can be recomputed differs: "
+                        YES: "No published number that can be recomputed differs: "
                         "{figures_exact} come out exactly, {figures_within_tolerance} within "
                         "tolerance, {figures_derived} within the bounds of what was published; "
                         "{figures_not_recomputable} can't be recomputed from it.",
-                        NO: "{value} figures of the note differ from what is recomputed; "
+                        NO: "{value} published numbers differ from what is recomputed; "
                         "{figures_exact} come out exactly.",
                     },
                 ),

@@ -71,8 +71,8 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
             "note_reproduced",
             THE_RECORD,
             {
-                YES: "the note's figures come out",
-                NO: "some of the note's figures do not come out",
+                YES: "no published number that can be recomputed differs",
+                NO: "some published numbers do not come out",
             },
         ),
     ),
@@ -110,9 +110,9 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
             "hands_beat_floor",
             THE_RECORD,
             {
-                YES: "it forecasts hands better than zero velocity",
-                NO: "it forecasts hands worse than trivial baselines",
-                NEITHER: "it forecasts hands no better than trivial baselines",
+                YES: "the neural head forecasts hands better than {rival}",
+                NO: "the neural head forecasts hands worse than {rival}",
+                NEITHER: "the neural head forecasts hands no better than {rival}",
             },
         ),
         (
@@ -121,7 +121,7 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
             {
                 YES: "a forecaster that sees velocity beats zero velocity",
                 NO: "a forecaster that sees velocity is worse than zero velocity",
-                NEITHER: "nor does one that sees velocity beat zero velocity",
+                NEITHER: "a forecaster that sees velocity is no better than zero velocity",
             },
         ),
     ),
@@ -158,8 +158,8 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
             "sound_rebuilds",
             THE_RECORD,
             {
-                YES: "its largest gain is in reconstruction",
-                NO: "its largest gain is not in reconstruction",
+                YES: "the largest gain of audio is in reconstruction",
+                NO: "the largest gain of audio is not in reconstruction",
             },
         ),
     ),
@@ -167,13 +167,15 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
         (
             "linear_across_beats_floor",
             THE_FAMILY,
-            dict.fromkeys(
-                (YES, MIXED, NEITHER),
-                "On unseen recordings a linear head beats its floor on {n_better} of {n} tasks",
-            )
-            | {
-                NO: "On unseen recordings a linear head is worse than its floor on {n_worse} of "
-                "{n} tasks"
+            {
+                YES: "On unseen recordings of the cohort a linear head beats its floor on "
+                "{n_better} of {n} tasks",
+                MIXED: "On unseen recordings of the cohort a linear head beats its floor on "
+                "{n_better} of {n} tasks and is worse on {n_worse}",
+                NO: "On unseen recordings of the cohort a linear head is worse than its floor on "
+                "{n_worse} of {n} tasks",
+                NEITHER: "On unseen recordings of the cohort a linear head beats its floor on no "
+                "task",
             },
         ),
         (
@@ -191,6 +193,8 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
 """What the evidence says in one line, by takeaway; a claim that isn't tested withdraws its part."""
 FAR = 2.0
 """A score counts as far from another's if it is this many times as large, or as small."""
+NOT_COMPUTED = "not computed"
+"""Verdict on a metric where the published record was not read."""
 WITHDRAWN = "{title}: nothing was tested"
 """The headline where all its claims are open."""
 
@@ -242,11 +246,17 @@ class NoteMetric:
     name: str
     place: Place
     asks: tuple[Ask, ...]
-    made: Callable[[Sequence[float]], float] = sum
+    made: Callable[[Sequence[float]], float | None] = sum
 
 
 def _of_run(name: str, *asks: Ask, **made: Any) -> NoteMetric:
     return NoteMetric(name, RUN_PUBLISHED, asks, **made)
+
+
+def _saved(errors: Sequence[float]) -> float | None:
+    """Return the share of the first error that the second saves."""
+    was, now = errors
+    return 1 - now / was if was else None
 
 
 def _both(name: str, metric: str, task: str) -> tuple[NoteMetric, NoteMetric]:
@@ -285,7 +295,7 @@ METRICS: Mapping[str, tuple[NoteMetric, ...]] = {
         _of_run(
             "hand_mpjpe_relative_improvement",
             *(Ask(NEURAL, "mpjpe", HANDS, head) for head in (LINEAR_HEAD, NEURAL_HEAD)),
-            made=lambda errors: 1 - errors[1] / errors[0],
+            made=_saved,
         ),
         *_both("temporal_order_f1", "f1", ORDER),
         *_both("misalignment_f1", "f1", MISALIGNED),
@@ -331,7 +341,7 @@ HOW_TO_READ = (
     "*note* is what was printed, *recomputed* what follows from the published record: **exact** in "
     "all printed digits, **derived** as bounds, or **not recomputable**. The last number is the "
     "same quantity of a run under `published`, the note's own pipeline with its flaws; `corrected` "
-    "mends them.",
+    "mends them, and is what the cohort's numbers are under.",
     "Each sentence says what became of a claim: **supported**, **contradicted**, **no "
     "significant difference**, **mixed** (tasks differ) or **not tested**. *Better* and *worse* "
     "need a p of at most {alpha} after Holm's correction for the tasks of the comparison, and "
@@ -409,7 +419,9 @@ def metrics_table(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
         shown = [_printed(value, metric["unit"]) for value in metric["recomputed"]]
         here = _printed(metric["here"], metric["unit"])
         name, unit = f"`{metric['metric']}`", " (m)" if metric["unit"] == "m" else ""
-        printed = "n/a" if metric["note"] is None else _printed(metric["note"], metric["unit"])
+        printed = _printed(metric["note"], metric["unit"])
+        if metric["note"] is None and metric["verdict"] != NOT_COMPUTED:
+            printed = "n/a"
         cells = ("–".join(dict.fromkeys(shown)) or UNKNOWN, here, metric["verdict"])
         lines.append([name + unit, printed, *cells])
         if metric["why"]:

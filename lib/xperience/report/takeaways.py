@@ -66,6 +66,7 @@ from xperience.report.note import (
     HEADLINES,
     LEADS,
     METRICS,
+    NOT_COMPUTED,
     WITHDRAWN,
     NoteMetric,
     to_markdown,
@@ -494,7 +495,8 @@ def _largest(test: Largest, evidence: Evidence, place: Place) -> Judgement:
     first, *others = (one.row for one in found)
     top = max(others, key=lambda row: row.value)
     words |= {"mine": signed(first.value), "next": readable(top.task), "other": signed(top.value)}
-    return Judgement(YES if first.value > top.value else NO, _known(found), words)
+    is_largest = first.value > max(0.0, top.value)
+    return Judgement(YES if is_largest else NO, _known(found), words)
 
 
 def _signs(test: Signs, evidence: Evidence, place: Place) -> Judgement:
@@ -699,17 +701,17 @@ def _measured(evidence: Evidence, metric: NoteMetric) -> dict[str, Any]:
     values = [row.value if row else None for row in here]
     told = again or least
     known = [row.value for row in (again, least, most) if row is not None and row.value is not None]
-    agreed = (told.reason or UNKNOWN) if known else "not recomputable" if told else "not computed"
+    agreed = (told.reason or UNKNOWN) if known else "not recomputable" if told else NOT_COMPUTED
     lacking = [row.reason for row in (printed, told) if row is not None and row.value is None]
     return {
         "metric": metric.name,
-        "unit": printed.unit if printed else "1",
+        "unit": next((row.unit for row in (printed, *here) if row is not None), "1"),
         "column": metric.place.column,
         "note": printed.value if printed else None,
         "recomputed": known,
         "verdict": agreed,
         "why": next(filter(None, lacking), ""),
-        "here": None if None in values else float(metric.made(values)),
+        "here": None if None in values else metric.made(values),
     }
 
 
