@@ -544,8 +544,9 @@ _SHARED: Sentences = {
     "of them.",
 }
 _UNSEEN: Sentences = {
-    YES: "{percent} of the chronological test asks for an action that no training window has.",
-    NO: "Only {percent} of the chronological test asks for an action that no training window has.",
+    YES: "{percent} of the chronological test windows show an action that no training window has.",
+    NO: "Only {percent} of the chronological test windows show an action that no training window "
+    "has.",
 }
 _COPYING: Sentences = {
     YES: "On the local split copying the label of the training window nearest in time does **as "
@@ -865,12 +866,12 @@ RETRIEVED = Takeaway(
                         constant=HALF,
                     ),
                     {
-                        YES: "Within an action retrieval ranks the true window **above** chance: "
+                        YES: "Within an action, retrieval ranks the true window **above** chance: "
                         "of the other windows of the action a share of {mine} {ends} ranks below "
                         "it, where chance has {other}.",
-                        NO: "Within an action retrieval ranks the true window **below** chance: "
+                        NO: "Within an action, retrieval ranks the true window **below** chance: "
                         "a share of {mine} {ends} ranks below it, where chance has {other}.",
-                        NEITHER: "Within an action retrieval is not significantly different from "
+                        NEITHER: "Within an action, retrieval is not significantly different from "
                         "chance: {mine} {ends} where chance has {other}.",
                     },
                 )
@@ -1108,8 +1109,8 @@ HELD_OUT = Takeaway(
     "heldout",
     "Held-out episodes and strict answers",
     "What holds for people and places that nobody trained on, and does a model answer in form?",
-    "The cohort is simulated unless its run says otherwise. The published answers are about real "
-    "episodes; their floors come from the test truth, since training labels were not published.",
+    "The cohort is simulated unless its run says otherwise; its answers are a tiny random model's. "
+    "The published answers are about real episodes; their floors come from the test truth.",
     (
         Claim(
             "linear_across_beats_floor",
@@ -1153,7 +1154,9 @@ HELD_OUT = Takeaway(
             "recordings_beat_windows",
             "at equal numbers of training windows, windows of sixteen recordings are better than "
             "those of one on most tasks and worse on none",
-            _recordings(ONE_WORTH, "the linear head trained on as many windows of sixteen"),
+            _recordings(
+                ONE_WORTH, "the linear head trained on equally many windows, of sixteen recordings,"
+            ),
         ),
         Claim(
             "grammar_makes_valid",

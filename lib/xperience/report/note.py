@@ -81,7 +81,7 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
             "copying_suffices",
             THE_RECORD,
             {
-                YES: "Copying the nearest label explains the local split",
+                YES: "On the local split copying the nearest label does as well as the head",
                 NO: "On the local split the head beats copying the nearest label",
                 NEITHER: "On the local split the head is not significantly different from copying "
                 "the nearest label",
@@ -91,8 +91,8 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
             "most_unseen",
             THE_RECORD,
             {
-                YES: "most of the chronological test was never trained",
-                NO: "most of the chronological test was trained",
+                YES: "most chronological test windows show an action that training lacks",
+                NO: "most chronological test windows show an action that training has",
             },
         ),
     ),
@@ -101,9 +101,9 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
             "order_beats_floor",
             THE_RECORD,
             {
-                YES: "The neural head tells temporal order",
-                NO: "The neural head tells temporal order worse than a constant answer",
-                NEITHER: "The neural head tells temporal order no better than a constant answer",
+                YES: "The neural head recognises temporal order better than {rival}",
+                NO: "The neural head recognises temporal order worse than {rival}",
+                NEITHER: "The neural head recognises temporal order no better than {rival}",
             },
         ),
         (
@@ -158,8 +158,8 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
             "sound_rebuilds",
             THE_RECORD,
             {
-                YES: "the largest gain of audio is in reconstruction",
-                NO: "the largest gain of audio is not in reconstruction",
+                YES: "the largest printed gain of audio, in whatever unit, is in reconstruction",
+                NO: "the largest printed gain of audio, in whatever unit, is not in reconstruction",
             },
         ),
     ),
@@ -206,14 +206,14 @@ LEADS: Mapping[str, tuple[tuple[str, Place], ...]] = {
         ("forward_beats_floor", THE_RECORD),
     ),
     "neural_heads": (
+        ("order_beats_floor", THE_RECORD),
         ("hands_beat_floor", THE_RECORD),
         ("velocity_beats_zero", RECORD_CORRECTED),
-        ("synchrony_beats_floor", THE_RECORD),
     ),
     "retrieval": (
         ("retrieval_beats_chance", RUN_CORRECTED),
         ("linear_retrieves_better", RUN_CORRECTED),
-        ("rebuilt_below_zero", RUN_CORRECTED),
+        ("rebuilt_beats_mean", RUN_CORRECTED),
     ),
     "audio": (
         ("sound_helps", THE_RECORD),
@@ -333,8 +333,8 @@ METRICS: Mapping[str, tuple[NoteMetric, ...]] = {
 
 MARKS = {YES: "✔", NEITHER: "○", MIXED: "◐", NO: "✘", OPEN: "?"}
 SCOPE = (
-    "Everything below follows from metric files by rules, and nothing else is said. Runs named "
-    "standin, smoke and family are simulated: they show what the tasks ask, not what people do. "
+    "Everything below follows from metric files by rules. Runs named standin, family, smoke and "
+    "smoke-family are simulated: they show what the tasks ask, not what people do. "
     "The published record is of the real public sample, as far as it was published."
 )
 HOW_TO_READ = (
@@ -345,7 +345,8 @@ HOW_TO_READ = (
     "Each sentence says what became of a claim: **supported**, **contradicted**, **no "
     "significant difference**, **mixed** (tasks differ) or **not tested**. *Better* and *worse* "
     "need a p of at most {alpha} after Holm's correction for the tasks of the comparison, and "
-    "{seeds} seeds of a network that agree; *far* is {far} times or more.",
+    "{seeds} seeds of a network that agree (the published one has one seed: what is said of it "
+    "holds for that seed); *far* is {far} times or more.",
     "A headline is made of claims: other numbers give another headline, and what is not tested is "
     "left out of it. All claims and their rows are in `RESEARCH_TAKEAWAYS.json`, and on the site.",
 )

@@ -543,7 +543,8 @@ def _tallied(tasks: Mapping[Verdict, Sequence[str]], n: int) -> dict[str, str]:
     untold = len(tasks[Verdict.NOT_TESTED])
     words["untested"] = f", {untold} not tested" if untold else ""
     disagree = tasks[Verdict.BETTER] and tasks[Verdict.WORSE]
-    words["case"] = "Tasks disagree" if disagree else "Too few tasks show it"
+    few = "Too few tasks show it" if tasks[Verdict.BETTER] else "No task shows it"
+    words["case"] = "Tasks disagree" if disagree else few
     seen = f" (better on {words['better']}, worse on {words['worse']})"
     words["seen"] = seen if untold < n else ""
     return words | numbers | {"n": str(n)}
