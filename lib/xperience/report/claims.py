@@ -848,8 +848,7 @@ RETRIEVED = Takeaway(
     "retrieval",
     "Retrieval and reconstruction",
     "Do motion and sound say which moment is seen, and do windows say what was written of them?",
-    "Candidates are the windows of one recording: a rank says nothing of other kitchens or people. "
-    "The record holds no predictions of retrieval across modalities nor of reconstruction.",
+    "Candidates are the windows of one recording: a rank says nothing of other kitchens or people.",
     (
         Claim(
             "retrieval_beats_chance",

@@ -158,8 +158,8 @@ HEADLINES: Mapping[str, tuple[Clause, ...]] = {
             "sound_rebuilds",
             THE_RECORD,
             {
-                YES: "the largest printed gain of audio, in whatever unit, is in reconstruction",
-                NO: "the largest printed gain of audio, in whatever unit, is not in reconstruction",
+                YES: "the largest printed gain of audio is in reconstruction",
+                NO: "the largest printed gain of audio is not in reconstruction",
             },
         ),
     ),
@@ -340,8 +340,8 @@ SCOPE = (
 HOW_TO_READ = (
     "*note* is what was printed, *recomputed* what follows from the published record: **exact** in "
     "all printed digits, **derived** as bounds, or **not recomputable**. The last number is the "
-    "same quantity of a run under `published`, the note's own pipeline with its flaws; `corrected` "
-    "mends them, and is what the cohort's numbers are under.",
+    "same quantity of a run under `published`, the note's own pipeline; of the cohort under "
+    "`corrected`, which mends its flaws.",
     "Each sentence says what became of a claim: **supported**, **contradicted**, **no "
     "significant difference**, **mixed** (tasks differ) or **not tested**. *Better* and *worse* "
     "need a p of at most {alpha} after Holm's correction for the tasks of the comparison, and "
