@@ -447,6 +447,8 @@ def test_a_headline_follows_its_claims_and_is_withdrawn_with_them():
     rules = {(claim.name, place): rule for claim, place, rule in RULES}
     for takeaway in TAKEAWAYS:
         assert {*LEADS[takeaway.name]} <= rules.keys()
+        headlined = {(claim, place) for claim, place, _ in HEADLINES[takeaway.name]}
+        assert headlined <= {*LEADS[takeaway.name]}, "its sentence stands below the headline"
         for claim, place, words in HEADLINES[takeaway.name]:
             rule = rules[claim, place]
             assert words.keys() == rule.outcomes - {OPEN}
