@@ -9,7 +9,7 @@ sessions are segments, and ranks are taken within each recording.
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -72,6 +72,7 @@ class Scores:
     seeds: tuple[int | None, ...] = ()
     no_verdict: str | None = None
     recorded: bool = False
+    _each: dict[Measure, list[Score]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -93,9 +94,11 @@ class Scores:
 
     def each(self, one: Measure) -> list[Score]:
         """Return a measure's score of each seed or draw."""
-        published = self.problem.contract == "published"
-        found = (_fitting(one, items) for items in self.draws)
-        return [scoring.score(one.metric, item, as_published=published) for item in found]
+        if one not in self._each:
+            given = [_fitting(one, items) for items in self.draws]
+            asked = {"as_published": self.problem.contract == "published"}
+            self._each[one] = [scoring.score(one.metric, item, **asked) for item in given]
+        return self._each[one]
 
     def score(self, one: Measure) -> Score:
         """Return a measure's mean score over seeds; without a value where one has none."""

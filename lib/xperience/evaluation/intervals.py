@@ -23,7 +23,7 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 WeightedScore = Callable[[np.ndarray], np.ndarray]
 """Weights, shape (n_rows, n), to values, shape (n_rows,), NaN where undefined."""
@@ -123,12 +123,12 @@ def interval(
     error = _jackknife_error(score_of, segment)
     if not error > 1e-9 * max(1.0, abs(estimate)):
         return _constant(estimate, q, bounds)
-    half = float(t.ppf((1 + LEVEL) / 2, q - 1)) * error
+    half = float(stdtrit(q - 1, (1 + LEVEL) / 2)) * error
     return Interval(
         estimate,
         float(np.clip(estimate - half, *bounds)),
         float(np.clip(estimate + half, *bounds)),
-        2 * float(t.sf(abs(estimate) / error, q - 1)),
+        2 * float(stdtr(q - 1, -abs(estimate) / error)),
         n_effective,
         q,
     )

@@ -6,6 +6,7 @@ a head.
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -121,8 +122,8 @@ def predict_heads(
     """Return what several heads predict: for each problem {head: predictions}; see `predict`.
 
     Problems that share samples are answered together, since what they share is computed once:
-    inner products of blocks, equal fits. Such groups are answered side by side, each on one thread
-    of PyTorch and BLAS: predictions don't depend on how many.
+    inner products of blocks, principal axes, equal fits. Such groups are answered side by side,
+    each on one thread of PyTorch and BLAS: predictions don't depend on how many.
 
     Parameters
     ----------
@@ -135,20 +136,21 @@ def predict_heads(
     heads = tuple(heads)
     found: list[dict[str | Head, Predictions]] = [dict.fromkeys(heads, ()) for _ in problems]
     seeds = tuple(range(FIRST_SEED, FIRST_SEED + n_seeds))
-    jobs = [
-        (places, head, head_named(head, contract) if isinstance(head, str) else head)
+    groups = [
+        (places, [head_named(head, contract) if isinstance(head, str) else head for head in heads])
         for contract, places in _groups(problems)
-        for head in heads
     ]
 
-    def answered(places: list[int], answer: Head) -> list[tuple[int, Predictions]]:
-        return list(answer([problems[place] for place in places], seeds))
+    def answered(places: list[int], answers: list[Head]) -> None:
+        memo: dict[Hashable, Any] = {}
+        group = [replace(problems[place], memo=memo) for place in places]
+        for head, answer in zip(heads, answers, strict=True):
+            for place, predictions in answer(group, seeds):
+                found[places[place]][head] = predictions
 
     with _pool(workers) as pool:
-        answers = [pool.submit(answered, places, answer) for places, _, answer in jobs]
-        for (places, head, _), answer in zip(jobs, answers, strict=True):
-            for place, predictions in answer.result():
-                found[places[place]][head] = predictions
+        for done in [pool.submit(answered, *group) for group in groups]:
+            done.result()
     return found
 
 
@@ -293,25 +295,36 @@ def corrected_linear(
     Problems with the same inputs and the same vectors to fit share the fit.
     """
     del seeds  # nothing is drawn
-    for places, inputs in _inputs(problems):
-        fitted: list[tuple[Problem, Prediction]] = []
-        for place in places:
-            problem = problems[place]
-            shared = (made for other, made in fitted if _same_fit(problem, other))
-            found = next(shared, None) or _penalised(problem, inputs)
-            fitted.append((problem, found))
-            yield place, [found]
+    fitted: dict[int, list[tuple[Problem, Prediction]]] = defaultdict(list)
+    for place, (problem, inputs) in enumerate(zip(problems, _inputs(problems), strict=True)):
+        same = fitted[id(inputs)] if problem.inputs is None else []
+        shared = (made for other, made in same if _same_fit(problem, other))
+        found = next(shared, None) or _penalised(problem, inputs)
+        same.append((problem, found))
+        yield place, [found]
 
 
-def _inputs(problems: Sequence[Problem]) -> Iterator[tuple[list[int], Inputs]]:
-    """Yield the conditioned inputs, and the problems that they are of."""
-    given = [place for place, problem in enumerate(problems) if problem.inputs is not None]
-    yield from (([place], problems[place].inputs) for place in given)
-    rest = [place for place, problem in enumerate(problems) if problem.inputs is None]
-    if rest:
-        designs = [problems[place].design for place in rest]
-        for places, inputs in conditioned_together(designs, problems[rest[0]].blocks.raw):
-            yield [rest[place] for place in places], inputs
+def _inputs(problems: Sequence[Problem]) -> list[Inputs]:
+    """Return the conditioned inputs of problems that share samples; heads share them too."""
+    memo = problems[0].memo
+    keys = [_design_key(one) if one.inputs is None else None for one in problems]
+    new = {key: one.design for key, one in zip(keys, problems, strict=True) if key}
+    new = {key: design for key, design in new.items() if key not in memo}
+    if new:
+        for places, inputs in conditioned_together(list(new.values()), problems[0].blocks.raw):
+            memo |= dict.fromkeys([list(new)[place] for place in places], inputs)
+    return [memo[key] if key else one.inputs for key, one in zip(keys, problems, strict=True)]
+
+
+def _design_key(problem: Problem) -> bytes:
+    """Return what tells a problem's input and split from others of the same recording."""
+    design, digest = problem.design, hashlib.blake2b()
+    for part in design.parts:
+        digest.update(repr(part.blocks).encode() + part.plus.tobytes())
+        digest.update(b"" if part.minus is None else part.minus.tobytes())
+    for array in (design.train, design.test):
+        digest.update(array.tobytes())
+    return digest.digest()
 
 
 def _same_fit(one: Problem, other: Problem) -> bool:
@@ -370,7 +383,7 @@ def _published_mlp(problem: Problem, goal: Goal, seeds: Sequence[int]) -> Sequen
 
 def _dense(problem: Problem, goal: Goal, seeds: Sequence[int]) -> Sequence[Fit]:
     """Train a small network on principal axes, stopped by held-out segments of time."""
-    inputs = problem.inputs or conditioned(problem.design, problem.blocks.raw)
+    (inputs,) = _inputs([problem])
     validation = Validation(*problem.validation)
     return stacked.dense(inputs.first(penalised.N_AXES), goal, validation, seeds)
 
@@ -385,12 +398,7 @@ def _training_key(problem: Problem) -> Hashable:
     digest = hashlib.blake2b(np.ascontiguousarray(goal.values).tobytes())
     if problem.inputs is not None:
         return id(problem.inputs), goal.kind, goal.n_outputs, digest.digest()
-    design = problem.design
-    for part in design.parts:
-        digest.update(repr(part.blocks).encode() + part.plus.tobytes())
-        digest.update(b"" if part.minus is None else part.minus.tobytes())
-    for array in (design.train, design.test, problem.samples.frames):
-        digest.update(array.tobytes())
+    digest.update(_design_key(problem) + problem.samples.frames.tobytes())
     history = problem.task.remembers, problem.task.history
     return history, goal.kind, goal.n_outputs, digest.digest()
 
@@ -456,12 +464,15 @@ def _windows(problem: Problem, names: tuple[str, ...], at: np.ndarray) -> np.nda
     n_windows = len(problem.blocks.raw(names[0]))
     train = np.unique(at[problem.split.train])
     train = train[train >= 0]
-    rest = np.setdiff1d(np.arange(n_windows), train)
-    whole = gram.Design((gram.Part(names, np.arange(n_windows)),), train, rest)
-    inputs = conditioned(whole, problem.blocks.raw).first(penalised.N_AXES)
-    values = np.empty((n_windows, inputs.train.shape[1]), np.float32)
-    values[train], values[rest] = inputs.train, inputs.test
-    return values
+    key = names, train.tobytes()
+    if key not in problem.memo:
+        rest = np.setdiff1d(np.arange(n_windows), train)
+        whole = gram.Design((gram.Part(names, np.arange(n_windows)),), train, rest)
+        inputs = conditioned(whole, problem.blocks.raw).first(penalised.N_AXES)
+        values = np.empty((n_windows, inputs.train.shape[1]), np.float32)
+        values[train], values[rest] = inputs.train, inputs.test
+        problem.memo[key] = values
+    return problem.memo[key]
 
 
 @one_by_one

@@ -111,17 +111,23 @@ def gain_network(steps: np.ndarray, ahead: np.ndarray, asked: np.ndarray) -> np.
     """
     back = _backwards(steps, ahead)
     velocities = np.concatenate([_velocities(steps), _velocities(back[0])])
-    known = torch.tensor(np.concatenate([ahead, back[1]]), dtype=torch.float32)
+    known = np.moveaxis(np.concatenate([ahead, back[1]]), 1, 2)  # (n, n_joints, n_ahead, 3)
     seen = _invariants(velocities)
     mean, deviation = seen.mean(axis=(0, 1)), seen.std(axis=(0, 1)) + 1e-6
 
     def tensors(given: np.ndarray, features: np.ndarray) -> list[torch.Tensor]:
         scaled = np.clip((features - mean) / deviation, -4, 4)
-        return [torch.tensor(one, dtype=torch.float32) for one in (scaled, given)]
+        return [_by_joint(scaled), _by_joint(np.moveaxis(given, 1, 2))]
 
     learned, wanted = tensors(velocities, seen), _velocities(asked)
     shown = tensors(wanted, _invariants(wanted))
-    return np.mean([_trained(learned, known, shown, seed) for seed in NETWORK_SEEDS], axis=0)
+    ways = np.mean([_trained(learned, known, shown, seed) for seed in NETWORK_SEEDS], axis=0)
+    return np.moveaxis(ways.reshape(len(asked), -1, *ways.shape[1:]), 1, 2)
+
+
+def _by_joint(values: np.ndarray) -> torch.Tensor:
+    """Return values (n, n_joints, …) as rows (n · n_joints, …)."""
+    return torch.tensor(values, dtype=torch.float32).flatten(0, 1)
 
 
 def _backwards(steps: np.ndarray, ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -154,10 +160,11 @@ def _invariants(velocities: np.ndarray) -> np.ndarray:
 
 
 def _trained(
-    learned: Sequence[torch.Tensor], known: torch.Tensor, shown: Sequence[torch.Tensor], seed: int
+    learned: Sequence[torch.Tensor], known: np.ndarray, shown: Sequence[torch.Tensor], seed: int
 ) -> np.ndarray:
-    """Return what one network forecasts, float32 (n, n_ahead, n_joints, 3)."""
-    n, n_ahead = known.shape[:2]
+    """Return what one network forecasts, float32 (n · n_joints, n_ahead, 3)."""
+    n, n_joints, n_ahead = known.shape[:3]
+    to_come = _by_joint(known)
     n_features, n_velocities = learned[0].shape[-1], learned[1].shape[1]
     scale = torch.arange(1, n_ahead + 1) / 3
     rng = torch.Generator().manual_seed(seed)
@@ -173,16 +180,16 @@ def _trained(
     def forecast(features: torch.Tensor, velocities: torch.Tensor, kept: Any = 1) -> torch.Tensor:
         inner = network[:2](features) * kept
         gains = network[2:](inner).unflatten(-1, (n_velocities, n_ahead)) * scale
-        return torch.einsum("njkh,nkjc->nhjc", gains, velocities)
+        return torch.einsum("nkh,nkc->nhc", gains, velocities)
 
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=UPDATES)
     for _ in range(UPDATES):
         at = torch.randint(n, (BATCH,), generator=rng)
-        some = torch.randperm(known.shape[2], generator=rng)[::JOINT_STRIDE]
-        features = learned[0][at][:, some]
-        kept = torch.rand((*features.shape[:2], HIDDEN), generator=rng) >= DROPPED
-        given, wanted = learned[1][at][:, :, some], known[at][:, :, some]
+        some = torch.randperm(n_joints, generator=rng)[::JOINT_STRIDE]
+        rows = (at[:, None] * n_joints + some).flatten()
+        kept = torch.rand((len(rows), HIDDEN), generator=rng) >= DROPPED
+        features, given, wanted = (side.index_select(0, rows) for side in (*learned, to_come))
         off = forecast(features, given, kept / (1 - DROPPED)) - wanted
         optimiser.zero_grad()
         (100 * off.norm(dim=-1).mean()).backward()

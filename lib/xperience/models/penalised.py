@@ -26,7 +26,6 @@ COARSE = {"maxiter": 200, "ftol": 1e-7, "gtol": 1e-5}
 CLOSE = {"maxiter": 2000, "ftol": 1e-12, "gtol": 1e-7}
 """Where descents stop: those that only choose a penalty, and the one that predicts, whose end must
 not hang on a processor's rounding."""
-PATIENCE = 2
 
 N_AXES = 256
 """Axes that classifiers use: they are refitted for every fold and penalty."""
@@ -159,8 +158,8 @@ def _classifier(inputs: Inputs, truth: np.ndarray, folds: Folds, loss: _Loss) ->
 def _choose_along(paths: Sequence[Iterator[float]]) -> tuple[float, tuple[float, ...]]:
     """Return the penalty of least held-out loss, and the losses of those tried, strongest first.
 
-    The held-out losses of each fold come from the strongest penalty on. Once `PATIENCE` weaker ones
-    have done worse than the best, the rest, which take longest to fit, are not tried.
+    The held-out losses of each fold come from the strongest penalty on. Once a weaker one does
+    worse than the best, the rest, which take longest to fit, are not tried.
     """
     losses: list[float] = []
     for _ in PENALTIES:
@@ -169,7 +168,7 @@ def _choose_along(paths: Sequence[Iterator[float]]) -> tuple[float, tuple[float,
             return PENALTIES[-1], ()
         losses.append(float(np.mean(found)))
         best = int(np.argmin(losses))
-        if len(losses) - 1 - best >= PATIENCE:
+        if best < len(losses) - 1:
             break
     return PENALTIES[::-1][best], tuple(losses)
 
@@ -188,22 +187,22 @@ def _descend_path(
     mean = inputs.train.mean(axis=0, dtype=np.float64)
     train, test = inputs.train - mean, inputs.test - mean
     scale, weights = np.sqrt(_scale(train)), loss.weigh(truth)
-    train, test = train / scale, test / scale
+    train = np.column_stack([train / scale, np.ones(len(train))])  # 1 for the bias
     n, n_outputs = truth.shape
-    shape = (train.shape[1] + 1, n_outputs)
+    shape = (train.shape[1], n_outputs)
     start = np.zeros(shape)
     for penalty in penalties:
 
         def value(flat: np.ndarray, penalty: float = penalty) -> tuple[float, np.ndarray]:
             w = flat.reshape(shape)
-            total, slope = loss.terms(train @ w[:-1] + w[-1], truth, weights)
-            gradient = np.concatenate([train.T @ slope, slope.sum(axis=0)[None]]) / n
+            total, slope = loss.terms(train @ w, truth, weights)
+            gradient = train.T @ slope / n
             gradient[:-1] += penalty * w[:-1]
             return total / n + penalty / 2 * np.square(w[:-1]).sum(), gradient.ravel()
 
         found = minimize(value, start.ravel(), jac=True, method="L-BFGS-B", options=dict(stop))
         start = found.x.reshape(shape)
-        yield test @ start[:-1] + start[-1]
+        yield test / scale @ start[:-1] + start[-1]
 
 
 def _scale(train: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scipy.stats import binomtest
+from scipy.special import bdtr
 
 from xperience.errors import XperienceError, did_you_mean
 from xperience.evaluation.records import (
@@ -507,7 +507,8 @@ def _signs(test: Signs, evidence: Evidence, place: Place) -> Judgement:
         why = f"{found.shown} is no count of {test.n} tasks"
     if why:
         return Judgement(OPEN, _known((found,)), words, why)
-    p = float(binomtest(round(found.row.value), test.n).pvalue)
+    k = round(found.row.value)
+    p = min(1.0, 2 * float(bdtr(min(k, test.n - k), test.n, 0.5)))  # exact, two-sided
     words["p"] = number(p)
     better = YES if 2 * found.row.value > test.n else NO
     return Judgement(better if p <= ALPHA else NEITHER, _known((found,)), words)

@@ -33,6 +33,8 @@ TAKEAWAYS = "07_takeaways"
 """The notebook that reads what the others wrote, and so runs after them."""
 RECORD = "08_published_record"
 """The notebook that reads the published record, which not everybody has."""
+LONGEST = "03_neural_heads"
+"""The notebook that trains networks: begun first, since the others take less together."""
 FEATURES, SIMULATOR, SITE = "xperience.features", "xperience.standin", "xperience.report.site"
 
 DATA = ("windows", "shards", "cache", "logs", "site", ".stamps")

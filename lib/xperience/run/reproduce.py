@@ -21,7 +21,7 @@ from xperience.errors import ParamsError, XperienceError, did_you_mean
 from xperience.features.table import WindowTable
 from xperience.project import BASE_RUN
 from xperience.run.fresh import stale
-from xperience.run.plan import RunPlan
+from xperience.run.plan import LONGEST, RunPlan
 from xperience.run.reproduction import StepCost, steps_of, steps_table, told
 from xperience.storage import value_digest, write_json
 
@@ -73,6 +73,8 @@ def reproduce(
         command += ["--workflow-profile", f"profiles/{profile}"]
         command += ["--until", "shard" if plan.is_cohort else "windows"] if data_only else []
         command += ["--forcerun", *forced] if forced else []
+        if LONGEST in plan.params.notebooks:
+            command += ["--prioritize", plan.shown(plan.executed(LONGEST))]
         _clear_up(plan, command)
         begun, start = time.time(), time.monotonic()
         code = subprocess.run(command, cwd=plan.root, pass_fds=[lock], check=False).returncode

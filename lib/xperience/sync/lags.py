@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 RATE_HZ = 100.0
 MAX_OFFSET_S, MAX_DRIFT = 1.5, 1e-3
@@ -145,7 +145,7 @@ def measure_lag(late: np.ndarray, reference: np.ndarray, seed: int = 0) -> Lag:
     resampled, _ = search.best(curves, weights)
     # few blocks call for resamples further from the best line
     tail, n_blocks = (1 - LEVEL) / 2, search.n_segments / _BLOCK
-    factor = t.isf(tail, n_blocks - 1) / norm.isf(tail) * np.sqrt(n_blocks / (n_blocks - 1))
+    factor = stdtrit(n_blocks - 1, tail) / ndtri(tail) * np.sqrt(n_blocks / (n_blocks - 1))
     drift = best.drift + factor * (resampled.drift - best.drift)
     offset_s = best.offset_s + factor * (resampled.offset_s - best.offset_s)
     widened = Line(offset_s, np.clip(drift, -MAX_DRIFT, MAX_DRIFT))

@@ -7,7 +7,7 @@ makes the problems of one recording. A problem that can't be asked is made too: 
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -122,6 +122,7 @@ class Problem:
     pieces: tuple[Piece, ...] | None = None  # inputs in place of the task's own: see `with_inputs`
     status: str = "ok"  # or "skipped" or "degenerate"
     reason: str | None = None  # why the problem can't be made, or would mean nothing
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  # of heads
 
     groups = None
     """Recording of each test sample, int array (n_test,): ranks are taken within one. None for a

@@ -18,7 +18,6 @@ from typing import ParamSpec
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn as sns
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -53,7 +52,7 @@ _QUICK_DPI = 120
 _LINE_CHARS = 1000
 
 STYLE = {
-    **sns.axes_style("white"),
+    "axes.axisbelow": True,
     "axes.edgecolor": "#9AA0A6",
     "axes.labelcolor": INK,
     "axes.labelsize": 8.5,
@@ -74,6 +73,9 @@ STYLE = {
     "image.interpolation": "antialiased",
     "legend.fontsize": 8,
     "legend.frameon": False,
+    "lines.solid_capstyle": "round",
+    "patch.edgecolor": "w",
+    "patch.force_edgecolor": True,
     "savefig.facecolor": PAPER,
     "text.color": INK,
     "text.parse_math": False,  # a label's dollars are dollars
@@ -82,6 +84,7 @@ STYLE = {
     "xtick.labelsize": 8,
     "xtick.major.size": 3,
     "ytick.color": INK,
+    "ytick.left": False,
     "ytick.labelsize": 8,
 }
 
