@@ -134,7 +134,7 @@ def train(
     trainer.run(run, watch)
     if accelerator.is_main_process:
         best, losses = run.best, [line["loss"] for line in run.logged() if "loss" in line]
-        with whole_folder(adapter) as scratch:
+        with whole_folder(adapter, replace=True) as scratch:
             for name in (ADAPTER, CONFIG):
                 shutil.copyfile(best / name, scratch / name)
         state = told_key(best / STATE)
@@ -280,7 +280,8 @@ class Trainer:
 
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            with whole_folder(run.folder / "checkpoints" / f"{state['step']:08d}") as scratch:
+            checkpoint = run.folder / "checkpoints" / f"{state['step']:08d}"
+            with whole_folder(checkpoint, replace=True) as scratch:
                 self._save_adapter(scratch)
                 held = self.optimiser.state_dict()["state"].items()
                 tensors = {f"{i}.{name}": t for i, one in held for name, t in one.items()}
