@@ -21,6 +21,7 @@ from xperience.features.blocks import (
     streams_needed,
 )
 from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
+from xperience.recording import layout
 from xperience.report.claims import Outcome
 from xperience.report.note import MARKS, claims_table, column_names, leading, whose
 from xperience.report.tables import Verdict, number, readable, verdict
@@ -595,3 +596,106 @@ How the two contracts differ in each of these is told in [the benchmark contract
 
 {_table(head, *lines, right=(2, 3))}
 """
+
+
+# What an episode's folder holds, from the layout that its reader checks
+
+_COUNTED = {"frame": "n_frames", "imu": "n_samples", "point": "n_points"}
+_CAPTION = """{"config": {"Main Task": "Make tea"},
+ "segments": [
+  {"Sub Task": "Boil water", "start_frame": 1, "end_frame": 40,
+   "Current Action": [{"label": "Fill kettle", "description": "Holds it under the tap",
+                       "start_frame": 1, "end_frame": 20}],
+   "objects": {"1": ["kettle", "tap"]},
+   "interaction": {"1": "The left hand holds the kettle"}}]}"""
+
+
+def layout_page() -> str:
+    """Return the page of an episode's folder: its files and the datasets of its annotation."""
+    streams = [
+        [f"`{one.path}`", _shape(one), one.dtype, one.unit, one.axes, one.meaning, stream.name]
+        for stream in layout.STREAMS
+        for one in stream.datasets
+    ]
+    others = [
+        [f"`{one.path}`", _shape(one), one.dtype, one.unit, one.axes, one.meaning]
+        for one in layout.OTHERS
+    ]
+    head = ["dataset", "shape", "type", "unit", "frame of reference or clock", "meaning"]
+    videos = ", ".join(f"`{camera}.mp4`" for camera in layout.CAMERAS)
+    zero = ", ".join(
+        f"`{one.path}`" for stream in layout.STREAMS for one in stream.datasets if one.check_zero
+    )
+    return f"""# What an episode folder holds
+
+This is the layout of the Xperience-10M release. `xperience inspect FOLDER` compares a recording
+with it. The page is made from `lib/xperience/recording/layout.py`, which the reader checks against.
+
+An episode is a folder with `{layout.ANNOTATION}` and up to six videos:
+{videos}.
+Sound is a stream of the videos; that of `{layout.AUDIO_CAMERA}.mp4` is used, as one channel at
+{layout.AUDIO_RATE_HZ:,} Hz.
+
+## Streams of `{layout.ANNOTATION}`
+
+{_table([*head, "stream"], *streams)}
+
+A stream is used as a whole: if one of its datasets is absent or has another shape, the stream
+counts as broken, and everything else goes on. Only `{layout.CONFIDENCE}` may be absent.
+
+## Other datasets
+
+{_table(head, *others)}
+
+The group `{layout.CALIBRATION}` and at least one dataset with one row per frame are required; all
+else may be absent. Datasets that are not listed here are not read, except for the numbers in
+`{layout.CALIBRATION}`: all of them are features.
+
+## How to read the tables
+
+Shape
+: `n_frames` is the number of `{layout.FRAME_NAMES}`, about {layout.DEFAULT_FPS:g} a second;
+  `n_samples` is the number of inertial samples, `n_points` that of points in the map. An additional
+  first axis of length one is allowed.
+
+Type
+: What the simulator writes. Numbers of any type are read.
+
+World
+: The axes of the SLAM map. Which way is up is measured, not assumed.
+
+Rig
+: The device on the head that carries the cameras and the inertial sensor.
+
+Reference camera
+: `{layout.FISHEYE_CAMERAS[0]}`, placed by `{layout.CALIBRATION}/cam01/T_c0_b`. Hands are given
+  along its axes.
+
+Depth camera
+: The release doesn't say which camera that is. In simulated episodes it is
+  `{layout.STEREO_CAMERAS[0]}`, and depth is the distance along its optical axis.
+
+Device clock
+: Nanoseconds of the recording device, one clock for frames and inertial samples.
+
+Not measured
+: Numbers that are not finite, and rows of zeros in
+  {zero}.
+
+## Captions
+
+JSON in UTF-8. `start_frame` and `end_frame` are included; a frame is given by its picture's name,
+by its number from 1, or by its device time. The label of a segment is its subtask; each of its
+actions has a label of its own. Objects and interactions hold from the frame that names them.
+
+```json
+{_CAPTION}
+```
+"""
+
+
+def _shape(dataset: layout.Dataset) -> str:
+    sizes = [_COUNTED[dataset.rows]] if dataset.rows in _COUNTED else []
+    named = dict(enumerate(("height", "width")))
+    sizes += [named[i] if size is None else f"{size}" for i, size in enumerate(dataset.tail)]
+    return f"({', '.join(sizes)}{',' * (len(sizes) == 1)})" if sizes else "one value"
