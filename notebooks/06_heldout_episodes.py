@@ -17,7 +17,7 @@
 # %% [markdown]
 # # 6. Held-out episodes
 #
-# What is learnt on some people, in some kitchens, and holds for others?
+# Which results hold for people and kitchens that nobody trained on?
 #
 # *Reads* the split manifest in `episodes`, its recordings' labels, and the windows tables and
 # shard reports in `artifacts/<run>/`.<br>
@@ -142,9 +142,9 @@ lost = "; ".join(f"{name}: {why}" for name, why in cohort.lost.items())
 Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 
 # %% [markdown]
-# A few test recordings are too few for an interval, as recordings are the independent units. So the
-# study is a cross-validation: in every fold other sessions are the test split, until each recording
-# was tested once. Intervals come from a jackknife that leaves out whole sessions.
+# Sessions are the independent units, so intervals over a few test recordings are wide.
+# Cross-validation uses all recordings: in every fold other sessions are the test split, until each
+# recording was tested once. Intervals come from a jackknife that leaves out whole sessions.
 #
 # Both heads run in every fold, on the same inputs. The neural one is the multilayer perceptron of
 # section 3, trained from several seeds in every fold: a verdict needs its seeds to agree.
@@ -245,7 +245,7 @@ show(draw_ablation(rows), pictures / "06_ablation.png")
 # %% [markdown]
 # ## More windows, or more recordings?
 #
-# Heads learn from more and more recordings, drawn at random, smaller sets within larger ones, and
+# Heads learn from more and more recordings, chosen at random, smaller sets within larger ones, and
 # are tested on the same held-out recordings. Each number is tried twice: with all windows of the
 # recordings, and with as many windows in all as one recording has (of n recordings, every n-th
 # window of each). The penalty is chosen on the last quarter of the training windows. If a head

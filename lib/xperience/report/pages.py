@@ -133,7 +133,7 @@ def _origin(given: Landing) -> str:
     if simulated:
         whose = "Its recordings are" if len(runs) == 1 else "Their recordings are"
         whose = whose if simulated == runs else f"Recordings of {these} are"
-        told += f" {whose} simulated: scores show what the tasks ask, not what people do."
+        told += f" {whose} simulated: scores show how the tasks behave, not what people do."
         if RECORD in given.titles:
             page = f"_run/notebooks/{RECORD}.ipynb"
             told += f" Only [the published record]({page}) is of a real one."
@@ -461,21 +461,22 @@ def _differences(found: Mapping[str, Any]) -> list[str]:
 # Task cards: every declared task
 
 _KINDS = {
-    "classify": "one class a sample",
-    "multilabel": "a set of labels a sample",
-    "regress": "a vector a sample",
+    "classify": "one class per sample",
+    "multilabel": "a set of labels per sample",
+    "regress": "a vector per sample",
     "retrieve": "a ranking of the test windows for each of them",
 }
 _TASKS_HEAD = """# The tasks
 
-One card a task, made from its declaration in `lib/xperience/tasks/catalogue.py`. Frames are counted
-from the window's; both ends are included. [Add a task of your own](../howto/your-own-task.md): it
-is one entry there, and this page has a card for it.
+One card per task, made from its declaration in `lib/xperience/tasks/catalogue.py`. Frames are
+counted relative to the window's; both ends are included.
+[Add a task of your own](../howto/your-own-task.md): it is one entry there, and this page has a card
+for it.
 """
 _ONE_MORE = (
-    f"`published` asks {len(tasks_of('published', TASKS))} tasks, `corrected` {len(TASKS)}. The "
-    f"last card, `{ALL_FEATURE_ACTION.name}`, is none of them: it asks the first question once "
-    "more under a split that leaks, to show how much."
+    f"`published` has {len(tasks_of('published', TASKS))} tasks, `corrected` {len(TASKS)}. The "
+    f"last card, `{ALL_FEATURE_ACTION.name}`, is none of them: it is the first task once more, "
+    "on a split that leaks, to show how much."
 )
 
 
@@ -505,7 +506,7 @@ def _card(task: Task) -> str:
         return "; under `corrected` ".join(dict.fromkeys(told))
 
     rows = {
-        "asked under": " and ".join(f"`{contract}`" for contract in task.contracts),
+        "contracts": " and ".join(f"`{contract}`" for contract in task.contracts),
         "answer": f"{_KINDS[task.kind]}, from {task.source}",
         "input": asked(lambda one: f"{one.n_features:,} features: {_inputs(one)}"),
         "frames of the features": asked(lambda one: _frames(one.feature_span)),
@@ -570,7 +571,7 @@ def windows_page() -> str:
         frames = f"{block.per_frame}" if block.per_frame else "does not change"
         streams = f"{', '.join(needed)}{also}"
         lines.append([f"`{block.name}`", block.modality, frames, f"{block.dim:,}", streams])
-    head = ["block", "measures", "values a frame", "features", "streams it needs"]
+    head = ["block", "measures", "values per frame", "features", "streams it needs"]
     return f"""# Windows and features
 
 Window
@@ -590,7 +591,7 @@ Splits
 : *Chronological*: the first {100 * TRAIN_SHARE:.0f} % of the labelled windows train, the rest test.
   *Local*: {100 * LOCAL_TEST_SHARE:.0f} % of each class's windows test, from between the others.
 
-How the two contracts differ in each of these is told in [the benchmark contract](../contract.md).
+[The benchmark contract](../contract.md) says how the two contracts differ in each of these.
 
 ## Blocks
 
@@ -613,13 +614,9 @@ _CAPTION = """{"config": {"Main Task": "Make tea"},
 def layout_page() -> str:
     """Return the page of an episode's folder: its files and the datasets of its annotation."""
     streams = [
-        [f"`{one.path}`", _shape(one), one.dtype, one.unit, one.axes, one.meaning, stream.name]
+        _described(one, f"*{stream.name}*: ")
         for stream in layout.STREAMS
         for one in stream.datasets
-    ]
-    others = [
-        [f"`{one.path}`", _shape(one), one.dtype, one.unit, one.axes, one.meaning]
-        for one in layout.OTHERS
     ]
     head = ["dataset", "shape", "type", "unit", "frame of reference or clock", "meaning"]
     videos = ", ".join(f"`{camera}.mp4`" for camera in layout.CAMERAS)
@@ -638,14 +635,15 @@ Sound is a stream of the videos; that of `{layout.AUDIO_CAMERA}.mp4` is used, as
 
 ## Streams of `{layout.ANNOTATION}`
 
-{_table([*head, "stream"], *streams)}
+{_table(head, *streams)}
 
-A stream is used as a whole: if one of its datasets is absent or has another shape, the stream
-counts as broken, and everything else goes on. Only `{layout.CONFIDENCE}` may be absent.
+In italics is the stream's name, as `xperience inspect` shows it. A stream is used as a whole: if
+one of its datasets is absent or has another shape, the stream counts as broken, and everything else
+goes on. Only `{layout.CONFIDENCE}` may be absent.
 
 ## Other datasets
 
-{_table(head, *others)}
+{_table(head, *map(_described, layout.OTHERS))}
 
 The group `{layout.CALIBRATION}` and at least one dataset with one row per frame are required; all
 else may be absent. Datasets that are not listed here are not read, except for the numbers in
@@ -694,8 +692,9 @@ actions has a label of its own. Objects and interactions hold from the frame tha
 """
 
 
-def _shape(dataset: layout.Dataset) -> str:
-    sizes = [_COUNTED[dataset.rows]] if dataset.rows in _COUNTED else []
+def _described(one: layout.Dataset, before: str = "") -> list[str]:
+    sizes = [_COUNTED[one.rows]] if one.rows in _COUNTED else []
     named = dict(enumerate(("height", "width")))
-    sizes += [named[i] if size is None else f"{size}" for i, size in enumerate(dataset.tail)]
-    return f"({', '.join(sizes)}{',' * (len(sizes) == 1)})" if sizes else "one value"
+    sizes += [named[i] if size is None else f"{size}" for i, size in enumerate(one.tail)]
+    shape = " × ".join(sizes) or "one value"
+    return [f"`{one.path}`", shape, one.dtype, one.unit, one.axes, before + one.meaning]
