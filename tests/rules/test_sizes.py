@@ -15,7 +15,7 @@ LIBRARY, TESTS = REPOSITORY / "lib" / "xperience", REPOSITORY / "tests"
 TOP = "(top)"
 """Modules and test files that are in no room."""
 BUDGETS = {  # room: (lines of the library, lines of tests)
-    TOP: (1_570, 310),
+    TOP: (1_580, 310),
     "cohort": (1_740, 1_320),
     "console": (0, 270),
     "evaluation": (4_360, 2_260),

@@ -28,7 +28,7 @@ from xperience.qwen.supervised import (
     Supervised,
     check_key,
     open_export,
-    told_key,
+    read_key,
 )
 from xperience.storage import file_digest, whole_folder, write_json, write_text
 
@@ -137,7 +137,7 @@ def train(
         with whole_folder(adapter, replace=True) as scratch:
             for name in (ADAPTER, CONFIG):
                 shutil.copyfile(best / name, scratch / name)
-        state = told_key(best / STATE)
+        state = read_key(best / STATE)
         summary = {
             "best_step": state["step"],
             "validation_loss": state["validation_loss"],
@@ -169,7 +169,7 @@ class RunFolder:
                     "Name another --out, or move that one away.",
                 )  # fmt: skip
             write_json(told, key)
-        check_key(told_key(told), key, self.folder.name)
+        check_key(read_key(told), key, self.folder.name)
 
     @property
     def checkpoints(self) -> list[Path]:
@@ -183,7 +183,7 @@ class RunFolder:
         There is one after the last step.
         """
         found = self.checkpoints
-        losses = [(told_key(path / STATE)["validation_loss"], path) for path in found]
+        losses = [(read_key(path / STATE)["validation_loss"], path) for path in found]
         return min((one for one in losses if one[0] is not None), default=(None, found[-1]))[1]
 
     def log(self, line: dict[str, Any]) -> None:
@@ -253,7 +253,7 @@ class Trainer:
     def _resume(self, run: RunFolder) -> int:
         """Go on from the newest checkpoint; return how many steps are done."""
         newest = run.checkpoints[-1] if run.checkpoints else None
-        done = told_key(newest / STATE)["step"] if newest else 0
+        done = read_key(newest / STATE)["step"] if newest else 0
         self.accelerator.wait_for_everyone()  # before anyone writes
         if self.accelerator.is_main_process:
             run.cut_log(done)

@@ -1077,7 +1077,7 @@ def _recordings(ending: str, subject: str) -> dict[Place, Rule]:
     return {THE_FAMILY: Rule(Tally(asks), said)}
 
 
-SIDES = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 
 
 def _valid(head: str, yes: str, no: str) -> dict[Place, Rule]:
@@ -1291,7 +1291,7 @@ EXTENTS: Mapping[Place, tuple[str, Mapping[str, Ask]]] = {
     ),
     THE_FAMILY: (
         "{train} recordings to train on, {val} to choose on, {test} to test on",
-        {side: Ask(EPISODES, "recordings", variant=side) for side in SIDES},
+        {side: Ask(EPISODES, "recordings", variant=side) for side in SPLITS},
     ),
 }
 """How much a column's evidence is of: what is said, and the rows that it is said from."""

@@ -39,7 +39,7 @@ from xperience.report.claims import (
     RUN_CORRECTED,
     RUN_PUBLISHED,
     SHIFT,
-    SIDES,
+    SPLITS,
     STRICT,
     THE_FAMILY,
     THE_RECORD,
@@ -322,8 +322,10 @@ METRICS: Mapping[str, tuple[NoteMetric, ...]] = {
     "heldout": tuple(
         NoteMetric(name, THE_FAMILY, asks)
         for name, asks in {
-            "selected_episodes": tuple(Ask(EPISODES, "recordings", variant=side) for side in SIDES),
-            "held_out_test_windows": (Ask(EPISODES, "windows", variant=SIDES[-1]),),
+            "selected_episodes": tuple(
+                Ask(EPISODES, "recordings", variant=side) for side in SPLITS
+            ),
+            "held_out_test_windows": (Ask(EPISODES, "windows", variant=SPLITS[-1]),),
             "json_validity_rate": (Ask(EPISODES, "lenient_validity", head=CONSTRAINED),),
             "action_macro_f1": (Ask(EPISODES, "macro_f1_present", "action", CONSTRAINED, STRICT),),
         }.items()

@@ -663,7 +663,8 @@ World
 : The axes of the SLAM map. Which way is up is measured, not assumed.
 
 Rig
-: The device on the head that carries the cameras and the inertial sensor.
+: The device on the head that carries the cameras and the inertial sensor. The sensor's axes are
+  taken to be the rig's.
 
 Reference camera
 : `{layout.FISHEYE_CAMERAS[0]}`, placed by `{layout.CALIBRATION}/cam01/T_c0_b`. Hands are given

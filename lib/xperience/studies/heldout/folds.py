@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xperience.cohort.manifest import SIDES, SplitManifest, make_manifest
+from xperience.cohort.manifest import SPLITS, SplitManifest, make_manifest
 from xperience.errors import ParamsError
 from xperience.evaluation import metrics as scoring
 from xperience.evaluation.evaluate import (
@@ -161,7 +161,7 @@ def folds(manifest: SplitManifest, n_folds: int) -> list[SplitManifest]:
     sessions = list(dict.fromkeys(entry.session for entry in manifest))
     if not 3 <= n_folds <= len(sessions):
         raise ParamsError(
-            "n_turns", f"is {n_folds}", f"3 to {len(sessions)}, the sessions there are",
+            "n_folds", f"is {n_folds}", f"3 to {len(sessions)}, the sessions there are",
             "Take fewer folds, or a larger cohort.",
         )  # fmt: skip
     found = []
@@ -534,7 +534,7 @@ def _wide(members: np.ndarray, width: int) -> np.ndarray:
 def cohort_rows(cohort: Cohort, run: str) -> Iterator[Record]:
     """Yield what the cohort is: recordings and windows by split, recordings that were lost."""
     base = {"run": run, "section": SECTION, "contract": CONTRACT}
-    for side in SIDES:
+    for side in SPLITS:
         found = cohort.on(side)
         counts = {"recordings": len(found), "sessions": len({r.entry.session for r in found})}
         counts["windows"] = sum(one.n_windows for one in found)
