@@ -248,7 +248,7 @@ def _end_of(whole: CohortProblem, part: RecordingSamples) -> _End | str:
     task = whole.task
     problem = build(task, part.recording.truth, part.recording.blocks(), CONTRACT)
     if not problem.ok:
-        return problem.reason or "it cannot be asked"
+        return problem.reason or "it gives no problem"
     (one,) = predict(problem, "linear")
     if _scaled(task):
         one = replace(one, predicted=_in_unit_of(whole.space, problem, one.predicted))
@@ -257,7 +257,7 @@ def _end_of(whole: CohortProblem, part: RecordingSamples) -> _End | str:
     tested = map(tuple, problem.samples.members[problem.split.test][order].tolist())
     found = [(now, at[row]) for now, row in enumerate(tested) if row in at]
     if not found:
-        return "none of the windows of its end was asked about"
+        return "none of the windows of its end was tested"
     kept, places = np.array(found, dtype=np.int64).T
     return _End(problem, _at(one, order[kept]), places)
 
@@ -457,18 +457,18 @@ def pooled_rows(task: Task, found: Sequence[Fold | str], run: str) -> Iterator[R
     of each fold's training recordings.
     """
     base = {"run": run, "section": SECTION, "contract": CONTRACT, "task": task.name}
-    asked = [one for one in found if isinstance(one, Fold)]
+    scored = [one for one in found if isinstance(one, Fold)]
     reasons = "; ".join(dict.fromkeys(one for one in found if isinstance(one, str)))
-    if not asked:
+    if not scored:
         own = base | measured(task.primary) | {"variant": POOLED}
-        yield Record(**own, status="skipped", reason=reasons or "no fold was asked")
+        yield Record(**own, status="skipped", reason=reasons or "no fold was scored")
         return
-    missing = f"{len(found) - len(asked)} folds are missing: {reasons}" if reasons else ""
-    notes = dict.fromkeys(note for fold in asked for note in fold.notes)
+    missing = f"{len(found) - len(scored)} folds are missing: {reasons}" if reasons else ""
+    notes = dict.fromkeys(note for fold in scored for note in fold.notes)
     noted = {"reason": "; ".join(filter(None, (missing, *notes))) or None}
     primary = task.primary
     heads, trivial = (
-        pooled_scores([getattr(fold, n) for fold in asked]) for n in ("heads", "floors")
+        pooled_scores([getattr(fold, n) for fold in scored]) for n in ("heads", "floors")
     )
     pooled = (*heads.values(), *trivial.values())[0].problem
     compared = Comparison(pooled, heads, trivial, base | {"n_test": pooled.n_test} | noted)
@@ -476,7 +476,7 @@ def pooled_rows(task: Task, found: Sequence[Fold | str], run: str) -> Iterator[R
         yield compared.row(head, primary, bounded=False, variant=POOLED)
         for rival in compared.rivals(head, primary):
             yield compared.difference(head, rival, primary, variant=POOLED)
-    if ends := [fold.ends for fold in asked if fold.ends]:
+    if ends := [fold.ends for fold in scored if fold.ends]:
         yield from _gap_rows(
             pooled_scores(ends), primary, base, (POOLED_WITHIN, POOLED_ENDS, POOLED_GAP)
         )
@@ -557,7 +557,7 @@ def predictions_by_window(
     """
     if problem.task.kind not in ("classify", "multilabel") or not problem.ok:
         return
-    asked = [
+    tested = [
         (part.recording, window, truth)
         for part in problem.parts[TEST]
         for (window, *_), truth in zip(
@@ -570,7 +570,7 @@ def predictions_by_window(
 
     for head, each in predictions.items():
         for one in each:
-            for (recording, window, truth), said in zip(asked, one.predicted, strict=True):
+            for (recording, window, truth), said in zip(tested, one.predicted, strict=True):
                 yield {
                     "episode": recording.entry.episode,
                     "task": problem.task.name,
