@@ -683,9 +683,10 @@ Not measured
 
 ## Captions
 
-JSON in UTF-8. `start_frame` and `end_frame` are included; a frame is given by its picture's name,
-by its number from 1, or by its device time. The label of a segment is its subtask; each of its
-actions has a label of its own. Objects and interactions hold from the frame that names them.
+JSON in UTF-8, or UTF-16 with a byte-order mark. `start_frame` and `end_frame` are included; a frame
+is given by its picture's name, by its number from 1, or by its device time. The label of a segment
+is its subtask; each of its actions has a label of its own. Objects and interactions hold from the
+frame that names them.
 
 ```json
 {_CAPTION}
