@@ -34,7 +34,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xperience.cohort.manifest import SIDES, Entry, SplitManifest, make_manifest
+from xperience.cohort.manifest import SPLITS, Entry, SplitManifest, make_manifest
 from xperience.evaluation.predictions import predict
 from xperience.features.blocks import BLOCKS
 from xperience.studies.heldout.cohort import Cohort, open_cohort, tables_in
@@ -99,7 +99,7 @@ def make_cohort(windows: Path, episode: Path, n: int, folder: Path) -> SplitMani
     sides = np.searchsorted(np.round(bounds), np.arange(n), side="right")
     entries = [
         Entry(episode=f"e{number:03d}", folder=str(episode.resolve()),
-              session=f"s{number:03d}", side=SIDES[side])
+              session=f"s{number:03d}", side=SPLITS[side])
         for number, side in enumerate(sides)
     ]  # fmt: skip
     manifest = make_manifest(entries, folder)

@@ -95,7 +95,7 @@ def pooled(
     asked = variants(tasks, added)
     found = {task.name: [] for task in tasks}
     for number, split in enumerate(across.folds(manifest, n_folds), 1):
-        problems = across.cohort_problems(cohort.on_sides_of(split), [task for *_, task in asked])
+        problems = across.cohort_problems(cohort.split_as(split), [task for *_, task in asked])
         of_fold = {}
         for (name, head, _), problem in zip(asked, problems, strict=True):
             one = across.fold_scores(problem, {head: predict(problem, "linear")}, gap=False)

@@ -150,7 +150,7 @@ rows = holm(rows)
 # at most one in twenty shifts scores as well.
 #
 # **Equal candidates share their ranks.** A caption holds for many consecutive windows, and no head
-# can tell windows of one text apart: the dotted line is the best that is possible. `published`
+# can distinguish windows of one text: the dotted line is the best that is possible. `published`
 # keeps tied windows in the order of the recording; here they get the mean over all orders.
 #
 # **Copying the nearest training window is no baseline here.** All test windows come after the
@@ -196,7 +196,7 @@ show(draw_distances(rankings, rows, recording.fps), pictures / "04_distances.png
 # ### Within-action and between-action retrieval
 #
 # A head that recognises only the place of an action can rank all windows of the action first and
-# tell none of them apart. In a similarity matrix such **memory of the scene shows as blocks**, and
+# distinguish none of them. In a similarity matrix such **memory of the scene shows as blocks**, and
 # **alignment in time shows as a diagonal**. The true targets among themselves show how much of
 # either is possible.
 

@@ -17,7 +17,7 @@
 # %% [markdown]
 # # 6. Held-out episodes
 #
-# What is learnt on some people, in some kitchens, and holds for others?
+# Which results hold for people and kitchens that nobody trained on?
 #
 # *Reads* the split manifest in `episodes`, its recordings' labels, and the windows tables and
 # shard reports in `artifacts/<run>/`.<br>
@@ -32,15 +32,15 @@
 
 # %% tags=["parameters"]
 run: str = "family"  # the run's name, its folder under artifacts/
-episodes: str = "artifacts/family/episodes/episodes.csv"  # split manifest: episodes and their sides
-n_turns: int = 5  # folds of the cross-validation, so that each recording is tested once; or 0
+episodes: str = "artifacts/family/episodes/episodes.csv"  # split manifest: each episode's split
+n_folds: int = 5  # folds of the cross-validation, so that each recording is tested once; or 0
 sizes: str = "../shared/published/heldout_baselines/episode_selection.csv"  # real episodes' sizes
 n_study: int = 128  # episodes of the study that the note plans
 n_dataset: int = 12102  # complete episodes of the dataset
 frames_per_episode: int = 5821  # length of a real episode: that of the public sample
 n_seeds: int = 5  # seeds of the networks
-n_turns_inputs: int = 2  # of the folds, those that are asked with other inputs
-n_turns_sizes: int = 2  # of the folds, those that learn from fewer recordings
+n_folds_inputs: int = 2  # of the folds, those in which inputs are ablated
+n_folds_sizes: int = 2  # of the folds, those in which heads learn from fewer recordings
 n_draws: int = 2  # random parts of the training recordings, of each size
 
 # %% [markdown]
@@ -142,9 +142,9 @@ lost = "; ".join(f"{name}: {why}" for name, why in cohort.lost.items())
 Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 
 # %% [markdown]
-# A few test recordings are too few for an interval, as recordings are the independent units. So the
-# study is a cross-validation: in every fold other sessions are the test split, until each recording
-# was tested once. Intervals come from a jackknife that leaves out whole sessions.
+# Sessions are the independent units, so intervals over a few test recordings are wide.
+# Cross-validation uses all recordings: in every fold other sessions are the test split, until each
+# recording was tested once. Intervals come from a jackknife that leaves out whole sessions.
 #
 # Both heads run in every fold, on the same inputs. The neural one is the multilayer perceptron of
 # section 3, trained from several seeds in every fold: a verdict needs its seeds to agree.
@@ -152,11 +152,11 @@ Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 
 # %%
 of_folds = {task.name: [] for task in TASKS}
-for fold in across.folds(manifest, n_turns) if n_turns else ():
-    for problem in across.cohort_problems(cohort.on_sides_of(fold)):
+for fold in across.folds(manifest, n_folds) if n_folds else ():
+    for problem in across.cohort_problems(cohort.split_as(fold)):
         (predictions,) = predict_heads([problem], heads, n_seeds)
         of_folds[problem.task.name].append(across.fold_scores(problem, predictions))
-for task in tasks_of("corrected", TASKS) if n_turns else ():
+for task in tasks_of("corrected", TASKS) if n_folds else ():
     rows += across.pooled_rows(task, of_folds[task.name], run)
 rows = holm([*rows, *cost_rows(costs, run, notebook)])
 
@@ -217,14 +217,14 @@ for name, own in MODALITIES.items():
     blocks[f"only={name}"] = own
     blocks[f"without={name}"] = [block for block in ALL if block not in own]
 variants = {f"{ABLATION}{name}": given for name, given in blocks.items()}
-again = across.folds(manifest, n_turns) if n_turns else [manifest]
+again = across.folds(manifest, n_folds) if n_folds else [manifest]
 base = {"run": run, "section": notebook}
 
 # %%
 of_folds = []
-for fold in again[:n_turns_inputs]:
+for fold in again[:n_folds_inputs]:
     of_folds.append({})
-    part = cohort.on_sides_of(fold)
+    part = cohort.split_as(fold)
     for problems in across.problems_given(part, variants, step=4):
         found = ablations("linear", problems, predict_all(list(problems.values())))
         keep(of_folds[-1], found)
@@ -245,7 +245,7 @@ show(draw_ablation(rows), pictures / "06_ablation.png")
 # %% [markdown]
 # ## More windows, or more recordings?
 #
-# Heads learn from more and more recordings, drawn at random, smaller sets within larger ones, and
+# Heads learn from more and more recordings, chosen at random, smaller sets within larger ones, and
 # are tested on the same held-out recordings. Each number is tried twice: with all windows of the
 # recordings, and with as many windows in all as one recording has (of n recordings, every n-th
 # window of each). The penalty is chosen on the last quarter of the training windows. If a head
@@ -254,9 +254,9 @@ show(draw_ablation(rows), pictures / "06_ablation.png")
 
 # %%
 of_folds = []
-for number, fold in enumerate(again[:n_turns_sizes]):
+for number, fold in enumerate(again[:n_folds_sizes]):
     of_folds.append({})
-    part = cohort.on_sides_of(fold)
+    part = cohort.split_as(fold)
     for problems in fewer_recordings(part, (1, 2, 4, 8, 16), n_draws, seed=number):
         found = ablations("linear", problems, predict_all(list(problems.values())))
         keep(of_folds[-1], found)
@@ -336,10 +336,10 @@ assert valid["tiny_model_constrained"] in (None, 1), "a grammar lets nothing els
 # ## Save
 
 # %%
-parameters = {"run": run, "episodes": shown_path(at_root(episodes)), "n_turns": n_turns}
+parameters = {"run": run, "episodes": shown_path(at_root(episodes)), "n_folds": n_folds}
 parameters |= {"sizes": shown_path(at_root(sizes)), "frames_per_episode": frames_per_episode}
 parameters |= {"n_study": n_study, "n_dataset": n_dataset, "n_seeds": n_seeds}
-parameters |= {"n_turns_inputs": n_turns_inputs, "n_turns_sizes": n_turns_sizes}
+parameters |= {"n_folds_inputs": n_folds_inputs, "n_folds_sizes": n_folds_sizes}
 parameters |= {"n_draws": n_draws}
 inputs = [one.table.path for one in cohort.recordings]
 write_records(metrics_path(run, notebook), rows, provenance(notebook, parameters, inputs))

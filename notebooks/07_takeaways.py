@@ -17,7 +17,7 @@
 # %% [markdown]
 # # 7. Takeaways
 #
-# What do all the metric rows together allow to be said, and what not?
+# Which claims do all metric rows together support, and which not?
 #
 # *Reads* the metric files of the run's other notebooks (among them the published record's), and
 # those of a run of held-out episodes if it is there.<br>
@@ -25,7 +25,7 @@
 # `artifacts/<run>/metrics/07_takeaways.json` and the figure
 # `artifacts/<run>/figures/07_findings.png`.
 #
-# No sentence below was written about a result. A *claim* is decided by a rule over metric rows, and
+# No sentence below was written for a particular result. A *claim* is decided by a rule over metric rows, and
 # each outcome has its own sentence: *supported*, *contradicted*, *no significant difference*,
 # *mixed*, *not tested*. Headlines are made of claims. Numbers come in from rows: change one past a
 # threshold, and its sentence and headline change; take a file away, and the sentence says that it

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from xperience.errors import ParamsError, did_you_mean
 from xperience.hub.source import SampleSource
@@ -30,9 +30,16 @@ class RunParams(BaseModel):
     sample: SampleSource | None = None  #: Where the recording is downloaded from, if it is.
     n_shards: int = Field(default=4, ge=1)  #: Parts that the work on a cohort is divided into.
     discard: bool = False  #: Whether a cohort's depth, cloud and videos are dropped once used.
-    n_turns: int = Field(default=0, ge=0)  #: Folds of cross-validation over a cohort, 0 for none.
-    n_turns_inputs: int = Field(default=2, ge=1)  #: Of them, those asked with other inputs.
-    n_turns_sizes: int = Field(default=2, ge=1)  #: Of them, those that learn from fewer recordings.
+    #: Folds of the cross-validation over a cohort, 0 for none.
+    n_folds: int = Field(0, ge=0, validation_alias=AliasChoices("n_folds", "n_turns"))
+    #: Of them, those in which inputs are ablated.
+    n_folds_inputs: int = Field(
+        2, ge=1, validation_alias=AliasChoices("n_folds_inputs", "n_turns_inputs")
+    )
+    #: Of them, those in which heads learn from fewer recordings.
+    n_folds_sizes: int = Field(
+        2, ge=1, validation_alias=AliasChoices("n_folds_sizes", "n_turns_sizes")
+    )
     n_draws: int = Field(default=2, ge=1)  #: Random parts of the training recordings, of each size.
     #: A split manifest or listing with the sizes of real episodes; it need not be there.
     sizes: str = "../shared/published/heldout_baselines/episode_selection.csv"

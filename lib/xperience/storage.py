@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from xperience.errors import FileError
 from xperience.outputs import check_output
 
 CACHE_VARIABLE = "XPERIENCE_CACHE"
@@ -52,24 +53,53 @@ def whole_file(path: Path | str, *, in_recording: bool = False) -> Iterator[Path
 
 
 @contextmanager
-def whole_folder(path: Path | str) -> Iterator[Path]:
+def whole_folder(path: Path | str, *, replace: bool = False) -> Iterator[Path]:
     """Yield a scratch folder beside ``path`` that takes its place only if the block succeeds.
 
-    A folder that is there by then is replaced; whether it may be is for the caller to see.
+    A file or a link there is a FileError, and so is a folder that holds something, unless the
+    caller may ``replace`` it: then it goes once the new one is in place, and comes back if the new
+    one can't be put there.
     """
     path = Path(path)
+    _check_free(path, replace)
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    old = scratch.with_suffix(".old")
     try:
         yield scratch
         scratch.chmod(0o755)
-        old = scratch.with_suffix(".old")
-        with suppress(FileNotFoundError):
+        _check_free(path, replace)  # it may have come meanwhile
+        if replace and path.is_dir():
             path.rename(old)
-        scratch.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.rename(path)  # the system refuses a folder that was filled since
+    except BaseException as fault:
+        try:
+            if old.is_dir():
+                old.rename(path)
+            shutil.rmtree(scratch)
+        except OSError as error:
+            fault.add_note(f"{error}; what is left lies in {old} or {scratch}")
+        raise
+    if old.is_dir():
+        try:
+            shutil.rmtree(old)
+        except OSError as error:
+            way_out = f"Remove it by hand; the new folder is whole, in {path}."
+            raise FileError(str(old), f"can't be removed ({error})", "nothing", way_out) from error
+
+
+def _check_free(path: Path, replace: bool) -> None:
+    """Refuse what `whole_folder` may not put a folder in place of."""
+    found = None
+    if path.is_symlink():
+        found = "is a link"
+    elif path.is_dir():
+        found = None if replace or not any(path.iterdir()) else "is a folder that holds something"
+    elif path.exists():
+        found = "is no folder"
+    if found:
+        expected = "nothing, or a folder to replace" if replace else "nothing, or an empty folder"
+        raise FileError(str(path), found, expected, "Move it away, or name another place.")
 
 
 def remove_folder(path: Path | str) -> None:

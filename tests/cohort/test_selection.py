@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from xperience.cli import app
-from xperience.cohort.manifest import SIDES, Entry, ManifestError, make_manifest, read_manifest
+from xperience.cohort.manifest import SPLITS, Entry, ManifestError, make_manifest, read_manifest
 from xperience.cohort.selection import (
     BANDS,
     ChoiceError,
@@ -43,7 +43,7 @@ STOCK = st.lists(
 ).map(lambda rows: [listed(f"s{session}/ep{n}", size) for session, n, size in rows])
 RULES = st.fixed_dictionaries(
     {
-        "sides": st.tuples(st.integers(1, 6), st.integers(0, 3), st.integers(0, 3)),
+        "splits": st.tuples(st.integers(1, 6), st.integers(0, 3), st.integers(0, 3)),
         "drop_share": st.sampled_from([0, 0.05, 0.3]),
         "pick": st.sampled_from(["middle", "random"]),
         "seed": st.integers(0, 5),
@@ -51,10 +51,10 @@ RULES = st.fixed_dictionaries(
 )
 
 
-def assert_shared_out(manifest, sides):
+def assert_shared_out(manifest, splits):
     """Each band gives validation its share of the band, and test its share of what is left."""
     left = Counter(entry.size_band for entry in manifest)
-    for side, wanted in zip(("val", "test"), sides[1:], strict=True):
+    for side, wanted in zip(("val", "test"), splits[1:], strict=True):
         on = Counter(entry.size_band for entry in manifest.on(side))
         total = left.total()
         assert all(abs(on[band] - wanted * n / max(total, 1)) < 1 for band, n in left.items())
@@ -64,15 +64,15 @@ def assert_shared_out(manifest, sides):
 @given(stock=STOCK, rules=RULES, data=st.data())
 def test_counts_are_exact_and_no_session_stands_twice(stock, rules, data):
     kept = in_order(stock, rules["drop_share"])
-    if len({one.session for one in kept}) < sum(rules["sides"]):
+    if len({one.session for one in kept}) < sum(rules["splits"]):
         with pytest.raises(ChoiceError, match="Ask for at most"):
             choose(stock, **rules)
         return
     manifest, _ = choose(stock, **rules)
-    assert tuple(len(manifest.on(side)) for side in SIDES) == rules["sides"]
+    assert tuple(len(manifest.on(side)) for side in SPLITS) == rules["splits"]
     assert len({entry.session for entry in manifest}) == len(manifest)
     assert {entry.folder for entry in manifest} <= {one.folder for one in kept}
-    assert_shared_out(manifest, rules["sides"])
+    assert_shared_out(manifest, rules["splits"])
     assert choose(data.draw(st.permutations(stock)), **rules)[0] == manifest
 
 
@@ -122,7 +122,7 @@ def test_the_middle_of_each_band_is_taken_or_a_sample_of_all_of_it():
     stock = sorted(plenty(400, 1), key=lambda one: one.annotation_bytes)
     quarter = [2 * one.annotation_bytes for one in stock[:100]]
     for pick, (low, high) in {"middle": (44, 56), "random": (0, 100)}.items():
-        rules = {"pick": pick, "sides": (30, 5, 5), "drop_share": 0}
+        rules = {"pick": pick, "splits": (30, 5, 5), "drop_share": 0}
         chosen, _ = choose(stock, **rules)
         sizes = [entry.size_bytes for entry in chosen if entry.size_band == "short"]
         places = sorted(quarter.index(size) for size in sizes)
@@ -228,7 +228,7 @@ def test_the_verb_writes_a_manifest_and_says_what_from(tmp_path):
     manifest = read_manifest(tmp_path / "episodes.csv")
     smallest = sorted(one.annotation_bytes for one in plenty(40, 2))[:4]
     assert min(entry.size_bytes for entry in manifest) > len(EPISODE_FILES) * smallest[-1]
-    assert [len(manifest.on(side)) for side in SIDES] == [12, 2, 2]
+    assert [len(manifest.on(side)) for side in SPLITS] == [12, 2, 2]
 
 
 def test_the_verb_asks_the_hub(tmp_path, monkeypatch):
@@ -276,7 +276,7 @@ def invented(seed, most_a_session):
     often = 1 / np.arange(1, n_kinds + 1)
     entries = []
     for number in range(int(rng.integers(16, 100))):
-        side = str(rng.choice(SIDES, p=(0.7, 0.15, 0.15)))
+        side = str(rng.choice(SPLITS, p=(0.7, 0.15, 0.15)))
         for part in range(int(rng.integers(1, most_a_session + 1))):
             name, kind = f"e{number}_{part}", f"k{rng.choice(n_kinds, p=often / often.sum())}"
             entries.append(
@@ -292,7 +292,7 @@ def test_every_split_keeps_its_size_and_gets_its_share(seed):
     after = rebalance(before, str, seed)
     assert [one.episode for one in after] == [one.episode for one in before]
     assert after == rebalance(before, str, seed)
-    for side in SIDES:
+    for side in SPLITS:
         size = len(before.on(side))
         assert len(after.on(side)) == size
         on = Counter(one.activity for one in after.on(side))
@@ -306,7 +306,7 @@ def test_sessions_stay_together_and_splits_are_hardly_ever_larger_or_smaller():
         before = invented(seed, most_a_session=3)
         after = rebalance(before, str)  # a manifest with a session in two splits is refused
         assert {one.episode for one in after} == {one.episode for one in before}
-        off.append(max(abs(len(after.on(side)) - len(before.on(side))) for side in SIDES))
+        off.append(max(abs(len(after.on(side)) - len(before.on(side))) for side in SPLITS))
     assert max(off) <= 2
     assert np.mean(np.array(off) > 0) < 0.15
 

@@ -177,9 +177,23 @@ def test_the_list_is_made_from_a_folder_and_holds_it_to_account(mirror, files, t
     (mirror / "sound.npz").write_bytes(b"")
     with pytest.raises(DownloadError, match=r"sound\.npz: has other content, expected 5,120 bytes"):
         check_record(files, mirror)
-    (tmp_path / "list.csv").write_text("path,bytes\n../up,3\n")
-    with pytest.raises(FileError, match="path, bytes, sha256"):
-        read_list(tmp_path / "list.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    {
+        "path,bytes\nup,3\n": r"has no column 'sha256', but path, bytes",
+        "name,bytes,sha\nup,3,0\n": r"has no column 'path' or 'sha256', but name, bytes, sha",
+        "path,bytes,sha256\n": "has no rows",
+        "path,bytes,sha256\n../up,3,0\n": r"cannot be read \(",
+    }.items(),
+)
+def test_a_list_of_anything_else_is_refused(tmp_path, text, found):
+    path = tmp_path / "list.csv"
+    path.write_text(text)
+    expected = "expected a CSV file with the columns path, bytes, sha256. Restore it"
+    with pytest.raises(FileError, match=rf"list\.csv: {found}.*{expected}"):
+        read_list(path)
 
 
 def test_the_committed_list_has_every_file_that_the_note_names():

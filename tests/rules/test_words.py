@@ -45,7 +45,14 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
         yield from ((text.count("\n", 0, one.start()) + 1, one[1]) for one in cells)
 
 
-PLACES = ("README.md", "docs/*.md", "docs/howto/*.md", "notebooks/*.py", "lib/**/*.py")
+PLACES = (
+    "*.md",
+    "docs/*.md",
+    "docs/howto/*.md",
+    "notebooks/README.md",
+    "notebooks/*.py",
+    "lib/**/*.py",
+)
 TEXTS = [
     (f"{path.relative_to(REPOSITORY)}:{line}", re.sub(r"\s*\n[# ]*", " ", text))
     for pattern in PLACES

@@ -39,6 +39,21 @@ def test_a_params_file_is_read_typed(write):
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("n_turns", "n_folds"),
+        ("n_turns_inputs", "n_folds_inputs"),
+        ("n_turns_sizes", "n_folds_sizes"),
+    ],
+)
+def test_older_names_of_settings_are_taken(write, old, new):
+    write(episode="absent", standin="absent", episodes="a.csv", **{old: 3})
+    assert load_params("tiny").for_notebook([new]) == {new: 3}
+    write(episode="absent", standin="absent", episodes="a.csv", family={"sides": [2, 1, 1]})
+    assert load_params("tiny").family.splits == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"contrat": "published"}, "contrat: is not a known key"),

@@ -6,15 +6,19 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import h5py
 import pytest
 
 from xperience.errors import NotebookError
 from xperience.evaluation.records import Record, write_records
 from xperience.features.blocks import BLOCKS
+from xperience.recording import layout
+from xperience.recording.recording import Recording
 from xperience.report.explorer import explorer_files
 from xperience.report.pages import (
     FIGURES,
     landing_table,
+    layout_page,
     reproduction_page,
     results_pages,
     score_table,
@@ -294,3 +298,43 @@ def test_the_page_of_windows_lists_every_block_with_its_streams():
     assert set(rows) == {block.name for block in BLOCKS}
     assert "under `corrected` also pose" in rows["hand_left_joints"]
     assert "does not change" in rows["calibration"]
+
+
+def test_the_page_of_the_episode_folder_is_what_the_layout_says():
+    way = "from xperience.report.pages import layout_page as page; print(page(), end='')"
+    page = (DOCS / "episode-folder.md").read_text(encoding="utf-8")
+    assert page == layout_page(), f'.venv/bin/python -c "{way}" > docs/episode-folder.md'
+
+
+def test_the_layout_describes_what_the_simulator_writes(simulated):
+    described = {one.path: one for stream in layout.STREAMS for one in stream.datasets}
+    described |= {one.path: one for one in layout.OTHERS}
+    with h5py.File(simulated(frames=60) / layout.ANNOTATION) as file:
+        found = {}
+        file.visititems(lambda name, node: found.update({name: node}))
+        written = {
+            re.sub(r"cam[0-3]/", "cam0…3/", name): node
+            for name, node in found.items()
+            if isinstance(node, h5py.Dataset)
+            and (name == layout.STEREO_BASELINE or not name.startswith("metadata/"))
+        }
+        assert written.keys() == described.keys()
+        for name, node in written.items():
+            one, leads = described[name], described[name].rows != "value"
+            assert node.dtype.name == one.dtype or (one.dtype == "text" and node.dtype.kind in "SO")
+            assert len(node.shape) == leads + len(one.tail), name
+            sizes = zip(node.shape[leads:], one.tail, strict=True)
+            assert all(want in (None, size) for size, want in sizes), name
+
+
+def test_the_example_of_captions_is_read(tiny):
+    with h5py.File(tiny / layout.ANNOTATION, "r+") as file:
+        del file[layout.CAPTION_KEYS[0]]
+        file[layout.CAPTION_KEYS[0]] = re.search("```json\n(.*)\n```", layout_page(), re.DOTALL)[1]
+    with Recording(tiny) as episode:
+        labels = episode.labels_of("corrected")
+        assert episode.streams["captions"].faults == []
+    assert (labels.main_task, labels.subtask[39], labels.action[0]) == (
+        "Make tea", "Boil water", "Fill kettle",
+    )  # fmt: skip
+    assert labels.objects[19] == ("kettle", "tap")

@@ -17,7 +17,7 @@ from xperience.standin.write import write_episode
 from xperience.sync.audit import SyncVerdict, audit_episode
 
 TINY = FamilySettings(
-    sides=(1, 1, 1), frames=(40, 45), size_px=(32, 24), depth_size_px=(16, 16), inject_faults=False
+    splits=(1, 1, 1), frames=(40, 45), size_px=(32, 24), depth_size_px=(16, 16), inject_faults=False
 )
 
 
@@ -36,8 +36,8 @@ def test_sides_sessions_and_activities_are_as_asked(planned):
     entries = [
         Entry(episode=m.episode, folder=m.episode, session=m.session, side=m.side) for m in planned
     ]
-    roster = make_manifest(entries, ".")  # refuses a session on two sides
-    assert [len(roster.on(side)) for side in ("train", "val", "test")] == [16, 4, 4]
+    manifest = make_manifest(entries, ".")  # refuses a session in two splits
+    assert [len(manifest.on(side)) for side in ("train", "val", "test")] == [16, 4, 4]
     assert any(m.episode.endswith("ep2") for m in planned), "some sessions have two episodes"
     trained = {m.activity for m in planned if m.side == "train"}
     tested = {m.activity for m in planned if m.side == "test"}
@@ -85,12 +85,12 @@ def test_the_plan_follows_from_the_seed(planned):
 
 def test_every_episode_is_written_usable_and_the_same_again(family, tmp_path):
     folder, rows = family
-    roster = make_manifest((Entry.model_validate(row) for row in rows), folder)
-    for entry in roster:
-        report = inspect_episode(roster.folder(entry))
+    manifest = make_manifest((Entry.model_validate(row) for row in rows), folder)
+    for entry in manifest:
+        report = inspect_episode(manifest.folder(entry))
         assert report.usable
         assert report.main_task == entry.activity
-        assert entry.size_bytes == recording_bytes(roster.folder(entry))
+        assert entry.size_bytes == recording_bytes(manifest.folder(entry))
     member = plan_family(TINY)[0]
     write_member(tmp_path, member)
     for path in (folder / member.episode).iterdir():

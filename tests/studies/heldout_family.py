@@ -12,7 +12,7 @@ from xperience.cohort.manifest import (
 from xperience.standin.family import write_family
 from xperience.standin.settings import FamilySettings
 
-SIDES, MANIFEST = (2, 1, 2), "episodes.csv"
+SPLITS, MANIFEST = (2, 1, 2), "episodes.csv"
 
 
 def family(made_once) -> SplitManifest:
@@ -24,7 +24,7 @@ def family(made_once) -> SplitManifest:
         The fixture.
     """
     settings = FamilySettings(
-        sides=SIDES,
+        splits=SPLITS,
         frames=(120, 140),
         size_px=(32, 24),
         depth_size_px=(16, 16),

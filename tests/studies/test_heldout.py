@@ -263,7 +263,7 @@ def folded(run, cohort):
     """Tasks in cross-validation, predicted by both heads."""
     found = {task.name: [] for task in FOLDED}
     for fold in folds.folds(run[0], 3):
-        for problem in cohort_problems(cohort.on_sides_of(fold), FOLDED):
+        for problem in cohort_problems(cohort.split_as(fold), FOLDED):
             heads = predicted(problem, ("linear", "neural"))
             found[problem.task.name].append(fold_scores(problem, heads))
     return found

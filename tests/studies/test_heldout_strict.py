@@ -66,7 +66,7 @@ def test_without_the_packages_the_model_is_named_with_the_reason(
     assert set(evidence) == set(answered.files)
 
 
-def test_one_answer_is_shown_whole_and_an_author_that_was_not_asked_is_refused(
+def test_one_answer_is_shown_whole_and_an_author_without_predictions_is_refused(
     roster, predictions, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(strict, "_by_tiny_model", lambda export, folder: {})
@@ -78,7 +78,7 @@ def test_one_answer_is_shown_whole_and_an_author_that_was_not_asked_is_refused(
     assert one.reading.strict
     middle = strict.answer_of(answered, strict.TRUTH)
     assert middle.record == one.record
-    with pytest.raises(AnswersError, match="not asked"):
+    with pytest.raises(AnswersError, match="gave no predictions"):
         strict.answer_of(answered, strict.CONSTRAINED)
 
 
@@ -86,7 +86,7 @@ def test_heads_that_said_nothing_are_named(roster, predictions, tmp_path, monkey
     monkeypatch.setattr(strict, "_by_tiny_model", lambda export, folder: {})
     other = predictions.assign(head="neural")
     answered = strict.answer_records(roster, other, tmp_path / "a", BRIEF)
-    assert "linear" in answered.unasked[strict.LINEAR]
+    assert "linear" in answered.failed[strict.LINEAR]
     assert strict.MAJORITY in answered.files
 
 
@@ -94,7 +94,7 @@ def test_heads_that_said_nothing_are_named(roster, predictions, tmp_path, monkey
 @pytest.mark.extras(*model.NEEDS)
 def test_a_tiny_random_model_is_valid_and_knows_nothing(roster, predictions, tmp_path):
     answered = strict.answer_records(roster, predictions, tmp_path / "a", BRIEF)
-    assert not answered.unasked
+    assert not answered.failed
     rows = list(strict.strict_rows(answered, "tiny"))
     assert validity(rows)[strict.CONSTRAINED] == 1
     assert validity(rows)[strict.FREE] == 0

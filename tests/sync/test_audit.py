@@ -272,7 +272,7 @@ def write_without_pictures(folder: Path, member: Member, knobs: dict[str, float]
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_intervals_hold_injected_offsets_whatever_is_done_in_the_recording(tmp_path):
-    family = FamilySettings(sides=(6, 1, 1), frames=(2000, 2400), inject_faults=False)
+    family = FamilySettings(splits=(6, 1, 1), frames=(2000, 2400), inject_faults=False)
     rng = np.random.default_rng(5)
     held: dict[str, list[bool]] = {"sound_body": [], "gyro_rotation": []}
     for member in plan_family(family):

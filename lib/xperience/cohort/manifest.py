@@ -15,7 +15,7 @@ from xperience.outputs import ANNOTATION
 from xperience.storage import known_digest, write_table
 from xperience.text import read_table
 
-SIDES = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 
 
 class ManifestError(XperienceError):

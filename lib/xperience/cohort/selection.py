@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from xperience.cohort.manifest import (
-    SIDES,
+    SPLITS,
     Entry,
     ManifestError,
     SplitManifest,
@@ -35,7 +35,7 @@ from xperience.text import read_json, read_table
 BANDS = ("short", "lower_mid", "upper_mid", "long")
 DROP_SHARE = 0.05
 """Share of the complete episodes, the smallest ones, that is left out first."""
-PUBLISHED_SIDES = (96, 16, 16)
+PUBLISHED_SPLITS = (96, 16, 16)
 PICKS = ("middle", "random")
 ALIASES = {
     "episode_path": "folder",
@@ -146,7 +146,7 @@ def read_listing(path: Path | str) -> list[Listed]:
 
 def choose(
     listing: Iterable[Listed],
-    sides: Sequence[int] = PUBLISHED_SIDES,
+    splits: Sequence[int] = PUBLISHED_SPLITS,
     *,
     seed: int = 7,
     pick: str = "middle",
@@ -155,7 +155,7 @@ def choose(
 ) -> tuple[SplitManifest, str]:
     """Choose episodes; by the rules of the published selection by default.
 
-    Episodes that lack files are left out, and then the smallest, by `DROP_SHARE`. ``sides`` counts
+    Episodes that lack files are left out, and then the smallest, by `DROP_SHARE`. ``splits`` counts
     the episodes for training, validation and test; ``root`` is what folders of the manifest are
     relative to. Of a size band those nearest to its middle are taken, as published, or with
     ``pick`` "random" any: the first gives recordings of a few typical lengths, the second a sample
@@ -178,18 +178,18 @@ def choose(
     n_dropped = int(drop_share * len(complete))
     kept = complete[n_dropped:]
     n_sessions = len({one.session for one in kept})
-    if n_sessions < sum(sides):
+    if n_sessions < sum(splits):
         raise ChoiceError(
             "listing",
             f"has {len(kept)} suitable episodes of {n_sessions} sessions ({len(listed)} listed)",
-            f"{sum(sides)} sessions, one for each episode",
+            f"{sum(splits)} sessions, one for each episode",
             f"Ask for at most {n_sessions} episodes, or use a longer listing.",
         )
     bands: list[list[Listed]] = [[] for _ in BANDS]
     for place, one in enumerate(kept):
         bands[place * len(BANDS) // len(kept)].append(one)
     ranked = [_ranked(band, pick, seed) for band in bands]
-    entries = _with_splits(_fill(ranked, sum(sides)), sides, seed)
+    entries = _with_splits(_fill(ranked, sum(splits)), splits, seed)
     lines = [
         f"{len(listed):,} episodes listed, {len(listed) - len(complete):,} incomplete, "
         f"{n_dropped:,} dropped as too small; {len(kept):,} of {n_sessions:,} sessions "
@@ -205,7 +205,7 @@ def choose(
 def _counts(entries: Iterable[Entry]) -> str:
     """Return how many episodes are in each split, as TRAIN/VAL/TEST."""
     on = Counter(entry.side for entry in entries)
-    return "/".join(str(on[side]) for side in SIDES)
+    return "/".join(str(on[side]) for side in SPLITS)
 
 
 def _ranked(band: Sequence[Listed], pick: str, seed: int) -> list[Listed]:
@@ -287,12 +287,12 @@ def apportion(total: int, stock: Sequence[int]) -> list[int]:
 
 
 def _with_splits(
-    chosen: Sequence[Sequence[Listed]], sides: Sequence[int], seed: int
+    chosen: Sequence[Sequence[Listed]], splits: Sequence[int], seed: int
 ) -> list[Entry]:
     """Return the chosen episodes with their splits, which share each band alike."""
     left = [len(band) for band in chosen]
-    n_val = apportion(sides[1], left)
-    n_test = apportion(sides[2], [n - taken for n, taken in zip(left, n_val, strict=True)])
+    n_val = apportion(splits[1], left)
+    n_test = apportion(splits[2], [n - taken for n, taken in zip(left, n_val, strict=True)])
     entries = []
     for name, band, val, test in zip(BANDS, chosen, n_val, n_test, strict=True):
         drawn = sorted(band, key=lambda one: draw(seed, "side", one.session))
@@ -312,7 +312,7 @@ def _with_splits(
     return entries
 
 
-def parse_sides(text: str | None, n_episodes: int | None) -> tuple[int, int, int]:
+def parse_splits(text: str | None, n_episodes: int | None) -> tuple[int, int, int]:
     """Return how many episodes each split gets, from TRAIN/VAL/TEST, their number, or both.
 
     Without the text the proportions are those of the published splits.
@@ -320,11 +320,11 @@ def parse_sides(text: str | None, n_episodes: int | None) -> tuple[int, int, int
     If the text is something else, or its sum another number, that is a ChoiceError.
     """
     if text is None:
-        total = sum(PUBLISHED_SIDES) if n_episodes is None else n_episodes
-        _, val, test = (total * side // sum(PUBLISHED_SIDES) for side in PUBLISHED_SIDES)
+        total = sum(PUBLISHED_SPLITS) if n_episodes is None else n_episodes
+        _, val, test = (total * one // sum(PUBLISHED_SPLITS) for one in PUBLISHED_SPLITS)
         return total - val - test, val, test
     parts = text.split("/")
-    if len(parts) != len(SIDES) or not all(map(str.isdecimal, parts)) or not any(map(int, parts)):
+    if len(parts) != len(SPLITS) or not all(map(str.isdecimal, parts)) or not any(map(int, parts)):
         raise ChoiceError(
             "--sides", f"is {text!r}", "TRAIN/VAL/TEST with at least one episode", "Try 96/16/16."
         )
@@ -366,7 +366,7 @@ def rebalance(
         raise ManifestError(
             "manifest", "names no activity", "activities from captions", "Read the captions first."
         )
-    sizes = sizes or [len(manifest.on(side)) for side in SIDES]
+    sizes = sizes or [len(manifest.on(side)) for side in SPLITS]
     total, splits = sum(sizes), range(len(sizes))
     sessions: dict[str, list[Hashable]] = defaultdict(list)
     for entry in manifest:
@@ -391,7 +391,7 @@ def rebalance(
         best = max(free, key=lambda i: (behind[i], room[i], -i))
         given[best] += kinds
         due[best] -= n * total
-        side_of[name] = SIDES[best]
+        side_of[name] = SPLITS[best]
     moved = (entry.model_copy(update={"side": side_of[entry.session]}) for entry in manifest)
     return make_manifest(moved, manifest.root)
 
@@ -410,7 +410,7 @@ def balance_text(manifest: SplitManifest, same: Callable[[str], Hashable | None]
     entries: dict[Hashable, list[Entry]] = defaultdict(list)
     for entry in manifest:
         entries[same(entry.activity)].append(entry)
-    lines = [f"{'/'.join(SIDES):>14}  activity"]
+    lines = [f"{'/'.join(SPLITS):>14}  activity"]
     for _, group in sorted(entries.items(), key=lambda item: (-len(item[1]), repr(item[0]))):
         names = list(dict.fromkeys(entry.activity or "(no activity)" for entry in group))
         worded = f" (worded in {len(names)} ways)" if len(names) > 1 else ""

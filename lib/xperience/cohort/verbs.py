@@ -44,7 +44,7 @@ def choose(
     from xperience.cohort import selection
     from xperience.cohort.manifest import write_manifest
 
-    counts = selection.parse_sides(sides, episodes)
+    counts = selection.parse_splits(sides, episodes)
     if listing.startswith(HUB):
         from xperience.hub.download import list_episodes
 
@@ -83,12 +83,12 @@ def rebalance(
     Exit status: 0 also if some are left out (stderr names them), 1 if nothing remains.
     """
     from xperience.cohort import selection
-    from xperience.cohort.manifest import SIDES, read_manifest, write_manifest
+    from xperience.cohort.manifest import SPLITS, read_manifest, write_manifest
     from xperience.cohort.overlap import key_named
 
     before, key_of = read_manifest(manifest), key_named(same)
     cohort = _labels_of(before)
-    sizes = [len(before.on(side)) for side in SIDES]
+    sizes = [len(before.on(side)) for side in SPLITS]
     sizes = selection.apportion(len(cohort.manifest), sizes)  # some may be left out
     after = selection.rebalance(cohort.manifest, key_of, seed, sizes)
     write_manifest(out, selection.rerooted(after, out.parent))

@@ -36,7 +36,7 @@ _LABELLED = ("classify", "multilabel")
 
 
 class SubmissionError(XperienceError):
-    """A table of predictions that is not of the samples that are asked for."""
+    """A table of predictions that is not of the test samples."""
 
 
 def _expect(holds: bool, place: str, found: str, expected: str, way_out: str) -> None:
@@ -114,10 +114,10 @@ def _in_order(problem: Problem, rows: pd.DataFrame, place: str) -> pd.DataFrame:
 
     Of a pair of windows and its false twin, the truth says which is meant.
     """
-    task, asked = problem.task, pd.DataFrame(problem.tested)
-    key = [name for name in ("episode", "window") if name in asked]
+    task, tested = problem.task, pd.DataFrame(problem.tested)
+    key = [name for name in ("episode", "window") if name in tested]
     if task.kind in _LABELLED:
-        asked["truth"] = [_text(truth) for truth in problem.test_targets]
+        tested["truth"] = [_text(truth) for truth in problem.test_targets]
     if task.classes:
         key.append("truth")
     _expect(set(key) <= set(rows), place, "has no column 'episode'", "it", f"See {FORMAT}.")
@@ -125,23 +125,28 @@ def _in_order(problem: Problem, rows: pd.DataFrame, place: str) -> pd.DataFrame:
     _expect(
         twice.empty, place, f"holds {_first(twice, key)} twice", "each sample once", "Drop one."
     )
-    both = asked.merge(rows, "outer", key, suffixes=("_asked", ""), indicator="side")
-    sides = {side: both[both["side"] == side] for side in ("left_only", "right_only")}
-    lost, more = sides["left_only"], sides["right_only"]
-    found = f"lacks {len(lost)} of {len(asked)} samples, such as {_first(lost, key)}"
-    _expect(lost.empty, place, found, "all test samples", "Predict every one; none may be passed.")
+    both = tested.merge(rows, "outer", key, suffixes=("_tested", ""), indicator="_found")
+    lost, more = (both[both["_found"] == one] for one in ("left_only", "right_only"))
+    found = f"lacks {len(lost)} of {len(tested)} samples, such as {_first(lost, key)}"
+    _expect(lost.empty, place, found, "all test samples", "Predict every one of them.")
     found = f"holds {len(more)} samples that are not tested, such as {_first(more, key)}"
-    _expect(more.empty, place, found, "test samples only", "Leave them out, or name the split.")
-    rows = asked[key].merge(both, "left", key)
+    _expect(
+        more.empty,
+        place,
+        found,
+        "test samples only",
+        "Leave them out, or name their split with --split.",
+    )
+    rows = tested[key].merge(both, "left", key)
     for name in {"truth", "start_frame"} - set(key):
-        if f"{name}_asked" in rows:
-            wrong = rows[rows[f"{name}_asked"].map(_names) != rows[name].map(_names)]
+        if f"{name}_tested" in rows:
+            wrong = rows[rows[f"{name}_tested"].map(_names) != rows[name].map(_names)]
             found = f"has another {name.replace('_', ' ')} in {len(wrong)} samples, such as "
             found += _first(wrong, key)
             if len(wrong):
                 found += f": {wrong[name].iloc[0]!r}"
-            expected = f"the recording's: {wrong[f'{name}_asked'].iloc[0]!r}" if len(wrong) else ""
-            way_out = "Is it another recording, contract or split? Its samples are read, not told."
+            expected = f"the recording's: {wrong[f'{name}_tested'].iloc[0]!r}" if len(wrong) else ""
+            way_out = "Predict the samples of this recording, contract and split."
             _expect(wrong.empty, place, found, expected, way_out)
     return rows
 
@@ -163,7 +168,7 @@ def _predicted(problem: Problem, rows: pd.DataFrame, place: str) -> Any:
     kind = problem.task.kind
     column = "predicted" if kind in _LABELLED else VECTOR
     none = int(rows[column].isna().sum())
-    way_out = "Predict something of every sample."
+    way_out = "Predict every sample."
     _expect(not none, place, f"has {none} rows without {column!r}", "none", way_out)
     if kind == "classify":
         return rows[column].tolist()
@@ -216,7 +221,7 @@ def submission_rows(
         The file's name.
     """
     if problem.ok and problem.task.kind not in _LABELLED and VECTOR not in rows:
-        reason = f"has no column {VECTOR!r}; errors that a file tells of itself can't be checked"
+        reason = f"has no column {VECTOR!r}; errors in the file can't be checked"
         problem = replace(problem, status="skipped", reason=reason)
     if not problem.ok:
         said = base_of(problem, base) | {"status": problem.status, "reason": problem.reason}

@@ -194,7 +194,12 @@ def read_list(path: Path) -> list[RemoteFile]:
     expected = f"a CSV file with the columns {', '.join(COLUMNS)}"
     way_out = "Restore it from the repository, or make it: xperience run record --list FOLDER."
     with reading(str(path), expected, FileError, way_out):
-        found = [[row.get(name) for name in COLUMNS] for _, row in read_table(path)]
+        rows = [row for _, row in read_table(path)]
+        columns = dict.fromkeys(name for row in rows for name in row)
+        if missing := [name for name in COLUMNS if name not in columns]:
+            fault = f"has no column {' or '.join(map(repr, missing))}, but {', '.join(columns)}"
+            raise FileError(str(path), fault if rows else "has no rows", expected, way_out)
+        found = [[row.get(name) for name in COLUMNS] for row in rows]
         return [RemoteFile(path=p, size=n, digest=f"sha256:{digest}") for p, n, digest in found]
 
 

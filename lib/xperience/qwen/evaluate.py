@@ -21,7 +21,7 @@ from xperience.qwen import scores, wording
 from xperience.qwen.predictions import AnswerFile, read_predictions
 from xperience.qwen.schema import OPTION_FIELDS, TEXT_FIELDS, AnswersError, read_options
 from xperience.qwen.scores import EVIDENCE, HONEST, PARSED, PREFIX, Base
-from xperience.qwen.supervised import check_key, told_key
+from xperience.qwen.supervised import check_key, read_key
 from xperience.sources import source_digests, sources_of
 from xperience.storage import file_digest, value_digest, write_json
 
@@ -113,7 +113,7 @@ def _tools() -> dict[str, Any]:
 
 def _is_current(told: Path, what: Path, key: dict[str, Any]) -> bool:
     """Return whether a result was made with these tools; refuse it if its data are other data."""
-    found = told_key(told)
+    found = read_key(told)
     check_key(found.get("data") or {}, key["data"], what.name)
     return found.get("tools") == key["tools"]
 

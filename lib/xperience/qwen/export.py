@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from xperience.cohort.manifest import SIDES, Entry, SplitManifest
+from xperience.cohort.manifest import SPLITS, Entry, SplitManifest
 from xperience.errors import EpisodeError, did_you_mean
 from xperience.features.windows import WINDOW_FRAMES, window_starts
 from xperience.outputs import check_output
@@ -85,7 +85,7 @@ def export_records(
     cohort: SplitManifest,
     out: Path | str,
     settings: ExportSettings | None = None,
-    sides: Iterable[str] = SIDES,
+    sides: Iterable[str] = SPLITS,
     workers: int = 1,
     on_episode: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Export:
@@ -101,8 +101,8 @@ def export_records(
     """
     out, settings, asked = Path(out), settings or ExportSettings(), tuple(sides)
     for side in asked:
-        if side not in SIDES:
-            raise AnswersError("side", f"is {side!r}", "a split", did_you_mean(side, SIDES))
+        if side not in SPLITS:
+            raise AnswersError("side", f"is {side!r}", "a split", did_you_mean(side, SPLITS))
     check_output(out, map(cohort.folder, cohort), emptied=True)
     read, lost, entries = [], {}, [one for one in cohort if one.side in {*asked, "train"}]
     for number, entry in enumerate(entries, 1):
@@ -146,7 +146,7 @@ def export_records(
             "settings": value_digest(chosen),
             "manifest": value_digest([entry.model_dump() for entry in cohort]),
         },
-        "sides": [side for side in SIDES if side in asked],
+        "sides": [side for side in SPLITS if side in asked],
     }
     write_json(out / MANIFEST, manifest)
     return Export(out, options)

@@ -25,7 +25,7 @@ from xperience.qwen.supervised import (
     check_key,
     open_export,
     prediction_line,
-    told_key,
+    read_key,
 )
 from xperience.storage import file_digest, whole_file, write_json
 
@@ -80,12 +80,12 @@ def generate(
     for written in (out, told):
         check_output(written, [records])
     if out.exists():
-        check_key(told_key(told), key, out.name)
+        check_key(read_key(told), key, out.name)
         return len(asked)
     parts = out.parent / f".{out.stem}.parts"
     lines = parts / "predictions.jsonl"
     if (parts / "key.json").exists():
-        check_key(told_key(parts / "key.json"), key, parts.name)
+        check_key(read_key(parts / "key.json"), key, parts.name)
     else:
         write_json(parts / "key.json", key)
         lines.unlink(missing_ok=True)

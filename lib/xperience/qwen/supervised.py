@@ -201,7 +201,7 @@ def write_predictions(path: Path | str, answers: Iterable[tuple[Supervised, str]
 # --- results that are whole or absent, and never mixed ------------------------------------------
 
 
-def told_key(path: Path) -> dict[str, Any]:
+def read_key(path: Path) -> dict[str, Any]:
     """Return what results say that they rest on; nothing if their file says nothing."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -213,7 +213,7 @@ def told_key(path: Path) -> dict[str, Any]:
 def check_key(found: dict[str, Any], key: dict[str, Any], what: str) -> None:
     """Refuse results that rest on something else than the key, by an AnswersError that names what.
 
-    ``found`` is what they rest on, as `told_key` returns it.
+    ``found`` is what they rest on, as `read_key` returns it.
     """
     other = sorted(name for name in key if found.get(name, ...) != key[name])
     if other:

@@ -28,7 +28,7 @@ from xperience.qwen.supervised import (
     Supervised,
     check_key,
     open_export,
-    told_key,
+    read_key,
 )
 from xperience.storage import file_digest, whole_folder, write_json, write_text
 
@@ -134,10 +134,10 @@ def train(
     trainer.run(run, watch)
     if accelerator.is_main_process:
         best, losses = run.best, [line["loss"] for line in run.logged() if "loss" in line]
-        with whole_folder(adapter) as scratch:
+        with whole_folder(adapter, replace=True) as scratch:
             for name in (ADAPTER, CONFIG):
                 shutil.copyfile(best / name, scratch / name)
-        state = told_key(best / STATE)
+        state = read_key(best / STATE)
         summary = {
             "best_step": state["step"],
             "validation_loss": state["validation_loss"],
@@ -169,7 +169,7 @@ class RunFolder:
                     "Name another --out, or move that one away.",
                 )  # fmt: skip
             write_json(told, key)
-        check_key(told_key(told), key, self.folder.name)
+        check_key(read_key(told), key, self.folder.name)
 
     @property
     def checkpoints(self) -> list[Path]:
@@ -183,7 +183,7 @@ class RunFolder:
         There is one after the last step.
         """
         found = self.checkpoints
-        losses = [(told_key(path / STATE)["validation_loss"], path) for path in found]
+        losses = [(read_key(path / STATE)["validation_loss"], path) for path in found]
         return min((one for one in losses if one[0] is not None), default=(None, found[-1]))[1]
 
     def log(self, line: dict[str, Any]) -> None:
@@ -253,7 +253,7 @@ class Trainer:
     def _resume(self, run: RunFolder) -> int:
         """Go on from the newest checkpoint; return how many steps are done."""
         newest = run.checkpoints[-1] if run.checkpoints else None
-        done = told_key(newest / STATE)["step"] if newest else 0
+        done = read_key(newest / STATE)["step"] if newest else 0
         self.accelerator.wait_for_everyone()  # before anyone writes
         if self.accelerator.is_main_process:
             run.cut_log(done)
@@ -280,7 +280,8 @@ class Trainer:
 
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            with whole_folder(run.folder / "checkpoints" / f"{state['step']:08d}") as scratch:
+            checkpoint = run.folder / "checkpoints" / f"{state['step']:08d}"
+            with whole_folder(checkpoint, replace=True) as scratch:
                 self._save_adapter(scratch)
                 held = self.optimiser.state_dict()["state"].items()
                 tensors = {f"{i}.{name}": t for i, one in held for name, t in one.items()}

@@ -34,7 +34,7 @@ def export(
     workers: Annotated[int, typer.Option(min=1, help="Processes, one per episode.")] = 1,
 ) -> None:
     """Write supervised records: six-view clips, sound, questions and answers."""
-    from xperience.cohort.manifest import SIDES, read_manifest
+    from xperience.cohort.manifest import SPLITS, read_manifest
     from xperience.errors import validated
     from xperience.progress import progress_bars
     from xperience.qwen.clips import ExportSettings
@@ -44,7 +44,7 @@ def export(
         asked = {"per_episode": per_episode, "fps": fps, "lead_s": lead_s, "tile_px": tile}
         settings = validated(ExportSettings, asked | {"seed": seed}, "export")
         cohort = read_manifest(manifest)
-        found = export_records(cohort, out, settings, side or SIDES, workers, show)
+        found = export_records(cohort, out, settings, side or SPLITS, workers, show)
     written = found.manifest
     for name, reason in written["lost"].items():
         say(f"left out: {name}: {reason}", err=True)

@@ -291,7 +291,7 @@ class Annotation:
 
 
 _OF_STREAMS = {dataset.path: dataset for stream in STREAMS for dataset in stream.datasets}
-_LAYOUT = _OF_STREAMS | {layout.VIDEO_STAMPS: Dataset(layout.VIDEO_STAMPS, (), "frame", "ns")}
+_LAYOUT = _OF_STREAMS | {layout.VIDEO_STAMPS: layout.VIDEO_CLOCK}
 
 
 def _open(path: Path, place: str) -> h5py.File:

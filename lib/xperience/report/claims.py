@@ -200,11 +200,14 @@ class Tally:
     asks : tuple of Ask
         The paired differences, one per task; a task that lacks its row counts as not tested.
     otherwise : tuple of Ask
-        What is asked if the heads of ``asks`` were never scored: the same comparison on less.
+        The same comparison on less data, used if the heads of ``asks`` were never scored.
+    of : {"task", "answer field"}
+        What is counted.
     """
 
     asks: tuple[Ask, ...]
     otherwise: tuple[Ask, ...] = ()
+    of: Literal["task", "answer field"] = "task"
 
 
 @dataclass(frozen=True)
@@ -439,8 +442,8 @@ def compared(subject: str, rival: str, shown: str = "{metric} {mine} against {ot
 
 
 def erring(subject: str, rival: str) -> Sentences:
-    """Return the same where scores are errors: how many times as large they are is told."""
-    return compared(subject, rival, "{metric} {mine} against {other} ({times} times as large)")
+    """Return the same where scores are errors, with their ratio."""
+    return compared(subject, rival, "{metric} {mine} against {other} (ratio {times})")
 
 
 def over_tasks(subject: str, rival: str) -> Sentences:
@@ -498,7 +501,7 @@ BENCHMARK = Takeaway(
                 RUN_PUBLISHED: Rule(
                     Every(Ask(CONTRACT, "clocks_in_step"), 1.0),
                     {
-                        YES: "Of {n} pairs of streams all are synchronised: {kept}.",
+                        YES: "All {n} pairs of streams are synchronised: {kept}.",
                         NO: "Streams are not synchronised: {off}; synchronised: {kept}.",
                     },
                 ),
@@ -672,7 +675,7 @@ def _hands(against: str, rival: str) -> dict[Place, Rule]:
 
 
 def _pairs(task: str, against: str, subject: str, rival: str) -> dict[Place, Rule]:
-    said = compared(f"The neural head's verdict on {subject}", rival)
+    said = compared(f"On {subject} the neural head", rival)
     return {
         place: Rule(Compares(Ask(section, metric, task, NEURAL_HEAD, against=against)), said)
         for place, section in _BY_NEURAL.items()
@@ -756,7 +759,7 @@ HEADS_COMPARED = Takeaway(
         Claim(
             "order_beats_linear",
             "the neural head tells temporal order better than the linear head",
-            _pairs(ORDER, LINEAR_HEAD, "temporal order", "the linear head's"),
+            _pairs(ORDER, LINEAR_HEAD, "temporal order", "the linear head"),
         ),
         Claim(
             "order_beats_floor",
@@ -767,7 +770,7 @@ HEADS_COMPARED = Takeaway(
             "synchrony_beats_linear",
             "the neural head tells synchronised from misaligned streams better than the linear "
             "head",
-            _pairs(MISALIGNED, LINEAR_HEAD, "synchronisation", "the linear head's"),
+            _pairs(MISALIGNED, LINEAR_HEAD, "synchronisation", "the linear head"),
         ),
         Claim(
             "synchrony_beats_floor",
@@ -1056,8 +1059,8 @@ SOUND = Takeaway(
 def _unseen(head: str, against: str, rival: str) -> dict[Place, Rule]:
     """Return the rule of a head on recordings that it never saw.
 
-    It is asked over the folds of a cross-validation where the head was trained often enough, else
-    on the few test recordings of one split.
+    It rests on the folds of a cross-validation where the head was trained often enough, else on the
+    few test recordings of one split.
     """
     measures = PRIMARY["corrected"]
     few = () if head == LINEAR_HEAD else each(EPISODES, head, against, measures, ACROSS)
@@ -1074,7 +1077,7 @@ def _recordings(ending: str, subject: str) -> dict[Place, Rule]:
     return {THE_FAMILY: Rule(Tally(asks), said)}
 
 
-SIDES = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 
 
 def _valid(head: str, yes: str, no: str) -> dict[Place, Rule]:
@@ -1084,7 +1087,7 @@ def _valid(head: str, yes: str, no: str) -> dict[Place, Rule]:
 
 
 def _of_answers(against: str, *fields: str) -> tuple[Ask, ...]:
-    """Return the real answers' differences from a rival, a field each."""
+    """Return the real answers' differences from a rival, one per field."""
     metrics = {name: "micro_f1" if name == "objects" else "macro_f1" for name in fields}
     return tuple(
         Ask(NOTE, metric, ANSWERED + name, ANSWERING, against=against)
@@ -1192,7 +1195,8 @@ HELD_OUT = Takeaway(
                                 ("transition", "macro_f1_present"),
                                 ("objects", "micro_f1"),
                             )
-                        )
+                        ),
+                        of="answer field",
                     ),
                     over_tasks(
                         "a tiny random model under grammar-constrained decoding",
@@ -1217,14 +1221,14 @@ HELD_OUT = Takeaway(
             "none",
             {
                 THE_RECORD: Rule(
-                    Tally(_of_answers(FLOOR, *ANSWER_FIELDS)),
+                    Tally(_of_answers(FLOOR, *ANSWER_FIELDS), of="answer field"),
                     over_tasks(THE_MODEL, "the best trivial baseline"),
                 )
             },
         ),
         Claim(
             "answers_know_verbs",
-            "the fine-tuned model names the action's verb better than a trivial baseline",
+            "the fine-tuned model predicts the action's verb better than a trivial baseline",
             {
                 RECORD_CORRECTED: Rule(
                     Compares(*_of_answers(FLOOR, "action_verb")),
@@ -1241,22 +1245,25 @@ HELD_OUT = Takeaway(
             "worse on none",
             {
                 THE_RECORD: Rule(
-                    Tally(_of_answers(METADATA, "action", "subtask", "contact", "transition")),
+                    Tally(
+                        _of_answers(METADATA, "action", "subtask", "contact", "transition"),
+                        of="answer field",
+                    ),
                     over_tasks(THE_MODEL, "the metadata baseline"),
                 )
             },
         ),
         Claim(
             "metadata_names_actions",
-            "the baseline that sees metadata alone names most of the actions that are tested",
+            "the baseline that sees metadata alone predicts most of the actions that are tested",
             {
                 THE_RECORD: Rule(
                     Fact(Ask(NOTE, "distinct_share", f"{ANSWERED}action", METADATA), "above", HALF),
                     {
-                        YES: "The metadata baseline names {percent} as many actions as there are "
-                        "in its test.",
-                        NO: "The metadata baseline predicts few classes: in {n_test} windows it "
-                        "names only {percent} as many actions as there are.",
+                        YES: "The metadata baseline predicts {percent} of the number of different "
+                        "actions that its {n_test} test windows show.",
+                        NO: "The metadata baseline predicts few actions: only {percent} of the "
+                        "number of different ones that its {n_test} test windows show.",
                     },
                 )
             },
@@ -1284,7 +1291,7 @@ EXTENTS: Mapping[Place, tuple[str, Mapping[str, Ask]]] = {
     ),
     THE_FAMILY: (
         "{train} recordings to train on, {val} to choose on, {test} to test on",
-        {side: Ask(EPISODES, "recordings", variant=side) for side in SIDES},
+        {side: Ask(EPISODES, "recordings", variant=side) for side in SPLITS},
     ),
 }
 """How much a column's evidence is of: what is said, and the rows that it is said from."""

@@ -39,7 +39,7 @@ from xperience.report.claims import (
     RUN_CORRECTED,
     RUN_PUBLISHED,
     SHIFT,
-    SIDES,
+    SPLITS,
     STRICT,
     THE_FAMILY,
     THE_RECORD,
@@ -322,8 +322,10 @@ METRICS: Mapping[str, tuple[NoteMetric, ...]] = {
     "heldout": tuple(
         NoteMetric(name, THE_FAMILY, asks)
         for name, asks in {
-            "selected_episodes": tuple(Ask(EPISODES, "recordings", variant=side) for side in SIDES),
-            "held_out_test_windows": (Ask(EPISODES, "windows", variant=SIDES[-1]),),
+            "selected_episodes": tuple(
+                Ask(EPISODES, "recordings", variant=side) for side in SPLITS
+            ),
+            "held_out_test_windows": (Ask(EPISODES, "windows", variant=SPLITS[-1]),),
             "json_validity_rate": (Ask(EPISODES, "lenient_validity", head=CONSTRAINED),),
             "action_macro_f1": (Ask(EPISODES, "macro_f1_present", "action", CONSTRAINED, STRICT),),
         }.items()
@@ -334,7 +336,7 @@ METRICS: Mapping[str, tuple[NoteMetric, ...]] = {
 MARKS = {YES: "✔", NEITHER: "○", MIXED: "◐", NO: "✘", OPEN: "?"}
 SCOPE = (
     "Everything below follows from metric files by rules. Runs named standin, family, smoke and "
-    "smoke-family are simulated: they show what the tasks ask, not what people do. "
+    "smoke-family are simulated: they show how the tasks behave, not what people do. "
     "The published record is of the real public sample, as far as it was published."
 )
 HOW_TO_READ = (
@@ -421,14 +423,14 @@ def metrics_table(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
         here = _printed(metric["here"], metric["unit"])
         name, unit = f"`{metric['metric']}`", " (m)" if metric["unit"] == "m" else ""
         printed = _printed(metric["note"], metric["unit"])
-        if metric["note"] is None and metric["verdict"] != NOT_COMPUTED:
+        if metric["note"] is None and metric["agreement"] != NOT_COMPUTED:
             printed = "n/a"
-        cells = ("–".join(dict.fromkeys(shown)) or UNKNOWN, here, metric["verdict"])
+        cells = ("–".join(dict.fromkeys(shown)) or UNKNOWN, here, metric["agreement"])
         lines.append([name + unit, printed, *cells])
         if metric["why"]:
             reasons.setdefault(metric["why"], []).append(name)
     (column,) = {metric["column"] for metric in one["metrics"]}
-    head = ["metric", "note", "recomputed", names[column], "verdict"]
+    head = ["metric", "note", "recomputed", names[column], "agreement"]
     told = [
         f"{listed(some) if len(some) < 3 else f'{len(some)} of these'}: {as_markdown(why)}."
         for why, some in reasons.items()

@@ -21,6 +21,7 @@ from xperience.features.blocks import (
     streams_needed,
 )
 from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
+from xperience.recording import layout
 from xperience.report.claims import Outcome
 from xperience.report.note import MARKS, claims_table, column_names, leading, whose
 from xperience.report.tables import Verdict, number, readable, verdict
@@ -132,7 +133,7 @@ def _origin(given: Landing) -> str:
     if simulated:
         whose = "Its recordings are" if len(runs) == 1 else "Their recordings are"
         whose = whose if simulated == runs else f"Recordings of {these} are"
-        told += f" {whose} simulated: scores show what the tasks ask, not what people do."
+        told += f" {whose} simulated: scores show how the tasks behave, not what people do."
         if RECORD in given.titles:
             page = f"_run/notebooks/{RECORD}.ipynb"
             told += f" Only [the published record]({page}) is of a real one."
@@ -460,21 +461,22 @@ def _differences(found: Mapping[str, Any]) -> list[str]:
 # Task cards: every declared task
 
 _KINDS = {
-    "classify": "one class a sample",
-    "multilabel": "a set of labels a sample",
-    "regress": "a vector a sample",
+    "classify": "one class per sample",
+    "multilabel": "a set of labels per sample",
+    "regress": "a vector per sample",
     "retrieve": "a ranking of the test windows for each of them",
 }
 _TASKS_HEAD = """# The tasks
 
-One card a task, made from its declaration in `lib/xperience/tasks/catalogue.py`. Frames are counted
-from the window's; both ends are included. [Add a task of your own](../howto/your-own-task.md): it
-is one entry there, and this page has a card for it.
+One card per task, made from its declaration in `lib/xperience/tasks/catalogue.py`. Frames are
+counted relative to the window's; both ends are included.
+[Add a task of your own](../howto/your-own-task.md): it is one entry there, and this page has a card
+for it.
 """
 _ONE_MORE = (
-    f"`published` asks {len(tasks_of('published', TASKS))} tasks, `corrected` {len(TASKS)}. The "
-    f"last card, `{ALL_FEATURE_ACTION.name}`, is none of them: it asks the first question once "
-    "more under a split that leaks, to show how much."
+    f"`published` has {len(tasks_of('published', TASKS))} tasks, `corrected` {len(TASKS)}. The "
+    f"last card, `{ALL_FEATURE_ACTION.name}`, is none of them: it is the first task once more, "
+    "on a split that leaks, to show how much."
 )
 
 
@@ -504,7 +506,7 @@ def _card(task: Task) -> str:
         return "; under `corrected` ".join(dict.fromkeys(told))
 
     rows = {
-        "asked under": " and ".join(f"`{contract}`" for contract in task.contracts),
+        "contracts": " and ".join(f"`{contract}`" for contract in task.contracts),
         "answer": f"{_KINDS[task.kind]}, from {task.source}",
         "input": asked(lambda one: f"{one.n_features:,} features: {_inputs(one)}"),
         "frames of the features": asked(lambda one: _frames(one.feature_span)),
@@ -569,7 +571,7 @@ def windows_page() -> str:
         frames = f"{block.per_frame}" if block.per_frame else "does not change"
         streams = f"{', '.join(needed)}{also}"
         lines.append([f"`{block.name}`", block.modality, frames, f"{block.dim:,}", streams])
-    head = ["block", "measures", "values a frame", "features", "streams it needs"]
+    head = ["block", "measures", "values per frame", "features", "streams it needs"]
     return f"""# Windows and features
 
 Window
@@ -589,9 +591,112 @@ Splits
 : *Chronological*: the first {100 * TRAIN_SHARE:.0f} % of the labelled windows train, the rest test.
   *Local*: {100 * LOCAL_TEST_SHARE:.0f} % of each class's windows test, from between the others.
 
-How the two contracts differ in each of these is told in [the benchmark contract](../contract.md).
+[The benchmark contract](../contract.md) says how the two contracts differ in each of these.
 
 ## Blocks
 
 {_table(head, *lines, right=(2, 3))}
 """
+
+
+# What an episode's folder holds, from the layout that its reader checks
+
+_COUNTED = {"frame": "n_frames", "imu": "n_samples", "point": "n_points"}
+_CAPTION = """{"config": {"Main Task": "Make tea"},
+ "segments": [
+  {"Sub Task": "Boil water", "start_frame": 1, "end_frame": 40,
+   "Current Action": [{"label": "Fill kettle", "description": "Holds it under the tap",
+                       "start_frame": 1, "end_frame": 20}],
+   "objects": {"1": ["kettle", "tap"]},
+   "interaction": {"1": "The left hand holds the kettle"}}]}"""
+
+
+def layout_page() -> str:
+    """Return the page of an episode's folder: its files and the datasets of its annotation."""
+    streams = [
+        _described(one, f"*{stream.name}*: ")
+        for stream in layout.STREAMS
+        for one in stream.datasets
+    ]
+    head = ["dataset", "shape", "type", "unit", "frame of reference or clock", "meaning"]
+    videos = ", ".join(f"`{camera}.mp4`" for camera in layout.CAMERAS)
+    zero = ", ".join(
+        f"`{one.path}`" for stream in layout.STREAMS for one in stream.datasets if one.check_zero
+    )
+    return f"""# What an episode folder holds
+
+This is the layout of the Xperience-10M release. `xperience inspect FOLDER` compares a recording
+with it. The page is made from `lib/xperience/recording/layout.py`, which the reader checks against.
+
+An episode is a folder with `{layout.ANNOTATION}` and up to six videos:
+{videos}.
+Sound is a stream of the videos; that of `{layout.AUDIO_CAMERA}.mp4` is used, as one channel at
+{layout.AUDIO_RATE_HZ:,} Hz.
+
+## Streams of `{layout.ANNOTATION}`
+
+{_table(head, *streams)}
+
+In italics is the stream's name, as `xperience inspect` shows it. A stream is used as a whole: if
+one of its datasets is absent or has another shape, the stream counts as broken, and everything else
+goes on. Only `{layout.CONFIDENCE}` may be absent.
+
+## Other datasets
+
+{_table(head, *map(_described, layout.OTHERS))}
+
+The group `{layout.CALIBRATION}` and at least one dataset with one row per frame are required; all
+else may be absent. Datasets that are not listed here are not read, except for the numbers in
+`{layout.CALIBRATION}`: all of them are features.
+
+## How to read the tables
+
+Shape
+: `n_frames` is the number of `{layout.FRAME_NAMES}`, about {layout.DEFAULT_FPS:g} a second;
+  `n_samples` is the number of inertial samples, `n_points` that of points in the map. An additional
+  first axis of length one is allowed.
+
+Type
+: What the simulator writes. Numbers of any type are read.
+
+World
+: The axes of the SLAM map. Which way is up is measured, not assumed.
+
+Rig
+: The device on the head that carries the cameras and the inertial sensor. The sensor's axes are
+  taken to be the rig's.
+
+Reference camera
+: `{layout.FISHEYE_CAMERAS[0]}`, placed by `{layout.CALIBRATION}/cam01/T_c0_b`. Hands are given
+  along its axes.
+
+Depth camera
+: The release doesn't say which camera that is. In simulated episodes it is
+  `{layout.STEREO_CAMERAS[0]}`, and depth is the distance along its optical axis.
+
+Device clock
+: Nanoseconds of the recording device, one clock for frames and inertial samples.
+
+Not measured
+: Numbers that are not finite, and rows of zeros in
+  {zero}.
+
+## Captions
+
+JSON in UTF-8, or UTF-16 with a byte-order mark. `start_frame` and `end_frame` are included; a frame
+is given by its picture's name, by its number from 1, or by its device time. The label of a segment
+is its subtask; each of its actions has a label of its own. Objects and interactions hold from the
+frame that names them.
+
+```json
+{_CAPTION}
+```
+"""
+
+
+def _described(one: layout.Dataset, before: str = "") -> list[str]:
+    sizes = [_COUNTED[one.rows]] if one.rows in _COUNTED else []
+    named = dict(enumerate(("height", "width")))
+    sizes += [named[i] if size is None else f"{size}" for i, size in enumerate(one.tail)]
+    shape = " × ".join(sizes) or "one value"
+    return [f"`{one.path}`", shape, one.dtype, one.unit, one.axes, before + one.meaning]

@@ -216,7 +216,7 @@ def _api_pages(on: bool) -> dict[str, str]:
         blocks = [f"## {module}\n\n```{{library}} {module}\n```" for module in modules]
         pages[f"api/{room}"] = "\n\n".join([f"# {room}", about, *blocks]) + "\n"
     told, listed = "\n".join(lines), "\n".join(pages)
-    head += "A page a room of `lib/xperience`, made from its docstrings.\n\n"
+    head += "One page per room of `lib/xperience`, made from its docstrings.\n\n"
     return {
         "api": f"{head}{told}\n\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n",
         **pages,

@@ -33,6 +33,10 @@ _NAMES = {
     "within_action_auc": "share of other windows of the action that rank lower",
     "across_action_auc": "share of windows of other actions that rank lower",
     "tasks_with_claimed_gain": "tasks with a significant gain",
+    "gyro_rotation": "gyroscope – SLAM rotation",
+    "flow_camera": "picture motion – SLAM motion",
+    "sound_body": "sound – body motion",
+    "container_device": "video clock – device clock",
 }
 
 

@@ -18,6 +18,7 @@ from scipy.special import bdtr
 from xperience.errors import XperienceError, did_you_mean
 from xperience.evaluation.records import (
     ALPHA,
+    ANSWERED,
     UNSTABLE,
     Record,
     RecordError,
@@ -447,8 +448,8 @@ def _tally(test: Tally, evidence: Evidence, place: Place) -> Judgement:
     elif worse > most and not better:
         outcome = NO
     elif (not worse and better + untold > most) or (not better and worse + untold > most):
-        outcome, why = OPEN, _undecided(untold, len(asks), reasons)
-    return Judgement(outcome, rows, _tallied(tasks, len(asks)), why)
+        outcome, why = OPEN, _undecided(untold, len(asks), reasons, test.of)
+    return Judgement(outcome, rows, _tallied(tasks, len(asks), test.of), why)
 
 
 def _parts(test: Parts, evidence: Evidence, place: Place) -> Judgement:
@@ -469,7 +470,7 @@ def _counted(
     for ask in asks:
         found = evidence.find(place, ask)
         side, why = verdict(found.row) if found.row is not None else (_UNTESTED, found.why)
-        tasks[side].append(readable(ask.task))
+        tasks[side].append(readable(ask.task.removeprefix(ANSWERED)))
         if found.row is not None:
             rows.append(found.row)
         if side is Verdict.NOT_TESTED:
@@ -477,13 +478,11 @@ def _counted(
     return tasks, tuple(rows), list(reasons)
 
 
-def _undecided(untold: int, n: int, reasons: Sequence[str]) -> str:
-    """Return why tasks without a verdict leave a claim about all of them open."""
+def _undecided(untold: int, n: int, reasons: Sequence[str], of: str = "task") -> str:
+    """Return why tasks or fields without a verdict leave a claim about all of them open."""
     why = _few(reasons)
     return (
-        why
-        if untold == n
-        else f"{counted(untold, 'task')} without a verdict could decide it ({why})"
+        why if untold == n else f"{counted(untold, of)} without a verdict could decide it ({why})"
     )
 
 
@@ -527,25 +526,25 @@ def _few(reasons: Sequence[str], n_shown: int = 2) -> str:
     return "; ".join([*reasons[:n_shown], *more])
 
 
-def _tasks(found: Sequence[str], n: int) -> str:
-    """Return how many tasks these are, and which if they are few."""
+def _tasks(found: Sequence[str], n: int, of: str) -> str:
+    """Return how many tasks or fields these are, and which if they are few."""
     if not found:
-        return "no task"
-    return f"{len(found)} of {n} tasks" + f" ({listed(found)})" * (len(found) <= MOST_NAMED)
+        return f"no {of}"
+    return f"{len(found)} of {counted(n, of)}" + f" ({listed(found)})" * (len(found) <= MOST_NAMED)
 
 
-def _tallied(tasks: Mapping[Verdict, Sequence[str]], n: int) -> dict[str, str]:
+def _tallied(tasks: Mapping[Verdict, Sequence[str]], n: int, of: str = "task") -> dict[str, str]:
     """Return what sentences about counted tasks are filled with."""
     names = ("better", "worse", "open", "untold")
     numbers = {
         f"n_{name}": str(len(found)) for name, found in zip(names, tasks.values(), strict=True)
     }
-    words = {name: _tasks(found, n) for name, found in zip(names, tasks.values(), strict=True)}
+    words = {name: _tasks(found, n, of) for name, found in zip(names, tasks.values(), strict=True)}
     untold = len(tasks[Verdict.NOT_TESTED])
     words["untested"] = f", {untold} not tested" if untold else ""
     disagree = tasks[Verdict.BETTER] and tasks[Verdict.WORSE]
-    few = "Too few tasks show it" if tasks[Verdict.BETTER] else "No task shows it"
-    words["case"] = "Tasks disagree" if disagree else few
+    few = f"Too few {of}s show it" if tasks[Verdict.BETTER] else f"No {of} shows it"
+    words["case"] = f"{capital(of)}s disagree" if disagree else few
     seen = f" (better on {words['better']}, worse on {words['worse']})"
     words["seen"] = seen if untold < n else ""
     return words | numbers | {"n": str(n)}
@@ -711,7 +710,7 @@ def _measured(evidence: Evidence, metric: NoteMetric) -> dict[str, Any]:
         "column": metric.place.column,
         "note": printed.value if printed else None,
         "recomputed": known,
-        "verdict": agreed,
+        "agreement": agreed,
         "why": next(filter(None, lacking), ""),
         "here": None if None in values else metric.made(values),
     }

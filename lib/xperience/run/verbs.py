@@ -202,7 +202,7 @@ def publish(run: Run = BASE_RUN) -> None:
         way_out = f"make reproduce RUN={run}"
         raise ParamsError(f"run {run}", found, "executed notebooks that are fresh", way_out)
     committed = plan.reference.folder
-    with whole_folder(committed) as scratch:
+    with whole_folder(committed, replace=True) as scratch:
         for part in RESULTS:
             if (plan.folder / part).is_dir():
                 shutil.copytree(plan.folder / part, scratch / part)

@@ -28,7 +28,7 @@ from xperience.standin.settings import FPS, FamilySettings, StandinSettings
 from xperience.standin.write import write_episode
 from xperience.storage import file_url
 
-SIDES = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 VARIETY = 1.5
 """How far wearers and kitchens of a family stray from average ones, against the stand-in's."""
 OTHER_FPS = (15.0, 30000 / 1001)
@@ -59,7 +59,7 @@ def plan_family(settings: FamilySettings) -> list[Member]:
     known, withheld = (order[:-1], order[-1]) if len(order) > 1 else (order, order[0])
     members: list[Member] = []
     n_sessions = 0
-    for side, count in zip(SIDES, settings.sides, strict=True):
+    for side, count in zip(SPLITS, settings.splits, strict=True):
         todo = count
         while todo:
             size = 2 if todo > 1 and rng.random() < _TWO_EPISODES_SHARE else 1

@@ -51,7 +51,10 @@ class FamilySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sides: tuple[int, int, int] = (16, 4, 4)  # episodes to train on, to validate on, to test on
+    # episodes to train on, to validate on, to test on
+    splits: tuple[int, int, int] = Field(
+        (16, 4, 4), validation_alias=AliasChoices("splits", "sides")
+    )
     frames: tuple[int, int] = (450, 700)  # least and most frames of an episode
     size_px: _VideoSize = (64, 48)
     depth_size_px: tuple[_Side, _Side] = (32, 24)
@@ -63,7 +66,7 @@ class FamilySettings(BaseModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> "FamilySettings":
-        if min(self.sides) < 1:
+        if min(self.splits) < 1:
             raise ValueError("each split needs an episode")
         if not 40 <= self.frames[0] <= self.frames[1] <= 200_000:
             raise ValueError("frames go from at least 40 up")

@@ -58,7 +58,7 @@ def write_episode(
     tell("scene", 0, 1)
     scene = build_scene(settings)
     tell("scene", 1, 1)
-    with whole_folder(folder) as scratch:
+    with whole_folder(folder, replace=True) as scratch:
         _write_files(scratch, scene, settings, tell)
         if fault is not None:
             fault(scratch)

@@ -260,7 +260,7 @@ def draw_ablation(rows: Sequence[Record]) -> Picture:
     )
     set_title(canvas, title, note)
     if not tasks:
-        empty_panel(canvas.subplots(), "no task was asked with other inputs")
+        empty_panel(canvas.subplots(), "no inputs were ablated")
         return Picture(canvas, title, f"{title}. {note}")
     alone = [whole, *(f"{ABLATION}only={name}" for name in names)]
     without = [f"{ABLATION}without={name}" for name in names]
@@ -321,7 +321,7 @@ def draw_scaling(rows: Sequence[Record]) -> Picture:
     )
     set_title(canvas, title, note)
     if not tasks:
-        empty_panel(canvas.subplots(), "no task was asked of fewer recordings")
+        empty_panel(canvas.subplots(), "no task was learnt from fewer recordings")
         return Picture(canvas, title, f"{title}. {note}")
     panels = canvas.subplots(n_lines, _COLUMNS, squeeze=False).ravel()
     told = []

@@ -77,7 +77,7 @@ def draw_splits(
     """
     there = {split: one for split, one in problems.items() if one.split is not None}
     if not there:
-        return _nothing("No split: the task cannot be asked", next(iter(problems.values())))
+        return _nothing("No split: the task gives no problem", next(iter(problems.values())))
     shares = {split: tables.share(_shared(rows, one, split)) for split, one in there.items()}
     (first, share), *others = shares.items()
     title = f"{share} of test windows share frames with training on the {SPLIT_NAMES[first]} split"

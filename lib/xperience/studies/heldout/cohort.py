@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from xperience.cohort.manifest import SIDES, Entry, SplitManifest
+from xperience.cohort.manifest import SPLITS, Entry, SplitManifest
 from xperience.errors import ParamsError, XperienceError
 from xperience.features.table import WindowTable
 from xperience.recording.recording import Recording
@@ -53,7 +53,7 @@ class Cohort:
         """Return the recordings of one split."""
         return [one for one in self.recordings if one.entry.side == side]
 
-    def on_sides_of(self, manifest: SplitManifest) -> "Cohort":
+    def split_as(self, manifest: SplitManifest) -> "Cohort":
         """Return the same recordings in the splits of another manifest."""
         entries = {entry.episode: entry for entry in manifest}
         moved = (replace(one, entry=entries[one.entry.episode]) for one in self.recordings)
@@ -95,7 +95,7 @@ def open_cohort(manifest: SplitManifest, tables: Callable[[Entry], Path]) -> Coh
             found.append(CohortRecording(entry, truth, table))
     cohort = Cohort(tuple(found), lost)
     some = "; ".join(f"{name}: {why}" for name, why in list(lost.items())[:2]) or "none named"
-    for side in SIDES:
+    for side in SPLITS:
         if not cohort.on(side):
             raise ParamsError(
                 f"split manifest: {side}", f"has no recording that can be used ({some})",

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xperience.cohort.manifest import SIDES, SplitManifest, make_manifest
+from xperience.cohort.manifest import SPLITS, SplitManifest, make_manifest
 from xperience.errors import ParamsError
 from xperience.evaluation import metrics as scoring
 from xperience.evaluation.evaluate import (
@@ -161,7 +161,7 @@ def folds(manifest: SplitManifest, n_folds: int) -> list[SplitManifest]:
     sessions = list(dict.fromkeys(entry.session for entry in manifest))
     if not 3 <= n_folds <= len(sessions):
         raise ParamsError(
-            "n_turns", f"is {n_folds}", f"3 to {len(sessions)}, the sessions there are",
+            "n_folds", f"is {n_folds}", f"3 to {len(sessions)}, the sessions there are",
             "Take fewer folds, or a larger cohort.",
         )  # fmt: skip
     found = []
@@ -248,7 +248,7 @@ def _end_of(whole: CohortProblem, part: RecordingSamples) -> _End | str:
     task = whole.task
     problem = build(task, part.recording.truth, part.recording.blocks(), CONTRACT)
     if not problem.ok:
-        return problem.reason or "it cannot be asked"
+        return problem.reason or "it gives no problem"
     (one,) = predict(problem, "linear")
     if _scaled(task):
         one = replace(one, predicted=_in_unit_of(whole.space, problem, one.predicted))
@@ -257,7 +257,7 @@ def _end_of(whole: CohortProblem, part: RecordingSamples) -> _End | str:
     tested = map(tuple, problem.samples.members[problem.split.test][order].tolist())
     found = [(now, at[row]) for now, row in enumerate(tested) if row in at]
     if not found:
-        return "none of the windows of its end was asked about"
+        return "none of the windows of its end was tested"
     kept, places = np.array(found, dtype=np.int64).T
     return _End(problem, _at(one, order[kept]), places)
 
@@ -457,18 +457,18 @@ def pooled_rows(task: Task, found: Sequence[Fold | str], run: str) -> Iterator[R
     of each fold's training recordings.
     """
     base = {"run": run, "section": SECTION, "contract": CONTRACT, "task": task.name}
-    asked = [one for one in found if isinstance(one, Fold)]
+    scored = [one for one in found if isinstance(one, Fold)]
     reasons = "; ".join(dict.fromkeys(one for one in found if isinstance(one, str)))
-    if not asked:
+    if not scored:
         own = base | measured(task.primary) | {"variant": POOLED}
-        yield Record(**own, status="skipped", reason=reasons or "no fold was asked")
+        yield Record(**own, status="skipped", reason=reasons or "no fold was scored")
         return
-    missing = f"{len(found) - len(asked)} folds are missing: {reasons}" if reasons else ""
-    notes = dict.fromkeys(note for fold in asked for note in fold.notes)
+    missing = f"{len(found) - len(scored)} folds are missing: {reasons}" if reasons else ""
+    notes = dict.fromkeys(note for fold in scored for note in fold.notes)
     noted = {"reason": "; ".join(filter(None, (missing, *notes))) or None}
     primary = task.primary
     heads, trivial = (
-        pooled_scores([getattr(fold, n) for fold in asked]) for n in ("heads", "floors")
+        pooled_scores([getattr(fold, n) for fold in scored]) for n in ("heads", "floors")
     )
     pooled = (*heads.values(), *trivial.values())[0].problem
     compared = Comparison(pooled, heads, trivial, base | {"n_test": pooled.n_test} | noted)
@@ -476,7 +476,7 @@ def pooled_rows(task: Task, found: Sequence[Fold | str], run: str) -> Iterator[R
         yield compared.row(head, primary, bounded=False, variant=POOLED)
         for rival in compared.rivals(head, primary):
             yield compared.difference(head, rival, primary, variant=POOLED)
-    if ends := [fold.ends for fold in asked if fold.ends]:
+    if ends := [fold.ends for fold in scored if fold.ends]:
         yield from _gap_rows(
             pooled_scores(ends), primary, base, (POOLED_WITHIN, POOLED_ENDS, POOLED_GAP)
         )
@@ -534,7 +534,7 @@ def _wide(members: np.ndarray, width: int) -> np.ndarray:
 def cohort_rows(cohort: Cohort, run: str) -> Iterator[Record]:
     """Yield what the cohort is: recordings and windows by split, recordings that were lost."""
     base = {"run": run, "section": SECTION, "contract": CONTRACT}
-    for side in SIDES:
+    for side in SPLITS:
         found = cohort.on(side)
         counts = {"recordings": len(found), "sessions": len({r.entry.session for r in found})}
         counts["windows"] = sum(one.n_windows for one in found)
@@ -557,7 +557,7 @@ def predictions_by_window(
     """
     if problem.task.kind not in ("classify", "multilabel") or not problem.ok:
         return
-    asked = [
+    tested = [
         (part.recording, window, truth)
         for part in problem.parts[TEST]
         for (window, *_), truth in zip(
@@ -570,7 +570,7 @@ def predictions_by_window(
 
     for head, each in predictions.items():
         for one in each:
-            for (recording, window, truth), said in zip(asked, one.predicted, strict=True):
+            for (recording, window, truth), said in zip(tested, one.predicted, strict=True):
                 yield {
                     "episode": recording.entry.episode,
                     "task": problem.task.name,

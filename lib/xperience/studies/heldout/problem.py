@@ -1,4 +1,4 @@
-"""A task asked of a whole cohort: samples of each recording, their targets and their inputs.
+"""A task on a whole cohort: samples of each recording, their targets and their inputs.
 
 Neighbouring windows share three quarters of their frames. Of a few recordings every window counts;
 of many, a sample of windows says as much, and it is what keeps memory and time within bounds that
@@ -57,8 +57,8 @@ class CohortProblem(Problem):
     ----------
     parts : dict of {split: list of RecordingSamples}
         Recordings that have samples, in the order of the cohort.
-    unasked : dict of {episode: reason}
-        Recordings that the task cannot be asked of.
+    left_out : dict of {episode: reason}
+        Recordings that give the task no sample.
     steps : dict of {split: int}
         Samples are those of every so many windows; 1 is all.
     kept : int array, optional
@@ -67,7 +67,7 @@ class CohortProblem(Problem):
 
     space: Space | None = None
     parts: dict[str, list[RecordingSamples]] = field(default_factory=dict)
-    unasked: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
     kept: np.ndarray | None = None
 
@@ -138,7 +138,7 @@ class CohortProblem(Problem):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Samples of each split, as fields of a row; none if the task can't be asked."""
+        """Samples of each split, as fields of a row; none if the task is skipped."""
         return {"n_train": self.n_train, "n_test": self.n_test} if self.ok else {}
 
     @property
@@ -233,12 +233,12 @@ class CohortProblem(Problem):
             n_lost = sum(not part.projected.known[name].any() for part in parts)
             if n_lost and name not in absent:
                 gone.append(f"{name} is its training mean in {n_lost} of {len(parts)} recordings")
-        lost = (f"{name} is not asked: {why}" for name, why in self.unasked.items())
+        lost = (f"{name} is left out: {why}" for name, why in self.left_out.items())
         return (*gone, *self.sampled, *lost)
 
     @property
     def sampled(self) -> tuple[str, ...]:
-        """What a row says of windows that were passed over."""
+        """What a row says of windows that were left out."""
         return tuple(
             f"one of {step} windows of {side} recordings is taken"
             for side, step in self.steps.items()
@@ -253,26 +253,26 @@ def cohort_problem(
     space: Space,
     step: int = 1,
 ) -> CohortProblem:
-    """Return a task, as the contract `corrected` asks it, as a problem of a cohort.
+    """Return a task of the contract `corrected` as a problem of a cohort.
 
     Of every ``step`` windows of training and validation recordings one is learnt from at most.
     """
     parts: dict[str, list[RecordingSamples]] = {side: [] for side in (*LEARN, TEST)}
-    unasked, steps = {}, _steps(task, recordings, step)
+    left_out, steps = {}, _steps(task, recordings, step)
     for recording, own in zip(recordings, projected, strict=True):
         side, why = recording.entry.side, _unavailable(task, recording, own)
         samples = None if why else _samples(task, recording, own, steps[side])
         if samples is None or not len(samples):
-            unasked[recording.entry.episode] = why or "no window has a target"
+            left_out[recording.entry.episode] = why or "no window has a target"
             continue
         parts[side].append(RecordingSamples(recording, own, samples))
-    made = {"space": space, "parts": parts, "unasked": unasked, "steps": steps}
+    made = {"space": space, "parts": parts, "left_out": left_out, "steps": steps}
     problem = CohortProblem(task, CONTRACT, None, Blocks(None, space.absent), **made)
     needed = {one.entry.side for one in recordings} | {"train", TEST}
     for side in (*LEARN, TEST):
         if side in needed and not sum(map(len, parts[side])):
-            reasons = "; ".join(dict.fromkeys(unasked.values())) or "no sample"
-            reason = f"no {side} recording can be asked: {reasons}"
+            reasons = "; ".join(dict.fromkeys(left_out.values())) or "no sample"
+            reason = f"no {side} recording gives a sample: {reasons}"
             return replace(problem, status="skipped", reason=reason)
     if why := task.degenerate(problem.train_targets):
         return replace(problem, status="degenerate", reason=why)

@@ -38,25 +38,25 @@ FREE_TOKENS = 256
 class Answered:
     """Predictions of several authors about the same windows."""
 
-    export: Export  # the records that were asked
+    export: Export  # the records that were answered
     files: dict[str, Path]  # predictions of each author, JSON lines
-    unasked: dict[str, str]  # why others were not asked
+    failed: dict[str, str]  # why others gave no predictions
 
 
 def answer_of(answered: Answered, author: str) -> ClipAnswer:
     """Return what an author said about the clip in the middle of all test clips.
 
-    If the author was not asked, that is an AnswersError that tells the reason.
+    If the author gave none, that is an AnswersError with the reason.
     """
     if author not in answered.files:
         raise AnswersError(
-            author, f"was not asked ({answered.unasked.get(author, 'no such author')})",
-            f"one of {', '.join(answered.files)}", "Choose an author that was asked.",
+            author, f"gave no predictions ({answered.failed.get(author, 'no such author')})",
+            f"one of {', '.join(answered.files)}", "Choose one of these.",
         )  # fmt: skip
     lines = [parse_json(line) for _, line in read_lines(answered.files[author])]
     said = {line["id"]: line["raw_prediction"] for line in lines}
-    asked = [record for record in answered.export.records("test") if record.id in said]
-    record = asked[len(asked) // 2]  # chosen by its place, not by how well it is answered
+    records = [record for record in answered.export.records("test") if record.id in said]
+    record = records[len(records) // 2]  # chosen by its place, not by how well it is answered
     raw = said[record.id]
     return ClipAnswer(author, record, raw, read_answer(raw, answered.export.options))
 
@@ -67,12 +67,12 @@ def answer_records(
     folder: Path,
     settings: ExportSettings = SETTINGS,
 ) -> Answered:
-    """Ask every author for strict JSON about test windows.
+    """Let every author answer in strict JSON about test windows.
 
     Parameters
     ----------
     manifest : SplitManifest
-        Whose recordings are asked about.
+        Of the recordings.
     predictions : table
         See `xperience.studies.heldout.folds.predictions_by_window`.
     folder : Path
@@ -83,7 +83,7 @@ def answer_records(
     Returns
     -------
     Answered
-        An author that cannot be asked is in ``unasked``, with the reason. If no record can be
+        An author that can't answer is in ``failed``, with the reason. If no record can be
         exported at all, that is an AnswersError.
     """
     shutil.rmtree(folder, ignore_errors=True)
@@ -102,11 +102,11 @@ def answer_records(
             write_predictions(folder / f"{author}.jsonl", said())
             answered.files[author] = folder / f"{author}.jsonl"
         except AnswersError as error:
-            answered.unasked[author] = str(error)
+            answered.failed[author] = str(error)
     try:
         answered.files.update(_by_tiny_model(export, folder))
     except AnswersError as error:
-        answered.unasked.update(dict.fromkeys((CONSTRAINED, FREE), str(error)))
+        answered.failed.update(dict.fromkeys((CONSTRAINED, FREE), str(error)))
     return answered
 
 
@@ -130,15 +130,15 @@ def _by_tiny_model(export: Export, folder: Path) -> dict[str, Path]:
 def strict_rows(answered: Answered, run: str) -> Iterator[Record]:
     """Yield validity and scores of every author; ``head`` names it and ``task`` the field.
 
-    They are over all asked windows (variant "strict" of fields: what is not valid is wrong), with
-    the best trivial baseline and the paired difference from it.
+    They are over all records (variant "strict" of fields: what is not valid is wrong), with the
+    best trivial baseline and the paired difference from it.
     """
     for author, path in answered.files.items():
         for row in evaluate(path, answered.export.folder / OPTIONS, author):
             mine = row.head == author and row.contract == HONEST and row.metric in SHOWN
             if mine and row.variant in (None, EVIDENCE_OF if row.metric == EVIDENCE else STRICT):
                 yield row.model_copy(update={"run": run, "section": SECTION})
-    for author, reason in answered.unasked.items():
+    for author, reason in answered.failed.items():
         yield Record(
             run=run, section=SECTION, contract=CONTRACT, head=author, metric="strict_validity",
             higher_is_better=True, status="skipped", reason=reason,

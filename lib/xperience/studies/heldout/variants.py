@@ -74,7 +74,7 @@ def fewer_recordings(
 
 
 def _constant(problem: CohortProblem) -> CohortProblem:
-    """Return a problem that can be asked though training has one class only: it is predicted."""
+    """Return a problem that is scored though training has one class only: that is predicted."""
     if problem.status != "degenerate" or problem.task.kind != "classify":
         return problem
     labels = labels_of(problem.task, problem.train_targets)
@@ -85,7 +85,7 @@ def _constant(problem: CohortProblem) -> CohortProblem:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Described:
     """What is known of a task's variant, of one fold or pooled, once its inputs were let go."""
 
     task: Task
@@ -120,16 +120,16 @@ def keep(fold: dict[str, Ablation], found: Mapping[str, Ablation]) -> None:
             fold[task] = PooledAblation(one.head, {}, {}, light(one.floors))
         mine = fold[task]
         for variant, problem in one.problems.items():
-            asked = _Asked(problem.task, problem.counts, problem.sampled)
+            known = _Described(problem.task, problem.counts, problem.sampled)
             if variant not in one.scores:
-                lost = replace(asked, status=problem.status, reason=problem.reason)
+                lost = replace(known, status=problem.status, reason=problem.reason)
                 mine.problems.setdefault(variant, lost)
                 continue
             (scores,) = light({variant: one.scores[variant]}).values()
             if variant in mine.scores:
                 draws = (*mine.scores[variant].draws, *scores.draws)
                 scores = replace(scores, draws=draws, seeds=(None,) * len(draws))
-            mine.scores[variant], mine.problems[variant] = scores, asked
+            mine.scores[variant], mine.problems[variant] = scores, known
 
 
 def pooled(folds: Sequence[Mapping[str, Ablation]]) -> dict[str, PooledAblation]:
@@ -154,20 +154,20 @@ def pooled(folds: Sequence[Mapping[str, Ablation]]) -> dict[str, PooledAblation]
     return found
 
 
-def _over(each: Sequence[_Asked], ok: bool) -> _Asked:
+def _over(each: Sequence[_Described], ok: bool) -> _Described:
     """Return what is known of a variant over all folds."""
     if not ok:
         lost = next((one for one in each if one.status != "ok"), None)
-        return lost or _Asked(each[0].task, {}, (), "skipped", "not asked in every fold")
+        return lost or _Described(each[0].task, {}, (), "skipped", "not scored in every fold")
     counts = {"n_train": round(np.mean([one.counts["n_train"] for one in each])),
               "n_test": sum(one.counts["n_test"] for one in each)}  # fmt: skip
     notes = dict.fromkeys(note for one in each for note in one.notes)
-    return _Asked(each[0].task, counts, (f"folds: {len(each)}", *notes))
+    return _Described(each[0].task, counts, (f"folds: {len(each)}", *notes))
 
 
 def compared_rows(
     found: Mapping[str, Ablation], pair: tuple[str, str], base: Mapping[str, Any]
 ) -> list[Record]:
     """Return the rows of a variant against another, Holm's p over all tasks that have both."""
-    asked = [one for one in found.values() if pair[0] in one.scores and pair[1] in one.scores]
-    return comparison_rows(asked, pair, base) if asked else []
+    both = [one for one in found.values() if pair[0] in one.scores and pair[1] in one.scores]
+    return comparison_rows(both, pair, base) if both else []
