@@ -17,7 +17,9 @@
 # %% [markdown]
 # # 8. The published record
 #
-# Do the note's numbers follow from what was published with them, and what do they mean?
+# Do published numbers follow from what was published with them, and what do they mean? Three groups
+# are counted apart: the rows of the note's tables, the numbers in its text, and the scores of log-mel
+# alone in the audio study that was published beside it.
 #
 # *Reads* the published record in `published` (predictions, labels, features; nothing of it is kept
 # here) and the note's numbers in `params/published.yaml`.<br>
@@ -104,6 +106,7 @@ Markdown(words.agreement_sentence(told))
 #
 # ### Number by number
 #
+# A line for each section of the note, one for the numbers of its text, and one for the audio study.
 # *exact*: equal after rounding to the printed decimals. *within tolerance*: the order in which
 # float32 numbers are summed decides predictions near chance. *derived*: what was published only
 # bounds the number, and it lies within the bounds. *not recomputable*: the reason says what wasn't

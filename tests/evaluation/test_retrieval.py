@@ -271,7 +271,7 @@ def test_the_figures_say_what_the_ranks_are(aligned, said):
     away_s = np.median(one.first_distance_frames) / 20
     assert f"top result: {away_s:.1f} s (" in draw_distances(rankings, rows, 20.0).title
     own = next(row.value for row in rows if row.variant == "own window")
-    assert f"stands out by {own:.1f} SD (" in draw_similarity(rankings, rows, 20.0).title
+    assert f"from the query's mean: {own:+.1f} SD (" in draw_similarity(rankings, rows, 20.0).title
     metrics = {row.metric for row in rows}
     assert {WITHIN, BETWEEN} <= metrics
     assert draw_actions(rows).title

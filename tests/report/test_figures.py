@@ -81,6 +81,7 @@ def test_the_timelines_words_follow_the_labels(actions, title, text, make_table)
     picture = draw_timeline(make_table(actions))
     assert picture.title.startswith(title)
     assert f"1 step, numbered and in two colours; {text}" in said_below(picture)
+    assert ("Training ends" in said_below(picture)) == ("tested" in title)
 
 
 def said_below(picture) -> str:

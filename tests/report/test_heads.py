@@ -92,16 +92,19 @@ def studied(*heads) -> dict:
 
 def test_the_figure_s_title_follows_the_rows():
     won = studied(("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.6, (0.3, 0.5), (0.1, 0.4)))
-    assert "in 1 of 1 task (corrected)" in draw_gains(won).title
-    assert "in 1 of 1 task" in draw_gains(won, rival="linear").title
+    assert "in 1 of 1 tested task under corrected" in draw_gains(won).title
+    assert "in 1 of 1 tested task" in draw_gains(won, rival="linear").title
     lost = studied(("linear", 0.3, (-0.1, 0.3), None), ("neural", 0.1, (-0.3, 0.5), (-0.4, 0.1)))
-    assert "in none of 1 task" in draw_gains(lost).title
+    assert "in none of 1 tested task" in draw_gains(lost).title
     assert "neural -0.12 (no significant difference)" in draw_gains(lost).alt
 
 
 def test_a_task_of_one_contract_has_a_line_of_its_own_and_the_largest_gain_comes_first():
     rows, tasks = studied(("linear", 0.6, (0.3, 0.5), None))["corrected"]
-    canvas = draw_gains({"published": ([], {HANDS.name: HANDS}), "corrected": (rows, tasks)}).figure
+    hands = scores(HANDS, 0.2, ("linear", 0.3, (0.05, 0.2), None))
+    canvas = draw_gains(
+        {"published": (hands, {HANDS.name: HANDS}), "corrected": (rows, tasks)}
+    ).figure
     published, corrected = canvas.axes
     labels = [text.get_text() for text in published.get_yticklabels()]
     assert labels == ["timeline action", "hand trajectory forecast"]
@@ -117,7 +120,9 @@ def test_a_contract_whose_differences_are_not_tested_has_no_panel():
     ]
     picture = draw_gains({"published": (few, tasks), "corrected": (rows, tasks)}, rival="linear")
     assert [ax.get_title(loc="left") for ax in picture.figure.axes] == ["corrected"]
-    assert picture.title.endswith("in 1 of 1 task (corrected), not tested under published")
+    assert picture.title.endswith(
+        "in 1 of 1 tested task under corrected; not tested under published"
+    )
 
 
 def test_the_table_has_one_row_per_task_and_one_verdict_per_head():
@@ -141,10 +146,12 @@ def trained(held) -> list:
 
 
 def test_learning_curves_tell_where_they_turn():
-    picture = draw_curves(trained([3, 2, 1, 2, 3]))
-    assert picture.title.startswith("Networks soon overfit: held-out loss is least after 3 epochs")
-    assert picture.title.endswith("then rises in 1 of 1 run")
-    assert draw_curves(trained([3, 2, 1])).title.startswith("Held-out loss is least after 3 epochs")
+    both = [*trained([3, 2, 1, 2, 3]), *trained([1, 2]), *trained([3, 2, 1])]
+    assert draw_curves(both).title == (
+        "Held-out loss is least after 3 epochs (median; 1 to 3 in 3 runs); in 1 the first epoch is "
+        "the best"
+    )
+    assert draw_curves(trained([3, 2])).title.endswith("in none the first epoch is the best")
     picture = draw_curves(trained([None, None]))
     assert picture.title == "No learning curve was judged on held-out segments"
     assert "No learning" in draw_curves([]).title

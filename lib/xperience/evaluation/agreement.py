@@ -27,6 +27,8 @@ class Figure:
         Why there is nothing to compare, or what the figure was compared with instead.
     bounds : (float, float), optional
         Of a figure that is derived: the least and the most that what was published allows.
+    group : str
+        What printed it: a "table" of the note, its "text", or the audio "study" beside it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Figure:
     status: Status
     reason: str | None = None
     bounds: tuple[float, float] | None = None
+    group: Literal["table", "text", "study"] = "table"
 
 
 def agreement(published: float, recomputed: float, digits: int, tolerance: float = 0.0) -> Status:

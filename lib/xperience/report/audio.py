@@ -79,7 +79,7 @@ def comparison_table(rows: Iterable[Record], pair: Pair) -> pd.DataFrame:
         primary, (said, why) = gain.metric.removesuffix("_gain"), verdict(gain)
         wins = beside(rows, gain, NET_WINS)
         own = beside(rows, gain, primary, against=None)
-        if said == Verdict.BETTER and own.skill is not None and own.skill <= 0:
+        if said == Verdict.BETTER and own and own.skill is not None and own.skill <= 0:
             why = "still below the best trivial baseline"
         found.append(
             {
@@ -92,7 +92,8 @@ def comparison_table(rows: Iterable[Record], pair: Pair) -> pd.DataFrame:
                 "finding": f"{said} ({why})" if why else str(said),
             }
         )
-    return pd.DataFrame(found).set_index(["contract", "task"])
+    columns = ["contract", "task", "measure", "gain", "p (Holm)", "net wins", "finding"]
+    return pd.DataFrame(found, columns=columns).set_index(columns[:2])
 
 
 def score_table(rows: Iterable[Record], contract: str) -> pd.DataFrame:

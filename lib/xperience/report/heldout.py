@@ -1,6 +1,6 @@
 """The words and tables of the section on held-out episodes, from its rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -25,13 +25,16 @@ from xperience.report.quantities import percent
 from xperience.report.tables import (
     UNKNOWN,
     Verdict,
+    any_tested,
     difference,
     floor,
     listed,
     number,
+    of_tested,
     readable,
     score,
     verdict,
+    verdicts,
 )
 from xperience.tasks.catalogue import TASKS_BY_NAME, tasks_of
 from xperience.text import as_markdown
@@ -129,24 +132,14 @@ def gap_table(rows: Rows, head: str) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def verdicts(rows: Iterable[Record | None]) -> dict[Verdict, int]:
-    """Return how many differences have each verdict."""
-    found = [verdict(row)[0] for row in rows]
-    return {one: found.count(one) for one in Verdict}
-
-
-def _n_tested(counts: Mapping[Verdict, int]) -> int:
-    return sum(counts.values()) - counts[Verdict.NOT_TESTED]
-
-
 def gap_title(rows: Rows, head: str) -> str:
     """Return what the gaps of all tasks say together."""
     counts = verdicts(sides_of(rows, task, head).gap for task in tasks_in(rows))
-    if not (n := _n_tested(counts)):
-        return "Too few recordings to test what training on others costs or brings"
+    if not any_tested(counts):
+        return "What training on other recordings costs or brings is not tested"
     return (
         f"Training on other recordings is significantly better than on the own beginning in "
-        f"{counts[Verdict.BETTER]} of {n} tasks, worse in {counts[Verdict.WORSE]}"
+        f"{counts[Verdict.BETTER]} of {of_tested(counts)}, worse in {counts[Verdict.WORSE]}"
     )
 
 
@@ -161,12 +154,11 @@ def floor_title(rows: Rows, heads: Sequence[str]) -> str:
     parts = []
     for head in heads:
         counts = verdicts(against_floor(rows, task, head) for task in tasks_in(rows))
-        if n := _n_tested(counts):
-            parts.append(f"{head} in {counts[Verdict.BETTER]} of {n}")
+        if any_tested(counts):
+            parts.append(f"{head} in {counts[Verdict.BETTER]} of {of_tested(counts)}")
     if not parts:
-        return "Too few recordings to test heads against trivial baselines"
-    where = f"{', '.join(parts)} tasks"
-    return f"Significantly better than trivial baselines on unseen recordings: {where}"
+        return "Whether heads are better than trivial baselines is not tested"
+    return f"Significantly better than trivial baselines on unseen recordings: {', '.join(parts)}"
 
 
 def rival_table(rows: Rows, head: str, rival: str) -> pd.DataFrame:
@@ -191,11 +183,11 @@ def rival_table(rows: Rows, head: str, rival: str) -> pd.DataFrame:
 def rival_words(rows: Rows, head: str, rival: str) -> str:
     """Return in how many tasks a head is better and worse than another on unseen recordings."""
     counts = verdicts(find(rows, task, head, POOLED, rival) for task in tasks_in(rows))
-    if not (n := _n_tested(counts)):
+    if not any_tested(counts):
         return f"Whether the {head} head is better than the {rival} one can't be tested here."
     return (
         f"On unseen recordings the {head} head is significantly better than the {rival} one in "
-        f"{counts[Verdict.BETTER]} and worse in {counts[Verdict.WORSE]} of {n} tasks; in "
+        f"{counts[Verdict.BETTER]} and worse in {counts[Verdict.WORSE]} of {of_tested(counts)}; in "
         f"{counts[Verdict.NO_DIFFERENCE]} there is no significant difference."
     )
 
@@ -217,19 +209,23 @@ def findings(rows: Rows, variant: str, against: str) -> dict[str, Verdict]:
 
 def ablation_title(rows: Rows) -> str:
     """Return in how many tasks leaving each modality out costs significantly."""
-    costs, free = [], []
+    costs, free, untested = [], [], []
     for name in modalities_in(rows):
-        found = list(findings(rows, f"{ABLATION}without={name}", f"{ABLATION}all").values())
-        if n := len(found) - found.count(Verdict.NOT_TESTED):
-            worse = found.count(Verdict.WORSE)
-            (costs if worse else free).append(f"{name} {worse} of {n}" if worse else name)
+        counts = verdicts(gains(rows, (f"{ABLATION}without={name}", f"{ABLATION}all"), CONTRACT))
+        if not any_tested(counts):
+            untested.append(name)
+        elif worse := counts[Verdict.WORSE]:
+            costs.append(f"{name} {worse} of {of_tested(counts)}")
+        else:
+            free.append(name)
     if not costs + free:
-        return "Too few recordings to test what each modality adds"
+        return "What each modality adds is not tested"
     left = listed(free).replace(" and ", " or ")
-    if not costs:
-        return f"No task is significantly worse without {left}"
-    said = f"Tasks significantly worse without: {', '.join(costs)}"
-    return f"{said}; none without {left}" if free else said
+    said = f"No tested task is significantly worse without {left}"
+    if costs:
+        said = f"Tasks significantly worse without: {', '.join(costs)}"
+        said += f"; none without {left}" if free else ""
+    return f"{said}; not tested without {listed(untested)}" if untested else said
 
 
 def sizes_in(rows: Rows) -> list[int]:
@@ -243,14 +239,14 @@ def scaling_title(rows: Rows) -> str:
     most = sizes_in(rows)[-1:] or [1]
     one, parts = f"{SCALING}1", []
     for name, ending in (("in", ""), ("with no more windows in", ONE_WORTH)):
-        found = list(findings(rows, f"{SCALING}{most[0]}{ending}", one).values())
-        if n := len(found) - found.count(Verdict.NOT_TESTED):
-            worse = found.count(Verdict.WORSE)
-            harm = f" (worse in {worse})" if worse else ""
-            parts.append(f"{name} {found.count(Verdict.BETTER)} of {n} tasks{harm}")
+        counts = verdicts(gains(rows, (f"{SCALING}{most[0]}{ending}", one), CONTRACT))
+        if any_tested(counts):
+            worse = counts[Verdict.WORSE]
+            harm = f", worse in {worse}" if worse else ""
+            parts.append(f"{name} {counts[Verdict.BETTER]} of {of_tested(counts)}{harm}")
     if not parts:
-        return "Too few recordings to test what more of them bring"
-    return f"{most[0]} training recordings are significantly better than 1 {', '.join(parts)}"
+        return "What more training recordings bring is not tested"
+    return f"{most[0]} training recordings are significantly better than 1 {'; '.join(parts)}"
 
 
 def word_scores(rows: Rows, head: str) -> pd.DataFrame:
@@ -342,5 +338,7 @@ def strict_words(rows: Rows) -> str:
                  and row.metric in scores and row.value > row.floor]  # fmt: skip
         fields = ", ".join(str(task).replace("_", " ") for task in dict.fromkeys(above))
         skill = f"above the best trivial baseline in {fields or 'no field'}"
+        if not any(row.floor is not None and row.metric in scores for row in mine):
+            skill = "no field has a trivial baseline"
         lines.append(f"- {name}: {percent(valid.value)} valid; {skill}.")
     return "\n".join(lines)

@@ -21,16 +21,18 @@ from xperience.report.quantities import counted, percent
 from xperience.report.tables import (
     Rows,
     Verdict,
-    capital,
+    any_tested,
     difference,
     ends,
     floor,
     listed,
     number,
+    of_tested,
     readable,
     score,
     signed,
     verdict,
+    verdicts,
 )
 from xperience.tasks.audio import RAW_ONLY
 from xperience.tasks.catalogue import TASKS_BY_NAME
@@ -53,14 +55,20 @@ PRIMARY = {
 
 
 def from_zero(rows: Rows, variant: str | None) -> list[Record]:
-    """Return how forecasts of the stitched trajectory differ from the zero-velocity baseline."""
+    """Return how forecasts of the stitched trajectory differ from the zero-velocity baseline.
+
+    Nothing if none has a value; else also those that have none.
+    """
     found = rows.all(task=STITCHED, metric="mpjpe", against=ZERO, variant=variant)
-    return [row for row in found if row.value is not None]
+    return found if any(row.value is not None for row in found) else []
 
 
-def winners(found: Sequence[Record]) -> list[Record]:
-    """Return the differences that are significantly better."""
-    return [row for row in found if verdict(row)[0] is Verdict.BETTER]
+def by_verdict(found: Iterable[Record]) -> dict[Verdict, list[Record]]:
+    """Return differences by what they allow to be said."""
+    told: dict[Verdict, list[Record]] = {one: [] for one in Verdict}
+    for row in found:
+        told[verdict(row)[0]].append(row)
+    return told
 
 
 def figures_table(figures: Sequence[Figure]) -> pd.DataFrame:
@@ -81,26 +89,42 @@ def figures_table(figures: Sequence[Figure]) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["where", "number"])
 
 
+_GROUPS = {
+    "table": ("row", "the note's tables"),
+    "text": ("number", "the note's text"),
+    "study": ("score", "the published audio study"),
+}
+_OUTCOMES = {
+    "exact": "equal",
+    "within tolerance": "within tolerance",
+    "derived": "within derived bounds",
+    "differs": "different",
+    "not recomputable": "not recomputable",
+    "skipped": "not in the record",
+}
+
+
+def agreement_of(figures: Sequence[Figure]) -> dict[str, str]:
+    """Return what became of each group of published numbers, the note's own tables first."""
+    said = {}
+    for group, (noun, where) in _GROUPS.items():
+        if own := [one.status for one in figures if one.group == group]:
+            counts = {status: own.count(status) for status in _OUTCOMES}
+            parts = [f"{n} {_OUTCOMES[status]}" for status, n in counts.items()
+                     if n or status in ("exact", "differs")]  # fmt: skip
+            said[group] = f"Of {counted(len(own), noun)} of {where}: {', '.join(parts)}"
+    return said
+
+
 def agreement_sentence(figures: Sequence[Figure]) -> str:
-    """Return how many of the note's numbers come out, and how well."""
-    told = [one for one in figures if one.status != "skipped"]
-    if not told:
+    """Return how many of the published numbers come out, and how well, as a Markdown list."""
+    if all(one.status == "skipped" for one in figures):
         reason = figures[0].reason if figures else "there are no numbers"
         return f"Nothing could be recomputed: {as_markdown(reason)}."
-    count = {one.status: 0 for one in told} | dict.fromkeys(("exact", "differs"), 0)
-    for one in told:
-        count[one.status] += 1
-    known = len(told) - count.get("not recomputable", 0)
-    near, derived = count.get("within tolerance", 0), count.get("derived", 0)
-    more = f", {near} within tolerance" if near else ""
-    more += f", {derived} within the bounds that it allows" if derived else ""
-    off = count["differs"]
-    rest = f" and **{off} differ**" if off else " and none differs"
-    return (
-        f"Of {counted(len(told), 'number')}, {known} can be recomputed from what was published: "
-        f"**{count['exact']} exactly**{more}{rest}. For the other {len(told) - known} the table "
-        f"says what is missing."
-    )
+    lines = [f"- {text}." for text in agreement_of(figures).values()]
+    if any(one.status == "not recomputable" for one in figures):
+        lines.append("- Where a number is not recomputable the table says what is missing.")
+    return "\n".join(lines)
 
 
 def beyond_sentences(rows: Iterable[Record]) -> str:
@@ -119,9 +143,9 @@ def _local(rows: Rows) -> str | None:
     )
     if None in (mine, shared, frames, copied):
         return None
-    end = "more than the model" if copied.value > mine.value else "the model scores more"
+    end = "more than the model" if copied.value > mine.value else "not more than the model"
     return (
-        f"**The local split tests what it trained on.** {percent(shared.value)} of its test "
+        f"**What the local split shares.** {percent(shared.value)} of its test "
         f"windows share frames with a training window, and {percent(frames.value)} of their frames "
         f"were trained on. Copying the label of the training window nearest in time, without "
         f"looking at a feature, gives macro-F1 {copied.value:.4f} where the model has "
@@ -134,7 +158,7 @@ def _unseen(rows: Rows) -> str | None:
     if row is None or row.ceiling is None:
         return None
     return (
-        f"**Most of the action test can't be answered.** {percent(1 - row.ceiling)} of its windows "
+        f"**Actions that were never trained.** {percent(1 - row.ceiling)} of its windows "
         f"show an action that no training window has, so a closed set of classes reaches an "
         f"accuracy of {number(row.ceiling)} at most. The linear head has {number(row.value)}."
     )
@@ -147,7 +171,7 @@ def _persistence(rows: Rows) -> str | None:
     if floor is None or best is None:
         return None
     return (
-        f"**Next action is the present one.** To say that the action goes on has macro-F1 "
+        f"**Next action and the present one.** To say that the action goes on has macro-F1 "
         f"{floor.value:.3f}; the better published head has {best:.3f}. Repeating a label needs no "
         f"list of trained classes."
     )
@@ -205,27 +229,25 @@ def _grounding(rows: Rows) -> str | None:
 
 
 def _contact(rows: Rows) -> str | None:
-    found = rows.all(task="contact_prediction", metric="macro_f1")
-    found = [row for row in found if row.ci_reason and row.value is not None]
-    if not found:
+    mine = rows.scored(task="contact_prediction", head="linear", metric="macro_f1")
+    if mine is None or mine.floor != 1:
         return None
     return (
-        f"**Contact tests nothing.** Every test window is in contact, so the majority class scores "
-        f"{found[0].value:.1f} as well."
+        f"**Contact tests nothing.** Every test window is of one class: always naming it scores "
+        f"{number(mine.floor)}, the linear head {number(mine.value)}."
     )
 
 
 def _rivals(rows: Rows) -> str | None:
     found = [rows.one(contract="published", task=task, head="neural", metric=metric,
                       against="linear") for task, metric in PRIMARY.items()]  # fmt: skip
-    sides = [verdict(row)[0] for row in found]
-    if not (n := len(sides) - sides.count(Verdict.NOT_TESTED)):
+    counts = verdicts(found)
+    if not any_tested(counts):
         return None
-    better, worse = sides.count(Verdict.BETTER), sides.count(Verdict.WORSE)
+    better, worse = counts[Verdict.BETTER], counts[Verdict.WORSE]
     return (
-        f"**Neural against linear.** Of {counted(n, 'task')} where the two published heads can be "
-        f"compared, the neural one is significantly better in {better or 'none'} and worse in "
-        f"{worse or 'none'}."
+        f"**Neural against linear.** The published neural head is significantly better than the "
+        f"linear one in {better or 'none'} of {of_tested(counts)}, worse in {worse or 'none'}."
     )
 
 
@@ -235,7 +257,7 @@ _BEYOND = (_local, _unseen, _persistence, _pairs, _rivals, _resting, _grounding,
 def forecast_verdict(rows: Iterable[Record]) -> str:
     """Return in words whether any forecast of the real hands beats the zero-velocity baseline."""
     rows = Rows(rows)
-    parts = [_walked(rows), *_split(rows)]
+    parts = [_walked(rows), _split(rows)]
     texts = [text for text in parts if text]
     return "\n\n".join(texts) or "There is no real trajectory to forecast."
 
@@ -244,39 +266,36 @@ def _walked(rows: Rows) -> str | None:
     found = from_zero(rows, ROLLING)
     if not found:
         return None
-    n_test, won = found[0].n_test, winners(found)
-    if not won:
-        return (
-            f"**No forecast is significantly better than zero velocity** with a rolling origin "
-            f"over {n_test:,} samples."
-        )
-    texts = [
-        f"{readable(row.head)} by {number(-row.value, row.unit)} ({_bounds(row)})" for row in won
-    ]
-    rest = [readable(row.head) for row in found if row not in won]
-    others = f" {capital(listed(rest))}: no significant difference." if rest else ""
+    said = _against_zero(found)
     return (
-        f"**Significantly better than zero velocity,** with a rolling origin over {n_test:,} "
-        f"samples, each part forecast from all before it: {listed(texts)}.{others}"
+        f"**Against zero velocity,** with a rolling origin over {_n_test(found):,} samples, each "
+        f"part forecast from all before it: {said}."
     )
 
 
-def _split(rows: Rows) -> list[str]:
+def _against_zero(found: Sequence[Record]) -> str:
+    """Return which forecasts are better than zero velocity, worse, neither, or not tested."""
+    said = []
+    for one, rows in by_verdict(found).items():
+        names = [f"{readable(row.head)} {signed(row.value, row.unit)} "
+                 f"({verdict(row)[1] or ends(row)})" for row in rows]  # fmt: skip
+        sure = "significantly " if one in (Verdict.BETTER, Verdict.WORSE) else ""
+        if names or one is Verdict.BETTER:
+            said.append(f"{sure}{one}: {listed(names)}")
+    return "; ".join(said)
+
+
+def _n_test(found: Sequence[Record]) -> int:
+    return max(row.n_test or 0 for row in found)
+
+
+def _split(rows: Rows) -> str | None:
     found = from_zero(rows, None)
     if not found:
-        return []
-    won = [readable(row.head) for row in winners(found)]
-    best = min(found, key=lambda row: row.value)
-    said = f"significantly better: {listed(won)}" if won else "none is significantly better"
-    return [
-        f"On the one chronological split ({found[0].n_test:,} test samples) {said}; the lowest "
-        f"error is that of {readable(best.head)}, {signed(best.value, best.unit)} from zero "
-        f"velocity ({_bounds(best)})."
-    ]
-
-
-def _bounds(row: Record) -> str:
-    return ends(row) or row.ci_reason or "no interval"
+        return None
+    return (
+        f"On the one chronological split ({_n_test(found):,} test samples) {_against_zero(found)}."
+    )
 
 
 def trajectory_sentence(rows: Iterable[Record]) -> str:

@@ -144,8 +144,9 @@ def unsensed_text(rows: Sequence[Record], task: str) -> str:
         probes = [known.one(**own, head=name) for name in UNSENSED]
         probes = [row for row in probes if row is not None and row.value is not None]
         place = f"*{SPLIT_NAMES[split]}*, `{contract}`"
-        if head.value is None or not probes:
-            lines.append(f"- {place}: no score ({as_markdown(head.reason or 'no probe')}).")
+        if head is None or head.value is None or not probes:
+            why = (head and head.reason) or "no probe"
+            lines.append(f"- {place}: no score ({as_markdown(why)}).")
             continue
         best = max(probes, key=lambda row: row.value)
         gap = known.one(**own, head=best.head, against="linear")

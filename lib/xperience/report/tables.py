@@ -1,11 +1,12 @@
 """How rows are found, judged and written for readers: one finder, one verdict, one formatter."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import pandas as pd
 
 from xperience.evaluation.records import ALPHA, Record
+from xperience.report.quantities import counted
 from xperience.text import as_markdown
 
 UNKNOWN = "–"
@@ -66,6 +67,28 @@ def verdict(row: Record | None) -> tuple[Verdict, str]:
         return Verdict.NO_DIFFERENCE, ""
     above = row.value > 0
     return (Verdict.BETTER if above == row.higher_is_better else Verdict.WORSE), ""
+
+
+def verdicts(rows: Iterable[Record | None]) -> dict[Verdict, int]:
+    """Return how many differences have each verdict."""
+    found = [verdict(row)[0] for row in rows]
+    return {one: found.count(one) for one in Verdict}
+
+
+def any_tested(counts: Mapping[Verdict, int]) -> bool:
+    """Return whether anything can be said of some of the differences that were counted."""
+    return sum(counts.values()) > counts[Verdict.NOT_TESTED]
+
+
+def of_tested(counts: Mapping[Verdict, int], noun: str = "task") -> str:
+    """Return how many differences were tested and, if there are any, how many were not.
+
+    >>> of_tested({Verdict.BETTER: 1, Verdict.NO_DIFFERENCE: 2, Verdict.NOT_TESTED: 1})
+    '3 tested tasks (1 not tested)'
+    """
+    lost = counts[Verdict.NOT_TESTED]
+    text = counted(sum(counts.values()) - lost, f"tested {noun}")
+    return f"{text} ({lost:,} not tested)" if lost else text
 
 
 def _untested(row: Record | None) -> str:

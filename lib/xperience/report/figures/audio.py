@@ -24,11 +24,24 @@ from xperience.report.figures.style import (
     elide,
     empty_panel,
     new_figure,
+    nothing,
     set_title,
     styled,
     time_axis,
 )
-from xperience.report.tables import Rows, Verdict, listed, readable, share, signed, verdict
+from xperience.report.tables import (
+    Rows,
+    Verdict,
+    any_tested,
+    listed,
+    of_tested,
+    readable,
+    reason_of,
+    share,
+    signed,
+    verdict,
+    verdicts,
+)
 from xperience.tasks.audio import WITH_SOUND
 
 _LOOKS = {"published": (ORANGE, "s"), "corrected": (BLUE, "o")}
@@ -43,8 +56,10 @@ def draw_audio_forest(rows: Iterable[Record]) -> Picture:
     rows = Rows(rows)
     found = {one: gains(rows, WITH_SOUND, one) for one in FEATURES}
     found = {contract: each for contract, each in found.items() if each}
-    tasks = list(dict.fromkeys(row.task for each in found.values() for row in each))
     title = _forest_title(found)
+    if not found:
+        return nothing(title, "no task has scores with and without sound")
+    tasks = list(dict.fromkeys(row.task for each in found.values() for row in each))
     figure = new_figure(2.0 + 0.34 * max(len(tasks), 2), NARROW_IN)
     small = (
         "Net wins of sound: share of test windows predicted better with it minus share predicted "
@@ -57,7 +72,7 @@ def draw_audio_forest(rows: Iterable[Record]) -> Picture:
         for gain in each:
             wins, name = beside(rows, gain, NET_WINS), readable(gain.task)
             if wins is None or wins.value is None:
-                said.append(f"{name} {gain.reason}")
+                said.append(f"{name} {reason_of(gain)}")
                 continue
             sure = verdict(gain)[0] in (Verdict.BETTER, Verdict.WORSE)
             draw_point(ax, wins, tasks.index(gain.task) + shift, _LOOKS[contract], filled=sure)
@@ -74,21 +89,23 @@ def draw_audio_forest(rows: Iterable[Record]) -> Picture:
 def _forest_title(found: dict[str, list[Record]]) -> str:
     said = {}
     for contract, each in found.items():
-        verdicts = {one.task: verdict(one)[0] for one in each if one.value is not None}
-        better = [readable(task) for task, one in verdicts.items() if one is Verdict.BETTER]
-        worse = list(verdicts.values()).count(Verdict.WORSE)
-        if verdicts:
-            n = len(verdicts)
-            named = listed(better) if len(better) <= 2 else f"{len(better)} of {n} tasks"
-            said[contract] = f"improves {named if better else 'no task'}"
-            said[contract] += f" and worsens {worse}" if worse else ""
+        counts = verdicts(each)
+        better = [readable(one.task) for one in each if verdict(one)[0] is Verdict.BETTER]
+        named = f"{len(better)} ({listed(better)})" if 1 <= len(better) <= 2 else len(better)
+        worse = counts[Verdict.WORSE] or "none"
+        if any_tested(counts):
+            said[contract] = (
+                f"improves {named or 'none'} and worsens {worse} of {of_tested(counts)}"
+            )
+    untested = [contract for contract in found if contract not in said]
     if not said:
-        return "Nothing can be compared: there is no sound"
+        return "Whether audio improves any task is not tested"
     if len(said) > 1 and len(set(said.values())) == 1:
-        return f"Audio significantly {next(iter(said.values()))}, under both contracts"
-    return "Audio significantly " + "; ".join(
-        f"{what} ({contract})" for contract, what in said.items()
-    )
+        parts = [f"{next(iter(said.values()))} under both contracts"]
+    else:
+        parts = [f"{what} under {contract}" for contract, what in said.items()]
+    parts += [f"not tested under {contract}" for contract in untested]
+    return f"Audio significantly {'; '.join(parts)}"
 
 
 # --- the sound itself --------------------------------------------------------------------------
@@ -107,10 +124,10 @@ def draw_sound(table: WindowTable, sound: Spectrogram | None, reason: str = "") 
         Why there is none.
     """
     if sound is None:
-        return _nothing("This recording has no sound", reason)
+        return nothing("This recording has no sound", reason)
     line = Timeline.of(table)
     levels = action_levels(line, sound.window_db)
-    title = "The sound of the recording; fewer than two actions are named"
+    title = "The sound of the recording; fewer than two actions have a level"
     if len(levels) > 1:
         loud, *_, quiet = levels
         names = [elide(name, _TITLE_CHARS) for name in (loud, quiet)]
@@ -134,13 +151,6 @@ def draw_sound(table: WindowTable, sound: Spectrogram | None, reason: str = "") 
     length_s = line.n_frames / line.fps
     alt = f"A spectrogram of {length_s:.0f} seconds above actions. {title}."
     return Picture(figure, title, f"{alt} The loudest actions: {loudest}." if loudest else alt)
-
-
-def _nothing(title: str, reason: str) -> Picture:
-    figure = new_figure(1.9, NARROW_IN)
-    set_title(figure, title)
-    empty_panel(figure.subplots(), reason, width=60)
-    return Picture(figure, title, f"An empty panel. {title}. The reason: {reason}.")
 
 
 def action_levels(line: Timeline, window_db: np.ndarray) -> dict[str, float]:
@@ -203,7 +213,7 @@ def draw_when(table: WindowTable, wins: Sequence[Wins], window_db: np.ndarray | 
     """
     if not wins:
         reason = "no task has predictions with sound and without that differ"
-        return _nothing("Sound makes no difference to any prediction", reason)
+        return nothing("No window is known to be won or lost by sound", reason)
     line, title = Timeline.of(table), _when_title(wins[0], window_db)
     figure, n = new_figure(2.3 + 0.7 * len(wins), NARROW_IN), len(wins)
     small = "Test windows. Up, dark: predicted better with sound; down, light: better without it."
@@ -242,6 +252,8 @@ def _when_title(first: Wins, window_db: np.ndarray | None) -> str:
     if window_db is None:
         return said
     found = first.loud_minus_quiet(window_db)
+    if found.low is None:
+        return f"{said}; loud against quiet windows is not tested"
     if not found.excludes_zero:
         return f"{said}, not significantly more where it is loud"
     return f"{said}, more to its gain where it is {'loud' if found.estimate > 0 else 'quiet'}"

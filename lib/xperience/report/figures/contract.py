@@ -39,6 +39,7 @@ from xperience.report.figures.style import (
     elide,
     empty_panel,
     new_figure,
+    nothing,
     set_title,
     styled,
     time_axis,
@@ -179,9 +180,9 @@ def draw_timeline(table: WindowTable) -> Picture:
         title = f"{late or 'None'} of {counted(n, 'action')} can only be tested, never trained"
     steps = f"{counted(len(line.subtasks), 'step')}, numbered and in two colours; "
     text = f"{steps if line.subtasks else ''}{percent(line.labelled_share)} of the windows have a "
-    text += (
-        f"label. Training ends where {percent(TRAIN_SHARE)} of those have passed; red: after it."
-    )
+    text += "label."
+    if line.cut_s is not None:
+        text += f" Training ends where {percent(TRAIN_SHARE)} of those have passed; red: after it."
     set_title(figure, title, text)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.3, rows + 1])
     _draw_steps(above, line)
@@ -241,14 +242,10 @@ def _draw_gaps(ax: Axes, line: Timeline, numbers: np.ndarray) -> None:
 
 
 def _nothing_labelled(table: WindowTable) -> Picture:
-    figure = new_figure(1.9, NARROW_IN)
     title = f"No labels: none of the {counted(len(table), 'window')} has an action"
-    set_title(figure, title)
-    ax = figure.subplots()
     lost = {**table.info.missing_blocks, **table.info.partial_blocks}
     reason = lost.get("caption_objects_interaction_text", "the captions name no action")
-    empty_panel(ax, reason, width=60)
-    return Picture(figure, title, f"An empty panel. {title}. The reason: {reason}.")
+    return nothing(title, reason)
 
 
 def _timeline_alt(line: Timeline, title: str) -> str:

@@ -29,12 +29,24 @@ from xperience.report.figures.style import (
     Picture,
     empty_panel,
     new_figure,
+    nothing,
     set_title,
     styled,
 )
 from xperience.report.heads import FLOOR, HEAD_NAMES, difference_of, gained, score_of
 from xperience.report.quantities import counted, place_at
-from xperience.report.tables import Rows, Verdict, capital, described, readable, share, verdict
+from xperience.report.tables import (
+    Rows,
+    Verdict,
+    any_tested,
+    capital,
+    described,
+    listed,
+    of_tested,
+    readable,
+    share,
+    verdict,
+)
 from xperience.tasks.problem import Problem
 from xperience.tasks.targets import past_hands
 from xperience.tasks.task import Task
@@ -58,6 +70,7 @@ than the floor as far as they reach, within limits."""
 _MM = 1000
 _ZONES = {"near": "within 0.5 s", "middle": "0.5 to 2 s", "far": "beyond 2 s"}
 _NAIVE = "velocity"
+_UNFORECAST, _UNANSWERED = "No hands were forecast", "no head answered the hand task"
 
 Studied = Mapping[str, tuple[Sequence[Record], Mapping[str, Task]]]
 """Contract -> its rows and its tasks by name."""
@@ -79,8 +92,11 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
     -----
     The axis has no unit: 0 is the rival's score, 1 the way from the best floor to perfection.
     """
-    title = _gains_title(studied, rival)
-    tested = {contract: one for contract, one in studied.items() if _tested(*one, rival)} or studied
+    counts = {contract: _won(*one, rival) for contract, one in studied.items()}
+    title = _gains_title(counts, rival)
+    tested = {one: studied[one] for one, of in counts.items() if any_tested(of)}
+    if not tested:
+        return nothing(title, "no head's difference from it was tested")
     names = _in_order(tested, rival)
     canvas = new_figure(2.3 + 0.3 * len(names), NARROW_IN)
     over = "the best trivial baseline" if rival == FLOOR else "the linear head"
@@ -106,12 +122,17 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
     return Picture(canvas, title, f"{title}. {'; '.join(gains) or 'There is nothing to draw'}.")
 
 
-def _tested(rows: Sequence[Record], tasks: Mapping[str, Task], rival: str) -> bool:
-    """Return whether some difference from a rival was tested, or there is none at all."""
-    found = [difference_of(Rows(rows), task, head, rival) for task in tasks.values()
-             for head in HEAD_NAMES if head != rival]  # fmt: skip
-    told = {verdict(row)[0] for row in found if row is not None}
-    return told != {Verdict.NOT_TESTED}
+def _won(rows: Sequence[Record], tasks: Mapping[str, Task], rival: str) -> dict[Verdict, int]:
+    """Return in how many tasks some head is better than a rival, none is, and none was tested."""
+    counts, rows = dict.fromkeys(Verdict, 0), Rows(rows)
+    for task in tasks.values():
+        told = {verdict(difference_of(rows, task, head, rival))[0]
+                for head in HEAD_NAMES if head != rival}  # fmt: skip
+        if told == {Verdict.NOT_TESTED}:
+            counts[Verdict.NOT_TESTED] += 1
+        else:
+            counts[Verdict.BETTER if Verdict.BETTER in told else Verdict.NO_DIFFERENCE] += 1
+    return counts
 
 
 def _in_order(studied: Studied, rival: str) -> list[str]:
@@ -177,26 +198,19 @@ def _mark(
     ax.scatter(np.clip(value, -edge, edge), at, marker=shape, s=20, zorder=3, linewidth=1.1, **face)
 
 
-def _gains_title(studied: Studied, rival: str) -> str:
-    parts, untested = [], []
-    for contract, (rows, tasks) in studied.items():
-        if not _tested(rows, tasks, rival):
-            untested.append(contract)
-            continue
-        won = sum(
-            any(
-                verdict(difference_of(Rows(rows), task, head, rival))[0] is Verdict.BETTER
-                for head in HEAD_NAMES
-            )
-            for task in tasks.values()
-        )
-        parts.append(f"{won or 'none'} of {counted(len(tasks), 'task')} ({contract})")
-    over = "trivial baselines" if rival == FLOOR else "the linear head"
-    who = "A head" if rival == FLOOR else "A network"
-    rest = f"not tested under {' and '.join(untested)}" if untested else ""
+def _gains_title(counts: Mapping[str, Mapping[Verdict, int]], rival: str) -> str:
+    parts = [
+        f"in {of[Verdict.BETTER] or 'none'} of {of_tested(of)} under {contract}"
+        for contract, of in counts.items()
+        if any_tested(of)
+    ]
+    untested = [contract for contract, of in counts.items() if not any_tested(of)]
+    who, over = ("A head", "trivial baselines") if rival == FLOOR else (
+        "A network", "the linear head")  # fmt: skip
     if not parts:
-        return f"Whether {who.lower()} is better than {over} is {rest}"
-    return f"{who} is significantly better than {over} in {', '.join(filter(None, [*parts, rest]))}"
+        return f"Whether {who.lower()} is better than {over} is not tested"
+    parts += [f"not tested under {listed(untested)}"] if untested else []
+    return f"{who} is significantly better than {over} {'; '.join(parts)}"
 
 
 @styled
@@ -211,7 +225,7 @@ def draw_curves(answered: Answered) -> Picture:
             if curves := [one.curve for one in predictions if one.curve and _judged(one.curve)]:
                 shown.setdefault(head, []).extend(curves)
     turns = {head: [_turn(curve) + 1 for curve in curves] for head, curves in shown.items()}
-    title = _curves_title(shown, turns)
+    title = _curves_title(turns)
     canvas = new_figure(3.2, NARROW_IN)
     text = "Loss as a multiple of that of the first epoch, a line per task and seed. Coloured: "
     set_title(canvas, title, f"{text}held-out segments, with the chosen epoch; dotted: training.")
@@ -245,16 +259,17 @@ def _turn(curve: Sequence) -> int:
     return int(np.argmin([point.validation_loss for point in curve]))
 
 
-def _curves_title(shown: Mapping[str, list], turns: Mapping[str, list[int]]) -> str:
+def _curves_title(turns: Mapping[str, list[int]]) -> str:
     every = [turn for each in turns.values() for turn in each]
     if not every:
         return "No learning curve was judged on held-out segments"
-    lengths = [len(curve) for curves in shown.values() for curve in curves]
-    n_rising = sum(turn < n for turn, n in zip(every, lengths, strict=True))
+    n_first = every.count(1)
     middle = counted(int(np.median(every)), "epoch")
-    found = f"held-out loss is least after {middle} (median), then rises in {n_rising} of "
-    found += counted(len(every), "run")
-    return f"Networks soon overfit: {found}" if 2 * n_rising > len(every) else found.capitalize()
+    span = f"median; {min(every)} to {max(every)} in {counted(len(every), 'run')}"
+    return (
+        f"Held-out loss is least after {middle} ({span}); in {n_first or 'none'} the first epoch "
+        "is the best"
+    )
 
 
 def forecasts(answered: Answered) -> tuple[Problem, dict[str, Predictions]] | None:
@@ -274,26 +289,20 @@ def forecasts(answered: Answered) -> tuple[Problem, dict[str, Predictions]] | No
     return None
 
 
-def _without_forecast(height_in: float) -> Picture:
-    title = "No hands were forecast"
-    canvas = new_figure(height_in, NARROW_IN)
-    set_title(canvas, title)
-    empty_panel(canvas.subplots(), "no head answered the hand task")
-    return Picture(canvas, title, title)
-
-
 @styled
 def draw_horizon(answered: Mapping[str, Answered]) -> Picture:
     """Return the mean joint error by frames ahead, a panel per contract."""
     errors = {contract: _errors(found) for contract, found in answered.items()}
     title = _horizon_title(errors)
+    if not any(errors.values()):
+        return nothing(title, _UNANSWERED)
     canvas = new_figure(3.5, NARROW_IN)
     set_title(canvas, title, "Mean error of 42 hand joints by frames ahead, means over seeds.")
     panels = canvas.subplots(1, len(errors), squeeze=False, sharey=True)[0]
     for ax, (contract, found) in zip(panels, errors.items(), strict=True):
         ax.set_title(contract)
         if not found:
-            empty_panel(ax, "no head answered the hand task")
+            empty_panel(ax, _UNANSWERED)
             continue
         _error_lines(ax, found)
         ax.set(xlabel="frames ahead", yscale="log")
@@ -348,7 +357,7 @@ def _horizon_title(errors: Mapping[str, Mapping[str, np.ndarray]]) -> str:
         if heads and "zero_velocity" in found:
             ratio = min(heads.values()) / found["zero_velocity"].mean()
             parts.append(f"{ratio:.1f} times zero velocity's under {contract}")
-    return f"The best head's error is {', '.join(parts)}" if parts else "No hands were forecast"
+    return f"The best head's error is {', '.join(parts)}" if parts else _UNFORECAST
 
 
 @styled
@@ -366,17 +375,17 @@ def draw_by_speed(rows: Sequence[Record], task: str) -> Picture:
         name: Rows(rows).all(task=task, metric="mpjpe", variant=f"speed={name}", against=None)
         for name in SPEEDS
     }
-    errors = {name: {row.head: row for row in each if row.head in FORECAST_LOOKS}
+    errors = {name: {row.head: row for row in each
+                     if row.head in FORECAST_LOOKS and row.value is not None}
               for name, each in found.items()}  # fmt: skip
     errors = {name: each for name, each in errors.items() if each}
     title = _speed_title(errors)
+    if not errors:
+        return nothing(title, _UNANSWERED)
     canvas = new_figure(3.7, NARROW_IN)
     small = "Mean error of hand joints on thirds of the test samples, by the hands' present speed; "
     set_title(canvas, title, f"{small}95 % intervals.")
     ax = canvas.subplots()
-    if not errors:
-        empty_panel(ax, "no head answered the hand task")
-        return Picture(canvas, title, title)
     heads = [head for head in FORECAST_LOOKS if any(head in each for each in errors.values())]
     least = min(row.value for each in errors.values() for row in each.values())
     for place, each in enumerate(errors.values()):
@@ -408,7 +417,7 @@ def _speed_title(errors: Mapping[str, Mapping[str, Record]]) -> str:
         if {"zero_velocity", "forecast"} <= set(each)
     }
     if not sides:
-        return "No forecast by speed"
+        return "The forecast head has no error by speed"
     parts = (f"{mine:.1f} mm (zero velocity {still:.1f}) for {name} hands"
              for name, (mine, still) in sides.items() if name != "middle")  # fmt: skip
     return f"Forecast head's error: {', '.join(parts)}"
@@ -483,7 +492,7 @@ def draw_hand_window(answered: Answered, share: float) -> Picture:
     """
     found = forecasts(answered)
     if found is None:
-        return _without_forecast(3.3)
+        return nothing(_UNFORECAST, _UNANSWERED)
     problem, predictions = found
     here = int(problem.by_time[place_at(share, problem.n_test)])
     errors = _errors(answered, here)
@@ -504,12 +513,13 @@ def _hand_window_title(errors: Mapping[str, np.ndarray]) -> str:
     means = {name: one.mean() for name, one in errors.items()}
     naive = {name: mean for name, mean in means.items() if name.endswith(_NAIVE)}
     heads = {name: mean for name, mean in means.items() if name not in naive}
-    best, rival = min(heads, key=heads.get), min(naive, key=naive.get)
-    how = "less" if heads[best] < naive[rival] else "more"
-    return (
-        f"Best head here ({_shown(best)}): {_MM * heads[best]:.0f} mm off, {how} than "
-        f"{_shown(rival)} ({_MM * naive[rival]:.0f} mm)"
-    )
+    best = min(heads, key=heads.get)
+    title = f"Best head here ({_shown(best)}): {_MM * heads[best]:.0f} mm off"
+    if not naive:
+        return title
+    rival = min(naive, key=naive.get)
+    how = "less" if heads[best] < naive[rival] else "not less"
+    return f"{title}, {how} than {_shown(rival)} ({_MM * naive[rival]:.0f} mm)"
 
 
 @styled
@@ -523,6 +533,8 @@ def draw_near_changes(rows: Sequence[Record], tasks: Sequence[str]) -> Picture:
     tasks : sequence of str
         Those to draw, a panel each.
     """
+    if not tasks:
+        return nothing("No task has accuracies by the time from a change", "no task was asked")
     canvas, drawn = new_figure(3.3, NARROW_IN), []
     panels = canvas.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
     for ax, task in zip(panels, tasks, strict=True):

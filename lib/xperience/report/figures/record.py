@@ -18,24 +18,33 @@ from xperience.report.figures.style import (
     RED,
     SKY,
     Picture,
-    empty_panel,
     new_figure,
+    nothing,
     set_title,
     styled,
 )
-from xperience.report.quantities import counted
-from xperience.report.record import HANDS, PRIMARY, answered_fields, from_zero, winners
+from xperience.report.record import (
+    HANDS,
+    PRIMARY,
+    agreement_of,
+    answered_fields,
+    by_verdict,
+    from_zero,
+)
 from xperience.report.tables import (
     Rows,
     Verdict,
+    any_tested,
     capital,
     difference,
     floor,
     listed,
     number,
+    of_tested,
     readable,
     score,
     verdict,
+    verdicts,
 )
 
 _STATUS = {
@@ -49,20 +58,15 @@ _STATUS = {
 LINE_IN = 0.3
 
 
-def _nothing(title: str, reason: str) -> Picture:
-    canvas = new_figure(1.9, NARROW_IN)
-    set_title(canvas, title)
-    empty_panel(canvas.subplots(), reason, width=60)
-    return Picture(canvas, title, f"{title}. There is nothing to draw: {reason}.")
-
-
 @styled
 def draw_agreement(figures: Sequence[Figure]) -> Picture:
-    """Return what became of every number that the note prints, section by section."""
+    """Return what became of every published number, by the place where it stands."""
     title = _agreement_title(figures)
     sections = list(dict.fromkeys(one.section for one in figures))
     canvas = new_figure(1.25 + LINE_IN * len(sections), NARROW_IN)
-    set_title(canvas, title, "A mark for each number that the note prints, by its section.")
+    others = [*agreement_of(figures).values()][1:]
+    small = "A mark for each published number, by the place where it stands."
+    set_title(canvas, title, " ".join([small, *(f"{text}." for text in others)]))
     ax = canvas.subplots()
     order = list(_STATUS)
     for place, section in enumerate(sections):
@@ -86,17 +90,9 @@ def draw_agreement(figures: Sequence[Figure]) -> Picture:
 
 
 def _agreement_title(figures: Sequence[Figure]) -> str:
-    told = [one for one in figures if one.status != "skipped"]
-    if not told:
+    if all(one.status == "skipped" for one in figures):
         return "No published record, nothing recomputed"
-    count = {name: sum(one.status == name for one in told) for name in _STATUS}
-    exact, off = count["exact"], count["differs"]
-    whole = f"of {counted(len(told) - count['not recomputable'], 'recomputable number')}"
-    if off:
-        return f"{off} {whole} differ{'s' if off == 1 else ''} from the note"
-    equal = f"{exact} {whole} equal{'s' if exact == 1 else ''} the note exactly"
-    rest = {"within tolerance": "within tolerance", "derived": "within derived bounds"}
-    return ", ".join([equal, *(f"{count[k]} {words}" for k, words in rest.items() if count[k])])
+    return next(iter(agreement_of(figures).values()))
 
 
 _HEADS = {"linear": (ORANGE, "s"), "neural": (BLUE, "o")}
@@ -119,7 +115,7 @@ def draw_scores(rows: Iterable[Record]) -> Picture:
     found = {task: heads for task, heads in found.items() if heads}
     title = _scores_title(rows, [row for heads in found.values() for row in heads])
     if not found:
-        return _nothing(title, "the record is absent")
+        return nothing(title, "the record is absent")
     canvas = new_figure(2.2 + 0.42 * len(found), NARROW_IN)
     note = (
         "Primary metrics with 95 % intervals. Filled: significantly better than the best trivial "
@@ -170,11 +166,12 @@ def _published_heads(rows: Rows, task: str) -> list[Record]:
 def _scores_title(rows: Rows, heads: Sequence[Record]) -> str:
     if not heads:
         return "No published score could be recomputed"
-    found = [verdict(_against_floor(rows, row))[0] for row in heads]
-    n = len(found) - found.count(Verdict.NOT_TESTED)
-    better, worse = found.count(Verdict.BETTER), found.count(Verdict.WORSE)
+    counts = verdicts(_against_floor(rows, row) for row in heads)
+    if not any_tested(counts):
+        return "Whether published scores are better than trivial baselines is not tested"
+    better, worse = counts[Verdict.BETTER], counts[Verdict.WORSE]
     return (
-        f"Of {counted(n, 'tested score')}, {better or 'none'} "
+        f"Of {of_tested(counts, 'score')}, {better or 'none'} "
         f"{'is' if better < 2 else 'are'} significantly better than the best trivial baseline, "
         f"{worse or 'none'} worse"
     )
@@ -202,17 +199,20 @@ def draw_hand_forecasts(rows: Iterable[Record]) -> Picture:
     found = {variant: from_zero(rows, variant) for variant in _SPLITS}
     names = list(dict.fromkeys(row.head for each in found.values() for row in each))
     if not names:
-        return _nothing(title, "the published hands are absent")
+        return nothing(title, "the published hands are absent")
     canvas = new_figure(1.9 + 0.36 * len(names), NARROW_IN)
     note = "Mean joint error, paired, with 95 % intervals. Filled: a significant difference."
     set_title(canvas, title, note)
     ax, handles, alt = canvas.subplots(), [], []
     for shift, (variant, each) in zip((-0.15, 0.15), found.items(), strict=True):
         for row in each:
+            if row.value is None:
+                continue
             sure = verdict(row)[0] in (Verdict.BETTER, Verdict.WORSE)
             draw_point(ax, row, names.index(row.head) + shift, _LOOKS[variant], filled=sure)
         if each:
-            handles.append(key(f"{_SPLITS[variant]}, {each[0].n_test:,} samples", _LOOKS[variant]))
+            n_test = max(row.n_test or 0 for row in each)
+            handles.append(key(f"{_SPLITS[variant]}, {n_test:,} samples", _LOOKS[variant]))
         alt += [f"{readable(row.head)}, {_SPLITS[variant]}: {difference(row)}" for row in each]
     ax.axvline(0, color=INK, linewidth=0.9)
     name_lines(ax, list(map(readable, names)))
@@ -225,9 +225,14 @@ def _forecast_title(rows: Rows) -> str:
     found = from_zero(rows, ROLLING) or from_zero(rows, None)
     if not found:
         return "No real trajectory to forecast"
-    won = sorted(winners(found), key=lambda row: row.value)
+    told = by_verdict(found)
+    won = sorted(told[Verdict.BETTER], key=lambda row: row.value)
+    counts = {one: len(each) for one, each in told.items()}
+    if not any_tested(counts):
+        return "Whether a forecast of the real hands is better than zero velocity is not tested"
     if not won:
-        return "No forecast of the real hands is significantly better than zero velocity"
+        of = of_tested(counts, "forecast")
+        return f"Significantly better than zero velocity on the real hands: none of {of}"
     names = [f"{readable(row.head)} by {number(-row.value, row.unit)}" for row in won]
     return f"Significantly better than zero velocity: {listed(names)}"
 
@@ -247,7 +252,7 @@ def draw_answers(rows: Iterable[Record]) -> Picture:
     rows = Rows(rows)
     found, title = answered_fields(rows), _answers_title(rows)
     if not found:
-        return _nothing(title, "the record is absent")
+        return nothing(title, "the record is absent")
     canvas = new_figure(2.0 + 0.36 * len(found), NARROW_IN)
     note = (
         "Paired differences of the published answers, 95 % intervals over episodes. Filled: "
@@ -278,9 +283,11 @@ def _answers_title(rows: Rows) -> str:
     found = answered_fields(rows).values()
     if not found:
         return "No published answers on held-out episodes"
-    sides = [verdict(_against(rows, row, row.floor_name))[0] for row in found]
-    better, worse = sides.count(Verdict.BETTER), sides.count(Verdict.WORSE)
+    counts = verdicts(_against(rows, row, row.floor_name) for row in found)
+    if not any_tested(counts):
+        return "Whether real answers are better than trivial baselines is not tested"
+    better, worse = counts[Verdict.BETTER], counts[Verdict.WORSE]
     return (
         f"Real answers are significantly better than the best trivial baseline in "
-        f"{better or 'none'} of {counted(len(sides), 'field')}, and worse in {worse or 'none'}"
+        f"{better or 'none'} of {of_tested(counts, 'field')}, and worse in {worse or 'none'}"
     )

@@ -38,6 +38,7 @@ from xperience.report.figures.style import (
     PAPER,
     Picture,
     empty_panel,
+    nothing,
     styled,
 )
 from xperience.report.moment import frame_at
@@ -45,12 +46,15 @@ from xperience.report.quantities import percent, place_at
 from xperience.report.tables import (
     Rows,
     Verdict,
+    any_tested,
     capital,
     described,
     listed,
     minus,
+    of_tested,
     readable,
     verdict,
+    verdicts,
 )
 
 Rankings = Mapping[tuple[str, str], Ranking]
@@ -132,7 +136,7 @@ _AGAINST_CHANCE = {
     Verdict.BETTER: "significantly better than chance",
     Verdict.WORSE: "significantly worse than chance",
     Verdict.NO_DIFFERENCE: "no significant difference from chance",
-    Verdict.NOT_TESTED: "too few windows for a test against chance",
+    Verdict.NOT_TESTED: "not tested against chance",
 }
 
 
@@ -203,13 +207,13 @@ def draw_distances(rankings: Rankings, rows: Iterable[Record], fps: float) -> Pi
     of all pairs of test windows.
     """
     rows, figure = Rows(rows), style.new_figure(3.7, NARROW_IN)
-    said, random_s = [], 0.0
+    said = []
     for task, contract in _quoted(rows).items():
         ranking = rankings[contract, task]
         away_s = np.median(ranking.first_distance_frames) / fps
         random_s = np.median(ranking.distance_frames) / fps
-        said.append(f"{away_s:.1f} s ({readable(task)})")
-    title = f"Median distance of the top result: {', '.join(said)}, {random_s:.1f} s at random"
+        said.append(f"{away_s:.1f} s ({readable(task)}; at random {random_s:.1f} s)")
+    title = f"Median distance of the top result: {', '.join(said)}"
     small = "Share of queries whose top result is at most so far away."
     title = _titled(figure, rows, title, small)
     for task, contracts, ax in _panels(figure, rows):
@@ -239,10 +243,10 @@ def draw_similarity(rankings: Rankings, rows: Iterable[Record], fps: float) -> P
     said, quoted = [], _quoted(rows)
     for task, contract in quoted.items():
         of = {"task": task, "contract": contract, "metric": "similarity"}
-        own = rows.one(**of, variant="own window")
-        said.append(f"{own.value:.1f} SD ({readable(task)})")
+        own = rows.scored(**of, variant="own window")
+        said.append(f"{own.value:+.1f} SD ({readable(task)})" if own else f"unknown ({task})")
     small = "Rows are queries, columns candidates. Lines: the action changes."
-    title = f"The true window stands out by {listed(said)}"
+    title = f"The true window's similarity to its query, from the query's mean: {listed(said)}"
     title = _titled(figure, rows, title, small)
     grid = figure.subplots(max(1, len(quoted)), 2 if quoted else 1, squeeze=False)
     for axes, (task, contract) in zip(grid, quoted.items(), strict=False):
@@ -295,8 +299,7 @@ def draw_actions(rows: Iterable[Record]) -> Picture:
     figure = style.new_figure(2.2 + 0.36 * len(names), NARROW_IN)
     said = [action_words(rows, *of) for of in quoted.items()]
     small = "Share of candidates that rank below the true one, 95 % intervals; half is chance."
-    title = f"Significantly better than chance: {', '.join(said)}"
-    title = _titled(figure, rows, title, small)
+    title = _titled(figure, rows, f"Against chance: {'; '.join(said)}", small)
     for task, _, ax in _panels(figure, rows):
         for row in shares:
             if row.task == task and row.variant in names:
@@ -317,18 +320,13 @@ def draw_actions(rows: Iterable[Record]) -> Picture:
 
 
 def action_words(rows: Rows, task: str, contract: str) -> str:
-    """Return whether a retrieval is better than chance within its actions, and between them."""
-    found = {}
+    """Return what a retrieval is against chance within its actions, and between them."""
+    found: dict[Verdict, list[str]] = {}
     for name, metric in (("within", WITHIN), ("between", BETWEEN)):
         row = rows.one(task=task, contract=contract, metric=metric)
-        found[name] = verdict(row and minus(row, AUC_CHANCE))[0]
-    better = [name for name, one in found.items() if one is Verdict.BETTER]
-    where = f"{listed(better)} actions" if better else "neither"
-    if Verdict.NO_DIFFERENCE in found.values() and better:
-        where = f"only {where}"
-    if set(found.values()) == {Verdict.NOT_TESTED}:
-        where = "not tested, too few windows"
-    return f"{readable(task)} ({where})"
+        found.setdefault(verdict(row and minus(row, AUC_CHANCE))[0], []).append(name)
+    said = (f"{one} {listed(names)} actions" for one, names in found.items())
+    return f"{readable(task)} {', '.join(said)}"
 
 
 # --- example queries --------------------------------------------------------------------------
@@ -453,6 +451,7 @@ _SOURCES = {
     "audio": (style.ORANGE, "^"),
     "motion and audio": (style.GREEN, "D"),
 }
+_NOT_REBUILT = "Nothing was reconstructed"
 _UNIT_NAMES = {RAW: RAW, SCALED: "units of training SD"}
 
 
@@ -464,11 +463,11 @@ def draw_reconstruction(rows: Iterable[Record]) -> Picture:
     known = sorted({row.contract for row in scores if row.value is not None})
     own = [row for row in scores if known and row.contract == known[0]]
     groups = list(dict.fromkeys(_of(row)[0] for row in own))
-    figure = style.new_figure(2.0 + 0.36 * max(len(groups), 1), NARROW_IN)
     if not groups:
-        return _not_rebuilt(figure, rows)
+        return nothing(_NOT_REBUILT, _lost(rows, REBUILT))
+    figure = style.new_figure(2.0 + 0.36 * len(groups), NARROW_IN)
     better = {row.variant for row in own if row.against and verdict(row)[0] is Verdict.BETTER}
-    title = _rebuilt_title(better, groups)
+    title = _rebuilt_title(own)
     unit = _UNIT_NAMES[UNITS[known[0] == "corrected"]]
     small = (
         f"R² on test windows in {unit} ({known[0]}), 95 % intervals. Filled: significantly better "
@@ -483,7 +482,8 @@ def draw_reconstruction(rows: Iterable[Record]) -> Picture:
         place = groups.index(group)
         shift = 0.22 * (list(_SOURCES).index(source) - 1)
         draw_point(ax, row, place + shift, _SOURCES[source], filled=row.variant in better)
-        ax.plot([row.floor] * 2, [place - 0.36, place + 0.36], color=style.BLACK, linewidth=1.6)
+        if row.floor is not None:
+            ax.plot([row.floor] * 2, [place - 0.36, place + 0.36], color=style.BLACK, linewidth=1.6)
     values = [row.value for row in own if row.value is not None and not row.against]
     _name_groups(ax, groups)
     ax.axvline(0, color=MUTED, linewidth=0.8)
@@ -498,13 +498,6 @@ def draw_reconstruction(rows: Iterable[Record]) -> Picture:
     return Picture(figure, title, alt)
 
 
-def _not_rebuilt(figure: Figure, rows: Iterable[Record]) -> Picture:
-    title, why = "Nothing was reconstructed", _lost(rows, REBUILT)
-    style.set_title(figure, title)
-    empty_panel(figure.subplots(), why, width=60)
-    return Picture(figure, title, f"An empty panel. {title}: {why}.")
-
-
 def _of(row: Record) -> tuple[str, str]:
     """Return which columns a row is of, and from what they were predicted."""
     group, _, source = (row.variant or "").partition(" from ")
@@ -515,16 +508,13 @@ def _name_groups(ax: Axes, groups: list[str]) -> None:
     name_lines(ax, [group.removeprefix("video_").replace("_", " ") for group in groups])
 
 
-def _rebuilt_title(better: set[str], groups: list[str]) -> str:
-    parts = []
+def _rebuilt_title(rows: Iterable[Record]) -> str:
+    gaps, parts = [row for row in rows if row.against and _of(row)[0] != WHOLE], []
     for source in ("motion", "audio"):
-        won = sum(f"{group} from {source}" in better for group in groups[1:])
-        parts.append(f"{won or 'none'} from {source}")
-    n = len(groups) - 1
-    return (
-        f"Of {n} blocks and statistics, significantly better than trivial baselines: "
-        f"{', '.join(parts)}"
-    )
+        counts = verdicts(row for row in gaps if _of(row)[1] == source)
+        won = f"{counts[Verdict.BETTER] or 'none'} of {of_tested(counts, 'column group')}"
+        parts.append(f"from {source} {won if any_tested(counts) else 'none is tested'}")
+    return f"Significantly better than trivial baselines: {', '.join(parts)}"
 
 
 @styled
@@ -533,14 +523,15 @@ def draw_weights(rows: Iterable[Record]) -> Picture:
 
     Of the first contract that has a reconstruction.
     """
-    rows, figure = [row for row in rows if row.task == REBUILT], style.new_figure(4.9, NARROW_IN)
+    rows = [row for row in rows if row.task == REBUILT]
     weights = [row for row in rows if row.metric in {"spread_share", "column_share"}]
     weights = [row for row in weights if row.contract == weights[0].contract]
     shares = {row.variant: row.value for row in weights}
     groups = [row.variant for row in weights if row.metric == "column_share"][1:]
     blocks = [group for group in groups if group in BLOCKS_BY_NAME]
     if not blocks:
-        return _not_rebuilt(figure, rows)
+        return nothing(_NOT_REBUILT, _lost(rows, REBUILT))
+    figure = style.new_figure(4.9, NARROW_IN)
     heaviest = max(blocks, key=lambda name: shares[f"{name}, in {RAW}"] - shares[name])
     raw, scaled = (percent(shares[f"{heaviest}, in {unit}"]) for unit in UNITS)
     name, columns = capital(heaviest.replace("_", " ")), percent(shares[heaviest])

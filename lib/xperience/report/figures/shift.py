@@ -31,6 +31,7 @@ from xperience.report.figures.style import (
     elide,
     empty_panel,
     new_figure,
+    nothing,
     set_title,
     styled,
     time_axis,
@@ -58,6 +59,7 @@ _LOOKS = {
 }
 """Height and colour of the windows of a class, by what they are for."""
 _MOST_CLASSES, _LABEL_CHARS = 28, 27
+_UNSCORED = "The local and the chronological split can't be set side by side"
 _PANELS = {"local": "single test windows", "local_blocks": "contiguous test segments"}
 
 
@@ -77,7 +79,7 @@ def draw_splits(
     """
     there = {split: one for split, one in problems.items() if one.split is not None}
     if not there:
-        return _nothing("No split: the task gives no problem", next(iter(problems.values())))
+        return nothing("No split: the task gives no problem", _reason(problems))
     shares = {split: tables.share(_shared(rows, one, split)) for split, one in there.items()}
     (first, share), *others = shares.items()
     title = f"{share} of test windows share frames with training on the {SPLIT_NAMES[first]} split"
@@ -118,22 +120,20 @@ def _parts(problem: Problem) -> dict[str, np.ndarray]:
     return {name: getattr(problem.split, name) for name in ("train", "test", "purged")}
 
 
-def _shared(rows: Sequence[Record], problem: Problem, split: str) -> float:
+def _shared(rows: Sequence[Record], problem: Problem, split: str) -> float | None:
     own = {"task": problem.task.name, "contract": problem.contract, "variant": split}
-    return Rows(rows).one(**own, metric="overlap_share").value
+    row = Rows(rows).one(**own, metric="overlap_share")
+    return row and row.value
+
+
+def _reason(problems: Mapping[str, Problem]) -> str:
+    return next((one.reason for one in problems.values() if one.reason), "no split was asked for")
 
 
 def _name_rows(ax: Axes, names: Sequence[str]) -> None:
     ax.set(yticks=range(len(names)), yticklabels=names)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-
-
-def _nothing(title: str, problem: Problem) -> Picture:
-    figure = new_figure(1.9, NARROW_IN)
-    set_title(figure, title)
-    empty_panel(figure.subplots(), problem.reason, width=60)
-    return Picture(figure, title, f"An empty panel. {title}. The reason: {problem.reason}.")
 
 
 @styled
@@ -152,7 +152,7 @@ def draw_class_times(
     """
     there = {split: one for split, one in problems.items() if one.split is not None}
     if not there:
-        return _nothing("No class can be placed", next(iter(problems.values())))
+        return nothing("No class can be placed", _reason(problems))
     windows = {split: _windows(one, predictions[split]) for split, one in there.items()}
     classes = list(dict.fromkeys(label for one in windows.values() for label in one["label"]))
     shown, left_out = classes[:_MOST_CLASSES], len(classes[_MOST_CLASSES:])
@@ -256,6 +256,8 @@ def draw_split_scores(rows: Sequence[Record], task: str) -> Picture:
     """
     own = [row for row in rows if (row.task, row.metric) == (task, METRIC) and not row.against]
     own = [row for row in own if row.variant in SPLIT_NAMES and row.head in MARKS]
+    if not own:
+        return nothing(_UNSCORED, f"{tables.readable(task)} has no row of a split")
     places = list(dict.fromkeys((row.contract, row.variant) for row in own))
     heads = [head for head in MARKS if head in {row.head for row in own}]
     figure = new_figure(2.3 + 0.14 * (len(heads) + 1) * len(places), NARROW_IN)
@@ -320,7 +322,7 @@ def _scores_title(rows: Sequence[Record]) -> str:
     wanted = (("local", "linear"), ("chronological", "linear"), ("local", "copy_nearest"))
     found = [known.scored(task=rows[0].task, variant=split, head=one) for split, one in wanted]
     if None in found:
-        return "Not every split of this recording can be scored"
+        return _UNSCORED
     local, late, copied = (tables.number(row.value) for row in found)
     return (
         f"Local split: linear head {local}, nearest window's label {copied}; "
@@ -408,6 +410,8 @@ def _embargo_title(rows: Sequence[Record]) -> tuple[str, str]:
     apart = f"A distance of {apart} frames" if apart >= 0 else f"Sharing at most {-apart} frames"
     text = f"The title is of {_PANELS[parts_of(far)[0]]}. {text}"
     found, lost = tables.verdict(far)[0], tables.moved(far, lambda value: -value)
+    if found is Verdict.NOT_TESTED:
+        return f"{apart}: the cost beyond that of fewer training windows is not tested", text
     if found is Verdict.WORSE:
         cost = f"{tables.number(lost.value)} {tables.ends(lost, with_sign=False)} macro-F1"
         return f"{apart} costs {cost} beyond what fewer training windows cost", text

@@ -178,6 +178,15 @@ def empty_panel(ax: Axes, reason: str, *, width: int = 30, n_lines: int = 7) -> 
     ax.text(0.5, 0.5, text, fontsize=8, color=MUTED, bbox=box, **place)
 
 
+def nothing(title: str, reason: str) -> Picture:
+    """Return an empty picture that says why there is nothing to see."""
+    with style():
+        figure = new_figure(1.9, NARROW_IN)
+        set_title(figure, title)
+        empty_panel(figure.subplots(), reason, width=60)
+    return Picture(figure, title, f"An empty panel. {title}. The reason: {reason}.")
+
+
 def time_axis(ax: Axes, n_frames: int, fps: float, most: int = 10) -> None:
     """Label the x axis in minutes and seconds, with so many ticks; its values are seconds."""
     ax.set_xlim(0, n_frames / fps)

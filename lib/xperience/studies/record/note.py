@@ -64,6 +64,8 @@ def _own_scores(rows: Iterable[Record]) -> dict[tuple[str | None, ...], Record]:
 
 def _figure(entry: dict[str, Any], record: PublishedRecord, scores: dict) -> Figure:
     named = {key: entry[key] for key in ("name", "section", "what", "unit", "digits")}
+    if entry.get("prose"):
+        named |= {"section": f"{entry['section']}, in words", "group": "text"}
     if "derived" in entry and not record.absence:
         bounds = DERIVED[entry["derived"]](record, scores)
         if bounds is not None:
@@ -126,7 +128,8 @@ def _logmel_figures(record: PublishedRecord, rows: Sequence[Record]) -> Iterator
             status = agreement(published, value, 6, NEAR_CHANCE if paired else 0.0)
             reason = None
         yield Figure(f"raw_logmel_{task.name}", LOGMEL_SECTION, f"{task.name}, {primary.name}",
-                     primary.metric.unit, published, 4, value, status, reason)  # fmt: skip
+                     primary.metric.unit, published, 4, value, status, reason,
+                     group="study")  # fmt: skip
 
 
 # --- figures that are no scores ---------------------------------------------------------------
