@@ -67,7 +67,7 @@ def pair(neural, low, high):
 
 def test_the_agreement_follows_the_statuses():
     right = [figure("exact"), figure("not recomputable", recomputed=None, reason="it is lost")]
-    title = "Of 2 rows of the note's tables: 1 equal, 0 different, 1 not recomputable"
+    title = "Of 2 rows of the note's tables: 1 exact, 0 different, 1 not recomputable"
     assert check(draw_agreement(right)) == title
     beside = [
         *right,
@@ -76,8 +76,8 @@ def test_the_agreement_follows_the_statuses():
     ]
     assert check(draw_agreement(beside)) == title, "the note's own tables are counted alone"
     text, study = (
-        "Of 1 number of the note's text: 1 equal, 0 different",
-        "Of 1 score of the published audio study: 0 equal, 1 different",
+        "Of 1 number of the note's text: 1 exact, 0 different",
+        "Of 1 score of the published audio study: 0 exact, 1 different",
     )
     below = draw_agreement(beside).figure.texts[1].get_text().replace("\n", " ")
     assert f"{text}. {study}." in below
@@ -85,7 +85,7 @@ def test_the_agreement_follows_the_statuses():
         f"- {one}." for one in (title, text, study)
     ]
     wrong = [*right, figure("derived", recomputed=None), figure("differs", recomputed=0.9)]
-    assert "1 within derived bounds, 1 different" in check(draw_agreement(wrong))
+    assert "1 derived, 1 different" in check(draw_agreement(wrong))
 
 
 def test_an_absent_record_is_drawn_and_said():

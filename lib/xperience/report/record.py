@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from xperience.evaluation.agreement import Figure
+from xperience.evaluation.agreement import STATUSES, Figure
 from xperience.evaluation.evaluate import FLOOR
 from xperience.evaluation.records import (
     ANSWERED,
@@ -94,14 +94,7 @@ _GROUPS = {
     "text": ("number", "the note's text"),
     "study": ("score", "the published audio study"),
 }
-_OUTCOMES = {
-    "exact": "equal",
-    "within tolerance": "within tolerance",
-    "derived": "within derived bounds",
-    "differs": "different",
-    "not recomputable": "not recomputable",
-    "skipped": "not in the record",
-}
+_OUTCOMES = {"differs": "different", "skipped": "not in the record"}
 
 
 def agreement_of(figures: Sequence[Figure]) -> dict[str, str]:
@@ -109,8 +102,8 @@ def agreement_of(figures: Sequence[Figure]) -> dict[str, str]:
     said = {}
     for group, (noun, where) in _GROUPS.items():
         if own := [one.status for one in figures if one.group == group]:
-            counts = {status: own.count(status) for status in _OUTCOMES}
-            parts = [f"{n} {_OUTCOMES[status]}" for status, n in counts.items()
+            counts = {status: own.count(status) for status in STATUSES}
+            parts = [f"{n} {_OUTCOMES.get(status, status)}" for status, n in counts.items()
                      if n or status in ("exact", "differs")]  # fmt: skip
             said[group] = f"Of {counted(len(own), noun)} of {where}: {', '.join(parts)}"
     return said

@@ -13,6 +13,7 @@ from xperience.evaluation.evaluate import SPEEDS
 from xperience.evaluation.predictions import Prediction, Predictions, joint_errors
 from xperience.evaluation.records import Record
 from xperience.models.forecast import damped_velocity
+from xperience.report.figures.points import key
 from xperience.report.figures.style import (
     BLACK,
     BLUE,
@@ -113,11 +114,7 @@ def draw_gains(studied: Studied, rival: str = FLOOR) -> Picture:
         ax.set(title=contract, xlabel="gain", xlim=(-far - 0.12, far + 0.12))
     panels[0].set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6))
     panels[0].set_yticklabels([readable(name) for name in names])
-    handles = [
-        Line2D([], [], color=colour, marker=marker, linewidth=1.6, markersize=4.5, label=head)
-        for head, (colour, marker) in HEAD_LOOKS.items()
-        if head != rival
-    ]
+    handles = [key(head, look) for head, look in HEAD_LOOKS.items() if head != rival]
     canvas.legend(handles=handles, loc="outside lower center", ncols=4)
     return Picture(canvas, title, f"{title}. {'; '.join(gains) or 'There is nothing to draw'}.")
 
@@ -226,13 +223,13 @@ def draw_curves(answered: Answered) -> Picture:
                 shown.setdefault(head, []).extend(curves)
     turns = {head: [_turn(curve) + 1 for curve in curves] for head, curves in shown.items()}
     title = _curves_title(turns)
+    if not shown:
+        return nothing(title, "no head was trained step by step on held-out segments")
     canvas = new_figure(3.2, NARROW_IN)
     text = "Loss as a multiple of that of the first epoch, a line per task and seed. Coloured: "
     set_title(canvas, title, f"{text}held-out segments, with the chosen epoch; dotted: training.")
-    panels = canvas.subplots(1, max(1, len(shown)), sharey=True, squeeze=False)[0]
-    if not shown:
-        empty_panel(panels[0], "no head was trained step by step on held-out segments")
-    for ax, (head, curves) in zip(panels, shown.items(), strict=False):
+    panels = canvas.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for ax, (head, curves) in zip(panels, shown.items(), strict=True):
         colour = HEAD_LOOKS[head][0]
         for curve in curves:
             epochs, turn = [point.epoch for point in curve], _turn(curve)
@@ -245,8 +242,7 @@ def draw_curves(answered: Answered) -> Picture:
         ax.set(title=f"{head}: {middle} (median)", xlabel="epoch", yscale="log")
         _plain_log(ax)
         ax.grid(axis="y", color=FAINT, linewidth=0.6)
-    if shown:
-        panels[0].set_ylabel("loss / first loss")
+    panels[0].set_ylabel("loss / first loss")
     runs = "; ".join(f"{head}: {counted(len(curves), 'run')}" for head, curves in shown.items())
     return Picture(canvas, title, f"{title}. {runs}")
 
@@ -559,11 +555,7 @@ def draw_near_changes(rows: Sequence[Record], tasks: Sequence[str]) -> Picture:
     text += "test windows. Bars: 95\N{NO-BREAK SPACE}% intervals. The title is of the linear head."
     set_title(canvas, title, text)
     heads = dict.fromkeys(row.head for row in drawn)
-    handles = [
-        Line2D([], [], color=colour, marker=marker, linewidth=1.6, markersize=4.5, label=head)
-        for head, (colour, marker) in HEAD_LOOKS.items()
-        if head in heads
-    ]
+    handles = [key(head, look) for head, look in HEAD_LOOKS.items() if head in heads]
     canvas.legend(handles=handles, loc="outside lower center", ncols=3)
     return Picture(canvas, title, f"Dot plot. {title}. {described(drawn)}")
 

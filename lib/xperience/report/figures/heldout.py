@@ -23,8 +23,8 @@ from xperience.report.figures.style import (
     ORANGE,
     PAPER,
     Picture,
-    empty_panel,
     new_figure,
+    nothing,
     set_title,
     styled,
 )
@@ -99,15 +99,14 @@ def draw_across(rows: Sequence[Record], heads: Sequence[str] = ("linear", "neura
     title = floor_title(rows, heads)
     found = {task: _pooled(rows, task, heads) for task in tasks_in(rows)}
     found = {task: scores for task, scores in found.items() if scores}
+    if not found:
+        return nothing(title, "no task was scored")
     canvas = new_figure(2.3 + 0.4 * max(len(found), 2), NARROW_IN)
     note = (
         "95 % intervals over sessions. Filled: significantly better than the best trivial "
         "baseline (black)."
     )
     set_title(canvas, title, note)
-    if not found:
-        empty_panel(canvas.subplots(), "no task was scored")
-        return Picture(canvas, title, f"{title}. {note}")
     for ax, tasks in _panels(canvas, found, lambda task: found[task][0].unit):
         for place, task in enumerate(tasks):
             shifts = 0.32 * (np.arange(len(found[task])) - (len(found[task]) - 1) / 2)
@@ -163,15 +162,14 @@ def draw_gap(rows: Sequence[Record], head: str = "linear") -> Picture:
     found = {
         task: sides for task, sides in found.items() if sides.gap and sides.gap.value is not None
     }
+    if not found:
+        return nothing(title, "no task has scores within and across recordings")
     canvas = new_figure(2.5 + 0.37 * max(len(found), 2), NARROW_IN)
     note = (
         "Scores on the ends of recordings, trained on other recordings minus trained on their own "
         "beginnings; 95 % intervals over sessions. Right: from own to others."
     )
     set_title(canvas, title, note)
-    if not found:
-        empty_panel(canvas.subplots(), "no task has scores within and across recordings")
-        return Picture(canvas, title, f"{title}. {note}")
     said = {task: verdict(sides.gap)[0] for task, sides in found.items()}
     for ax, tasks in _panels(canvas, found, lambda task: found[task].gap.unit):
         for place, task in enumerate(tasks):
@@ -205,12 +203,11 @@ def draw_words(table: pd.DataFrame) -> Picture:
     title = word_title(table)
     known = table[table["comparison"].isin(WORDS)].dropna(subset=["value"])
     tasks = list(dict.fromkeys(known["task"]))
-    canvas = new_figure(3.0, NARROW_IN)
-    set_title(canvas, title, "Share of test windows whose label is right in this respect.")
     if not tasks:
         reasons = "; ".join(dict.fromkeys(table["reason"].dropna())) or "no label was compared"
-        empty_panel(canvas.subplots(), reasons)
-        return Picture(canvas, title, f"{title}. {reasons}")
+        return nothing(title, reasons)
+    canvas = new_figure(3.0, NARROW_IN)
+    set_title(canvas, title, "Share of test windows whose label is right in this respect.")
     ways = [way for way in WORDS if way in set(known["comparison"])]
     panels = canvas.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
     for ax, (task, own) in zip(panels, known.groupby("task", sort=False), strict=True):
@@ -253,15 +250,14 @@ def draw_ablation(rows: Sequence[Record]) -> Picture:
     title, names = ablation_title(rows), modalities_in(rows)
     whole = f"{ABLATION}all"
     tasks = list(dict.fromkeys(row.task for row in rows if row.variant == whole and row.task))
+    if not tasks:
+        return nothing(title, "no inputs were ablated")
     canvas = new_figure(2.5 + 2 * ROW_IN * max(len(tasks), 2), NARROW_IN)
     note = (
         "Skill: 0 is the best trivial baseline, 1 is perfect. ▲ ▼ significantly better or worse, "
         "above than with all modalities, below than that baseline. Empty: not given."
     )
     set_title(canvas, title, note)
-    if not tasks:
-        empty_panel(canvas.subplots(), "no inputs were ablated")
-        return Picture(canvas, title, f"{title}. {note}")
     alone = [whole, *(f"{ABLATION}only={name}" for name in names)]
     without = [f"{ABLATION}without={name}" for name in names]
     change = _skills(rows, tasks, without) - _skills(rows, tasks, [whole])
@@ -313,16 +309,15 @@ def draw_scaling(rows: Sequence[Record]) -> Picture:
     """
     title, sizes = scaling_title(rows), sizes_in(rows)
     tasks = [one for one in tasks_in(rows) if find(rows, one, "linear", f"{SCALING}1")]
-    n_lines = -(-max(len(tasks), 1) // _COLUMNS)
+    n_lines = -(-len(tasks) // _COLUMNS)
+    if not tasks:
+        return nothing(title, "no task was learnt from fewer recordings")
     canvas = new_figure(1.5 + 1.5 * n_lines, NARROW_IN)
     note = (
         "Scores by the number of training recordings, 95 % intervals over sessions. Dotted: the "
         "best trivial baseline. ↓: less is better."
     )
     set_title(canvas, title, note)
-    if not tasks:
-        empty_panel(canvas.subplots(), "no task was learnt from fewer recordings")
-        return Picture(canvas, title, f"{title}. {note}")
     panels = canvas.subplots(n_lines, _COLUMNS, squeeze=False).ravel()
     told = []
     for ax, task in zip(panels, tasks, strict=False):
