@@ -270,7 +270,7 @@ def word_title(table: pd.DataFrame) -> str:
     known = table.dropna(subset=["value"])
     action = known[known["task"] == "timeline_action"].set_index("comparison")["value"]
     if not {"exact", "same_verb"} <= set(action.index):
-        return "How right labels are depends on how they are compared"
+        return "Action labels were not compared as text and by verb"
     return (
         f"{percent(action['exact'])} of action labels are right as text, "
         f"{percent(action['same_verb'])} have the right verb"

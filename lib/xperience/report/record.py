@@ -165,7 +165,7 @@ def _persistence(rows: Rows) -> str | None:
         return None
     return (
         f"**Next action and the present one.** To say that the action goes on has macro-F1 "
-        f"{floor.value:.3f}; the better published head has {best:.3f}. Repeating a label needs no "
+        f"{floor.value:.3f}; the best published head has {best:.3f}. Repeating a label needs no "
         f"list of trained classes."
     )
 

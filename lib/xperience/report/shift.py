@@ -120,15 +120,16 @@ def seen_table(rows: Sequence[Record]) -> pd.DataFrame:
             continue
         own = {"task": row.task, "contract": row.contract, "variant": split}
         whole = known.one(**own, metric=METRIC, head=row.head)
+        open_set = known.one(**own, metric="open_set_share")
         found.append(
             {
                 "task": row.task,
                 "split": SPLIT_NAMES[split],
                 "head": HEAD_NAMES[row.head],
                 "all test windows": tables.score(whole),
-                "ceiling": tables.number(whole.ceiling),
+                "ceiling": tables.number(whole and whole.ceiling),
                 "seen classes": tables.score(row),
-                "open set": tables.share(known.one(**own, metric="open_set_share").value),
+                "open set": tables.share(open_set and open_set.value),
             }
         )
     index = ["task", "split", "head"]
@@ -167,8 +168,9 @@ def purge_text(rows: Sequence[Record]) -> str:
         purged = known.one(
             task=row.task, contract=row.contract, variant=row.variant, metric="purged_samples"
         )
-        if row.value is None:
-            lines.append(f"- `{row.task}`: no comparison ({as_markdown(row.reason)}).")
+        if row.value is None or purged is None or purged.value is None:
+            why = as_markdown(row.reason or "nothing was purged")
+            lines.append(f"- `{row.task}`: no comparison ({why}).")
             continue
         lines.append(
             f"- `{row.task}`: the purge takes {purged.value:,.0f} of "
@@ -186,11 +188,12 @@ def shift_text(rows: Sequence[Record]) -> str:
         if split != "chronological" or not tested:
             continue
         own = {"task": task, "contract": contract, "variant": split}
-        open_set = known.one(**own, metric="open_set_share").value
+        open_set = known.scored(**own, metric="open_set_share")
+        accuracy = None if open_set is None else 1 - open_set.value
         lines.append(
             f"- `{task}`: {len(unseen)} of {len(tested)} tested classes have no training window. "
             f"The best that a closed set of classes allows is an accuracy of "
-            f"{tables.share(1 - open_set)} and a macro-F1 of "
+            f"{tables.share(accuracy)} and a macro-F1 of "
             f"{tables.number(1 - len(unseen) / len(tested))}."
         )
     return "\n".join(lines) or "No chronological split can be made of this recording's labels."
