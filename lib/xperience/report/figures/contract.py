@@ -407,7 +407,6 @@ _SYNC_COLOURS = {
     SyncVerdict.OFF: RED,
     SyncVerdict.CANNOT_TELL: MUTED,
 }
-_NUMBERS = ("no", "one", "two", "three", "all four")
 
 
 @styled
@@ -446,11 +445,11 @@ def draw_sync(audit: SyncAudit) -> Picture:
 def _sync_title(audit: SyncAudit) -> str:
     found = {verdict: [p for p in audit.pairs if p.verdict is verdict] for verdict in SyncVerdict}
     n_good, unknown = len(found[SyncVerdict.SYNCHRONISED]), len(found[SyncVerdict.CANNOT_TELL])
-    parts = [f"{_NUMBERS[n_good].capitalize()} pair{'s' * (n_good > 1)} of streams synchronised"]
+    parts = [f"{n_good} of {counted(len(audit.pairs), 'pair')} of streams synchronised"]
     if off := found[SyncVerdict.OFF]:
         parts.append(f"{', '.join(f'the {pair.late}' for pair in off)} off")
     if unknown:
-        parts.append(f"{_NUMBERS[unknown]} undecided")
+        parts.append(f"{unknown} undecided")
     return "; ".join(parts)
 
 
