@@ -46,9 +46,9 @@ def audio_rows(path: Path, bounds: np.ndarray, *, counted: bool) -> Iterator[np.
             return
 
 
-def frame_bounds(n_frames: int, fps: float, rate_hz: int = RATE_HZ) -> np.ndarray:
+def frame_bounds(n_frames: int, fps: float) -> np.ndarray:
     """Return the first sample of each frame and of the one after, shape (n_frames + 1,)."""
-    return np.round(np.arange(n_frames + 1) / fps * rate_hz).astype(np.int64)
+    return np.round(np.arange(n_frames + 1) / fps * RATE_HZ).astype(np.int64)
 
 
 def heard(samples: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from xperience.recording import layout
 from xperience.recording.coverage import lost_rows, stream_state
-from xperience.recording.geometry import HEAD, PELVIS, WORLD, Points, Transform, body_frames
+from xperience.recording.geometry import HEAD, PELVIS, RIG, WORLD, Points, Transform, body_frames
 from xperience.recording.recording import Recording
 
 HAND_PATHS = {"hand_left": layout.HAND_LEFT, "hand_right": layout.HAND_RIGHT}
@@ -104,9 +104,8 @@ def _support(episode: Recording, start: int, stop: int) -> np.ndarray:
         base, last = int(keys[inside].min()), int(keys[inside].max())
         samples = known_rows(episode, layout.IMU_ACCEL, base, last + 1)
         felt[: len(keys)][inside] = samples[keys[inside] - base]
-    rig = episode.calibration.rig
     to_world = _camera_to_world(episode, start, stop) @ episode.calibration.reference_from_rig
-    return to_world(Points(felt, rig)) - to_world(Points(np.zeros_like(felt), rig))
+    return to_world(Points(felt, RIG)) - to_world(Points(np.zeros_like(felt), RIG))
 
 
 def _camera_to_world(episode: Recording, start: int, stop: int) -> Transform:

@@ -205,10 +205,9 @@ class WindowTable:
             row += len(column)
         return result
 
-    def matrix(self, names: Iterable[str] | None = None) -> np.ndarray:
-        """Return blocks side by side, float32 (n_windows, n_features); all of them by default."""
-        names = [block.name for block in BLOCKS] if names is None else list(names)
-        return np.concatenate([self.block(name) for name in names], axis=1)
+    def matrix(self) -> np.ndarray:
+        """Return the layout's blocks side by side, float32 (n_windows, n_features)."""
+        return np.concatenate([self.block(block.name) for block in BLOCKS], axis=1)
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,6 @@ class Calibration:
     reference_from_rig: Transform
     stereo_baseline_m: float | None = None  # between the stereo cameras; None if nobody says
 
-    rig = RIG
-
     @classmethod
     def read(cls, group: h5py.Group, stereo_baseline_m: float | None = None) -> "Calibration":
         """Return what an episode's ``calibration`` group says."""

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from xperience.errors import EpisodeError
 from xperience.progress import OnProgress, quiet
@@ -54,10 +53,6 @@ class EpisodeReport:
     def to_json(self) -> str:
         """Return the report as JSON text."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per stream."""
-        return pd.DataFrame([asdict(stream) for stream in self.streams]).set_index("stream")
 
     def to_text(self) -> str:
         """Return the report as a table of fixed width, the faults below it."""

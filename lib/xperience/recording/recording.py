@@ -35,7 +35,7 @@ from xperience.recording.clock import (
     picture_faults,
     sound_faults,
 )
-from xperience.recording.geometry import WORLD, Transform, rotation_from_quaternion
+from xperience.recording.geometry import RIG, WORLD, Transform, rotation_from_quaternion
 from xperience.recording.plausible import out_of_order
 from xperience.text import decode, padded
 
@@ -256,7 +256,7 @@ class Recording:
         rotation = rotation_from_quaternion(self.read(layout.QUATERNION, start, stop))
         translation = self.read(layout.TRANSLATION, start, stop).astype(np.float64)
         n = min(len(rotation), len(translation))
-        rig = Transform(rotation[:n], translation[:n], WORLD, self.calibration.rig)
+        rig = Transform(rotation[:n], translation[:n], WORLD, RIG)
         return (self.calibration.reference_from_rig @ rig).inverse()
 
     @property
