@@ -109,11 +109,6 @@ class Labels(_Counted):
         right = csr_array((hit.astype(float), (rows, self.truth)), shape)
         return hstack([right, truth, predicted], format="csr")  # (n, 3 * n_occurring)
 
-    @property
-    def n_options(self) -> int:
-        """Labels that occur or could have been chosen."""
-        return len(self.names)
-
 
 def labels(
     truth: Sequence[Hashable] | np.ndarray,
@@ -276,9 +271,9 @@ class LabelSets(_Counted):
         return hstack([csr_array(one.astype(float)) for one in sides], format="csr")
 
     @property
-    def n_options(self) -> int:
-        """Labels that could have been chosen."""
-        return self.truth.shape[1]
+    def names(self) -> range:
+        """Labels that could have been chosen, by number."""
+        return range(self.truth.shape[1])
 
 
 def label_sets(
@@ -674,7 +669,7 @@ def _macro_f1_present(evidence: Labels, w: np.ndarray) -> np.ndarray:
 
 
 def _macro_f1_all(evidence: Labels | LabelSets, w: np.ndarray) -> np.ndarray:
-    return _ratio(np.nansum(_f1(*evidence.counts(w)), axis=1), evidence.n_options)
+    return _ratio(np.nansum(_f1(*evidence.counts(w)), axis=1), len(evidence.names))
 
 
 def _open_set_auroc(evidence: Confidences, w: np.ndarray) -> np.ndarray:
