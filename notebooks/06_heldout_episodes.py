@@ -137,7 +137,7 @@ rows, predicted = [*overlaps, *across.cohort_rows(cohort, run)], []
 for problem in across.cohort_problems(cohort):
     (predictions,) = predict_heads([problem], heads, n_seeds)
     rows += across.heldout_rows(problem, predictions, run)
-    predicted += across.predictions_by_window(problem, predictions)
+    predicted.append(across.labels_by_window(problem, predictions))
 lost = "; ".join(f"{name}: {why}" for name, why in cohort.lost.items())
 Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 

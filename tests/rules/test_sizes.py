@@ -16,9 +16,9 @@ TOP = "(top)"
 """Modules and test files that are in no room."""
 BUDGETS = {  # room: (lines of the library, lines of tests)
     TOP: (1_580, 310),
-    "cohort": (1_740, 1_320),
+    "cohort": (1_735, 1_320),
     "console": (0, 270),
-    "evaluation": (4_360, 2_260),
+    "evaluation": (4_225, 2_250),
     "export": (1_460, 1_290),
     "faults": (0, 1_600),
     "features": (2_635, 1_900),
@@ -33,9 +33,9 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "site": (0, 910),
     "standin": (3_010, 700),
     "storage": (0, 340),
-    "studies": (3_300, 1_600),
-    "sync": (1_240, 800),
-    "tasks": (1_860, 700),
+    "studies": (3_125, 1_600),
+    "sync": (1_240, 795),
+    "tasks": (1_790, 700),
 }
 
 

@@ -47,8 +47,8 @@ from xperience.studies.heldout.folds import (
     cohort_rows,
     fold_scores,
     heldout_rows,
+    labels_by_window,
     pooled_rows,
-    predictions_by_window,
     write_by_window,
 )
 from xperience.studies.heldout.problem import cohort_problem, sets_of
@@ -426,7 +426,7 @@ def test_labels_are_compared_in_other_words(rows):
 
 
 def test_predictions_are_kept_window_by_window(answered, tmp_path):
-    found = [row for pair in answered for row in predictions_by_window(*pair)]
+    found = [labels_by_window(*pair) for pair in answered]
     table = write_by_window(tmp_path / "p.parquet", found)
     again = pd.read_parquet(tmp_path / "p.parquet")
     assert list(again.columns) == list(PREDICTED)

@@ -39,10 +39,6 @@ def two_signals(seed, length_s, offset_s=0.0, drift=0.0, noise=0.3):
     return late, reference
 
 
-def misalignment(lag) -> Misalignment:
-    return Misalignment.of(lag)
-
-
 @settings(max_examples=2)
 @given(seed=st.integers(0, 1000), offset_s=st.floats(-1.2, 1.2), drift=st.floats(-4e-4, 4e-4))
 @example(seed=2, offset_s=-0.05, drift=-2e-4)
@@ -84,7 +80,7 @@ def test_unrelated_signals_are_not_believed():
 
 def test_a_short_recording_tells_an_offset_but_no_drift_and_the_seed_its_interval():
     pair = two_signals(7, 25.0, 0.1, noise=1.0)
-    first, again, other = (misalignment(measure_lag(*pair, seed)) for seed in (0, 0, 1))
+    first, again, other = (Misalignment.of(measure_lag(*pair, seed)) for seed in (0, 0, 1))
     assert first.drift_ppm is None
     assert abs(first.offset_ms.value - 100) < 50
     assert first == again
@@ -98,7 +94,7 @@ def coverage(n: int, length_s: float, noise: float) -> tuple[float, float, float
     for seed in range(n):
         rng = np.random.default_rng([seed, 9])
         offset_s, drift = rng.uniform(-0.5, 0.5), rng.uniform(-3e-4, 3e-4)
-        found = misalignment(measure_lag(*two_signals(seed, length_s, offset_s, drift, noise)))
+        found = Misalignment.of(measure_lag(*two_signals(seed, length_s, offset_s, drift, noise)))
         middle, end = found.offset_ms, found.end_ms
         truth_ms = 1e3 * offset_s, 1e3 * (offset_s + drift * length_s / 2)
         inside = (m.low <= t <= m.high for m, t in zip((middle, end), truth_ms, strict=True))

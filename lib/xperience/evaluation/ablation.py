@@ -57,32 +57,18 @@ NET_WINS, MIXED_MEAN = "net_wins", "mean_gain_mixed_units"
 
 @dataclass(frozen=True)
 class Effect:
-    """How much the first of two is better than the second, on the same samples.
+    """How much the first of two is better than the second, on the same samples."""
 
-    Parameters
-    ----------
-    gain : Interval
-        Difference of the scores in their own unit; above 0 the first is better.
-    net_wins : Interval
-        Share of samples that the first predicts better minus the share that the second does.
-    """
-
-    gain: Interval
-    net_wins: Interval
+    gain: Interval  # difference of the scores in their own unit; above 0 the first is better
+    net_wins: Interval  # share of samples that the first predicts better minus the second's
 
 
 def effect(
     sides: tuple[WeightedScore, WeightedScore], margins: np.ndarray, how: Segmentation | None = None
 ) -> Effect:
-    """Return the effect between two scores.
+    """Return the effect between two scores, more being better.
 
-    Parameters
-    ----------
-    sides : pair of callables
-        Scores as functions of sample weights, more being better.
-    margins : float array, shape (n,)
-        Above 0 for samples that the first predicts better, in time order.
-    how : Segmentation, optional
+    Margins, float (n,), are above 0 for samples that the first predicts better, in time order.
     """
     how = how or Segmentation()
     better, n = np.sign(margins), len(margins)
@@ -128,19 +114,11 @@ _LOSSES: dict[type, Callable[[Any], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Ablation:
-    """One task asked of several inputs, and the scores of one head's predictions from each.
-
-    Parameters
-    ----------
-    head : str
-    problems : dict of {variant: Problem}
-    scores : dict of {variant: Scores}
-        Of those that have predictions.
-    """
+    """One task asked of several inputs, and the scores of one head's predictions from each."""
 
     head: str
-    problems: Mapping[str, Problem]
-    scores: Mapping[str, Scores]
+    problems: Mapping[str, Problem]  # by variant
+    scores: Mapping[str, Scores]  # of variants that have predictions
 
     bounded = True
     """Whether classes that were never trained bound the scores."""
@@ -178,15 +156,9 @@ def ablations(
     problems: Mapping[tuple[str, str], Problem],
     predictions: Sequence[Predictions],
 ) -> dict[str, Ablation]:
-    """Return the ablation of each task.
+    """Return the ablation of each task, from problems by (task, variant).
 
-    Parameters
-    ----------
-    head : str
-        Name that rows carry.
-    problems : mapping of {(task, variant): Problem}
-    predictions : sequence of predictions
-        Of each problem, in the same order; see `xperience.evaluation.predictions.predict_all`.
+    Predictions are of each problem, in the same order: those of `predict_all`. Rows carry ``head``.
     """
     found: dict[str, Ablation] = {}
     for ((task, variant), problem), predicted in zip(problems.items(), predictions, strict=True):
@@ -200,20 +172,10 @@ def ablations(
 def variant_rows(
     found: Iterable[Ablation], base: Mapping[str, Any], every: bool = True
 ) -> list[Record]:
-    """Return the rows of every task and variant.
+    """Return the rows of every task and variant: interval, best floor and skill, or the reason.
 
-    Parameters
-    ----------
-    found : iterable of Ablation
-    base : mapping
-        Fields that every row has: run and section.
-    every : bool
-        Whether to add other measures than the primary one, and the number of features.
-
-    Returns
-    -------
-    list of Record
-        With interval, best floor and skill; where there is no score, with the reason.
+    ``base`` holds run and section. With ``every`` other measures than the primary one are told too,
+    and the number of features.
     """
     return [row for one in found for row in _variant_rows(one, base, every)]
 
@@ -238,24 +200,13 @@ def _variant_rows(one: Ablation, base: Mapping[str, Any], every: bool) -> Iterat
 def comparison_rows(
     found: Iterable[Ablation], pair: tuple[str, str], base: Mapping[str, Any]
 ) -> list[Record]:
-    """Return the rows of a variant against another, in each task and over them all.
+    """Return the rows of a pair (variant, against), in each task and over them all.
 
-    Parameters
-    ----------
-    found : iterable of Ablation
-        Their p-values are corrected together.
-    pair : (variant, against)
-    base : mapping
-        Fields that every row has: run and section.
-
-    Returns
-    -------
-    list of Record
-        For each task the gain in the primary measure (``<measure>_gain``, above 0 is better) with
-        Holm's p, and net wins; then over the tasks the number of significant gains and mean net
-        wins. Under `published` also the two figures of the note: the number of gains above 0,
-        whatever their size, and ``mean_gain_mixed_units``, which adds F1, MRR and errors and is
-        comparable with nothing else.
+    For each task the gain in the primary measure (``<measure>_gain``, above 0 is better), with p
+    corrected over all tasks, and net wins; then over the tasks the number of significant gains and
+    mean net wins. Under `published` also the two figures of the note: the number of gains above 0,
+    whatever their size, and ``mean_gain_mixed_units``, which adds F1, MRR and errors and is
+    comparable with nothing else. ``base`` holds run and section.
     """
     found = list(found)
     effects = [one.effect(*pair) for one in found]

@@ -9,52 +9,27 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 @dataclass(frozen=True)
 class Figure:
-    """A published figure beside ours.
-
-    Parameters
-    ----------
-    name, section, what : str
-        Its name, where it stands in the note, and what it is in words.
-    unit : str
-    published : float or None
-        None if even that is only in the absent record, or the note leaves it open.
-    digits : int
-        Decimals that were printed.
-    recomputed : float or None
-    status : str
-        One of ``STATUSES``.
-    reason : str, optional
-        Why there is nothing to compare, or what the figure was compared with instead.
-    bounds : (float, float), optional
-        Of a figure that is derived: the least and the most that what was published allows.
-    group : str
-        What printed it: a "table" of the note, its "text", or the audio "study" beside it.
-    """
+    """A published figure beside ours."""
 
     name: str
-    section: str
-    what: str
+    section: str  # of the note
+    what: str  # in words
     unit: str
-    published: float | None
-    digits: int
+    published: float | None  # None if only the absent record has it, or the note leaves it open
+    digits: int  # decimals that were printed
     recomputed: float | None
     status: Status
-    reason: str | None = None
-    bounds: tuple[float, float] | None = None
+    reason: str | None = None  # why nothing is compared, or what it was compared with instead
+    bounds: tuple[float, float] | None = None  # of a derived one: least and most that may be
     group: Literal["table", "text", "study"] = "table"
+    """What printed it: a table of the note, its text, or the audio study beside it."""
 
 
 def agreement(published: float, recomputed: float, digits: int, tolerance: float = 0.0) -> Status:
     """Return how well a recomputed figure agrees with a printed one.
 
-    Parameters
-    ----------
-    published : float
-    recomputed : float
-    digits : int
-        Decimals that were printed: rounding to them makes no difference.
-    tolerance : float
-        The largest error of a figure that is still close, not different.
+    Rounding to the decimals that were printed makes no difference; an error up to the tolerance is
+    close, not different.
     """
     off = abs(published - recomputed)
     if off <= 0.5 * 10.0**-digits * (1 + 1e-9):

@@ -45,16 +45,11 @@ CHUNK = 256
 class Segmentation:
     """What counts as one piece of evidence.
 
-    Parameters
-    ----------
-    min_length : int
-        Shortest segment, in samples: window frames / stride, times the samples a window gives.
-    groups : array, shape (n,), optional
-        Recording (or session) of each sample: each is one segment.
+    The shortest segment has window frames / stride samples, times the samples a window gives.
     """
 
     min_length: int = WINDOW_OVERLAP
-    groups: np.ndarray | None = None
+    groups: np.ndarray | None = None  # recording (or session) of each sample: one segment each
 
 
 class IntervalStatus(StrEnum):

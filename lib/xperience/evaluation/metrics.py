@@ -70,8 +70,18 @@ def _numbers(place: str, n_axes: int, *arrays: np.ndarray) -> list[np.ndarray]:
 # --- evidence: truth and prediction side by side ----------------------------------------------
 
 
+class _Counted:
+    """Evidence whose scores follow from counts: right ones, true ones, predicted ones."""
+
+    _contributions: csr_array | np.ndarray  # of each sample to them, (n, 3 * n_labels)
+
+    def counts(self, weights: np.ndarray) -> list[np.ndarray]:
+        """Return right, true and predicted counts of each label, (n_rows, n_labels) each."""
+        return np.split(weights @ self._contributions, 3, axis=1)
+
+
 @dataclass(frozen=True)
-class Labels:
+class Labels(_Counted):
     """One label a sample, true and predicted; build it with `labels`."""
 
     names: tuple[Hashable, ...]  # those that occur, in order of appearance, then other options
@@ -98,11 +108,6 @@ class Labels:
         )
         right = csr_array((hit.astype(float), (rows, self.truth)), shape)
         return hstack([right, truth, predicted], format="csr")  # (n, 3 * n_occurring)
-
-    def counts(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return right, true and predicted counts of labels that occur, (n_rows, n_occurring)."""
-        right, true, claimed = np.split(weights @ self._contributions, 3, axis=1)
-        return right, true, claimed
 
 
 def labels(
@@ -242,7 +247,7 @@ def confidences(truth: np.ndarray, probabilities: np.ndarray) -> Confidences:
 
 
 @dataclass(frozen=True)
-class LabelSets:
+class LabelSets(_Counted):
     """A set of labels for each sample, true and predicted; build it with `label_sets`."""
 
     truth: np.ndarray  # which labels are in each sample's set, bool (n, n_labels)
@@ -265,15 +270,10 @@ class LabelSets:
         sides = (self.truth & self.predicted, self.truth, self.predicted)
         return hstack([csr_array(one.astype(float)) for one in sides], format="csr")
 
-    def counts(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return right, true and predicted counts of each label, each (n_rows, n_labels)."""
-        right, true, claimed = np.split(weights @ self._contributions, 3, axis=1)
-        return right, true, claimed
-
-    @cached_property
-    def exact(self) -> np.ndarray:
-        """Whether each whole set is right, shape (n,)."""
-        return (self.truth == self.predicted).all(axis=1).astype(float)
+    @property
+    def names(self) -> range:
+        """Labels that could have been chosen, by number."""
+        return range(self.truth.shape[1])
 
 
 def label_sets(
@@ -301,7 +301,7 @@ def label_sets(
 
 
 @dataclass(frozen=True)
-class Boundaries:
+class Boundaries(_Counted):
     """Hits and errors of predicted boundaries, float (n,) each; build it with `boundaries`."""
 
     hits: np.ndarray  # 1 where a window's prediction matched a true boundary
@@ -318,6 +318,11 @@ class Boundaries:
         if not (self.hits + self.misses).any():
             return "no true boundary lies between the first and the last window centre"
         return None
+
+    @cached_property
+    def _contributions(self) -> np.ndarray:
+        sides = (self.hits, self.hits + self.misses, self.hits + self.false_alarms)
+        return np.stack(sides, axis=1)
 
 
 def boundaries(
@@ -597,18 +602,46 @@ def _mean_of(per_sample: Callable[[Any], np.ndarray]) -> Formula:
     return lambda evidence, w: _ratio(w @ per_sample(evidence), w.sum(axis=1))
 
 
-def _mean_over(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    return _ratio(np.where(counted, values, 0).sum(axis=1), counted.sum(axis=1))
+def _recall(right: np.ndarray, true: np.ndarray, claimed: np.ndarray) -> np.ndarray:
+    del claimed
+    return _ratio(right, true)
 
 
-def _accuracy(evidence: Labels, w: np.ndarray) -> np.ndarray:
-    right, true, _ = evidence.counts(w)
-    return _ratio(right.sum(axis=1), true.sum(axis=1))
+def _precision(right: np.ndarray, true: np.ndarray, claimed: np.ndarray) -> np.ndarray:
+    del true
+    return _ratio(right, claimed)
 
 
-def _balanced_accuracy(evidence: Labels, w: np.ndarray) -> np.ndarray:
-    right, true, _ = evidence.counts(w)
-    return _mean_over(_ratio(right, true), true > 0)
+def _f1(right: np.ndarray, true: np.ndarray, claimed: np.ndarray) -> np.ndarray:
+    return _ratio(2 * right, true + claimed)
+
+
+def _pooled(of_counts: Callable[..., np.ndarray]) -> Formula:
+    """Return a formula of counts that are summed over labels."""
+    return lambda evidence, w: of_counts(*(count.sum(axis=1) for count in evidence.counts(w)))
+
+
+def _mean_over_defined(of_counts: Callable[..., np.ndarray]) -> Formula:
+    """Return the mean over labels for which a formula of counts is defined."""
+
+    def mean(evidence: _Counted, w: np.ndarray) -> np.ndarray:
+        values = of_counts(*evidence.counts(w))
+        return _ratio(np.nansum(values, axis=1), (~np.isnan(values)).sum(axis=1))
+
+    return mean
+
+
+def _of_positive(of_counts: Callable[..., np.ndarray]) -> Formula:
+    """Return a formula of the positive label's own counts."""
+
+    def value(evidence: Labels, w: np.ndarray) -> np.ndarray:
+        place, way_out = evidence.positive, "Give positive= when you put the labels side by side."
+        expect(place is not None, "labels: positive", "is not set", "a label", way_out)
+        counts = evidence.counts(w)
+        known = place < counts[0].shape[1]
+        return of_counts(*(c[:, place] for c in counts)) if known else np.full(len(w), np.nan)
+
+    return value
 
 
 def _auroc(evidence: Detections, w: np.ndarray) -> np.ndarray:
@@ -623,10 +656,6 @@ def _auroc(evidence: Detections, w: np.ndarray) -> np.ndarray:
     return _ratio((positive * outranked).sum(axis=1), pairs)
 
 
-def _f1(right: np.ndarray, true: np.ndarray, claimed: np.ndarray) -> np.ndarray:
-    return _ratio(2 * right, true + claimed)
-
-
 def _weighted_f1(evidence: Labels, w: np.ndarray) -> np.ndarray:
     right, true, claimed = evidence.counts(w)
     f1 = np.nan_to_num(_f1(right, true, claimed))
@@ -634,40 +663,13 @@ def _weighted_f1(evidence: Labels, w: np.ndarray) -> np.ndarray:
 
 
 def _macro_f1_present(evidence: Labels, w: np.ndarray) -> np.ndarray:
-    counts = evidence.counts(w)
-    return _mean_over(_f1(*counts), counts[1] > 0)
+    right, true, claimed = evidence.counts(w)
+    f1 = np.where(true > 0, _f1(right, true, claimed), 0)
+    return _ratio(f1.sum(axis=1), (true > 0).sum(axis=1))
 
 
-def _macro_f1_union(evidence: Labels | LabelSets, w: np.ndarray) -> np.ndarray:
-    f1 = _f1(*evidence.counts(w))
-    return _mean_over(f1, ~np.isnan(f1))
-
-
-def _macro_f1_all(evidence: Labels, w: np.ndarray) -> np.ndarray:
+def _macro_f1_all(evidence: Labels | LabelSets, w: np.ndarray) -> np.ndarray:
     return _ratio(np.nansum(_f1(*evidence.counts(w)), axis=1), len(evidence.names))
-
-
-def _macro_f1_vocabulary(evidence: LabelSets, w: np.ndarray) -> np.ndarray:
-    return _ratio(np.nansum(_f1(*evidence.counts(w)), axis=1), evidence.truth.shape[1])
-
-
-def _f1_positive(evidence: Labels, w: np.ndarray) -> np.ndarray:
-    way_out = "Give positive= when you put the labels side by side."
-    expect(evidence.positive is not None, "labels: positive", "is not set", "a label", way_out)
-    f1 = _f1(*evidence.counts(w))
-    known = evidence.positive < f1.shape[1]
-    return f1[:, evidence.positive] if known else np.full(len(w), np.nan)
-
-
-def _of_positive(of: str) -> Formula:
-    """Return the share of what is positive in ``of``, truth or predicted, that is so in both."""
-
-    def share(evidence: Labels, w: np.ndarray) -> np.ndarray:
-        among = getattr(evidence, of) == evidence.positive
-        right = (evidence.truth == evidence.positive) & (evidence.predicted == evidence.positive)
-        return _ratio(w @ right.astype(float), w @ among.astype(float))
-
-    return share
 
 
 def _open_set_auroc(evidence: Confidences, w: np.ndarray) -> np.ndarray:
@@ -683,41 +685,6 @@ def _selective_accuracy(place: int) -> Formula:
         return _ratio(w @ (kept * evidence.hits), w @ kept)
 
     return accuracy
-
-
-def _micro_f1(evidence: LabelSets, w: np.ndarray) -> np.ndarray:
-    return _f1(*(count.sum(axis=1) for count in evidence.counts(w)))
-
-
-def _set_precision(evidence: LabelSets, w: np.ndarray) -> np.ndarray:
-    right, _, claimed = (count.sum(axis=1) for count in evidence.counts(w))
-    return _ratio(right, claimed)
-
-
-def _set_recall(evidence: LabelSets, w: np.ndarray) -> np.ndarray:
-    right, true, _ = (count.sum(axis=1) for count in evidence.counts(w))
-    return _ratio(right, true)
-
-
-def _boundary_f1(evidence: Boundaries, w: np.ndarray) -> np.ndarray:
-    hits = w @ evidence.hits
-    return _f1(hits, hits + w @ evidence.misses, hits + w @ evidence.false_alarms)
-
-
-def _boundary_precision(evidence: Boundaries, w: np.ndarray) -> np.ndarray:
-    return _ratio(w @ evidence.hits, w @ (evidence.hits + evidence.false_alarms))
-
-
-def _boundary_recall(evidence: Boundaries, w: np.ndarray) -> np.ndarray:
-    return _ratio(w @ evidence.hits, w @ (evidence.hits + evidence.misses))
-
-
-def _boundary_timing(evidence: Boundaries, w: np.ndarray) -> np.ndarray:
-    return _ratio(w @ evidence.timing_error_frames, w @ evidence.hits)
-
-
-def _squared_error(evidence: Vectors, w: np.ndarray) -> np.ndarray:
-    return _ratio(w @ evidence.squared_error / evidence.truth.shape[1], w.sum(axis=1))
 
 
 def _r2(evidence: Vectors, w: np.ndarray) -> np.ndarray:
@@ -805,14 +772,15 @@ _MSE = "Mean squared error over samples and values."
 _POOLED = "1 - summed squared error / summed squared distance from the test's column means."
 _SKILL = "(value - floor) / (perfect - floor): 0 is the trivial baseline, 1 is perfect."
 _absolute = _mean_of(lambda evidence: evidence.absolute_error)
+_squared = _mean_of(lambda evidence: evidence.squared_error / evidence.truth.shape[1])
 
 _EVERY = (
-    Metric("accuracy", Labels, "Share of right labels.", _accuracy),
+    Metric("accuracy", Labels, "Share of right labels.", _pooled(_recall)),
     Metric(
         "balanced_accuracy",
         Labels,
         "Mean recall of the classes present in the truth.",
-        _balanced_accuracy,
+        _mean_over_defined(_recall),
     ),
     Metric(
         "auroc",
@@ -833,7 +801,7 @@ _EVERY = (
         "macro_f1_union",
         Labels,
         "Mean F1 of the classes in truth or prediction (the published audio study).",
-        _macro_f1_union,
+        _mean_over_defined(_f1),
     ),
     Metric(
         "macro_f1_all",
@@ -842,20 +810,20 @@ _EVERY = (
         "(the published evaluator of held-out answers).",
         _macro_f1_all,
     ),
-    Metric("f1_right", Labels, "F1 of pairs in the right order.", _f1_positive, _NEITHER),
-    Metric("f1_aligned", Labels, "F1 of aligned pairs.", _f1_positive, _NEITHER),
+    Metric("f1_right", Labels, "F1 of pairs in the right order.", _of_positive(_f1), _NEITHER),
+    Metric("f1_aligned", Labels, "F1 of aligned pairs.", _of_positive(_f1), _NEITHER),
     Metric(
         "positive_precision",
         Labels,
         "Share of positive predictions that are right.",
-        _of_positive("predicted"),
+        _of_positive(_precision),
         "None is predicted.",
     ),
     Metric(
         "positive_recall",
         Labels,
         "Share of positive pairs that are found.",
-        _of_positive("truth"),
+        _of_positive(_recall),
         "None is true.",
     ),
     Metric(
@@ -894,47 +862,49 @@ _EVERY = (
         )
         for place, coverage in enumerate(COVERAGES)
     ),
-    Metric("micro_f1", LabelSets, "F1 of memberships pooled over samples and labels.", _micro_f1),
+    Metric(
+        "micro_f1", LabelSets, "F1 of memberships pooled over samples and labels.", _pooled(_f1)
+    ),
     Metric(
         "macro_f1_vocabulary",
         LabelSets,
         "Mean F1 over the vocabulary, 0 for labels in no set (the published task suite).",
-        _macro_f1_vocabulary,
+        _macro_f1_all,
     ),
-    Metric("macro_f1_named", LabelSets, "Mean F1 of labels in any set.", _macro_f1_union),
+    Metric("macro_f1_named", LabelSets, "Mean F1 of labels in any set.", _mean_over_defined(_f1)),
     Metric(
         "exact_set_match",
         LabelSets,
         "Share of samples whose whole set is right.",
-        _mean_of(lambda evidence: evidence.exact),
+        _mean_of(lambda evidence: (evidence.truth == evidence.predicted).all(axis=1)),
     ),
     Metric(
         "set_precision",
         LabelSets,
         "Share of predicted memberships that are true.",
-        _set_precision,
+        _pooled(_precision),
         "None is predicted.",
     ),
     Metric(
         "set_recall",
         LabelSets,
         "Share of true memberships that are predicted.",
-        _set_recall,
+        _pooled(_recall),
         "None is true.",
     ),
-    Metric("boundary_f1", Boundaries, _MATCHED, _boundary_f1, "No boundary is true or predicted."),
+    Metric("boundary_f1", Boundaries, _MATCHED, _pooled(_f1), "No boundary is true or predicted."),
     Metric(
         "boundary_precision",
         Boundaries,
         "Share of predicted transitions that match.",
-        _boundary_precision,
+        _pooled(_precision),
         "None is predicted.",
     ),
     Metric(
         "boundary_recall",
         Boundaries,
         "Share of true boundaries that are matched.",
-        _boundary_recall,
+        _pooled(_recall),
         "None is true.",
     ),
     _error(
@@ -942,14 +912,14 @@ _EVERY = (
         "frame",
         Boundaries,
         "Mean distance of matched boundaries.",
-        _boundary_timing,
+        lambda evidence, w: _ratio(w @ evidence.timing_error_frames, w @ evidence.hits),
         "None is matched.",
     ),
     _error("mae_m", "m", Vectors, _MAE.format("in metres"), _absolute),
     _error("mae_sd", "sd", Vectors, _MAE.format("in units of training SD"), _absolute),
     _error("mae_mixed", MIXED, Vectors, _MAE.format("each in its own unit"), _absolute),
-    _error("mse_m2", "m²", Vectors, _MSE, _squared_error),
-    _error("mse_mixed", MIXED, Vectors, _MSE, _squared_error),
+    _error("mse_m2", "m²", Vectors, _MSE, _squared),
+    _error("mse_mixed", MIXED, Vectors, _MSE, _squared),
     Metric("r2", Vectors, _POOLED, _r2, "The truth does not vary.", bounds=BELOW_ONE),
     _error(
         "mpjpe",

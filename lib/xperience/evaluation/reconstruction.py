@@ -35,27 +35,15 @@ class TargetColumns:
 
     Columns that hardly vary in training are left out: divided by their deviation, noise of any size
     would come of them.
-
-    Parameters
-    ----------
-    unit : str
-        One of ``UNITS``.
-    truth : float64 array, shape (n_test, n_columns)
-    floors : dict of {name: float64 array, shape (n_test, n_columns)}
-        Predictions of trivial baselines.
-    moments : Moments
-        Of the training part, raw units, all columns.
-    block, stat : str array, shape (n_columns,)
-        What each column is of.
     """
 
     problem: Problem
-    unit: str
-    truth: np.ndarray
-    floors: dict[str, np.ndarray]
-    moments: Moments
-    block: np.ndarray
-    stat: np.ndarray
+    unit: str  # one of `UNITS`
+    truth: np.ndarray  # float64 (n_test, n_columns)
+    floors: dict[str, np.ndarray]  # predictions of trivial baselines, of the same shape
+    moments: Moments  # of the training part, raw units, all columns
+    block: np.ndarray  # that each column is of
+    stat: np.ndarray  # likewise
 
     @classmethod
     def of(cls, problem: Problem, unit: str) -> "TargetColumns":

@@ -35,28 +35,14 @@ KINDS = ("hit", "near miss", "failure")
 
 @dataclass(frozen=True)
 class Ranking:
-    """Every query of a retrieval against every candidate, in time order.
-
-    Parameters
-    ----------
-    similarity : float array, shape (n, n)
-        Cosine of query i (row) and candidate j (column); candidate i is query i's own.
-    centers : int array, shape (n,)
-        Centre frames.
-    targets : float array, shape (n, n_values)
-        The true vectors.
-    actions : tuple of str or None, length n
-        Each window's action; None without a label.
-    segmentation : Segmentation
-        Which queries count as one piece of evidence.
-    """
+    """Every query of a retrieval against every candidate, in time order."""
 
     task: str
     contract: str
-    similarity: np.ndarray
-    centers: np.ndarray
-    targets: np.ndarray
-    actions: tuple[str | None, ...]
+    similarity: np.ndarray  # cosine of query i (row) and candidate j, (n, n); i is i's own
+    centers: np.ndarray  # centre frames, int (n,)
+    targets: np.ndarray  # true vectors, (n, n_values)
+    actions: tuple[str | None, ...]  # of each window; None without a label
     segmentation: Segmentation
 
     @classmethod

@@ -208,17 +208,8 @@ def submission_rows(
 ) -> Iterator[Record]:
     """Yield trivial baselines, then submitted heads: measures, differences from floor and ours.
 
-    Parameters
-    ----------
-    problem : Problem
-    rows : table
-        See `submitted`.
-    ours : mapping of {head: predictions}
-        Our heads' of the same problem; one of a submitted head's name is left out.
-    base : mapping
-        Fields of every row: at least run and section.
-    place : str
-        The file's name.
+    For rows and place see `submitted`. Our heads' predictions are of the same problem; one of a
+    submitted head's name is left out. ``base`` holds at least run and section.
     """
     if problem.ok and problem.task.kind not in _LABELLED and VECTOR not in rows:
         reason = f"has no column {VECTOR!r}; errors in the file can't be checked"

@@ -34,18 +34,7 @@ def suite_rows(
 ) -> Iterator[Record]:
     """Yield the rows of every task of a recording, as it is and with each learned block.
 
-    Parameters
-    ----------
-    problems : sequence of Problem
-        Their table has the blocks.
-    heads : sequence of str
-        Names of heads.
-    n_seeds : int
-        Seeds of heads that start at random.
-    run : str
-        The recording's name.
-    added : mapping of {block: modality}
-        Learned blocks.
+    Learned blocks are added by {block: modality}; the problems' table has them.
     """
     variants = [_variants(problem, added) for problem in problems]
     asked = [one for ways in variants for one in ways.values()]

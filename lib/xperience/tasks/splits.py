@@ -22,24 +22,12 @@ BlockSource = Callable[[str], np.ndarray]
 
 @dataclass(frozen=True)
 class Samples:
-    """The samples of a task that have a target.
+    """The samples of a task that have a target."""
 
-    Parameters
-    ----------
-    members : int array, shape (n, n_members)
-        Windows of each sample.
-    values : list or float32 array (n, n_values)
-        Targets: labels, tuples of names, or vectors.
-    frames : int array, shape (n, n_spans, 2)
-        Frames that features and target touch: first and last of each segment.
-    centers : int array, shape (n,)
-        Centre frame of each sample's first window.
-    """
-
-    members: np.ndarray
-    values: Sequence[Any]
-    frames: np.ndarray
-    centers: np.ndarray
+    members: np.ndarray  # windows of each, int (n, n_members)
+    values: Sequence[Any]  # targets: labels, tuples of names, or vectors (n, n_values)
+    frames: np.ndarray  # that features and target touch, first and last, int (n, n_spans, 2)
+    centers: np.ndarray  # centre frame of each sample's first window, int (n,)
 
     def __len__(self) -> int:
         return len(self.members)

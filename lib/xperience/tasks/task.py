@@ -63,94 +63,48 @@ class Piece:
 class Task:
     """One task of the benchmark.
 
-    Parameters
-    ----------
-    name : str
-        Also its name in rows, tables and files.
-    kind : {"classify", "multilabel", "regress", "retrieve"}
-        What is predicted; it fixes the family of heads, see ``HEADS``.
-    pieces : tuple of Piece
-        The input.
-    measures : tuple of Measure
-        Scores; the first is the primary one.
-    source : str
-        Where the target comes from.
-    target : callable, optional
-        (truth, members) to one value a sample; None drops the sample.
-    target_blocks : tuple of str
-        In place of ``target``: feature blocks of the sample's first window, as a vector.
-    target_streams : tuple of str
-        Streams of the recording that ``target`` reads.
-    target_span : Span, optional
-        Frames that the target reads, relative to the sample's first window; None if it reads none.
-    feature_span : Span
-        Frames that the features of each of the sample's windows read.
-    members : callable
-        n_windows to the windows of each sample, int array (n_samples, n_members); each window on
-        its own by default.
-    classes : tuple of str
-        Classes in the order of their codes; in order of appearance if empty.
-    positive : str, optional
-        The class whose F1 is asked for.
-    value_shape : tuple of int, optional
-        Shape of a regression target whose values are joint positions: (frames, joints, 3).
-    query : {"prediction", "target"}
-        What is compared with candidates of the other kind in a retrieval.
-    split : {"chronological", "local", "local_blocks"}
-        Which samples train and which test: see `xperience.tasks.splits`.
-    needs_classes : int
-        Fewest classes (or labels of sets) among the samples for a score to mean anything.
-    naive : mapping of {name: callable (truth, members) -> predictions}
-        Forecasts from what the window shows, scored as floors.
-    anchor : str, optional
-        Name of the naive forecast that heads of the corrected contract start from: they predict
-        what to add to it.
-    recent : callable (truth, members, n_frames) -> float array (n, n_frames, ...), optional
-        What is forecast, in the last frames of the sample's first window, the last one first:
-        input beside the blocks, for heads and baselines that are made for it.
-    recent_frames : int
-        How many frames that is; the purge counts them as touched.
-    remembers : bool
-        Whether windows before the sample's own may be read; not if they would give the answer away.
-    history : int
-        Windows that a temporal head reads, the sample's own included.
-    settings : mapping
-        Settings of the head that differ from those of its family.
-    contracts : tuple of str
-        Contracts that ask the task.
-
     Raises
     ------
     ParamsError
         If a block, the kind or the split is unknown, or the target is declared twice or not at all.
     """
 
-    name: str
+    name: str  # also in rows, tables and files
     question: str
-    kind: Kind
-    pieces: tuple[Piece, ...]
-    measures: tuple[Measure, ...]
-    source: str
+    kind: Kind  # what is predicted; it fixes the family of heads, see `HEADS`
+    pieces: tuple[Piece, ...]  # the input
+    measures: tuple[Measure, ...]  # the first is the primary one
+    source: str  # where the target comes from
     target: Target | None = None
     target_blocks: tuple[str, ...] = ()
-    target_streams: tuple[str, ...] = ()
+    """In place of ``target``: feature blocks of the sample's first window, as a vector."""
+    target_streams: tuple[str, ...] = ()  # of the recording, that ``target`` reads
     target_span: Span | None = WINDOW
-    feature_span: Span = WINDOW
+    """Frames that the target reads, relative to the sample's first window; None if none."""
+    feature_span: Span = WINDOW  # frames that the features of each of the sample's windows read
     members: Callable[[int], np.ndarray] = field(default=lambda n: np.arange(n)[:, None])
-    classes: tuple[str, ...] = ()
-    positive: str | None = None
-    value_shape: tuple[int, ...] | None = None
+    """n_windows to the windows of each sample, int array (n_samples, n_members)."""
+    classes: tuple[str, ...] = ()  # by their codes; in order of appearance if empty
+    positive: str | None = None  # the class whose F1 is asked for
+    value_shape: tuple[int, ...] | None = None  # of joint positions: (frames, joints, 3)
     query: Literal["prediction", "target"] = "prediction"
-    split: str = "chronological"
+    """What is compared with candidates of the other kind in a retrieval."""
+    split: str = "chronological"  # see `xperience.tasks.splits`
     needs_classes: int = 2
+    """Fewest classes (or labels of sets) among the samples for a score to mean anything."""
     naive: Mapping[str, Target] = field(default_factory=dict)
+    """Forecasts from what the window shows, scored as floors."""
     anchor: str | None = None
+    """The naive forecast that heads of `corrected` start from: they predict what to add to it."""
     recent: Callable[[Truth, np.ndarray, int], np.ndarray] | None = None
-    recent_frames: int = 0
+    """(truth, members, n_frames) to what is forecast, in the last frames of the sample's first
+    window, the last one first, (n, n_frames, ...): for heads and baselines made for it."""
+    recent_frames: int = 0  # how many those are; the purge counts them as touched
     remembers: bool = True
-    history: int = 1
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    contracts: tuple[str, ...] = CONTRACTS
+    """Whether windows before the sample's own may be read; not if they would give it away."""
+    history: int = 1  # windows that a temporal head reads, the sample's own included
+    settings: Mapping[str, Any] = field(default_factory=dict)  # that differ from the family's
+    contracts: tuple[str, ...] = CONTRACTS  # that ask the task
 
     def __post_init__(self):
         pieces = [name for piece in self.pieces for name in piece.blocks]

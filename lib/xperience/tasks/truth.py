@@ -17,38 +17,25 @@ from xperience.recording.recording import Recording
 
 @dataclass(frozen=True)
 class Truth:
-    """Frame-level truth of one recording and the windows laid over it.
-
-    Parameters
-    ----------
-    starts : int array, shape (n_windows,)
-        First frame of each window.
-    hands : float32 array, shape (n_frames, 42, 3), optional
-        Under `published`: left then right joints minus the body's root, metres; the joints are in
-        camera axes and the root in world axes. What is not finite is 0.
-    contacts : array, shape (n_frames, 21), optional
-        Above 0 is contact. Under `corrected` NaN where nothing is known, else 0.
-    missing : dict of {stream: reason}
-        Streams that cannot be read.
-    odd : dict of {stream: reason}
-        Streams that were read and have gaps: zeros under `published`, NaN under `corrected`.
-    world_hands : Points, xyz of shape (n_frames, 42, 3), optional
-        Under `corrected`: left then right joints, metres in the world; NaN where there is no hand.
-    to_body : Transform, n_frames poses, optional
-        Under `corrected`: from the world into each frame's body frame; NaN where there is no body.
-    """
+    """Frame-level truth of one recording and the windows laid over it."""
 
     n_frames: int
-    starts: np.ndarray
+    starts: np.ndarray  # first frame of each window, int (n_windows,)
     action: Sequence[str] = ()
     subtask: Sequence[str] = ()
     objects: Sequence[tuple[str, ...]] = ()
     hands: np.ndarray | None = None
+    """Under `published`, (n_frames, 42, 3): left then right joints minus the body's root, metres;
+    the joints are in camera axes and the root in world axes. What is not finite is 0."""
     contacts: np.ndarray | None = None
-    missing: dict[str, str] = field(default_factory=dict)
+    """Above 0 is contact, (n_frames, 21). Under `corrected` NaN where nothing is known, else 0."""
+    missing: dict[str, str] = field(default_factory=dict)  # streams that can't be read, and why
     odd: dict[str, str] = field(default_factory=dict)
+    """Streams that have gaps, and why: zeros under `published`, NaN under `corrected`."""
     world_hands: Points | None = None
+    """Under `corrected`: left then right joints, metres in the world; NaN where no hand is."""
     to_body: Transform | None = None
+    """Under `corrected`: the world to each frame's body frame; NaN where there is no body."""
 
     @property
     def ends(self) -> np.ndarray:

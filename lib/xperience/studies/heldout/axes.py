@@ -24,18 +24,10 @@ Blocks = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Axes:
-    """The principal axes of some feature blocks.
+    """The principal axes of some feature blocks."""
 
-    Parameters
-    ----------
-    weights : dict of {block: float32 array, shape (n_kept, n_axes)}
-        From a block's z-scores to its share of the coordinates.
-    kept_variance : float
-        Share of the training sample's variance that the axes hold.
-    """
-
-    weights: dict[str, np.ndarray]
-    kept_variance: float
+    weights: dict[str, np.ndarray]  # a block's z-scores to coordinates, float32 (n_kept, n_axes)
+    kept_variance: float  # share of the training sample's variance
 
     @property
     def n_axes(self) -> int:

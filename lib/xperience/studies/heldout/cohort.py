@@ -16,21 +16,11 @@ CONTRACT = "corrected"
 
 @dataclass(frozen=True)
 class CohortRecording:
-    """One recording of a cohort.
+    """One recording of a cohort."""
 
-    Parameters
-    ----------
-    entry : Entry
-        Its row of the split manifest.
-    truth : Truth
-        Labels and targets, frame by frame.
-    table : WindowTable
-        Its windows; only read when asked.
-    """
-
-    entry: Entry
-    truth: Truth
-    table: WindowTable
+    entry: Entry  # its row of the split manifest
+    truth: Truth  # labels and targets, frame by frame
+    table: WindowTable  # its windows; only read when asked
 
     @property
     def n_windows(self) -> int:
@@ -68,18 +58,9 @@ def tables_in(folder: Path) -> Callable[[Entry], Path]:
 def open_cohort(manifest: SplitManifest, tables: Callable[[Entry], Path]) -> Cohort:
     """Read the labels and targets of a cohort; features stay on disk.
 
-    Parameters
-    ----------
-    manifest : SplitManifest
-        Whose folders hold at least each recording's annotation. An episode that cannot be read is
-        in the cohort's ``lost``.
-    tables : callable (Entry) -> Path
-        Where each recording's windows table of the corrected contract is.
-
-    Raises
-    ------
-    ParamsError
-        If a split has no recording that can be used.
+    The manifest's folders hold at least each recording's annotation; for ``tables`` see
+    `tables_in`. An episode that cannot be read is in the cohort's ``lost``; if a split has no
+    recording that can be used, that is a ParamsError.
     """
     found, lost = [], {}
     for entry in manifest:

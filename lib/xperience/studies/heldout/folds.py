@@ -6,7 +6,7 @@ and chosen on other sessions than it is tested on; all heads of a fold share its
 a fold only what its primary measure is computed from is kept, not the predictions.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,13 @@ from xperience.evaluation.metrics import (
     RecordingVectors,
     Vectors,
 )
-from xperience.evaluation.predictions import BETWEEN, COLUMNS, Prediction, Predictions, predict
+from xperience.evaluation.predictions import (
+    COLUMNS,
+    Prediction,
+    Predictions,
+    predict,
+    predictions_table,
+)
 from xperience.evaluation.records import (
     ACROSS,
     ENDS,
@@ -74,8 +80,10 @@ from xperience.tasks.problem import Problem, build
 from xperience.tasks.task import Task
 
 SECTION = "06_heldout_episodes"
-_KEPT = ("task", "head", "seed", "window", "start_frame", "truth", "predicted")
-PREDICTED = {"episode": pa.string(), **{name: COLUMNS[name] for name in _KEPT}}
+PREDICTED = {"episode": pa.string()} | {
+    name: COLUMNS[name]
+    for name in ("task", "head", "seed", "window", "start_frame", "truth", "predicted")
+}
 """Columns of the section's predictions."""
 HELD_BYTES = 2**29
 """Coordinates of all recordings that are held at a time, at most."""
@@ -102,17 +110,9 @@ def problems_given(
 ) -> Iterator[dict[tuple[str, str], CohortProblem]]:
     """Yield every task as problems that differ in their inputs, {(task, variant): problem}.
 
-    Inner products of a block are computed once for all variants.
-
-    Parameters
-    ----------
-    cohort : Cohort
-    variants : mapping of {variant: blocks}
-        Of the task's own inputs, those that are left; see `Problem.with_blocks`.
-    tasks : sequence of Task
-    on_progress : callable, optional
-    step : int
-        Of every so many windows of training and validation recordings one is learnt from at most.
+    Inner products of a block are computed once for all variants, {variant: blocks}: those that are
+    left of the task's own inputs, see `Problem.with_blocks`. Of every ``step`` windows of training
+    and validation recordings one is learnt from at most.
     """
     recordings, by_name = cohort.recordings, {one.name: one for one in tasks_of(CONTRACT, tasks)}
     wide = [
@@ -179,21 +179,11 @@ def folds(manifest: SplitManifest, n_folds: int) -> list[SplitManifest]:
 
 @dataclass(frozen=True)
 class Ends:
-    """Heads trained within and across recordings, scored on the ends of the test recordings.
+    """Heads trained within and across recordings, scored on the ends of the test recordings."""
 
-    Parameters
-    ----------
-    scores : dict of {head: Scores}
-        On the same windows; that of the heads within is named `WITHIN`. Empty if there are none.
-    n_train : int
-        Samples that heads within were trained on, over all recordings.
-    reason : str
-        Why there are none.
-    """
-
-    scores: dict[str, Scores] = field(default_factory=dict)
-    n_train: int = 0
-    reason: str = ""
+    scores: dict[str, Scores] = field(default_factory=dict)  # those within are named `WITHIN`
+    n_train: int = 0  # samples that heads within were trained on, over all recordings
+    reason: str = ""  # why there are no scores
 
 
 def ends_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> Ends:
@@ -224,14 +214,11 @@ def ends_of(problem: CohortProblem, predictions: Mapping[str, Predictions]) -> E
 
 @dataclass(frozen=True)
 class _End:
-    """One test recording, split in time and predicted by a head that saw its beginning.
-
-    ``places`` are those of its end's windows among the test samples, in the order of ``said``.
-    """
+    """One test recording, split in time and predicted by a head that saw its beginning."""
 
     problem: Problem
     said: Prediction
-    places: np.ndarray
+    places: np.ndarray  # its end's windows among the test samples, in the order of ``said``
 
 
 def _at(one: Prediction, places: np.ndarray) -> Prediction:
@@ -295,15 +282,12 @@ def _within(kept: CohortProblem, ends: Sequence[_End]) -> Scores:
 def heldout_rows(
     problem: CohortProblem, predictions: Mapping[str, Predictions], run: str
 ) -> Iterator[Record]:
-    """Yield the rows of a task across recordings.
+    """Yield the rows of a task across recordings; intervals leave out whole sessions.
 
-    Yields
-    ------
-    Record
-        Its trivial baselines (variant "floor"), each head on all windows of the test recordings
-        ("across") with its paired differences, the same by recording, labels compared by verb, noun
-        and meaning; and on the recordings' ends the heads within ("within"), those across
-        ("across_ends") and the difference ("gap"). Intervals leave out whole sessions.
+    Its trivial baselines (variant "floor"), each head on all windows of the test recordings
+    ("across") with its paired differences, the same by recording, labels compared by verb, noun
+    and meaning; and on the recordings' ends the heads within ("within"), those across
+    ("across_ends") and the difference ("gap").
     """
     base = {"run": run, "section": SECTION}
     if not problem.ok:
@@ -378,14 +362,10 @@ def _gap_rows(
 
 @dataclass(frozen=True)
 class Pooled:
-    """What scores that are pooled over folds know of their problems.
+    """What scores that are pooled over folds know of their problems."""
 
-    ``groups`` and ``sessions`` are the numbers of the test samples' recordings and sessions, int
-    arrays (n_test,).
-    """
-
-    groups: np.ndarray
-    sessions: np.ndarray
+    groups: np.ndarray  # numbers of the test samples' recordings, int (n_test,)
+    sessions: np.ndarray  # and of their sessions
     task: Task
 
     contract = CONTRACT
@@ -398,20 +378,12 @@ class Pooled:
 
 @dataclass(frozen=True)
 class Fold:
-    """One task in one fold, brought down to what its primary measure is computed from.
-
-    Parameters
-    ----------
-    heads, floors, ends : dict of {name: Scores}
-        Ends are the scores of `Ends`.
-    notes : tuple of str
-        What a row says of windows that were passed over.
-    """
+    """One task in one fold, brought down to what its primary measure is computed from."""
 
     heads: dict[str, Scores]
     floors: dict[str, Scores]
-    ends: dict[str, Scores]
-    notes: tuple[str, ...] = ()
+    ends: dict[str, Scores]  # the scores of `Ends`
+    notes: tuple[str, ...] = ()  # what a row says of windows that were passed over
 
 
 def _scaled(task: Task) -> bool:
@@ -509,26 +481,25 @@ def _merged(each: Sequence[Any]) -> Any:
     """Return the evidence of all folds as one."""
     if isinstance(each[0], Ranks):
         return merged(each)
-    if isinstance(each[0], Positions):
-        return Positions(np.concatenate([one.error_m for one in each]))
     if isinstance(each[0], RecordingVectors):
         return RecordingVectors.merged(each)
-    if isinstance(each[0], Detections):
-        sides = ([getattr(one, name) for one in each] for name in ("truth", "likelihood"))
-        return Detections(*map(np.concatenate, sides))
+    if isinstance(each[0], (Positions, Detections)):
+        return type(each[0])(
+            *map(np.concatenate, zip(*(vars(one).values() for one in each), strict=True))
+        )
     sides = ("truth", "predicted")
     if isinstance(each[0], LabelSets):  # micro-F1 counts memberships, whatever they are called
         width = max(one.truth.shape[1] for one in each)
-        wide = ([_wide(getattr(one, name), width) for one in each] for name in sides)
-        return LabelSets(*(np.concatenate(side) for side in wide))
+        return LabelSets(
+            *(
+                np.concatenate([np.pad(m, ((0, 0), (0, width - m.shape[1]))) for m in members])
+                for members in ([getattr(one, name) for one in each] for name in sides)
+            )
+        )
     said = ([one.names[code] for one in each for code in getattr(one, name)] for name in sides)
     known = {one.names[one.positive] for one in each if one.positive is not None}
     options = dict.fromkeys(name for one in each for name in one.names)
     return scoring.labels(*said, options=tuple(options), positive=next(iter(known), None))
-
-
-def _wide(members: np.ndarray, width: int) -> np.ndarray:
-    return np.pad(members, ((0, 0), (0, width - members.shape[1])))
 
 
 def cohort_rows(cohort: Cohort, run: str) -> Iterator[Record]:
@@ -547,45 +518,19 @@ def cohort_rows(cohort: Cohort, run: str) -> Iterator[Record]:
     )  # fmt: skip
 
 
-def predictions_by_window(
+def labels_by_window(
     problem: CohortProblem, predictions: Mapping[str, Predictions]
-) -> Iterator[dict[str, Any]]:
-    """Yield predicted labels and sets as rows: one per test sample, head and seed.
-
-    ``window`` is the sample's first window and ``start_frame`` its first frame; names of a set are
-    joined by ``|``. Vectors are not kept.
-    """
-    if problem.task.kind not in ("classify", "multilabel") or not problem.ok:
-        return
-    tested = [
-        (part.recording, window, truth)
-        for part in problem.parts[TEST]
-        for (window, *_), truth in zip(
-            part.samples.members.tolist(), part.samples.values, strict=True
-        )
-    ]
-
-    def shown(label: str | Iterable[str]) -> str:
-        return label if isinstance(label, str) else BETWEEN.join(label)
-
-    for head, each in predictions.items():
-        for one in each:
-            for (recording, window, truth), said in zip(tested, one.predicted, strict=True):
-                yield {
-                    "episode": recording.entry.episode,
-                    "task": problem.task.name,
-                    "head": head,
-                    "seed": one.seed,
-                    "window": window,
-                    "start_frame": int(recording.truth.starts[window]),
-                    "truth": shown(truth),
-                    "predicted": shown(said),
-                }
+) -> pd.DataFrame:
+    """Return predicted labels and sets: see `predictions_table`; vectors are not kept."""
+    if not problem.ok or problem.task.kind not in ("classify", "multilabel"):
+        return pd.DataFrame(columns=list(PREDICTED))
+    table, n = predictions_table([(problem, predictions)]), sum(map(len, predictions.values()))
+    return table.assign(episode=np.tile(problem.tested["episode"], n))[list(PREDICTED)]
 
 
-def write_by_window(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Write rows of `predictions_by_window` as Parquet, whole or not at all, and return them."""
-    table = pd.DataFrame(rows, columns=list(PREDICTED))
+def write_by_window(path: Path | str, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Write tables of `labels_by_window` as one, whole or not at all, and return it."""
+    table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
     with whole_file(path) as scratch:
         pq.write_table(pa.Table.from_pandas(table, pa.schema(PREDICTED), False), scratch)
     return table

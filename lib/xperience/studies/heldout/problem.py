@@ -52,24 +52,13 @@ class CohortProblem(Problem):
     Settings are chosen on the validation recordings, then heads are fitted on both. Without any,
     they are chosen on the last quarter of the training samples. Samples stand recording by
     recording; intervals draw whole recordings, ranks are taken within one.
-
-    Parameters
-    ----------
-    parts : dict of {split: list of RecordingSamples}
-        Recordings that have samples, in the order of the cohort.
-    left_out : dict of {episode: reason}
-        Recordings that give the task no sample.
-    steps : dict of {split: int}
-        Samples are those of every so many windows; 1 is all.
-    kept : int array, optional
-        Test samples that count, by their places; all by default.
     """
 
     space: Space | None = None
-    parts: dict[str, list[RecordingSamples]] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
-    steps: dict[str, int] = field(default_factory=dict)
-    kept: np.ndarray | None = None
+    parts: dict[str, list[RecordingSamples]] = field(default_factory=dict)  # by split
+    left_out: dict[str, str] = field(default_factory=dict)  # recordings without a sample, and why
+    steps: dict[str, int] = field(default_factory=dict)  # by split: one of so many windows
+    kept: np.ndarray | None = None  # places of the test samples that count; None is all
 
     @property
     def measures(self) -> tuple[Measure, ...]:

@@ -67,24 +67,11 @@ def answer_records(
     folder: Path,
     settings: ExportSettings = SETTINGS,
 ) -> Answered:
-    """Let every author answer in strict JSON about test windows.
+    """Let every author answer in strict JSON about test windows of a manifest's recordings.
 
-    Parameters
-    ----------
-    manifest : SplitManifest
-        Of the recordings.
-    predictions : table
-        See `xperience.studies.heldout.folds.predictions_by_window`.
-    folder : Path
-        Where records, the tiny model and answers are put; what lies there is made anew.
-    settings : ExportSettings, optional
-        Of the clips.
-
-    Returns
-    -------
-    Answered
-        An author that can't answer is in ``failed``, with the reason. If no record can be
-        exported at all, that is an AnswersError.
+    The linear heads' predictions are those of `labels_by_window`. Records, the tiny model and
+    answers are put into the folder; what lies there is made anew. An author that can't answer is in
+    ``failed``, with the reason. If no record can be exported at all, that is an AnswersError.
     """
     shutil.rmtree(folder, ignore_errors=True)
     export = export_records(manifest, folder / "records", settings, ("train", "test"))

@@ -43,18 +43,8 @@ def fewer_recordings(
     Training and validation recordings are put in random order and divided into parts of each size,
     so that small parts lie in larger ones. Every size is also learnt from as many windows as one
     recording has: of n recordings, one of n windows each. A regression of feature blocks is left
-    out: it is scored in deviations of what was learnt from.
-
-    Parameters
-    ----------
-    cohort : Cohort
-    sizes : sequence of int
-        Numbers of recordings; those that the cohort doesn't have are left out.
-    n_draws : int
-        Parts of each size, at most.
-    seed : int
-        Of the order.
-    tasks : sequence of Task
+    out: it is scored in deviations of what was learnt from. Sizes that the cohort doesn't have are
+    left out; of the others there are ``n_draws`` parts each, at most.
     """
     tasks = [task for task in tasks if task.kind != "regress" or not task.target_blocks]
     if sum(one.n_windows for one in cohort.recordings) <= MAX_HELD:  # read once, not once a part

@@ -22,16 +22,7 @@ UNKNOWN = "the targets of its training windows are not published"
 def logmel_problems(record: PublishedRecord, truth: Truth, contract: str) -> list[Problem]:
     """Return every task with log-mel as its only input, or with the reason why it can't be asked.
 
-    Parameters
-    ----------
-    record : PublishedRecord
-    truth : Truth
-    contract : {"published", "corrected"}
-
-    Raises
-    ------
-    PublishedRecordError
-        If the features are absent or not one row per window.
+    If the features are absent or not one row per window, that is a PublishedRecordError.
     """
     values = record.vectors("logmel")["features"]
     if values.shape != (len(truth.starts), len(LOGMEL_COLUMNS)):

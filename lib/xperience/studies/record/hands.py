@@ -57,20 +57,11 @@ VALIDATION_FOLD = 2
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Hands over consecutive frames.
-
-    Parameters
-    ----------
-    first_frame : int
-    joints_m : float32 array, shape (n_frames, 42, 3)
-        Left then right joints, metres: see the module's text for what they are relative to.
-    disagreement_m : float
-        Greatest difference between two targets of the same frame.
-    """
+    """Hands over consecutive frames; the module's text says what they are relative to."""
 
     first_frame: int
-    joints_m: np.ndarray
-    disagreement_m: float
+    joints_m: np.ndarray  # left then right joints, metres, float32 (n_frames, 42, 3)
+    disagreement_m: float  # greatest difference between two targets of the same frame
 
     def placed(self, n_frames: int) -> np.ndarray:
         """Return the trajectory in a recording of so many frames, NaN elsewhere."""
@@ -133,22 +124,11 @@ def forecast_problem(hands: Trajectory, n_frames: int) -> Problem:
 
 @dataclass(frozen=True)
 class Histories:
-    """How hands moved and go on, and which samples may be learned from.
+    """How hands moved and go on, and which samples may be learned from."""
 
-    Parameters
-    ----------
-    steps : float32 array, shape (n, 10, 42, 3)
-        Movement from frame to frame up to the present, the last one first, metres.
-    ahead : float32 array, shape (n, n_ahead, 42, 3)
-        Where the hands go from the present, metres; those of test samples are for scoring.
-    frames : int array, shape (n, n_spans, 2)
-        Frames that each sample touches.
-    split : Split
-    """
-
-    steps: np.ndarray
-    ahead: np.ndarray
-    frames: np.ndarray
+    steps: np.ndarray  # frame to frame up to the present, last first, metres, (n, 10, 42, 3)
+    ahead: np.ndarray  # from the present on, metres, (n, n_ahead, 42, 3); of test samples to score
+    frames: np.ndarray  # that each sample touches, int (n, n_spans, 2)
     split: Split
 
     @classmethod

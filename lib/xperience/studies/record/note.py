@@ -42,11 +42,7 @@ REPORTED = 1e-6
 def note_figures(record: PublishedRecord, rows: Sequence[Record]) -> list[Figure]:
     """Return every figure of the note, and the published study's scores of log-mel alone.
 
-    Parameters
-    ----------
-    record : PublishedRecord
-    rows : sequence of Record
-        What was scored from the record's predictions and features.
+    Rows are what was scored from the record's predictions and features.
     """
     scores = _own_scores(rows)
     found = [_figure(entry, record, scores) for entry in record.note["figures"]]
@@ -220,15 +216,7 @@ def note_rows(
     """Return two rows per figure of the note, as printed and as recomputed, and how many agree.
 
     Then how many scores in the record's own list of metrics come out, to full precision; and what
-    sound adds to each task by the scores of the published audio study.
-
-    Parameters
-    ----------
-    record : PublishedRecord
-    figures : sequence of Figure
-    rows : sequence of Record
-        What was scored.
-    run, section : str
+    sound adds to each task by the scores of the published audio study. ``rows`` were scored.
     """
     base = {"run": run, "section": section, "contract": "published"}
     found = list(_audio_gains(record, base)) if record.has("audio_rows") else []
@@ -297,20 +285,9 @@ PARTS: dict[tuple[str, str], Part] = {
 
 
 def part_rows(record: PublishedRecord, part: str, run: str, section: str) -> list[Record]:
-    """Return a part's rows under every contract that it follows.
+    """Return the rows of a part in `PARTS` under every contract that it follows.
 
-    Parameters
-    ----------
-    record : PublishedRecord
-    part : str
-        A name in ``PARTS``.
-    run, section : str
-        What rows are labelled with.
-
-    Returns
-    -------
-    list of Record
-        One skipped row, named as the part, where the record lacks what it needs.
+    Where the record lacks what it needs, that is one skipped row, named as the part.
     """
     rows: list[Record] = []
     for (name, contract), made_by in PARTS.items():

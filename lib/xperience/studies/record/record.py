@@ -30,18 +30,10 @@ class PublishedRecordError(XperienceError):
 
 @dataclass(frozen=True)
 class PublishedRecord:
-    """The published record, or that there is none.
+    """The published record, or that there is none."""
 
-    Parameters
-    ----------
-    folder : Path or None
-        Reading without one says so.
-    note : dict
-        What `params/published.yaml` holds: source, files, files of the mirror only, figures.
-    """
-
-    folder: Path | None
-    note: dict[str, Any]
+    folder: Path | None  # reading without one says so
+    note: dict[str, Any]  # `params/published.yaml`: source, files, mirror's files, figures
 
     @property
     def source(self) -> str:
