@@ -90,7 +90,7 @@ test: lint ## check everything: lint, pairs, freshness, tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not faults"
 
 test-slow: $(CHECKS) ## run the slow tests too (the whole graph, the site in a browser)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m slow
 
 test-faults: $(CHECKS) ## plant faults in recordings and kill runs (XPERIENCE_KILLS=50: that many)
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m faults tests/faults

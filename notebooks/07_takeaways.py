@@ -27,9 +27,9 @@
 #
 # No sentence below was written for a particular result. A *claim* is decided by a rule over metric
 # rows, and each outcome has its own sentence: *supported*, *contradicted*, *no significant
-# difference*, *mixed*, *not tested*. Headlines are made of claims. Numbers come in from rows: change
-# one past a threshold, and its sentence and headline change; take a file away, and the sentence
-# says that it isn't there.
+# difference*, *mixed*, *not tested*. Headlines are made of claims. Numbers come in from rows:
+# change one past a threshold, and its sentence and headline change; take a file away, and the
+# sentence says that it isn't there.
 
 # %% tags=["parameters"]
 run: str = "standin"  # the run's name, its folder under artifacts/

@@ -18,8 +18,8 @@
 # # 8. The published record
 #
 # Do published numbers follow from what was published with them, and what do they mean? Three groups
-# are counted apart: the rows of the note's tables, the numbers in its text, and the scores of log-mel
-# alone in the audio study that was published beside it.
+# are counted apart: the rows of the note's tables, the numbers in its text, and the scores of
+# log-mel alone in the audio study that was published beside it.
 #
 # *Reads* the published record in `published` (predictions, labels, features; nothing of it is kept
 # here) and the note's numbers in `params/published.yaml`.<br>

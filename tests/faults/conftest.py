@@ -15,7 +15,7 @@ from .judging import NEVER, OUTCOMES, UNDETECTABLE, Readings, read
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the kills: they take as long as all the rest on the other worker."""
+    """Begin with the kills, the longest in one piece: faults fill both workers evenly after."""
     items.sort(key=lambda item: item.path.name != "test_kills.py")
 
 

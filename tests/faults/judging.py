@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,14 @@ class Readings:
 
     report: EpisodeReport
     tables: Mapping[str, WindowTable | XperienceError]
+
+    @cached_property
+    def values(self) -> dict[str, dict[str, np.ndarray]]:
+        """What the tables hold, by contract and block."""
+        return {
+            contract: {block.name: table.block(block.name) for block in BLOCKS}
+            for contract, table in self.tables.items()
+        }
 
     @property
     def named(self) -> set[str]:
@@ -89,7 +98,7 @@ def outcome(clean: Readings, seen: Readings, folders: tuple[Path, Path]) -> str:
     unnamed: dict[str, set[str]] = {}
     masked = changed = False
     for contract in CONTRACTS:
-        found = _compared(clean.tables[contract], seen, contract)
+        found = _compared(clean, seen, contract)
         masked |= contract == "corrected" and bool(found.masked)
         changed |= bool(found.masked or found.changed)
         unnamed |= found.unnamed
@@ -114,15 +123,15 @@ class _Compared:
     unnamed: dict[str, set[str]] = field(default_factory=dict)  # untold differences: their streams
 
 
-def _compared(clean: WindowTable, seen: Readings, contract: str) -> _Compared:
-    table = seen.tables[contract]
+def _compared(clean: Readings, seen: Readings, contract: str) -> _Compared:
+    calm, table = clean.tables[contract], seen.tables[contract]
     notes = table.info.missing_blocks | table.info.partial_blocks
     found = _Compared()
-    n = min(len(clean), len(table))
-    if len(table) != len(clean) and not seen.named:
+    n = min(len(calm), len(table))
+    if len(table) != len(calm) and not seen.named:
         found.unnamed[f"{contract}: {len(table)} windows"] = {"captions"}
     for block in BLOCKS:
-        was, now = clean.block(block.name)[:n], table.block(block.name)[:n]
+        was, now = (read.values[contract][block.name][:n] for read in (clean, seen))
         assert not np.isinf(now).any(), f"{contract}: {block.name} holds infinity"
         streams = set(streams_needed(block, contract)) | _behind(block, contract)
         told = bool(notes.get(block.name))
@@ -135,7 +144,7 @@ def _compared(clean: WindowTable, seen: Readings, contract: str) -> _Compared:
             found.changed.add(block.name)
             if not told and not seen.named & _told_by(block, contract):
                 found.unnamed[f"{contract}: {block.name}"] = streams
-    was, now = (t.labels[list(LABELS)][:n].reset_index(drop=True) for t in (clean, table))
+    was, now = (t.labels[list(LABELS)][:n].reset_index(drop=True) for t in (calm, table))
     if not was.equals(now):
         found.changed.add("labels")
         if not seen.named & CAPTIONED:

@@ -69,14 +69,16 @@ def test_a_fault_is_named_masked_or_refused(
 
 
 @pytest.mark.parametrize("case", SAMPLED, ids=lambda case: case.name)
-def test_a_fault_through_the_command_line(case: Case, damaged: Path, tmp_path: Path) -> None:
+def test_a_fault_through_the_command_line(
+    case: Case, damaged: Path, fault_cache: Path, tmp_path: Path
+) -> None:
     table, rows = tmp_path / "windows.parquet", tmp_path / "rows.json"
-    codes = []
+    corrected, codes = ("--contract", "corrected"), []
     for words in (
         ("inspect", damaged),
         ("sync", damaged),
-        ("features", damaged, "--out", table, "--contract", "corrected", "--workers", 1),
-        ("suite", damaged, "--windows", table, "--out", rows, "--contract", "corrected"),
+        ("features", damaged, "--out", table, *corrected, "--workers", 1, "--cache", fault_cache),
+        ("suite", damaged, "--windows", table, "--out", rows, *corrected),
     ):
         done = CliRunner().invoke(app, [str(word) for word in words])
         assert isinstance(done.exception, SystemExit | None), repr(done.exception)

@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ..conftest import copy_repository, environment_of
+from ..run.conftest import HEADER
+from ..run.test_reproduce import NOTEBOOK
 
 RUN, MARK = "killed", "XPERIENCE_TEST_MARK"
 PARAMS = """
@@ -26,15 +28,39 @@ run: killed
 episode: artifacts/killed/episode
 standin: {frames: 180, size_px: [32, 24], depth_size_px: [16, 16], seed: 7}
 contract: published
-n_seeds: 2
-notebooks: [01_benchmark_contract, 03_neural_heads]
+notebooks: [01_first, 02_heads]
 """
 """Every kind of step; the second notebook keeps predictions."""
+HEADS = """
+# %% [markdown]
+# # A section that keeps predictions
+
+# %% tags=["parameters"]
+run: str = "killed"
+episode: str = "artifacts/killed/episode"
+
+# %%
+from xperience.evaluation.evaluate import evaluate
+from xperience.evaluation.predictions import predict_heads
+from xperience.report.section import open_inputs, save_section
+from xperience.tasks.catalogue import TASKS
+from xperience.tasks.problem import problems_of
+
+# %%
+recording, table = open_inputs(run, episode, "published")
+recording.close()
+parameters, section = {"run": run, "episode": episode}, "02_heads"
+problems = problems_of(recording.folder, table, tasks=TASKS[:2])
+pairs = list(zip(problems, predict_heads(problems, ["linear", "neural"], 1), strict=True))
+rows = [row for pair in pairs for row in evaluate(*pair, run, section)]
+save_section(section, parameters, rows, [table], pairs)
+"""
+NOTEBOOKS = {"01_first": NOTEBOOK.format(name="01_first", parameter=""), "02_heads": HEADS}
 N_KILLS = int(os.environ.get("XPERIENCE_KILLS", "4"))
 MOST_STEPS = 3
 """A kill falls some time after the begin of so many steps of a run at most, or of the run."""
-SHORTEST_S, LONGEST_S = 0.3, 20.0
-SURVIVAL_S = 10
+SHORTEST_S, LONGEST_S = 0.3, 8.0
+SURVIVAL_S = 60
 """A kernel looks for its parent once a second, on a busy machine later."""
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1200 + 60 * N_KILLS)]
@@ -48,7 +74,10 @@ class Clone:
 
     @classmethod
     def at(cls, folder: Path) -> "Clone":
-        copy_repository(folder)
+        copy_repository(folder, "notebooks")
+        (folder / "notebooks").mkdir()
+        for name, text in NOTEBOOKS.items():
+            (folder / "notebooks" / f"{name}.py").write_text(HEADER + text)
         (folder / "params" / f"{RUN}.yaml").write_text(PARAMS)
         return cls(folder)
 

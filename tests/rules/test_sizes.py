@@ -20,7 +20,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "console": (0, 270),
     "evaluation": (4_225, 2_250),
     "export": (1_460, 1_290),
-    "faults": (0, 1_600),
+    "faults": (0, 1_640),
     "features": (2_635, 1_900),
     "hub": (780, 800),
     "lab": (0, 180),

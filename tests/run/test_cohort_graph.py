@@ -1,6 +1,7 @@
 """The graph of a run of many recordings: what a broken, a changed and a repaired one make it do."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -131,27 +132,22 @@ def test_the_shard_of_a_broken_recording_passes_unless_strict(clone):
     assert tables(clone) == before
 
 
-def test_a_changed_recording_costs_its_own_windows_and_what_reads_them(clone):
-    before = tables(clone)
-    record(clone.folder / "recordings" / "e1", seed=1)
-    made, said = clone.reproduce("tiny")
-    assert f"Changed since shard {shard_of(clone, 'e1')}: e1" in said
-    assert made == {sorted(SHARDS)[shard_of(clone, "e1")], FIRST, SITE}
-    after = tables(clone)
-    assert {name for name in after if after[name] != before[name]} == {"e1"}
-
-
 def test_a_shard_worked_on_by_hand_is_read_by_what_follows(clone):
     record(clone.folder / "recordings" / "e2", seed=3)
     shard(clone, shard_of(clone, "e2"))
-    assert clone.reproduce("tiny")[0] == {FIRST, SITE}
+    assert clone.planned() == {FIRST, SITE}
 
 
-def test_a_repaired_recording_joins_the_others(clone):
-    few = n_windows(clone)
-    record(clone.folder / "recordings" / "broken", seed=2)
+def test_changed_and_repaired_recordings_cost_their_own_windows_and_what_reads_them(clone):
+    before, few = tables(clone), n_windows(clone)
+    for seed, name in enumerate(("e1", "broken"), 1):
+        record(clone.folder / "recordings" / name, seed)
     made, said = clone.reproduce("tiny")
-    assert f"Changed since shard {shard_of(clone, 'broken')}: broken" in said
-    assert made == {sorted(SHARDS)[shard_of(clone, "broken")], FIRST, SITE}
+    changed = {shard_of(clone, name) for name in ("e1", "broken")}
+    for name in ("e1", "broken"):
+        assert re.search(rf"Changed since shard {shard_of(clone, name)}: .*\b{name}\b", said)
+    assert made == {sorted(SHARDS)[number] for number in changed} | {FIRST, SITE}
+    after = tables(clone)
+    assert {name for name in after if after[name] != before.get(name)} == {"e1", "broken"}
     assert n_windows(clone) > few
     assert clone.reproduce("tiny")[0] == set()

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from multiprocessing.queues import Queue
@@ -74,8 +75,7 @@ class StreamJob:
             bounds = np.array(self.bounds)
             yield from audio.audio_rows(self.source, bounds, counted=self.counted)
         else:
-            opened = Annotation(self.source)
-            with opened.file:
+            with closing(Annotation(self.source)) as opened:
                 yield from depth.depth_rows(opened, self.n_frames)
 
 
@@ -107,7 +107,7 @@ def stream_jobs(
     where the file says. Digests are those of `xperience.recording.files.recording_digests`.
     """
     jobs = []
-    arrays = {name: digests[name] for name in linked_files(episode.folder)}
+    arrays = {name: digests[name] for name in linked_files(episode.folder, digests)}
 
     def add(block: str, kind: str, path: Path, n_frames: int, **settings: Any) -> None:
         linked = kind == "depth" and len(arrays) > 1

@@ -81,8 +81,9 @@ class Annotation:
         self.path = path
         self.place = f"{path.parent.name}/{path.name}"
         self.file = _open(path, self.place)
+        self._nodes: dict[str, h5py.HLObject | None] = {}
         try:
-            if not isinstance(self.file.get(layout.CALIBRATION), h5py.Group):
+            if not isinstance(self._node(layout.CALIBRATION), h5py.Group):
                 raise EpisodeError(
                     self.place,
                     "has no group 'calibration'",
@@ -93,7 +94,7 @@ class Annotation:
             self.n_frames = len(self.frame_names)
             self.streams = {stream.name: self._check(stream) for stream in STREAMS}
         except BaseException as error:
-            self.file.close()
+            self.close()
             if isinstance(error, OSError | RuntimeError | KeyError):
                 raise _damaged(self.place, f"is damaged ({error})") from error
             raise
@@ -102,9 +103,14 @@ class Annotation:
             place = f"{self.place}: {layout.FRAME_NAMES}"
             pose.add(Fault("pose", place, odd, "one name a frame; numbers stand in"), "partial")
 
+    def close(self) -> None:
+        """Close the file, and those that it links to: what was looked up holds them open."""
+        self._nodes.clear()
+        self.file.close()
+
     def _frames(self) -> tuple[list[str], str]:
         """Return a name of each frame, and why some had to be made up; "" if none had."""
-        node = self.file.get(layout.FRAME_NAMES)
+        node = self._node(layout.FRAME_NAMES)
         if _is_names(node):
             names = list(map(_as_text, self.read(layout.FRAME_NAMES).reshape(-1)))
             lost = [index for index, name in enumerate(names) if name is None]
@@ -127,7 +133,7 @@ class Annotation:
 
     def _rows(self, dataset: Dataset) -> int | None:
         """Return the row count of a dataset of the right shape, else None."""
-        node = self.file.get(dataset.path)
+        node = self._node(dataset.path)
         if not isinstance(node, h5py.Dataset) or node.shape is None:
             return None
         shape = _rows_first(node.shape, len(dataset.tail))
@@ -178,7 +184,7 @@ class Annotation:
 
     def _check_dataset(self, stream: StreamLayout, dataset: Dataset, state: StreamState) -> None:
         place = f"{self.place}: {dataset.path}"
-        node, rows = self.file.get(dataset.path), self._rows(dataset)
+        node, rows = self._node(dataset.path), self._rows(dataset)
         if rows is None:
             found = "is absent"
             if node is not None:
@@ -217,9 +223,15 @@ class Annotation:
             found = f"{outside} keyframe indices point outside the {min(rows)} samples"
             state.add(Fault("imu", place, found, "indices of samples"), "partial")
 
+    def _node(self, path: str) -> h5py.HLObject | None:
+        """Return what the file holds at a path, looked up once; None if nothing."""
+        if path not in self._nodes:
+            self._nodes[path] = self.file.get(path)
+        return self._nodes[path]
+
     def dataset(self, path: str) -> h5py.Dataset:
         """Return the HDF5 dataset, or raise MissingStreamError naming the place."""
-        node = self.file.get(path)
+        node = self._node(path)
         if not isinstance(node, h5py.Dataset):
             raise MissingStreamError(
                 f"{self.place}: {path}",
@@ -275,7 +287,7 @@ class Annotation:
 
     def scalar(self, path: str, default: float) -> float:
         """Return a finite scalar, or the default where it is absent or not a number."""
-        node = self.file.get(path)
+        node = self._node(path)
         if not isinstance(node, h5py.Dataset) or node.size != 1 or node.dtype.kind not in "fiu":
             return default
         try:

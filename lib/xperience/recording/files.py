@@ -31,12 +31,11 @@ def recording_files(folder: Path | str) -> dict[str, Path]:
     return found | {_name(path, folder): path for path in _named_files(folder)}
 
 
-def linked_files(folder: Path | str) -> dict[str, Path]:
-    """Return those files of a recording that its annotation's arrays lie in, itself included."""
+def linked_files(folder: Path | str, names: Iterable[str]) -> list[str]:
+    """Return which of a recording's files its annotation's arrays lie in, itself included."""
     folder = Path(folder)
     captions = {_name(path, folder) for path in _caption_files(folder)}
-    files = recording_files(folder)
-    return {name: path for name, path in files.items() if name not in _VIDEOS | captions}
+    return [name for name in names if name not in _VIDEOS | captions]
 
 
 def recording_digests(folder: Path | str, on_progress: OnProgress | None = None) -> dict[str, str]:

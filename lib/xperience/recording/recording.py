@@ -102,7 +102,7 @@ class Recording:
 
     def close(self) -> None:
         """Close the annotation file."""
-        self.annotation.file.close()
+        self.annotation.close()
 
     @property
     def labels(self) -> FrameLabels:
