@@ -138,7 +138,8 @@ def test_building_again_changes_no_file_and_a_faulty_page_is_named_each_time(
         "exception xperience.errors.XperienceError(place, found, expected, way_out)",
         "exception xperience.errors.EpisodeError(place, found, expected, way_out)",
         "did_you_mean(name, known)",
-        "digits (int) – Decimals that were printed",
+        "digits¶ decimals that were printed",
+        "bounds¶ of a derived one: least and most that may be",
     ):
         assert said in words
     assert 'id="xperience.errors.XperienceError"' in (site / "index.html").read_text()

@@ -1,7 +1,7 @@
 """The library's reference as an extension of Sphinx: sources are read, nothing is imported.
 
 A page holds the directive ``{library} xperience.storage`` a module. It shows what is public there
-and has a docstring (or, for a constant, a string or a ``#:`` beside it).
+and has a docstring; or a string or a ``#:`` beside it, for a constant; or a comment, for a field.
 """
 
 import ast
@@ -98,6 +98,9 @@ def _documented(body: Sequence[ast.stmt], lines: Sequence[str], in_class: bool) 
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             each = target.elts if isinstance(target, ast.Tuple) else [target]
             kind, doc = "attribute" if in_class else "data", _beside(node, after, lines)
+            if in_class and not doc:
+                assert node.end_lineno is not None
+                doc = lines[node.end_lineno - 1].partition("  # ")[2]
             found += [_Member(getattr(one, "id", "_"), kind, doc) for one in each]
         elif isinstance(node, ast.ClassDef):
             is_error = any(str(base).endswith(("Error", "Exception")) for base in _lineage(node))
