@@ -45,7 +45,7 @@ class StackedSettings:
     rate: float = 2e-3
     decay: float = 1e-2
     batch: int = 128
-    epochs: int = 40  # at most
+    epochs: int = 60  # at most
     patience: int = 6  # epochs without improvement before a seed is done
     unjudged: int = 30  # epochs where nothing is held out
 

@@ -430,7 +430,7 @@ def metrics_table(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
         if metric["why"]:
             reasons.setdefault(metric["why"], []).append(name)
     (column,) = {metric["column"] for metric in one["metrics"]}
-    head = ["metric", "note", "recomputed", names[column], "agreement"]
+    head = ["metric", "note", "recomputed", names[column], "verdict"]
     told = [
         f"{listed(some) if len(some) < 3 else f'{len(some)} of these'}: {as_markdown(why)}."
         for why, some in reasons.items()
