@@ -192,7 +192,7 @@
   /* What a row says at a frame: its words, the labels that they stand for, and whether it's wrong. */
   function words(row, frame) {
     const places = under(row.at, frame);
-    if (!places.length) return { text: "not asked here", labels: [] };
+    if (!places.length) return { text: "not predicted here", labels: [] };
     if (!row.codes)
       return { text: `error ${places.map((i) => size(row.head.error[i])).join(", ")}`, labels: [] };
     const labels = places.map((i) => (row.codes[i] < 0 ? null : row.names[row.codes[i]]));
@@ -201,16 +201,16 @@
     return { text, labels: labels.filter((name) => name !== null), wrong };
   }
 
-  /* How a head did on all that it was asked. */
+  /* How a head did on all that it predicted. */
   function overall({ head }) {
     if (!head) return "";
     const n = head.at.length.toLocaleString("en");
     if (head.error) {
       const mean = head.error.reduce((sum, error) => sum + error, 0) / head.error.length;
-      return `mean error ${size(mean)} (${n} asked)`;
+      return `mean error ${size(mean)} (${n} tested)`;
     }
     const right = head.said.filter((said, i) => said === head.truth[i]).length;
-    return `${Math.round((100 * right) / head.said.length)} % right (${n} asked)`;
+    return `${Math.round((100 * right) / head.said.length)} % right (${n} tested)`;
   }
 
   function line(row) {

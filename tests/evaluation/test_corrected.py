@@ -12,6 +12,7 @@ from xperience.evaluation.predictions import (
     COLUMNS,
     Prediction,
     joint_errors,
+    predict,
     predict_heads,
     write_predictions,
 )
@@ -24,7 +25,7 @@ from xperience.report.figures.heads import (
     draw_horizon,
     forecasts,
 )
-from xperience.tasks.catalogue import TASKS_BY_NAME
+from xperience.tasks.catalogue import ALL, AUDIO, TASKS_BY_NAME
 from xperience.tasks.measures import CONFIDENCE
 from xperience.tasks.problem import Problem, build, problems_of
 from xperience.tasks.splits import touched, touching
@@ -359,3 +360,24 @@ def test_forecast_hands_are_drawn_with_the_message_of_the_numbers(answered):
     assert f"{ratio:.1f} times zero velocity's under corrected" in picture.title
     for picture in (draw_horizon({"corrected": []}), draw_hand_window([], 0.5)):
         assert picture.title == "No hands were forecast"
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_heads_and_tasks_that_share_inputs_are_answered_as_each_alone(
+    episode, table, monkeypatch, workers
+):
+    """Bit for bit: inner products are summed in one order, whatever else is asked for."""
+    brief = StackedSettings(axes=64, epochs=2)
+    dense, temporal = heads.stacked.dense, heads.temporal
+    monkeypatch.setattr(heads.stacked, "dense", lambda *given: dense(*given, brief))
+    monkeypatch.setattr(heads, "temporal", lambda *given: temporal(*given, brief))
+    names = ("timeline_action", "modality_reconstruction", "temporal_order")
+    asked = problems_of(episode, table, "corrected", [TASKS_BY_NAME[name] for name in names])
+    without_sound = [problem.with_blocks(set(ALL) - set(AUDIO)) for problem in asked]
+    each = ["linear", "neural", "temporal"]
+    together = predict_heads([*asked, *without_sound], each, 1, workers)
+    for problem, found in zip([*asked, *without_sound], together, strict=True):
+        for head in each:
+            (alone,) = predict(problem, head)
+            np.testing.assert_array_equal(found[head][0].predicted, alone.predicted)
+            np.testing.assert_array_equal(found[head][0].confidence, alone.confidence)

@@ -169,7 +169,7 @@ def test_validity_is_told_beside_skill_and_an_absent_model_with_its_reason():
     said = words.strict_words(rows)
     assert "linear json: 100 % valid; above the best trivial baseline in action." in said
     assert "random: 100 % valid; above the best trivial baseline in no field." in said
-    assert "absent: not asked (not installed: y)." in said
+    assert "absent: no predictions (not installed: y)." in said
     table = words.strict_table(rows).set_index("answers")
     assert table.loc["best constant", "action"] == "0.100"
     assert table.loc["absent", "valid JSON"] == "–"

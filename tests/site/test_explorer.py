@@ -87,7 +87,7 @@ class TestInBrowser:
             page.keyboard.press(key)
             assert frame_of(page) == frame, key
         page.keyboard.press("Home")
-        assert "not asked here" in said.inner_text()
+        assert "not predicted here" in said.inner_text()
         page.get_by_label("task and contract").select_option("1")
         box = page.locator(".stage").bounding_box()
         page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + 10)

@@ -72,7 +72,7 @@ class Scores:
     seeds: tuple[int | None, ...] = ()
     no_verdict: str | None = None
     recorded: bool = False
-    _each: dict[Measure, list[Score]] = field(default_factory=dict, repr=False, compare=False)
+    _each: dict[Measure, list[Score]] = field(default_factory=dict, init=False, compare=False)
 
     @classmethod
     def of(

@@ -323,7 +323,7 @@ def _design_key(problem: Problem) -> bytes:
         digest.update(repr(part.blocks).encode() + part.plus.tobytes())
         digest.update(b"" if part.minus is None else part.minus.tobytes())
     for array in (design.train, design.test):
-        digest.update(array.tobytes())
+        digest.update(len(array).to_bytes(8) + array.tobytes())
     return digest.digest()
 
 

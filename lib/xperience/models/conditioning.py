@@ -109,7 +109,13 @@ def _sums(
     sums = {
         names: (np.zeros((n_train, n_train)), np.zeros((n_test, n_train)), 0) for names in wanted
     }
-    for name, (part, block) in terms.items():
+
+    def place(name: Hashable) -> tuple:
+        block, (plus, minus), time = name
+        return block, plus, minus or b"", time
+
+    for name in sorted(terms, key=place):  # whatever other designs take in
+        part, block = terms[name]
         for train, test, n_dropped in _products(part, source(block), example):
             for names in wanted:
                 if name in names:

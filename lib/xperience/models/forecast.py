@@ -122,7 +122,7 @@ def gain_network(steps: np.ndarray, ahead: np.ndarray, asked: np.ndarray) -> np.
     learned, wanted = tensors(velocities, seen), _velocities(asked)
     shown = tensors(wanted, _invariants(wanted))
     ways = np.mean([_trained(learned, known, shown, seed) for seed in NETWORK_SEEDS], axis=0)
-    return np.moveaxis(ways.reshape(len(asked), -1, *ways.shape[1:]), 1, 2)
+    return np.moveaxis(ways.reshape(len(asked), known.shape[1], *ways.shape[1:]), 1, 2)
 
 
 def _by_joint(values: np.ndarray) -> torch.Tensor:

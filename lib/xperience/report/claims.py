@@ -501,7 +501,7 @@ BENCHMARK = Takeaway(
                 RUN_PUBLISHED: Rule(
                     Every(Ask(CONTRACT, "clocks_in_step"), 1.0),
                     {
-                        YES: "All {n} pairs of streams are synchronised: {kept}.",
+                        YES: "Of {n} pairs of streams none is off: {kept}.",
                         NO: "Streams are not synchronised: {off}; synchronised: {kept}.",
                     },
                 ),

@@ -332,7 +332,7 @@ def strict_words(rows: Rows) -> str:
         valid = next(row for row in mine if row.metric == "strict_validity")
         name = author.replace("_", " ")
         if valid.value is None:
-            lines.append(f"- {name}: not asked ({as_markdown(valid.reason)}).")
+            lines.append(f"- {name}: no predictions ({as_markdown(valid.reason)}).")
             continue
         above = [row.task for row in mine if row.floor is not None and row.value is not None
                  and row.metric in scores and row.value > row.floor]  # fmt: skip

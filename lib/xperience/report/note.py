@@ -423,9 +423,9 @@ def metrics_table(one: Mapping[str, Any], names: Mapping[str, str]) -> str:
         here = _printed(metric["here"], metric["unit"])
         name, unit = f"`{metric['metric']}`", " (m)" if metric["unit"] == "m" else ""
         printed = _printed(metric["note"], metric["unit"])
-        if metric["note"] is None and metric["agreement"] != NOT_COMPUTED:
+        if metric["note"] is None and metric["verdict"] != NOT_COMPUTED:
             printed = "n/a"
-        cells = ("–".join(dict.fromkeys(shown)) or UNKNOWN, here, metric["agreement"])
+        cells = ("–".join(dict.fromkeys(shown)) or UNKNOWN, here, metric["verdict"])
         lines.append([name + unit, printed, *cells])
         if metric["why"]:
             reasons.setdefault(metric["why"], []).append(name)

@@ -710,7 +710,7 @@ def _measured(evidence: Evidence, metric: NoteMetric) -> dict[str, Any]:
         "column": metric.place.column,
         "note": printed.value if printed else None,
         "recomputed": known,
-        "agreement": agreed,
+        "verdict": agreed,
         "why": next(filter(None, lacking), ""),
         "here": None if None in values else metric.made(values),
     }

@@ -244,7 +244,9 @@ def draw_similarity(rankings: Rankings, rows: Iterable[Record], fps: float) -> P
     for task, contract in quoted.items():
         of = {"task": task, "contract": contract, "metric": "similarity"}
         own = rows.scored(**of, variant="own window")
-        said.append(f"{own.value:+.1f} SD ({readable(task)})" if own else f"unknown ({task})")
+        said.append(
+            f"{own.value:+.1f} SD ({readable(task)})" if own else f"unknown ({readable(task)})"
+        )
     small = "Rows are queries, columns candidates. Lines: the action changes."
     title = f"The true window's similarity to its query, from the query's mean: {listed(said)}"
     title = _titled(figure, rows, title, small)

@@ -7,7 +7,7 @@ a fold only what its primary measure is computed from is kept, not the predictio
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -484,9 +484,9 @@ def _merged(each: Sequence[Any]) -> Any:
     if isinstance(each[0], RecordingVectors):
         return RecordingVectors.merged(each)
     if isinstance(each[0], (Positions, Detections)):
-        return type(each[0])(
-            *map(np.concatenate, zip(*(vars(one).values() for one in each), strict=True))
-        )
+        names = [one.name for one in fields(each[0])]
+        sides = ([getattr(one, name) for one in each] for name in names)
+        return type(each[0])(*map(np.concatenate, sides))
     sides = ("truth", "predicted")
     if isinstance(each[0], LabelSets):  # micro-F1 counts memberships, whatever they are called
         width = max(one.truth.shape[1] for one in each)
@@ -530,7 +530,8 @@ def labels_by_window(
 
 def write_by_window(path: Path | str, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Write tables of `labels_by_window` as one, whole or not at all, and return it."""
-    table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    parts = [part for part in parts if len(part)] or [pd.DataFrame(columns=list(PREDICTED))]
+    table = pd.concat(parts, ignore_index=True)
     with whole_file(path) as scratch:
         pq.write_table(pa.Table.from_pandas(table, pa.schema(PREDICTED), False), scratch)
     return table

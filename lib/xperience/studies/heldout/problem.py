@@ -51,7 +51,7 @@ class CohortProblem(Problem):
 
     Settings are chosen on the validation recordings, then heads are fitted on both. Without any,
     they are chosen on the last quarter of the training samples. Samples stand recording by
-    recording; intervals draw whole recordings, ranks are taken within one.
+    recording; intervals leave out whole sessions, ranks are taken within one.
     """
 
     space: Space | None = None
