@@ -153,6 +153,8 @@ FAMILIES = {
     "scaling": scaling_title,
     "reconstruction": rebuilt_title,
 }
+COUNT = re.compile(r"(?:\bin|improves|from motion|,) (none|\d+) (?:of|is|are|and|\()")
+"""How many are better, in the words around it."""
 NOTHING = re.compile("not tested|none is tested|can't be tested|^No |^Nothing|There are no scores")
 
 
@@ -168,8 +170,8 @@ def test_what_was_not_tested_is_never_told_as_no_effect(say):
             assert f" {n} tested " in said, (found, said)
             assert (f"({n_not} not tested)" in said) == (n_not > 0), (found, said)
         if say is not ablation_title and n:
-            count = found.count(BETTER)
-            assert re.search(rf"\b{count or '(none|0)'} ", said), (found, said)
+            told = COUNT.search(said)[1].replace("none", "0")
+            assert int(told) == found.count(BETTER), (found, said)
 
 
 def test_every_forecast_is_told_by_its_own_verdict():
