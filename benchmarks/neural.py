@@ -99,7 +99,7 @@ class Ours:
         goal = goal_of(problem)
         sides = mlp.normalised(problem.design, blocks.filled)
         train, self._test = (torch.from_numpy(side) for side in sides)
-        self._objective = Objective(goal)
+        self._objective = Objective(goal, device="cpu")
         self._network = mlp.Network(train, goal.n_outputs, seed, mlp.PUBLISHED)
 
     def epoch(self) -> None:
@@ -117,7 +117,7 @@ class Direct:
         rows = direct.samples(made.parts, blocks.filled)
         sides = direct.z_scored(rows, made.train, made.test)
         self._z, self._z_test = (torch.from_numpy(side) for side in sides)
-        self._objective = Objective(goal)
+        self._objective = Objective(goal, device="cpu")
         torch.manual_seed(seed)
         self._model = direct_neural.network(rows.shape[1], goal.n_outputs)
         self._adam = direct_neural.adam(self._model)

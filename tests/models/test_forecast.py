@@ -70,7 +70,6 @@ def test_gates_let_slow_hands_stop_and_fast_ones_go_on():
 
 
 def test_the_gain_network_learns_and_turns_with_the_axes(monkeypatch):
-    monkeypatch.setattr(forecasting, "NETWORK_SEEDS", (7,))
     steps, ahead = coasting(lambda speed: 0.9 + 0.4 * np.log10(speed / 0.1))
     turn = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
     network = FORECASTERS["gain_network"]

@@ -121,12 +121,12 @@ def test_a_seed_gives_the_same_bytes_whatever_ran_before(draw):
 def test_a_gpu_gives_nearly_what_a_cpu_gives(monkeypatch):
     if not torch.cuda.is_available():
         pytest.skip("PyTorch sees no GPU")
-    design, values = pairs_design(40), blocks(40, 4)
-    goal = goal_of("classify", len(design.train))
+    rows = drawn(120)
+    inputs, goal = Inputs(rows[:90], rows[90:]), goal_of("classify", 90)
     sides = []
     for there in (True, False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        sides.append(mlp.published_mlp(design, values.__getitem__, goal, [7], SMALL)[0].test)
+        sides.append(stacked.dense(inputs, goal, halves(90), (7,), BRIEF)[0].test)
     np.testing.assert_allclose(*sides, atol=1e-2)
 
 

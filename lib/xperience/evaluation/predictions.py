@@ -118,6 +118,7 @@ def predict_heads(
     heads: Iterable[str | Head],
     n_seeds: int = N_SEEDS,
     workers: int | None = None,
+    only: Mapping[str, Iterable[str]] | None = None,
 ) -> list[dict[str | Head, Predictions]]:
     """Return what several heads predict: for each problem {head: predictions}; see `predict`.
 
@@ -132,8 +133,16 @@ def predict_heads(
     n_seeds : int
     workers : int, optional
         Groups at a time; as many as this process has cores by default.
+    only : mapping of {head: task names}, optional
+        The tasks that a head is asked; it has no predictions for the others.
+
+    Raises
+    ------
+    ParamsError
+        If ``only`` names a task that no problem is of, or there is no such head.
     """
     heads = tuple(heads)
+    tasks = {head: _known(names, problems) for head, names in (only or {}).items()}
     found: list[dict[str | Head, Predictions]] = [dict.fromkeys(heads, ()) for _ in problems]
     seeds = tuple(range(FIRST_SEED, FIRST_SEED + n_seeds))
     groups = [
@@ -143,15 +152,26 @@ def predict_heads(
 
     def answered(places: list[int], answers: list[Head]) -> None:
         memo: dict[Hashable, Any] = {}
-        group = [replace(problems[place], memo=memo) for place in places]
+        group = {place: replace(problems[place], memo=memo) for place in places}
         for head, answer in zip(heads, answers, strict=True):
-            for place, predictions in answer(group, seeds):
-                found[places[place]][head] = predictions
+            named = tasks.get(head)
+            asked = [at for at in places if named is None or problems[at].task.name in named]
+            given = [group[place] for place in asked]
+            for place, predictions in answer(given, seeds) if given else ():
+                found[asked[place]][head] = predictions
 
     with _pool(workers) as pool:
         for done in [pool.submit(answered, *group) for group in groups]:
             done.result()
     return found
+
+
+def _known(names: Iterable[str], problems: Sequence[Problem]) -> set[str]:
+    """Return names of tasks, if there are such problems."""
+    names, known = set(names), [problem.task.name for problem in problems]
+    for name in sorted(names.difference(known)):
+        raise ParamsError("tasks", f"hold {name!r}", "a task's name", did_you_mean(name, known))
+    return names
 
 
 def _groups(problems: Sequence[Problem]) -> list[tuple[str, list[int]]]:

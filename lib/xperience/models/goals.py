@@ -128,6 +128,8 @@ class Objective:
     kept_share : float
         Vectors are answered on as many principal axes as hold this share of their squares, and
         losses are of these; 0 takes all components as they are.
+    device : str, optional
+        Where outputs lie; the GPU, if there is one, by default.
     """
 
     def __init__(
@@ -136,10 +138,11 @@ class Objective:
         known: np.ndarray | None = None,
         least_deviation: float = 0.0,
         kept_share: float = 0.0,
+        device: str | None = None,
     ):
         self.kind = goal.kind
         self.n_outputs = goal.n_outputs
-        self._device = pick_device()
+        self._device = device or pick_device()
         self._axes: np.ndarray | None = None
         self._share = 1.0
         known = np.arange(len(goal)) if known is None else known

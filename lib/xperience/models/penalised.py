@@ -22,12 +22,12 @@ Folds = Sequence[tuple[np.ndarray, np.ndarray]]
 PENALTIES = tuple(float(10.0**power) for power in range(-5, 2))
 """L2 penalties, as shares of the inputs' mean squared length."""
 
-COARSE = {"maxiter": 200, "ftol": 1e-7, "gtol": 1e-5}
+COARSE = {"maxiter": 200, "ftol": 1e-5, "gtol": 1e-4}
 CLOSE = {"maxiter": 2000, "ftol": 1e-12, "gtol": 1e-7}
 """Where descents stop: those that only choose a penalty, and the one that predicts, whose end must
 not hang on a processor's rounding."""
 
-N_AXES = 256
+N_AXES = 128
 """Axes that classifiers use: they are refitted for every fold and penalty."""
 
 

@@ -39,10 +39,10 @@ BYTE = 256
 class StackedSettings:
     """Settings of a small network and its training by AdamW."""
 
-    axes: int = 256  # strongest axes of the inputs, of each part, that are used
+    axes: int = 128  # strongest axes of the inputs, of each part, that are used
     width: int = 64  # hidden units
     dropout: float = 0.3
-    rate: float = 2e-3
+    rate: float = 4e-3
     decay: float = 1e-2
     batch: int = 128
     epochs: int = 60  # at most

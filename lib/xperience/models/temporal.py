@@ -14,7 +14,7 @@ from xperience.models.stacked import Chances, Job, StackedSettings, fits, rms
 
 LEAST_CHANGE = 1e-3
 """Changes of an axis count by no less than this share of the largest."""
-TEMPORAL = StackedSettings(axes=64, dropout=0.5, rate=3e-3)
+TEMPORAL = StackedSettings(axes=64, dropout=0.5, rate=6e-3, epochs=40)
 
 
 @dataclass(frozen=True)
