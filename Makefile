@@ -6,6 +6,7 @@ AGAIN ?=
 DOWNLOAD ?=
 PROFILE ?= default
 PIP_ARGS ?=
+MARKS ?= slow
 LAB_ARGS ?=
 
 BIN := .venv/bin
@@ -14,6 +15,8 @@ EXTRAS := .venv/.extras
 CHECKS := .venv/.checks
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_ARGS)
 XPERIENCE := $(BIN)/python -m xperience.run
+# Reading every test file to find these takes each worker ten seconds.
+MARKED = $$(grep -rlE --include='test_*.py' 'mark\.(slow|extras)' tests)
 
 # A setting as one word of the shell, whatever is in it: neither make nor the shell expands it.
 quoted = '$(subst ','\'',$(value $(1)))'
@@ -90,13 +93,13 @@ test: lint ## check everything: lint, pairs, freshness, tests
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not faults"
 
 test-slow: $(CHECKS) ## run the slow tests too (the whole graph, the site in a browser)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m slow
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "$(MARKS)" $(MARKED)
 
 test-faults: $(CHECKS) ## plant faults in recordings and kill runs (XPERIENCE_KILLS=50: that many)
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m faults tests/faults
 
 test-extras: extras $(CHECKS) ## run the fast tests that need the extras
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "extras and not slow"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "extras and not slow" $(MARKED)
 
 bench: setup ## time the simulator, features, heads, audio study and the whole run against floors
 	@$(BIN)/python benchmarks/simulate.py

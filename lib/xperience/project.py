@@ -20,6 +20,8 @@ RECORD, MIRROR = "artifacts/record", "../shared/published"
 RECORD_RECEIPT = f"{RECORD}/.download/receipt.json"
 NOTE, RECORD_FILES = "params/published.yaml", "params/published.csv"
 """The note's figures and where its record lies; size and SHA-256 of each file of the record."""
+PAGE = "RESEARCH_TAKEAWAYS"
+"""Of the files that a run's takeaways are written to, without ending."""
 STILL = "XPERIENCE_STILL"
 """Set in kernels of runs that nobody watches: controls become still pictures."""
 

@@ -20,8 +20,6 @@ import pytest
 from xperience.cohort.manifest import Entry, make_manifest, write_manifest
 from xperience.cohort.shards import read_reports
 from xperience.standin.mark import write_mark
-from xperience.standin.settings import StandinSettings
-from xperience.standin.write import write_episode
 
 from ..conftest import copy_repository, environment_of
 
@@ -165,23 +163,20 @@ def cancel_all(seconds: float = 20) -> None:
 
 
 @pytest.fixture
-def repository(tmp_path) -> Path:
+def repository(tmp_path, simulated) -> Path:
     """A copy of the repository with a cohort of tiny recordings, one of them broken."""
     folder = tmp_path / "repository"
     folder.mkdir()
     copy_repository(folder)
     (folder / "params" / "tiny.yaml").write_text(PARAMS)
     recordings = folder / "recordings"
-    settings = StandinSettings(frames=60, size_px=(32, 24), depth_size_px=(16, 16), workers=1)
-    write_episode(recordings / "e0", settings)
-    entries = []
+    whole, entries = simulated(frames=60, depth_size_px=(16, 16)), []
     for number in range(N_EPISODES):
         name = f"e{number}"
-        if number:
-            shutil.copytree(recordings / "e0", recordings / name)
-            with h5py.File(recordings / name / "annotation.hdf5", "r+") as file:
-                file.attrs["name"] = name  # each is a recording of its own
-            write_mark(recordings / name)
+        shutil.copytree(whole, recordings / name)
+        with h5py.File(recordings / name / "annotation.hdf5", "r+") as file:
+            file.attrs["name"] = name  # each is a recording of its own
+        write_mark(recordings / name)
         entries.append(Entry(episode=name, folder=name, session=name, side="train"))
     (recordings / "e4" / "annotation.hdf5").write_bytes(b"cut off")
     write_manifest(recordings / "episodes.csv", make_manifest(entries, recordings))

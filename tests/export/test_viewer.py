@@ -88,7 +88,15 @@ def until(check):
 
 def settled(viewer, seconds):
     """Put the cursor somewhere; return {name: view} once nothing is being loaded."""
-    viewer.set_time("time", duration=seconds, play_state="paused")
+
+    def moved():
+        try:
+            viewer.set_time("time", duration=seconds, play_state="paused")
+        except ConnectionError:  # what is streamed has no timeline in its first moment
+            return False
+        return True
+
+    assert until(moved)
 
     def views():
         state = viewer.get_state()

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from xperience.project import ROOT_VARIABLE
+from xperience.project import PAGE, ROOT_VARIABLE
 from xperience.report.claims import HELDOUT, TAKEAWAYS
-from xperience.report.takeaways import NAME, Evidence, check_takeaways, judge
+from xperience.report.takeaways import Evidence, check_takeaways, judge
 
 RUN = "standin"
 MOST_BYTES = 10 * 1024
 REFERENCE = Path(__file__).parents[2] / "artifacts" / "reference"
 FOLDER = REFERENCE / RUN
-PAGES = [FOLDER / f"{NAME}{suffix}" for suffix in (".md", ".json")]
+PAGES = [FOLDER / f"{PAGE}{suffix}" for suffix in (".md", ".json")]
 METRICS = FOLDER / "metrics"
 
 
@@ -36,7 +36,7 @@ def test_takeaways_are_what_their_metrics_say():
     if not any(path.is_file() for path in traces):
         pytest.skip(f"run {RUN} has no takeaways yet")
     check_takeaways(RUN)
-    assert (FOLDER / f"{NAME}.md").stat().st_size <= MOST_BYTES, "it is as short as the note"
+    assert (FOLDER / f"{PAGE}.md").stat().st_size <= MOST_BYTES, "it is as short as the note"
 
 
 @pytest.mark.parametrize(

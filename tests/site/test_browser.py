@@ -28,15 +28,16 @@ FIGURES = """() => Promise.all([...document.querySelectorAll('main img, article 
   }))"""
 CONTRAST = """() => {
   const probe = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-  const rgb = (colour) => {
+  const painted = {}, lights = {};
+  const rgb = (colour) => painted[colour] ??= (() => {
     probe.clearRect(0, 0, 1, 1); probe.fillStyle = colour; probe.fillRect(0, 0, 1, 1);
     return probe.getImageData(0, 0, 1, 1).data;
-  };
-  const light = (colour) => {
+  })();
+  const light = (colour) => lights[colour] ??= (() => {
     const [r, g, b] = [...rgb(colour)].map(v => v / 255)
       .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
+  })();
   const ground = (e) => {
     for (let at = e; at; at = at.parentElement)
       if (rgb(getComputedStyle(at).backgroundColor)[3] === 255)
@@ -58,9 +59,17 @@ STOP = """() => {
 }"""
 
 
-def test_every_page_opens_quietly_fits_and_can_be_read_in_light_and_dark(page, site):
+def test_every_page_opens_quietly_fits_and_can_be_read_in_light_and_dark(page, site, tiny_site):
+    """Of pages that are alike, one: what a run doesn't make, and committed scores, are long."""
+    pages = {path.relative_to(site): path for path in sorted(site.rglob("*.html"))}
+    if site == tiny_site:
+        pages = {at: path for at, path in pages.items()
+                 if at.parts[0] == "_run" or at.stem in ("index", "explorer")}  # fmt: skip
+    else:
+        alike = [at for at in pages if at.parent.name == "results"]
+        pages = {at: path for at, path in pages.items() if at not in alike[1:]}
     n_figures = 0
-    for path in sorted(site.rglob("*.html")):
+    for path in pages.values():
         page.set_viewport_size({"width": 1280, "height": 900})
         page.goto(path.as_uri())
         for mode in ("light", "dark"):

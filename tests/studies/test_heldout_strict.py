@@ -92,7 +92,8 @@ def test_heads_that_said_nothing_are_named(roster, predictions, tmp_path, monkey
 
 @pytest.mark.slow
 @pytest.mark.extras(*model.NEEDS)
-def test_a_tiny_random_model_is_valid_and_knows_nothing(roster, predictions, tmp_path):
+def test_a_tiny_random_model_is_valid_and_knows_nothing(roster, predictions, tmp_path, monkeypatch):
+    monkeypatch.setattr(strict, "FREE_TOKENS", 32)
     answered = strict.answer_records(roster, predictions, tmp_path / "a", BRIEF)
     assert not answered.failed
     rows = list(strict.strict_rows(answered, "tiny"))

@@ -70,8 +70,8 @@ def short(simulated: Callable[..., Path]) -> MadeRecording:
 
 @pytest.fixture(scope="session")
 def long(tmp_path_factory: pytest.TempPathFactory) -> MadeRecording:
-    """The default recording, nearly five minutes, in small pictures: one camera, no depth."""
-    settings = StandinSettings(size_px=(96, 72))
+    """Two minutes in small pictures: one camera, no depth."""
+    settings = StandinSettings(frames=2400, size_px=(96, 72))
     scene, folder = build_scene(settings), tmp_path_factory.mktemp("long")
     write.write_annotation(folder / layout.ANNOTATION, scene, settings)
     heard: Future[bytes] = Future()

@@ -216,19 +216,15 @@ def test_rows_table_and_figure_say_what_the_audit_says(as_it_is, whole_tiny):
         assert all(pair.headline in picture.alt for pair in audit.pairs)
 
 
-KNOBS = (  # sound and gyro are moved together: no pair reads both
-    {"audio_offset_s": 0.05, "imu_offset_s": -0.5},
-    {"imu_offset_s": 0.3, "clock_drift_ppm": -200.0},
-)
+KNOBS = {"audio_offset_s": 0.05, "imu_offset_s": -0.5, "clock_drift_ppm": -200.0}
+"""Sound and gyro are moved together: no pair reads both."""
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("knobs", KNOBS, ids=str)
-def test_injected_offsets_and_drifts_are_recovered_within_a_frame(knobs, long, tmp_path):
-    audit = audit_episode(long.with_knobs(tmp_path / "a", **knobs))
+def test_injected_offsets_and_drifts_are_recovered_within_a_frame(long, tmp_path):
+    audit = audit_episode(long.with_knobs(tmp_path / "a", **KNOBS))
     for pair in audit.pairs:
-        start_ms, _, end_ms = truths_ms(pair.name, knobs, audit.length_s)
+        start_ms, _, end_ms = truths_ms(pair.name, KNOBS, audit.length_s)
         assert abs(pair.misalignment.start_ms.value - start_ms) < FRAME_MS / 2
         assert abs(pair.misalignment.end_ms.value - end_ms) < FRAME_MS / 2
         moved = max(abs(start_ms), abs(end_ms)) > FRAME_MS / 2
@@ -270,7 +266,7 @@ def write_without_pictures(folder: Path, member: Member, knobs: dict[str, float]
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_intervals_hold_injected_offsets_whatever_is_done_in_the_recording(tmp_path):
-    family = FamilySettings(splits=(6, 1, 1), frames=(2000, 2400), inject_faults=False)
+    family = FamilySettings(splits=(3, 1, 1), frames=(2000, 2400), inject_faults=False)
     rng = np.random.default_rng(5)
     held: dict[str, list[bool]] = {"sound_body": [], "gyro_rotation": []}
     for member in plan_family(family):
@@ -290,5 +286,5 @@ def test_intervals_hold_injected_offsets_whatever_is_done_in_the_recording(tmp_p
             if np.abs(true_ms).max() > pair.frame_ms:
                 assert pair.verdict is not SyncVerdict.SYNCHRONISED, (knobs, pair.headline)
     for pair, found in held.items():
-        assert len(found) >= 3 * 8 / 2, f"{pair} could hardly ever be told"
+        assert len(found) >= 3 * 5 / 2, f"{pair} could hardly ever be told"
         assert np.mean(found) >= 0.93, pair

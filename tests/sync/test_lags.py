@@ -111,7 +111,7 @@ def test_intervals_hold_the_truth_in_a_few_recordings():
 @pytest.mark.slow
 @pytest.mark.parametrize(("length_s", "noise"), [(30.0, 0.5), (60.0, 1.0)])
 def test_about_95_percent_of_intervals_hold_the_truth(length_s, noise):
-    middle, end, _ = coverage(80, length_s, noise)
+    middle, end, _ = coverage(50, length_s, noise)
     assert 0.90 <= middle <= 0.995
     assert 0.88 <= end <= 0.995
 

@@ -21,11 +21,11 @@ from xperience.features.blocks import (
     streams_needed,
 )
 from xperience.features.windows import MIN_SHARE, STRIDE_FRAMES, WINDOW_FRAMES
+from xperience.project import PAGE
 from xperience.recording import layout
 from xperience.report.claims import Outcome
 from xperience.report.note import MARKS, claims_table, column_names, leading, whose
 from xperience.report.tables import Verdict, number, readable, verdict
-from xperience.report.takeaways import NAME
 from xperience.tasks.catalogue import ALL_FEATURE_ACTION, TASKS, tasks_of
 from xperience.tasks.splits import LOCAL_TEST_SHARE, TRAIN_SHARE
 from xperience.tasks.task import Span, Task
@@ -174,7 +174,7 @@ def _findings(given: Landing) -> tuple[str, dict[str, bytes]]:
 
 def _takeaways(run: Path) -> dict[str, Any]:
     """Return the assembled takeaways that a run has written; empty if there are none."""
-    path = run / f"{NAME}.json"
+    path = run / f"{PAGE}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
@@ -193,7 +193,7 @@ def claims_page(run: Path) -> str:
     head, lines = claims_table(content)
     lines = [[*cells, sentence.replace("**", "")] for *cells, sentence in lines]
     lines = [[cell.replace("`", "") for cell in line] for line in lines]
-    where = f"The rows that a claim rests on are in `{NAME}.json`; {_HOW}"
+    where = f"The rows that a claim rests on are in `{PAGE}.json`; {_HOW}"
     table = f'<div class="claims">\n{html_table(head, lines)}\n</div>'
     return "\n\n".join([title, outcomes_line(content), where, table]) + "\n"
 

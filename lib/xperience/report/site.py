@@ -20,7 +20,7 @@ from typing import Any
 from xperience.errors import NotebookError, XperienceError
 from xperience.evaluation.records import Record, read_records
 from xperience.outputs import check_output
-from xperience.project import entries_folder
+from xperience.project import PAGE, entries_folder
 from xperience.report.entries import entries_page, read_entries
 from xperience.report.explorer import explorer_files, explorer_page
 from xperience.report.pages import (
@@ -33,7 +33,6 @@ from xperience.report.pages import (
     tasks_page,
     windows_page,
 )
-from xperience.report.takeaways import NAME as TAKEAWAYS
 from xperience.sources import LIBRARY
 from xperience.text import as_markdown
 
@@ -139,7 +138,7 @@ def staged_run(
         for number, cell in enumerate(notebook["cells"], 1)
         for found in pictures_of(name, number, cell)
     ]
-    takeaways = run_folder / f"{TAKEAWAYS}.md"
+    takeaways = run_folder / f"{PAGE}.md"
     none = f"# Research takeaways: run {as_markdown(run_folder.name)}\n\nThis run has drawn none.\n"
     landing, files = landing_pages(Landing(run_folder, companions, pictures, titles, rows))
     pages = landing | results_pages(rows, run_folder.name, titles) | _api_pages(api)

@@ -24,7 +24,7 @@ from xperience.evaluation.records import (
     RecordError,
     read_records,
 )
-from xperience.project import known_runs, located, results_folder
+from xperience.project import PAGE, known_runs, located, results_folder
 from xperience.report.claims import (
     EXTENTS,
     FLOOR,
@@ -93,8 +93,6 @@ from xperience.report.tables import (
 )
 from xperience.storage import digest_state, file_digest, value_digest, write_text
 
-NAME = "RESEARCH_TAKEAWAYS"
-"""Of the files that takeaways are written to, without ending."""
 HEADS = {LINEAR_HEAD, NEURAL_HEAD, "temporal", "forecast", "ridge"}
 """Rivals that are no baselines: their own scores have the variant of the head's."""
 MOST_NAMED = 4
@@ -768,7 +766,7 @@ def outcome_rows(content: Mapping[str, Any], section: str) -> list[Record]:
 
 def takeaways_path(run: str, suffix: str = ".md") -> Path:
     """Return where a run keeps its takeaways: a page (.md), or an object for programs (.json)."""
-    return results_folder(run) / f"{NAME}{suffix}"
+    return results_folder(run) / f"{PAGE}{suffix}"
 
 
 def write_takeaways(evidence: Evidence) -> dict[str, Any]:
@@ -794,7 +792,7 @@ def check_takeaways(run: str) -> None:
     faults = list(_faults(run))
     if faults:
         raise TakeawaysError(
-            f"artifacts/{run}/{NAME}.md",
+            f"artifacts/{run}/{PAGE}.md",
             "; ".join(faults),
             "what the metric files say",
             f"Write it anew: make reproduce RUN={run}, or xperience takeaways {run}.",

@@ -115,8 +115,8 @@ def read_notebook(source: Path | str) -> "NotebookNode":
 
     Cell ids follow from the cells' content, so equal text gives equal notebooks.
     """
-    import jupytext  # noqa: PLC0415 - plans ask for parameters only, which needs no Jupyter
-    from nbformat import NotebookNode  # noqa: PLC0415
+    import jupytext  # plans ask for parameters only, which needs no Jupyter
+    from nbformat import NotebookNode
 
     notebook = jupytext.reads(read_source(Path(source)), fmt="py:percent")
     notebook.metadata = NotebookNode(
@@ -142,7 +142,7 @@ def name_cells(notebook: "NotebookNode") -> None:
 
 def as_text(notebook: "NotebookNode") -> str:
     """Return a notebook as the text of an ``.ipynb`` file: same notebook, same bytes."""
-    import nbformat  # noqa: PLC0415
+    import nbformat
 
     return nbformat.writes(notebook, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
 

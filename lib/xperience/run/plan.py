@@ -12,6 +12,7 @@ from xperience.features.blocks import CONTRACTS
 from xperience.outputs import check_output
 from xperience.params import RunParams, load_params
 from xperience.project import (
+    PAGE,
     at_root,
     entries_folder,
     located,
@@ -23,8 +24,6 @@ from xperience.project import (
     windows_path,
 )
 from xperience.recording.files import recording_files
-from xperience.report.site import page_sources
-from xperience.report.takeaways import NAME, Evidence
 from xperience.run.notebooks import declared_parameters
 from xperience.standin.mark import check_replaceable, is_marked, read_mark
 from xperience.storage import file_digest, value_digest, write_text
@@ -206,6 +205,8 @@ class RunPlan:
             return []
         run = self.params.run
         given = declared_parameters(self.source(notebook)) | self.values(notebook)
+        from xperience.report.takeaways import Evidence
+
         there = Evidence(run, given.get("heldout_run")).files()
         steps = [self.outputs(name)[0] for name in self.params.notebooks if name != notebook]
         return sorted({*steps, *(path for path in there if not path.is_relative_to(self.folder))})
@@ -230,7 +231,7 @@ class RunPlan:
 
     def figures(self, notebook: str) -> list[Path]:
         """Return what a notebook left besides: pictures, named by its number, and pages."""
-        pages = self.folder.glob(f"{NAME}.*") if notebook == TAKEAWAYS else ()
+        pages = self.folder.glob(f"{PAGE}.*") if notebook == TAKEAWAYS else ()
         pictures = (self.folder / "figures").glob(f"{notebook.partition('_')[0]}_*")
         return sorted([*pictures, *pages])
 
@@ -250,6 +251,8 @@ class RunPlan:
 
     def page_sources(self) -> list[Path]:
         """Return the site's own pages, and the entries that it shows."""
+        from xperience.report.site import page_sources
+
         entries = entries_folder(self.params.run).glob("*.json")
         return [*page_sources(at_root("docs")), *sorted(entries)]
 
@@ -274,7 +277,7 @@ class RunPlan:
     def located(self, name: str) -> Path:
         """Return where a file lies that was written down under a name."""
         parts = Path(name).parts
-        if parts[0] != "artifacts" or not (parts[2] in RESULTS or parts[2].startswith(NAME)):
+        if parts[0] != "artifacts" or not (parts[2] in RESULTS or parts[2].startswith(PAGE)):
             return self.root / name
         if self.base is not None:
             return self.base.parent.joinpath(*parts[1:])

@@ -18,10 +18,7 @@ from xperience.evaluation.tolerance import (
     compare_rows,
     kind_of,
 )
-from xperience.project import provenance_path
-from xperience.report.lineage import selector_of
-from xperience.report.tables import verdict
-from xperience.report.takeaways import NAME
+from xperience.project import PAGE, provenance_path
 from xperience.run.plan import RunPlan
 from xperience.storage import write_json
 
@@ -82,7 +79,7 @@ def _side(plan: RunPlan, notebooks: Iterable[str]) -> _Side:
             made = json.loads(provenance_path(path).read_text(encoding="utf-8"))
             known = ("processor", "python", "versions")
             origin = {key: made[key] for key in known if key in made} | origin
-    page = plan.folder / f"{NAME}.json"
+    page = plan.folder / f"{PAGE}.json"
     told = json.loads(page.read_text(encoding="utf-8"))["takeaways"] if page.is_file() else []
     claims = {
         f"{one['claim']} · {one['column']} · {one['contract']}": one["outcome"]
@@ -99,6 +96,9 @@ def compare_with_reference(plan: RunPlan) -> dict[str, Any]:
     ``verdicts`` and ``claims`` that are the same and that changed, the processor and versions of
     each side, the notebooks that were ``kept`` and not executed, ``tolerances`` and ``steps``.
     """
+    from xperience.report.lineage import selector_of
+    from xperience.report.tables import verdict
+
     kept = [
         {"notebook": name, "why": why, "way_out": "make record, then make reproduce"}
         for name in plan.params.notebooks
@@ -144,6 +144,8 @@ def _differences(
     pairs: Mapping[tuple[Any, ...], tuple[Record | None, Record | None]],
     states: Mapping[tuple[Any, ...], str],
 ) -> Iterator[dict[str, Any]]:
+    from xperience.report.lineage import selector_of
+
     for key, (was, now) in pairs.items():
         if states[key] in (Agreement.DIFFERENT, ONLY_HERE, ONLY_REFERENCE):
             row = was or now

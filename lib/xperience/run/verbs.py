@@ -190,7 +190,7 @@ def reproduced(run: Run = BASE_RUN) -> None:
 def publish(run: Run = BASE_RUN) -> None:
     """Make a run's results its committed reference; refused while one is out of date."""
     from xperience.errors import ParamsError
-    from xperience.report.takeaways import NAME
+    from xperience.project import PAGE
     from xperience.run.fresh import stale
     from xperience.run.plan import RESULTS
     from xperience.storage import whole_folder
@@ -206,7 +206,7 @@ def publish(run: Run = BASE_RUN) -> None:
         for part in RESULTS:
             if (plan.folder / part).is_dir():
                 shutil.copytree(plan.folder / part, scratch / part)
-        for page in plan.folder.glob(f"{NAME}.*"):
+        for page in plan.folder.glob(f"{PAGE}.*"):
             shutil.copy(page, scratch)
     typer.echo(f"The reference of run {run} is what it says now: {plan.shown(committed)}")
 
@@ -265,8 +265,7 @@ def clean(
     from xperience.hub.source import is_own_download
     from xperience.outputs import check_output
     from xperience.params import own_run_name
-    from xperience.project import run_folder
-    from xperience.report.takeaways import NAME
+    from xperience.project import PAGE, run_folder
     from xperience.run.plan import DATA, REPORT, RESULTS
     from xperience.standin.mark import is_simulated
     from xperience.storage import remove_folder
@@ -285,7 +284,7 @@ def clean(
         for part in parts:
             if part.is_dir() and part not in links:
                 remove_folder(part)
-        for page in (*folder.glob(f"{NAME}.*"), folder / REPORT):
+        for page in (*folder.glob(f"{PAGE}.*"), folder / REPORT):
             page.unlink(missing_ok=True)
         recording = folder / "episode"
         if is_simulated(recording) or (download and is_own_download(recording)):
