@@ -1,5 +1,6 @@
 """How Sphinx builds the site; `make site` calls it on a staged copy of these pages and a run."""
 
+import gc
 import hashlib
 import sys
 from importlib import metadata
@@ -7,6 +8,8 @@ from pathlib import Path
 
 from docutils.nodes import bullet_list, reference
 from sphinx.addnodes import toctree
+
+gc.disable()  # a third of the build went into looking for cycles; the process ends with it
 
 # Notebooks are checked against a schema; grammars of addresses take two seconds to build for it.
 sys.modules.setdefault("rfc3987_syntax", None)

@@ -498,6 +498,34 @@ def _light_at(p0, p1, g, shade):
 
 
 @_compiled
+def _shade(origin, g, shade, w):
+    """Let shadows fall on the table."""
+    for i in range(_N):
+        if w[_HIT + i] == 0.0 and w[_NZ + i] > 0.5:
+            p0, p1 = origin[0] + w[_T + i] * w[_DX + i], origin[1] + w[_T + i] * w[_DY + i]
+            lit = _light_at(p0, p1, g, shade)
+            w[_R + i] *= lit
+            w[_G + i] *= lit
+            w[_B + i] *= lit
+
+
+@_compiled
+def _store(rays, row, col, w, tile, rgb, depth, hits):
+    """Store a tile, as far as it lies in the picture, at a row and column."""
+    for i in range(3 * _N):
+        tile[i] = np.int32(255.0 * min(1.0, max(0.0, w[_R + i])))
+    for v in range(row, min(row + TILE, rgb.shape[0])):
+        for u in range(col, min(col + TILE, rgb.shape[1])):
+            i = (v - row) * TILE + u - col
+            if rays[2, i] == rays[2, i]:  # noqa: PLR0124 - else NaN
+                rgb[v, u, 0], rgb[v, u, 1], rgb[v, u, 2] = tile[i], tile[_N + i], tile[2 * _N + i]
+                depth[v, u], hits[v, u] = w[_T + i] * rays[2, i], np.int32(w[_HIT + i])
+            else:
+                rgb[v, u, 0], rgb[v, u, 1], rgb[v, u, 2] = 0, 0, 0
+                depth[v, u], hits[v, u] = 0.0, -2
+
+
+@_compiled
 def _aim(rays, axes, w):
     """Set the rays' directions in world axes; they have met nothing yet."""
     a00, a01, a02 = axes[0, 0], axes[0, 1], axes[0, 2]
@@ -536,7 +564,7 @@ def cast(rays, cones, origin, axes, kinds, geometry, looks, shadows, wall, rgb, 
         dtype=np.float32,
     )
     near = np.empty(n_solids, dtype=np.int64)
-    w = np.empty(_N_LANES * _N)
+    w, tile = np.empty(_N_LANES * _N), np.empty(3 * _N, dtype=np.uint8)
     for row in range(cones.shape[0]):
         for col in range(cones.shape[1]):
             cos_tile, sin_tile = math.cos(cones[row, col, 3]), math.sin(cones[row, col, 3])
@@ -557,8 +585,7 @@ def cast(rays, cones, origin, axes, kinds, geometry, looks, shadows, wall, rgb, 
                     else:
                         _meet_box(origin, geometry, k, w)
             _meet_room(origin, room, w)
-            _face_box(origin, room, 0, -1, w)
-            wood, left = False, float(_N)
+            wood, table, left = False, False, float(_N)
             for f in range(found):
                 k = near[f]
                 seen = _colour(k, looks, w)
@@ -566,6 +593,7 @@ def cast(rays, cones, origin, axes, kinds, geometry, looks, shadows, wall, rgb, 
                     continue
                 left -= seen
                 wood |= looks[k, 6] == WOOD
+                table |= k == 0
                 if kinds[k] == CAPSULE:
                     _face_capsule(pre, k, w)
                 elif kinds[k] == CONE:
@@ -577,26 +605,8 @@ def cast(rays, cones, origin, axes, kinds, geometry, looks, shadows, wall, rgb, 
                     _grain(origin, w)
                 _light(origin, w)
             if left > 0.0:
+                _face_box(origin, room, 0, -1, w)
                 _paint_room(origin, wall, w)
-            for i in range(_N):
-                v, u = row * TILE + i // TILE, col * TILE + i % TILE
-                if v >= height or u >= width:
-                    continue
-                rz = rays[row, col, 2, i]
-                if rz != rz:  # noqa: PLR0124 - NaN
-                    depth[v, u], hits[v, u] = 0.0, -2
-                    rgb[v, u, 0], rgb[v, u, 1], rgb[v, u, 2] = 0, 0, 0
-                    continue
-                lit = 1.0
-                if w[_HIT + i] == 0.0 and w[_NZ + i] > 0.5:
-                    lit = _light_at(
-                        origin[0] + w[_T + i] * w[_DX + i],
-                        origin[1] + w[_T + i] * w[_DY + i],
-                        geometry,
-                        shade,
-                    )
-                rgb[v, u, 0] = int(255.0 * min(1.0, max(0.0, w[_R + i] * lit)))
-                rgb[v, u, 1] = int(255.0 * min(1.0, max(0.0, w[_G + i] * lit)))
-                rgb[v, u, 2] = int(255.0 * min(1.0, max(0.0, w[_B + i] * lit)))
-                depth[v, u] = w[_T + i] * rz
-                hits[v, u] = int(w[_HIT + i])
+            if table:
+                _shade(origin, geometry, shade, w)
+            _store(rays[row, col], row * TILE, col * TILE, w, tile, rgb, depth, hits)
