@@ -27,7 +27,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "models": (2_170, 1_110),
     "qwen": (4_040, 2_080),
     "recording": (3_640, 2_195),
-    "report": (11_550, 3_790),
+    "report": (11_554, 3_790),
     "rules": (0, 870),
     "run": (1_730, 1_300),
     "site": (0, 910),

@@ -510,14 +510,14 @@ def _shade(origin, g, shade, w):
 
 
 @_compiled
-def _store(rays, row, col, w, tile, rgb, depth, hits):
+def _store(rays, row, col, w, tile, rgb, depth, hits):  # noqa: PLR0913, PLR0917
     """Store a tile, as far as it lies in the picture, at a row and column."""
     for i in range(3 * _N):
         tile[i] = np.int32(255.0 * min(1.0, max(0.0, w[_R + i])))
     for v in range(row, min(row + TILE, rgb.shape[0])):
         for u in range(col, min(col + TILE, rgb.shape[1])):
             i = (v - row) * TILE + u - col
-            if rays[2, i] == rays[2, i]:  # noqa: PLR0124 - else NaN
+            if rays[2, i] == rays[2, i]:  # else NaN
                 rgb[v, u, 0], rgb[v, u, 1], rgb[v, u, 2] = tile[i], tile[_N + i], tile[2 * _N + i]
                 depth[v, u], hits[v, u] = w[_T + i] * rays[2, i], np.int32(w[_HIT + i])
             else:
@@ -550,7 +550,7 @@ def cast(rays, cones, origin, axes, kinds, geometry, looks, shadows, wall, rgb, 
 
     The camera's axes are columns in world axes; the table, on which shadows fall, is solid 0.
     """
-    height, width = rgb.shape[:2]
+    width = rgb.shape[1]
     n_solids = len(kinds)
     balls = np.empty((n_solids, 5), dtype=np.float32)
     _balls(origin, axes, kinds, geometry, balls)

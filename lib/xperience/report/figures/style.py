@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import ParamSpec
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from IPython.display import display
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, fontManager
 from matplotlib.ft2font import FT2Font
@@ -202,7 +204,10 @@ def png_bytes(figure: Figure) -> bytes:
     Half of the colours are the commonest ones, for pictures; half keep the largest error small, so
     that no mark changes its meaning.
     """
-    image = Image.open(io.BytesIO(_png(figure, DPI))).convert("RGB")
+    with _as_saved(figure):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # once, where `savefig` draws twice: for the layout and for the picture
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     palette: list[int] = []
     for method in (Image.Quantize.MEDIANCUT, Image.Quantize.MAXCOVERAGE):
         half = image.quantize(128, method=method).getpalette()[: 3 * 128]
@@ -214,12 +219,19 @@ def png_bytes(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-def _png(figure: Figure, dpi: int) -> bytes:
-    raw = io.BytesIO()
+@contextmanager
+def _as_saved(figure: Figure) -> Iterator[None]:
+    """Set the style, and fonts that have the figure's letters, for drawing it."""
     with style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         _fit_texts(figure)
-        figure.savefig(raw, format="png", dpi=dpi, metadata={"Software": None})
+        yield
+
+
+def _quick_png(figure: Figure) -> bytes:
+    raw = io.BytesIO()
+    with _as_saved(figure):
+        figure.savefig(raw, format="png", dpi=_QUICK_DPI, metadata={"Software": None})
     return raw.getvalue()
 
 
@@ -312,7 +324,7 @@ def picture_data(
     that a plain image output may hold. Line breaks, which browsers take out of an address, keep the
     notebook's lines short.
     """
-    content = _png(picture.figure, _QUICK_DPI) if passing else png_bytes(picture.figure)
+    content = _quick_png(picture.figure) if passing else png_bytes(picture.figure)
     if path is not None:
         with whole_file(path) as scratch:
             scratch.write_bytes(content)
