@@ -26,7 +26,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "lab": (0, 180),
     "models": (2_170, 1_110),
     "qwen": (4_040, 2_080),
-    "recording": (3_640, 2_195),
+    "recording": (3_644, 2_195),
     "report": (11_554, 3_790),
     "rules": (0, 870),
     "run": (1_730, 1_300),

@@ -5,7 +5,7 @@ what the published features were computed from, bit for bit.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -230,7 +230,11 @@ def rate_faults(name: str, place: str, info: VideoInfo, fps: float) -> list[Faul
 
 
 def read_pictures(
-    path: Path, timeline: MediaTimeline | None, *, threads: int = 1
+    path: Path,
+    timeline: MediaTimeline | None,
+    *,
+    threads: int = 1,
+    wanted: Container[int] | None = None,
 ) -> Iterator[tuple[int, np.ndarray, bool]]:
     """Yield each shown picture: its number on the file's timeline, RGB, whether it is damaged.
 
@@ -238,7 +242,8 @@ def read_pictures(
     passed over, and a file that is cut off yields those before the cut. RGB, uint8 (height, width,
     3), is a view of FFmpeg's own buffer: copy what you keep beyond the next. A picture is damaged
     if the decoder made up a part of it, or of one since the last key picture, which it rests on. 0
-    threads let FFmpeg choose.
+    threads let FFmpeg choose. ``wanted`` are the numbers to yield, all if absent; the others are
+    decoded, since pictures rest on each other, but not converted.
 
     Pixels are converted inside a filter graph, whose pool of frames makes that several times as
     fast as converting each frame into new memory.
@@ -255,11 +260,12 @@ def read_pictures(
             if shape != (frame.width, frame.height, frame.format.name):
                 shape = (frame.width, frame.height, frame.format.name)
                 graph = _rgb_graph(frame, stream.time_base)
-            graph.push(frame)
             number += 1
             if ticks is not None and frame.pts is not None:
                 number = max(number, bisect_left(ticks, frame.pts))
-            yield number, _pixels(graph.pull()), is_damaged
+            if wanted is None or number in wanted:
+                graph.push(frame)
+                yield number, _pixels(graph.pull()), is_damaged
 
 
 def read_rgb(path: Path) -> Iterator[np.ndarray]:

@@ -218,9 +218,11 @@ class Recording:
         """
         clock = self.clock(camera)
         turns = clock.timeline.rotation_deg // 90
-        shown = media.read_pictures(self.video_path(camera), clock.timeline, threads=threads)
+        each = clock.pictures[frames].tolist()
+        how = {"threads": threads, "wanted": set(each)}
+        shown = media.read_pictures(self.video_path(camera), clock.timeline, **how)
         number, rgb = -1, None
-        for wanted in clock.pictures[frames]:
+        for wanted in each:
             while number < wanted and (found := next(shown, None)) is not None:
                 number, rgb, is_damaged = found
                 rgb = None if is_damaged else rgb
