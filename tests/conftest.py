@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 sys.dont_write_bytecode = False  # nor does pytest rewrite every test file again
-settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, database=None, max_examples=50
+)
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parents[1]
