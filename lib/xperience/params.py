@@ -56,8 +56,14 @@ class RunParams(BaseModel):
     n_seeds: int = Field(default=5, ge=1)  #: Seeds of the networks of the corrected contract.
     #: Seeds of the published network, which is larger; its own is the first.
     n_published_seeds: int = Field(default=1, ge=1)
-    #: Tasks that the published network is trained for, or all; None leaves those of notebook 03.
-    published_networks: list[str] | Literal["all"] | None = None
+    #: Tasks that the published network is trained for, or all; by default those the note reports.
+    published_networks: list[str] | Literal["all"] = [
+        "hand_trajectory_forecast",
+        "temporal_order",
+        "misalignment_detection",
+        "cross_modal_retrieval",
+        "modality_reconstruction",
+    ]
     published: str = ""  #: Folder of the published record, if it isn't in one of the usual places.
 
     @model_validator(mode="after")

@@ -15,16 +15,16 @@ LIBRARY, TESTS = REPOSITORY / "lib" / "xperience", REPOSITORY / "tests"
 TOP = "(top)"
 """Modules and test files that are in no room."""
 BUDGETS = {  # room: (lines of the library, lines of tests)
-    TOP: (1_580, 310),
+    TOP: (1_583, 310),
     "cohort": (1_735, 1_320),
     "console": (0, 270),
-    "evaluation": (4_225, 2_270),
+    "evaluation": (4_232, 2_270),
     "export": (1_460, 1_292),
     "faults": (0, 1_640),
     "features": (2_635, 1_900),
     "hub": (780, 800),
     "lab": (0, 180),
-    "models": (2_170, 1_110),
+    "models": (2_225, 1_110),
     "qwen": (4_040, 2_080),
     "recording": (3_644, 2_195),
     "report": (11_554, 3_790),

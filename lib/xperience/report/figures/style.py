@@ -215,7 +215,7 @@ def png_bytes(figure: Figure) -> bytes:
     colours = Image.new("P", (1, 1))
     colours.putpalette(palette)
     small = io.BytesIO()
-    image.quantize(palette=colours, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    image.quantize(palette=colours, dither=Image.Dither.NONE).save(small, "PNG", compress_level=7)
     return small.getvalue()
 
 
