@@ -15,7 +15,7 @@ LIBRARY, TESTS = REPOSITORY / "lib" / "xperience", REPOSITORY / "tests"
 TOP = "(top)"
 """Modules and test files that are in no room."""
 BUDGETS = {  # room: (lines of the library, lines of tests)
-    TOP: (1_583, 310),
+    TOP: (1_583, 312),
     "cohort": (1_735, 1_320),
     "console": (0, 270),
     "evaluation": (4_232, 2_270),
