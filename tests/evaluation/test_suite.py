@@ -261,6 +261,10 @@ def test_a_task_without_target_is_skipped_with_the_reason(oracle, rewritten):
 def test_wrong_calls_say_so(oracle, oracle_table, problems):
     with pytest.raises(ParamsError, match="Did you mean 'linear'"):
         predict(problems["timeline_action"], "linar")
+    with pytest.raises(ParamsError, match="Did you mean 'timeline_action'"):
+        predict_heads(
+            [problems["timeline_action"]], ["linear"], only={"linear": ["timeline_acton"]}
+        )
     with pytest.raises(ParamsError, match="contract"):
         problems_of(oracle / "episode", oracle_table, "publisht")
 
@@ -276,6 +280,17 @@ def test_predictions_are_the_same_bytes_on_any_number_of_workers(problems):
             np.testing.assert_array_equal(mine.predicted, theirs.predicted)
             np.testing.assert_array_equal(mine.confidence, theirs.confidence)
             assert (mine.curve, mine.facts) == (theirs.curve, theirs.facts)
+
+
+def test_a_head_may_be_asked_some_tasks_only(problems):
+    names = ("timeline_action", "modality_reconstruction")
+    asked = [problems[name] for name in names]
+    whole = predict_heads(asked, ["linear", "neural"], 1)
+    some = predict_heads(asked, ["linear", "neural"], 1, only={"neural": names[1:]})
+    assert [bool(found["neural"]) for found in some] == [False, True]
+    for one, other in zip(whole, some, strict=True):
+        for head in filter(other.get, other):
+            np.testing.assert_array_equal(one[head][0].predicted, other[head][0].predicted)
 
 
 def test_what_fails_in_a_worker_fails_as_it_is(problems):
