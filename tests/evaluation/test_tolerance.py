@@ -55,6 +55,7 @@ def test_the_kind_of_a_row_follows_from_what_its_numbers_rest_on(row, kind):
         (ONE_SEED, {"value": 0.69}, "different"),
         (ALONE, {"value": 0.6}, "not compared"),
         (LOOSE, {"value": 0.9}, "not compared"),
+        (MEAN.model_copy(update={"metric": "train_final_loss"}), {"value": 9.0}, "not compared"),
         (SCORE, {"value": 0.9, "no_verdict": "unstable: it is now"}, "not compared"),
         (HOURS, {"value": 9.0}, "not compared"),
         (SKIPPED, {"reason": "no sound at all"}, "equal"),

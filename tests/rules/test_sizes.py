@@ -18,7 +18,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     TOP: (1_583, 312),
     "cohort": (1_735, 1_320),
     "console": (0, 270),
-    "evaluation": (4_232, 2_275),
+    "evaluation": (4_236, 2_285),
     "export": (1_460, 1_292),
     "faults": (0, 1_640),
     "features": (2_635, 1_900),

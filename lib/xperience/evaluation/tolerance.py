@@ -22,6 +22,9 @@ LEAST_SHARE = 0.01
 """A network's score may move by this share of itself though its seeds agree: few samples tip."""
 MEASURED_UNITS = {"h"}
 """Hours of work are measured, and differ from run to run."""
+OF_LENGTH = ("train_final_loss",)
+"""Metrics of networks that say how long was trained: they fall tenfold within some epochs, so their
+spread over seeds doesn't say how far they go where training stops an epoch sooner."""
 _DERIVED = 1e-3
 """Of intervals' ends (as a share of the farther one), effective samples and p: sums of small
 differences, shown with few digits."""
@@ -78,7 +81,7 @@ def compare_rows(reference: Record, row: Record) -> Agreement:
     -------
     Agreement
         "not compared" where numbers differ that nothing holds together: rows that are unstable or
-        measured, and networks of one seed, whose spread isn't known.
+        measured, networks of one seed, whose spread isn't known, and their training losses.
 
     Notes
     -----
@@ -100,7 +103,7 @@ def compare_rows(reference: Record, row: Record) -> Agreement:
         spread = (
             reference.spread or row.spread
         )  # seeds that all agree don't say how far they may go
-        if reference.spread is None or spread is None:
+        if reference.spread is None or spread is None or reference.metric in OF_LENGTH:
             return Agreement.NOT_COMPARED
         near = _near_network(reference, row, spread)
     elif reference.metric in BINNED and None not in (reference.value, row.value):
