@@ -26,7 +26,8 @@ ONLY_HERE, ONLY_REFERENCE = "only here", "only in the reference"
 TOLERANCES = {
     Kind.COUNT: "equal",
     Kind.DETERMINISTIC: f"{RELATIVE:g} of the number, or {ABSOLUTE:g}",
-    Kind.NETWORK: f"{N_SPREADS:g} spreads over {SEEDS} seeds, and {LEAST_SHARE:.0%} of the score",
+    Kind.NETWORK: f"{N_SPREADS:g} spreads over {SEEDS} seeds, and {LEAST_SHARE:.0%} of the score; "
+    "training losses are not compared",
     Kind.UNSTABLE: "not compared: another rounding gives another score",
     Kind.MEASURED: "not compared: times are measured anew",
 }
