@@ -69,7 +69,7 @@ def test_gates_let_slow_hands_stop_and_fast_ones_go_on():
     assert answered("gated_ar", last, ahead) < 0.2 * answered("shared_ar", last, ahead)
 
 
-def test_the_gain_network_learns_and_turns_with_the_axes(monkeypatch):
+def test_the_gain_network_learns_and_turns_with_the_axes():
     steps, ahead = coasting(lambda speed: 0.9 + 0.4 * np.log10(speed / 0.1))
     turn = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
     network = FORECASTERS["gain_network"]

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from xperience.params import RunParams, load_params
+from xperience.project import NOTE
 from xperience.run.notebooks import check_parameters, declared_parameters
+from xperience.text import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 RUNS = ("standin", "smoke", "sample")
@@ -55,6 +57,13 @@ def test_a_notebooks_defaults_are_the_standins(source):
     assert {name: declared[name] for name in given} == given
     for name in set(declared) - set(given):
         assert declared[name] == RunParams.model_fields[name].default
+
+
+def test_the_published_network_is_trained_where_the_note_reports_it():
+    figures = read_yaml(REPOSITORY / NOTE, NOTE)["figures"]
+    scores = [figure["score"] for figure in figures if "score" in figure]
+    reported = {task for task, head, _ in scores if head == "neural"}
+    assert set(RunParams.model_fields["published_networks"].default) == reported
 
 
 def test_every_parameter_is_one_that_some_notebook_declares():

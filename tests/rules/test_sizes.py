@@ -28,7 +28,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "qwen": (4_040, 2_080),
     "recording": (3_644, 2_195),
     "report": (11_554, 3_790),
-    "rules": (0, 870),
+    "rules": (0, 875),
     "run": (1_730, 1_300),
     "site": (0, 910),
     "standin": (3_010, 700),
