@@ -6,7 +6,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from xperience.models import penalised
-from xperience.models.conditioning import Inputs
+from xperience.models.conditioning import InnerProducts, Inputs
 
 N_TRAIN, N_TEST, N_AXES = 120, 80, 12
 
@@ -37,6 +37,10 @@ def test_ridge_is_scikit_learns(inputs):
     z = (y - y.mean(axis=0)) / y.std(axis=0)
     reference = Ridge(alpha=alpha).fit(inputs.train, z).predict(inputs.test)
     np.testing.assert_allclose(found.test, reference * y.std(axis=0) + y.mean(axis=0), atol=1e-4)
+    rows = np.concatenate([inputs.train, inputs.test]).astype(float)
+    by_samples = penalised.ridge(InnerProducts(rows @ rows[:N_TRAIN].T), y, folds())
+    assert by_samples.penalty == found.penalty
+    np.testing.assert_allclose(by_samples.test, found.test, atol=1e-8)
 
 
 def test_softmax_is_scikit_learns(inputs):

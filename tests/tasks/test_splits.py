@@ -16,6 +16,7 @@ from xperience.tasks.splits import (
     draw,
     local,
     local_blocks,
+    picked,
     purge,
     rolling_origin,
     split_samples,
@@ -145,6 +146,21 @@ def test_a_target_copied_into_a_feature_across_the_cut_is_caught():
     # what the honest declaration purges would have left the copied labels in
     blind = purge(split, touched(honest, truth, members))
     assert set(copied) & set(blind.train)
+
+
+@given(
+    st.one_of(
+        st.lists(st.integers(0, 9), max_size=6),
+        st.integers(0, 9).flatmap(lambda a: st.integers(a, 9).map(lambda b: [*range(a, b + 1)])),
+    )
+)
+def test_what_is_picked_is_in_the_order_of_its_places(places):
+    places, values = np.array(places, dtype=int), np.arange(20).reshape(10, 2)
+    found = picked(values, places)
+    np.testing.assert_array_equal(found, values[places])
+    assert picked(values[:, 0].tolist(), places) == values[places, 0].tolist()
+    follow = len(places) and (np.diff(places) == 1).all()
+    assert np.shares_memory(found, values) == bool(follow)
 
 
 def test_unknown_split_says_so():

@@ -33,6 +33,7 @@ from xperience.models import baselines
 from xperience.models.forecast import damped_velocity
 from xperience.tasks.measures import CONFIDENCE, Measure, measure
 from xperience.tasks.problem import Problem
+from xperience.tasks.splits import picked
 from xperience.tasks.targets import boundary_frames
 
 SEEN, AT_CHANGES = "seen_classes", "at_changes"
@@ -216,13 +217,6 @@ def evidence(
         shape = (-1, *task.value_shape)
         found.append(scoring.positions(np.reshape(truth, shape), np.reshape(predicted, shape)))
     return found
-
-
-def picked(values: Any, places: np.ndarray) -> Sequence[Any]:
-    """Return some values, in the order of their places, of a list or anything array-like."""
-    if isinstance(values, list | tuple):
-        return [values[place] for place in places]
-    return values[places]
 
 
 def _boundaries(problem: Problem, predicted: Sequence[Any], order: np.ndarray) -> Boundaries:

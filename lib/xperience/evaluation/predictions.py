@@ -28,7 +28,12 @@ from xperience.evaluation.metrics import cosine_ranks
 from xperience.evaluation.records import UNSTABLE
 from xperience.models import baselines, gram, linear, mlp, penalised, stacked
 from xperience.models import forecast as forecasting
-from xperience.models.conditioning import Inputs, conditioned, conditioned_together
+from xperience.models.conditioning import (
+    InnerProducts,
+    Inputs,
+    conditioned,
+    conditioned_together,
+)
 from xperience.models.goals import Fit, Goal, Validation
 from xperience.models.temporal import Sequences, Steps, temporal
 from xperience.storage import whole_file
@@ -170,7 +175,7 @@ def _known(names: Iterable[str], problems: Sequence[Problem]) -> set[str]:
     """Return names of tasks, if there are such problems."""
     names, known = set(names), [problem.task.name for problem in problems]
     for name in sorted(names.difference(known)):
-        raise ParamsError("tasks", f"hold {name!r}", "a task's name", did_you_mean(name, known))
+        raise ParamsError("only", f"names {name!r}", "a task's name", did_you_mean(name, known))
     return names
 
 
@@ -324,7 +329,7 @@ def corrected_linear(
         yield place, [found]
 
 
-def _inputs(problems: Sequence[Problem]) -> list[Inputs]:
+def _inputs(problems: Sequence[Problem]) -> list[Inputs | InnerProducts]:
     """Return the conditioned inputs of problems that share samples; heads share them too."""
     memo = problems[0].memo
     keys = [_design_key(one) if one.inputs is None else None for one in problems]
@@ -357,14 +362,18 @@ def _same_fit(one: Problem, other: Problem) -> bool:
     return np.array_equal(*sides) and np.array_equal(one.to_fit, other.to_fit)
 
 
-def _penalised(problem: Problem, inputs: Inputs) -> Prediction:
-    found, n_axes = _fitted(problem, inputs), inputs.train.shape[1]
+def _penalised(problem: Problem, inputs: Inputs | InnerProducts) -> Prediction:
+    found = _fitted(problem, inputs)
     if problem.task.kind not in _VECTORS:
-        n_axes = min(n_axes, penalised.N_AXES)
-    return replace(found, n_parameters=_linear_size(problem, n_axes))
+        n_inputs = inputs.first(penalised.N_AXES).train.shape[1]
+    elif isinstance(inputs, InnerProducts):
+        n_inputs = inputs.n_train  # a weight for each sample
+    else:
+        n_inputs = inputs.train.shape[1]
+    return replace(found, n_parameters=_linear_size(problem, n_inputs))
 
 
-def _fitted(problem: Problem, inputs: Inputs) -> Prediction:
+def _fitted(problem: Problem, inputs: Inputs | InnerProducts) -> Prediction:
     if problem.task.kind == "classify":
         n_classes, codes = len(problem.labels), problem.train_codes
         fit = penalised.softmax_regression(inputs, codes, n_classes, problem.folds)

@@ -8,16 +8,15 @@ Here
   size, or below `TINY_STD`),
 - z-scores are clipped at `MAX_SCORE` deviations,
 - what is missing (NaN) takes the training mean,
-- and samples are written in the principal axes of the training part, strongest first. Heads that
-  only use inner products lose nothing by that, and 8,546 columns become at most as many as there
-  are training samples.
+- and 8,546 columns become inner products with the training samples, which is all that a linear
+  head or a network on principal axes needs of them.
 
 All is fitted on training samples only.
 """
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.linalg import eigh
@@ -33,37 +32,59 @@ KEPT_VARIANCE = 1e-7
 
 @dataclass(frozen=True)
 class Inputs:
-    """Samples in the principal axes of the training part, float32 (n_train or n_test, n_axes).
-
-    ``n_dropped`` columns were left out because they hardly vary in training.
-    """
+    """Samples in coordinates, float32 (n_train or n_test, n_axes)."""
 
     train: np.ndarray
     test: np.ndarray
-    n_dropped: int = 0
 
     def first(self, n_axes: int) -> "Inputs":
-        """Return the strongest axes only."""
-        return Inputs(self.train[:, :n_axes], self.test[:, :n_axes], self.n_dropped)
+        """Return the first axes only."""
+        return Inputs(self.train[:, :n_axes], self.test[:, :n_axes])
 
     def rows(self, fit: np.ndarray, held: np.ndarray) -> "Inputs":
         """Return some training samples as training part and others as test part."""
-        return Inputs(self.train[fit], self.train[held], self.n_dropped)
+        return Inputs(self.train[fit], self.train[held])
 
 
-def conditioned(design: Design, source: BlockSource) -> Inputs:
-    """Return the samples of a design in as many axes as the training samples span.
+@dataclass(frozen=True)
+class InnerProducts:
+    """All samples, training ones first, times the training samples, float64 (n, n_train)."""
+
+    values: np.ndarray
+    _known: dict[int, Inputs] = field(default_factory=dict, init=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def n_train(self) -> int:
+        """Number of training samples."""
+        return self.values.shape[1]
+
+    def first(self, n_axes: int) -> Inputs:
+        """Return samples in the strongest principal axes of the training part, strongest first."""
+        if n_axes not in self._known:
+            train, test = np.split(self.values, [self.n_train])
+            variance, axes = strongest_axes(train, n_axes)
+            scale = np.sqrt(variance)
+            fit, held = axes * scale, test @ axes / np.where(scale > 0, scale, 1)
+            self._known[n_axes] = Inputs(fit.astype(np.float32), held.astype(np.float32))
+        return self._known[n_axes]
+
+
+def conditioned(design: Design, source: BlockSource) -> InnerProducts:
+    """Return the inner products of a design's samples.
 
     ``source`` returns a block, float32 (n_windows, dim), in which NaN is missing.
     """
-    ((_, inputs),) = conditioned_together([design], source)
-    return inputs
+    ((_, products),) = conditioned_together([design], source)
+    return products
 
 
 def conditioned_together(
     designs: Sequence[Design], source: BlockSource
-) -> Iterator[tuple[list[int], Inputs]]:
-    """Yield the inputs of each distinct design, and the places of the designs they are of.
+) -> Iterator[tuple[list[int], InnerProducts]]:
+    """Yield the inner products of each distinct design, and the places of the designs they are of.
 
     z-scores, clipping and dropping act by column, so a design's inner products are a sum over its
     blocks. A block is multiplied once for all designs with the same training and test samples.
@@ -83,7 +104,7 @@ def conditioned_together(
             same.setdefault(tuple(found), []).append(place)
         made = _sums(list(same), terms, example, source)
         for names, of in same.items():
-            yield of, _in_axes(*made.pop(names))
+            yield of, InnerProducts(made.pop(names))
 
 
 def _terms(design: Design) -> dict[Hashable, tuple[Part, str]]:
@@ -103,12 +124,10 @@ def _sums(
     terms: dict[Hashable, tuple[Part, str]],
     example: Design,
     source: BlockSource,
-) -> dict[tuple[Hashable, ...], tuple[np.ndarray, np.ndarray, int]]:
-    """Return (train products, test products, columns dropped) of each wanted set of terms."""
+) -> dict[tuple[Hashable, ...], np.ndarray]:
+    """Return the inner products of each wanted set of terms, (n, n_train)."""
     n_train, n_test = len(example.train), len(example.test)
-    sums = {
-        names: (np.zeros((n_train, n_train)), np.zeros((n_test, n_train)), 0) for names in wanted
-    }
+    sums = {names: np.zeros((n_train + n_test, n_train)) for names in wanted}
 
     def place(name: Hashable) -> tuple:
         block, (plus, minus), time = name
@@ -116,20 +135,18 @@ def _sums(
 
     for name in sorted(terms, key=place):  # whatever other designs take in
         part, block = terms[name]
-        for train, test, n_dropped in _products(part, source(block), example):
+        for train, test in _products(part, source(block), example):
             for names in wanted:
                 if name in names:
-                    whole, held, n_before = sums[names]
-                    whole += train
-                    held += test
-                    sums[names] = whole, held, n_before + n_dropped
+                    sums[names][:n_train] += train
+                    sums[names][n_train:] += test
     return sums
 
 
 def _products(
     part: Part, values: np.ndarray, example: Design
-) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Yield the inner products of some columns at a time, and how many were dropped."""
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the inner products of some columns at a time, of training and of test samples."""
     for first in range(0, values.shape[1], CHUNK_COLUMNS):
         columns = values[:, first : first + CHUNK_COLUMNS]
         rows = columns[part.plus]
@@ -137,24 +154,18 @@ def _products(
             rows = rows - columns[part.minus]
         moments = Moments.of(rows[example.train])
         fit, held = moments(rows[example.train]), moments(rows[example.test])
-        yield fit @ fit.T, held @ fit.T, int((~moments.keep).sum())
+        yield fit @ fit.T, held @ fit.T
 
 
-def _in_axes(train: np.ndarray, test: np.ndarray, n_dropped: int) -> Inputs:
-    """Return coordinates whose inner products are those given."""
-    variance, axes = strongest_axes(train)
-    scale = np.sqrt(variance)
-    fit, held = axes * scale, test @ axes / np.where(scale > 0, scale, 1)
-    return Inputs(fit.astype(np.float32), held.astype(np.float32), n_dropped)
-
-
-def strongest_axes(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def strongest_axes(products: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the eigenvalues (n_axes,) and eigenvectors (n, n_axes) of a Gram matrix (n, n).
 
-    Strongest first, without those that are rounding beside the strongest; at least one unless n
-    is 0.
+    At most so many, strongest first, without those that are rounding beside the strongest; at least
+    one unless n is 0.
     """
-    variance, axes = eigh(products)
+    n = len(products)
+    some = {"subset_by_index": (n - n_axes, n - 1)} if n_axes < n else {"driver": "evd"}
+    variance, axes = eigh(products, **some)
     variance, axes = np.maximum(variance[::-1], 0.0), axes[:, ::-1]
     kept = max(1, int((variance > KEPT_VARIANCE * variance[:1]).sum()))
     return variance[:kept], axes[:, :kept]
@@ -172,18 +183,23 @@ class Moments:
     def of(cls, train: np.ndarray) -> "Moments":
         """Return the moments of training samples; NaN is left out."""
         there = np.isfinite(train)
+        known = np.where(there, train, 0).astype(np.float64, copy=False)
         n = np.maximum(there.sum(axis=0), 1)
-        known = np.where(there, train, 0).astype(np.float64)
         mean = known.sum(axis=0) / n
-        deviation = np.where(there, known - mean, 0)
-        std = np.sqrt(np.square(deviation).sum(axis=0) / n)
-        size = np.abs(known).max(axis=0, initial=0)
+        size = np.maximum(known.max(axis=0, initial=0), -known.min(axis=0, initial=0))
+        known -= mean
+        if not there.all():
+            known[~there] = 0
+        std = np.sqrt(np.einsum("ij,ij->j", known, known) / n)
         return cls(mean, std, std > np.maximum(TINY_STD, MIN_STD * size))
 
     def __call__(self, rows: np.ndarray, most: float = MAX_SCORE) -> np.ndarray:
         """Return z-scores of the columns that vary, float32 (n, n_kept); NaN becomes 0."""
-        scores = (rows[:, self.keep] - self.mean[self.keep]) / self.std[self.keep]
-        return np.clip(np.nan_to_num(scores, nan=0.0), -most, most).astype(np.float32)
+        scores = rows[:, self.keep].astype(np.float64, copy=False)
+        scores -= self.mean[self.keep]
+        scores /= self.std[self.keep]
+        np.nan_to_num(scores, copy=False, nan=0.0)
+        return np.clip(scores, -most, most, out=scores).astype(np.float32)
 
     def back(self, scores: np.ndarray) -> np.ndarray:
         """Return values from z-scores; a column that was dropped is its mean, float64 (n, d)."""

@@ -45,15 +45,27 @@ def mean_distance(predicted: np.ndarray, ahead: np.ndarray) -> float:
 
 def damped(steps: np.ndarray, memory: int, damping: float, n_ahead: int) -> np.ndarray:
     """Return joints that go on at the mean of their last steps, slower every frame."""
-    kept = np.cumsum(damping ** np.arange(1, n_ahead + 1))
-    return kept[:, None, None] * steps[:, :memory].mean(axis=1)[:, None]
+    return _kept(damping, n_ahead)[:, None, None] * steps[:, :memory].mean(axis=1)[:, None]
 
 
 def damping_of(steps: np.ndarray, ahead: np.ndarray) -> tuple[int, float]:
     """Return the memory (steps) and damping (share kept a frame) that serve samples best."""
-    choices = [(memory, damping) for memory in MEMORIES for damping in DAMPINGS]
-    n_ahead = ahead.shape[1]
-    return min(choices, key=lambda one: mean_distance(damped(steps, *one, n_ahead), ahead))
+    squares = np.einsum("nhjc,nhjc->nhj", ahead, ahead)
+    found = {}
+    for memory in MEMORIES:
+        step = steps[:, :memory].mean(axis=1)  # (n, n_joints, 3)
+        own = np.einsum("njc,njc->nj", step, step)[:, None]
+        along = np.einsum("njc,nhjc->nhj", step, ahead)
+        for damping in DAMPINGS:
+            kept = _kept(damping, ahead.shape[1])[:, None]
+            off = squares + kept * (kept * own - 2 * along)  # |kept · step - ahead|²
+            found[memory, damping] = np.sqrt(np.maximum(off, 0)).mean()
+    return min(found, key=found.get)
+
+
+def _kept(damping: float, n_ahead: int) -> np.ndarray:
+    """Return how many steps joints have gone on by each frame ahead, (n_ahead,)."""
+    return np.cumsum(damping ** np.arange(1, n_ahead + 1))
 
 
 def damped_velocity(steps: np.ndarray, ahead: np.ndarray, asked: np.ndarray) -> np.ndarray:

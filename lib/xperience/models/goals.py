@@ -237,7 +237,8 @@ def target_axes(scores: np.ndarray, kept_share: float) -> tuple[np.ndarray, floa
     """
     rows = np.asarray(scores, np.float64)
     wide = rows.shape[0] < rows.shape[1]
-    squares, sides = strongest_axes(rows @ rows.T if wide else rows.T @ rows)
+    products = rows @ rows.T if wide else rows.T @ rows
+    squares, sides = strongest_axes(products, len(products))
     held = np.cumsum(squares)
     n_axes = min(1 + int(np.searchsorted(held, kept_share * held[-1])), len(squares))
     axes = sides[:, :n_axes].T

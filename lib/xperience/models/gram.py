@@ -29,6 +29,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
 TINY_STD = 1e-6
@@ -202,7 +203,8 @@ class Products:
         if penalty not in self._hats:
             kernel = self.train + 1.0
             kernel[np.diag_indices_from(kernel)] += penalty
-            self._hats[penalty] = np.linalg.solve(kernel, (self.test + 1.0).T).T
+            factor = cho_factor(kernel, overwrite_a=True)
+            self._hats[penalty] = cho_solve(factor, (self.test + 1.0).T).T
         return self._hats[penalty]
 
 

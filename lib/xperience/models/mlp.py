@@ -198,14 +198,15 @@ def _descend(layer, normed, slopes, made, pace):
     rest, rest_square = np.float32(1 - BETAS[0]), np.float32(1 - BETAS[1])
     shifted[:] = 0
     for row in range(weights.shape[0]):
-        own = np.zeros(2, np.float32)  # gradients of gain and shift
+        of_gain, of_shift = np.float32(0), np.float32(0)  # their gradients
         for unit in range(weights.shape[1]):
-            own[0] += slope[row, unit] * weights[row, unit]
-            own[1] += bias_slope[unit] * weights[row, unit]
+            of_gain += slope[row, unit] * weights[row, unit]
+            of_shift += bias_slope[unit] * weights[row, unit]
         gain, shift = norm[row]
         for side in range(2):
-            norm_mean[row, side] = first * norm_mean[row, side] + rest * own[side]
-            moved = second * norm_square[row, side] + rest_square * own[side] ** 2
+            own = of_shift if side else of_gain
+            norm_mean[row, side] = first * norm_mean[row, side] + rest * own
+            moved = second * norm_square[row, side] + rest_square * own * own
             norm_square[row, side] = moved
             off = norm_mean[row, side] / (np.sqrt(moved) * root + hair)
             norm[row, side] = kept * norm[row, side] - step * off

@@ -13,7 +13,7 @@ from scipy.linalg import eigh
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 
-from xperience.models.conditioning import Inputs, Moments
+from xperience.models.conditioning import InnerProducts, Inputs, Moments
 from xperience.models.linear import MAX_POSITIVE_WEIGHT
 
 Folds = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -26,6 +26,9 @@ COARSE = {"maxiter": 200, "ftol": 1e-5, "gtol": 1e-4}
 CLOSE = {"maxiter": 2000, "ftol": 1e-12, "gtol": 1e-7}
 """Where descents stop: those that only choose a penalty, and the one that predicts, whose end must
 not hang on a processor's rounding."""
+
+TINY_LENGTH = 1e-12
+"""What counts as the mean squared length of inputs that don't vary."""
 
 N_AXES = 128
 """Axes that classifiers use: they are refitted for every fold and penalty."""
@@ -44,43 +47,61 @@ class Chosen:
     losses: tuple[float, ...]
 
 
-def ridge(inputs: Inputs, targets: np.ndarray, folds: Folds) -> Chosen:
+def ridge(inputs: Inputs | InnerProducts, targets: np.ndarray, folds: Folds) -> Chosen:
     """Return ridge predictions from targets (n_train, n_values), in the targets' own units."""
+    if isinstance(inputs, Inputs):
+        rows = np.concatenate([inputs.train, inputs.test]).astype(np.float64)
+        n, n_axes = inputs.train.shape
+        inputs = InnerProducts(rows @ rows[:n].T) if n <= n_axes else rows
 
     def loss(fit: np.ndarray, held: np.ndarray) -> np.ndarray:
         moments = Moments.of(targets[fit])
         if not moments.keep.any():
             return np.full(len(PENALTIES), np.nan)
         known, true = moments(targets[fit], np.inf), moments(targets[held], np.inf)
-        path = _ridge_path(inputs.rows(fit, held), known, PENALTIES)
+        path = _ridge_path(inputs, fit, held, known, PENALTIES)
         return np.array([np.square(one - true).mean() for one in path])
 
     penalty, losses = _choose(folds, loss)
     moments = Moments.of(targets)
-    (test,) = _ridge_path(inputs, moments(targets, np.inf), (penalty,))
+    known = moments(targets, np.inf).astype(np.float64)
+    sides = np.split(np.arange(len(inputs)), [len(targets)])
+    (test,) = _ridge_path(inputs, *sides, known, (penalty,))
     return Chosen(moments.back(test), penalty, losses)
 
 
 def _ridge_path(
-    inputs: Inputs, targets: np.ndarray, penalties: Sequence[float]
-) -> list[np.ndarray]:
-    """Return z-scored predictions of the test part for each penalty: one factorisation.
+    inputs: np.ndarray | InnerProducts,
+    fit: np.ndarray,
+    held: np.ndarray,
+    known: np.ndarray,
+    penalties: Sequence[float],
+) -> Iterator[np.ndarray]:
+    """Yield z-scored predictions of some samples, in the targets' precision, for each penalty.
 
-    That of the smaller of the two products, which costs a third of a singular value decomposition.
+    One factorisation: of the products of samples or, given coordinates, of those of axes.
     """
-    mean = inputs.train.mean(axis=0, dtype=np.float64)
-    train, test = inputs.train - mean, inputs.test - mean
-    if len(train) <= train.shape[1]:
-        variance, u = eigh(train @ train.T)
-        along, seen = u.T @ targets, (test @ train.T) @ u
+    if isinstance(inputs, InnerProducts):
+        own, seen = (inputs.values[np.ix_(side, fit)] for side in (fit, held))
+        mean = own.mean(axis=0)
+        own, seen = own - mean, seen - mean
+        products = own - own.mean(axis=1, keepdims=True)  # now of centred samples
+        seen -= seen.mean(axis=1, keepdims=True)
     else:
-        variance, v = eigh(train.T @ train)
-        along, seen = v.T @ (train.T @ targets), test @ v
-    least, variance = _scale(train) * len(train), np.maximum(variance, 0)
-    return [(seen / (variance + one * least)) @ along for one in penalties]
+        mean = inputs[fit].mean(axis=0)
+        own, seen = inputs[fit] - mean, inputs[held] - mean
+        products, known = own.T @ own, (own.T @ known).astype(known.dtype)
+    variance, axes = eigh(products, driver="evd")
+    least = max(float(np.trace(products)), TINY_LENGTH * len(fit))
+    variance, seen = np.maximum(variance, 0), seen @ axes
+    along = axes.T.astype(known.dtype) @ known
+    for one in penalties:
+        yield (seen / (variance + one * least)).astype(known.dtype) @ along
 
 
-def softmax_regression(inputs: Inputs, codes: np.ndarray, n_classes: int, folds: Folds) -> Chosen:
+def softmax_regression(
+    inputs: Inputs | InnerProducts, codes: np.ndarray, n_classes: int, folds: Folds
+) -> Chosen:
     """Return class probabilities of a softmax regression in which classes weigh the same.
 
     A held-out class that a fold's fit lacks is left out of that fold's loss.
@@ -108,7 +129,9 @@ def softmax_regression(inputs: Inputs, codes: np.ndarray, n_classes: int, folds:
     return _classifier(inputs, truth, folds, _Loss(terms, weigh, judge, softmax))
 
 
-def logistic_regressions(inputs: Inputs, members: np.ndarray, folds: Folds) -> Chosen:
+def logistic_regressions(
+    inputs: Inputs | InnerProducts, members: np.ndarray, folds: Folds
+) -> Chosen:
     """Return label probabilities, a logistic regression each, from sets (n_train, n_labels).
 
     A label's positives weigh clip(negatives / positives, 1, 20), as under `published`.
@@ -141,7 +164,9 @@ class _Loss(NamedTuple):
     probabilities: Callable  # (scores, axis) -> probabilities
 
 
-def _classifier(inputs: Inputs, truth: np.ndarray, folds: Folds, loss: _Loss) -> Chosen:
+def _classifier(
+    inputs: Inputs | InnerProducts, truth: np.ndarray, folds: Folds, loss: _Loss
+) -> Chosen:
     inputs = inputs.first(N_AXES)
 
     def held_out(fit: np.ndarray, held: np.ndarray) -> Iterator[float]:
@@ -207,7 +232,7 @@ def _descend_path(
 
 def _scale(train: np.ndarray) -> float:
     """Return the mean squared length of centred inputs, the unit of penalties."""
-    return max(float(np.square(train, dtype=np.float64).sum(axis=1).mean()), 1e-12)
+    return max(float(np.square(train, dtype=np.float64).sum(axis=1).mean()), TINY_LENGTH)
 
 
 def _choose(

@@ -27,6 +27,7 @@ from xperience.tasks.splits import (
     Split,
     blocked_folds,
     draw,
+    picked,
     purge,
     rolling_origin,
     split_samples,
@@ -157,7 +158,7 @@ class Problem:
     @property
     def test_targets(self) -> Sequence[Any]:
         """Targets to score against."""
-        return self.samples.pick(self.split.test)
+        return picked(self.samples.exact, self.split.test)
 
     @property
     def n_train(self) -> int:

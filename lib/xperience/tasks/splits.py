@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -32,11 +33,29 @@ class Samples:
     def __len__(self) -> int:
         return len(self.members)
 
+    @cached_property
+    def exact(self) -> Sequence[Any]:
+        """Targets, vectors in float64: what scores are computed from."""
+        wide = isinstance(self.values, np.ndarray)
+        return self.values.astype(np.float64) if wide else self.values
+
     def pick(self, places: np.ndarray) -> Sequence[Any]:
         """Return the targets of some samples."""
-        if isinstance(self.values, np.ndarray):
-            return self.values[places]
-        return [self.values[place] for place in places]
+        return picked(self.values, places)
+
+
+def picked(values: Any, places: np.ndarray) -> Sequence[Any]:
+    """Return some values, in the order of their places, of a list or anything array-like.
+
+    Those that follow one another in an array are not copied.
+    """
+    if isinstance(values, list | tuple):
+        return [values[place] for place in places]
+    if len(places) and isinstance(values, np.ndarray):
+        run = np.arange(places[0], places[0] + len(places))
+        if np.array_equal(places, run):
+            return values[places[0] : places[0] + len(places)]
+    return values[places]
 
 
 def draw(task: Task, truth: Truth, block: BlockSource) -> Samples:

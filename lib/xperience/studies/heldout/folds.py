@@ -29,7 +29,6 @@ from xperience.evaluation.evaluate import (
     floors,
     measured,
     merged,
-    picked,
     score_row,
 )
 from xperience.evaluation.metrics import (
@@ -77,6 +76,7 @@ from xperience.studies.heldout.words import word_rows
 from xperience.tasks.catalogue import ALL, TASKS, tasks_of
 from xperience.tasks.measures import Measure
 from xperience.tasks.problem import Problem, build
+from xperience.tasks.splits import picked
 from xperience.tasks.task import Task
 
 SECTION = "06_heldout_episodes"

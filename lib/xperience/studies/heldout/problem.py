@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from xperience.evaluation.evaluate import picked
 from xperience.evaluation.metrics import Boundaries
 from xperience.models.conditioning import Inputs
 from xperience.models.penalised import N_AXES
@@ -22,7 +21,7 @@ from xperience.studies.heldout.axes import Folded, Projected, Space
 from xperience.studies.heldout.cohort import CONTRACT, CohortRecording
 from xperience.tasks.measures import Measure
 from xperience.tasks.problem import Blocks, Problem, labels_of
-from xperience.tasks.splits import Samples, draw, touched
+from xperience.tasks.splits import Samples, draw, picked, touched
 from xperience.tasks.task import Piece, Task
 
 LEARN, TEST = ("train", "val"), "test"
