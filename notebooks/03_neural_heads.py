@@ -207,8 +207,9 @@ sure.round(3).astype(object).fillna("–")
 # %% [markdown]
 # ### Parameters
 #
-# Fitted parameters of one seed, summed over tasks; of the linear heads, one for each axis or
-# feature and output. `benchmarks/suite.py --heads` measures processor time.
+# Fitted parameters of one seed, summed over tasks. A linear head has one for each output and each
+# feature, axis or training sample, whichever it works on. `benchmarks/suite.py --heads` measures
+# processor time.
 
 # %%
 sizes = records_table(row for found in rows.values() for row in found)

@@ -175,7 +175,7 @@ def _known(names: Iterable[str], problems: Sequence[Problem]) -> set[str]:
     """Return names of tasks, if there are such problems."""
     names, known = set(names), [problem.task.name for problem in problems]
     for name in sorted(names.difference(known)):
-        raise ParamsError("only", f"names {name!r}", "a task's name", did_you_mean(name, known))
+        raise ParamsError("only", f"asks for {name!r}", "a task's name", did_you_mean(name, known))
     return names
 
 

@@ -1,4 +1,4 @@
-"""Inputs of the corrected contract: z-scores that cannot explode, in few coordinates.
+"""Inputs of the corrected contract: z-scores that cannot explode, and their inner products.
 
 Under the published contract a column whose training SD is rounding noise turns into values
 of thousands as soon as it moves in the test part, and one such column can carry a whole prediction.
@@ -48,7 +48,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class InnerProducts:
-    """All samples, training ones first, times the training samples, float64 (n, n_train)."""
+    """Of all samples, training ones first, with the training samples: float64 (n, n_train)."""
 
     values: np.ndarray
     _known: dict[int, Inputs] = field(default_factory=dict, init=False, compare=False)
@@ -158,10 +158,10 @@ def _products(
 
 
 def strongest_axes(products: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the eigenvalues (n_axes,) and eigenvectors (n, n_axes) of a Gram matrix (n, n).
+    """Return the eigenvalues (n_kept,) and eigenvectors (n, n_kept) of a Gram matrix (n, n).
 
-    At most so many, strongest first, without those that are rounding beside the strongest; at least
-    one unless n is 0.
+    At most ``n_axes``, strongest first, without those that are rounding beside the strongest; at
+    least one unless n is 0.
     """
     n = len(products)
     some = {"subset_by_index": (n - n_axes, n - 1)} if n_axes < n else {"driver": "evd"}

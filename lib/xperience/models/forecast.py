@@ -50,6 +50,7 @@ def damped(steps: np.ndarray, memory: int, damping: float, n_ahead: int) -> np.n
 
 def damping_of(steps: np.ndarray, ahead: np.ndarray) -> tuple[int, float]:
     """Return the memory (steps) and damping (share kept a frame) that serve samples best."""
+    steps, ahead = steps.astype(np.float64), ahead.astype(np.float64)  # small differences of sums
     squares = np.einsum("nhjc,nhjc->nhj", ahead, ahead)
     found = {}
     for memory in MEMORIES:

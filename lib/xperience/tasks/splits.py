@@ -37,7 +37,7 @@ class Samples:
     def exact(self) -> Sequence[Any]:
         """Targets, vectors in float64: what scores are computed from."""
         wide = isinstance(self.values, np.ndarray)
-        return self.values.astype(np.float64) if wide else self.values
+        return self.values.astype(np.float64, copy=False) if wide else self.values
 
     def pick(self, places: np.ndarray) -> Sequence[Any]:
         """Return the targets of some samples."""
@@ -45,16 +45,16 @@ class Samples:
 
 
 def picked(values: Any, places: np.ndarray) -> Sequence[Any]:
-    """Return some values, in the order of their places, of a list or anything array-like.
+    """Return some values, in the order of their places, int (n,), of a list or an array.
 
     Those that follow one another in an array are not copied.
     """
     if isinstance(values, list | tuple):
         return [values[place] for place in places]
-    if len(places) and isinstance(values, np.ndarray):
-        run = np.arange(places[0], places[0] + len(places))
-        if np.array_equal(places, run):
-            return values[places[0] : places[0] + len(places)]
+    first, n = (places[0] if len(places) else 0), len(places)
+    fits = isinstance(values, np.ndarray) and 0 <= first <= len(values) - n
+    if fits and np.array_equal(places, np.arange(first, first + n)):
+        return values[first : first + n]
     return values[places]
 
 
