@@ -1,12 +1,22 @@
 """Forecasters on made-up movements with known dynamics."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
 from xperience.models import forecast as forecasting
 from xperience.models.baselines import zero_velocity
-from xperience.models.forecast import FORECASTERS, damping_of, forecast, mean_distance
+from xperience.models.forecast import (
+    DAMPINGS,
+    FORECASTERS,
+    MEMORIES,
+    damped,
+    damping_of,
+    forecast,
+    mean_distance,
+)
 
 N, N_STEPS, N_AHEAD, N_JOINTS = 90, 10, 10, 6
 FIRST, LAST = np.arange(60), np.arange(60, N)
@@ -36,6 +46,18 @@ def test_damping_is_found_and_goes_on_exactly():
     steps, ahead = coasting(lambda speed: np.full_like(speed, 0.7))
     assert damping_of(steps, ahead) == (1, 0.7)
     assert answered("damped_velocity", steps, ahead) < 1e-12
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_the_damping_is_the_best_of_all_forecasts(kind):
+    rng = np.random.default_rng(4)
+    steps, ahead = coasting(lambda speed: rng.uniform(0.5, 1, len(speed)), seed=4)
+    steps, ahead = ((one + rng.normal(0, 0.01, one.shape)).astype(kind) for one in (steps, ahead))
+
+    def off(one):
+        return mean_distance(damped(steps, *one, N_AHEAD), ahead)
+
+    assert damping_of(steps, ahead) == min(product(MEMORIES, DAMPINGS), key=off)
 
 
 def test_one_autoregression_learns_a_swing_of_any_place_and_way():

@@ -24,7 +24,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "features": (2_635, 1_900),
     "hub": (780, 800),
     "lab": (0, 180),
-    "models": (2_285, 1_110),
+    "models": (2_285, 1_135),
     "qwen": (4_040, 2_080),
     "recording": (3_644, 2_195),
     "report": (11_554, 3_790),
