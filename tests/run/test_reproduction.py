@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from xperience.errors import ParamsError
 from xperience.evaluation.records import Record, write_records
 from xperience.run import verbs
-from xperience.run.plan import RECORD, RunPlan
+from xperience.run.plan import RECORD, TAKEAWAYS, RunPlan
 from xperience.run.reproduction import compare_with_reference, reproduces, told
 from xperience.storage import write_text
 
@@ -71,6 +71,17 @@ def change(plan, head, **fields):
     for row in chosen:
         row.update(fields)
     path.write_text(json.dumps(rows))
+
+
+def test_the_takeaways_read_the_same_files_before_a_run_and_after_it(root, write_notebook):
+    name = "01_benchmark_contract"
+    write_notebook("n_seeds", name=TAKEAWAYS, parameters='run: str = "tiny"')
+    write_run(root, write_notebook, name)
+    set_params(root, notebooks=[name, TAKEAWAYS])
+    plan = RunPlan.of("tiny")
+    after = plan.reads(TAKEAWAYS)
+    shutil.rmtree(plan.folder)
+    assert after == plan.reads(TAKEAWAYS) == plan.outputs(name)[:1]
 
 
 @pytest.mark.parametrize(

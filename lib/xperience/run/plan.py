@@ -209,7 +209,9 @@ class RunPlan:
 
         there = Evidence(run, given.get("heldout_run")).files()
         steps = [self.outputs(name)[0] for name in self.params.notebooks if name != notebook]
-        return sorted({*steps, *(path for path in there if not path.is_relative_to(self.folder))})
+        own = run_folder(run), reference_folder(run)  # the latter stands in before the first run
+        others = (path for path in there if not any(path.is_relative_to(one) for one in own))
+        return sorted({*steps, *others})
 
     def kept(self, notebook: str) -> str | None:
         """Return why a notebook's committed result is kept and not made anew, or None."""
