@@ -16,7 +16,7 @@ CHECKS := .venv/.checks
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_ARGS)
 XPERIENCE := $(BIN)/python -m xperience.run
 # Reading every test file to find these takes each worker ten seconds.
-MARKED = $$(grep -rlE --include='test_*.py' 'mark\.(slow|extras)' tests)
+MARKED = $$(grep -rlE --include='test_*.py' 'mark\.(slow|extras|faults)' tests)
 
 # A setting as one word of the shell, whatever is in it: neither make nor the shell expands it.
 quoted = '$(subst ','\'',$(value $(1)))'

@@ -54,7 +54,8 @@ BROWSER_FLAGS = [
     "--disable-component-update",
     "--disable-dev-shm-usage",
 ]
-LONGEST = ("run/test_reproduce.py", "run/test_cohort_graph.py", "cohort/test_slurm.py",
+LONGEST = ("faults/test_kills.py", "run/test_reproduce.py", "faults/test_faults.py",
+           "run/test_cohort_graph.py", "run/test_family_run.py", "cohort/test_slurm.py",
            "lab/test_lab.py", "site/test_browser.py", "sync/test_audit.py",
            "evaluation/test_processors.py", "qwen/test_train.py")  # fmt: skip
 """Files of slow tests that take longest: begun first, so that workers end together."""

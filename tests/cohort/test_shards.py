@@ -23,6 +23,7 @@ from xperience.cohort.shards import (
     status_text,
     tables_of,
 )
+from xperience.features import extract as extracting
 from xperience.features.table import WindowTable
 from xperience.recording.recording import Recording
 from xperience.standin.mark import MARK, is_simulated
@@ -69,13 +70,13 @@ def out(finished, tmp_path):
 @pytest.fixture
 def worked(monkeypatch) -> list[str]:
     """The episodes whose features are made while a test runs."""
-    names, whole = [], shards.extract
+    names, whole = [], extracting.extract
 
     def extract(folder, *arguments, **options):
         names.append(folder.name)
         return whole(folder, *arguments, **options)
 
-    monkeypatch.setattr(shards, "extract", extract)
+    monkeypatch.setattr(extracting, "extract", extract)
     return names
 
 

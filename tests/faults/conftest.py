@@ -14,11 +14,6 @@ from xperience.recording import media
 from .judging import NEVER, OUTCOMES, UNDETECTABLE, Readings, read
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the kills, the longest in one piece: faults fill both workers evenly after."""
-    items.sort(key=lambda item: item.path.name != "test_kills.py")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_decoder() -> Iterator[None]:
     """Keep FFmpeg's complaints about damaged videos out of the output."""

@@ -196,7 +196,9 @@ def test_killed_runs_go_on_and_give_what_an_undisturbed_one_gives(
         assert code == 0, clone.log(mark).read_text()
         assert_equal(clone.results(), undisturbed)
         options = ("--again",)
+    was_locked = any((tmp_path / ".snakemake" / "locks").iterdir())
     clone.finish("last")
+    assert ("was cut off: unlocking" in clone.log("last").read_text()) == was_locked
     assert_gone(mark)
     assert_equal(clone.results(), undisturbed)
     assert list(tmp_path.glob("artifacts/**/.*.*.part*")) == []

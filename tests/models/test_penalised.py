@@ -32,14 +32,24 @@ def size(inputs: Inputs) -> float:
 def test_ridge_is_scikit_learns(inputs):
     rng = np.random.default_rng(1)
     y = inputs.train @ rng.normal(0, 1, (N_AXES, 5)) + rng.normal(0, 1, (N_TRAIN, 5))
-    found = penalised.ridge(inputs, y, folds())
+    purged = [(fit[np.abs(fit - held[0]) > 5], held) for fit, held in folds()]
+    found = penalised.ridge(inputs, y, purged)
     alpha = found.penalty * size(inputs) * N_TRAIN
     z = (y - y.mean(axis=0)) / y.std(axis=0)
     reference = Ridge(alpha=alpha).fit(inputs.train, z).predict(inputs.test)
     np.testing.assert_allclose(found.test, reference * y.std(axis=0) + y.mean(axis=0), atol=1e-4)
     rows = np.concatenate([inputs.train, inputs.test]).astype(float)
-    by_samples = penalised.ridge(InnerProducts(rows @ rows[:N_TRAIN].T), y, folds())
+    by_samples = penalised.ridge(InnerProducts(rows @ rows[:N_TRAIN].T), y, purged)
     assert by_samples.penalty == found.penalty
+    np.testing.assert_allclose(by_samples.losses, found.losses, rtol=1e-5)  # from one factorisation
+    for place, penalty in enumerate(penalised.PENALTIES):
+        errors = []
+        for fit, held in purged:
+            x, mean, std = inputs.train[fit], y[fit].mean(axis=0), y[fit].std(axis=0)
+            alpha = penalty * np.square(x - x.mean(axis=0)).sum()
+            plain = Ridge(alpha=alpha).fit(x, (y[fit] - mean) / std)
+            errors.append(np.square(plain.predict(inputs.train[held]) - (y[held] - mean) / std))
+        assert found.losses[place] == pytest.approx(np.mean(errors), rel=1e-4)
     np.testing.assert_allclose(by_samples.test, found.test, atol=1e-8)
 
 

@@ -7,13 +7,10 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 LIBRARY = Path(__file__).parents[2] / "lib" / "xperience"
-TREES = {
-    path.relative_to(LIBRARY).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in sorted(LIBRARY.rglob("*.py"))
-}
 SECTIONS = ("Parameters", "Returns", "Yields", "Attributes")
 
 TWICE: set[str] = set()
@@ -23,8 +20,16 @@ UNDESCRIBED = {"evaluation", "report", "studies"}
 """Rooms with parameters that are listed without a description."""
 
 
+@cache
+def trees() -> dict[str, ast.Module]:
+    return {
+        path.relative_to(LIBRARY).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted(LIBRARY.rglob("*.py"))
+    }
+
+
 def classes() -> Counter[str]:
-    nodes = (node for tree in TREES.values() for node in ast.walk(tree))
+    nodes = (node for tree in trees().values() for node in ast.walk(tree))
     names = (node.name for node in nodes if isinstance(node, ast.ClassDef))
     return Counter(name for name in names if not name.startswith("_"))
 
@@ -51,7 +56,7 @@ def test_a_listed_parameter_is_described():
     kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     faults = [
         f"{file}: {node.name}: {entry}"
-        for file, tree in TREES.items()
+        for file, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, kinds)
         for entry in undescribed(ast.get_docstring(node) or "")

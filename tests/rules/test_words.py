@@ -5,8 +5,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 REPOSITORY = Path(__file__).parents[2]
 
 WRITE = {  # what nobody writes, as a pattern of whole words: what to write
@@ -53,20 +51,16 @@ PLACES = (
     "notebooks/*.py",
     "lib/**/*.py",
 )
-TEXTS = [
-    (f"{path.relative_to(REPOSITORY)}:{line}", re.sub(r"\s*\n[# ]*", " ", text))
-    for pattern in PLACES
-    for path in sorted(REPOSITORY.glob(pattern))
-    for line, text in prose(path)
-]
 
 
-@pytest.mark.parametrize("banned", WRITE)
-def test_no_text_makes_its_reader_stumble(banned: str) -> None:
-    pattern = re.compile(rf"(?i)\b({banned})\b")
+def test_no_text_makes_its_reader_stumble() -> None:
+    patterns = {re.compile(rf"(?i)\b({banned})\b"): write for banned, write in WRITE.items()}
     found = [
-        f"{place}: {hit[0]!r}; write: {WRITE[banned]}"
-        for place, text in TEXTS
-        if (hit := pattern.search(text))
+        f"{path.relative_to(REPOSITORY)}:{line}: {hit[0]!r}; write: {write}"
+        for pattern in PLACES
+        for path in sorted(REPOSITORY.glob(pattern))
+        for line, text in prose(path)
+        for banned, write in patterns.items()
+        if (hit := banned.search(re.sub(r"\s*\n[# ]*", " ", text)))
     ]
     assert found == []

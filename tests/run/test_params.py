@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from xperience.errors import ParamsError
 from xperience.params import check_params, load_params, own_run_name
 from xperience.project import at_root, project_root, run_folder, windows_path
+from xperience.run.reproduce import reproduce
 
 GOOD = {
     "run": "tiny",
@@ -82,6 +83,14 @@ def test_what_is_wrong_is_named_with_its_place(write, changed, message):
         load_params("tiny")
     assert message in str(refused.value)
     assert str(refused.value).startswith("params/tiny.yaml")
+
+
+def test_a_task_that_is_not_there_is_named_before_anything_is_done(write, root):
+    write(published_networks=["temporal_order", "tempral_order"])
+    with pytest.raises(ParamsError, match="Did you mean 'temporal_order'") as refused:
+        reproduce("tiny")
+    assert refused.value.place == "params/tiny.yaml: published_networks"
+    assert not run_folder("tiny").exists()
 
 
 def test_a_missing_file_is_named_with_the_nearest(write):

@@ -7,10 +7,8 @@ kind of thing is carried out.
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -167,7 +165,7 @@ def test_a_lost_result_is_made_again(clone):
     path.with_suffix(".aside").rename(path)
 
 
-def test_after_an_error_and_a_kill_a_run_goes_on_with_what_is_left(clone):
+def test_after_an_error_a_run_goes_on_with_what_is_left(clone):
     """At its end it is compared with the reference that is committed."""
     done = subprocess.run(**clone.command("publish", "tiny"), check=False)
     assert done.returncode == 0, done.stdout
@@ -177,21 +175,10 @@ def test_after_an_error_and_a_kill_a_run_goes_on_with_what_is_left(clone):
     assert steps == {FIRST, SECOND}
     assert "→   2  values[3]" in printed
     assert "raised IndexError: list index out of range" in printed
-    log = clone.folder / "artifacts/tiny/logs/01_first.ipynb"
-    assert log.is_file()
+    assert (clone.folder / "artifacts/tiny/logs/01_first.ipynb").is_file()
     assert not (clone.folder / "artifacts/tiny/notebooks/01_first.ipynb").exists()
-    log.unlink()
-    clone.edit("notebooks/01_first.py", "values = []\nvalues[3]", "import time\ntime.sleep(1000)")
-    running = subprocess.Popen(**clone.command("reproduce", "tiny"), start_new_session=True)
-    deadline = time.monotonic() + 600
-    while not log.is_file():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.communicate()
-    clone.edit("notebooks/01_first.py", "import time\ntime.sleep(1000)", "later = 1")
+    clone.edit("notebooks/01_first.py", "values[3]", "values[3:]")
     steps, printed = clone.reproduce("tiny")
-    assert "was cut off: unlocking" in printed
     assert steps == {FIRST, SITE}
     assert "Compared with the committed reference, metric rows: 2 equal" in printed
     assert re.search(rf"^{SITE} +[\d.]+ +[\d.]+$", printed, re.MULTILINE)

@@ -18,14 +18,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from xperience.cohort.manifest import Entry, SplitManifest
 from xperience.errors import XperienceError
 from xperience.features.blocks import CONTRACTS
-from xperience.features.extract import extract
-from xperience.features.table import WindowTable
 from xperience.hub.source import STORE, SampleSource, is_own_download, is_unfinished
 from xperience.outputs import check_output
 from xperience.progress import OnProgress, quiet
 from xperience.recording import layout
 from xperience.recording.files import SLIM, recording_digests, recording_files
-from xperience.recording.inspect import inspect_episode
 from xperience.sources import source_digests, sources_of
 from xperience.standin.mark import is_simulated, write_mark
 from xperience.storage import remove_folder, value_digest, whole_file, write_text
@@ -201,6 +198,10 @@ def _kept(out: Path, folder: Path, entry: Entry, code: str) -> Done | None:
 
 def _worked(folder: Path, entry: Entry, work: Work, code: str) -> Done:
     """Return what became of an episode: its windows are made, or a reason is given."""
+    from xperience.features.extract import extract  # noqa: PLC0415 brings decoders: plans need none
+    from xperience.features.table import WindowTable  # noqa: PLC0415
+    from xperience.recording.inspect import inspect_episode  # noqa: PLC0415
+
     cache, tables = Path(work.out) / "cache" / entry.episode, tables_of(work.out, entry.episode)
     try:
         _stage(folder, entry, work)

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.linalg import get_blas_funcs
 
 from xperience.models.gram import Products, column_moments
@@ -51,6 +52,7 @@ THRESHOLD = 0.5
 MAX_POSITIVE_WEIGHT = 20.0
 LARGEST_CHANGE = 0.005
 """Of a test probability from float64 to float32: at most 0.002 where descents settle, else 0.02."""
+FEW_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,8 @@ def _fitted(
     entropy = -(weights * np.log(np.maximum(own, 1e-12))).mean()
     loss = float(entropy + run.decay / 2 * run.squared_norm)
     test = probabilities(run.test)
-    changes = [np.abs(probabilities(one) - test).max(initial=0.0) for one in run.rounded]
-    return Fitted(test.T, train.T, loss, float(max(changes)))
+    change = np.abs(probabilities(run.rounded) - test).max(initial=0.0)
+    return Fitted(test.T, train.T, loss, float(change))
 
 
 def chosen_sets(probabilities: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
@@ -160,12 +162,12 @@ def ridge(products: Products, targets: np.ndarray, penalty: float = RIDGE_PENALT
 class _Run:
     """Scores after the last epoch, (n_outputs, n), the squared norm of W and its penalty.
 
-    ``rounded`` are test scores of descents in float32.
+    ``rounded`` are test scores of two descents in float32, (2, n_outputs, n_test).
     """
 
     train: np.ndarray
     test: np.ndarray
-    rounded: list[np.ndarray]
+    rounded: np.ndarray
     squared_norm: float
     decay: float
 
@@ -179,23 +181,26 @@ def _descend(
 ) -> _Run:
     """Run gradient descent in float64, and in float32 to see what rounding does.
 
-    In float32 it is run twice, once with all of K one bit larger: one rounding may happen to end
-    where the other did. ``residuals`` maps scores to weighted errors, (n_outputs, n_train);
-    ``closed`` says that they sum to 0 over outputs.
+    In float32 it is run twice, side by side, once from scores that are all one bit larger: one
+    rounding may happen to end where the other did. ``residuals`` maps scores to weighted errors,
+    (…, n_outputs, n_train); ``closed`` says that they sum to 0 over outputs.
     """
     start = descent.start(products.n_features, n_outputs)
     train0, test0 = (np.ascontiguousarray(scores.T) for scores in products.project(start))
-    short = products.train.astype(np.float32)
-    tests = []
-    for kernel in (short, np.nextafter(short, np.float32(np.inf)), products.train):
-        first = train0.astype(kernel.dtype, copy=False)
+
+    def ended(first: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+        kernel = products.train.astype(first.dtype, copy=False)
         c, dual, bias = _epochs(kernel, first, residuals, descent, closed)
-        tests.append(dual @ products.test.T + c * test0 + bias)
+        return c, dual, bias, dual @ products.test.T + c * test0 + bias
+
+    short = train0.astype(np.float32)
+    *_, rounded = ended(np.stack([short, np.nextafter(short, np.float32(np.inf))]))
+    c, (dual,), (bias,), (test,) = ended(train0[None])
     spread = dual @ products.train
     norm = c**2 * np.square(start, dtype=np.float64).sum()
     norm += 2 * c * np.vdot(dual, train0) + np.vdot(dual, spread)
     train = spread + c * train0 + bias
-    return _Run(train, tests[-1], tests[:-1], max(float(norm), 0.0), descent.decay)
+    return _Run(train, test, rounded, max(float(norm), 0.0), descent.decay)
 
 
 def _epochs(
@@ -205,36 +210,49 @@ def _epochs(
     descent: Descent,
     closed: bool,
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return c, A (n_outputs, n_train) and b after the last epoch, in the kernel's precision."""
+    """Return c, A and b after the last epoch, in the kernel's precision.
+
+    From first scores (n_runs, n_outputs, n_train); A has their shape.
+    """
+    times = _times(kernel)
     shrink = 1 - descent.step * descent.decay
-    c, dual, bias = 1.0, np.zeros_like(first), np.zeros((len(first), 1), first.dtype)
+    c, dual, bias = 1.0, np.zeros_like(first), np.zeros((*first.shape[:2], 1), first.dtype)
     for _ in range(descent.epochs):
-        error = residuals(_times(dual, kernel, closed) + c * first + bias)
+        if closed and first.shape[1] > 1:
+            rest = times(dual[:, :-1])
+            scores = np.concatenate([rest, -rest.sum(axis=1, keepdims=True)], axis=1)
+        else:
+            scores = times(dual)
+        error = residuals(scores + c * first + bias)
         c *= shrink
         dual *= shrink
         error *= descent.step
         dual -= error
-        bias -= error.sum(axis=1, keepdims=True)
+        bias -= error.sum(axis=2, keepdims=True)
     return c, dual, bias
 
 
-def _times(dual: np.ndarray, kernel: np.ndarray, closed: bool) -> np.ndarray:
-    """Return A @ K for symmetric K; with ``closed``, the last row from the others."""
-    if not closed or len(dual) < 2:
-        return dual @ kernel
-    if len(dual) == 2:
-        symv = get_blas_funcs("symv", (kernel,))
-        half = symv(1.0, kernel.T, dual[0], lower=1)  # reads one triangle of K
-        return np.stack([half, -half])
-    rest = dual[:-1] @ kernel
-    return np.concatenate([rest, -rest.sum(axis=0, keepdims=True)])
+def _times(kernel: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function A (…, n) -> A @ K for symmetric K."""
+    symv = get_blas_funcs("symv", (kernel,))
+    whole = torch.from_numpy(kernel)
+
+    def times(dual: np.ndarray) -> np.ndarray:
+        rows = np.ascontiguousarray(dual).reshape(-1, len(kernel))
+        if len(rows) <= FEW_ROWS:  # reads one triangle of K, which the cache may hold
+            found = np.stack([symv(1.0, kernel.T, row, lower=1) for row in rows])
+        else:  # PyTorch's BLAS is faster than NumPy's where rows are fewer than columns by far
+            found = torch.mm(torch.from_numpy(rows), whole).numpy()
+        return found.reshape(dual.shape)
+
+    return times
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
-    """Return probabilities, shape (n_classes, n)."""
-    scores = scores - scores.max(axis=0)
+    """Return probabilities, shape (…, n_classes, n)."""
+    scores = scores - scores.max(axis=-2, keepdims=True)
     np.exp(scores, out=scores)
-    scores /= scores.sum(axis=0)
+    scores /= scores.sum(axis=-2, keepdims=True)
     return scores
 
 

@@ -19,6 +19,7 @@ from xperience.cohort.manifest import read_manifest
 from xperience.cohort.shards import changed_episodes, report_path
 from xperience.errors import ParamsError, XperienceError, did_you_mean
 from xperience.features.table import WindowTable
+from xperience.params import RunParams
 from xperience.project import BASE_RUN
 from xperience.run.fresh import stale
 from xperience.run.plan import LONGEST, RunPlan
@@ -56,6 +57,7 @@ def reproduce(
         Folder in ``profiles/`` that says where jobs run.
     """
     plan = RunPlan.of(run, episode)
+    _check_tasks(run, plan.params)
     if episode:
         _say(f"Run {plan.params.run}: {episode} with the settings of params/{run}.yaml.")
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the graph goes on, and holds the lock
@@ -109,6 +111,20 @@ def _forced(plan: RunPlan) -> list[str]:
     for entry in found:
         _say(f"Out of date: {entry}")
     return [plan.shown(plan.executed(entry.notebook)) for entry in found]
+
+
+def _check_tasks(run: str, params: RunParams) -> None:
+    """See that tasks which the settings name are there, before a notebook asks for them."""
+    named = params.published_networks
+    if named in ("all", RunParams.model_fields["published_networks"].default):
+        return
+    from xperience.tasks.catalogue import TASKS_BY_NAME
+
+    for name in named:
+        if name not in TASKS_BY_NAME:
+            place = f"params/{run}.yaml: published_networks"
+            way_out = did_you_mean(name, TASKS_BY_NAME)
+            raise ParamsError(place, f"holds {name!r}", "names of tasks, or all", way_out)
 
 
 def _changed(plan: RunPlan) -> list[str]:
