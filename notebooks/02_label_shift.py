@@ -49,7 +49,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from xperience.evaluation.evaluate import class_rows, evaluate, leak_rows, paired_row
-from xperience.evaluation.predictions import copy_nearest, only_time, predict
+from xperience.evaluation.predictions import copy_nearest, only_time, predict, predict_all
 from xperience.evaluation.records import holm, records_table
 from xperience.project import run_folder
 
@@ -141,22 +141,38 @@ for contract, names in splits.items():
         problems[key] = problem.purged() if key[-1] in without_shared_frames else problem
 
 # %% [markdown]
-# The loop: every head predicts, and its predictions are scored. Beside the scores stand what the
-# split leaks and the linear head's recall of each class.
+# Every head predicts. Linear heads are fitted side by side, on all cores.
+
+# %%
+given = {
+    (*key, head): problem.with_inputs(*heads[key[0]][head][1])
+    for key, problem in problems.items()
+    for head in tasks[key[0]][key[1]]
+}
+linear = [place for place in given if place[-1] not in probes]
+found = dict(zip(linear, predict_all([given[place] for place in linear]), strict=True))
+found |= {
+    (*key, head): predict(given[*key, head], probe)
+    for key in problems
+    for head, (probe, _) in probes.items()
+}
+
+# %% [markdown]
+# Predictions are scored. Beside the scores stand what the split leaks and the linear head's recall
+# of each class.
 
 # %%
 predictions, rows = {}, []
-for (contract, task, split), problem in problems.items():
-    asked = {head: heads[contract][head] for head in tasks[contract][task]}
-    given = {head: problem.with_inputs(*blocks) for head, (_, blocks) in asked.items()}
-    found = {head: predict(given[head], how) for head, (how, _) in asked.items()}
-    scored = evaluate(problem, found, run, notebook, split, given)
+for key, problem in problems.items():
+    contract, task, split = key
+    asked = {head: given[*key, head] for head in tasks[contract][task]}
+    predictions[key] = {head: found[*key, head] for head in asked}
+    scored = evaluate(problem, predictions[key], run, notebook, split, asked)
     rows += [row for row in scored if row.metric in metrics]
     if problem.split is not None:
         base = {"run": run, "section": notebook, "variant": split}
         rows += leak_rows(problem, base)
-        rows += class_rows(problem, "linear", found["linear"], base)
-    predictions[contract, task, split] = found
+        rows += class_rows(problem, "linear", predictions[key]["linear"], base)
 rows = holm(rows)
 
 # %% [markdown]
@@ -264,29 +280,35 @@ seen if len(seen) else Markdown(nowhere)
 
 # %%
 embargoes = {"local": (-15, -10, -5, 0, 5, 10), "local_blocks": (-15, 0, 20, 40, 80)}
-points = [(split, frames) for split, every in embargoes.items() for frames in every]
-curve, farther = [], {}
-for split, frames in points:
-    far = drawn["published", "timeline_action", split].purged(frames)
-    found = {head: predict(far, heads["published"][head][0]) for head in ("linear", *probes)}
-    curve += evaluate(far, found, run, notebook, f"{split}/embargo={frames}")
-    farther[split, frames] = far, found["linear"]
+far, fewer = {}, {}
+for split, frames in [(split, frames) for split, every in embargoes.items() for frames in every]:
+    whole = drawn["published", "timeline_action", split]
+    far[split, frames] = problem = whole.purged(frames)
+    if problem.ok and problem.n_train != whole.n_train:
+        chosen = np.random.default_rng(7).permutation(whole.n_train)[: problem.n_train]
+        thinned = replace(whole.split, train=whole.split.train[np.sort(chosen)])
+        fewer[split, frames] = whole.with_split(thinned)
+
+# %%
+found = predict_all([*far.values(), *fewer.values()])
+farther = dict(zip(far, found[: len(far)], strict=True))
+controls = dict(zip(fewer, found[len(far) :], strict=True))
+curve = []
+for (split, frames), problem in far.items():
+    given = {head: predict(problem, how) for head, (how, _) in probes.items()}
+    given = {"linear": farther[split, frames]} | given
+    curve += evaluate(problem, given, run, notebook, f"{split}/embargo={frames}")
 
 # %% [markdown]
 # The control, wherever windows were left out, and the paired difference from it:
 
 # %%
 base = {"run": run, "section": notebook, "head": "linear", "against": "linear_thinned"}
-for (split, frames), (far, predicted) in farther.items():
-    whole = drawn["published", "timeline_action", split]
-    if not far.ok or far.n_train == whole.n_train:
-        continue
-    chosen = np.random.default_rng(7).permutation(whole.n_train)[: far.n_train]
-    fewer = whole.with_split(replace(whole.split, train=whole.split.train[np.sort(chosen)]))
-    control, variant = predict(fewer), f"{split}/embargo={frames}"
-    curve += evaluate(fewer, {"linear_thinned": control}, run, notebook, variant)
-    row = paired_row((far, predicted), (fewer, control), base | {"variant": variant})
-    curve.append(row)
+for (split, frames), problem in fewer.items():
+    variant, control = f"{split}/embargo={frames}", controls[split, frames]
+    curve += evaluate(problem, {"linear_thinned": control}, run, notebook, variant)
+    sides = (far[split, frames], farther[split, frames]), (problem, control)
+    curve.append(paired_row(*sides, base | {"variant": variant}))
 
 # %%
 curve = [
