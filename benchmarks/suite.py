@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits
 
 from xperience.evaluation.predictions import predict_heads, published_linear
@@ -164,6 +165,7 @@ def main() -> int:
         predict_heads(problems, args.heads.split(","), 1, workers)
         wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
         print(f"{args.heads}, workers {workers}: wall {wall:.1f} s, CPU {cpu:.1f} s", flush=True)
+    torch.set_num_threads(args.threads)
     with threadpool_limits(limits=args.threads):
         ratios = [paired(problems, blocks, args.exact) for _ in range(args.rounds)]
     return 0 if statistics.median(ratios) >= args.target else 1

@@ -111,11 +111,9 @@ with_and_without = {
     "published": {"linear": ALL, "linear_sensors_only": NO_TEXT},
     "corrected": {"linear": NO_TEXT, "linear_with_text": ALL},
 }
-probes = {"time_only": (only_time, ()), "copy_nearest": (copy_nearest, ())}
-heads = {  # the name in rows: how it predicts, from which feature blocks
-    contract: {name: ("linear", blocks) for name, blocks in inputs.items()}
-    | {"linear_text_only": ("linear", (TEXT,))}
-    | probes
+probes = {"time_only": only_time, "copy_nearest": copy_nearest}
+heads = {  # the name in rows: from which feature blocks it predicts
+    contract: inputs | {"linear_text_only": (TEXT,)} | dict.fromkeys(probes, ())
     for contract, inputs in with_and_without.items()
 }
 tasks = {
@@ -145,17 +143,14 @@ for contract, names in splits.items():
 
 # %%
 given = {
-    (*key, head): problem.with_inputs(*heads[key[0]][head][1])
+    (*key, head): problem.with_inputs(*heads[key[0]][head])
     for key, problem in problems.items()
     for head in tasks[key[0]][key[1]]
 }
-linear = [place for place in given if place[-1] not in probes]
-found = dict(zip(linear, predict_all([given[place] for place in linear]), strict=True))
-found |= {
-    (*key, head): predict(given[*key, head], probe)
-    for key in problems
-    for head, (probe, _) in probes.items()
-}
+fitted = {place: one for place, one in given.items() if place[-1] not in probes}
+found = dict(zip(fitted, predict_all(list(fitted.values())), strict=True))
+for place in given.keys() - fitted.keys():
+    found[place] = predict(given[place], probes[place[-1]])
 
 # %% [markdown]
 # Predictions are scored. Beside the scores stand what the split leaks and the linear head's recall
@@ -290,14 +285,14 @@ for split, frames in [(split, frames) for split, every in embargoes.items() for 
         fewer[split, frames] = whole.with_split(thinned)
 
 # %%
-found = predict_all([*far.values(), *fewer.values()])
-farther = dict(zip(far, found[: len(far)], strict=True))
-controls = dict(zip(fewer, found[len(far) :], strict=True))
+answers = predict_all([*far.values(), *fewer.values()])
+farther = dict(zip(far, answers[: len(far)], strict=True))
+controls = dict(zip(fewer, answers[len(far) :], strict=True))
 curve = []
 for (split, frames), problem in far.items():
-    given = {head: predict(problem, how) for head, (how, _) in probes.items()}
-    given = {"linear": farther[split, frames]} | given
-    curve += evaluate(problem, given, run, notebook, f"{split}/embargo={frames}")
+    beside = {head: predict(problem, probe) for head, probe in probes.items()}
+    beside = {"linear": farther[split, frames]} | beside
+    curve += evaluate(problem, beside, run, notebook, f"{split}/embargo={frames}")
 
 # %% [markdown]
 # The control, wherever windows were left out, and the paired difference from it:

@@ -54,10 +54,10 @@ BROWSER_FLAGS = [
     "--disable-component-update",
     "--disable-dev-shm-usage",
 ]
-LONGEST = ("faults/test_kills.py", "run/test_reproduce.py", "faults/test_faults.py",
-           "run/test_cohort_graph.py", "run/test_family_run.py", "cohort/test_slurm.py",
-           "lab/test_lab.py", "site/test_browser.py", "sync/test_audit.py",
-           "evaluation/test_processors.py", "qwen/test_train.py")  # fmt: skip
+LONGEST = ("run/test_reproduce.py", "faults/test_kills.py", "faults/test_faults.py",
+           "site/test_browser.py", "evaluation/test_processors.py", "sync/test_audit.py",
+           "run/test_family_run.py", "run/test_cohort_graph.py", "cohort/test_slurm.py",
+           "qwen/test_train.py", "lab/test_lab.py")  # fmt: skip
 """Files of slow tests that take longest: begun first, so that workers end together."""
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 

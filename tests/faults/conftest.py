@@ -14,7 +14,7 @@ from xperience.recording import media
 from .judging import NEVER, OUTCOMES, UNDETECTABLE, Readings, read
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _quiet_decoder() -> Iterator[None]:
     """Keep FFmpeg's complaints about damaged videos out of the output."""
     level = av.logging.get_level()
@@ -29,16 +29,22 @@ def clean(simulated) -> Path:
     return simulated(frames=60, size_px=(48, 32), depth_size_px=(16, 16), seed=3)
 
 
-@pytest.fixture(scope="session", autouse=True)
+def identity(path: Path) -> tuple[int, int]:
+    """Return the device and inode of a file: hard links share it."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+@pytest.fixture(scope="package", autouse=True)
 def _untouched_videos_are_looked_at_once(clean: Path) -> Iterator[None]:
     """Remember probes and times of the clean videos; what a fault leaves alone is a hard link."""
-    known = {path.stat().st_ino: path for path in clean.glob("*.mp4")}
+    known = {identity(path): path for path in clean.glob("*.mp4")}
 
     def remembered(look: Callable[[Path], Any]) -> Callable[[Path], Any]:
         of_clean = cache(look)
 
         def looked(path: Path) -> Any:
-            source = known.get(path.stat().st_ino) if path.is_file() else None
+            source = known.get(identity(path)) if path.is_file() else None
             return of_clean(source) if source else look(path)
 
         return looked

@@ -1,5 +1,7 @@
 """``kill -9`` at random moments of a whole run, and on: the results are those of a calm one.
 
+What a killed run had finished isn't done again, but for the last step, which it may not have noted.
+
 ``XPERIENCE_KILLS`` says how many kills are dealt.
 """
 
@@ -112,6 +114,17 @@ class Clone:
         """Return the steps of which a run has printed something."""
         return re.findall(f"^{said}", self.log(mark).read_text(), re.MULTILINE)
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether a run that was killed has left its lock."""
+        return any((self.folder / ".snakemake" / "locks").glob("*"))
+
+    def assert_went_on(self, mark: str, was_locked: bool, done: set[str]) -> None:
+        """Check that a run told of a kill before it, and did not redo what was done."""
+        if begun := self.steps(mark, "… (.+)$"):
+            assert ("was cut off: unlocking" in self.log(mark).read_text()) == was_locked
+            assert done.isdisjoint(begun)
+
     def running(self, mark: str) -> str:
         """Return the steps that have begun and not ended."""
         begun, ended = self.steps(mark, "… (.+)$"), self.steps(mark, "✓ (.+?): ")
@@ -174,7 +187,7 @@ def test_killed_runs_go_on_and_give_what_an_undisturbed_one_gives(
     undisturbed: dict[str, object], tmp_path: Path, record_property: Callable[[str, str], None]
 ) -> None:
     clone, rng = Clone.at(tmp_path), np.random.default_rng(N_KILLS)
-    n_dealt, options = 0, ()
+    n_dealt, options, done, was_locked = 0, (), set(), False
     while n_dealt < N_KILLS:
         mark = f"{os.getpid()}-{n_dealt}"
         everything = bool(rng.integers(2))
@@ -187,6 +200,9 @@ def test_killed_runs_go_on_and_give_what_an_undisturbed_one_gives(
             code = running.wait(delay_s)
         except subprocess.TimeoutExpired:
             kill(running, mark, everything)
+            clone.assert_went_on(mark, was_locked, done)
+            done.update(clone.steps(mark, "✓ (.+?): ")[:-1])
+            was_locked = clone.is_locked
             n_dealt, options = n_dealt + 1, ()
             whom = "every process" if everything else "the process group"
             line = f"kill {n_dealt}, of {whom}: {clone.running(mark)}"
@@ -194,11 +210,12 @@ def test_killed_runs_go_on_and_give_what_an_undisturbed_one_gives(
             print(line, flush=True)
             continue
         assert code == 0, clone.log(mark).read_text()
+        clone.assert_went_on(mark, was_locked, done)
         assert_equal(clone.results(), undisturbed)
+        done, was_locked = set(), False
         options = ("--again",)
-    was_locked = any((tmp_path / ".snakemake" / "locks").iterdir())
     clone.finish("last")
-    assert ("was cut off: unlocking" in clone.log("last").read_text()) == was_locked
+    clone.assert_went_on("last", was_locked, done)
     assert_gone(mark)
     assert_equal(clone.results(), undisturbed)
     assert list(tmp_path.glob("artifacts/**/.*.*.part*")) == []

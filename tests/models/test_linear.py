@@ -43,7 +43,7 @@ def test_products_are_those_of_z_scored_samples(design, seed):
 
 
 @settings(max_examples=12, deadline=None)
-@given(design=DESIGNS, seed=st.integers(0, 999), n_classes=st.integers(1, 4))
+@given(design=DESIGNS, seed=st.integers(0, 999), n_classes=st.integers(1, 8))
 def test_softmax_is_the_direct_one(design, seed, n_classes):
     values = blocks(41, seed)
     z, z_test = z_scored(design, values)

@@ -6,7 +6,18 @@ import sys
 
 import pytest
 
-HEAVY = ("h5py", "librosa", "matplotlib", "numpy", "pandas", "seaborn", "sklearn", "torch")
+HEAVY = (
+    "av",
+    "cv2",
+    "h5py",
+    "librosa",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "seaborn",
+    "sklearn",
+    "torch",
+)
 MAX_CPU_S, TYPER_CPU_S = 0.5, 0.12
 
 

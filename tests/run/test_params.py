@@ -86,6 +86,9 @@ def test_what_is_wrong_is_named_with_its_place(write, changed, message):
 
 
 def test_a_task_that_is_not_there_is_named_before_anything_is_done(write, root):
+    write(published_networks=["action_verb"])
+    with pytest.raises(ParamsError, match="published tasks"):  # asked under corrected alone
+        reproduce("tiny")
     write(published_networks=["temporal_order", "tempral_order"])
     with pytest.raises(ParamsError, match="Did you mean 'temporal_order'") as refused:
         reproduce("tiny")

@@ -52,7 +52,9 @@ THRESHOLD = 0.5
 MAX_POSITIVE_WEIGHT = 20.0
 LARGEST_CHANGE = 0.005
 """Of a test probability from float64 to float32: at most 0.002 where descents settle, else 0.02."""
-FEW_ROWS = 4
+FEW_ROWS = 2
+"""So many rows of A are multiplied by K one at a time. Reading one triangle of K, they are several
+times as fast as together, but wait for each other's Python thread."""
 
 
 @dataclass(frozen=True)
@@ -181,21 +183,22 @@ def _descend(
 ) -> _Run:
     """Run gradient descent in float64, and in float32 to see what rounding does.
 
-    In float32 it is run twice, side by side, once from scores that are all one bit larger: one
-    rounding may happen to end where the other did. ``residuals`` maps scores to weighted errors,
-    (…, n_outputs, n_train); ``closed`` says that they sum to 0 over outputs.
+    In float32 it is run twice, side by side, once from scores that are each one bit larger or
+    smaller: one rounding may happen to end where the other did. ``residuals`` maps scores to
+    weighted errors, (…, n_outputs, n_train); ``closed`` says that they sum to 0 over outputs.
     """
     start = descent.start(products.n_features, n_outputs)
     train0, test0 = (np.ascontiguousarray(scores.T) for scores in products.project(start))
 
-    def ended(first: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-        kernel = products.train.astype(first.dtype, copy=False)
-        c, dual, bias = _epochs(kernel, first, residuals, descent, closed)
-        return c, dual, bias, dual @ products.test.T + c * test0 + bias
-
     short = train0.astype(np.float32)
-    *_, rounded = ended(np.stack([short, np.nextafter(short, np.float32(np.inf))]))
-    c, (dual,), (bias,), (test,) = ended(train0[None])
+    sides = np.random.default_rng(descent.seed).choice(np.float32([-np.inf, np.inf]), short.shape)
+    both = np.stack([short, np.nextafter(short, sides)])
+    duals, biases = _epochs(products.train.astype(np.float32), both, residuals, descent, closed)
+    (dual,), (bias,) = _epochs(products.train, train0[None], residuals, descent, closed)
+    c = (1 - descent.step * descent.decay) ** descent.epochs
+    rounded, test = (
+        a @ products.test.T + c * test0 + b for a, b in ((duals, biases), (dual, bias))
+    )
     spread = dual @ products.train
     norm = c**2 * np.square(start, dtype=np.float64).sum()
     norm += 2 * c * np.vdot(dual, train0) + np.vdot(dual, spread)
@@ -209,10 +212,10 @@ def _epochs(
     residuals: Callable[[np.ndarray], np.ndarray],
     descent: Descent,
     closed: bool,
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return c, A and b after the last epoch, in the kernel's precision.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return A and b after the last epoch, in the kernel's precision.
 
-    From first scores (n_runs, n_outputs, n_train); A has their shape.
+    ``first`` are the scores Z W0 that runs begin with, (n_runs, n_outputs, n_train), as A is.
     """
     times = _times(kernel)
     shrink = 1 - descent.step * descent.decay
@@ -229,7 +232,7 @@ def _epochs(
         error *= descent.step
         dual -= error
         bias -= error.sum(axis=2, keepdims=True)
-    return c, dual, bias
+    return dual, bias
 
 
 def _times(kernel: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -239,9 +242,9 @@ def _times(kernel: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
     def times(dual: np.ndarray) -> np.ndarray:
         rows = np.ascontiguousarray(dual).reshape(-1, len(kernel))
-        if len(rows) <= FEW_ROWS:  # reads one triangle of K, which the cache may hold
+        if len(rows) <= FEW_ROWS:
             found = np.stack([symv(1.0, kernel.T, row, lower=1) for row in rows])
-        else:  # PyTorch's BLAS is faster than NumPy's where rows are fewer than columns by far
+        else:  # PyTorch's: NumPy's OpenBLAS takes longer to pack K than to multiply a few rows
             found = torch.mm(torch.from_numpy(rows), whole).numpy()
         return found.reshape(dual.shape)
 

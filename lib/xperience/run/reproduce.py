@@ -46,7 +46,7 @@ def reproduce(
     Parameters
     ----------
     run, episode : str
-        As for `RunPlan.of`, which says what is wrong with them.
+        As for `RunPlan.of`; what can't be run is a ParamsError.
     cores : int, optional
         Jobs at a time; as many as there are cores if absent.
     again : bool, optional
@@ -118,13 +118,14 @@ def _check_tasks(run: str, params: RunParams) -> None:
     named = params.published_networks
     if named in ("all", RunParams.model_fields["published_networks"].default):
         return
-    from xperience.tasks.catalogue import TASKS_BY_NAME
+    from xperience.tasks.catalogue import tasks_of  # brings all that tasks read
 
+    known = [task.name for task in tasks_of("published")]
     for name in named:
-        if name not in TASKS_BY_NAME:
+        if name not in known:
             place = f"params/{run}.yaml: published_networks"
-            way_out = did_you_mean(name, TASKS_BY_NAME)
-            raise ParamsError(place, f"holds {name!r}", "names of tasks, or all", way_out)
+            expected = "names of published tasks, or all"
+            raise ParamsError(place, f"holds {name!r}", expected, did_you_mean(name, known))
 
 
 def _changed(plan: RunPlan) -> list[str]:
