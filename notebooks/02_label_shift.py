@@ -276,13 +276,14 @@ seen if len(seen) else Markdown(nowhere)
 # %%
 embargoes = {"local": (-15, -10, -5, 0, 5, 10), "local_blocks": (-15, 0, 20, 40, 80)}
 far, fewer = {}, {}
-for split, frames in [(split, frames) for split, every in embargoes.items() for frames in every]:
+for split, every in embargoes.items():
     whole = drawn["published", "timeline_action", split]
-    far[split, frames] = problem = whole.purged(frames)
-    if problem.ok and problem.n_train != whole.n_train:
-        chosen = np.random.default_rng(7).permutation(whole.n_train)[: problem.n_train]
-        thinned = replace(whole.split, train=whole.split.train[np.sort(chosen)])
-        fewer[split, frames] = whole.with_split(thinned)
+    for frames in every:
+        far[split, frames] = problem = whole.purged(frames)
+        if problem.ok and problem.n_train != whole.n_train:
+            chosen = np.random.default_rng(7).permutation(whole.n_train)[: problem.n_train]
+            thinned = replace(whole.split, train=whole.split.train[np.sort(chosen)])
+            fewer[split, frames] = whole.with_split(thinned)
 
 # %%
 answers = predict_all([*far.values(), *fewer.values()])

@@ -91,6 +91,18 @@ def environment_of(folder: Path) -> dict[str, str]:
     return own | {"PYTHONPATH": str(folder / "lib")}
 
 
+def call_of(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Return a call of `xperience.run` in a copied repository, as `subprocess` takes it."""
+    return {
+        "args": [sys.executable, "-m", "xperience.run", *arguments],
+        "cwd": folder,
+        "env": environment_of(folder),
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+    }
+
+
 def stamps(folder: Path) -> dict[Path, int]:
     """Return when each file of a folder was last written, in nanoseconds."""
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}

@@ -44,7 +44,7 @@ def test_ridge_is_scikit_learns(inputs):
     rows = np.concatenate([inputs.train, inputs.test]).astype(float)
     by_samples = penalised.ridge(InnerProducts(rows @ rows[:N_TRAIN].T), y, purged)
     assert by_samples.penalty == found.penalty
-    np.testing.assert_allclose(by_samples.losses, found.losses, rtol=1e-5)  # from one factorisation
+    np.testing.assert_allclose(by_samples.losses, found.losses, rtol=1e-5)
     for place, penalty in enumerate(penalised.PENALTIES):
         errors = []
         for fit, held in purged:

@@ -15,7 +15,7 @@ LIBRARY, TESTS = REPOSITORY / "lib" / "xperience", REPOSITORY / "tests"
 TOP = "(top)"
 """Modules and test files that are in no room."""
 BUDGETS = {  # room: (lines of the library, lines of tests)
-    TOP: (1_583, 313),
+    TOP: (1_583, 325),
     "cohort": (1_735, 1_320),
     "console": (0, 270),
     "evaluation": (4_240, 2_285),
@@ -29,7 +29,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "recording": (3_644, 2_195),
     "report": (11_554, 3_790),
     "rules": (0, 880),
-    "run": (1_740, 1_310),
+    "run": (1_740, 1_300),
     "site": (0, 910),
     "standin": (3_010, 700),
     "storage": (0, 340),

@@ -1,13 +1,12 @@
 """A run of several recordings, as `make reproduce RUN=smoke-family` does it."""
 
 import subprocess
-import sys
 
 import pytest
 
 from xperience.evaluation.records import read_records
 
-from ..conftest import copy_repository, environment_of
+from ..conftest import call_of, copy_repository
 
 NOTEBOOK = "06_heldout_episodes"
 
@@ -16,16 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 def test_a_tiny_family_goes_through_every_step(tmp_path):
     copy_repository(tmp_path)
-    command = [sys.executable, "-m", "xperience.run", "reproduce", "smoke-family"]
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env=environment_of(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    done = subprocess.run(**call_of(tmp_path, "reproduce", "smoke-family"), check=False)
     assert done.returncode == 0, done.stdout
     run = tmp_path / "artifacts" / "smoke-family"
     assert (run / "notebooks" / f"{NOTEBOOK}.ipynb").is_file()

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 
 from xperience.features.table import WindowTable
 
-from ..conftest import copy_repository, environment_of, stamps
+from ..conftest import call_of, copy_repository, stamps
 from .conftest import HEADER
 
 PARAMS = """
@@ -80,14 +79,7 @@ class Clone:
             (folder / "notebooks" / f"{name}.py").write_text(text)
 
     def command(self, *arguments: str) -> dict:
-        return {
-            "args": [sys.executable, "-m", "xperience.run", *arguments],
-            "cwd": self.folder,
-            "env": environment_of(self.folder),
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.STDOUT,
-            "text": True,
-        }
+        return call_of(self.folder, *arguments)
 
     def reproduce(self, *arguments: str, code: int = 0) -> tuple[set[str], str]:
         """Run the graph; return the steps that began and all that was printed."""
