@@ -42,6 +42,8 @@ episode: str = "artifacts/standin/episode"  # folder of the recording
 # ## Load
 
 # %%
+from itertools import islice
+
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
@@ -53,7 +55,7 @@ from xperience.evaluation.ablation import (
     comparison_rows,
     variant_rows,
 )
-from xperience.evaluation.predictions import AUDIO_HEADS, predict_all
+from xperience.evaluation.predictions import AUDIO_HEADS, audio_head, predict_all
 from xperience.evaluation.records import records_table
 from xperience.features.blocks import CONTRACTS
 from xperience.project import at_root, run_folder
@@ -72,7 +74,7 @@ from xperience.report.figures.audio import draw_audio_forest, draw_sound, draw_w
 from xperience.report.provenance import shown_path
 from xperience.report.section import open_inputs, save_section
 from xperience.report.tables import Verdict, readable, verdict
-from xperience.tasks.audio import OTHER, REST, audio_problems, with_sound
+from xperience.tasks.audio import OTHER, REST, problems_by_contract, with_sound
 from xperience.tasks.catalogue import AUDIO
 
 # %%
@@ -124,15 +126,23 @@ sound_helps = ("all_handcrafted_audio", "all_except_audio")
 other_helps = ("replace_handcrafted_with_raw", "all_handcrafted_audio")
 
 # %%
-rows, compared, base = [], {}, {"run": run, "section": notebook}
-for contract, (name, head) in AUDIO_HEADS.items():
-    inputs = {
+problems = problems_by_contract(folder, tables)
+inputs = {
+    contract: {
         (problem.task.name, variant): with_sound(problem, blocks)
-        for problem in audio_problems(folder, tables[contract], contract)
+        for problem in problems[contract]
         for variant, blocks in variants[contract].items()
     }
-    predictions = predict_all(list(inputs.values()), head)
-    compared[contract] = ablations(name, inputs, predictions)
+    for contract in CONTRACTS
+}
+every = [problem for asked in inputs.values() for problem in asked.values()]
+predictions = iter(predict_all(every, audio_head))
+
+# %%
+rows, compared, base = [], {}, {"run": run, "section": notebook}
+for contract, (name, _) in AUDIO_HEADS.items():
+    asked = inputs[contract]
+    compared[contract] = ablations(name, asked, list(islice(predictions, len(asked))))
     rows += variant_rows(compared[contract].values(), base)
     for pair in (sound_helps, other_helps):
         rows += comparison_rows(compared[contract].values(), pair, base)

@@ -45,14 +45,19 @@ def test_ridge_is_scikit_learns(inputs):
     by_samples = penalised.ridge(InnerProducts(rows @ rows[:N_TRAIN].T), y, purged)
     assert by_samples.penalty == found.penalty
     np.testing.assert_allclose(by_samples.losses, found.losses, rtol=1e-5)
-    for place, penalty in enumerate(penalised.PENALTIES):
+    wide = np.hstack([y] * 40)  # more values than samples
+    many = penalised.ridge(inputs, wide, purged)
+    np.testing.assert_allclose(many.test, np.hstack([found.test] * 40), atol=1e-8)
+    np.testing.assert_allclose(many.losses, found.losses, rtol=1e-6)
+    assert len(found.losses) > 1
+    for penalty, loss in zip(penalised.PENALTIES[::-1], found.losses, strict=False):
         errors = []
         for fit, held in purged:
-            x, mean, std = inputs.train[fit], y[fit].mean(axis=0), y[fit].std(axis=0)
+            x = inputs.train[fit]
             alpha = penalty * np.square(x - x.mean(axis=0)).sum()
-            plain = Ridge(alpha=alpha).fit(x, (y[fit] - mean) / std)
-            errors.append(np.square(plain.predict(inputs.train[held]) - (y[held] - mean) / std))
-        assert found.losses[place] == pytest.approx(np.mean(errors), rel=1e-4)
+            plain = Ridge(alpha=alpha).fit(x, z[fit])
+            errors.append(np.square(plain.predict(inputs.train[held]) - z[held]).mean())
+        assert loss == pytest.approx(np.mean(errors), rel=1e-4)
     np.testing.assert_allclose(by_samples.test, found.test, atol=1e-8)
 
 

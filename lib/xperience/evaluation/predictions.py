@@ -573,6 +573,15 @@ AUDIO_HEADS: dict[str, tuple[str, Head]] = {
 }
 """The one head that predicts all of the audio study, by contract, and its name."""
 
+
+def audio_head(
+    problems: Sequence[Problem], seeds: Sequence[int]
+) -> Iterator[tuple[int, Predictions]]:
+    """Predict with the head of the audio study of the problems' contract."""
+    _, head = AUDIO_HEADS[problems[0].contract]
+    return head(problems, seeds)
+
+
 COLUMNS = {
     "contract": pa.string(),
     "task": pa.string(),

@@ -23,6 +23,7 @@ from xperience.recording.recording import Recording
 
 RATE_HZ = layout.AUDIO_RATE_HZ
 _BANDS, _LOWEST_HZ, _ROLL_OFF, _SILENCE, _BATCH = 16, 50.0, 0.85, 1e-12, 256
+_BATCH_WINDOWS = 32
 
 
 def audio_rows(path: Path, bounds: np.ndarray, *, counted: bool) -> Iterator[np.ndarray]:
@@ -85,6 +86,20 @@ def by_length(
     for length in np.unique(lengths[lengths > 0]):
         where = np.flatnonzero(lengths == length)
         rows[where] = compute(np.stack([segments[place] for place in where]).astype(np.float64))
+    return rows
+
+
+def by_batch(
+    segments: Iterator[np.ndarray],
+    n: int,
+    n_columns: int,
+    compute: Callable[[list[np.ndarray]], np.ndarray],
+) -> np.ndarray:
+    """Return a row per window's piece of sound, float32 (n, n_columns), some windows at a time."""
+    rows = np.full((n, n_columns), np.nan, dtype=np.float32)
+    with threadpool_limits(1):  # products this small wait longer for a second thread than they take
+        for first in range(0, n, _BATCH_WINDOWS):
+            rows[first : first + _BATCH_WINDOWS] = compute(list(islice(segments, _BATCH_WINDOWS)))
     return rows
 
 
@@ -151,8 +166,6 @@ LOGMEL_COLUMNS = (
 )
 """Names of the values, in order."""
 
-_BATCH_WINDOWS = 32
-
 
 def sound_place(episode: Recording) -> tuple[Path, float]:
     """Return the file that holds an episode's sound, and the frame rate of its container.
@@ -201,14 +214,8 @@ def logmel_windows(episode: Recording, starts: np.ndarray) -> np.ndarray:
         If the episode has no sound.
     """
     path, fps = sound_place(episode)
-    bounds = window_bounds(starts, fps)
-    rows = np.full((len(bounds), len(LOGMEL_COLUMNS)), np.nan, dtype=np.float32)
-    segments = sound_segments(path, bounds)
-    with threadpool_limits(1):  # products this small wait longer for a second thread than they take
-        for first in range(0, len(bounds), _BATCH_WINDOWS):
-            batch = list(islice(segments, _BATCH_WINDOWS))
-            rows[first : first + len(batch)] = logmel_features(batch)
-    return rows
+    segments = sound_segments(path, window_bounds(starts, fps))
+    return by_batch(segments, len(starts), len(LOGMEL_COLUMNS), logmel_features)
 
 
 def logmel_features(segments: list[np.ndarray]) -> np.ndarray:

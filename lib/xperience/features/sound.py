@@ -2,8 +2,8 @@
 
 Every value is computed from the window's own samples: STFT frames lie wholly inside it, and no
 level is taken relative to a maximum found elsewhere. So a window's features do not depend on what
-comes after it, nor on how many windows are computed at a time, and levels stay comparable within
-and across recordings: dB are relative to a power of 1.
+comes after it, nor, but for rounding, on which windows are computed with it, and levels stay
+comparable within and across recordings: dB are relative to a power of 1.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import librosa
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from xperience.features.audio import RATE_HZ, heard, sound_place
+from xperience.features.audio import RATE_HZ, by_batch, by_length, heard, sound_place
 from xperience.features.windows import WINDOW_FRAMES
 from xperience.recording import layout
 from xperience.recording.media import SoundReader
@@ -55,46 +55,49 @@ def sound_windows(episode: Recording, starts: np.ndarray) -> np.ndarray:
     """
     sound_place(episode)
     segments = episode.sound(starts, starts + WINDOW_FRAMES)
-    rows = np.full((len(starts), len(SOUND_COLUMNS)), np.nan, dtype=np.float32)
-    with threadpool_limits(1):  # products this small wait longer for a second thread than they take
-        for row, segment in zip(rows, segments, strict=True):
-            row[:] = sound_features(heard(segment))
-    return rows
+    return by_batch(map(heard, segments), len(starts), len(SOUND_COLUMNS), sound_features)
 
 
-def sound_features(samples: np.ndarray) -> np.ndarray:
-    """Return the features, float32 (n_columns,), of a piece of 16 kHz mono sound.
+def sound_features(segments: list[np.ndarray]) -> np.ndarray:
+    """Return the features, float32 (n_segments, n_columns), of pieces of 16 kHz mono sound.
 
-    NaN for a piece shorter than one STFT frame of 1,024 samples.
+    In the order of ``SOUND_COLUMNS``; NaN for a piece shorter than one STFT frame of 1,024 samples.
     """
-    if len(samples) < N_FFT:
-        return np.full(len(SOUND_COLUMNS), np.nan, dtype=np.float32)
-    rows = _rows(np.asarray(samples, dtype=np.float32))  # (n_rows, n_stft_frames)
-    return np.concatenate([of(rows) for of in _STATISTICS.values()]).astype(np.float32)
+
+    def compute(samples: np.ndarray) -> np.ndarray:
+        rows = _rows(samples.astype(np.float32))
+        return np.concatenate([of(rows) for of in _STATISTICS.values()], axis=1)
+
+    whole = [piece if len(piece) >= N_FFT else piece[:0] for piece in segments]
+    return by_length(whole, len(SOUND_COLUMNS), compute)
 
 
 def _rows(samples: np.ndarray) -> np.ndarray:
-    """Return what is measured in each STFT frame, shape (n_rows, n_stft_frames)."""
+    """Return what is measured in each STFT frame, shape (n, n_rows, n_stft_frames)."""
     where = {"n_fft": N_FFT, "hop_length": HOP}
-    magnitude = np.abs(librosa.stft(samples, center=False, **where))  # (513, n_stft_frames)
+    magnitude = np.abs(librosa.stft(samples, center=False, **where))  # (n, 513, n_stft_frames)
     mel = librosa.feature.melspectrogram(S=magnitude**2, sr=RATE_HZ, n_mels=N_MELS)
     logmel_db = level_db(mel)
     spectral = {"S": magnitude, "sr": RATE_HZ, **where}
+    centroid_hz = librosa.feature.spectral_centroid(**spectral)
     frames = {"frame_length": N_FFT, "hop_length": HOP, "center": False}
     onset_db = librosa.onset.onset_strength(S=logmel_db, sr=RATE_HZ, center=False)
+    bands = {"n_bands": N_CONTRAST, "fmin": 100.0, "sr": RATE_HZ, **where}
+    # of one window at a time: it cuts at 80 dB below the greatest value of all it is given
+    contrast_db = [librosa.feature.spectral_contrast(S=one, **bands) for one in magnitude]
     rows = [
         logmel_db,
         librosa.feature.mfcc(S=logmel_db, n_mfcc=N_MFCC),
-        librosa.feature.spectral_centroid(**spectral),
-        librosa.feature.spectral_bandwidth(**spectral),
+        centroid_hz,
+        librosa.feature.spectral_bandwidth(**spectral, centroid=centroid_hz),
         librosa.feature.spectral_rolloff(**spectral),
         librosa.feature.spectral_flatness(S=magnitude),
-        librosa.feature.spectral_contrast(**spectral, n_bands=N_CONTRAST, fmin=100.0),
+        np.stack(contrast_db),
         librosa.feature.rms(y=samples, **frames),
         librosa.feature.zero_crossing_rate(samples, **frames),
-        onset_db[None],
+        onset_db[:, None],
     ]
-    return np.concatenate(rows)
+    return np.concatenate(rows, axis=1)
 
 
 def level_db(power: np.ndarray) -> np.ndarray:
@@ -137,15 +140,20 @@ def spectrogram(episode: Recording, starts: np.ndarray) -> Spectrogram:
     n_columns = int(np.clip(length_s // _LEAST_COLUMN_S, 1, _MAX_COLUMNS))
     edges_s = np.linspace(0, length_s, n_columns + 1)
     edges = np.round((clock.begin_s[0] + edges_s) * RATE_HZ).astype(np.int64)
+    pieces = [*pairwise(edges), *clock.samples(starts, starts + WINDOW_FRAMES, RATE_HZ)]
     filters = librosa.filters.mel(sr=RATE_HZ, n_fft=N_FFT, n_mels=_BANDS)
+    power, square = np.empty((_BANDS, n_columns)), np.empty(len(starts))
     reader = SoundReader(path, RATE_HZ)
-    columns = (heard(reader.until(first, after)) for first, after in pairwise(edges))
     with threadpool_limits(1):
-        power = np.stack([_mel_power(samples, filters) for samples in columns], axis=1)
-    windows = map(heard, episode.sound(starts, starts + WINDOW_FRAMES))
-    squares = [np.square(one, dtype=float).mean() if len(one) else np.nan for one in windows]
+        for place in np.argsort([first for first, _ in pieces], kind="stable"):  # read but once
+            samples = heard(reader.until(*pieces[place]))
+            if place < n_columns:
+                power[:, place] = _mel_power(samples, filters)
+            else:
+                loud = np.square(samples, dtype=float).mean() if len(samples) else np.nan
+                square[place - n_columns] = loud
     mel_hz = librosa.mel_frequencies(n_mels=_BANDS + 2, fmax=RATE_HZ / 2)[1:-1]
-    return Spectrogram(level_db(power), edges_s, mel_hz, level_db(np.array(squares)))
+    return Spectrogram(level_db(power), edges_s, mel_hz, level_db(square))
 
 
 def _mel_power(samples: np.ndarray, filters: np.ndarray) -> np.ndarray:

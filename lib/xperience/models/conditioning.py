@@ -19,7 +19,6 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.linalg import eigh
 
 from xperience.models.gram import CHUNK_COLUMNS, BlockSource, Design, Part
 
@@ -161,12 +160,10 @@ def strongest_axes(products: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.nd
     """Return the eigenvalues (n_kept,) and eigenvectors (n, n_kept) of a Gram matrix (n, n).
 
     At most ``n_axes``, strongest first, without those that are rounding beside the strongest; at
-    least one unless n is 0.
+    least one unless n is 0. By NumPy: SciPy, which could leave out the others, holds Python's lock.
     """
-    n = len(products)
-    some = {"subset_by_index": (n - n_axes, n - 1)} if n_axes < n else {"driver": "evd"}
-    variance, axes = eigh(products, **some)
-    variance, axes = np.maximum(variance[::-1], 0.0), axes[:, ::-1]
+    variance, axes = np.linalg.eigh(products)
+    variance, axes = np.maximum(variance[::-1][:n_axes], 0.0), axes[:, ::-1][:, :n_axes]
     kept = max(1, int((variance > KEPT_VARIANCE * variance[:1]).sum()))
     return variance[:kept], axes[:, :kept]
 
@@ -198,7 +195,7 @@ class Moments:
         scores = rows[:, self.keep].astype(np.float64, copy=False)
         scores -= self.mean[self.keep]
         scores /= self.std[self.keep]
-        np.nan_to_num(scores, copy=False, nan=0.0)
+        scores[np.isnan(scores)] = 0
         return np.clip(scores, -most, most, out=scores).astype(np.float32)
 
     def back(self, scores: np.ndarray) -> np.ndarray:

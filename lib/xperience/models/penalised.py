@@ -6,14 +6,15 @@ touches their frames is left out of its fit (see `xperience.tasks.splits.blocked
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 
 from xperience.models.conditioning import InnerProducts, Inputs, Moments
+from xperience.models.gram import solve_positive
 from xperience.models.linear import MAX_POSITIVE_WEIGHT
 
 Folds = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -38,8 +39,7 @@ N_AXES = 128
 class Chosen:
     """Predictions, float64 (n_test, n_outputs), with the penalty that served held-out samples best.
 
-    ``losses`` are the mean held-out losses of ``PENALTIES``: of all, weakest first, or of those
-    that a classifier tried, strongest first.
+    ``losses`` are the mean held-out losses of the ``PENALTIES`` that were tried, strongest first.
     """
 
     test: np.ndarray
@@ -49,23 +49,26 @@ class Chosen:
 
 def ridge(inputs: Inputs | InnerProducts, targets: np.ndarray, folds: Folds) -> Chosen:
     """Return ridge predictions from targets (n_train, n_values), in the targets' own units."""
+    n = len(targets)
     if isinstance(inputs, Inputs):
         rows = np.concatenate([inputs.train, inputs.test]).astype(np.float64)
-        n, n_axes = inputs.train.shape
-        inputs = InnerProducts(rows @ rows[:n].T) if n <= n_axes else rows
-
-    def loss(fit: np.ndarray, held: np.ndarray) -> np.ndarray:
-        moments = Moments.of(targets[fit])
-        if not moments.keep.any():
-            return np.full(len(PENALTIES), np.nan)
-        known, true = moments(targets[fit], np.inf), moments(targets[held], np.inf)
-        path = _ridge_path(inputs, fit, held, known, PENALTIES)
-        return np.array([np.square(one - true).mean() for one in path])
-
-    penalty, losses = _choose(folds, loss)
+        inputs = InnerProducts(rows @ rows[:n].T) if n <= rows.shape[1] else rows
     moments = Moments.of(targets)
     known = moments(targets, np.inf).astype(np.float64)
-    sides = np.split(np.arange(len(inputs)), [len(targets)])
+    narrow = known  # of the same lengths and angles, so the same errors
+    if known.shape[1] > n:
+        narrow = np.linalg.qr(known.T, mode="r").T
+
+    def held_out(fit: np.ndarray, held: np.ndarray) -> Iterator[float]:
+        mean = narrow[fit].mean(axis=0)
+        own, true = narrow[fit] - mean, narrow[held] - mean
+        if not own.any():
+            yield from repeat(np.nan)
+        for one in _ridge_path(inputs, fit, held, own, PENALTIES[::-1]):
+            yield float(np.square(one - true).sum() / (len(held) * known.shape[1]))
+
+    penalty, losses = _choose(folds, held_out, whole=True)
+    sides = np.split(np.arange(len(inputs)), [n])
     (test,) = _ridge_path(inputs, *sides, known, (penalty,))
     return Chosen(moments.back(test), penalty, losses)
 
@@ -77,9 +80,10 @@ def _ridge_path(
     known: np.ndarray,
     penalties: Sequence[float],
 ) -> Iterator[np.ndarray]:
-    """Yield z-scored predictions of some samples, in the targets' precision, for each penalty.
+    """Yield predictions of some samples, from centred targets, for each penalty.
 
-    One factorisation: of the products of samples or, given coordinates, of those of axes.
+    They are held-out rows times (products + penalty)⁻¹ times targets: products of samples or, given
+    coordinates, of axes. The inverse is applied to whichever of the two is narrower.
     """
     if isinstance(inputs, InnerProducts):
         own, seen = (inputs.values[np.ix_(side, fit)] for side in (fit, held))
@@ -90,13 +94,15 @@ def _ridge_path(
     else:
         mean = inputs[fit].mean(axis=0)
         own, seen = inputs[fit] - mean, inputs[held] - mean
-        products, known = own.T @ own, (own.T @ known).astype(known.dtype)
-    variance, axes = eigh(products, driver="evd")
+        products, known = own.T @ own, own.T @ known
     least = max(float(np.trace(products)), TINY_LENGTH * len(fit))
-    variance, seen = np.maximum(variance, 0), seen @ axes
-    along = axes.T.astype(known.dtype) @ known
     for one in penalties:
-        yield (seen / (variance + one * least)).astype(known.dtype) @ along
+        shrunk = products.copy()
+        np.fill_diagonal(shrunk, products.diagonal() + one * least)
+        if len(seen) < known.shape[1]:
+            yield solve_positive(shrunk, seen.T).T @ known
+        else:
+            yield seen @ solve_positive(shrunk, known)
 
 
 def softmax_regression(
@@ -109,10 +115,10 @@ def softmax_regression(
     truth = np.eye(n_classes)[codes]  # (n_train, n_classes)
 
     def terms(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> tuple:
-        shifted = scores - scores.max(axis=1, keepdims=True)
+        shifted = scores - scores.max(axis=0)
         shares = np.exp(shifted)
-        total = shares.sum(axis=1, keepdims=True)
-        loss = (weights[:, 0] * (np.log(total[:, 0]) - (truth * shifted).sum(axis=1))).sum()
+        total = shares.sum(axis=0)
+        loss = np.vdot(weights, np.log(total)) - np.vdot(weights * truth, shifted)
         return loss, weights * (shares / total - truth)
 
     def weigh(truth: np.ndarray) -> np.ndarray:
@@ -158,7 +164,7 @@ def logistic_regressions(
 class _Loss(NamedTuple):
     """A classifier's loss."""
 
-    terms: Callable  # (scores, truth, weights) -> (sum, gradient with respect to scores)
+    terms: Callable  # (scores, truth, weights), outputs first -> (sum, gradient in scores)
     weigh: Callable  # (truth) -> weights, shape (n, n_outputs) or (n, 1)
     judge: Callable  # (scores, held-out truth, outputs seen in the fit) -> mean loss or NaN
     probabilities: Callable  # (scores, axis) -> probabilities
@@ -174,18 +180,23 @@ def _classifier(
         for scores in _descend_path(sides, truth[fit], loss, PENALTIES[::-1]):
             yield loss.judge(scores, truth[held], seen)
 
-    paths = [held_out(fit, held) for fit, held in folds if len(fit) and len(held)]
-    penalty, losses = _choose_along(paths)
+    penalty, losses = _choose(folds, held_out)
     (scores,) = _descend_path(inputs, truth, loss, (penalty,), CLOSE)
     return Chosen(loss.probabilities(scores, axis=1), penalty, losses)
 
 
-def _choose_along(paths: Sequence[Iterator[float]]) -> tuple[float, tuple[float, ...]]:
+def _choose(
+    folds: Folds,
+    held_out: Callable[[np.ndarray, np.ndarray], Iterator[float]],
+    whole: bool = False,
+) -> tuple[float, tuple[float, ...]]:
     """Return the penalty of least held-out loss, and the losses of those tried, strongest first.
 
-    The held-out losses of each fold come from the strongest penalty on. Once a weaker one does
-    worse than the best, the rest, which take longest to fit, are not tried.
+    The held-out losses of each fold come from the strongest penalty on. Unless the whole path is
+    asked for, the rest, which take classifiers longest to fit, are not tried once a weaker one does
+    worse than the best.
     """
+    paths = [held_out(fit, held) for fit, held in folds if len(fit) and len(held)]
     losses: list[float] = []
     for _ in PENALTIES:
         found = [loss for loss in map(next, paths) if np.isfinite(loss)]
@@ -193,7 +204,7 @@ def _choose_along(paths: Sequence[Iterator[float]]) -> tuple[float, tuple[float,
             return PENALTIES[-1], ()
         losses.append(float(np.mean(found)))
         best = int(np.argmin(losses))
-        if best < len(losses) - 1:
+        if not whole and best < len(losses) - 1:
             break
     return PENALTIES[::-1][best], tuple(losses)
 
@@ -211,38 +222,26 @@ def _descend_path(
     """
     mean = inputs.train.mean(axis=0, dtype=np.float64)
     train, test = inputs.train - mean, inputs.test - mean
-    scale, weights = np.sqrt(_scale(train)), loss.weigh(truth)
+    scale, weights = np.sqrt(_scale(train)), loss.weigh(truth).T.copy()
     train = np.column_stack([train / scale, np.ones(len(train))])  # 1 for the bias
-    n, n_outputs = truth.shape
-    shape = (train.shape[1], n_outputs)
+    columns, truth = train.T.copy(), truth.T.copy()
+    shape = len(truth), len(columns)  # outputs first: sums over a few outputs are then fast
     start = np.zeros(shape)
     for penalty in penalties:
 
         def value(flat: np.ndarray, penalty: float = penalty) -> tuple[float, np.ndarray]:
             w = flat.reshape(shape)
-            total, slope = loss.terms(train @ w, truth, weights)
-            gradient = train.T @ slope / n
-            gradient[:-1] += penalty * w[:-1]
-            return total / n + penalty / 2 * np.square(w[:-1]).sum(), gradient.ravel()
+            total, slope = loss.terms(w @ columns, truth, weights)
+            gradient = slope @ train / len(train)
+            gradient[:, :-1] += penalty * w[:, :-1]
+            norm = np.vdot(w[:, :-1], w[:, :-1])
+            return total / len(train) + penalty / 2 * norm, gradient.ravel()
 
         found = minimize(value, start.ravel(), jac=True, method="L-BFGS-B", options=dict(stop))
         start = found.x.reshape(shape)
-        yield test / scale @ start[:-1] + start[-1]
+        yield test / scale @ start[:, :-1].T + start[:, -1]
 
 
 def _scale(train: np.ndarray) -> float:
     """Return the mean squared length of centred inputs, the unit of penalties."""
     return max(float(np.square(train, dtype=np.float64).sum(axis=1).mean()), TINY_LENGTH)
-
-
-def _choose(
-    folds: Folds, loss: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> tuple[float, tuple[float, ...]]:
-    """Return the penalty of least held-out loss; the stronger of two equal ones."""
-    found = [loss(fit, held) for fit, held in folds if len(fit) and len(held)]
-    found = [one for one in found if np.isfinite(one).all()]
-    if not found:
-        return PENALTIES[-1], ()
-    means = np.mean(found, axis=0)
-    best = len(means) - 1 - int(np.argmin(means[::-1]))
-    return PENALTIES[best], tuple(float(mean) for mean in means)

@@ -24,6 +24,8 @@ LOUDEST = 4.0
 """12 dB above full scale: coders overshoot by less."""
 FPS_LIMIT = 1000
 """A rate from here on is no frame rate but a broken clock."""
+PIECE_SAMPLES = 16_384
+"""Resampled sound comes in pieces of so many samples; smaller ones take longer to hand over."""
 SOUND_SLACK_S = 0.005
 """Sound whose stamps stray by less than this runs on: coarse clocks round by a millisecond."""
 
@@ -318,7 +320,8 @@ def read_sound(
                 for part in _resampled(resampler, None):
                     yield place, part
                     place += len(part)
-                resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
+                how = {"format": "flt", "layout": "mono", "frame_size": PIECE_SAMPLES}
+                resampler = av.AudioResampler(rate=rate_hz, **how)
                 place, due_s = round(at_s * rate_hz), at_s
             due_s += frame.samples / frame.sample_rate
             for part in _resampled(resampler, frame):

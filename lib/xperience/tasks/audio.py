@@ -6,13 +6,15 @@ study asked: windows without a label form a class of their own, vectors are z-sc
 part and errors stay in those units, predictions are the queries of every retrieval.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from xperience.errors import MissingStreamError
 from xperience.features.audio import LOGMEL_COLUMNS, logmel_windows
@@ -84,6 +86,18 @@ def audio_problems(
         problems = problems_of(episode, table, contract, tasks)
     add_sound(problems[0].blocks, OTHER[contract], episode, table)
     return problems
+
+
+def problems_by_contract(
+    episode: Path | str, tables: Mapping[str, WindowTable]
+) -> dict[str, list[Problem]]:
+    """Return `audio_problems` of the table of each contract, made side by side."""
+    with threadpool_limits(1), ThreadPoolExecutor() as pool:
+        made = {
+            contract: pool.submit(audio_problems, episode, table, contract)
+            for contract, table in tables.items()
+        }
+        return {contract: problems.result() for contract, problems in made.items()}
 
 
 def add_sound(blocks: Blocks, name: str, episode: Path | str, table: WindowTable) -> None:

@@ -59,6 +59,7 @@ class Blocks:
         self._table = table
         self._raw: dict[str, np.ndarray] = {}
         self._filled: dict[str, np.ndarray] = {}
+        self._lost: dict[str, np.ndarray] = {}
         self._reading = RLock()  # heads are trained side by side
 
     def add(self, name: str, values: np.ndarray, missing: str = "") -> None:
@@ -88,24 +89,30 @@ class Blocks:
         """Return a block with zeros in place of nulls, as the published contract wants it."""
         with self._reading:
             if name not in self._filled:
-                values = self.raw(name)
-                lost = np.isnan(values).any(axis=1)
+                values, lost = self.raw(name), self.lost(name)
                 if lost.any():
                     values = values.copy()
                     values[lost] = 0
                 self._filled[name] = values
             return self._filled[name]
 
+    def lost(self, name: str) -> np.ndarray:
+        """Return in which windows a block is null, wholly or in part, bool (n_windows,)."""
+        with self._reading:
+            if name not in self._lost:
+                self._lost[name] = np.isnan(self.raw(name)).any(axis=1)
+            return self._lost[name]
+
     def notes(self, names: Sequence[str], stand_in: str) -> list[str]:
         """Return what stands for missing values in some blocks, one text per block."""
         found = []
         for name in names:
-            values = self.raw(name)
-            n_lost = int(np.isnan(values).any(axis=1).sum())
+            lost = self.lost(name)
+            n_lost = int(lost.sum())
             if name in self.missing:
                 found.append(f"{name} is {stand_in}: {self.missing[name]}")
             elif n_lost:
-                found.append(f"{name} is {stand_in} in {n_lost} of {len(values)} windows")
+                found.append(f"{name} is {stand_in} in {n_lost} of {len(lost)} windows")
         return found
 
 
