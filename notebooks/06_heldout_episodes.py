@@ -56,7 +56,7 @@ from xperience.cohort.overlap import overlap_rows, overlap_table, read_labels
 from xperience.cohort.shards import read_reports, status_text
 from xperience.evaluation.ablation import ablations, variant_rows
 from xperience.evaluation.evaluate import FLOOR
-from xperience.evaluation.predictions import predict_all, predict_heads
+from xperience.evaluation.predictions import predict_all, predict_each
 from xperience.evaluation.records import ABLATION, ONE_WORTH, SCALING, holm, write_records
 from xperience.features.blocks import MODALITIES
 from xperience.project import at_root, metrics_path, predictions_path, run_folder
@@ -134,8 +134,7 @@ print("\n\n".join(cost.text for cost in costs))
 # %%
 cohort = open_cohort(manifest, tables_in(folder / "windows"))
 rows, predicted = [*overlaps, *across.cohort_rows(cohort, run)], []
-for problem in across.cohort_problems(cohort):
-    (predictions,) = predict_heads([problem], heads, n_seeds)
+for problem, predictions in predict_each(across.cohort_problems(cohort), heads, n_seeds):
     rows += across.heldout_rows(problem, predictions, run)
     predicted.append(across.labels_by_window(problem, predictions))
 lost = "; ".join(f"{name}: {why}" for name, why in cohort.lost.items())
@@ -153,8 +152,8 @@ Markdown(f"Recordings that could not be opened: {as_markdown(lost) or 'none'}.")
 # %%
 of_folds = {task.name: [] for task in TASKS}
 for fold in across.folds(manifest, n_folds) if n_folds else ():
-    for problem in across.cohort_problems(cohort.split_as(fold)):
-        (predictions,) = predict_heads([problem], heads, n_seeds)
+    problems = across.cohort_problems(cohort.split_as(fold))
+    for problem, predictions in predict_each(problems, heads, n_seeds):
         of_folds[problem.task.name].append(across.fold_scores(problem, predictions))
 for task in tasks_of("corrected", TASKS) if n_folds else ():
     rows += across.pooled_rows(task, of_folds[task.name], run)

@@ -13,6 +13,7 @@ from xperience.evaluation.predictions import (
     Prediction,
     joint_errors,
     predict,
+    predict_each,
     predict_heads,
     write_predictions,
 )
@@ -376,8 +377,11 @@ def test_heads_and_tasks_that_share_inputs_are_answered_as_each_alone(
     without_sound = [problem.with_blocks(set(ALL) - set(AUDIO)) for problem in asked]
     each = ["linear", "neural", "temporal"]
     together = predict_heads([*asked, *without_sound], each, 1, workers)
+    in_turn = predict_each(iter([*asked, *without_sound]), each, 1, workers)
     for problem, found in zip([*asked, *without_sound], together, strict=True):
+        same, alike = next(in_turn)
+        assert same is problem
         for head in each:
-            (alone,) = predict(problem, head)
+            alone = alike[head][0]
             np.testing.assert_array_equal(found[head][0].predicted, alone.predicted)
             np.testing.assert_array_equal(found[head][0].confidence, alone.confidence)

@@ -18,15 +18,15 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     TOP: (1_583, 325),
     "cohort": (1_735, 1_320),
     "console": (0, 270),
-    "evaluation": (4_240, 2_285),
+    "evaluation": (4_290, 2_285),
     "export": (1_460, 1_292),
     "faults": (0, 1_640),
-    "features": (2_635, 1_900),
+    "features": (2_640, 1_900),
     "hub": (780, 800),
     "lab": (0, 180),
-    "models": (2_305, 1_145),
+    "models": (2_310, 1_150),
     "qwen": (4_040, 2_080),
-    "recording": (3_644, 2_195),
+    "recording": (3_655, 2_195),
     "report": (11_554, 3_790),
     "rules": (0, 880),
     "run": (1_740, 1_300),
@@ -35,7 +35,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "storage": (0, 340),
     "studies": (3_125, 1_600),
     "sync": (1_240, 795),
-    "tasks": (1_795, 710),
+    "tasks": (1_815, 710),
 }
 
 

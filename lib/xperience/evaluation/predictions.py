@@ -6,7 +6,7 @@ a head.
 
 import hashlib
 import os
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -149,25 +149,64 @@ def predict_heads(
     heads = tuple(heads)
     tasks = {head: _known(names, problems) for head, names in (only or {}).items()}
     found: list[dict[str | Head, Predictions]] = [dict.fromkeys(heads, ()) for _ in problems]
-    seeds = tuple(range(FIRST_SEED, FIRST_SEED + n_seeds))
-    groups = [
-        (places, [head_named(head, contract) if isinstance(head, str) else head for head in heads])
-        for contract, places in _groups(problems)
-    ]
-
-    def answered(places: list[int], answers: list[Head]) -> None:
-        memo: dict[Hashable, Any] = {}
-        group = {place: replace(problems[place], memo=memo) for place in places}
-        for head, answer in zip(heads, answers, strict=True):
-            named = tasks.get(head)
-            asked = [at for at in places if named is None or problems[at].task.name in named]
-            given = [group[place] for place in asked]
-            for place, predictions in answer(given, seeds) if given else ():
-                found[asked[place]][head] = predictions
-
     with _pool(workers) as pool:
-        for done in [pool.submit(answered, *group) for group in groups]:
-            done.result()
+        groups = [
+            (places, pool.submit(_answered, [problems[at] for at in places], heads, n_seeds, tasks))
+            for places in _groups(problems)
+        ]
+        for places, answers in groups:
+            for place, answer in zip(places, answers.result(), strict=True):
+                found[place] = answer
+    return found
+
+
+def predict_each(
+    problems: Iterable[Problem],
+    heads: Iterable[str | Head],
+    n_seeds: int = N_SEEDS,
+    workers: int | None = None,
+) -> Iterator[tuple[Problem, dict[str | Head, Predictions]]]:
+    """Yield each problem with what several heads predict, in order; see `predict_heads`.
+
+    For problems that are too large to be held all at once: each is predicted on its own, and one
+    more than there are workers is held at most.
+    """
+    heads, waiting = tuple(heads), deque()
+    workers = workers or _n_cores()
+    with _pool(workers) as pool:
+        for problem in problems:
+            waiting.append((problem, pool.submit(_answered, [problem], heads, n_seeds, {})))
+            if len(waiting) > workers:
+                first, answers = waiting.popleft()
+                yield first, answers.result()[0]
+        for rest, answers in waiting:
+            yield rest, answers.result()[0]
+
+
+def _answered(
+    problems: Sequence[Problem],
+    heads: Sequence[str | Head],
+    n_seeds: int,
+    tasks: Mapping[str | Head, Iterable[str]],
+) -> list[dict[str | Head, Predictions]]:
+    """Return what heads predict for problems of one contract that share samples.
+
+    A head among ``tasks`` is asked those tasks only.
+    """
+    found: list[dict[str | Head, Predictions]] = [dict.fromkeys(heads, ()) for _ in problems]
+    seeds, memo = tuple(range(FIRST_SEED, FIRST_SEED + n_seeds)), {}
+    contract = problems[0].contract
+    answers = [head_named(head, contract) if isinstance(head, str) else head for head in heads]
+    for head, answer in zip(heads, answers, strict=True):
+        named = tasks.get(head)
+        asked = [
+            place
+            for place, one in enumerate(problems)
+            if one.ok and (named is None or one.task.name in named)
+        ]
+        given = [replace(problems[place], memo=memo) for place in asked]
+        for place, predictions in answer(given, seeds) if given else ():
+            found[asked[place]][head] = predictions
     return found
 
 
@@ -179,8 +218,8 @@ def _known(names: Iterable[str], problems: Sequence[Problem]) -> set[str]:
     return names
 
 
-def _groups(problems: Sequence[Problem]) -> list[tuple[str, list[int]]]:
-    """Return the contract and places of problems that share samples, most work first."""
+def _groups(problems: Sequence[Problem]) -> list[list[int]]:
+    """Return the places of problems that share samples and can be asked, most work first."""
     groups: dict[Hashable, list[int]] = {}
     for place, problem in enumerate(problems):
         if problem.ok:
@@ -193,7 +232,7 @@ def _groups(problems: Sequence[Problem]) -> list[tuple[str, list[int]]]:
         key: sum(problems[place].n_train * problems[place].n_features for place in places)
         for key, places in groups.items()
     }
-    return [(key[1], groups[key]) for key in sorted(groups, key=work.get, reverse=True)]
+    return [groups[key] for key in sorted(groups, key=work.get, reverse=True)]
 
 
 @contextmanager
@@ -203,16 +242,19 @@ def _pool(workers: int | None) -> Iterator[ThreadPoolExecutor]:
     PyTorch and BLAS work outside Python's lock, so threads fill the cores, and none needs a copy of
     the features. Within a head a second thread would mostly wait: its products are small.
     """
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    n_cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     usual = torch.get_num_threads()
-    pool = ThreadPoolExecutor(workers or n_cores, "head", torch.set_num_threads, (1,))
+    pool = ThreadPoolExecutor(workers or _n_cores(), "head", torch.set_num_threads, (1,))
     try:
         with threadpool_limits(limits=1):
             yield pool
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(usual)
+
+
+def _n_cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def head_named(name: str, contract: str) -> Head:

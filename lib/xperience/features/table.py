@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,6 +129,7 @@ class WindowTable:
                 "Name a table that `xperience features` has written.",
             ) from error
         self.info = TableInfo(**known)
+        self._reading = Lock()  # problems are predicted side by side, and Arrow promises nothing
 
     def __len__(self) -> int:
         return self._file.metadata.num_rows
@@ -197,12 +199,13 @@ class WindowTable:
         dim = schema.field(name).type.list_size
         result = np.full((len(self), dim), np.nan, dtype=np.float32)
         row = 0
-        for batch in self._file.iter_batches(columns=[name], batch_size=1024):
-            column = batch.column(0)
-            there = column.is_valid().to_numpy(zero_copy_only=False)
-            place = row + np.flatnonzero(there)
-            result[place] = column.flatten().to_numpy().reshape(-1, dim)
-            row += len(column)
+        with self._reading:
+            for batch in self._file.iter_batches(columns=[name], batch_size=1024):
+                column = batch.column(0)
+                there = column.is_valid().to_numpy(zero_copy_only=False)
+                place = row + np.flatnonzero(there)
+                result[place] = column.flatten().to_numpy().reshape(-1, dim)
+                row += len(column)
         return result
 
     def matrix(self) -> np.ndarray:

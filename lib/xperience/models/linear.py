@@ -53,8 +53,8 @@ MAX_POSITIVE_WEIGHT = 20.0
 LARGEST_CHANGE = 0.005
 """Of a test probability from float64 to float32: at most 0.002 where descents settle, else 0.02."""
 FEW_ROWS = 2
-"""So many rows of A are multiplied by K one at a time. Reading one triangle of K, they are several
-times as fast as together, but wait for each other's Python thread."""
+"""So many rows of A are multiplied by K one at a time, through one triangle of it, which is several
+times as fast as together. That holds Python's lock, so more rows go through PyTorch."""
 
 
 @dataclass(frozen=True)
