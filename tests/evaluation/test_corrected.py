@@ -12,7 +12,6 @@ from xperience.evaluation.predictions import (
     COLUMNS,
     Prediction,
     joint_errors,
-    predict,
     predict_each,
     predict_heads,
     write_predictions,

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.linalg import eigh
 
 from xperience.models.conditioning import (
     MAX_SCORE,
-    InnerProducts,
     Moments,
     conditioned,
     conditioned_together,
+    strongest_axes,
 )
 from xperience.models.gram import Design, Part
 
@@ -49,13 +50,15 @@ def test_inner_products_are_those_of_z_scores(values):
 
 
 @given(st.integers(1, 45))
-def test_the_strongest_axes_are_the_first_of_all(n_axes):
+def test_the_strongest_axes_are_another_solvers_and_have_a_sign(n_axes):
     rows = np.random.default_rng(n_axes).normal(0, 1, (60, 90)) * np.linspace(3, 0.1, 90)
-    products = InnerProducts(rows @ rows[TRAIN].T)
-    some, every = products.first(n_axes), products.first(len(TRAIN)).first(n_axes)
-    for mine, theirs in ((some.train, every.train), (some.test, every.test)):
-        same = np.sign((mine * theirs).sum(axis=0))  # an axis has no sign
-        np.testing.assert_allclose(mine * same, theirs, atol=1e-3)
+    variance, axes = strongest_axes(rows @ rows.T, n_axes)
+    theirs = eigh(rows @ rows.T, driver="evr", subset_by_index=(60 - n_axes, 59))
+    np.testing.assert_allclose(variance, theirs[0][::-1], rtol=1e-8)
+    np.testing.assert_allclose(np.abs((axes * theirs[1][:, ::-1]).sum(axis=0)), 1, rtol=1e-8)
+    for axis in axes.T:
+        large = axis[np.abs(axis) > np.abs(axis).max() / 2]
+        assert large[0] > 0
 
 
 def test_a_pair_is_its_parts_side_by_side(values):

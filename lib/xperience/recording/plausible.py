@@ -292,7 +292,7 @@ def look_at_depth(
     looks = np.zeros((len(depth), LOOK_COLUMNS), dtype=np.float32)
     for row, one in zip(looks, limits.in_metres(depth), strict=True):
         if one.dtype == np.float16 and _all_within(one, limits):
-            row[_HELD] = np.count_nonzero(one) / one.size
+            row[_HELD] = np.count_nonzero(one.view(np.uint16)) / one.size
             continue
         with np.errstate(over="ignore"):
             depth_m = one.astype(np.float32).reshape(-1)
