@@ -24,7 +24,7 @@ BUDGETS = {  # room: (lines of the library, lines of tests)
     "features": (2_640, 1_900),
     "hub": (780, 800),
     "lab": (0, 180),
-    "models": (2_310, 1_150),
+    "models": (2_315, 1_155),
     "qwen": (4_040, 2_080),
     "recording": (3_655, 2_195),
     "report": (11_554, 3_790),
