@@ -42,8 +42,6 @@ episode: str = "artifacts/standin/episode"  # folder of the recording
 # ## Load
 
 # %%
-from itertools import islice
-
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
@@ -135,14 +133,14 @@ inputs = {
     }
     for contract in CONTRACTS
 }
-every = [problem for asked in inputs.values() for problem in asked.values()]
-predictions = iter(predict_all(every, audio_head))
+found = predict_all([*inputs["published"].values(), *inputs["corrected"].values()], audio_head)
+n = len(inputs["published"])
+predictions = {"published": found[:n], "corrected": found[n:]}
 
 # %%
 rows, compared, base = [], {}, {"run": run, "section": notebook}
 for contract, (name, _) in AUDIO_HEADS.items():
-    asked = inputs[contract]
-    compared[contract] = ablations(name, asked, list(islice(predictions, len(asked))))
+    compared[contract] = ablations(name, inputs[contract], predictions[contract])
     rows += variant_rows(compared[contract].values(), base)
     for pair in (sound_helps, other_helps):
         rows += comparison_rows(compared[contract].values(), pair, base)

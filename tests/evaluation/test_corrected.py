@@ -12,6 +12,7 @@ from xperience.evaluation.predictions import (
     COLUMNS,
     Prediction,
     joint_errors,
+    predict,
     predict_each,
     predict_heads,
     write_predictions,
@@ -381,6 +382,24 @@ def test_heads_and_tasks_that_share_inputs_are_answered_as_each_alone(
         same, alike = next(in_turn)
         assert same is problem
         for head in each:
-            alone = alike[head][0]
+            (alone,) = predict(problem, head)
+            np.testing.assert_array_equal(alike[head][0].predicted, alone.predicted)
             np.testing.assert_array_equal(found[head][0].predicted, alone.predicted)
             np.testing.assert_array_equal(found[head][0].confidence, alone.confidence)
+    assert next(in_turn, None) is None
+
+
+def test_few_problems_are_held_at_a_time_and_what_cant_be_asked_has_no_predictions(episode, table):
+    (problem,) = problems_of(episode, table, "corrected", [TASKS_BY_NAME["timeline_action"]])
+    skipped = dataclasses.replace(problem, status="skipped", reason="no target")
+    made = []
+
+    def problems():
+        for one in [problem, skipped] * 4:
+            made.append(one)
+            yield one
+
+    for place, (one, found) in enumerate(predict_each(problems(), ["linear"], 1, 2)):
+        assert len(made) <= place + 3
+        assert bool(found["linear"]) == one.ok
+    assert place == 7

@@ -48,6 +48,14 @@ def test_segments_are_slices_of_the_sound_and_windows_hear_no_other(whole_tiny: 
         np.testing.assert_allclose(row, sound_features([segment])[0], rtol=1e-5, atol=1e-5)
 
 
+def test_silence_beside_a_loud_window_is_silence() -> None:
+    loud = np.random.default_rng(2).normal(0, 0.3, RATE_HZ)
+    quiet, tone = np.zeros(RATE_HZ), 1e-3 * np.sin(2 * np.pi * 440 * TIME_S)
+    together = sound_features([loud, quiet, tone])
+    alone = np.concatenate([sound_features([one]) for one in (loud, quiet, tone)])
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4)
+
+
 def test_an_episode_without_sound_says_so(tiny: Path) -> None:
     (tiny / "fisheye_cam0.mp4").unlink()
     with Recording(tiny) as episode:

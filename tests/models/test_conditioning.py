@@ -8,6 +8,7 @@ from scipy.linalg import eigh
 
 from xperience.models.conditioning import (
     MAX_SCORE,
+    InnerProducts,
     Moments,
     conditioned,
     conditioned_together,
@@ -59,6 +60,15 @@ def test_the_strongest_axes_are_another_solvers_and_have_a_sign(n_axes):
     for axis in axes.T:
         large = axis[np.abs(axis) > np.abs(axis).max() / 2]
         assert large[0] > 0
+
+
+@given(st.integers(1, 45))
+def test_the_first_coordinates_are_the_first_of_all(n_axes):
+    rows = np.random.default_rng(n_axes).normal(0, 1, (60, 90)) * np.linspace(3, 0.1, 90)
+    products = InnerProducts(rows @ rows[TRAIN].T)
+    some, every = products.first(n_axes), products.first(len(TRAIN)).first(n_axes)
+    for mine, theirs in ((some.train, every.train), (some.test, every.test)):
+        np.testing.assert_allclose(mine, theirs, atol=1e-3)
 
 
 def test_a_pair_is_its_parts_side_by_side(values):

@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, wraps
@@ -148,16 +148,22 @@ def predict_heads(
     """
     heads = tuple(heads)
     tasks = {head: _known(names, problems) for head, names in (only or {}).items()}
+    named = {contract: _named(heads, contract) for contract in {one.contract for one in problems}}
     found: list[dict[str | Head, Predictions]] = [dict.fromkeys(heads, ()) for _ in problems]
     with _pool(workers) as pool:
-        groups = [
-            (places, pool.submit(_answered, [problems[at] for at in places], heads, n_seeds, tasks))
-            for places in _groups(problems)
-        ]
+        groups = []
+        for places in _groups(problems):
+            group = [problems[place] for place in places]
+            answers = pool.submit(_answered, group, named[group[0].contract], n_seeds, tasks)
+            groups.append((places, answers))
         for places, answers in groups:
             for place, answer in zip(places, answers.result(), strict=True):
                 found[place] = answer
     return found
+
+
+AT_A_TIME = 4
+"""Problems that `predict_each` predicts side by side, at most."""
 
 
 def predict_each(
@@ -168,24 +174,34 @@ def predict_each(
 ) -> Iterator[tuple[Problem, dict[str | Head, Predictions]]]:
     """Yield each problem with what several heads predict, in order; see `predict_heads`.
 
-    For problems that are too large to be held all at once: each is predicted on its own, and one
-    more than there are workers is held at most.
+    For problems that are too large to be held all at once: each is predicted on its own, as many at
+    a time as there are cores, `AT_A_TIME` at most. Two more are held, one that waits for its turn
+    and the one that was yielded last. BLAS and PyTorch have one thread until all were yielded.
     """
     heads, waiting = tuple(heads), deque()
-    workers = workers or _n_cores()
+    workers = workers or min(_n_cores(), AT_A_TIME)
     with _pool(workers) as pool:
         for problem in problems:
-            waiting.append((problem, pool.submit(_answered, [problem], heads, n_seeds, {})))
+            named = _named(heads, problem.contract)
+            waiting.append((problem, pool.submit(_answered, [problem], named, n_seeds, {})))
             if len(waiting) > workers:
-                first, answers = waiting.popleft()
-                yield first, answers.result()[0]
-        for rest, answers in waiting:
-            yield rest, answers.result()[0]
+                yield _done(*waiting.popleft())
+        while waiting:
+            yield _done(*waiting.popleft())
+
+
+def _done(problem: Problem, answers: Future) -> tuple[Problem, dict[str | Head, Predictions]]:
+    return problem, answers.result()[0]
+
+
+def _named(heads: Iterable[str | Head], contract: str) -> dict[str | Head, Head]:
+    """Return heads of a contract by what they are asked for as."""
+    return {one: head_named(one, contract) if isinstance(one, str) else one for one in heads}
 
 
 def _answered(
     problems: Sequence[Problem],
-    heads: Sequence[str | Head],
+    heads: Mapping[str | Head, Head],
     n_seeds: int,
     tasks: Mapping[str | Head, Iterable[str]],
 ) -> list[dict[str | Head, Predictions]]:
@@ -195,16 +211,15 @@ def _answered(
     """
     found: list[dict[str | Head, Predictions]] = [dict.fromkeys(heads, ()) for _ in problems]
     seeds, memo = tuple(range(FIRST_SEED, FIRST_SEED + n_seeds)), {}
-    contract = problems[0].contract
-    answers = [head_named(head, contract) if isinstance(head, str) else head for head in heads]
-    for head, answer in zip(heads, answers, strict=True):
-        named = tasks.get(head)
+    shared = [replace(problem, memo=memo) for problem in problems]
+    for head, answer in heads.items():
+        wanted = tasks.get(head)
         asked = [
             place
-            for place, one in enumerate(problems)
-            if one.ok and (named is None or one.task.name in named)
+            for place, one in enumerate(shared)
+            if one.ok and (wanted is None or one.task.name in wanted)
         ]
-        given = [replace(problems[place], memo=memo) for place in asked]
+        given = [shared[place] for place in asked]
         for place, predictions in answer(given, seeds) if given else ():
             found[asked[place]][head] = predictions
     return found
@@ -619,7 +634,7 @@ AUDIO_HEADS: dict[str, tuple[str, Head]] = {
 def audio_head(
     problems: Sequence[Problem], seeds: Sequence[int]
 ) -> Iterator[tuple[int, Predictions]]:
-    """Predict with the head of the audio study of the problems' contract."""
+    """Predict with the audio study's head for the problems' contract."""
     _, head = AUDIO_HEADS[problems[0].contract]
     return head(problems, seeds)
 

@@ -90,17 +90,14 @@ def by_length(
 
 
 def by_batch(
-    segments: Iterator[np.ndarray],
-    n: int,
-    n_columns: int,
-    compute: Callable[[list[np.ndarray]], np.ndarray],
+    segments: Iterator[np.ndarray], compute: Callable[[list[np.ndarray]], np.ndarray]
 ) -> np.ndarray:
-    """Return a row per window's piece of sound, float32 (n, n_columns), some windows at a time."""
-    rows = np.full((n, n_columns), np.nan, dtype=np.float32)
+    """Return what is computed of pieces of sound, (n_segments, n_columns), some at a time."""
+    parts = [compute([])]
     with threadpool_limits(1):  # products this small wait longer for a second thread than they take
-        for first in range(0, n, _BATCH_WINDOWS):
-            rows[first : first + _BATCH_WINDOWS] = compute(list(islice(segments, _BATCH_WINDOWS)))
-    return rows
+        while batch := list(islice(segments, _BATCH_WINDOWS)):
+            parts.append(compute(batch))
+    return np.concatenate(parts)
 
 
 def zero_crossings(samples: np.ndarray) -> np.ndarray:
@@ -215,7 +212,7 @@ def logmel_windows(episode: Recording, starts: np.ndarray) -> np.ndarray:
     """
     path, fps = sound_place(episode)
     segments = sound_segments(path, window_bounds(starts, fps))
-    return by_batch(segments, len(starts), len(LOGMEL_COLUMNS), logmel_features)
+    return by_batch(segments, logmel_features)
 
 
 def logmel_features(segments: list[np.ndarray]) -> np.ndarray:

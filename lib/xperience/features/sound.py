@@ -55,7 +55,7 @@ def sound_windows(episode: Recording, starts: np.ndarray) -> np.ndarray:
     """
     sound_place(episode)
     segments = episode.sound(starts, starts + WINDOW_FRAMES)
-    return by_batch(map(heard, segments), len(starts), len(SOUND_COLUMNS), sound_features)
+    return by_batch(map(heard, segments), sound_features)
 
 
 def sound_features(segments: list[np.ndarray]) -> np.ndarray:
@@ -91,7 +91,7 @@ def _rows(samples: np.ndarray) -> np.ndarray:
         centroid_hz,
         librosa.feature.spectral_bandwidth(**spectral, centroid=centroid_hz),
         librosa.feature.spectral_rolloff(**spectral),
-        librosa.feature.spectral_flatness(S=magnitude),
+        librosa.feature.spectral_flatness(S=magnitude.astype(np.float64)),  # silence: all rounding
         np.stack(contrast_db),
         librosa.feature.rms(y=samples, **frames),
         librosa.feature.zero_crossing_rate(samples, **frames),

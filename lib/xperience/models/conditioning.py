@@ -160,19 +160,25 @@ def strongest_axes(products: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.nd
     """Return the eigenvalues (n_kept,) and eigenvectors (n, n_kept) of a Gram matrix (n, n).
 
     At most ``n_axes``, strongest first, without those that are rounding beside the strongest; at
-    least one unless n is 0. Of an eigenvector and its negative, that whose first large entry is
-    positive is taken: which one LAPACK finds may hang on the processor, and networks start from it.
-    By NumPy: SciPy, which could leave out the others, holds Python's lock.
+    least one unless n is 0. By NumPy: SciPy, which could leave out the others, holds Python's lock.
     """
-    variance, axes = np.linalg.eigh(products)  # of the lower triangle
+    variance, axes = np.linalg.eigh(products)
     variance, axes = np.maximum(variance[::-1][:n_axes], 0.0), axes[:, ::-1][:, :n_axes]
     kept = max(1, int((variance > KEPT_VARIANCE * variance[:1]).sum()))
-    variance, axes = variance[:kept], axes[:, :kept]
-    if axes.size:
-        size = np.abs(axes)
-        large = (size > size.max(axis=0) / 2).argmax(axis=0)
-        axes = axes * np.sign(np.take_along_axis(axes, large[None], axis=0))
-    return variance, axes
+    return variance[:kept], signed(axes[:, :kept])
+
+
+def signed(axes: np.ndarray) -> np.ndarray:
+    """Return axes (n, n_axes), each turned so that its first large entry is positive.
+
+    Whether LAPACK finds an eigenvector or its negative may hang on the processor, and networks
+    start from it.
+    """
+    if not axes.size:
+        return axes
+    size = np.abs(axes)
+    large = (size > size.max(axis=0) / 2).argmax(axis=0)
+    return axes * np.sign(np.take_along_axis(axes, large[None], axis=0))
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,8 @@ def column_moments(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def solve_positive(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return the X of matrix @ X = right, float64 (n, n_columns), for a positive definite matrix.
 
-    By PyTorch: SciPy holds Python's lock meanwhile, and heads are fitted side by side.
+    By PyTorch: SciPy holds Python's lock meanwhile, and heads are fitted side by side. Another
+    matrix is a ``torch.linalg.LinAlgError``.
     """
     factor = torch.linalg.cholesky(torch.from_numpy(matrix))
     return torch.cholesky_solve(torch.from_numpy(right), factor).numpy()

@@ -4,7 +4,7 @@ Candidates are judged by blocked cross-validation: each fold holds out contiguou
 touches their frames is left out of its fit (see `xperience.tasks.splits.blocked_folds`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 
-from xperience.models.conditioning import InnerProducts, Inputs, Moments
+from xperience.models.conditioning import TINY_STD, InnerProducts, Inputs, Moments
 from xperience.models.gram import solve_positive
 from xperience.models.linear import MAX_POSITIVE_WEIGHT
 
@@ -48,7 +48,10 @@ class Chosen:
 
 
 def ridge(inputs: Inputs | InnerProducts, targets: np.ndarray, folds: Folds) -> Chosen:
-    """Return ridge predictions from targets (n_train, n_values), in the targets' own units."""
+    """Return ridge predictions from targets (n_train, n_values), in the targets' own units.
+
+    Errors are in deviations over all training samples while penalties are compared.
+    """
     n = len(targets)
     if isinstance(inputs, Inputs):
         rows = np.concatenate([inputs.train, inputs.test]).astype(np.float64)
@@ -62,12 +65,14 @@ def ridge(inputs: Inputs | InnerProducts, targets: np.ndarray, folds: Folds) -> 
     def held_out(fit: np.ndarray, held: np.ndarray) -> Iterator[float]:
         mean = narrow[fit].mean(axis=0)
         own, true = narrow[fit] - mean, narrow[held] - mean
-        if not own.any():
-            yield from repeat(np.nan)
+        if np.abs(own).max(initial=0.0) < TINY_STD:  # rounding: the targets don't vary
+            yield from repeat(np.nan, len(PENALTIES))
+            return
         for one in _ridge_path(inputs, fit, held, own, PENALTIES[::-1]):
             yield float(np.square(one - true).sum() / (len(held) * known.shape[1]))
 
-    penalty, losses = _choose(folds, held_out, whole=True)
+    whole = map(tuple, _paths(folds, held_out))  # a fold after the other, each held alone
+    penalty, losses = _choose(zip(*whole, strict=True), n_worse=len(PENALTIES))
     sides = np.split(np.arange(len(inputs)), [n])
     (test,) = _ridge_path(inputs, *sides, known, (penalty,))
     return Chosen(moments.back(test), penalty, losses)
@@ -180,31 +185,34 @@ def _classifier(
         for scores in _descend_path(sides, truth[fit], loss, PENALTIES[::-1]):
             yield loss.judge(scores, truth[held], seen)
 
-    penalty, losses = _choose(folds, held_out)
+    penalty, losses = _choose(zip(*_paths(folds, held_out), strict=True))
     (scores,) = _descend_path(inputs, truth, loss, (penalty,), CLOSE)
     return Chosen(loss.probabilities(scores, axis=1), penalty, losses)
 
 
+def _paths(
+    folds: Folds, held_out: Callable[[np.ndarray, np.ndarray], Iterator[float]]
+) -> list[Iterator[float]]:
+    """Return the held-out losses of each fold, from the strongest penalty on."""
+    return [held_out(fit, held) for fit, held in folds if len(fit) and len(held)]
+
+
 def _choose(
-    folds: Folds,
-    held_out: Callable[[np.ndarray, np.ndarray], Iterator[float]],
-    whole: bool = False,
+    steps: Iterable[tuple[float, ...]], n_worse: int = 1
 ) -> tuple[float, tuple[float, ...]]:
     """Return the penalty of least held-out loss, and the losses of those tried, strongest first.
 
-    The held-out losses of each fold come from the strongest penalty on. Unless the whole path is
-    asked for, the rest, which take classifiers longest to fit, are not tried once a weaker one does
-    worse than the best.
+    ``steps`` are the folds' losses of each penalty. Once ``n_worse`` weaker ones do worse than the
+    best, the rest, which take classifiers longest to fit, are not tried.
     """
-    paths = [held_out(fit, held) for fit, held in folds if len(fit) and len(held)]
-    losses: list[float] = []
-    for _ in PENALTIES:
-        found = [loss for loss in map(next, paths) if np.isfinite(loss)]
+    losses, best = [], 0
+    for step in steps:
+        found = [loss for loss in step if np.isfinite(loss)]
         if not found:
-            return PENALTIES[-1], ()
+            break
         losses.append(float(np.mean(found)))
         best = int(np.argmin(losses))
-        if not whole and best < len(losses) - 1:
+        if len(losses) - 1 - best >= n_worse:
             break
     return PENALTIES[::-1][best], tuple(losses)
 

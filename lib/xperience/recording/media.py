@@ -320,8 +320,9 @@ def read_sound(
                 for part in _resampled(resampler, None):
                     yield place, part
                     place += len(part)
-                how = {"format": "flt", "layout": "mono", "frame_size": PIECE_SAMPLES}
-                resampler = av.AudioResampler(rate=rate_hz, **how)
+                resampler = av.AudioResampler(
+                    format="flt", layout="mono", rate=rate_hz, frame_size=PIECE_SAMPLES
+                )
                 place, due_s = round(at_s * rate_hz), at_s
             due_s += frame.samples / frame.sample_rate
             for part in _resampled(resampler, frame):

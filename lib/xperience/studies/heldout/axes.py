@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import eigh
 
-from xperience.models.conditioning import Moments, strongest_axes
+from xperience.models.conditioning import KEPT_VARIANCE, Moments, signed
 from xperience.studies.heldout.cohort import CohortRecording
 
 MAX_WINDOWS = 4096
@@ -127,10 +128,14 @@ def fit_space(
 
 
 def _axes(scores: dict[str, np.ndarray], gram: np.ndarray, n_axes: int) -> Axes:
-    variance, vectors = strongest_axes(gram, n_axes)
-    vectors /= np.sqrt(np.where(variance > 0, variance, 1))
+    n = len(gram)
+    first = max(0, n - n_axes)
+    variance, vectors = eigh(gram, lower=True, subset_by_index=(first, n - 1))
+    variance, vectors = variance[::-1], vectors[:, ::-1]
+    kept = variance > KEPT_VARIANCE * max(variance[0], 0.0)
+    vectors = signed(vectors[:, kept]) / np.sqrt(variance[kept])
     weights = {name: (rows.T @ vectors).astype(np.float32) for name, rows in scores.items()}
-    return Axes(weights, float(variance.sum() / max(np.trace(gram), 1e-12)))
+    return Axes(weights, float(variance[kept].sum() / max(np.trace(gram), 1e-12)))
 
 
 def project(
